@@ -1,0 +1,191 @@
+// The vector type of this instruction set and the few operations that need an intrinsic: the one place for them.
+// Everything else in kernels/ is written with the compilers' vector extensions (+ - * / < ?: on vectors) and these
+// functions, so one source serves AVX-512, AVX2+FMA, SSE2 and NEON. All code is in an unnamed namespace inside a
+// namespace named after the instruction set: nothing compiled here for one CPU can be linked in for another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+// Register tiles (rows x vectors) fill the register file: 14 x 2 accumulators + 2 of B + 1 broadcast of A = 31 of 32.
+#if defined(__AVX512F__)
+inline constexpr int vector_bytes = 64, tile_rows = 14, tile_vectors = 2;
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr int vector_bytes = 32, tile_rows = 6, tile_vectors = 2;
+#elif defined(__ARM_NEON)
+inline constexpr int vector_bytes = 16, tile_rows = 14, tile_vectors = 2;
+#else
+inline constexpr int vector_bytes = 16, tile_rows = 6, tile_vectors = 2;
+#endif
+
+template <class T>
+struct SimdTypes;
+template <>
+struct SimdTypes<float> {
+  using Vec [[gnu::vector_size(vector_bytes)]] = float;
+  using Bits [[gnu::vector_size(vector_bytes)]] = std::int32_t;
+};
+template <>
+struct SimdTypes<double> {
+  using Vec [[gnu::vector_size(vector_bytes)]] = double;
+  using Bits [[gnu::vector_size(vector_bytes)]] = std::int64_t;
+};
+// Vec<T>: lanes<T> values. Bits<T>: signed integers of the same width; a comparison of Vec<T> yields Bits<T>, 0 or -1.
+template <class T>
+using Vec = typename SimdTypes<T>::Vec;
+template <class T>
+using Bits = typename SimdTypes<T>::Bits;
+template <class T>
+inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+// x in every lane. (x - 0 keeps the sign of zero and compiles to one broadcast; a lane-by-lane fill does not.)
+template <class T>
+inline Vec<T> splat(T x) {
+  return x - Vec<T>{};
+}
+
+template <class T>
+inline Vec<T> load(const T* p) {
+  Vec<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+inline void store(T* p, Vec<T> v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+// The bits of a floating-point vector as integers, and back.
+template <class T>
+inline Bits<T> to_bits(Vec<T> v) {
+  return (Bits<T>)v;
+}
+template <class T>
+inline Vec<T> from_bits(Bits<T> b) {
+  return (Vec<T>)b;
+}
+
+template <class T>
+inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
+  return mask ? if_true : if_false;
+}
+
+// a*b + c with one rounding, except on x86 without FMA, where it rounds twice (the one ISA outside the bit promise).
+#if defined(__AVX512F__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
+// (The zero-masking form: GCC 12 warns of an uninitialised operand inside the plain one.)
+inline Vec<float> sqrt(Vec<float> v) { return _mm512_maskz_sqrt_ps(0xffff, v); }
+inline Vec<double> sqrt(Vec<double> v) { return _mm512_maskz_sqrt_pd(0xff, v); }
+#elif defined(__AVX2__) && defined(__FMA__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
+inline Vec<float> sqrt(Vec<float> v) { return _mm256_sqrt_ps(v); }
+inline Vec<double> sqrt(Vec<double> v) { return _mm256_sqrt_pd(v); }
+#elif defined(__ARM_NEON)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return vfmaq_f32(c, a, b); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return vfmaq_f64(c, a, b); }
+inline Vec<float> sqrt(Vec<float> v) { return vsqrtq_f32(v); }
+inline Vec<double> sqrt(Vec<double> v) { return vsqrtq_f64(v); }
+#else
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return a * b + c; }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
+inline Vec<float> sqrt(Vec<float> v) { return _mm_sqrt_ps(v); }
+inline Vec<double> sqrt(Vec<double> v) { return _mm_sqrt_pd(v); }
+#endif
+
+// The first n lanes, 0 <= n <= lanes<T>: a load reads nothing beyond them and sets the rest to 0, a store writes nothing
+// beyond them.
+template <class T>
+struct Tail {
+#if defined(__AVX512F__)
+  std::uint32_t mask;
+  explicit Tail(Index n) : mask((1u << n) - 1u) {}
+#elif defined(__AVX2__)
+  Bits<T> mask;
+  explicit Tail(Index n) {
+    for (int i = 0; i < lanes<T>; ++i) mask[i] = i < n ? -1 : 0;
+  }
+#else
+  Index n;
+  explicit Tail(Index count) : n(count) {}
+#endif
+};
+
+#if defined(__AVX512F__)
+inline Vec<float> load(const float* p, Tail<float> t) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>(t.mask), p); }
+inline Vec<double> load(const double* p, Tail<double> t) { return _mm512_maskz_loadu_pd(static_cast<__mmask8>(t.mask), p); }
+inline void store(float* p, Vec<float> v, Tail<float> t) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>(t.mask), v); }
+inline void store(double* p, Vec<double> v, Tail<double> t) { _mm512_mask_storeu_pd(p, static_cast<__mmask8>(t.mask), v); }
+#elif defined(__AVX2__)
+inline Vec<float> load(const float* p, Tail<float> t) { return _mm256_maskload_ps(p, (__m256i)t.mask); }
+inline Vec<double> load(const double* p, Tail<double> t) { return _mm256_maskload_pd(p, (__m256i)t.mask); }
+inline void store(float* p, Vec<float> v, Tail<float> t) { _mm256_maskstore_ps(p, (__m256i)t.mask, v); }
+inline void store(double* p, Vec<double> v, Tail<double> t) { _mm256_maskstore_pd(p, (__m256i)t.mask, v); }
+#else
+template <class T>
+inline Vec<T> load(const T* p, Tail<T> t) {
+  Vec<T> v{};
+  for (Index i = 0; i < t.n; ++i) v[i] = p[i];
+  return v;
+}
+template <class T>
+inline void store(T* p, Vec<T> v, Tail<T> t) {
+  for (Index i = 0; i < t.n; ++i) p[i] = v[i];
+}
+#endif
+
+// a0 b0 a1 b1 ... of the lower, and of the upper, halves of a and b.
+template <class T>
+inline Vec<T> zip_low(Vec<T> a, Vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  else
+    return __builtin_shufflevector(a, b, 0, 2);
+}
+template <class T>
+inline Vec<T> zip_high(Vec<T> a, Vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  else
+    return __builtin_shufflevector(a, b, 1, 3);
+}
+
+// Transposes the lanes<T> x lanes<T> block held by v[0..lanes<T>): log2(lanes) rounds of perfect shuffles.
+template <class T>
+inline void transpose(Vec<T> (&v)[lanes<T>]) {
+  constexpr int half = lanes<T> / 2;
+#pragma GCC unroll 4
+  for (int round = 1; round < lanes<T>; round *= 2) {
+    Vec<T> t[lanes<T>];
+#pragma GCC unroll 16
+    for (int i = 0; i < half; ++i) {
+      t[2 * i] = zip_low<T>(v[i], v[i + half]);
+      t[2 * i + 1] = zip_high<T>(v[i], v[i + half]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes<T>; ++i) v[i] = t[i];
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,122 @@
+"""The extension module: the C++ core as functions and classes on NumPy arrays. The public face is `chainrule`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_Scalar = TypeVar("_Scalar", np.float32, np.float64)
+_Array: TypeAlias = NDArray[np.floating[Any]]
+_Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
+
+__version__: str
+
+class DivergenceError(FloatingPointError): ...
+
+# Process-wide
+def set_num_threads(n_threads: int | None) -> None: ...
+def get_num_threads() -> int: ...
+def available_isas() -> list[str]: ...
+def get_isa() -> str: ...
+def set_isa(name: str) -> None: ...
+def build_config() -> dict[str, Any]: ...
+
+# The lists that drive tests and documentation
+ACTIVATIONS: tuple[str, ...]
+LOSSES: tuple[str, ...]
+INITS: tuple[str, ...]
+
+# Array functions; the dtype of params decides, X and Y are brought to it
+def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...
+def forward(
+    params: _Params, X: ArrayLike, activations: Sequence[str], loss: str, n_threads: int | None = None
+) -> tuple[list[_Array], list[_Array]]: ...
+def cost(
+    params: _Params,
+    logits: ArrayLike,
+    Y: ArrayLike,
+    loss: str,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+) -> float: ...
+def backward(
+    params: _Params,
+    z: Sequence[ArrayLike],
+    a: Sequence[ArrayLike],
+    Y: ArrayLike,
+    activations: Sequence[str],
+    loss: str,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+    n_threads: int | None = None,
+) -> list[tuple[_Array, _Array]]: ...
+def update(
+    params: _Params, grads: _Params, learning_rate: float, out: _Params | None = None
+) -> list[tuple[_Array, _Array]]: ...
+
+# Raises ValueError where fit would; so that a bad setting is refused when it is written, not when it is used
+def check_optimizer(name: str, settings: Mapping[str, Any]) -> None: ...
+def check_stop(settings: Mapping[str, Any]) -> None: ...
+
+# For tests and benchmarks: the matrix product C = A Bᵀᵒᵖ of any strides, one elementwise formula, the naive twins
+def gemm(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
+def gemm_naive(a: _Array, b: _Array) -> _Array: ...
+def elementwise(name: str, x: _Array) -> _Array: ...
+def peak_gflops(dtype: str, n_threads: int = 1, seconds: float = 0.2) -> float: ...
+
+class _Network(Generic[_Scalar]):
+    def __init__(
+        self, layer_sizes: Sequence[int], activations: Sequence[str], loss: str, init: str, seed: int
+    ) -> None: ...
+    @property
+    def layer_sizes(self) -> list[int]: ...
+    @property
+    def activations(self) -> list[str]: ...
+    @property
+    def loss(self) -> str: ...
+    @property
+    def parameters(self) -> NDArray[_Scalar]: ...
+    @property
+    def weights(self) -> list[NDArray[_Scalar]]: ...
+    @property
+    def biases(self) -> list[NDArray[_Scalar]]: ...
+    def logits(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[_Scalar]: ...
+    def predict(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[_Scalar]: ...
+    def cost(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        n_threads: int | None = None,
+    ) -> float: ...
+    def loss_and_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        inputs: bool = False,
+        n_threads: int | None = None,
+    ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        optimizer: tuple[str, Mapping[str, Any]],
+        batch_size: int | None,
+        epochs: int,
+        shuffle: bool,
+        sample_weight: ArrayLike | None,
+        l2: float,
+        validation: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None,
+        stop: Mapping[str, Any],
+        on_epoch_end: Callable[[dict[str, Any]], bool | None] | None,
+        n_threads: int | None,
+        seed: int,
+    ) -> dict[str, Any]: ...
+
+class NetworkFloat32(_Network[np.float32]): ...
+class NetworkFloat64(_Network[np.float64]): ...
