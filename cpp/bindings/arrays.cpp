@@ -1,0 +1,119 @@
+#include "bindings/arrays.h"
+
+#include "core/check.h"
+#include "net/network.h"
+
+namespace chainrule::python {
+namespace {
+
+// Its own elements, whole steps apart, at addresses that loads of T may use.
+template <class T>
+bool readable_in_place(const py::array& array) {
+  if (!py::isinstance<py::array_t<T>>(array) || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) return false;
+  for (Index d = 0; d < array.ndim(); ++d)
+    if (array.strides(d) % static_cast<Index>(sizeof(T)) != 0) return false;
+  return true;
+}
+
+template <class T>
+py::array as(py::array array) {
+  if (readable_in_place<T>(array)) return array;
+  return array.attr("astype")(py::dtype::of<T>());
+}
+
+std::string shape_text(const py::array& array) { return py::str(py::tuple(array.attr("shape"))); }
+
+// Class numbers: integers, or floating-point numbers that are whole.
+Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index outputs) {
+  const py::array_t<double> values(array.attr("reshape")(-1).attr("astype")("float64"));
+  Buffer<std::int32_t> labels(rows);
+  for (Index i = 0; i < rows; ++i) {
+    const double value = values.at(i);
+    require(value >= 0 && value < static_cast<double>(outputs) && value == static_cast<double>(static_cast<Index>(value)),
+            "y[", i, "] is ", value, ", expected a class number from 0 to ", outputs - 1);
+    labels[i] = static_cast<std::int32_t>(value);
+  }
+  return labels;
+}
+
+}  // namespace
+
+py::array real_array(py::handle object, const char* name) {
+  const py::array array(py::module_::import("numpy").attr("asarray")(object));
+  const char kind = array.dtype().kind();
+  const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
+  if (!real)
+    throw py::type_error(message(name, " has dtype ", std::string(py::str(array.dtype())),
+                                 ", expected float32, float64, or what can become float32: integers, bool, float16"));
+  return array;
+}
+
+bool is_float64(const py::array& array) { return array.dtype().kind() == 'f' && array.itemsize() == 8; }
+
+template <class T>
+Matrix<T> matrix(py::handle object, const char* name) {
+  py::array array = as<T>(real_array(object, name));
+  require(array.ndim() == 2, name, " has shape ", shape_text(array), ", expected two dimensions: (rows, columns)");
+  const Index size = sizeof(T);
+  const MatrixView<const T> view{static_cast<const T*>(array.data()), array.shape(0), array.shape(1),
+                                 array.strides(0) / size, array.shape(1) == 1 ? 1 : array.strides(1) / size};
+  return {std::move(array), view};
+}
+
+template <class T>
+Vector<T> vector(py::handle object, Index length, const char* name) {
+  if (object.is_none()) return {};
+  py::array array = py::array(py::module_::import("numpy").attr("ascontiguousarray")(as<T>(real_array(object, name))));
+  require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", shape_text(array), ", expected (", length,
+          ",)");
+  const T* data = static_cast<const T*>(array.data());
+  return {std::move(array), data};
+}
+
+template <class T>
+TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
+  py::array array = real_array(object, "y");
+  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", shape_text(array), ", expected (", rows, ",) or (", rows,
+          ", ", outputs, ")");
+  require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
+  const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
+  TargetArrays<T> result;
+  if (loss == Loss::softmax_cross_entropy && one_column) {
+    result.labels = class_numbers(array, rows, outputs);
+    result.targets.labels = result.labels.data();
+    return result;
+  }
+  if (array.ndim() == 1) array = array.attr("reshape")(rows, 1);
+  result.values = matrix<T>(array, "y");
+  result.targets.values = result.values.view;
+  check_targets(loss, result.targets, rows, outputs);
+  return result;
+}
+
+template <class T>
+ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs) {
+  ExampleArrays<T> result;
+  result.x = matrix<T>(x, "X");
+  const Index rows = result.x.view.rows;
+  result.y = targets<T>(y, loss, rows, outputs);
+  result.weights = vector<T>(sample_weight, rows, "sample_weight");
+  result.examples = {result.x.view, result.y.targets, result.weights.data};
+  return result;
+}
+
+int thread_count(const std::optional<int>& n_threads) {
+  if (!n_threads) return 0;
+  require(*n_threads >= 1, "n_threads is ", *n_threads, ", expected at least 1");
+  return *n_threads;
+}
+
+#define CHAINRULE_INSTANTIATE(T)                                                          \
+  template Matrix<T> matrix(py::handle, const char*);                                     \
+  template Vector<T> vector(py::handle, Index, const char*);                              \
+  template TargetArrays<T> targets(py::handle, Loss, Index, Index);                       \
+  template ExampleArrays<T> examples(py::handle, py::handle, py::handle, Loss, Index);
+CHAINRULE_INSTANTIATE(float)
+CHAINRULE_INSTANTIATE(double)
+#undef CHAINRULE_INSTANTIATE
+
+}  // namespace chainrule::python

@@ -1,0 +1,95 @@
+// NumPy arrays to views and back: the only file that knows both. Whatever a caller passes as an array comes through here.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <optional>
+
+#include "chainrule/network.h"
+#include "core/buffer.h"
+
+namespace chainrule::python {
+
+namespace py = pybind11;
+
+// What numpy.asarray makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64 or an error
+// that names the argument.
+py::array real_array(py::handle object, const char* name);
+
+// The number type that arrays of this object are computed in: float64 if it is one, else float32.
+bool is_float64(const py::array& array);
+
+// A matrix of T that keeps its array alive. An aligned array of T in native byte order is used where it lies, of any
+// strides; anything else is converted once. columns: false for vectors to be seen as one column.
+template <class T>
+struct Matrix {
+  py::array array;
+  MatrixView<const T> view;
+};
+template <class T>
+Matrix<T> matrix(py::handle object, const char* name);
+
+// A vector of T of a given length, contiguous; null for None.
+template <class T>
+struct Vector {
+  py::array array;
+  const T* data = nullptr;
+};
+template <class T>
+Vector<T> vector(py::handle object, Index length, const char* name);
+
+// y as a loss takes it: (m,) or (m, 1) for one output, (m, n) for several, or m class numbers for softmax cross-entropy.
+template <class T>
+struct TargetArrays {
+  Matrix<T> values;
+  Buffer<std::int32_t> labels;
+  Targets<T> targets;
+};
+template <class T>
+TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
+
+// X, y and sample_weight of one call.
+template <class T>
+struct ExampleArrays {
+  Matrix<T> x;
+  TargetArrays<T> y;
+  Vector<T> weights;
+  Examples<T> examples;
+};
+template <class T>
+ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs);
+
+// A new C-contiguous array; a view of somebody's memory that keeps `owner` alive.
+template <class T>
+py::array_t<T> new_matrix(Index rows, Index cols) {
+  return py::array_t<T>({rows, cols});
+}
+template <class T>
+py::array_t<T> matrix_of(T* data, Index rows, Index cols, py::handle owner) {
+  return py::array_t<T>({rows, cols}, {cols * static_cast<Index>(sizeof(T)), static_cast<Index>(sizeof(T))}, data, owner);
+}
+template <class T>
+py::array_t<T> vector_of(T* data, Index size, py::handle owner) {
+  return py::array_t<T>({size}, {static_cast<Index>(sizeof(T))}, data, owner);
+}
+template <class T>
+MatrixView<T> view_of(py::array_t<T>& array) {
+  return MatrixView<T>::contiguous(array.mutable_data(), array.shape(0), array.shape(1));
+}
+
+// The entry of a list of names, or ValueError that lists them.
+template <class Enum, int Count>
+Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {
+  std::string all;
+  for (int i = 0; i < Count; ++i) {
+    if (name == names[i]) return static_cast<Enum>(i);
+    all += (i > 0 ? ", " : "") + std::string(names[i]);
+  }
+  throw std::invalid_argument(std::string(what) + " '" + name + "' is unknown, expected one of " + all);
+}
+
+// n_threads of Python: None is 0, the process's number.
+int thread_count(const std::optional<int>& n_threads);
+
+}  // namespace chainrule::python

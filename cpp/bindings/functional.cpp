@@ -1,0 +1,261 @@
+// The array functions: lists of (W, b) in, NumPy arrays out.
+#include "net/functional.h"
+
+#include <pybind11/stl.h>
+
+#include "bindings/arrays.h"
+#include "bindings/module.h"
+#include "core/check.h"
+#include "net/init.h"
+#include "net/network.h"
+
+namespace chainrule::python {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// The parameters of a call as contiguous arrays, and the model that points to them.
+template <class T>
+struct Parameters {
+  std::vector<py::array> arrays;
+  Model<T> model;
+};
+
+py::sequence pair_of(py::handle params, std::size_t l) {
+  const py::sequence pair(py::reinterpret_borrow<py::sequence>(params)[l]);
+  require(pair.size() == 2, "params[", l, "] has ", pair.size(), " entries, expected (W, b)");
+  return pair;
+}
+
+std::size_t layer_count(py::handle params, const char* name) {
+  if (!py::isinstance<py::sequence>(params)) throw py::type_error(message(name, " is not a list of (W, b)"));
+  const std::size_t layers = py::len(params);
+  require(layers > 0, name, " is empty, expected one (W, b) a layer");
+  return layers;
+}
+
+// float64 only if every array is.
+bool all_float64(py::handle params) {
+  for (std::size_t l = 0; l < layer_count(params, "params"); ++l)
+    for (const py::handle array : pair_of(params, l))
+      if (!is_float64(real_array(array, "params"))) return false;
+  return true;
+}
+
+template <class T>
+Parameters<T> parameters(py::handle params, const Names& activations, const std::string& loss) {
+  const std::size_t layers = layer_count(params, "params");
+  require(activations.size() + 1 == layers, "activation has ", activations.size(), " names, the network has ", layers - 1,
+          " hidden layers");
+  Parameters<T> result;
+  result.model.loss = from_name<Loss>(loss, loss_names, "loss");
+  const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray");
+  Index offset = 0;
+  for (std::size_t l = 0; l < layers; ++l) {
+    const py::sequence pair = pair_of(params, l);
+    const Matrix<T> w = matrix<T>(pair[0], "W");
+    const py::array w_array(contiguous(w.array));
+    const Vector<T> b = vector<T>(pair[1], w.view.rows, "b");
+    require(b.data != nullptr && w.view.rows > 0 && w.view.cols > 0, "params[", l, "]: W and b need at least one unit");
+    if (l > 0)
+      require(w.view.cols == result.model.outputs(), "params[", l, "]: W has ", w.view.cols,
+              " columns, the layer before has ", result.model.outputs(), " units");
+    const Activation activation = l + 1 < layers ? from_name<Activation>(activations[l], activation_names, "activation")
+                                                 : Activation::identity;
+    result.arrays.push_back(w_array);
+    result.arrays.push_back(b.array);
+    result.model.layers.push_back(
+        {w.view.cols, w.view.rows, static_cast<const T*>(w_array.data()), b.data, activation, offset});
+    offset += result.model.layers.back().size();
+  }
+  return result;
+}
+
+// A flat vector of parameters as a list of (W, b), views of it.
+template <class T>
+py::list as_pairs(const Model<T>& model, py::array_t<T> flat) {
+  py::list pairs;
+  for (const Layer<T>& layer : model.layers) {
+    T* w = flat.mutable_data() + layer.offset;
+    pairs.append(py::make_tuple(matrix_of<T>(w, layer.n_out, layer.n_in, flat),
+                                vector_of<T>(w + layer.n_out * layer.n_in, layer.n_out, flat)));
+  }
+  return pairs;
+}
+
+template <class T>
+py::list init_params(const std::vector<Index>& layer_sizes, Init init, std::uint64_t seed) {
+  NetworkOptions options{.init = init, .seed = seed};
+  Network<T> network(layer_sizes, options);
+  py::array_t<T> flat(static_cast<Index>(network.parameters().size()));
+  std::copy(network.parameters().begin(), network.parameters().end(), flat.mutable_data());
+  return as_pairs<T>(model_of(network), flat);
+}
+
+template <class T>
+py::tuple forward(py::handle params, py::handle x_object, const Names& activations, const std::string& loss, int threads) {
+  const Parameters<T> p = parameters<T>(params, activations, loss);
+  const Matrix<T> x = matrix<T>(x_object, "X");
+  check_inputs(x.view.cols, p.model.inputs());
+  py::list z_list, a_list;
+  a_list.append(x.array);
+  Tape<T> z, a;
+  for (const Layer<T>& layer : p.model.layers) {
+    auto z_array = new_matrix<T>(x.view.rows, layer.n_out), a_array = new_matrix<T>(x.view.rows, layer.n_out);
+    z.push_back(view_of(z_array));
+    a.push_back(view_of(a_array));
+    z_list.append(std::move(z_array));
+    a_list.append(std::move(a_array));
+  }
+  {
+    const py::gil_scoped_release release;
+    chainrule::forward<T>(p.model, x.view, z, a, threads);
+  }
+  return py::make_tuple(z_list, a_list);
+}
+
+// A matrix of a cache, made contiguous.
+template <class T>
+Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name) {
+  const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray")(real_array(object, name));
+  Matrix<T> result = matrix<T>(contiguous, name);
+  require(result.view.rows == rows && result.view.cols == columns, name, " has shape (", result.view.rows, ", ",
+          result.view.cols, "), expected (", rows, ", ", columns, ")");
+  return result;
+}
+
+template <class T>
+double cost(py::handle params, py::handle logits, py::handle y, const std::string& loss, py::handle sample_weight,
+            double l2) {
+  const Parameters<T> p = parameters<T>(params, Names(layer_count(params, "params") - 1, "identity"), loss);
+  const Index rows = matrix<T>(logits, "logits").view.rows;
+  const Matrix<T> z = cached<T>(logits, rows, p.model.outputs(), "logits");
+  const TargetArrays<T> t = targets<T>(y, p.model.loss, rows, p.model.outputs());
+  const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
+  check_weights(weights.data, rows);
+  const py::gil_scoped_release release;
+  return chainrule::cost<T>(p.model, z.view, t.targets, weights.data, l2);
+}
+
+template <class T>
+py::list backward(py::handle params, const py::sequence& z_list, const py::sequence& a_list, py::handle y,
+                  const Names& activations, const std::string& loss, py::handle sample_weight, double l2, int threads) {
+  const Parameters<T> p = parameters<T>(params, activations, loss);
+  const std::size_t layers = p.model.layers.size();
+  require(z_list.size() == layers && a_list.size() == layers + 1, "the cache has ", z_list.size(), " z and ", a_list.size(),
+          " a, expected ", layers, " and ", layers + 1);
+  const Matrix<T> x = matrix<T>(a_list[0], "a[0]");
+  check_inputs(x.view.cols, p.model.inputs());
+  const Index rows = x.view.rows;
+  const Matrix<T> logits = cached<T>(z_list[layers - 1], rows, p.model.outputs(), "z[-1]");
+  std::vector<Matrix<T>> hidden;
+  Tape<T> a;
+  for (std::size_t l = 0; l + 1 < layers; ++l) {
+    hidden.push_back(cached<T>(a_list[l + 1], rows, p.model.layers[l].n_out, "a"));
+    const MatrixView<const T>& v = hidden.back().view;
+    a.push_back({const_cast<T*>(v.data), v.rows, v.cols, v.row_stride, v.col_stride});  // only read there
+  }
+  const TargetArrays<T> t = targets<T>(y, p.model.loss, rows, p.model.outputs());
+  const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
+  check_weights(weights.data, rows);
+  py::array_t<T> gradients(p.model.parameter_count());
+  T* data = gradients.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    chainrule::backward<T>(p.model, x.view, logits.view, a, t.targets, weights.data, l2, data, threads);
+  }
+  return as_pairs<T>(p.model, gradients);
+}
+
+// The array to be changed in place: `out` brought to the values of `from`, or a new copy of them.
+template <class T>
+py::array updated_array(py::handle from, py::handle out) {
+  const py::module_ numpy = py::module_::import("numpy");
+  const py::array source = real_array(from, "params");
+  if (out.is_none()) return numpy.attr("array")(source, py::dtype::of<T>(), py::arg("order") = "C");
+  if (!py::isinstance<py::array_t<T>>(out)) throw py::type_error("out needs arrays of the dtype of params");
+  if (!out.is(source)) numpy.attr("copyto")(out, source);
+  return py::reinterpret_borrow<py::array>(out);
+}
+
+template <class T>
+void descend(const py::array& parameters, py::handle gradients, double learning_rate) {
+  const py::module_ numpy = py::module_::import("numpy");
+  const py::array g(numpy.attr("ascontiguousarray")(real_array(gradients, "grads"), py::dtype::of<T>()));
+  require(py::tuple(parameters.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ",
+          std::string(py::str(g.attr("shape"))), ", expected ", std::string(py::str(parameters.attr("shape"))));
+  if (!parameters.writeable()) throw std::invalid_argument("out is read-only");
+  // A view of other strides is updated as a contiguous copy and written back.
+  py::array dense(numpy.attr("ascontiguousarray")(parameters));
+  kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, static_cast<const T*>(g.data()), nullptr,
+                   static_cast<T*>(dense.mutable_data()));
+  if (!dense.is(parameters)) numpy.attr("copyto")(parameters, dense);
+}
+
+template <class T>
+py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
+  const std::size_t layers = layer_count(params, "params");
+  require(layer_count(grads, "grads") == layers, "grads has ", py::len(grads), " layers, params has ", layers);
+  require(out.is_none() || layer_count(out, "out") == layers, "out has another number of layers than params");
+  py::list result;
+  for (std::size_t l = 0; l < layers; ++l) {
+    const py::sequence p = pair_of(params, l), g = pair_of(grads, l);
+    py::tuple pair(2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const py::object into = out.is_none() ? py::object(py::none()) : py::object(pair_of(out, l)[i]);
+      const py::array array = updated_array<T>(p[i], into);
+      descend<T>(array, g[i], learning_rate);
+      pair[i] = array;
+    }
+    result.append(pair);
+  }
+  return result;
+}
+
+}  // namespace
+
+void bind_functional(py::module_& module) {
+  using namespace py::literals;
+  module.def(
+      "init_params",
+      [](const std::vector<Index>& layer_sizes, const std::string& init, std::uint64_t seed, const std::string& dtype) {
+        const Init kind = from_name<Init>(init, init_names, "init");
+        require(dtype == "float32" || dtype == "float64", "dtype '", dtype, "' is unknown, expected float32 or float64");
+        return dtype == "float64" ? init_params<double>(layer_sizes, kind, seed)
+                                  : init_params<float>(layer_sizes, kind, seed);
+      },
+      "layer_sizes"_a, "init"_a, "seed"_a, "dtype"_a);
+  module.def(
+      "forward",
+      [](py::object params, py::object x, const Names& activations, const std::string& loss, std::optional<int> threads) {
+        return all_float64(params) ? forward<double>(params, x, activations, loss, thread_count(threads))
+                                   : forward<float>(params, x, activations, loss, thread_count(threads));
+      },
+      "params"_a, "X"_a, "activations"_a, "loss"_a, "n_threads"_a = py::none());
+  module.def(
+      "cost",
+      [](py::object params, py::object logits, py::object y, const std::string& loss, py::object sample_weight, double l2) {
+        return all_float64(params) ? cost<double>(params, logits, y, loss, sample_weight, l2)
+                                   : cost<float>(params, logits, y, loss, sample_weight, l2);
+      },
+      "params"_a, "logits"_a, "Y"_a, "loss"_a, "sample_weight"_a = py::none(), "l2"_a = 0.0);
+  module.def(
+      "backward",
+      [](py::object params, py::sequence z, py::sequence a, py::object y, const Names& activations,
+         const std::string& loss, py::object sample_weight, double l2, std::optional<int> threads) {
+        const int n = thread_count(threads);
+        return all_float64(params) ? backward<double>(params, z, a, y, activations, loss, sample_weight, l2, n)
+                                   : backward<float>(params, z, a, y, activations, loss, sample_weight, l2, n);
+      },
+      "params"_a, "z"_a, "a"_a, "Y"_a, "activations"_a, "loss"_a, "sample_weight"_a = py::none(), "l2"_a = 0.0,
+      "n_threads"_a = py::none());
+  module.def(
+      "update",
+      [](py::sequence params, py::sequence grads, double learning_rate, py::object out) {
+        return all_float64(params) ? update<double>(params, grads, learning_rate, out)
+                                   : update<float>(params, grads, learning_rate, out);
+      },
+      "params"_a, "grads"_a, "learning_rate"_a, "out"_a = py::none());
+}
+
+}  // namespace chainrule::python

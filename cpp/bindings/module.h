@@ -1,0 +1,13 @@
+// The extension's table of contents: one function a topic, each in a file of its own.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace chainrule::python {
+
+void bind_runtime(pybind11::module_& module);     // threads, instruction sets, version
+void bind_functional(pybind11::module_& module);  // the array functions
+void bind_network(pybind11::module_& module);     // Network and its training
+void bind_testing(pybind11::module_& module);     // for tests and benchmarks
+
+}  // namespace chainrule::python

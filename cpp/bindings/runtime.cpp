@@ -1,0 +1,41 @@
+#include "chainrule/runtime.h"
+
+#include <pybind11/stl.h>
+
+#include "bindings/arrays.h"
+#include "bindings/module.h"
+
+namespace chainrule::python {
+namespace {
+
+template <int Count>
+py::tuple names(const char* const (&list)[Count]) {
+  py::tuple result(Count);
+  for (int i = 0; i < Count; ++i) result[static_cast<std::size_t>(i)] = list[i];
+  return result;
+}
+
+py::dict build_config() {
+  using namespace py::literals;
+  return py::dict("version"_a = CHAINRULE_VERSION, "compiler"_a = __VERSION__, "isas_compiled"_a = compiled_isas(),
+                  "isas_available"_a = available_isas(), "isa"_a = active_isa(), "thread_backend"_a = thread_backend(),
+                  "threads"_a = num_threads());
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& module) {
+  module.attr("__version__") = CHAINRULE_VERSION;
+  module.attr("ACTIVATIONS") = names(activation_names);
+  module.attr("LOSSES") = names(loss_names);
+  module.attr("INITS") = names(init_names);
+  module.def(
+      "set_num_threads", [](std::optional<int> n) { set_num_threads(thread_count(n)); }, py::arg("n_threads"));
+  module.def("get_num_threads", &num_threads);
+  module.def("available_isas", &available_isas);
+  module.def("get_isa", &active_isa);
+  module.def("set_isa", [](const std::string& name) { set_isa(name); }, py::arg("name"));
+  module.def("build_config", &build_config);
+}
+
+}  // namespace chainrule::python

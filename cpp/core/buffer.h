@@ -1,0 +1,54 @@
+// An array that owns its memory, aligned to cache lines, of a size fixed at construction. Starts as zeros.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "chainrule/names.h"
+
+namespace chainrule {
+
+// a * b, or std::bad_alloc where that is not a size of memory.
+inline Index checked_product(Index a, Index b) {
+  Index product;
+  if (__builtin_mul_overflow(a, b, &product) || product < 0) throw std::bad_alloc();
+  return product;
+}
+
+template <class T>
+class Buffer {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  Buffer() = default;
+  explicit Buffer(Index size) : size_(size) {
+    const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
+    data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{alignment})));
+    std::fill_n(data_.get(), size, T{});
+  }
+  Buffer(const Buffer& other) : Buffer(other.size_) { std::copy_n(other.data(), size_, data()); }
+  Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+
+  T* data() const { return data_.get(); }
+  Index size() const { return size_; }
+  T& operator[](Index i) const { return data_.get()[i]; }
+  T* begin() const { return data(); }
+  T* end() const { return data() + size_; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { ::operator delete(p, std::align_val_t{alignment}); }
+  };
+  std::unique_ptr<T, Free> data_;
+  Index size_ = 0;
+};
+
+}  // namespace chainrule

@@ -1,0 +1,88 @@
+#include "core/dispatch.h"
+
+#include <atomic>
+#include <cstdlib>
+
+#include "core/check.h"
+
+namespace chainrule {
+namespace {
+
+struct Isa {
+  const char* name;
+  bool (*supported)();
+  const Kernels<float>* float32;
+  const Kernels<double>* float64;
+};
+
+const Isa isas[] = {
+#if defined(__x86_64__)
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+     },
+     &avx512::kernels_float32, &avx512::kernels_float64},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kernels_float32,
+     &avx2::kernels_float64},
+#endif
+    {"baseline", [] { return true; }, &baseline::kernels_float32, &baseline::kernels_float64},
+};
+
+std::string names_of_available() {
+  std::string names;
+  for (const std::string& name : available_isas()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+const Isa& find(std::string_view name) {
+  for (const Isa& isa : isas)
+    if (isa.name == name && isa.supported()) return isa;
+  throw std::invalid_argument(
+      message("instruction set '", name, "' is not available; this CPU and build have ", names_of_available()));
+}
+
+const Isa& first_choice() {
+  if (const char* name = std::getenv("CHAINRULE_ISA"); name != nullptr && *name != '\0') return find(name);
+  return find(available_isas().front());
+}
+
+std::atomic<const Isa*> chosen{nullptr};
+
+const Isa& active() {
+  const Isa* isa = chosen.load(std::memory_order_acquire);
+  if (isa == nullptr) {
+    isa = &first_choice();
+    chosen.store(isa, std::memory_order_release);
+  }
+  return *isa;
+}
+
+}  // namespace
+
+std::vector<std::string> compiled_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : isas) names.emplace_back(isa.name);
+  return names;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : isas)
+    if (isa.supported()) names.emplace_back(isa.name);
+  return names;
+}
+
+std::string active_isa() { return active().name; }
+void set_isa(std::string_view name) { chosen.store(&find(name), std::memory_order_release); }
+
+template <>
+const Kernels<float>& kernels<float>() {
+  return *active().float32;
+}
+template <>
+const Kernels<double>& kernels<double>() {
+  return *active().float64;
+}
+
+}  // namespace chainrule

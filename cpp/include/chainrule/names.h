@@ -1,0 +1,25 @@
+// The lists: every activation and loss by name. A new one is a line here and a struct in kernels/activations.h or
+// kernels/losses.h; dispatch, bindings, tests and documentation follow these lists. Includes nothing more: the kernels use it.
+#pragma once
+
+#include <cstddef>
+
+namespace chainrule {
+
+using Index = std::ptrdiff_t;
+
+enum class Activation { identity, logistic, tanh, relu };
+inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh", "relu"};
+inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
+
+// All computed from the logits; the loss decides the output activation: logistic, softmax, identity.
+enum class Loss { binary_cross_entropy, softmax_cross_entropy, squared_error };
+inline constexpr const char* loss_names[] = {"binary_cross_entropy", "softmax_cross_entropy", "squared_error"};
+inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
+
+// Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015.
+enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal };
+inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal"};
+inline constexpr int init_count = sizeof init_names / sizeof *init_names;
+
+}  // namespace chainrule

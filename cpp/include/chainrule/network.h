@@ -1,0 +1,79 @@
+// A dense feed-forward network: layer sizes, activations, a loss, and all parameters in one flat vector.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "chainrule/view.h"
+
+namespace chainrule {
+
+// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers), or, for softmax cross-entropy, m
+// class numbers in [0, n_L). One of the two is set.
+template <class T>
+struct Targets {
+  MatrixView<const T> values{};
+  const std::int32_t* labels = nullptr;
+};
+
+// The rows a cost is taken over. weights: one per row, or null for 1. All views must outlive the call.
+template <class T>
+struct Examples {
+  MatrixView<const T> x;
+  Targets<T> targets;
+  const T* weights = nullptr;
+};
+
+struct NetworkOptions {
+  Activation activation = Activation::relu;  // of every hidden layer,
+  std::vector<Activation> activations{};     // unless this names one for each
+  Loss loss = Loss::squared_error;
+  Init init = Init::he_uniform;
+  std::uint64_t seed = 0;
+};
+
+// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), row-major. The flat vector holds
+// W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once in several threads; results are bit-identical for
+// any number of threads. threads: 0 for chainrule::num_threads(). Bad shapes throw std::invalid_argument, nothing changed.
+template <class T>
+class Network {
+ public:
+  // layer_sizes: inputs, hidden layers, outputs; at least two.
+  explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {});
+  Network(const Network&);
+  Network(Network&&) noexcept;
+  Network& operator=(Network) noexcept;
+  ~Network();
+
+  const std::vector<Index>& layer_sizes() const;
+  Index layers() const { return static_cast<Index>(layer_sizes().size()) - 1; }
+  const std::vector<Activation>& activations() const;  // one per hidden layer
+  Loss loss() const;
+
+  // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps them.
+  std::span<T> parameters();
+  std::span<const T> parameters() const;
+  MatrixView<T> weights(Index layer);
+  std::span<T> biases(Index layer);
+
+  // x (m x n_0) of any strides, out (m x n_L) with unit column stride: before and after the output activation.
+  void logits(MatrixView<const T> x, MatrixView<T> out, int threads = 0) const;
+  void predict(MatrixView<const T> x, MatrixView<T> out, int threads = 0) const;
+
+  // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
+  // column stride) if dx is not null. No rows: 0 and zeros.
+  double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
+  double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0, const MatrixView<T>* dx = nullptr,
+                   int threads = 0) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+extern template class Network<float>;
+extern template class Network<double>;
+
+}  // namespace chainrule

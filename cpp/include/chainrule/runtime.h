@@ -1,0 +1,26 @@
+// Settings of the process: the instruction set of the kernels and the number of threads. Results depend on neither, but
+// for the baseline of old x86 CPUs. All functions may be called from any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chainrule {
+
+// Names of the compiled instruction sets that this CPU can execute, best first: avx512, avx2, baseline.
+std::vector<std::string> available_isas();
+std::vector<std::string> compiled_isas();
+
+// The one in use: at first the environment variable CHAINRULE_ISA if it is set, else the best. Throws
+// std::invalid_argument for a name that is unknown or not available. Not to be changed while another thread computes.
+std::string active_isa();
+void set_isa(std::string_view name);
+
+// Threads that a call without a number of its own uses. 0 forgets what was set; then OMP_NUM_THREADS decides, else the
+// processors that this thread may run on. Small work uses fewer.
+void set_num_threads(int threads);
+int num_threads();
+std::string thread_backend();  // "openmp", or "serial" where the compiler has none
+
+}  // namespace chainrule

@@ -1,0 +1,72 @@
+// The kernels of one instruction set: compiled once for each with -DCHAINRULE_ISA=name and that set's flags. Only the two
+// tables have external linkage, and they are constants, so that loading this on an older CPU executes nothing of it.
+#include "kernels.h"
+
+#include "activations.h"
+#include "gemm.h"
+#include "losses.h"
+#include "updates.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+template <class T, Vec<T> (*F)(Vec<T>)>
+void apply(Index n, const T* x, T* y) {
+  map_vector(n, [](Vec<T> v) { return F(v); }, y, x);
+}
+
+template <class T>
+double peak(Index repeats, T* sink) {
+  constexpr int chains = 12;  // covers latency times throughput of every CPU we know, and fits 16 registers
+  Vec<T> acc[chains];
+  for (int i = 0; i < chains; ++i) acc[i] = splat(static_cast<T>(i));
+  const Vec<T> x = splat(T(0.5)), y = splat(T(1));
+  for (Index r = 0; r < repeats; ++r)
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], x, y);
+  Vec<T> total{};
+  for (int i = 0; i < chains; ++i) total = total + acc[i];
+  store(sink, total);
+  return 2.0 * chains * lanes<T> * static_cast<double>(repeats);
+}
+
+// The order of each list is that of the enumerations in chainrule/names.h.
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  return {
+      .lanes = lanes<T>,
+      .tile_rows = tile_rows,
+      .tile_columns = tile_vectors * lanes<T>,
+      .few_rows = few_rows,
+      .pack_panel = pack_panel<T>,
+      .gemm_block = gemm_block<T>,
+      .gemm_few_rows = gemm_few_rows<T>,
+      .activate = {activate<T, Identity>, activate<T, Logistic>, activate<T, Tanh>, activate<T, Relu>},
+      .activate_backward = {activate_backward<T, Identity>, activate_backward<T, Logistic>, activate_backward<T, Tanh>,
+                            activate_backward<T, Relu>},
+      .predict = {predict_rows<T, BinaryCrossEntropy>, predict_rows<T, SoftmaxCrossEntropy>,
+                  predict_rows<T, SquaredError>},
+      .loss = {loss_rows<T, BinaryCrossEntropy>, loss_rows<T, SoftmaxCrossEntropy>, loss_rows<T, SquaredError>},
+      .column_sums = column_sums<T>,
+      .sum = sum<T>,
+      .sum_of_squares = sum_of_squares<T>,
+      .axpy = axpy<T>,
+      .sgd = sgd<T>,
+      .adam = adam<T>,
+      .log = apply<T, log<T>>,
+      .elementwise = {{"exp", apply<T, exp<T>>},
+                      {"log", apply<T, log<T>>},
+                      {"log1p", apply<T, log1p<T>>},
+                      {"tanh", apply<T, tanh<T>>},
+                      {"logistic", apply<T, logistic<T>>},
+                      {"softplus", apply<T, softplus<T>>}},
+      .peak = peak<T>,
+  };
+}
+
+}  // namespace
+
+extern constinit const Kernels<float> kernels_float32 = make_kernels<float>();
+extern constinit const Kernels<double> kernels_float64 = make_kernels<double>();
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,147 @@
+// The losses and output activations. A group of lanes<T> rows is transposed into scratch so that each lane is one row:
+// sums over the outputs run in the order of the outputs in every lane, on every instruction set, and ten outputs waste
+// no lane. To add one: its name in chainrule/names.h, a struct here, a line in kernels.cpp.
+#pragma once
+
+#include "gemm.h"
+#include "math.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+// x(i, j) = columns[j * lanes + i] for i < rows, j < n: the way back from pack_panel(rows, lanes, n, x, ldx, 1, columns).
+template <class T>
+void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ldx) {
+  constexpr int L = lanes<T>;
+  if (n == 1 && ldx == 1) return store(x, load(columns), Tail<T>(rows));
+  for (Index j = 0; j < n; j += L) {
+    const Index depth = n - j < L ? n - j : L;
+    const Tail<T> tail(depth);
+    Vec<T> v[L];
+    for (int q = 0; q < L; ++q) v[q] = q < depth ? load(columns + (j + q) * L) : Vec<T>{};
+    transpose<T>(v);
+    for (Index i = 0; i < rows; ++i) store(x + i * ldx + j, v[i], tail);
+  }
+}
+
+// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors, returns the loss of each row and
+// leaves dL/dz in z. The predictions replace z in predict().
+
+struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logistic(z) - y
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{};
+      const Bits<T> positive = zj > zero;
+      const Vec<T> e = exp<T>(select<T>(positive, -zj, zj));  // exp(-|z|)
+      value = value + (fma(-yj, zj, select<T>(zj < zero, zero, zj)) + log1p<T>(e));
+      const Vec<T> p = select<T>(positive, splat(T(1)), e) / (T(1) + e);
+      store(z + j * L, p - yj);
+    }
+    return value;
+  }
+  template <class T>
+  static void predict(Index n, T* z) {
+    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, logistic<T>(load(z + j * lanes<T>)));
+  }
+};
+
+struct SoftmaxCrossEntropy {  // L = sum_j y_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j y_j - y
+  template <class T>
+  static Vec<T> maximum(Index n, const T* z) {
+    Vec<T> max = load(z);
+    for (Index j = 1; j < n; ++j) {
+      const Vec<T> zj = load(z + j * lanes<T>);
+      max = select<T>(zj > max, zj, max);
+    }
+    return max;
+  }
+  // exp(z_j - max) in place of z_j; returns their sum.
+  template <class T>
+  static Vec<T> exponentials(Index n, T* z, Vec<T> max) {
+    Vec<T> sum{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> e = exp<T>(load(z + j * lanes<T>) - max);
+      sum = sum + e;
+      store(z + j * lanes<T>, e);
+    }
+    return sum;
+  }
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y) {
+    constexpr int L = lanes<T>;
+    const Vec<T> max = maximum(n, z);
+    Vec<T> total{}, linear{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> yj = load(y + j * L), shifted = load(z + j * L) - max;
+      total = total + yj;
+      // A target of 0 counts nothing, also where the shifted logit overflowed to -infinity.
+      linear = select<T>(yj == Vec<T>{}, linear, fma(yj, shifted, linear));
+    }
+    const Vec<T> sum = exponentials(n, z, max);
+    const Vec<T> scale = total / sum;
+    for (Index j = 0; j < n; ++j) store(z + j * L, fma(load(z + j * L), scale, -load(y + j * L)));
+    return fma(total, log<T>(sum), -linear);
+  }
+  template <class T>
+  static void predict(Index n, T* z) {
+    const Vec<T> sum = exponentials(n, z, maximum(n, z));
+    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, load(z + j * lanes<T>) / sum);
+  }
+};
+
+struct SquaredError {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> d = load(z + j * L) - load(y + j * L);
+      value = fma(d, d, value);
+      store(z + j * L, d);
+    }
+    return T(0.5) * value;
+  }
+  template <class T>
+  static void predict(Index, T*) {}
+};
+
+template <class T, class Formula>
+void loss_rows(const LossRows<T>& r) {
+  constexpr int L = lanes<T>;
+  T* z = r.scratch;
+  T* y = r.scratch + r.n * L;
+  for (Index i = 0; i < r.m; i += L) {
+    const Index rows = r.m - i < L ? r.m - i : L;
+    const Tail<T> tail(rows);
+    pack_panel<T>(rows, L, r.n, r.z + i * r.ldz, r.ldz, 1, z);
+    if (r.y != nullptr) {
+      pack_panel<T>(rows, L, r.n, r.y + i * r.ldy, r.ldy, 1, y);
+    } else {
+      for (Index j = 0; j < r.n; ++j) store(y + j * L, Vec<T>{});
+      for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
+    }
+    const Vec<T> weight = r.weight != nullptr ? load(r.weight + i, tail) : splat(T(1));
+    const Vec<T> value = Formula::template group<T>(r.n, z, y);
+    store(r.value + i, weight * value, tail);
+    if (r.dz == nullptr) continue;
+    const Vec<T> scale = weight * r.scale;
+    for (Index j = 0; j < r.n; ++j) store(z + j * L, load(z + j * L) * scale);
+    unpack_columns<T>(rows, r.n, z, r.dz + i * r.lddz, r.lddz);
+  }
+}
+
+template <class T, class Formula>
+void predict_rows(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch) {
+  for (Index i = 0; i < m; i += lanes<T>) {
+    const Index rows = m - i < lanes<T> ? m - i : lanes<T>;
+    pack_panel<T>(rows, lanes<T>, n, z + i * ldz, ldz, 1, scratch);
+    Formula::template predict<T>(n, scratch);
+    unpack_columns<T>(rows, n, scratch, a + i * lda, lda);
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,203 @@
+// exp, log, log1p, tanh, logistic and softplus on vectors: branch-free, nothing but + - * / fma min max, selections and
+// integer operations, so every instruction set with FMA gives the same bits. libm may not be used here: its results
+// change with its version. The polynomials are minimax fits (Remez exchange, relative error) rounded to T. Errors are in
+// units in the last place, the largest that tests/cpp/test_math.cpp measured: over all 2^32 floats, and over grids and
+// random doubles; in parentheses on x86 without FMA. NaN gives NaN; the limits at +-infinity are exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simd.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+// Adding `shift` rounds to an integer n, whose low bits then are the low bits of the sum: an int conversion that every
+// ISA has. ln2_hi ends in zeros enough that n ln2_hi is exact, with or without FMA, for every exponent n.
+template <class T>
+struct MathConstants;
+template <>
+struct MathConstants<float> {
+  using Words [[gnu::vector_size(vector_bytes)]] = std::uint32_t;
+  static constexpr int mantissa_bits = 23, bias = 127, guard = 64;
+  static constexpr float shift = 0x1.8p23f, min_normal = 0x1p-126f, guard_scale = 0x1p-64f;
+  static constexpr float infinity = __builtin_inff(), nan = __builtin_nanf("");
+  static constexpr float log2_e = 0x1.715476p0f, ln2 = 0x1.62e43p-1f, ln2_hi = 0x1.62e4p-1f, ln2_lo = 0x1.7f7d1cp-20f;
+  static constexpr float sqrt_half = 0x1.6a09e6p-1f;
+  static constexpr float exp_min = -104, exp_max = 89, tanh_max = 10;  // beyond: 0, infinity, 1
+  // (exp(r) - 1 - r) / r² for |r| <= ln(2)/2: 2^-28.3 of exp(r)
+  static constexpr float exp_poly[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a1ep-7f, 0x1.6a24p-10f};
+#ifdef T1
+  static constexpr float tanh_poly[] = { -0x1.554feep-2f, 0x1.0c816cp-3f};
+#else
+  // (tanh(r) - r) / r³ in powers of r² for |r| <= ln(2)/4: 2^-32.6 of tanh(r)
+  static constexpr float tanh_poly[] = {-0x1.55554ep-2f, 0x1.1105ccp-3f, -0x1.aff010p-5f};
+#endif
+  // (2 atanh(s) - 2 s) / s³ in powers of s² for 0 <= s <= 1/3: 2^-27.7 of atanh(s)
+  static constexpr float atanh_poly[] = {0x1.5555p-1f, 0x1.99d28p-2f, 0x1.1eb5cp-2f, 0x1.1efa38p-2f};
+};
+template <>
+struct MathConstants<double> {
+  using Words [[gnu::vector_size(vector_bytes)]] = std::uint64_t;
+  static constexpr int mantissa_bits = 52, bias = 1023, guard = 512;
+  static constexpr double shift = 0x1.8p52, min_normal = 0x1p-1022, guard_scale = 0x1p-512;
+  static constexpr double infinity = __builtin_inf(), nan = __builtin_nan("");
+  static constexpr double log2_e = 0x1.71547652b82fep0, ln2 = 0x1.62e42fefa39efp-1;
+  static constexpr double ln2_hi = 0x1.62e42fefa38p-1, ln2_lo = 0x1.ef35793c7673p-45;
+  static constexpr double sqrt_half = 0x1.6a09e667f3bcdp-1;
+  static constexpr double exp_min = -746, exp_max = 710, tanh_max = 20;
+  static constexpr double exp_poly[] = {  // 2^-57.9
+      0x1.000000000000ap-1,  0x1.55555555554f9p-3,  0x1.555555555083ep-5,  0x1.1111111127ceap-7,  0x1.6c16c18438cc6p-10,
+      0x1.a01a012a1940fp-13, 0x1.a01999e2160fap-16, 0x1.71df25a028705p-19, 0x1.28ad9bcfe7ae8p-22, 0x1.ad7f58dd6de48p-26};
+  static constexpr double tanh_poly[] = {  // 2^-57.8
+      -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3,  -0x1.ba1ba116db2e6p-5,
+      0x1.664ec9db6a314p-6,  -0x1.223c732a4ce28p-7, 0x1.c383622b1bc8ap-9};
+  static constexpr double atanh_poly[] = {  // 2^-59.4
+      0x1.5555555555535p-1, 0x1.99999999a085ap-2, 0x1.249249208493dp-2, 0x1.c71c742001ec1p-3, 0x1.745cb38a5b840p-3,
+      0x1.3b1de4a010a4ap-3, 0x1.1067545b69905p-3, 0x1.efdece661d3cfp-4, 0x1.55967c710eab7p-4, 0x1.5c8fe3c9925eep-3};
+};
+
+// sum_k c[k] x^k: the even and the odd powers by Horner's rule in x² (given, the callers have it), half the latency of one.
+template <class T, int N>
+inline Vec<T> polynomial(Vec<T> x, Vec<T> x2, const T (&c)[N]) {
+  Vec<T> top = splat(c[N - 1]), next = splat(c[N - 2]);
+#pragma GCC unroll 32
+  for (int k = N - 3; k >= 0; k -= 2) {
+    top = fma(top, x2, splat(c[k]));
+    if (k > 0) next = fma(next, x2, splat(c[k - 1]));
+  }
+  return N % 2 != 0 ? fma(next, x, top) : fma(top, x, next);
+}
+
+// exp(x - n ln2), where n is the integer nearest to x / ln2.
+template <class T>
+inline Vec<T> exp_reduced(Vec<T> x, Vec<T> n) {
+  using C = MathConstants<T>;
+  const Vec<T> r = fma(n, splat(-C::ln2_lo), fma(n, splat(-C::ln2_hi), x));
+  const Vec<T> r2 = r * r;
+  return T(1) + fma(r2, polynomial<T>(r, r2, C::exp_poly), r);
+}
+
+// 2^n for an n that was rounded by adding a shift whose low bits are the bias of the exponent.
+template <class T>
+inline Vec<T> power_of_two(Bits<T> shifted_n) {
+  return from_bits<T>(shifted_n << MathConstants<T>::mantissa_bits);
+}
+
+// exp(x) = 2^n exp(r), |r| <= ln(2)/2. 2^n is applied as two factors, each a normal number: only the last product rounds,
+// so the results below the smallest normal number are right too.
+template <class T>
+inline Vec<T> exp(Vec<T> x) {
+  using C = MathConstants<T>;
+  x = min(splat(C::exp_max), max(splat(C::exp_min), x));
+  const Vec<T> shift = splat(C::shift + 2 * C::bias);
+  const Vec<T> t = fma(x, splat(C::log2_e), shift), n = t - shift;
+  const Bits<T> half = to_bits<T>(fma(n, splat(T(0.5)), splat(C::shift + C::bias)));
+  return exp_reduced<T>(x, n) * power_of_two<T>(half) * power_of_two<T>(to_bits<T>(t) - half);
+}
+
+// exp(-|x|), a little cheaper.
+template <class T>
+inline Vec<T> exp_of_minus_abs(Vec<T> x) {
+  using C = MathConstants<T>;
+  x = max(splat(C::exp_min), from_bits<T>(to_bits<T>(x) | to_bits<T>(splat(T(-0.0)))));
+  const Vec<T> shift = splat(C::shift + (C::bias + C::guard));
+  const Vec<T> t = fma(x, splat(C::log2_e), shift);
+  return exp_reduced<T>(x, t - shift) * power_of_two<T>(to_bits<T>(t)) * C::guard_scale;
+}
+
+// logistic(x) = (x < 0 ? e : 1) / (1 + e), e = exp(-|x|).
+template <class T>
+inline Vec<T> logistic(Vec<T> x) {
+  const Vec<T> e = exp_of_minus_abs<T>(x), one = splat(T(1));
+  return select<T>(x < Vec<T>{}, e, one) / (one + e);
+}
+
+// tanh(|x|) by the addition theorem with |x| = n ln(2)/2 + r, u = tanh(r), s = 2^n and so tanh(n ln(2)/2) = (s-1)/(s+1).
+// That r is rounded does no harm: where n > 1 the slope of tanh is small.
+template <class T>
+inline Vec<T> tanh(Vec<T> x) {
+  using C = MathConstants<T>;
+  const Bits<T> sign = to_bits<T>(splat(T(-0.0)));
+  const Vec<T> a = min(splat(C::tanh_max), from_bits<T>(to_bits<T>(x) & ~sign));
+  const Vec<T> shift = splat(C::shift + C::bias);
+  const Vec<T> t = fma(a, splat(2 * C::log2_e), shift);
+  const Vec<T> r = fma(t - shift, splat(C::ln2 / -2), a), r2 = r * r;
+#ifdef T1
+  const Vec<T> u = sizeof(T)==4 ? fma(r * r2, fma(r2,splat(C::tanh_poly[1]),splat(C::tanh_poly[0])), r) : fma(r * r2, polynomial<T>(r2, r2 * r2, C::tanh_poly), r);
+#else
+  const Vec<T> u = fma(r * r2, polynomial<T>(r2, r2 * r2, C::tanh_poly), r);
+#endif
+  const Vec<T> s = power_of_two<T>(to_bits<T>(t)), below = s - T(1), above = s + T(1);
+  const Vec<T> magnitude = fma(above, u, below) / fma(below, u, above);
+  return from_bits<T>(to_bits<T>(magnitude) | (to_bits<T>(x) & sign));
+}
+
+// log(1 + f) = 2 atanh(f / (2 + f)) for sqrt(1/2) - 1 <= f <= 1, written f - small: the rounding of s hardly counts.
+template <class T>
+inline Vec<T> log1p_small_part(Vec<T> f) {
+  const Vec<T> s = f / (f + T(2)), s2 = s * s;
+  return s * fma(-s2, polynomial<T>(s2, s2 * s2, MathConstants<T>::atanh_poly), f);
+}
+
+// log(2^e (1 + f))
+template <class T>
+inline Vec<T> log_reduced(Vec<T> e, Vec<T> f) {
+  using C = MathConstants<T>;
+  return fma(e, splat(C::ln2_hi), f - fma(e, splat(-C::ln2_lo), log1p_small_part<T>(f)));
+}
+
+// x > 0, normal, is 2^e m with sqrt(1/2) <= m <= sqrt(2).
+template <class T>
+struct Split {
+  Bits<T> biased_e;  // e + bias, in the place of the exponent
+  Vec<T> e, m;
+  explicit Split(Vec<T> x) {
+    using C = MathConstants<T>;
+    using Words = typename C::Words;
+    const Bits<T> root = to_bits<T>(splat(C::sqrt_half)), one = to_bits<T>(splat(T(1)));
+    const Bits<T> b = to_bits<T>(x) + (one - root), mantissa = to_bits<T>(splat(C::min_normal)) - 1;
+    biased_e = b & ~mantissa;
+    m = from_bits<T>((b & mantissa) + root);
+    const Bits<T> low = (Bits<T>)((Words)b >> C::mantissa_bits) + to_bits<T>(splat(C::shift));
+    e = from_bits<T>(low) - (C::shift + C::bias);
+  }
+};
+
+// log(x): given its value y where 0 < x < infinity, the rest.
+template <class T>
+inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
+  using C = MathConstants<T>;
+  const Vec<T> zero{};
+  y = select<T>(x > zero, y, select<T>(x == zero, splat(-C::infinity), splat(C::nan)));
+  return select<T>(x < splat(C::infinity), y, x + x);
+}
+
+template <class T>
+inline Vec<T> log(Vec<T> x) {
+  using C = MathConstants<T>;
+  const Bits<T> tiny = x < splat(C::min_normal);
+  const Split<T> s(select<T>(tiny, x * T(std::int64_t{1} << C::mantissa_bits), x));
+  const Vec<T> e = s.e - select<T>(tiny, splat(T(C::mantissa_bits)), Vec<T>{});
+  return log_limits<T>(x, log_reduced<T>(e, s.m - T(1)));
+}
+
+template <class T>
+inline Vec<T> log1p(Vec<T> x) {
+  using C = MathConstants<T>;
+  const Vec<T> one = splat(T(1)), u = x + one;
+  const Vec<T> c = min(one, x) - (u - max(one, x));
+  const Split<T> s(u);
+  const Vec<T> scale = from_bits<T>(to_bits<T>(splat(C::infinity)) - s.biased_e);  // 2^(1-e): 2^-e may be subnormal
+  return log_limits<T>(u, log_reduced<T>(s.e, fma(c, scale * T(0.5), s.m - one)));
+}
+
+template <class T>
+inline Vec<T> softplus(Vec<T> x) {
+  const Vec<T> e = exp_of_minus_abs<T>(x);
+  return max(x, Vec<T>{}) + (e - log1p_small_part<T>(e));
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,92 @@
+#include "net/functional.h"
+
+#include <algorithm>
+
+namespace chainrule {
+namespace {
+
+double row_work(Index parameters, Index rows) { return 2.0 * static_cast<double>(parameters) * static_cast<double>(rows); }
+
+// Calls visit(block of rows) for a member's share of m rows.
+template <class Visit>
+void for_row_blocks(Index m, Team team, Visit visit) {
+  const Share mine = share(m, team);
+  for (Index begin = mine.begin; begin < mine.end; begin += row_block)
+    visit(Share{begin, std::min(begin + row_block, mine.end)});
+}
+
+template <class T>
+double scale_of(const T* weights, Index m) {
+  double sum = static_cast<double>(m);
+  if (weights != nullptr) {
+    sum = 0;
+    for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[i]);
+  }
+  return sum > 0 ? 1 / sum : 0;
+}
+
+}  // namespace
+
+template <class T>
+void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a, int threads) {
+  const int team_size = threads_for(row_work(model.parameter_count(), x.rows), threads);
+  PackedWeights<T> packed(model, false);
+  std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
+  parallel(team_size, [&](Team team) {
+    Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
+    packed.pack(model, team);
+    team.barrier();
+    for_row_blocks(x.rows, team, [&](Share rows) {
+      forward_rows<T>(model, packed, x, z, a, rows, mine);
+      kernels<T>().predict[static_cast<int>(model.loss)](rows.end - rows.begin, model.outputs(), z.back().row(rows.begin),
+                                                         z.back().row_stride, a.back().row(rows.begin),
+                                                         a.back().row_stride, mine.loss.data());
+    });
+  });
+}
+
+template <class T>
+double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, const T* weights, double l2) {
+  Scratch<T> scratch(model);
+  Buffer<T> value(logits.rows);
+  loss_rows<T>(model.loss, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
+  return kernels<T>().sum(logits.rows, value.data()) * scale_of(weights, logits.rows) + penalty(model, l2);
+}
+
+template <class T>
+void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> logits, const Tape<T>& a,
+              const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads) {
+  const int team_size = threads_for(2 * row_work(model.parameter_count(), x.rows), threads);
+  const double scale = scale_of(weights, x.rows);
+  PackedWeights<T> packed(model, true);
+  std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
+  Buffer<T> value(x.rows);
+  std::vector<Buffer<T>> buffers;
+  Tape<T> dz;
+  for (const Layer<T>& layer : model.layers) {
+    buffers.emplace_back(checked_product(x.rows, layer.n_out));
+    dz.push_back(MatrixView<T>::contiguous(buffers.back().data(), x.rows, layer.n_out));
+  }
+  parallel(team_size, [&](Team team) {
+    Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
+    packed.pack(model, team);
+    team.barrier();
+    for_row_blocks(x.rows, team, [&](Share rows) {
+      loss_rows<T>(model.loss, logits, targets, weights, scale, value.data(), dz.back(), rows, mine);
+      backward_rows<T>(model, packed, a, dz, nullptr, rows, mine);
+    });
+    team.barrier();
+    gradient_columns<T>(model, x, a, dz, false, l2, gradients, team, mine);
+  });
+}
+
+#define CHAINRULE_INSTANTIATE(T)                                                                                        \
+  template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);                     \
+  template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                      \
+  template void backward(const Model<T>&, MatrixView<const T>, MatrixView<const T>, const Tape<T>&, const Targets<T>&,  \
+                         const T*, double, T*, int);
+CHAINRULE_INSTANTIATE(float)
+CHAINRULE_INSTANTIATE(double)
+#undef CHAINRULE_INSTANTIATE
+
+}  // namespace chainrule

@@ -1,0 +1,50 @@
+#include "net/init.h"
+
+#include <cmath>
+
+#include "core/dispatch.h"
+#include "core/random.h"
+
+namespace chainrule {
+namespace {
+
+// One standard normal pair by the polar method (Marsaglia & Bray 1964): no sine or cosine, which differ between C
+// libraries; the logarithm is our own. Attempts are numbered, so each pair is still a function of its index.
+std::array<double, 2> normal_pair(std::uint64_t seed, std::uint32_t layer, std::uint64_t index) {
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    const auto words = philox64(seed, Stream::init, layer, index << 8 | attempt);
+    const double u = 2 * to_unit(words[0]) - 1, v = 2 * to_unit(words[1]) - 1;
+    const double s = u * u + v * v;
+    if (s >= 1 || s == 0) continue;
+    double log_s = 0;
+    kernels<double>().log(1, &s, &log_s);
+    const double factor = std::sqrt(-2 * log_s / s);
+    return {u * factor, v * factor};
+  }
+}
+
+}  // namespace
+
+template <class T>
+void init_weights(Init init, Index n_in, Index n_out, std::uint64_t seed, Index layer, std::span<T> weights) {
+  const bool glorot = init == Init::glorot_uniform || init == Init::glorot_normal;
+  const double fan = static_cast<double>(glorot ? n_in + n_out : 2 * n_in) / 2;  // the variance is 1/fan or 2/fan
+  const double variance = (glorot ? 1.0 : 2.0) / fan;
+  const bool normal = init == Init::glorot_normal || init == Init::he_normal;
+  const double scale = std::sqrt(normal ? variance : 3 * variance);
+  for (std::size_t i = 0; i < weights.size(); i += 2) {
+    std::array<double, 2> pair;
+    if (normal) {
+      pair = normal_pair(seed, static_cast<std::uint32_t>(layer), i / 2);
+    } else {
+      const auto words = philox64(seed, Stream::init, static_cast<std::uint32_t>(layer), i / 2);
+      pair = {2 * to_unit(words[0]) - 1, 2 * to_unit(words[1]) - 1};
+    }
+    for (std::size_t j = 0; j < 2 && i + j < weights.size(); ++j) weights[i + j] = static_cast<T>(scale * pair[j]);
+  }
+}
+
+template void init_weights(Init, Index, Index, std::uint64_t, Index, std::span<float>);
+template void init_weights(Init, Index, Index, std::uint64_t, Index, std::span<double>);
+
+}  // namespace chainrule

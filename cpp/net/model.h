@@ -1,0 +1,37 @@
+// A network as the arithmetic sees it: layers of weights and biases somewhere in memory, and a loss. Network and the array
+// functions both become one of these; nothing is owned.
+#pragma once
+
+#include <vector>
+
+#include "chainrule/network.h"
+
+namespace chainrule {
+
+template <class T>
+struct Layer {
+  Index n_in, n_out;
+  const T* w;  // (n_out, n_in), row-major
+  const T* b;  // (n_out,)
+  Activation activation;  // unused in the last layer: the loss decides there
+  Index offset;  // of W, and b after it, in the flat layout of Network::parameters()
+
+  Index size() const { return n_out * (n_in + 1); }
+  MatrixView<const T> weights() const { return MatrixView<const T>::contiguous(w, n_out, n_in); }
+};
+
+template <class T>
+struct Model {
+  std::vector<Layer<T>> layers;
+  Loss loss;
+
+  Index inputs() const { return layers.front().n_in; }
+  Index outputs() const { return layers.back().n_out; }
+  Index parameter_count() const { return layers.back().offset + layers.back().size(); }
+};
+
+// The rows of a matrix of activations, with unit column stride, for every layer.
+template <class T>
+using Tape = std::vector<MatrixView<T>>;
+
+}  // namespace chainrule

@@ -1,0 +1,194 @@
+#include "net/network.h"
+
+#include "core/check.h"
+#include "net/backprop.h"
+#include "net/init.h"
+
+namespace chainrule {
+
+template <class T>
+Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
+                    const T* parameters) {
+  Model<T> model{{}, loss};
+  Index offset = 0;
+  for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+    const T* w = parameters + offset;
+    model.layers.push_back({sizes[l], sizes[l + 1], w, w + sizes[l] * sizes[l + 1],
+                            l < activations.size() ? activations[l] : Activation::identity, offset});
+    offset += model.layers.back().size();
+  }
+  return model;
+}
+
+void check_inputs(Index columns, Index expected) {
+  require(columns == expected, "X has ", columns, " columns, the network expects ", expected);
+}
+
+template <class T>
+void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs) {
+  if (targets.labels != nullptr) {
+    require(loss == Loss::softmax_cross_entropy, "class numbers as y need the loss softmax_cross_entropy");
+    for (Index i = 0; i < rows; ++i)
+      require(targets.labels[i] >= 0 && targets.labels[i] < outputs, "y[", i, "] is class ", targets.labels[i],
+              ", the network has classes 0 to ", outputs - 1);
+    return;
+  }
+  const MatrixView<const T>& y = targets.values;
+  require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ", outputs,
+          ")");
+  if (loss == Loss::squared_error) return;
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < outputs; ++j)
+      require(!(y(i, j) < 0 || y(i, j) > 1), "y[", i, ", ", j, "] is ", y(i, j), ", cross-entropy expects 0 to 1");
+}
+
+template <class T>
+void check_weights(const T* weights, Index rows) {
+  if (weights == nullptr || rows == 0) return;
+  double sum = 0;
+  for (Index i = 0; i < rows; ++i) {
+    require(weights[i] >= 0, "sample_weight[", i, "] is ", weights[i], ", expected 0 or more");
+    sum += static_cast<double>(weights[i]);
+  }
+  require(sum > 0, "sample_weight is 0 for every row");
+}
+
+template <class T>
+void check_examples(const Model<T>& model, const Examples<T>& examples) {
+  check_inputs(examples.x.cols, model.inputs());
+  check_targets(model.loss, examples.targets, examples.x.rows, model.outputs());
+  check_weights(examples.weights, examples.x.rows);
+}
+
+template <class T>
+struct Network<T>::State {
+  std::vector<Index> sizes;
+  std::vector<Activation> activations;
+  Loss loss;
+  Buffer<T> parameters;
+};
+
+template <class T>
+Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& options) {
+  require(layer_sizes.size() >= 2, "layer_sizes has ", layer_sizes.size(),
+          " entries, expected the number of inputs, of units in each hidden layer, and of outputs");
+  Index count = 0;
+  for (std::size_t l = 0; l < layer_sizes.size(); ++l) {
+    require(layer_sizes[l] > 0, "layer_sizes[", l, "] is ", layer_sizes[l], ", expected at least 1");
+    if (l == 0) continue;
+    const Index size = checked_product(layer_sizes[l], layer_sizes[l - 1] + 1);
+    if (__builtin_add_overflow(count, size, &count)) throw std::bad_alloc();
+  }
+  const std::size_t hidden = layer_sizes.size() - 2;
+  std::vector<Activation> activations = options.activations;
+  if (activations.empty()) activations.assign(hidden, options.activation);
+  require(activations.size() == hidden, "activations has ", activations.size(), " entries, the network has ", hidden,
+          " hidden layers");
+  require(options.loss != Loss::softmax_cross_entropy || layer_sizes.back() > 1,
+          "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
+  state_ = std::make_unique<State>(
+      State{std::move(layer_sizes), std::move(activations), options.loss, Buffer<T>(count)});
+  for (Index l = 0; l < layers(); ++l) {
+    const MatrixView<T> w = weights(l);
+    init_weights<T>(options.init, w.cols, w.rows, options.seed, l, {w.data, static_cast<std::size_t>(w.rows * w.cols)});
+  }
+}
+
+template <class T>
+Network<T>::Network(const Network& other) : state_(std::make_unique<State>(*other.state_)) {}
+template <class T>
+Network<T>::Network(Network&&) noexcept = default;
+template <class T>
+Network<T>& Network<T>::operator=(Network other) noexcept {
+  state_.swap(other.state_);
+  return *this;
+}
+template <class T>
+Network<T>::~Network() = default;
+
+template <class T>
+const std::vector<Index>& Network<T>::layer_sizes() const {
+  return state_->sizes;
+}
+template <class T>
+const std::vector<Activation>& Network<T>::activations() const {
+  return state_->activations;
+}
+template <class T>
+Loss Network<T>::loss() const {
+  return state_->loss;
+}
+template <class T>
+std::span<T> Network<T>::parameters() {
+  return {state_->parameters.begin(), state_->parameters.end()};
+}
+template <class T>
+std::span<const T> Network<T>::parameters() const {
+  return {state_->parameters.begin(), state_->parameters.end()};
+}
+
+template <class T>
+MatrixView<T> Network<T>::weights(Index layer) {
+  const Layer<T> at = model_of(*this).layers.at(static_cast<std::size_t>(layer));
+  return MatrixView<T>::contiguous(parameters().data() + at.offset, at.n_out, at.n_in);
+}
+template <class T>
+std::span<T> Network<T>::biases(Index layer) {
+  const MatrixView<T> w = weights(layer);
+  return {w.data + w.rows * w.cols, static_cast<std::size_t>(w.rows)};
+}
+
+namespace {
+
+template <class T>
+void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixView<T> out, bool activation, int threads) {
+  const Model<T> model = model_of(network);
+  check_inputs(x.cols, model.inputs());
+  require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
+          "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),
+          ") with unit column stride");
+  predict<T>(model, x, out, activation, threads);
+}
+
+}  // namespace
+
+template <class T>
+void Network<T>::logits(MatrixView<const T> x, MatrixView<T> out, int threads) const {
+  checked_predict(*this, x, out, false, threads);
+}
+template <class T>
+void Network<T>::predict(MatrixView<const T> x, MatrixView<T> out, int threads) const {
+  checked_predict(*this, x, out, true, threads);
+}
+
+template <class T>
+double Network<T>::cost(const Examples<T>& examples, double l2, int threads) const {
+  const Model<T> model = model_of(*this);
+  check_examples(model, examples);
+  return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2);
+}
+
+template <class T>
+double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients, double l2, const MatrixView<T>* dx,
+                             int threads) const {
+  const Model<T> model = model_of(*this);
+  check_examples(model, examples);
+  require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
+          parameters().size());
+  require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
+          "dx needs the shape of X and unit column stride");
+  return Backprop<T>(model, examples.x.rows, true, threads)
+      .run(examples, nullptr, examples.x.rows, l2, gradients.data(), dx);
+}
+
+#define CHAINRULE_INSTANTIATE(T)                                                                                      \
+  template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*);            \
+  template void check_targets(Loss, const Targets<T>&, Index, Index);                                                 \
+  template void check_weights(const T*, Index);                                                                       \
+  template void check_examples(const Model<T>&, const Examples<T>&);                                                  \
+  template class Network<T>;
+CHAINRULE_INSTANTIATE(float)
+CHAINRULE_INSTANTIATE(double)
+#undef CHAINRULE_INSTANTIATE
+
+}  // namespace chainrule

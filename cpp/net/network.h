@@ -1,0 +1,28 @@
+// What the rest of the core needs of a Network beyond its public face.
+#pragma once
+
+#include "chainrule/network.h"
+#include "net/model.h"
+
+namespace chainrule {
+
+// The layers of given sizes whose parameters lie at `parameters` in the flat layout.
+template <class T>
+Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
+                    const T* parameters);
+
+template <class T>
+Model<T> model_of(const Network<T>& network) {
+  return make_model(network.layer_sizes(), network.activations(), network.loss(), network.parameters().data());
+}
+
+// Refuse shapes that do not fit, by name.
+void check_inputs(Index columns, Index expected);
+template <class T>
+void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs);
+template <class T>
+void check_weights(const T* weights, Index rows);
+template <class T>
+void check_examples(const Model<T>& model, const Examples<T>& examples);
+
+}  // namespace chainrule

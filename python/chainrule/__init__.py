@@ -1,0 +1,79 @@
+"""Dense feed-forward networks, trained on CPUs at the speed of the hardware.
+
+The textbook's steps on plain arrays: `init_params`, `forward`, `cost`, `backward`, `update`, `check_gradients`.
+The same arithmetic with its state, one native call for a whole training: `Network`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule._core import (
+    DivergenceError,
+    __version__,
+    available_isas,
+    build_config,
+    get_isa,
+    get_num_threads,
+    set_isa,
+    set_num_threads,
+)
+from chainrule.functional import Cache, backward, cost, forward, init_params, update
+from chainrule.gradients import GradientReport, Gradients, check_gradients
+from chainrule.network import Network
+from chainrule.optimizers import SGD, Adam
+from chainrule.training import History, Stop
+
+if TYPE_CHECKING:
+    from chainrule.files import load
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Cache",
+    "DivergenceError",
+    "GradientReport",
+    "Gradients",
+    "History",
+    "Network",
+    "Stop",
+    "__version__",
+    "available_isas",
+    "backward",
+    "check_gradients",
+    "cost",
+    "forward",
+    "get_isa",
+    "get_num_threads",
+    "init_params",
+    "load",
+    "set_isa",
+    "set_num_threads",
+    "show_config",
+    "update",
+]
+
+
+def show_config() -> None:
+    """Print version, compiler, instruction sets (compiled, available, active), thread back end, and threads and why.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.show_config()  # doctest: +ELLIPSIS
+    version...
+    """
+    config = build_config()
+    width = max(map(len, config))
+    for name, value in config.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":  # imported when first used: `import chainrule` stays quick
+        from chainrule.files import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

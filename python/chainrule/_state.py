@@ -1,0 +1,101 @@
+"""What a network is: its configuration and its parameters, in the core; and how it is shown, copied and pickled."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule import _core
+from chainrule.functional import Array, per_hidden_layer
+
+
+class State:
+    """The part of `Network` that holds state; documented there."""
+
+    _native: _core.NetworkFloat32 | _core.NetworkFloat64
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "relu",
+        loss: str,
+        init: str | None = None,
+        dtype: DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        activations = per_hidden_layer(activation, len(layer_sizes) - 2)
+        init = init or ("he_uniform" if "relu" in activations else "glorot_uniform")
+        self._init = init
+        self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed
+        self._make_native(layer_sizes, activations, loss, np.dtype(dtype).name)
+
+    def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: str, dtype: str) -> None:
+        if dtype == "float32":
+            self._native = _core.NetworkFloat32(layer_sizes, activations, loss, self._init, self._seed)
+        elif dtype == "float64":
+            self._native = _core.NetworkFloat64(layer_sizes, activations, loss, self._init, self._seed)
+        else:
+            raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of columns of X, of units of each hidden layer, and of outputs."""
+        return tuple(self._native.layer_sizes)
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """One name per hidden layer."""
+        return tuple(self._native.activations)
+
+    @property
+    def loss_name(self) -> str:
+        """The loss that decides the output activation and is minimised."""
+        return self._native.loss
+
+    @property
+    def init(self) -> str:
+        """Distribution that the initial weights were drawn from."""
+        return self._init
+
+    @property
+    def seed(self) -> int:
+        """The seed given or drawn."""
+        return self._seed
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the parameters: float32 or float64."""
+        return self.parameters.dtype
+
+    @property
+    def parameters(self) -> Array:
+        """All parameters, shape (P,): W[1] row by row, b[1], W[2], ...; writing to the array changes the network."""
+        return self._native.parameters
+
+    @property
+    def weights(self) -> list[Array]:
+        """``W[l]`` of each layer, shape (n_l, n_{l-1}): writable views of `parameters`."""
+        return list(self._native.weights)
+
+    @property
+    def biases(self) -> list[Array]:
+        """``b[l]`` of each layer, shape (n_l,): writable views of `parameters`."""
+        return list(self._native.biases)
+
+    def __repr__(self) -> str:
+        names = self.activations
+        activation = f"activation={(names[0] if len(set(names)) == 1 else names)!r}, " if names else ""
+        return f"Network({list(self.layer_sizes)}, {activation}loss={self.loss_name!r}, dtype='{self.dtype}')"
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("layer_sizes", "activations", "loss_name", "init", "seed", "parameters")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parameters = state["parameters"]
+        self._init, self._seed = state["init"], state["seed"]
+        self._make_native(state["layer_sizes"], state["activations"], state["loss_name"], parameters.dtype.name)
+        self.parameters[...] = parameters

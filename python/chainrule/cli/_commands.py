@@ -1,0 +1,75 @@
+"""The four commands; their docstrings are what `--help` prints."""
+
+import os
+import sys
+from typing import Any
+
+import chainrule
+from chainrule import _optional
+from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
+from chainrule.cli._tables import read_table
+from chainrule.cli._train import Settings, check_outputs, train_table
+from chainrule.files import write_atomically
+
+# name -> scikit-learn's function
+DEMOS = {"digits": "load_digits", "breast_cancer": "load_breast_cancer"}
+
+
+def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) -> int:
+    """Train a network on data that scikit-learn ships: handwritten digits, or benign and malignant tumours."""
+    chosen = Settings(output=output or f"{dataset}.safetensors", plot=plot or f"{dataset}.png", **settings)
+    check_outputs(chosen)
+    _optional.require("pandas", "demo")
+    data = getattr(_optional.require("sklearn.datasets", "demo"), DEMOS[dataset])(as_frame=True)
+    table = data.frame.assign(target=data.target_names[data.target])
+    return train_table(table, "target", chosen)
+
+
+def train(file: str, target: str, output: str | None, plot: str | None, **settings: Any) -> int:
+    """Train a network to predict one column of a table from the others.
+
+    A part of the rows is kept for the test score. Of the others a tenth is held out: training stops when their cost has
+    not fallen for 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until then is tested and saved,
+    and the exit code is 1.
+    """
+    name = os.path.basename(file).split(".")[0] or "model"
+    lists = {key: tuple(settings.pop(key)) for key in ("ignore", "categorical", "missing")}
+    plot = f"{name}.png" if plot == "" else plot
+    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **lists, **settings)
+    check_outputs(chosen)
+    return train_table(read_table(file, missing=chosen.missing, texts=chosen.categorical), target, chosen)
+
+
+def predict(model: str, file: str, output: str | None, probabilities: bool, threads: int | None) -> int:
+    """Predict the target of each row of a table, as CSV."""
+    loaded = TableModel.load(model)
+    if not isinstance(loaded, TableModel):
+        raise ValueError(f"{model} holds a network without the encoding of a table: predict with chainrule.load")
+    target = loaded.target
+    if probabilities and target.task == "regression":
+        raise ValueError(f"{model} predicts numbers, which have no probabilities")
+    predictions = loaded.predict(loaded.read(file), threads)
+    columns = {target.name: target.decode(predictions)}
+    if probabilities:
+        columns |= {f"probability {label}": p for label, p in zip(target.labels, target.probabilities(predictions).T, strict=True)}
+    text = _optional.require("pandas", "cli").DataFrame(columns).to_csv(index=False, lineterminator="\n", float_format="%.7g")
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text.encode())
+    return 0
+
+
+def info(model: str | None) -> int:
+    """Describe a model, or this installation."""
+    if model is None:
+        chainrule.show_config()
+        return 0
+    loaded = TableModel.load(model)
+    network = loaded.network if isinstance(loaded, TableModel) else loaded
+    print(f"network   {describe(network)}")
+    if isinstance(loaded, TableModel):
+        print(f"target    {describe_target(loaded.target)}")
+        for line in describe_columns(loaded.features):
+            print(f"          {line}")
+    return 0

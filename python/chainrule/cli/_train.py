@@ -1,0 +1,211 @@
+"""From a table to a tested and saved model: split, encode, train until the validation cost rises, score, save."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import _optional
+from chainrule.cli._model import TableModel, describe, describe_columns, describe_target, score
+from chainrule.network import Network
+from chainrule.optimizers import Adam
+from chainrule.table import TableEncoder, TargetEncoder
+from chainrule.training import History, Stop
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_Part: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
+
+PATIENCE = 20  # epochs without a lower validation cost
+VALIDATION_SIZE = 0.1  # of the training rows
+MIN_ROWS = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user may choose of a training.
+
+    The defaults were chosen on adult and california over six seeds: tanh generalises better than relu on such tables
+    (adult 0.858 against 0.854), more units or a smaller learning rate gain nothing.
+    """
+
+    output: str
+    plot: str | None = None
+    hidden: tuple[int, ...] = (128, 64)
+    activation: str = "tanh"
+    epochs: int = 200
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    l2: float = 3e-5
+    test_size: float = 0.2
+    task: str | None = None
+    ignore: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    seed: int = 0
+    threads: int | None = None
+    quiet: bool = False
+
+
+def check_outputs(settings: Settings) -> None:
+    """Find out before the training, not after it, that its results cannot be written."""
+    _optional.require("safetensors.numpy", "cli")
+    if settings.plot is not None:
+        _optional.require("matplotlib.figure", "plot")
+    for path in (settings.output, settings.plot or settings.output):
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(2, "no such folder", folder)
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "is a folder, expected a file to write", path)
+
+
+def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
+    """Train a network on a table with the column `target_name`, say what was done, and save it; return the exit code."""
+    say = (lambda *_: None) if settings.quiet else _say
+    table, target, parts = _prepare(table, target_name, settings, say)
+    train, validation, test = parts
+    columns = table.drop(columns=[target_name, *settings.ignore])
+    known = np.concatenate([train, validation])
+    features = TableEncoder(categorical=settings.categorical).fit(columns.iloc[known])
+    for line in describe_columns(features):
+        say("", line)
+    say("rows", f"{len(train)} training, {len(validation)} validation, {len(test)} test")
+
+    network = Network(
+        [features.n_features, *settings.hidden, target.n_outputs],
+        activation=settings.activation,
+        loss=target.loss,
+        seed=settings.seed,
+    )
+    model = TableModel(network, features, target, settings.missing)
+    optimizer = Adam(learning_rate=settings.learning_rate)
+    say("network", describe(network))
+    say("training", f"{optimizer}, batches of {settings.batch_size}, l2 {settings.l2:g}, at most {settings.epochs} epochs")
+
+    def encode(rows: NDArray[np.intp]) -> _Part:
+        return features.transform(columns.iloc[rows]), target.transform(table[target_name].iloc[rows])
+
+    history = _fit(network, encode(train), encode(validation), optimizer, settings)
+    say("stopped", _why(history))
+    predictions = model.predict(columns.iloc[test], settings.threads)
+    say("test", score(target, predictions, table[target_name].iloc[test], table[target_name].iloc[known]))
+    model.save(settings.output)
+    say("model", settings.output)
+    if settings.plot is not None:
+        history.plot(settings.plot)
+        say("curve", settings.plot)
+    if history.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    return 0
+
+
+def _say(topic: str, text: str) -> None:
+    print(f"{topic:<10}{text}", flush=True)
+
+
+def _prepare(
+    table: "pd.DataFrame", name: str, settings: Settings, say: Any
+) -> tuple["pd.DataFrame", TargetEncoder, list[NDArray[np.intp]]]:
+    """Leave out rows without a target, fit the target, split the rows."""
+    for column in (name, *settings.ignore, *settings.categorical):
+        if column not in table.columns:
+            raise ValueError(f"the table has no column {column!r}; it has {', '.join(map(str, table.columns))}")
+    known = table[name].notna()
+    say("table", f"{len(table)} rows, {table.shape[1]} columns")
+    if not known.all():
+        say("", f"{int((~known).sum())} rows left out: no target")
+        table = table[known]
+    if len(table) < MIN_ROWS:
+        raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
+    whole = TargetEncoder(settings.task).fit(table[name])  # a class may be so rare that only the test part has it
+    classes = whole.transform(table[name]) if whole.task == "classification" else np.zeros(len(table), dtype=np.intp)
+    rng = np.random.default_rng(settings.seed)
+    rest, test = split(classes, settings.test_size, rng)
+    train, validation = split(classes[rest], VALIDATION_SIZE, rng)
+    parts = [rest[train], rest[validation], test]
+    target = TargetEncoder(whole.task).fit(table[name].iloc[rest])
+    say("target", describe_target(target))
+    return table, target, parts
+
+
+def split(classes: NDArray[np.intp], fraction: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the row numbers of two parts, the second of about `fraction`, each class split alike; neither is empty.
+
+    The rows are ordered by class and at random within it; where the running total of `fraction` passes a whole number, the
+    row goes to the second part. The first row of a class never does: the first part has a row of each.
+    """
+    order = np.lexsort((rng.random(len(classes)), classes))
+    free = np.flatnonzero(np.diff(classes[order], prepend=-1) == 0)
+    if not free.size:
+        raise ValueError(f"too few rows to split: {len(classes)}")
+    chosen = free[np.diff(np.floor(np.arange(free.size + 1) * fraction + 0.5)) > 0]
+    second = order[chosen if chosen.size else free[-1:]]
+    return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
+
+
+def _fit(network: Network, train: _Part, validation: _Part, optimizer: Adam, settings: Settings) -> History:
+    """Train; after Ctrl-C return what was recorded so far, and the network stays as its last step left it."""
+    logs: list[dict[str, Any]] = []
+    with _progress_bar(settings) as show:
+
+        def on_epoch_end(log: dict[str, Any]) -> None:
+            logs.append(log)
+            show(log)
+
+        try:
+            return network.fit(
+                *train,
+                optimizer=optimizer,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs,
+                l2=settings.l2,
+                validation=validation,
+                stop=Stop(no_improvement=PATIENCE),
+                callbacks=[on_epoch_end],
+                n_threads=settings.threads,
+                seed=settings.seed,
+            )
+        except KeyboardInterrupt:
+            if not logs:  # nothing was learnt yet
+                raise
+    return History(
+        loss=np.array([log["loss"] for log in logs]),
+        validation=np.array([log["validation"] for log in logs]),
+        epochs=len(logs),
+        stop_reason="interrupted",
+        seconds=logs[-1]["seconds"],
+    )
+
+
+@contextlib.contextmanager
+def _progress_bar(settings: Settings) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show a live bar on standard error where that is a terminal."""
+    if settings.quiet or not sys.stderr.isatty():
+        yield lambda log: None
+        return
+    rich = _optional.require("rich.progress", "cli")
+    console = _optional.require("rich.console", "cli").Console(stderr=True)
+    columns = [*rich.Progress.get_default_columns()[:2], rich.MofNCompleteColumn(), rich.TextColumn("{task.fields[costs]}")]
+    with rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("epoch", total=settings.epochs, costs="")
+        yield lambda log: progress.update(
+            task, completed=log["epoch"], costs=f"cost {log['loss']:.4f}, validation {log['validation']:.4f}"
+        )
+
+
+def _why(history: History) -> str:
+    assert history.validation is not None
+    best = int(history.validation.argmin()) + 1
+    reasons = {
+        "epochs": f"all epochs done; the parameters of epoch {best}, of the lowest validation cost, are kept",
+        "no_improvement": f"no lower validation cost for {PATIENCE} epochs; the parameters of epoch {best} are kept",
+        "interrupted": "interrupted; the parameters of the last step are kept",
+    }
+    return f"after {history.epochs} epochs, {history.seconds:.1f} s: {reasons[history.stop_reason]}"

@@ -1,0 +1,285 @@
+"""The textbook's steps as functions on plain NumPy arrays: forward, cost, backward, update.
+
+Thin: types, shapes and values are checked in the core, in one place, and its errors come through unchanged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from chainrule import _core
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """What `forward` computed and `cost` and `backward` need again.
+
+    Attributes
+    ----------
+    z : list of ndarray
+        ``Z[l]`` of every layer with weights, shape (m, n_l): ``z[0]`` belongs to the first of them, ``z[-1]`` holds
+        the logits.
+    a : list of ndarray
+        ``A[l]``, shape (m, n_l), one more than ``z``: ``a[0]`` is X, ``a[-1]`` the prediction.
+    activations : tuple of str
+        One name per hidden layer.
+    loss : str
+        The loss, which decides the output activation.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cache = cr.forward(cr.init_params([2, 3, 1], seed=0), [[0.0, 1.0]], activation="tanh", loss="squared_error")
+    >>> cache
+    Cache(activations=('tanh',), loss='squared_error')
+    >>> [z.shape for z in cache.z], [a.shape for a in cache.a]
+    ([(1, 3), (1, 1)], [(1, 2), (1, 3), (1, 1)])
+    """
+
+    z: list[Array] = field(repr=False)
+    a: list[Array] = field(repr=False)
+    activations: tuple[str, ...]
+    loss: str
+
+
+def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
+    """Write one name out for every hidden layer; a sequence stays as it is, the core checks its length."""
+    return (activation,) * hidden_layers if isinstance(activation, str) else tuple(activation)
+
+
+def init_params(
+    layer_sizes: Sequence[int], *, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = "float32"
+) -> list[tuple[Array, Array]]:
+    """Draw initial weights; biases are 0.
+
+    ========================  ==============================================================
+    ``init``                  distribution of the elements of ``W[l]``
+    ========================  ==============================================================
+    ``"glorot_uniform"``      uniform on ±√(6 / (n_{l-1} + n_l))  [1]_, eq. 16
+    ``"glorot_normal"``       normal with variance 2 / (n_{l-1} + n_l)  [1]_, eq. 12
+    ``"he_uniform"``          uniform on ±√(6 / n_{l-1})
+    ``"he_normal"``           normal with variance 2 / n_{l-1}  [2]_, eq. 10
+    ========================  ==============================================================
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Numbers of columns of X, of units of each hidden layer, and of outputs.
+    init : str, default "glorot_uniform"
+        Glorot's suit identity, logistic and tanh, He's suit relu.
+    seed : int, default 0
+        The same seed gives the same parameters on every machine.
+    dtype : {"float32", "float64"}, default "float32"
+        Type of the parameters.
+
+    Returns
+    -------
+    list of (W, b)
+        ``W[l]`` of shape (n_l, n_{l-1}), ``b[l]`` of shape (n_l,).
+
+    Raises
+    ------
+    ValueError
+        For fewer than two sizes, a size below 1, or an unknown name.
+    TypeError
+        For another dtype.
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
+    .. [2] He et al., Delving deep into rectifiers, ICCV 2015.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> [(W.shape, b.shape) for W, b in cr.init_params([20, 64, 1], seed=0)]
+    [((64, 20), (64,)), ((1, 64), (1,))]
+    """
+    return _core.init_params(layer_sizes, init, seed, np.dtype(dtype).name)
+
+
+def forward(
+    params: Params,
+    X: ArrayLike,
+    *,
+    activation: str | Sequence[str] = "relu",
+    loss: str,
+    n_threads: int | None = None,
+) -> Cache:
+    """Compute the prediction: ``Z[l] = A[l-1] W[l]ᵀ + b[l]``, ``A[l] = g(Z[l])``, with ``A[0] = X``.
+
+    Parameters
+    ----------
+    params : list of (W, b)
+        Their dtype, float32 or float64, is that of the result.
+    X : array_like, shape (m, n_0)
+        One example per row. Data with one example per column goes in as its transpose ``X.T``, without a copy.
+    activation : str or sequence of str, default "relu"
+        "identity", "logistic", "tanh" or "relu": one name, or one per hidden layer.
+    loss : str
+        Decides the activation of the last layer: "binary_cross_entropy" takes logistic, "softmax_cross_entropy"
+        softmax, "squared_error" identity.
+    n_threads : int, optional
+        Default: as `get_num_threads` says. The result is the same for any number.
+
+    Returns
+    -------
+    Cache
+        ``cache.a[-1]`` is the prediction, shape (m, n_L).
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, or an unknown name.
+    TypeError
+        For arrays that do not hold real numbers.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> params = [([[1.0, 1.0]], [0.0]), ([[2.0]], [-1.0])]
+    >>> cr.forward(params, [[3.0, 4.0], [3.0, -4.0]], activation="relu", loss="squared_error").a[-1].tolist()
+    [[13.0], [-1.0]]
+    """
+    activations = per_hidden_layer(activation, len(params) - 1)
+    z, a = _core.forward(params, X, activations, loss, n_threads)
+    return Cache(z, a, activations, loss)
+
+
+def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | None = None, l2: float = 0.0) -> float:
+    """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``, from the logits: finite for any finite logit.
+
+    =============================  ============================================================
+    loss of the cache              L of one row with logits z
+    =============================  ============================================================
+    ``"binary_cross_entropy"``     Σ_j log(1 + exp(z_j)) - y_j z_j
+    ``"softmax_cross_entropy"``    Σ_j y_j (log Σ_k exp(z_k) - z_j)
+    ``"squared_error"``            ½ Σ_j (z_j - y_j)²
+    =============================  ============================================================
+
+    Parameters
+    ----------
+    params : list of (W, b)
+        Only the penalty depends on them.
+    cache : Cache
+        Of `forward`.
+    Y : array_like, shape (m,) or (m, n_L)
+        Numbers from 0 to 1; class numbers (m,) or rows of probabilities (m, n_L); values.
+    sample_weight : array_like, shape (m,), optional
+        The weights w, not negative; default 1 each.
+    l2 : float, default 0
+        The penalty λ; biases are not penalised.
+
+    Returns
+    -------
+    float
+        The cost J, in the unit of the loss (nats for the entropies).
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> params = [([[1.0]], [0.0])]
+    >>> cr.cost(params, cr.forward(params, [[3.0], [5.0]], loss="squared_error"), [2.0, 5.0])
+    0.25
+    """
+    return _core.cost(params, cache.z[-1], Y, cache.loss, sample_weight, l2)
+
+
+def backward(
+    params: Params,
+    cache: Cache,
+    Y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+    *,
+    n_threads: int | None = None,
+) -> list[tuple[Array, Array]]:
+    """Compute the gradients of `cost` by backpropagation, from the last layer to the first.
+
+    ::
+
+        dZ[L]   = (A[L] - Y) · w/Σw
+        dW[l]   = dZ[l]ᵀ A[l-1] + λ W[l]
+        db[l]   = Σ_rows dZ[l]
+        dA[l-1] = dZ[l] W[l]
+        dZ[l-1] = dA[l-1] ⊙ g'(Z[l-1])
+
+    The slope of relu at 0 is taken to be 0.
+
+    Parameters
+    ----------
+    params : list of (W, b)
+        Those that made the cache.
+    cache : Cache
+        Of `forward`.
+    Y, sample_weight, l2
+        As for `cost`.
+    n_threads : int, optional
+        As for `forward`.
+
+    Returns
+    -------
+    list of (dW, db)
+        With the shapes and dtype of params.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, Nature 323 (1986) 533-536.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> params = [([[1.0]], [0.0])]
+    >>> [(dW, db)] = cr.backward(params, cr.forward(params, [[3.0], [5.0]], loss="squared_error"), [2.0, 5.0])
+    >>> dW.tolist(), db.tolist()
+    ([[1.5]], [0.5])
+    """
+    return _core.backward(params, cache.z, cache.a, Y, cache.activations, cache.loss, sample_weight, l2, n_threads)
+
+
+def update(params: Params, grads: Params, learning_rate: float, out: Params | None = None) -> list[tuple[Array, Array]]:
+    """Take one step of gradient descent: ``W - α dW``, ``b - α db``.
+
+    Parameters
+    ----------
+    params, grads : list of (W, b)
+        The parameters and, with the same shapes, their gradients.
+    learning_rate : float
+        The step size α.
+    out : list of (W, b), optional
+        Arrays to write to; ``out=params`` updates in place. Default: new arrays.
+
+    Returns
+    -------
+    list of (W, b)
+        The new parameters.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ, or an ``out`` that cannot be written.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> [(W, b)] = cr.update([([[1.0]], [0.0])], [([[1.5]], [0.5])], learning_rate=0.5)
+    >>> W.tolist(), b.tolist()
+    ([[0.25]], [-0.25])
+    """
+    return _core.update(params, grads, learning_rate, out)

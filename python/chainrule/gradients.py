@@ -1,0 +1,180 @@
+"""Derivatives as a value, and the check that every textbook recommends: backpropagation against finite differences."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.functional import Array, Params, backward, cost, forward
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Gradients:
+    """Derivatives of the cost.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (P,)
+        By the flat parameters, in their order: W[1] row by row, b[1], W[2], ...
+    weights, biases : list of ndarray
+        Views of it, with the shapes of `Network.weights` and `Network.biases`.
+    inputs : ndarray, shape (m, n_0), or None
+        By X, where asked for.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([2, 3, 1], loss="squared_error", seed=0)
+    >>> _, grads = net.loss_and_gradients([[0.0, 1.0]], [1.0], inputs=True)
+    >>> grads.parameters.shape, [dW.shape for dW in grads.weights], grads.inputs.shape
+    ((13,), [(3, 2), (1, 3)], (1, 2))
+    """
+
+    parameters: Array
+    weights: list[Array]
+    biases: list[Array]
+    inputs: Array | None
+
+    @classmethod
+    def from_flat(cls, parameters: Array, layer_sizes: Sequence[int], inputs: Array | None = None) -> "Gradients":
+        """Make the views of flat derivatives."""
+        weights, biases, start = [], [], 0
+        for n_in, n_out in pairwise(layer_sizes):
+            middle = start + n_out * n_in
+            weights.append(parameters[start:middle].reshape(n_out, n_in))
+            start = middle + n_out
+            biases.append(parameters[middle:start])
+        return cls(parameters, weights, biases, inputs)
+
+
+@dataclass(frozen=True)
+class WorstElement:
+    """The parameter of one layer whose two derivatives differ most."""
+
+    layer: int
+    name: str
+    backward: float
+    difference: float
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What `check_gradients` found; ``print`` shows it as a table.
+
+    Attributes
+    ----------
+    relative_error : float
+        Over all parameters: ``max |backward - difference| / max(|backward|, |difference|)``, each maximum taken by
+        itself.
+    compared : int
+        How many derivatives were compared: all of them.
+    layers : tuple of WorstElement
+        For every layer the element whose two derivatives differ most, and the layer's own relative error.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> report = cr.check_gradients([([[1.0]], [0.0])], [[3.0], [5.0]], [2.0, 5.0], loss="squared_error")
+    >>> print(report)  # doctest: +ELLIPSIS
+    2 derivatives, relative error ...
+    layer  worst               backward    difference  relative error
+        1  ...
+    """
+
+    relative_error: float
+    compared: int
+    layers: tuple[WorstElement, ...]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.compared} derivatives, relative error {self.relative_error:.1e}",
+            f"{'layer':>5}  {'worst':<14}{'backward':>14}{'difference':>14}{'relative error':>16}",
+        ]
+        for w in self.layers:
+            lines.append(f"{w.layer:>5}  {w.name:<14}{w.backward:>14.6g}{w.difference:>14.6g}{w.relative_error:>16.1e}")
+        return "\n".join(lines)
+
+
+def check_gradients(
+    params: Params,
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    activation: str | Sequence[str] = "relu",
+    loss: str,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+) -> GradientReport:
+    """Compare `backward` with central differences ``(J(θ + h) - J(θ - h)) / 2h`` for every parameter, in float64.
+
+    The step is ``h = 1e-6 max(1, |θ|)``. Agreement to 1e-6 is what to expect; where a relu has its input within h of
+    0 the cost has a kink there and the two may rightly differ. Costs two forward passes per parameter.
+
+    Parameters
+    ----------
+    params : list of (W, b)
+        Taken as float64, not changed.
+    X, Y, activation, loss, sample_weight, l2
+        As for `forward` and `cost`.
+
+    Returns
+    -------
+    GradientReport
+        Prints as a table; NaN derivatives count as the worst.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `forward` and `cost`.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> params = cr.init_params([2, 3, 1], seed=0)
+    >>> X, Y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+    >>> report = cr.check_gradients(params, X, Y, activation="tanh", loss="binary_cross_entropy")
+    >>> report.compared, report.relative_error < 1e-6
+    (13, True)
+    """
+    theta = [(_copy(W), _copy(b)) for W, b in params]
+    cache = forward(theta, X, activation=activation, loss=loss)
+
+    def evaluate() -> float:
+        return cost(theta, forward(theta, cache.a[0], activation=activation, loss=loss), Y, sample_weight, l2)
+
+    gradients = backward(theta, cache, Y, sample_weight, l2)
+    layers, errors, scales = [], [], []
+    for layer, (arrays, exact) in enumerate(zip(theta, gradients, strict=True), 1):
+        names = [f"{letter}{list(i)}" for letter, x in zip("Wb", arrays, strict=True) for i in np.ndindex(x.shape)]
+        computed = np.concatenate([gradient.ravel() for gradient in exact])
+        differences = np.array([d for x in arrays for d in _differences(x, evaluate)])
+        error = abs(computed - differences)
+        worst = int(error.argmax())  # a NaN counts as the largest
+        errors.append(float(error[worst]))
+        scales.append(float(np.maximum(abs(computed), abs(differences)).max()))
+        relative = _ratio(errors[-1], scales[-1])
+        layers.append(WorstElement(layer, names[worst], float(computed[worst]), float(differences[worst]), relative))
+    return GradientReport(_ratio(np.max(errors), np.max(scales)), sum(W.size + b.size for W, b in theta), tuple(layers))
+
+
+def _ratio(error: float, scale: float) -> float:
+    return float(error / scale) if scale else 0.0
+
+
+def _copy(x: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(x).astype(np.float64, order="C", casting="same_kind")
+
+
+def _differences(x: NDArray[np.float64], evaluate: Callable[[], float]) -> Iterator[float]:
+    for i in np.ndindex(x.shape):
+        value = float(x[i])
+        h = 1e-6 * max(1.0, abs(value))
+        x[i] = above = value + h
+        cost_above = evaluate()
+        x[i] = below = value - h
+        cost_below = evaluate()
+        x[i] = value
+        yield (cost_above - cost_below) / (above - below)

@@ -1,0 +1,263 @@
+"""A network: prediction, cost and derivatives, and a whole training as one native call."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from chainrule._state import State
+from chainrule.functional import Array
+from chainrule.gradients import Gradients
+from chainrule.optimizers import Adam, Optimizer
+from chainrule.training import Callbacks, History, Stop
+
+
+class Network(State):
+    """A dense feed-forward network: ``A[l] = g(A[l-1] W[l]ᵀ + b[l])``, the last activation decided by the loss.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Numbers of columns of X, of units of each hidden layer, and of outputs.
+    activation : str or sequence of str, default "relu"
+        "identity", "logistic", "tanh" or "relu": one name, or one per hidden layer.
+    loss : str
+        "binary_cross_entropy", "softmax_cross_entropy" or "squared_error"; see `cost` for the formulas.
+    init : str, optional
+        Distribution of the initial weights, see `init_params`. Default: "he_uniform" where a hidden layer is relu,
+        else "glorot_uniform".
+    dtype : {"float32", "float64"}, default "float32"
+        Type of the parameters, and of the arithmetic.
+    seed : int, optional
+        For the initial weights, and for `fit` where it is given none. Default: drawn from the system.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two sizes, a size below 1, an unknown name, or a wrong number of activations.
+    TypeError
+        For another dtype.
+
+    Examples
+    --------
+    The exclusive or:
+
+    >>> import chainrule as cr
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = cr.Network([2, 16, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
+    >>> history = net.fit(X, y, optimizer=cr.Adam(learning_rate=0.05), epochs=500)
+    >>> net.predict(X).round().ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def logits(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
+        """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Takes what `predict` takes.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([2, 3], loss="softmax_cross_entropy", seed=0)
+        >>> net.logits([[0.0, 0.0]]).tolist()
+        [[0.0, 0.0, 0.0]]
+        """
+        return self._native.logits(X, n_threads)
+
+    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
+        """Compute ``A[L]``: probabilities for the cross-entropies, values for the squared error.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, n_0)
+            One example per row.
+        n_threads : int, optional
+            Default: as `get_num_threads` says. The result is the same for any number.
+
+        Returns
+        -------
+        ndarray, shape (m, n_L)
+            Of the network's dtype.
+
+        Raises
+        ------
+        ValueError
+            For a wrong number of columns or dimensions.
+        TypeError
+            For an array that does not hold real numbers.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([2, 1], loss="binary_cross_entropy", seed=0)
+        >>> net.predict([[0.0, 0.0]]).tolist()
+        [[0.5]]
+        """
+        return self._native.predict(X, n_threads)
+
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        *,
+        n_threads: int | None = None,
+    ) -> float:
+        """Compute the cost J of `cost` without keeping what `backward` would need. Arguments: `loss_and_gradients`.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([2, 1], loss="squared_error", seed=0)
+        >>> net.loss([[0.0, 0.0]], [2.0])
+        2.0
+        """
+        return self._native.cost(X, y, sample_weight, l2, n_threads)
+
+    def loss_and_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        *,
+        inputs: bool = False,
+        n_threads: int | None = None,
+    ) -> tuple[float, Gradients]:
+        """Compute the cost and its derivatives, for optimizers of your own.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, n_0)
+            One example per row.
+        y : array_like, shape (m,) or (m, n_L)
+            Numbers from 0 to 1; class numbers (m,) or rows of probabilities (m, n_L); values.
+        sample_weight : array_like, shape (m,), optional
+            Weights of the rows, not negative; default 1 each.
+        l2 : float, default 0
+            The penalty λ of ``(λ/2) Σ_l ‖W[l]‖²``.
+        inputs : bool, default False
+            Also compute the derivatives by X.
+        n_threads : int, optional
+            Default: as `get_num_threads` says. The result is the same for any number.
+
+        Returns
+        -------
+        loss : float
+            The cost.
+        gradients : Gradients
+            Of the network's dtype.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+        TypeError
+            For arrays that do not hold real numbers.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+        >>> net.parameters[:] = [1.0, 0.0]
+        >>> loss, grads = net.loss_and_gradients([[3.0], [5.0]], [2.0, 5.0])
+        >>> loss, grads.parameters.tolist()
+        (0.25, [1.5, 0.5])
+        """
+        loss, flat, dx = self._native.loss_and_gradients(X, y, sample_weight, l2, inputs, n_threads)
+        return loss, Gradients.from_flat(flat, self.layer_sizes, dx)
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        optimizer: Optimizer | None = None,
+        batch_size: int | None = None,
+        epochs: int = 200,
+        shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        validation: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+        stop: Stop | None = None,
+        callbacks: Iterable[Any] = (),
+        n_threads: int | None = None,
+        seed: int | None = None,
+    ) -> History:
+        """Minimise the cost, from the present parameters on, until a criterion of ``stop`` holds.
+
+        Parameters
+        ----------
+        X, y, sample_weight, l2, n_threads
+            As for `loss_and_gradients`; a batch's cost is the mean over its own rows, by their weights.
+        optimizer : SGD or Adam, optional
+            Default: ``Adam()``. It begins anew with every call.
+        batch_size : int, optional
+            Rows per step; the last batch of an epoch takes what is left. Default: all, which is gradient descent.
+        epochs : int, default 200
+            How often to go through the data at most.
+        shuffle : bool, default True
+            Take the rows in a new random order in each epoch.
+        validation : (X, y) or (X, y, sample_weight), optional
+            Held-out data, whose cost is recorded after each epoch.
+        stop : Stop, optional
+            Criteria of convergence. Default: none.
+        callbacks : iterable, default ()
+            Callables that take ``logs``, or objects with any of ``on_train_begin(network)``, ``on_epoch_end(logs)``,
+            ``on_train_end(history)``; logs is a dict of epoch (from 1), loss, validation (or None) and seconds.
+            A true result of the callable or of ``on_epoch_end`` ends the training.
+        seed : int, optional
+            For the order of the rows. Default: the network's.
+
+        Returns
+        -------
+        History
+            Costs per epoch, and which criterion ended the training.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `loss_and_gradients`, and for options out of range; the network is then unchanged.
+        DivergenceError
+            If the cost becomes NaN or infinite; the last finite parameters are kept.
+        KeyboardInterrupt
+            On Ctrl-C; the parameters are those after the last whole step.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+        >>> history = net.fit([[-1.0], [1.0]], [-2.0, 4.0], optimizer=cr.SGD(learning_rate=0.5), epochs=100)
+        >>> net.parameters.round(3).tolist(), history.stop_reason
+        ([3.0, 1.0], 'epochs')
+        """
+        optimizer = Adam() if optimizer is None else optimizer
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}")
+        told = Callbacks(callbacks)
+        told.train_begin(self)
+        result = self._native.fit(
+            X,
+            y,
+            optimizer=optimizer.as_core(),
+            batch_size=batch_size,
+            epochs=epochs,
+            shuffle=shuffle,
+            sample_weight=sample_weight,
+            l2=l2,
+            validation=validation,
+            stop=asdict(stop or Stop()),
+            on_epoch_end=told.epoch_end(),
+            n_threads=n_threads,
+            seed=self._seed if seed is None else seed,
+        )
+        history = History(**result)
+        told.train_end(history)
+        return history
+
+    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+        """Write the network to a safetensors file, with texts of your own if wanted; `load` reads it."""
+        from chainrule.files import save
+
+        save(self, path, metadata)

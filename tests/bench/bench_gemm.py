@@ -1,0 +1,131 @@
+"""The matrix product against the measured peak of the core it runs on, and against NumPy's, on every ISA.
+
+Shapes: 1024 cubed, and forward, dW and dA of every layer of W4 to W7; orientations are strided views (.T). A percentage
+is the median over rounds of a product's speed through the peak measured just before it in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import machine
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("shapes", nargs="*", help="only shapes whose names contain one of these, such as 1024^3 or W5")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64"], default=["float32", "float64"])
+    parser.add_argument("--isas", nargs="+", help="default: all available")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.03, help="of one measurement, at least (default 0.03)")
+    parser.add_argument("--output", type=Path, help="default: bench_gemm_THREADSt.json")
+    return parser.parse_args()
+
+
+ARGS = parse()
+machine.pin(ARGS.threads)  # before NumPy reads the environment
+
+import numpy as np  # noqa: E402
+from chainrule import _core  # noqa: E402
+from workloads import WORKLOADS  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Case:
+    """One product a @ b and where it comes from."""
+
+    name: str
+    a: np.ndarray[Any, Any]
+    b: np.ndarray[Any, Any]
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations."""
+        return 2 * self.a.size * int(self.b.shape[1])
+
+
+def cases(dtype: str) -> Iterator[Case]:
+    """Yield every product of the workloads once."""
+
+    def random(rows: int, columns: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng(rows + columns).standard_normal((rows, columns)).astype(dtype)
+
+    yield Case("1024^3", random(1024, 1024), random(1024, 1024))
+    for workload in (WORKLOADS[name] for name in ("W4", "W5", "W5b", "W6", "W7")):
+        for layer, (n_in, n_out) in enumerate(pairwise(workload.layer_sizes), 1):
+            x, W, dz = random(workload.batch, n_in), random(n_out, n_in), random(workload.batch, n_out)
+            yield Case(f"{workload.name} forward {layer}", x, W.T)
+            yield Case(f"{workload.name} dW {layer}", dz.T, x)
+            if layer > 1:
+                yield Case(f"{workload.name} dA {layer}", dz, W)
+
+
+def seconds_of(function: Callable[[], object], repeats: int) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        function()
+    return (time.perf_counter() - start) / repeats
+
+
+def measure(case: Case, isas: list[str]) -> dict[str, tuple[float, float]]:
+    """Return seconds and percent of peak for each ISA and for NumPy (of the first, best ISA's peak)."""
+    dtype, out = str(case.a.dtype), np.empty((case.a.shape[0], case.b.shape[1]), case.a.dtype)
+    ours, numpy = (lambda: _core.gemm(case.a, case.b, ARGS.threads, out)), (lambda: np.matmul(case.a, case.b, out=out))
+    times: dict[str, list[tuple[float, float]]] = {}
+    repeats: dict[str, int] = {}
+    for _ in range(ARGS.rounds):
+        best_peak = 0.0
+        for who in [*isas, "numpy"]:
+            if who != "numpy":
+                _core.set_isa(who)
+                peak = _core.peak_gflops(dtype, ARGS.threads, 0.02)
+                best_peak = best_peak or peak
+            function = numpy if who == "numpy" else ours
+            if who not in repeats:
+                function()
+                repeats[who] = max(1, round(ARGS.seconds / seconds_of(function, 1)))
+            taken = seconds_of(function, repeats[who])
+            percent = 100 * case.operations / taken / 1e9 / (best_peak if who == "numpy" else peak)
+            times.setdefault(who, []).append((taken, percent))
+    return {who: (median(t for t, _ in rounds), median(p for _, p in rounds)) for who, rounds in times.items()}
+
+
+def main() -> None:
+    """Print one table for each dtype and write the JSON."""
+    isas, active = ARGS.isas or _core.available_isas(), _core.get_isa()
+    results = []
+    for dtype in ARGS.dtypes:
+        peaks = []
+        for isa in isas:
+            _core.set_isa(isa)
+            peaks.append(f"{isa} {_core.peak_gflops(dtype, ARGS.threads, 0.2):.0f}")
+        print(f"\n{dtype}, {ARGS.threads} threads; measured peaks in GFLOP/s: {', '.join(peaks)}; % of peak:")
+        rows = []
+        for case in cases(dtype):
+            if ARGS.shapes and not any(text in case.name for text in ARGS.shapes):
+                continue
+            found = measure(case, isas)
+            shape = (case.a.shape[0], case.b.shape[1], case.a.shape[1])
+            rows.append([case.name, *map(str, shape), machine.seconds(found[isas[0]][0])])
+            rows[-1] += [f"{found[who][1]:.1f}" for who in [*isas, "numpy"]]
+            rows[-1].append(f"{found['numpy'][0] / found[isas[0]][0]:.2f}")
+            for who, (taken, percent) in found.items():
+                name = f"{case.name} {dtype} {ARGS.threads}t {who}"
+                results.append({"name": name, "seconds": taken, "percent": percent, "mnk": shape})
+        machine.print_table(["shape", "m", "n", "k", "time", *isas, "numpy", "numpy/ours"], rows)
+    _core.set_isa(active)
+    machine.write_json(ARGS.output or Path(f"bench_gemm_{ARGS.threads}t.json"), results)
+
+
+if __name__ == "__main__":
+    main()

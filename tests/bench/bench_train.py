@@ -1,0 +1,165 @@
+"""Training steps and predictions of chainrule and its peers, in interleaved rounds within one run.
+
+In a round every peer at every thread count runs once, in turn; a ratio is the median over the rounds of a peer's time
+through ours in the same round, so that a drift of the clock or of the cores' distance cancels. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import machine
+from peers import OURS, PEERS
+from worker import Worker, WorkerError
+from workloads import WORKLOADS, Workload
+
+TOLERANCE = 1e-3  # relative, of the loss after a few steps
+Result = dict[str, Any]
+
+
+def report_failure(workload: Workload, worker: Worker, error: WorkerError) -> None:
+    """Print the last line of a child's traceback; the run goes on without it."""
+    reason = str(error).strip().splitlines()[-1]
+    print(f"{workload.name}: {worker.peer}, {worker.n_threads} threads, failed: {reason}", file=sys.stderr)
+
+
+def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace) -> list[Result]:
+    """Return one result for each worker that can run the workload."""
+    epochs: dict[Worker, int] = {}
+    for worker in workers:
+        try:
+            epochs[worker] = worker.ask("prepare", workload=workload.name, seconds=args.seconds, rows=args.rows)
+        except WorkerError as error:
+            report_failure(workload, worker, error)
+    times: dict[Worker, list[float]] = {worker: [] for worker in epochs}
+    peaks: dict[int, list[float]] = {}
+    trips: list[float] = []
+    for _ in range(args.rounds):
+        if (trip := machine.round_trip()) is not None:
+            trips.append(trip)
+        for worker in epochs:
+            if worker.peer == OURS:
+                peaks.setdefault(worker.n_threads, []).append(worker.ask("machine")["gflops"])
+            times[worker].append(worker.ask("run", epochs=epochs[worker]))
+    ours = {worker.n_threads: times[worker] for worker in epochs if worker.peer == OURS}
+    results = []
+    for worker, rounds in times.items():
+        peak, mine = peaks.get(worker.n_threads), ours.get(worker.n_threads)
+        results.append(
+            {
+                "name": f"{workload.name} {worker.n_threads}t {worker.peer}",
+                "workload": workload.name,
+                "threads": worker.n_threads,
+                "peer": worker.peer,
+                "seconds": median(rounds),
+                "rounds": rounds,
+                "ratio": median(r / m for r, m in zip(rounds, mine, strict=True)) if mine else None,
+                "peak_gflops": median(peak) if peak else None,
+                "floor": workload.floor(median(peak)) if peak else None,
+                "round_trip_ns": median(trips) if trips else None,
+            }
+        )
+    return results
+
+
+def rows_of(results: list[Result], peers: list[str]) -> Iterator[list[str]]:
+    """Yield a table row for each thread count of one workload's results."""
+    for n_threads in sorted({result["threads"] for result in results}):
+        row = {result["peer"]: result for result in results if result["threads"] == n_threads}
+        first = next(iter(row.values()))
+        others = [result for peer, result in row.items() if peer != OURS]
+        best = min(others, key=lambda result: result["seconds"], default=None)
+        ratio = best["ratio"] if best else None
+        trip = first["round_trip_ns"] if n_threads > 1 else None
+        yield [
+            first["workload"],
+            str(n_threads),
+            machine.seconds(first["floor"]),
+            *(machine.seconds(row[peer]["seconds"] if peer in row else None) for peer in peers),
+            best["peer"] if best else "-",
+            f"{ratio:.2f}" if ratio else "-",
+            f"{WORKLOADS[first['workload']].target[min(n_threads, 2) - 1]:g}",
+            f"{trip:.0f} ns" if trip else "-",
+        ]
+
+
+def check(workloads: list[Workload], workers: list[Worker]) -> int:
+    """Compare every peer's loss after a few unshuffled steps with NumPy's; return the number that disagrees."""
+    rows, failures = [], 0
+    for workload in workloads:
+        expected = None
+        for worker in sorted(workers, key=lambda worker: worker.peer != "numpy"):
+            try:
+                before, after = worker.ask("check", workload=workload.name, rows=512, epochs=2)
+            except WorkerError as error:
+                report_failure(workload, worker, error)
+                failures += 1
+                continue
+            expected = after if expected is None else expected
+            difference = abs(after - expected) / abs(expected)
+            good = difference <= TOLERANCE
+            failures += not good
+            names = [workload.name, worker.peer, str(worker.n_threads)]
+            rows.append([*names, f"{before:.6f}", f"{after:.6f}", f"{difference:.1e}", "ok" if good else "DIFFERS"])
+    machine.print_table(["workload", "peer", "threads", "loss before", "after", "relative difference", ""], rows)
+    return failures
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; default all")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all installed but torch_compiled")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too (half a minute a workload)")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement, at least (default 0.3)")
+    parser.add_argument("--rows", type=int, help="of data, at most")
+    parser.add_argument("--quick", action="store_true", help="a look, no figure: 3 rounds, 0.05 s, 4096 rows")
+    parser.add_argument("--check", action="store_true", help="compare the peers' losses instead of their times")
+    parser.add_argument("--output", type=Path, default=Path("bench_train.json"))
+    args = parser.parse_args()
+    if unknown := set(args.workloads) - set(WORKLOADS):
+        parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+    if args.quick:
+        args.rounds, args.seconds, args.rows = 3, 0.05, 4096
+    return args
+
+
+def main() -> int:
+    """Run the chosen workloads and return the exit status."""
+    args = parse()
+    chosen = [WORKLOADS[name] for name in args.workloads or WORKLOADS]
+    wanted = args.peers or [name for name, peer in PEERS.items() if peer.default or args.compiled]
+    for name in wanted:
+        if not PEERS[name].installed:
+            print(f"{name}: absent ({PEERS[name].package} is not installed)")
+    peers = [name for name in wanted if PEERS[name].installed]
+    about = machine.info()
+    print(f"{about['cpu']}, {about['cores']} cores, load {about['load']:.2f};", about["versions"])
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(peer, n)) for n in args.threads for peer in peers]
+        if args.check:
+            return 1 if check(chosen, workers) else 0
+        found = {worker.n_threads: worker.ask("machine") for worker in workers if worker.peer == OURS}
+        for n, one in found.items():
+            print(f"{n} threads: {one['isa']}, measured peak {one['gflops']:.0f} GFLOP/s")
+        results, rows = [], []
+        for workload in chosen:
+            print(f"{workload.name} ...", file=sys.stderr, flush=True)
+            results += (measured := measure(workload, workers, args))
+            rows += list(rows_of(measured, peers))
+    header = ["workload", "threads", "floor", *peers, "best peer", "ratio", "target", "round trip"]
+    machine.print_table(header, rows)
+    machine.write_json(args.output, results, peak=found, rounds=args.rounds, rows=args.rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The peers, ourselves included: one module each, all with the same two functions.
+
+    train(problem, n_threads, shuffle) -> Session      predict(problem, n_threads) -> Session
+
+A peer gets its best honest setting: buffers, compilation and warm-up before the clock starts, its own fastest
+optimizer, and it need not compute the loss that chainrule reports for each epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Session:
+    """A prepared workload. `run(n)` does n epochs or n predictions; `result()` gives parameters or predictions."""
+
+    run: Callable[[int], object]
+    result: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Where a peer lives, and what must be installed for it."""
+
+    package: str
+    module: str
+    default: bool = True  # whether it runs unasked
+
+    @property
+    def installed(self) -> bool:
+        """Whether its package can be imported."""
+        return find_spec(self.package) is not None
+
+
+OURS = "chainrule"
+PEERS = {
+    OURS: Peer("chainrule", "peers.chainrule_peer"),
+    "numpy": Peer("numpy", "peers.numpy_peer"),
+    "torch": Peer("torch", "peers.torch_peer"),
+    "torch_compiled": Peer("torch", "peers.torch_compiled_peer", default=False),  # half a minute to compile
+    "jax": Peer("jax", "peers.jax_peer"),
+    "sklearn": Peer("sklearn", "peers.sklearn_peer"),
+}

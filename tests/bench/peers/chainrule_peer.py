@@ -1,0 +1,50 @@
+"""chainrule: one `fit` for all epochs of a run, with its history and its shuffling."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import chainrule as cr
+from chainrule import _core
+from workloads import Problem
+
+from peers import Session
+
+
+def _network(problem: Problem) -> cr.Network:
+    w = problem.workload
+    net = cr.Network(list(w.layer_sizes), activation=w.activation, loss=w.loss, dtype="float32", seed=0)
+    for layer, (W, b) in enumerate(problem.params()):
+        net.weights[layer][:] = W
+        net.biases[layer][:] = b
+    return net
+
+
+def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    w, net, X, y = problem.workload, _network(problem), problem.X, problem.y
+    assert w.optimizer is not None
+    optimizer = getattr(cr, type(w.optimizer).__name__)(**asdict(w.optimizer))
+    batch_size = None if w.full_batch else w.batch
+
+    def run(epochs: int) -> None:
+        net.fit(X, y, optimizer=optimizer, batch_size=batch_size, epochs=epochs, shuffle=shuffle,
+                n_threads=n_threads, seed=0)  # fmt: skip
+
+    return Session(run, lambda: list(zip(net.weights, net.biases, strict=True)))
+
+
+def predict(problem: Problem, n_threads: int) -> Session:
+    cr.set_num_threads(n_threads)
+    net, X = _network(problem), problem.X
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            net.predict(X)
+
+    return Session(run, lambda: net.predict(X))
+
+
+def machine(n_threads: int) -> dict[str, Any]:
+    """Return the active instruction set and the arithmetic peak of the cores that this process is pinned to."""
+    return {"isa": cr.get_isa(), "gflops": _core.peak_gflops("float32", n_threads, 0.1)}

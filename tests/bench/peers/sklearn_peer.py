@@ -1,0 +1,60 @@
+"""scikit-learn: `fit` with warm start and alpha=0, so that a run is one call whatever its number of epochs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from workloads import Adam, Problem
+
+from peers import Session
+
+warnings.simplefilter("ignore", ConvergenceWarning)
+
+
+def _fitted(problem: Problem, shuffle: bool) -> MLPClassifier | MLPRegressor:
+    """Return an estimator that has seen its data's shape, with the starting parameters."""
+    w = problem.workload
+    make = MLPRegressor if w.loss == "squared_error" else MLPClassifier
+    optimizer = w.optimizer or Adam()
+    net = make(hidden_layer_sizes=w.layer_sizes[1:-1], activation=w.activation, alpha=0, batch_size=w.batch,
+               shuffle=shuffle, solver="adam" if isinstance(optimizer, Adam) else "sgd",
+               learning_rate_init=optimizer.learning_rate, momentum=getattr(optimizer, "momentum", 0),
+               nesterovs_momentum=False, tol=0, random_state=0, n_iter_no_change=2**62)  # fmt: skip
+    few = slice(0, max(w.batch, 1000))
+    X, y = problem.X[few], _targets(problem)[few]
+    classes = {} if make is MLPRegressor else {"classes": range(max(w.layer_sizes[-1], 2))}
+    net.partial_fit(X, y, **classes)
+    net.warm_start = True
+    for layer, (W, b) in enumerate(problem.params()):
+        net.coefs_[layer][:] = W.T
+        net.intercepts_[layer][:] = b
+    return net
+
+
+def _targets(problem: Problem) -> Any:
+    y = problem.y
+    if problem.workload.loss == "binary_cross_entropy":
+        return y.ravel().astype(int)
+    return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    net, X, y = _fitted(problem, shuffle), problem.X, _targets(problem)
+
+    def run(epochs: int) -> None:
+        net.set_params(max_iter=epochs).fit(X, y)
+
+    return Session(run, lambda: [(W.T, b) for W, b in zip(net.coefs_, net.intercepts_, strict=True)])
+
+
+def predict(problem: Problem, n_threads: int) -> Session:
+    net, X = _fitted(problem, False), problem.X
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            net.predict_proba(X)
+
+    return Session(run, lambda: net.predict_proba(X))

@@ -1,0 +1,91 @@
+"""PyTorch, eager: fused optimizers, gradients set to None, batches by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from workloads import Problem, Workload
+
+from peers import Session
+
+torch.set_num_interop_threads(1)
+
+
+def loss_function(workload: Workload) -> Callable[[Any, Any], Any]:
+    """Return the mean loss of logits and targets."""
+    if workload.loss == "softmax_cross_entropy":
+        return F.cross_entropy
+    if workload.loss == "binary_cross_entropy":
+        return F.binary_cross_entropy_with_logits
+    return lambda z, y: F.mse_loss(z, y, reduction="sum") * (0.5 / workload.batch)
+
+
+def network(problem: Problem) -> torch.nn.Sequential:
+    """Return a network with the starting parameters."""
+    activation = torch.nn.Tanh if problem.workload.activation == "tanh" else torch.nn.ReLU
+    modules: list[torch.nn.Module] = []
+    for W, b in problem.params():
+        linear = torch.nn.Linear(W.shape[1], W.shape[0])
+        linear.weight.data, linear.bias.data = torch.from_numpy(W), torch.from_numpy(b)
+        modules += [linear, activation()]
+    return torch.nn.Sequential(*modules[:-1])
+
+
+def epochs_of(problem: Problem, step: Callable[[Any, Any], object], shuffle: bool) -> Callable[[int], None]:
+    """Return the loop that calls `step` with every batch of each epoch."""
+    w, X, y = problem.workload, torch.from_numpy(problem.X), torch.from_numpy(problem.y)
+
+    def run(epochs: int) -> None:
+        for _ in range(epochs):
+            if w.full_batch:
+                step(X, y)
+                continue
+            order = torch.randperm(w.rows) if shuffle else torch.arange(w.rows)
+            for rows in order.split(w.batch):
+                step(X.index_select(0, rows), y.index_select(0, rows))
+
+    return run
+
+
+def pairs(parameters: list[Any]) -> list[tuple[Any, Any]]:
+    """Return [W, b, W, b, ...] as NumPy pairs."""
+    arrays = [p.detach().numpy() for p in parameters]
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    torch.set_num_threads(n_threads)
+    w, net, loss = problem.workload, network(problem), loss_function(problem.workload)
+    assert w.optimizer is not None
+    settings = dict(vars(w.optimizer))
+    make = getattr(torch.optim, type(w.optimizer).__name__)
+    optimizer = make(net.parameters(), lr=settings.pop("learning_rate"), fused=True, **settings)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss(net(x), y).backward()
+        optimizer.step()
+
+    return Session(epochs_of(problem, step, shuffle), lambda: pairs(list(net.parameters())))
+
+
+def prediction(problem: Problem, forward: Callable[[Any], Any]) -> Session:
+    """Return the session that calls `forward` with all rows."""
+    X = torch.from_numpy(problem.X)
+
+    @torch.inference_mode()
+    def run(calls: int) -> Any:
+        for _ in range(calls):
+            result = forward(X)
+        return result
+
+    return Session(run, lambda: run(1).numpy())
+
+
+def predict(problem: Problem, n_threads: int) -> Session:
+    torch.set_num_threads(n_threads)
+    net = network(problem).eval()
+    return prediction(problem, lambda x: torch.softmax(net(x), 1))

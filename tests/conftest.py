@@ -1,0 +1,34 @@
+"""Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis without luck."""
+
+import os
+from pathlib import Path
+
+import chainrule as cr
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
+
+
+@pytest.fixture(params=cr.available_isas())
+def isa(request):
+    before = cr.get_isa()
+    cr.set_isa(request.param)
+    yield request.param
+    cr.set_isa(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    cr.set_num_threads(request.param)
+    yield request.param
+    cr.set_num_threads(None)
+
+
+@pytest.fixture(scope="session")
+def chainrule_data():
+    if "CHAINRULE_DATA" not in os.environ:
+        pytest.skip("CHAINRULE_DATA does not name the folder with the data")
+    return Path(os.environ["CHAINRULE_DATA"])

@@ -1,0 +1,17 @@
+"""A network that starts where a problem of the oracle does."""
+
+import chainrule as cr
+import reference
+
+
+def network(params, activation="tanh", loss="squared_error"):
+    """A network with these parameters."""
+    sizes = [params[0][0].shape[1], *(len(b) for _, b in params)]
+    net = cr.Network(sizes, activation=activation, loss=loss, dtype=params[0][0].dtype, seed=0)
+    net.parameters[:] = reference.flatten(params)
+    return net
+
+
+def problem(sizes, m, loss="squared_error", activation="tanh", dtype="float64"):
+    params, X, Y, w = reference.problem(sizes, m, loss, dtype=dtype)
+    return network(params, activation, loss), params, X, Y, w

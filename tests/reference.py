@@ -1,0 +1,142 @@
+"""The oracle: the method in plain NumPy, line by line, for any depth. Slow, short and obviously right.
+
+Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b). Tests hold everything else against this.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+
+def logistic(z):
+    return np.exp(-np.logaddexp(0, -z))
+
+
+def softmax(z):
+    return np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True))
+
+
+def identity(z):
+    return z
+
+
+# name: (g, g')
+ACTIVATIONS = {
+    "identity": (identity, np.ones_like),
+    "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+}
+
+# name: (output activation, loss of each row from its logits). For these pairs dL/dZ[L] = A[L] - Y.
+LOSSES = {
+    "binary_cross_entropy": (logistic, lambda z, y: (np.logaddexp(0, z) - y * z).sum(axis=1)),
+    "softmax_cross_entropy": (
+        softmax,
+        lambda z, y: (y * (np.logaddexp.reduce(z, axis=1, keepdims=True) - z)).sum(axis=1),
+    ),
+    "squared_error": (identity, lambda z, y: 0.5 * ((z - y) ** 2).sum(axis=1)),
+}
+
+
+def targets(y, n_out, loss):
+    """Y as (m, n_out): class numbers become rows with a single 1."""
+    if y.ndim == 1 and loss == "softmax_cross_entropy":
+        return np.eye(n_out)[y.astype(int)]
+    return y.reshape(len(y), n_out)
+
+
+def forward(params, X, activations, loss):
+    z, a = [], [X]
+    functions = [ACTIVATIONS[name][0] for name in activations] + [LOSSES[loss][0]]
+    for (W, b), g in zip(params, functions, strict=True):
+        z.append(a[-1] @ W.T + b)
+        a.append(g(z[-1]))
+    return z, a
+
+
+def cost(params, logits, Y, loss, w=None, l2=0.0):
+    w = np.ones(len(logits)) if w is None else w
+    L = LOSSES[loss][1](logits, targets(Y, logits.shape[1], loss))
+    return (w * L).sum() / w.sum() + l2 / 2 * sum((W**2).sum() for W, b in params)
+
+
+def backward(params, z, a, Y, activations, loss, w=None, l2=0.0):
+    """The gradients of the parameters, and of X."""
+    w = np.ones(len(Y)) if w is None else w
+    dZ = (a[-1] - targets(Y, a[-1].shape[1], loss)) * (w / w.sum())[:, None]
+    grads = []
+    for layer in range(len(params), 0, -1):  # a[layer - 1] goes in; z[layer - 1] and a[layer] come out
+        W, _ = params[layer - 1]
+        grads.insert(0, (dZ.T @ a[layer - 1] + l2 * W, dZ.sum(axis=0)))
+        dA = dZ @ W
+        if layer > 1:
+            dZ = dA * ACTIVATIONS[activations[layer - 2]][1](z[layer - 2])
+    return grads, dA
+
+
+def sgd(theta, g, state, learning_rate, momentum=0.0, nesterov=False):
+    v = state["v"] = momentum * state.get("v", 0) + g
+    return theta - learning_rate * (g + momentum * v if nesterov else v)
+
+
+def adam(theta, g, state, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    t = state["t"] = state.get("t", 0) + 1
+    m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * g
+    v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * g**2
+    return theta - learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+def flatten(params):
+    return np.concatenate([x.ravel() for pair in params for x in pair])
+
+
+def unflatten(theta, like):
+    shapes = [x.shape for pair in like for x in pair]
+    parts = np.split(theta, np.cumsum([np.prod(s) for s in shapes])[:-1])
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+def train(params, X, Y, activations, loss, step, epochs, batch_size=None, w=None, l2=0.0, **settings):
+    """Go through the rows in their order; return the parameters, and each epoch's cost and last gradient's norm."""
+    w = np.ones(len(X)) if w is None else w
+    theta, state, losses, norms = flatten(params), {}, [], []
+    for _ in range(epochs):
+        total = 0.0
+        for start in range(0, len(X), batch_size or len(X)):
+            rows = slice(start, start + (batch_size or len(X)))
+            params = unflatten(theta, params)
+            z, a = forward(params, X[rows], activations, loss)
+            total += w[rows].sum() * cost(params, z[-1], Y[rows], loss, w[rows], l2)
+            grads, _ = backward(params, z, a, Y[rows], activations, loss, w[rows], l2)
+            theta = step(theta, flatten(grads), state, **settings)
+        losses.append(total / w.sum())
+        norms.append(np.linalg.norm(flatten(grads)))
+    return unflatten(theta, params), np.array(losses), np.array(norms)
+
+
+def problem(layer_sizes, m, loss, seed=0, dtype="float64"):
+    """A random network and data for it, everything of order 1: params, X, Y, w."""
+    random = np.random.default_rng(seed)
+    params = [
+        (random.normal(0, n_in**-0.5, (n_out, n_in)).astype(dtype), random.uniform(-0.5, 0.5, n_out).astype(dtype))
+        for n_in, n_out in pairwise(layer_sizes)
+    ]
+    n_out = layer_sizes[-1]
+    Y = {
+        "binary_cross_entropy": lambda: random.integers(0, 2, (m, n_out)).astype(dtype),
+        "softmax_cross_entropy": lambda: random.integers(0, n_out, m),
+        "squared_error": lambda: random.normal(2, 1, (m, n_out)).astype(dtype),
+    }[loss]()
+    return params, random.normal(0, 1, (m, layer_sizes[0])).astype(dtype), Y, random.uniform(0.5, 2, m)
+
+
+def error(got, want, scale=0.0):
+    """Largest difference relative to the largest element of want (or to scale, if that is larger)."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape
+    if not want.size:
+        return 0.0
+    difference, largest = abs(got - want).max(), max(abs(want).max(), scale)
+    return difference / largest if difference else 0.0

@@ -1,0 +1,50 @@
+"""What the documentation shows is so: the examples in docstrings and the Python blocks of README.md run."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import chainrule as cr
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} - {"_core", "__main__"})
+PUBLIC = [name for name in cr.__all__ if not name.startswith("__")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_of_the_module(module):
+    failed, _ = doctest.testmod(importlib.import_module(f"chainrule.{module}"))
+    assert failed == 0
+
+
+def test_examples_of_the_package():
+    assert doctest.testmod(cr).failed == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_documented(name):
+    thing = getattr(cr, name)
+    assert thing.__doc__
+    if thing.__module__ != "chainrule._core":
+        assert ">>>" in thing.__doc__
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLIC if inspect.isbuiltin(getattr(cr, n))])
+def test_examples_of_the_extension(name):
+    documented = getattr(cr, name)
+    test = doctest.DocTestParser().get_doctest(documented.__doc__, {}, name, None, 0)
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_python_blocks_of_the_readme(tmp_path, monkeypatch):
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    namespace = {"__name__": "readme"}
+    for number, block in enumerate(blocks, 1):
+        exec(compile(block, f"README.md, Python block {number}", "exec"), namespace)

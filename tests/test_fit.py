@@ -1,0 +1,171 @@
+"""fit against the loops of the oracle and of PyTorch; shuffling, seeds, validation, Python threads."""
+
+import threading
+
+import chainrule as cr
+import numpy as np
+import pytest
+import reference
+from chainrule import _core
+from models import network, problem
+
+LOSSES = _core.LOSSES
+
+OPTIMIZERS = {
+    "descent": (cr.SGD(learning_rate=0.1), reference.sgd, {"learning_rate": 0.1}),
+    "momentum": (cr.SGD(learning_rate=0.05, momentum=0.9), reference.sgd, {"learning_rate": 0.05, "momentum": 0.9}),
+    "nesterov": (
+        cr.SGD(learning_rate=0.05, momentum=0.9, nesterov=True),
+        reference.sgd,
+        {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
+    ),
+    "adam": (
+        cr.Adam(learning_rate=0.01, beta1=0.8, beta2=0.99, epsilon=1e-4),
+        reference.adam,
+        {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4},
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("batch_size", [None, 16, 1, 1000])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_fit_is_the_loop_of_the_oracle(isa, name, batch_size, loss):
+    optimizer, step, numbers = OPTIMIZERS[name]
+    net, params, X, Y, w = problem([5, 12, 7, 2], 50, loss)  # the last batch of 16 has 2 rows
+    options = {"batch_size": batch_size, "epochs": 6, "l2": 0.01}
+    want, losses, _ = reference.train(params, X, Y, ["tanh"] * 2, loss, step, w=w, **options, **numbers)
+    history = net.fit(X, Y, optimizer=optimizer, shuffle=False, sample_weight=w, **options)
+    assert reference.error(net.parameters, reference.flatten(want)) <= 1e-10
+    assert reference.error(history.loss, losses) <= 1e-10
+    assert (history.epochs, history.stop_reason, history.validation) == (6, "epochs", None)
+    assert history.loss.dtype == np.float64
+    assert history.seconds > 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_fit_is_the_loop_of_pytorch(name):
+    torch = pytest.importorskip("torch")
+    net, params, X, Y, _ = problem([5, 12, 3], 50, "softmax_cross_entropy")
+    theirs = torch.nn.Sequential(torch.nn.Linear(5, 12), torch.nn.Tanh(), torch.nn.Linear(12, 3)).double()
+    with torch.no_grad():
+        for tensor, array in zip(theirs.parameters(), (x for pair in params for x in pair), strict=True):
+            tensor.copy_(torch.from_numpy(array))
+    settings = OPTIMIZERS[name][2]
+    if name == "adam":
+        optimizer = torch.optim.Adam(
+            theirs.parameters(), lr=settings["learning_rate"], betas=(0.8, 0.99), eps=settings["epsilon"]
+        )
+    else:
+        settings = {**settings, "lr": settings["learning_rate"]}
+        del settings["learning_rate"]
+        optimizer = torch.optim.SGD(theirs.parameters(), **settings)
+    for _ in range(6):
+        for start in range(0, 50, 16):
+            rows = slice(start, start + 16)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(theirs(torch.from_numpy(X[rows])), torch.from_numpy(Y[rows])).backward()
+            optimizer.step()
+    net.fit(X, Y, optimizer=OPTIMIZERS[name][0], batch_size=16, epochs=6, shuffle=False)
+    assert reference.error(net.parameters, torch.cat([p.ravel() for p in theirs.parameters()]).detach()) <= 1e-10
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_float32_stays_near_the_oracle(isa, name):
+    optimizer, step, numbers = OPTIMIZERS[name]
+    net, params, X, Y, _ = problem([5, 12, 7, 2], 50, dtype="float32")
+    exact = [(W.astype("float64"), b.astype("float64")) for W, b in params]
+    want, _, _ = reference.train(
+        exact, X.astype("float64"), Y, ["tanh"] * 2, "squared_error", step, 6, batch_size=16, **numbers
+    )
+    net.fit(X, Y, optimizer=optimizer, batch_size=16, epochs=6, shuffle=False)
+    assert reference.error(net.parameters, reference.flatten(want)) <= 1e-4
+
+
+def test_defaults():
+    settings = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    assert cr.Adam() == cr.Adam(**settings)
+    assert cr.SGD() == cr.SGD(learning_rate=1e-3, momentum=0.0, nesterov=False)
+    net, params, X, Y, _ = problem([3, 4, 1], 20)
+    want, _, _ = reference.train(params, X, Y, ["tanh"], "squared_error", reference.adam, 200)
+    assert net.fit(X, Y).epochs == 200
+    assert reference.error(net.parameters, reference.flatten(want)) <= 1e-9
+
+
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_the_seed_decides_everything(batch_size):
+    def run(seed, fit_seed=None):
+        _, _, X, Y, _ = problem([4, 8, 1], 64)
+        net = cr.Network([4, 8, 1], loss="squared_error", seed=seed)
+        net.fit(X, Y, batch_size=batch_size, epochs=3, seed=fit_seed)
+        return net.parameters
+
+    assert np.array_equal(run(1), run(1))
+    assert not np.array_equal(run(1), run(2))
+    assert np.array_equal(run(1, 5), run(1, 5))
+    assert np.array_equal(run(1, 5), run(1, 6)) == (batch_size is None)
+
+
+def orders_of_the_rows(seed, shuffle=True):
+    """The order in which three epochs of single rows visit them, and whether each was visited once."""
+    # Row j moves w[j] and the bias only: w[j] = 1 - 0.1 (1 + b), b = b - 0.1 (1 + b). The bias falls from visit to
+    # visit, so that the w[j], set to 1 before each epoch, show when their row was visited.
+    n = 23
+    net = cr.Network([n, 1], loss="squared_error", dtype="float64", seed=0)
+    net.parameters[:] = 1.0
+    once = 1 - 0.1 * 2 * 0.9 ** np.arange(n)
+    orders = []
+
+    def read_and_reset(logs):
+        weights = net.weights[0][0].copy()
+        assert np.allclose(np.sort(weights), once, rtol=1e-12)
+        orders.append(weights.argsort().tolist())
+        net.parameters[:] = 1.0
+
+    options = {"optimizer": cr.SGD(learning_rate=0.1), "batch_size": 1, "epochs": 3, "shuffle": shuffle, "seed": seed}
+    net.fit(np.eye(n), np.zeros(n), callbacks=[read_and_reset], **options)
+    return orders
+
+
+def test_each_epoch_visits_every_row_once_in_a_new_order():
+    orders = [*orders_of_the_rows(seed=1), *orders_of_the_rows(seed=2)]
+    assert len(set(map(tuple, orders))) == 6
+    assert orders[:3] == orders_of_the_rows(seed=1)
+    assert orders_of_the_rows(seed=1, shuffle=False) == [list(range(23))] * 3
+
+
+def test_validation_is_the_cost_after_each_epoch():
+    net, params, X, Y, w = problem([3, 6, 2], 40)
+    history = net.fit(
+        X[:30], Y[:30], optimizer=cr.SGD(learning_rate=0.1), epochs=5, validation=(X[30:], Y[30:], w[30:]), l2=0.1
+    )
+    for epochs, got in enumerate(history.validation, 1):
+        again = network(params)
+        again.fit(X[:30], Y[:30], optimizer=cr.SGD(learning_rate=0.1), epochs=epochs, l2=0.1)
+        assert got == pytest.approx(again.loss(X[30:], Y[30:], w[30:]), rel=1e-12)
+    plain = network(params)
+    plain.fit(X[:30], Y[:30], optimizer=cr.SGD(learning_rate=0.1), epochs=5, l2=0.1)
+    assert np.array_equal(plain.parameters, net.parameters)
+
+
+def test_python_threads():
+    _, _, X, Y, _ = problem([6, 20, 2], 200)
+    shared = cr.Network([6, 20, 2], loss="squared_error", seed=0)
+    want = shared.predict(X)
+    results = {}
+
+    def work(seed):
+        net = cr.Network([6, 20, 2], loss="squared_error", seed=seed)
+        net.fit(X, Y, batch_size=16, epochs=20)
+        results[seed] = net.parameters.copy(), all(np.array_equal(shared.predict(X), want) for _ in range(50))
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    together = dict(results)
+    for seed in (1, 2):
+        work(seed)
+        assert np.array_equal(together[seed][0], results[seed][0])
+        assert together[seed][1]

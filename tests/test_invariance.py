@@ -1,0 +1,93 @@
+"""The promise: the same bits for any number of threads, and on every instruction set that has fused multiply-add."""
+
+import hashlib
+
+import chainrule as cr
+import numpy as np
+import pytest
+import reference
+from models import network
+
+FUSED = [isa for isa in cr.available_isas() if isa != "baseline"]
+
+# name: (layer sizes, rows, batch size, loss)
+SHAPES = {
+    "xor": ([2, 4, 1], 4, None, "binary_cross_entropy"),
+    "notes": ([20, 64, 1], 1000, None, "binary_cross_entropy"),
+    "rows above 2048": ([20, 64, 3], 5001, None, "softmax_cross_entropy"),
+    "batches above 2048": ([12, 40, 2], 5001, 2100, "squared_error"),
+    "wide": ([100, 300, 200, 10], 600, None, "softmax_cross_entropy"),
+    "wide batches": ([54, 256, 256, 7], 1000, 256, "softmax_cross_entropy"),
+    "single rows": ([32, 32, 1], 50, 1, "squared_error"),
+    "ragged": ([17, 33, 65, 5], 333, 100, "squared_error"),
+    "narrow and deep": ([9, 3, 7, 2, 5, 2], 700, 64, "squared_error"),
+    "no hidden layer": ([300, 10], 900, 128, "softmax_cross_entropy"),
+}
+ACTIVATION = {"binary_cross_entropy": "tanh", "softmax_cross_entropy": "relu", "squared_error": "logistic"}
+
+
+def digest(*arrays):
+    """SHA-256 of the bytes; bits, not values: -0.0 differs from 0.0."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)).hexdigest()
+
+
+def everything(shape, dtype, n_threads):
+    """Digests of what every part of the library computes, the parameters after at least 50 Adam steps first."""
+    sizes, m, batch_size, loss = SHAPES[shape]
+    params, X, Y, w = reference.problem(sizes, m, loss, dtype=dtype)
+    net = network(params, ACTIVATION[loss], loss)
+    before = digest(net.parameters)
+    steps = -(-m // (batch_size or m))
+    history = net.fit(
+        X,
+        Y,
+        optimizer=cr.Adam(learning_rate=0.01),
+        epochs=-(-50 // steps),
+        batch_size=batch_size,
+        sample_weight=w,
+        l2=0.001,
+        validation=(X, Y),
+        n_threads=n_threads,
+        seed=0,
+    )
+    J, grads = net.loss_and_gradients(X, Y, w, 0.001, inputs=True, n_threads=n_threads)
+    cache = cr.forward(params, X, activation=ACTIVATION[loss], loss=loss, n_threads=n_threads)
+    backward = cr.backward(params, cache, Y, w, 0.001, n_threads=n_threads)
+    assert digest(net.parameters) != before
+    return {
+        "parameters": digest(net.parameters),
+        "history": digest(history.loss, history.validation),
+        "loss": (J, net.loss(X, Y, w, 0.001, n_threads=n_threads)),
+        "gradients": digest(grads.parameters, grads.inputs),
+        "predictions": digest(net.predict(X, n_threads=n_threads), net.logits(X, n_threads=n_threads)),
+        "forward": digest(*cache.z, *cache.a),
+        "backward": digest(reference.flatten(backward)),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_number_of_threads_gives_the_same_bits(isa, shape, dtype):
+    one = everything(shape, dtype, n_threads=1)
+    for n_threads in (2, 3, 7):
+        assert everything(shape, dtype, n_threads) == one
+
+
+@pytest.mark.skipif(len(FUSED) < 2, reason="one instruction set with fused multiply-add here")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_fused_instruction_set_gives_the_same_bits(shape, dtype):
+    before, results = cr.get_isa(), {}
+    try:
+        for isa in FUSED:
+            cr.set_isa(isa)
+            results[isa] = everything(shape, dtype, n_threads=2)
+    finally:
+        cr.set_isa(before)
+    first, *others = results.values()
+    assert all(other == first for other in others)
+
+
+def test_the_process_wide_number_of_threads_changes_no_bit(threads):
+    assert cr.get_num_threads() == threads
+    assert everything("wide", "float32", n_threads=None) == everything("wide", "float32", n_threads=2)

@@ -1,0 +1,235 @@
+"""How a fit ends: every criterion fires when it should and is named; callbacks, divergence, wrong options; the plot."""
+
+import chainrule as cr
+import numpy as np
+import pytest
+import reference
+from models import problem
+
+# A convex problem, on which plain gradient descent is slow and steady.
+DESCENT = {"optimizer": cr.SGD(learning_rate=0.05), "epochs": 5000}
+
+
+@pytest.fixture
+def convex():
+    """A network without hidden layer, its data, and the oracle's costs and gradient norms."""
+    net, params, X, Y, _ = problem([3, 1], 50)
+    _, losses, norms = reference.train(params, X, Y, [], "squared_error", reference.sgd, 5000, learning_rate=0.05)
+    return net, X, Y, losses, norms
+
+
+def test_stop_loss_below(convex):
+    net, X, Y, losses, _ = convex
+    value = losses[40] * (1 + 1e-9)
+    history = net.fit(X, Y, stop=cr.Stop(loss_below=value), **DESCENT)
+    assert (history.stop_reason, history.epochs) == ("loss_below", 41)
+
+
+@pytest.mark.parametrize("in_a_row", [1, 4])
+def test_stop_loss_change_below(convex, in_a_row):
+    net, X, Y, losses, _ = convex
+    value = (losses[29] - losses[30]) * (1 + 1e-6)
+    assert value > 1e-6
+    history = net.fit(X, Y, stop=cr.Stop(loss_change_below=value, loss_change_epochs=in_a_row), **DESCENT)
+    assert (history.stop_reason, history.epochs) == ("loss_change_below", 30 + in_a_row)
+
+
+def test_stop_gradient_norm_below(convex):
+    net, X, Y, _, norms = convex
+    history = net.fit(X, Y, stop=cr.Stop(gradient_norm_below=norms[60] * (1 + 1e-9)), **DESCENT)
+    assert (history.stop_reason, history.epochs) == ("gradient_norm_below", 61)
+
+
+def test_stop_no_improvement_of_the_training_cost():
+    X, Y = np.ones((4, 1)), np.zeros(4)
+    net = cr.Network([1, 1], loss="squared_error", dtype="float64", seed=0)
+    net.parameters[:] = [1.0, 1.0]
+    history = net.fit(X, Y, optimizer=cr.SGD(learning_rate=1.1), epochs=100, stop=cr.Stop(no_improvement=7))
+    assert np.diff(history.loss).min() > 0  # steps too long: the cost only grows
+    assert (history.stop_reason, history.epochs) == ("no_improvement", 8)
+
+
+def test_stop_no_improvement_restores_the_best_parameters():
+    random = np.random.default_rng(0)
+    X, Y = random.normal(size=(60, 10)), random.normal(size=(60, 1))  # nothing to learn but noise
+    net = cr.Network([10, 50, 1], activation="tanh", loss="squared_error", dtype="float64", seed=0)
+    validation = (X[30:], Y[30:])
+    history = net.fit(
+        X[:30], Y[:30], validation=validation, stop=cr.Stop(no_improvement=20), optimizer=cr.Adam(learning_rate=0.01)
+    )
+    assert history.stop_reason == "no_improvement"
+    assert history.epochs == history.validation.argmin() + 1 + 20
+    assert history.validation[-1] > history.validation.min()
+    assert net.loss(*validation) == pytest.approx(history.validation.min(), rel=1e-12)
+
+
+def test_stop_seconds(convex):
+    net, X, Y, _, _ = convex
+    history = net.fit(X, Y, epochs=10**9, stop=cr.Stop(seconds=0.01))
+    assert history.stop_reason == "seconds"
+    assert history.seconds >= 0.01
+    assert 1 <= history.epochs == len(history.loss)
+
+
+def test_a_criterion_that_does_not_hold_stops_nothing(convex):
+    net, X, Y, _, _ = convex
+    stop = cr.Stop(loss_below=-1.0, gradient_norm_below=1e-300, no_improvement=10, seconds=1e6)
+    assert net.fit(X, Y, optimizer=cr.SGD(learning_rate=0.05), epochs=20, stop=stop).stop_reason == "epochs"
+
+
+class Recorder:
+    def __init__(self, stop_after=None):
+        self.events, self.logs, self.stop_after = [], [], stop_after
+
+    def on_train_begin(self, network):
+        self.events.append(network)
+
+    def on_epoch_end(self, logs):
+        self.events.append("epoch")
+        self.logs.append(logs)
+        return len(self.logs) == self.stop_after
+
+    def on_train_end(self, history):
+        self.events.append(history)
+
+
+def test_callbacks_are_told_everything():
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    recorder, calls, predictions = Recorder(), [], []
+    history = net.fit(
+        X,
+        Y,
+        epochs=3,
+        validation=(X, Y),
+        callbacks=[recorder, calls.append, lambda logs: predictions.append(net.predict(X))],
+    )
+    assert recorder.events == [net, "epoch", "epoch", "epoch", history]
+    assert calls == recorder.logs
+    assert [logs["epoch"] for logs in calls] == [1, 2, 3]
+    assert [logs["loss"] for logs in calls] == history.loss.tolist()
+    assert [logs["validation"] for logs in calls] == history.validation.tolist()
+    assert 0 < calls[0]["seconds"] <= calls[1]["seconds"] <= calls[2]["seconds"] <= history.seconds
+    assert np.array_equal(predictions[-1], net.predict(X))
+    assert not np.array_equal(predictions[0], predictions[1])
+
+
+def test_a_callback_may_stop():
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    first, last = Recorder(stop_after=2), Recorder()
+    history = net.fit(X, Y, epochs=9, callbacks=[first, last])
+    assert (history.stop_reason, history.epochs) == ("callback", 2)
+    assert len(last.logs) == 2
+    assert last.logs[0]["validation"] is None
+    assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["epoch"] == 4]).epochs == 4
+
+
+def test_an_exception_in_a_callback_comes_through():
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+
+    def fail(logs):
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing"):
+        net.fit(X, Y, callbacks=[fail])
+    assert np.isfinite(net.fit(X, Y, epochs=2).loss).all()
+    with pytest.raises(TypeError, match="callback must be callable"):
+        net.fit(X, Y, callbacks=[3])
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_divergence_is_an_error_and_keeps_finite_parameters(isa, dtype, batch_size):
+    net, _, X, Y, _ = problem([3, 4, 1], 20, activation="relu", dtype=dtype)
+    with pytest.raises(cr.DivergenceError, match="learning_rate"):
+        net.fit(X, Y, optimizer=cr.SGD(learning_rate=1e6), batch_size=batch_size, epochs=1000)
+    assert np.isfinite(net.parameters).all()
+    assert issubclass(cr.DivergenceError, FloatingPointError)
+
+
+def test_nan_in_the_data_is_a_divergence():
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    before = net.parameters.copy()
+    X[3, 1] = np.nan
+    with pytest.raises(cr.DivergenceError):
+        net.fit(X, Y)
+    assert np.array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"l2": -1.0}, "l2"),
+        ({"n_threads": 0}, "n_threads"),
+        ({"sample_weight": np.zeros(20)}, "sample_weight"),
+        ({"sample_weight": np.ones(19)}, "sample_weight"),
+        ({"validation": (np.ones((5, 4)), np.ones(5))}, "4 columns"),
+    ],
+)
+def test_wrong_options_leave_the_network_as_it_was(options, message):
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y, **options)
+    assert np.array_equal(net.parameters, before)
+
+
+def test_wrong_data_is_named():
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    with pytest.raises(ValueError, match=r"X has 2 columns.*3"):
+        net.predict(X[:, :2])
+    with pytest.raises(ValueError, match="19"):
+        net.loss(X, Y[:19])
+    with pytest.raises(TypeError, match="optimizer"):
+        net.fit(X, Y, optimizer="adam")
+    with pytest.raises(TypeError, match="float16"):
+        cr.Network([3, 1], loss="squared_error", dtype="float16")
+    with pytest.raises(ValueError, match="layer_sizes"):
+        cr.Network([3], loss="squared_error")
+    with pytest.raises(ValueError, match="activation"):
+        cr.Network([3, 2, 1], activation=["relu", "relu"], loss="squared_error")
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "name"),
+    [
+        (cr.SGD, {"learning_rate": -0.1}, "learning_rate"),
+        (cr.SGD, {"learning_rate": float("nan")}, "learning_rate"),
+        (cr.SGD, {"momentum": -0.1}, "momentum"),
+        (cr.SGD, {"nesterov": True}, "momentum"),
+        (cr.Adam, {"learning_rate": float("inf")}, "learning_rate"),
+        (cr.Adam, {"beta1": 1.0}, "beta1"),
+        (cr.Adam, {"beta2": -0.5}, "beta2"),
+        (cr.Adam, {"epsilon": -1e-8}, "epsilon"),
+        (cr.Stop, {"loss_below": float("nan")}, "loss_below"),
+        (cr.Stop, {"loss_change_below": -1.0}, "loss_change_below"),
+        (cr.Stop, {"loss_change_below": 1e-3, "loss_change_epochs": 0}, "loss_change_epochs"),
+        (cr.Stop, {"gradient_norm_below": -1.0}, "gradient_norm_below"),
+        (cr.Stop, {"no_improvement": 0}, "no_improvement"),
+        (cr.Stop, {"seconds": -1.0}, "seconds"),
+    ],
+)
+def test_wrong_settings_are_refused_when_written(make, settings, name):
+    with pytest.raises(ValueError, match=name):
+        make(**settings)
+
+
+def test_history_plot(tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    history = net.fit(X, Y, epochs=5, validation=(X, Y))
+    axes = history.plot(tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    training, validation = axes.get_lines()
+    assert training.get_xdata().tolist() == [1, 2, 3, 4, 5]
+    assert training.get_ydata().tolist() == history.loss.tolist()
+    assert validation.get_ydata().tolist() == history.validation.tolist()
+    assert history.plot(axes) is axes
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    with pytest.raises(ImportError, match=r'pip install "chainrule\[plot\]"'):
+        net.fit(X, Y, epochs=1).plot("curve.png")
