@@ -15,6 +15,13 @@ MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} -
 PUBLIC = [name for name in cr.__all__ if not name.startswith("__")]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Examples may write files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_of_the_module(module):
     failed, _ = doctest.testmod(importlib.import_module(f"chainrule.{module}"))
@@ -40,11 +47,9 @@ def test_examples_of_the_extension(name):
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
-def test_python_blocks_of_the_readme(tmp_path, monkeypatch):
+def test_python_blocks_of_the_readme():
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
     namespace = {"__name__": "readme"}
     for number, block in enumerate(blocks, 1):
         exec(compile(block, f"README.md, Python block {number}", "exec"), namespace)

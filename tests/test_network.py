@@ -69,10 +69,11 @@ def test_copies(clone, dtype):
     assert same.weights[0].sum() == 0
 
 
+@pytest.mark.parametrize("m", [1, 2, 70, 5001])  # a row, few, many, more than any block of rows
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_loss_and_gradients(isa, threads, activation, loss):
-    net, params, X, Y, w = problem([6, 17, 9, 3], 70, loss, activation)
+def test_loss_and_gradients(isa, threads, activation, loss, m):
+    net, params, X, Y, w = problem([6, 17, 9, 3], m, loss, activation)
     activations = [activation] * 2
     z, a = reference.forward(params, X, activations, loss)
     want, dX = reference.backward(params, z, a, Y, activations, loss, w, 0.1)

@@ -121,6 +121,8 @@ def test_a_callback_may_stop():
     assert len(last.logs) == 2
     assert last.logs[0]["validation"] is None
     assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["epoch"] == 4]).epochs == 4
+    assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: np.bool_(logs["epoch"] == 4)]).epochs == 4
+    assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["loss"]]).epochs == 9  # something, but not True
 
 
 def test_an_exception_in_a_callback_comes_through():

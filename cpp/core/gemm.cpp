@@ -1,5 +1,6 @@
 #include "core/gemm.h"
 
+#include <cassert>
 #include <cmath>
 
 #include "core/parallel.h"
@@ -10,7 +11,6 @@ namespace {
 // A panel of B (block_depth x tile_columns: 64 KiB for AVX-512) streams from the second-level cache past a tile of A
 // (28 KiB) in the first; a block of A (block_rows x block_depth: 256 KiB of float) stays in the second.
 constexpr Index block_depth = 512;
-constexpr Index block_rows = 128;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
@@ -82,6 +82,7 @@ void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias,
 
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch) {
+  assert(a.rows <= block_rows);
   for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
     const Index length = std::min(block_depth, b.rows - p);
     pack_rows<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch);

@@ -31,6 +31,9 @@ class PackedMatrix {
   Buffer<T> data_;
 };
 
+// Rows of A that are packed at a time; and so many rows go through all layers of a network at a time.
+inline constexpr Index block_rows = 128;
+
 // Room for one thread's packed block of A.
 template <class T>
 Buffer<T> gemm_scratch();
@@ -39,8 +42,8 @@ Buffer<T> gemm_scratch();
 template <class T>
 void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch);
 
-// The same for few rows of A, where packing B would cost more than the product: B has unit column stride and is read
-// where it lies.
+// The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B has
+// unit column stride and is read where it lies.
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch);
 

@@ -202,6 +202,7 @@ inline constexpr int few_rows = 8;
 
 template <class T, int M = 1>
 void gemm_few_rows(const GemmFewRows<T>& g) {
+  if (g.m == 0) return;
   if constexpr (M < few_rows) {
     if (g.m > M) return gemm_few_rows<T, M + 1>(g);
   }

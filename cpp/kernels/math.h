@@ -26,14 +26,10 @@ struct MathConstants<float> {
   static constexpr float log2_e = 0x1.715476p0f, ln2 = 0x1.62e43p-1f, ln2_hi = 0x1.62e4p-1f, ln2_lo = 0x1.7f7d1cp-20f;
   static constexpr float sqrt_half = 0x1.6a09e6p-1f;
   static constexpr float exp_min = -104, exp_max = 89, tanh_max = 10;  // beyond: 0, infinity, 1
-  // (exp(r) - 1 - r) / r² for |r| <= ln(2)/2: 2^-28.3 of exp(r)
-  static constexpr float exp_poly[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a1ep-7f, 0x1.6a24p-10f};
-#ifdef T1
-  static constexpr float tanh_poly[] = { -0x1.554feep-2f, 0x1.0c816cp-3f};
-#else
+  // (exp(r) - 1 - r) / r² for |r| <= ln(2)/2: 2^-26.2 of exp(r) - 1
+  static constexpr float exp_poly[] = {0x1p-1f, 0x1.5554bp-3f, 0x1.555486p-5f, 0x1.12283ap-7f, 0x1.6d993ep-10f};
   // (tanh(r) - r) / r³ in powers of r² for |r| <= ln(2)/4: 2^-32.6 of tanh(r)
   static constexpr float tanh_poly[] = {-0x1.55554ep-2f, 0x1.1105ccp-3f, -0x1.aff010p-5f};
-#endif
   // (2 atanh(s) - 2 s) / s³ in powers of s² for 0 <= s <= 1/3: 2^-27.7 of atanh(s)
   static constexpr float atanh_poly[] = {0x1.5555p-1f, 0x1.99d28p-2f, 0x1.1eb5cp-2f, 0x1.1efa38p-2f};
 };
@@ -47,9 +43,9 @@ struct MathConstants<double> {
   static constexpr double ln2_hi = 0x1.62e42fefa38p-1, ln2_lo = 0x1.ef35793c7673p-45;
   static constexpr double sqrt_half = 0x1.6a09e667f3bcdp-1;
   static constexpr double exp_min = -746, exp_max = 710, tanh_max = 20;
-  static constexpr double exp_poly[] = {  // 2^-57.9
-      0x1.000000000000ap-1,  0x1.55555555554f9p-3,  0x1.555555555083ep-5,  0x1.1111111127ceap-7,  0x1.6c16c18438cc6p-10,
-      0x1.a01a012a1940fp-13, 0x1.a01999e2160fap-16, 0x1.71df25a028705p-19, 0x1.28ad9bcfe7ae8p-22, 0x1.ad7f58dd6de48p-26};
+  static constexpr double exp_poly[] = {  // 2^-55.6
+      0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.55555555520c9p-5,  0x1.111111110e6a1p-7,  0x1.6c16c17f4336fp-10,
+      0x1.a01a01b5e9c56p-13, 0x1.a019a66060e2cp-16, 0x1.71dde9ddaecfap-19, 0x1.28a2d2898def5p-22, 0x1.af76ebafed39ap-26};
   static constexpr double tanh_poly[] = {  // 2^-57.8
       -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3,  -0x1.ba1ba116db2e6p-5,
       0x1.664ec9db6a314p-6,  -0x1.223c732a4ce28p-7, 0x1.c383622b1bc8ap-9};
@@ -70,13 +66,21 @@ inline Vec<T> polynomial(Vec<T> x, Vec<T> x2, const T (&c)[N]) {
   return N % 2 != 0 ? fma(next, x, top) : fma(top, x, next);
 }
 
-// exp(x - n ln2), where n is the integer nearest to x / ln2.
+template <class T, int N>
+inline Vec<T> horner(Vec<T> x, const T (&c)[N]) {
+  Vec<T> y = splat(c[N - 1]);
+#pragma GCC unroll 32
+  for (int k = N - 2; k >= 0; --k) y = fma(y, x, splat(c[k]));
+  return y;
+}
+
+// exp(x - n ln2) - 1, where n is the integer nearest to x / ln2.
 template <class T>
-inline Vec<T> exp_reduced(Vec<T> x, Vec<T> n) {
+inline Vec<T> expm1_reduced(Vec<T> x, Vec<T> n) {
   using C = MathConstants<T>;
   const Vec<T> r = fma(n, splat(-C::ln2_lo), fma(n, splat(-C::ln2_hi), x));
   const Vec<T> r2 = r * r;
-  return T(1) + fma(r2, polynomial<T>(r, r2, C::exp_poly), r);
+  return fma(r2, polynomial<T>(r, r2, C::exp_poly), r);
 }
 
 // 2^n for an n that was rounded by adding a shift whose low bits are the bias of the exponent.
@@ -94,7 +98,8 @@ inline Vec<T> exp(Vec<T> x) {
   const Vec<T> shift = splat(C::shift + 2 * C::bias);
   const Vec<T> t = fma(x, splat(C::log2_e), shift), n = t - shift;
   const Bits<T> half = to_bits<T>(fma(n, splat(T(0.5)), splat(C::shift + C::bias)));
-  return exp_reduced<T>(x, n) * power_of_two<T>(half) * power_of_two<T>(to_bits<T>(t) - half);
+  const Vec<T> scale = power_of_two<T>(half);
+  return fma(scale, expm1_reduced<T>(x, n), scale) * power_of_two<T>(to_bits<T>(t) - half);
 }
 
 // exp(-|x|), a little cheaper.
@@ -104,14 +109,18 @@ inline Vec<T> exp_of_minus_abs(Vec<T> x) {
   x = max(splat(C::exp_min), from_bits<T>(to_bits<T>(x) | to_bits<T>(splat(T(-0.0)))));
   const Vec<T> shift = splat(C::shift + (C::bias + C::guard));
   const Vec<T> t = fma(x, splat(C::log2_e), shift);
-  return exp_reduced<T>(x, t - shift) * power_of_two<T>(to_bits<T>(t)) * C::guard_scale;
+  const Vec<T> scale = power_of_two<T>(to_bits<T>(t));
+  return fma(scale, expm1_reduced<T>(x, t - shift), scale) * C::guard_scale;
 }
 
-// logistic(x) = (x < 0 ? e : 1) / (1 + e), e = exp(-|x|).
 template <class T>
 inline Vec<T> logistic(Vec<T> x) {
-  const Vec<T> e = exp_of_minus_abs<T>(x), one = splat(T(1));
-  return select<T>(x < Vec<T>{}, e, one) / (one + e);
+  using C = MathConstants<T>;
+  x = min(splat(2 * C::tanh_max), max(splat(C::exp_min), x));
+  const Vec<T> shift = splat(C::shift + (C::bias - C::guard));
+  const Vec<T> t = fma(x, splat(-C::log2_e), shift);
+  const Vec<T> s = power_of_two<T>(to_bits<T>(t)), one = splat(C::guard_scale);
+  return one / fma(s, expm1_reduced<T>(-x, t - shift), s + one);
 }
 
 // tanh(|x|) by the addition theorem with |x| = n ln(2)/2 + r, u = tanh(r), s = 2^n and so tanh(n ln(2)/2) = (s-1)/(s+1).
@@ -124,13 +133,14 @@ inline Vec<T> tanh(Vec<T> x) {
   const Vec<T> shift = splat(C::shift + C::bias);
   const Vec<T> t = fma(a, splat(2 * C::log2_e), shift);
   const Vec<T> r = fma(t - shift, splat(C::ln2 / -2), a), r2 = r * r;
-#ifdef T1
-  const Vec<T> u = sizeof(T)==4 ? fma(r * r2, fma(r2,splat(C::tanh_poly[1]),splat(C::tanh_poly[0])), r) : fma(r * r2, polynomial<T>(r2, r2 * r2, C::tanh_poly), r);
+#ifdef HOR
+  const Vec<T> u = fma(r * r2, horner<T>(r2, C::tanh_poly), r);
 #else
   const Vec<T> u = fma(r * r2, polynomial<T>(r2, r2 * r2, C::tanh_poly), r);
 #endif
-  const Vec<T> s = power_of_two<T>(to_bits<T>(t)), below = s - T(1), above = s + T(1);
-  const Vec<T> magnitude = fma(above, u, below) / fma(below, u, above);
+  const Vec<T> s = power_of_two<T>(to_bits<T>(t));
+  const Vec<T> numerator = fma(s + T(1), u, s - T(1));
+  const Vec<T> magnitude = numerator / (numerator + fma(u, splat(T(-2)), splat(T(2))));
   return from_bits<T>(to_bits<T>(magnitude) | (to_bits<T>(x) & sign));
 }
 

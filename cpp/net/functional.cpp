@@ -5,14 +5,12 @@
 namespace chainrule {
 namespace {
 
-double row_work(Index parameters, Index rows) { return 2.0 * static_cast<double>(parameters) * static_cast<double>(rows); }
-
 // Calls visit(block of rows) for a member's share of m rows.
 template <class Visit>
 void for_row_blocks(Index m, Team team, Visit visit) {
   const Share mine = share(m, team);
-  for (Index begin = mine.begin; begin < mine.end; begin += row_block)
-    visit(Share{begin, std::min(begin + row_block, mine.end)});
+  for (Index begin = mine.begin; begin < mine.end; begin += block_rows)
+    visit(Share{begin, std::min(begin + block_rows, mine.end)});
 }
 
 template <class T>
@@ -29,7 +27,7 @@ double scale_of(const T* weights, Index m) {
 
 template <class T>
 void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a, int threads) {
-  const int team_size = threads_for(row_work(model.parameter_count(), x.rows), threads);
+  const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
   PackedWeights<T> packed(model, false);
   std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
   parallel(team_size, [&](Team team) {
@@ -56,7 +54,7 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
 template <class T>
 void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> logits, const Tape<T>& a,
               const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads) {
-  const int team_size = threads_for(2 * row_work(model.parameter_count(), x.rows), threads);
+  const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
   const double scale = scale_of(weights, x.rows);
   PackedWeights<T> packed(model, true);
   std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));

@@ -2,7 +2,7 @@
 // Python are made of. The same rows-and-columns arithmetic as Backprop, so the same bits.
 #pragma once
 
-#include "net/backprop.h"
+#include "net/pass.h"
 
 namespace chainrule {
 

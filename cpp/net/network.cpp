@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "net/backprop.h"
 #include "net/init.h"
+#include "net/predict.h"
 
 namespace chainrule {
 
@@ -147,7 +148,7 @@ void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixVie
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
           "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),
           ") with unit column stride");
-  predict<T>(model, x, out, activation, threads);
+  chainrule::predict<T>(model, x, out, activation, threads);
 }
 
 }  // namespace

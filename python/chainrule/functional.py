@@ -155,6 +155,8 @@ def forward(
 def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | None = None, l2: float = 0.0) -> float:
     """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``, from the logits: finite for any finite logit.
 
+    Without rows the first sum is 0.
+
     =============================  ============================================================
     loss of the cache              L of one row with logits z
     =============================  ============================================================
@@ -184,7 +186,7 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     Raises
     ------
     ValueError
-        For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+        For shapes that do not fit, class numbers out of range, a weight below 0, or none above 0.
 
     Examples
     --------
@@ -236,7 +238,7 @@ def backward(
     Raises
     ------
     ValueError
-        For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+        For shapes that do not fit, class numbers out of range, a weight below 0, or none above 0.
 
     References
     ----------

@@ -152,7 +152,7 @@ class Network(State):
         Raises
         ------
         ValueError
-            For shapes that do not fit, class numbers out of range, or no row with a weight above 0.
+            For shapes that do not fit, class numbers out of range, a weight below 0, or none above 0.
         TypeError
             For arrays that do not hold real numbers.
 
@@ -206,7 +206,7 @@ class Network(State):
         callbacks : iterable, default ()
             Callables that take ``logs``, or objects with any of ``on_train_begin(network)``, ``on_epoch_end(logs)``,
             ``on_train_end(history)``; logs is a dict of epoch (from 1), loss, validation (or None) and seconds.
-            A true result of the callable or of ``on_epoch_end`` ends the training.
+            The result True of the callable or of ``on_epoch_end`` ends the training.
         seed : int, optional
             For the order of the rows. Default: the network's.
 

@@ -34,9 +34,9 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float, default 1e-3
-        The step size, not negative.
+        The step size, above 0.
     momentum : float, default 0
-        The part of the velocity that is kept, not negative.
+        The part of the velocity that is kept, in [0, 1).
     nesterov : bool, default False
         Look ahead by one step; needs a momentum above 0.
 
@@ -75,7 +75,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float, default 1e-3
-        About the largest change of a parameter in one step; not negative.
+        About the largest change of a parameter in one step; above 0.
     beta1, beta2 : float, default 0.9 and 0.999
         The parts of the first and second moment that are kept; in [0, 1).
     epsilon : float, default 1e-8

@@ -161,7 +161,7 @@ class Callbacks:
 
         def tell(logs: dict[str, Any]) -> bool:
             answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
-            return any(answers)
+            return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
         return tell if self._epoch else None
 

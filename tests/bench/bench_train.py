@@ -7,6 +7,7 @@ through ours in the same round, so that a drift of the clock or of the cores' di
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,10 +24,22 @@ TOLERANCE = 1e-3  # relative, of the loss after a few steps
 Result = dict[str, Any]
 
 
-def report_failure(workload: Workload, worker: Worker, error: WorkerError) -> None:
+def report_failure(what: str, peer: str, n_threads: int, error: WorkerError) -> None:
     """Print the last line of a child's traceback; the run goes on without it."""
     reason = str(error).strip().splitlines()[-1]
-    print(f"{workload.name}: {worker.peer}, {worker.n_threads} threads, failed: {reason}", file=sys.stderr)
+    print(f"{what}: {peer}, {n_threads} threads, failed: {reason}", file=sys.stderr)
+
+
+def start(peers: list[str], threads: list[int], stack: ExitStack) -> list[Worker]:
+    """Return a worker for each peer and thread count; a peer that cannot be imported is reported and left out."""
+    workers = []
+    for n_threads in threads:
+        for peer in peers:
+            try:
+                workers.append(stack.enter_context(Worker(peer, n_threads)))
+            except WorkerError as error:
+                report_failure("start", peer, n_threads, error)
+    return workers
 
 
 def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace) -> list[Result]:
@@ -36,13 +49,13 @@ def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace)
         try:
             epochs[worker] = worker.ask("prepare", workload=workload.name, seconds=args.seconds, rows=args.rows)
         except WorkerError as error:
-            report_failure(workload, worker, error)
+            report_failure(workload.name, worker.peer, worker.n_threads, error)
     times: dict[Worker, list[float]] = {worker: [] for worker in epochs}
     peaks: dict[int, list[float]] = {}
-    trips: list[float] = []
+    barriers: list[float] = []
     for _ in range(args.rounds):
-        if (trip := machine.round_trip()) is not None:
-            trips.append(trip)
+        if (nanoseconds := machine.barrier()) is not None:
+            barriers.append(nanoseconds)
         for worker in epochs:
             if worker.peer == OURS:
                 peaks.setdefault(worker.n_threads, []).append(worker.ask("machine")["gflops"])
@@ -62,7 +75,7 @@ def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace)
                 "ratio": median(r / m for r, m in zip(rounds, mine, strict=True)) if mine else None,
                 "peak_gflops": median(peak) if peak else None,
                 "floor": workload.floor(median(peak)) if peak else None,
-                "round_trip_ns": median(trips) if trips else None,
+                "barrier_ns": median(barriers) if barriers else None,
             }
         )
     return results
@@ -76,7 +89,7 @@ def rows_of(results: list[Result], peers: list[str]) -> Iterator[list[str]]:
         others = [result for peer, result in row.items() if peer != OURS]
         best = min(others, key=lambda result: result["seconds"], default=None)
         ratio = best["ratio"] if best else None
-        trip = first["round_trip_ns"] if n_threads > 1 else None
+        barrier = first["barrier_ns"] if n_threads > 1 else None
         yield [
             first["workload"],
             str(n_threads),
@@ -85,7 +98,7 @@ def rows_of(results: list[Result], peers: list[str]) -> Iterator[list[str]]:
             best["peer"] if best else "-",
             f"{ratio:.2f}" if ratio else "-",
             f"{WORKLOADS[first['workload']].target[min(n_threads, 2) - 1]:g}",
-            f"{trip:.0f} ns" if trip else "-",
+            f"{barrier:.0f} ns" if barrier else "-",
         ]
 
 
@@ -98,7 +111,7 @@ def check(workloads: list[Workload], workers: list[Worker]) -> int:
             try:
                 before, after = worker.ask("check", workload=workload.name, rows=512, epochs=2)
             except WorkerError as error:
-                report_failure(workload, worker, error)
+                report_failure(workload.name, worker.peer, worker.n_threads, error)
                 failures += 1
                 continue
             expected = after if expected is None else expected
@@ -135,6 +148,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Run the chosen workloads and return the exit status."""
     args = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or stopped workers would outlive us
     chosen = [WORKLOADS[name] for name in args.workloads or WORKLOADS]
     wanted = args.peers or [name for name, peer in PEERS.items() if peer.default or args.compiled]
     for name in wanted:
@@ -144,7 +158,7 @@ def main() -> int:
     about = machine.info()
     print(f"{about['cpu']}, {about['cores']} cores, load {about['load']:.2f};", about["versions"])
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(peer, n)) for n in args.threads for peer in peers]
+        workers = start(peers, args.threads, stack)
         if args.check:
             return 1 if check(chosen, workers) else 0
         found = {worker.n_threads: worker.ask("machine") for worker in workers if worker.peer == OURS}
@@ -155,7 +169,7 @@ def main() -> int:
             print(f"{workload.name} ...", file=sys.stderr, flush=True)
             results += (measured := measure(workload, workers, args))
             rows += list(rows_of(measured, peers))
-    header = ["workload", "threads", "floor", *peers, "best peer", "ratio", "target", "round trip"]
+    header = ["workload", "threads", "floor", *peers, "best peer", "ratio", "target", "barrier"]
     machine.print_table(header, rows)
     machine.write_json(args.output, results, peak=found, rounds=args.rounds, rows=args.rows)
     return 0

@@ -74,18 +74,18 @@ def info() -> dict[str, Any]:
 
 
 @cache
-def _round_trip_program() -> str | None:
+def _barrier_program() -> str | None:
     compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
     if compiler is None:
         return None
-    program = f"{tempfile.mkdtemp(prefix='chainrule_bench_')}/round_trip"
-    subprocess.run([compiler, "-O2", "-std=c++20", "-pthread", HERE / "round_trip.cpp", "-o", program], check=True)
+    program = f"{tempfile.mkdtemp(prefix='chainrule_bench_')}/barrier"
+    subprocess.run([compiler, "-O2", "-std=c++20", "-pthread", HERE / "barrier.cpp", "-o", program], check=True)
     return program
 
 
-def round_trip() -> float | None:
-    """Return the nanoseconds of a spin-barrier round trip between two cores; None without a compiler or second core."""
-    if len(os.sched_getaffinity(0)) < 2 or (program := _round_trip_program()) is None:
+def barrier() -> float | None:
+    """Return the nanoseconds of a spin barrier between two cores; None without a compiler or second core."""
+    if len(os.sched_getaffinity(0)) < 2 or (program := _barrier_program()) is None:
         return None
     output = subprocess.run([program, *map(str, cpus(2))], capture_output=True, text=True, check=True).stdout
     return float(output)

@@ -38,7 +38,11 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.ask("hello")
+        try:
+            self.ask("hello")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def ask(self, what: str, **arguments: Any) -> Any:
         """Wake the child, send a request, return the reply, stop the child."""

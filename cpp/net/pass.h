@@ -1,0 +1,77 @@
+// The passes over the rows of a batch and over the columns of the gradients, as each thread of a team makes its part of
+// them: the arithmetic of backpropagation, without the order of the phases (backprop, functional, predict).
+#pragma once
+
+#include "core/gemm.h"
+#include "core/parallel.h"
+#include "net/model.h"
+
+namespace chainrule {
+
+// The weights as the products read them: Wᵀ for the forward product, W for the backward one.
+template <class T>
+class PackedWeights {
+ public:
+  PackedWeights() = default;  // holds none: products of few rows read the weights where they lie
+  PackedWeights(const Model<T>& model, bool backward);
+
+  bool empty() const { return forward_.empty(); }
+  void pack(const Model<T>& model, Team team);  // followed by a barrier
+  void pack_rows(const Layer<T>& layer, std::size_t l, Share rows);
+  const PackedMatrix<T>& forward(std::size_t l) const { return forward_[l]; }
+  const PackedMatrix<T>& backward(std::size_t l) const { return backward_[l]; }
+
+ private:
+  std::vector<PackedMatrix<T>> forward_, backward_;
+};
+
+// What one thread needs for itself.
+template <class T>
+struct Scratch {
+  explicit Scratch(const Model<T>& model);
+  Buffer<T> gemm, loss;
+};
+
+// z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory. x has any
+// strides.
+template <class T>
+void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+                  const Tape<T>& a, Share rows, Scratch<T>& scratch);
+
+// From dz of the last layer to dz of all others, and to dx if it is not null.
+template <class T>
+void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+                   const MatrixView<T>* dx, Share rows, Scratch<T>& scratch);
+
+// value[i] = weight_i L_i and dz = scale weight_i dL_i/dz from the logits z, in place if wanted; dz.data may be null.
+template <class T>
+void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale, T* value,
+               MatrixView<T> dz, Share rows, Scratch<T>& scratch);
+
+// A team member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of one
+// slab; add: to what the slabs before left there. l2 belongs to the last slab. x has any strides.
+template <class T>
+void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add, double l2,
+                      T* gradients, Team team, Scratch<T>& scratch);
+
+// l2 / 2 Σ_l ‖W[l]‖²
+template <class T>
+double penalty(const Model<T>& model, double l2);
+
+// Multiply-adds and additions in the matrix products of a row: forward, or forward and back.
+template <class T>
+double row_operations(const Model<T>& model, bool gradients) {
+  return (gradients ? 6.0 : 2.0) * static_cast<double>(model.parameter_count());
+}
+
+// Rows of a workspace matrix lie a whole number of cache lines apart, but not a multiple of 1 KiB, which would map them
+// all to a few sets of the cache. A single column stays dense.
+template <class T>
+Index padded(Index columns) {
+  if (columns == 1) return 1;
+  const Index line = 64 / static_cast<Index>(sizeof(T));
+  const Index width = (columns + line - 1) / line * line;
+  return width % (16 * line) == 0 ? width + line : width;
+}
+
+}  // namespace chainrule

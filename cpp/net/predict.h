@@ -1,0 +1,12 @@
+// The forward pass alone.
+#pragma once
+
+#include "net/model.h"
+
+namespace chainrule {
+
+// (m x n_L) logits, or predictions after the output activation. out has unit column stride.
+template <class T>
+void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads);
+
+}  // namespace chainrule

@@ -1,0 +1,52 @@
+// Random matrices, and a visit of every instruction set of the machine.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chainrule/runtime.h"
+#include "chainrule/view.h"
+#include "check.h"
+#include "core/dispatch.h"
+
+namespace chainrule::test {
+
+// Deterministic numbers in [-1, 1).
+template <class T>
+std::vector<T> random_values(Index n, std::uint64_t seed = 1) {
+  std::vector<T> values(static_cast<std::size_t>(n));
+  std::uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
+  for (T& value : values) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    value = static_cast<T>(static_cast<double>(state >> 11) * 0x1p-52 - 1);
+  }
+  return values;
+}
+
+template <class T>
+MatrixView<T> matrix(std::vector<T>& values, Index rows, Index cols) {
+  return MatrixView<T>::contiguous(values.data(), rows, cols);
+}
+
+// Bits must agree where products are fused; elsewhere (baseline without FMA) a few roundings may differ.
+inline bool fused() { return active_isa() != "baseline"; }
+template <class T>
+bool agree(T got, T expected, double terms) {
+  if (fused()) return got == expected || (std::isnan(got) && std::isnan(expected));
+  const double epsilon = sizeof(T) == 4 ? 0x1p-23 : 0x1p-52;
+  return std::abs(static_cast<double>(got) - static_cast<double>(expected)) <= epsilon * (terms + 2);
+}
+
+template <class Visit>
+void for_each_isa(Visit visit) {
+  for (const std::string& isa : available_isas()) {
+    set_isa(isa);
+    const long before = check::failures;
+    visit();
+    std::printf("%-9s %s\n", isa.c_str(), check::failures == before ? "ok" : "FAILED");
+  }
+}
+
+}  // namespace chainrule::test

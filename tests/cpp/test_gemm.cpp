@@ -1,0 +1,133 @@
+// Every product against its naive twin, over ragged shapes, orientations, strides and thread counts, on every ISA.
+#include "core/gemm.h"
+
+#include "support.h"
+
+namespace chainrule::test {
+namespace {
+
+constexpr float untouched = 12345;
+
+template <class T>
+void check_equal(const std::vector<T>& got, Index ldc, const std::vector<T>& expected, Index m, Index n, Index k) {
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j)
+      CHECK(agree(got[static_cast<std::size_t>(i * ldc + j)], expected[static_cast<std::size_t>(i * n + j)],
+                  static_cast<double>(k)));
+    for (Index j = n; j < ldc; ++j) CHECK(got[static_cast<std::size_t>(i * ldc + j)] == T(untouched));
+  }
+}
+
+template <class T>
+void products(Index m, Index n, Index k) {
+  std::vector<T> a = random_values<T>(m * k, 1), b = random_values<T>(k * n, 2), bias = random_values<T>(n, 3);
+  const MatrixView<const T> av = matrix(a, m, k), bv = matrix(b, k, n);
+  std::vector<T> expected(static_cast<std::size_t>(m * n)), c(expected.size());
+  gemm_naive<T>(av, bv, matrix(expected, m, n));
+
+  for (int threads : {1, 3}) {
+    gemm<T>(av, bv, matrix(c, m, n), threads);
+    check_equal(c, n, expected, m, n, k);
+  }
+
+  // The same numbers stored the other way round, and A with gaps and reversed rows.
+  std::vector<T> at(a.size()), bt(b.size()), gaps(static_cast<std::size_t>(m * k * 2));
+  for (Index i = 0; i < m; ++i)
+    for (Index p = 0; p < k; ++p) {
+      at[static_cast<std::size_t>(p * m + i)] = av(i, p);
+      gaps[static_cast<std::size_t>((m - 1 - i) * 2 * k + 2 * p)] = av(i, p);
+    }
+  for (Index p = 0; p < k; ++p)
+    for (Index j = 0; j < n; ++j) bt[static_cast<std::size_t>(j * k + p)] = bv(p, j);
+  const MatrixView<const T> a_columns = MatrixView<const T>(matrix(at, k, m)).transposed();
+  const MatrixView<const T> b_columns = MatrixView<const T>(matrix(bt, n, k)).transposed();
+  const MatrixView<const T> a_gaps{gaps.data() + (m > 0 ? (m - 1) * 2 * k : 0), m, k, -2 * k, 2};
+  for (const auto& x : {a_columns, a_gaps}) {
+    gemm<T>(x, b_columns, matrix(c, m, n), 1);
+    check_equal(c, n, expected, m, n, k);
+  }
+
+  Buffer<T> scratch = gemm_scratch<T>();
+  const Index ldc = n + 3;
+  const auto fresh = [&] { return std::vector<T>(static_cast<std::size_t>(m * ldc), T(untouched)); };
+
+  // With a bias the chain begins at it.
+  std::vector<T> with_bias(expected.size());
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      T sum = bias[static_cast<std::size_t>(j)];
+      for (Index p = 0; p < k; ++p) sum = std::fma(av(i, p), bv(p, j), sum);
+      with_bias[static_cast<std::size_t>(i * n + j)] = sum;
+    }
+  PackedMatrix<T> packed(k, n);
+  packed.pack(bv);
+  std::vector<T> r = fresh();
+  gemm_packed<T>(a_gaps, packed, bias.data(), r.data(), ldc, scratch.data());
+  check_equal(r, ldc, with_bias, m, n, k);
+
+  // Packed in parts, as the threads do it after an update.
+  PackedMatrix<T> parts(k, n);
+  for (Index p = 0; p < k; p += 5)
+    for (Index panel = 0; panel < parts.panels(); ++panel) parts.pack(b_columns, panel, panel + 1, p, std::min(p + 5, k));
+  r = fresh();
+  gemm_packed<T>(av, parts, bias.data(), r.data(), ldc, scratch.data());
+  check_equal(r, ldc, with_bias, m, n, k);
+
+  if (m <= block_rows) {
+    r = fresh();
+    gemm_unpacked<T>(av, bv, r.data(), ldc, scratch.data());
+    check_equal(r, ldc, expected, m, n, k);
+  }
+
+  if (m <= kernels<T>().few_rows) {
+    r = fresh();
+    gemm_few_rows<T>(av, matrix(bt, n, k), bias.data(), r.data(), ldc);
+    check_equal(r, ldc, with_bias, m, n, k);
+  }
+
+  if (k <= sum_rows) {
+    const MatrixView<const T> stored = matrix(at, k, m);
+    for (const auto& right : {bv, b_columns}) {
+      r = fresh();
+      gemm_transposed<T>(stored, right, Finish::store, r.data(), ldc, scratch.data());
+      check_equal(r, ldc, expected, m, n, k);
+      gemm_transposed<T>(stored, right, Finish::add, r.data(), ldc, scratch.data());
+      std::vector<T> twice(expected);
+      for (T& value : twice) value += value;
+      check_equal(r, ldc, twice, m, n, k);
+    }
+  }
+}
+
+template <class T>
+void all_shapes() {
+  const Index tile = kernels<T>().tile_rows, width = kernels<T>().tile_columns, lanes = kernels<T>().lanes;
+  const Index shapes[][3] = {{1, 1, 1},
+                             {1, 1, 0},
+                             {0, 5, 3},
+                             {3, 0, 5},
+                             {2, 3, 5},
+                             {tile, width, 16},
+                             {tile + 1, width + 1, 17},
+                             {tile - 1, width - 1, lanes},
+                             {2 * tile + 3, 2 * width + lanes + 1, lanes + 1},
+                             {7, lanes, 3 * lanes + 2},
+                             {8, 10, 64},
+                             {129, 33, 70},
+                             {150, 40, 513},
+                             {5, 67, 1030},
+                             {260, 2 * width, 300}};
+  for (const auto& [m, n, k] : shapes) products<T>(m, n, k);
+}
+
+}  // namespace
+}  // namespace chainrule::test
+
+int main() {
+  using namespace chainrule::test;
+  for_each_isa([] {
+    all_shapes<float>();
+    all_shapes<double>();
+  });
+  return check::finish("test_gemm");
+}

@@ -1,0 +1,199 @@
+// Losses, activations, reductions and updates of every ISA against naive twins in double precision.
+#include <array>
+
+#include "core/buffer.h"
+#include "support.h"
+
+namespace chainrule::test {
+namespace {
+
+template <class T>
+double tolerance() {
+  return sizeof(T) == 4 ? 2e-6 : 1e-14;
+}
+template <class T>
+void close(T got, double expected, double scale = 1) {
+  CHECK(std::abs(static_cast<double>(got) - expected) <= tolerance<T>() * (scale + std::abs(expected)));
+}
+
+// The naive twins: value and gradient of one row of logits.
+struct RowLoss {
+  double value;
+  std::vector<double> dz;
+};
+
+RowLoss naive_loss(Loss loss, const std::vector<double>& z, const std::vector<double>& y) {
+  RowLoss r{0, std::vector<double>(z.size())};
+  double max = z[0], sum = 0, total = 0;
+  for (const double v : z) max = std::max(max, v);
+  for (std::size_t j = 0; j < z.size(); ++j) {
+    sum += std::exp(z[j] - max);
+    total += y[j];
+  }
+  for (std::size_t j = 0; j < z.size(); ++j) {
+    switch (loss) {
+      case Loss::binary_cross_entropy:
+        r.value += std::max(z[j], 0.0) - y[j] * z[j] + std::log1p(std::exp(-std::abs(z[j])));
+        r.dz[j] = 1 / (1 + std::exp(-z[j])) - y[j];
+        break;
+      case Loss::softmax_cross_entropy:
+        if (y[j] != 0) r.value += y[j] * (std::log(sum) + max - z[j]);
+        r.dz[j] = total * std::exp(z[j] - max) / sum - y[j];
+        break;
+      case Loss::squared_error:
+        r.value += (z[j] - y[j]) * (z[j] - y[j]) / 2;
+        r.dz[j] = z[j] - y[j];
+    }
+  }
+  return r;
+}
+
+template <class T>
+void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
+  const Index ldz = n == 1 ? 1 : n + 2;
+  std::vector<T> z = random_values<T>(m * ldz, 5), y = random_values<T>(m * n, 6), w = random_values<T>(m, 7);
+  std::vector<std::int32_t> labels;
+  for (T& v : z) v *= static_cast<T>(spread);
+  for (T& v : y) v = std::abs(v);
+  for (T& v : w) v = std::abs(v);
+  if (labelled)
+    for (Index i = 0; i < m; ++i) {
+      labels.push_back(static_cast<std::int32_t>(i * 7 % n));
+      for (Index j = 0; j < n; ++j) y[static_cast<std::size_t>(i * n + j)] = j == labels.back();
+    }
+  std::vector<T> value(static_cast<std::size_t>(m)), dz(z);
+  Buffer<T> scratch(2 * n * kernels<T>().lanes);
+  const T scale = T(0.25);
+  LossRows<T> rows{m,        n, dz.data(),    ldz,       labelled ? nullptr : y.data(), n, labelled ? labels.data() : nullptr,
+                   w.data(), scale, value.data(), dz.data(), ldz, scratch.data()};
+  kernels<T>().loss[static_cast<int>(loss)](rows);
+  for (Index i = 0; i < m; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    std::vector<double> zi, yi;
+    for (Index j = 0; j < n; ++j) {
+      zi.push_back(static_cast<double>(z[static_cast<std::size_t>(i * ldz + j)]));
+      yi.push_back(static_cast<double>(y[static_cast<std::size_t>(i * n + j)]));
+    }
+    const RowLoss expected = naive_loss(loss, zi, yi);
+    const auto weight = static_cast<double>(w[at]);
+    close(value[at], weight * expected.value, spread * static_cast<double>(n));
+    for (Index j = 0; j < n; ++j)
+      close(dz[static_cast<std::size_t>(i * ldz + j)], 0.25 * weight * expected.dz[static_cast<std::size_t>(j)], spread);
+    for (Index j = n; j < ldz; ++j)
+      CHECK(dz[static_cast<std::size_t>(i * ldz + j)] == z[static_cast<std::size_t>(i * ldz + j)]);
+  }
+}
+
+template <class T>
+void activations() {
+  const Index m = 3, n = 2 * kernels<T>().lanes + 3;
+  std::vector<T> z = random_values<T>(m * n, 8), a(z), da = random_values<T>(m * n, 9), dz(z);
+  for (T& v : z) v *= 6;
+  struct Formula {
+    Activation activation;
+    double (*value)(double);
+    double (*slope)(double z);
+  };
+  const Formula formulas[] = {
+      {Activation::identity, [](double v) { return v; }, [](double) { return 1.0; }},
+      {Activation::logistic, [](double v) { return 1 / (1 + std::exp(-v)); },
+       [](double v) { return std::exp(-std::abs(v)) / std::pow(1 + std::exp(-std::abs(v)), 2); }},
+      {Activation::tanh, [](double v) { return std::tanh(v); }, [](double v) { return std::pow(std::cosh(v), -2); }},
+      {Activation::relu, [](double v) { return std::max(v, 0.0); }, [](double v) { return v > 0 ? 1.0 : 0.0; }},
+  };
+  static_assert(std::size(formulas) == activation_count);
+  for (const Formula& f : formulas) {
+    const int index = static_cast<int>(f.activation);
+    kernels<T>().activate[index](m, n - 1, z.data(), n, a.data(), n);
+    kernels<T>().activate_backward[index](m, n - 1, a.data(), n, da.data(), n, dz.data(), n);
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n - 1; ++j) {
+        const auto at = static_cast<std::size_t>(i * n + j);
+        const auto v = static_cast<double>(z[at]);
+        close(a[at], f.value(v));
+        close(dz[at], static_cast<double>(da[at]) * f.slope(v));
+      }
+  }
+}
+
+template <class T>
+void reductions(Index m, Index n) {
+  std::vector<T> x = random_values<T>(m * (n + 1), 10), sums(static_cast<std::size_t>(n), T(1));
+  kernels<T>().column_sums(m, n, x.data(), n + 1, sums.data(), Finish::add);
+  for (Index j = 0; j < n; ++j) {
+    T expected = 0;
+    for (Index i = 0; i < m; ++i) expected += x[static_cast<std::size_t>(i * (n + 1) + j)];
+    CHECK(sums[static_cast<std::size_t>(j)] == T(1) + expected);
+  }
+  double sum = 0, squares = 0;
+  for (const T v : x) {
+    sum += static_cast<double>(v);
+    squares += static_cast<double>(v) * static_cast<double>(v);
+  }
+  const auto count = static_cast<Index>(x.size());
+  CHECK(std::abs(kernels<T>().sum(count, x.data()) - sum) < 1e-12 * static_cast<double>(count));
+  CHECK(std::abs(kernels<T>().sum_of_squares(count, x.data()) - squares) < 1e-12 * static_cast<double>(count));
+}
+
+template <class T>
+void updates(Index n) {
+  const std::vector<T> g = random_values<T>(n, 11), start = random_values<T>(n, 12);
+  for (const bool nesterov : {false, true}) {
+    std::vector<T> p(start), velocity(start);
+    std::vector<double> pd(start.begin(), start.end()), vd(pd);
+    for (const bool first : {true, false}) {
+      kernels<T>().sgd(n, {T(0.1), T(0.9), nesterov, first}, g.data(), velocity.data(), p.data());
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        const auto gi = static_cast<double>(g[i]);
+        vd[i] = first ? gi : 0.9 * vd[i] + gi;
+        pd[i] -= 0.1 * (nesterov ? gi + 0.9 * vd[i] : vd[i]);
+        close(p[i], pd[i]);
+      }
+    }
+  }
+  std::vector<T> p(start), m(start.size()), v(start.size());
+  std::vector<double> pd(start.begin(), start.end()), md(start.size()), vd(start.size());
+  for (int t = 1; t <= 3; ++t) {
+    const double correction1 = 1 - std::pow(0.9, t), correction2 = 1 - std::pow(0.99, t);
+    kernels<T>().adam(n,
+                      {static_cast<T>(0.01 / correction1), static_cast<T>(1 / std::sqrt(correction2)), T(0.1), T(0.99),
+                       static_cast<T>(0.01), T(1e-8)},
+                      g.data(), m.data(), v.data(), p.data());
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      const auto gi = static_cast<double>(g[i]);
+      md[i] = 0.9 * md[i] + 0.1 * gi;
+      vd[i] = 0.99 * vd[i] + 0.01 * gi * gi;
+      pd[i] -= 0.01 * md[i] / correction1 / (std::sqrt(vd[i] / correction2) + 1e-8);
+      close(p[i], pd[i]);
+    }
+  }
+}
+
+template <class T>
+void all() {
+  const Index lanes = kernels<T>().lanes;
+  for (const Index m : {Index{1}, lanes - 1, lanes, 2 * lanes + 3})
+    for (const Index n : {Index{1}, Index{2}, Index{10}, lanes, lanes + 1, 3 * lanes - 1})
+      for (int loss = 0; loss < loss_count; ++loss)
+        for (const double spread : {1.0, 40.0}) {
+          losses<T>(static_cast<Loss>(loss), m, n, spread, false);
+          if (static_cast<Loss>(loss) == Loss::softmax_cross_entropy) losses<T>(static_cast<Loss>(loss), m, n, spread, true);
+        }
+  activations<T>();
+  for (const Index n : {Index{1}, lanes, 2 * lanes + 1}) {
+    reductions<T>(37, n);
+    updates<T>(n);
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::test
+
+int main() {
+  using namespace chainrule::test;
+  for_each_isa([] {
+    all<float>();
+    all<double>();
+  });
+  return check::finish("test_kernels");
+}
