@@ -14,8 +14,8 @@ FUSED = [isa for isa in cr.available_isas() if isa != "baseline"]
 SHAPES = {
     "xor": ([2, 4, 1], 4, None, "binary_cross_entropy"),
     "notes": ([20, 64, 1], 1000, None, "binary_cross_entropy"),
-    "rows above 2048": ([20, 64, 3], 5001, None, "softmax_cross_entropy"),
-    "batches above 2048": ([12, 40, 2], 5001, 2100, "squared_error"),
+    "several slabs": ([20, 64, 3], 9001, None, "softmax_cross_entropy"),
+    "batches of several slabs": ([12, 40, 2], 9900, 9001, "squared_error"),
     "wide": ([100, 300, 200, 10], 600, None, "softmax_cross_entropy"),
     "wide batches": ([54, 256, 256, 7], 1000, 256, "softmax_cross_entropy"),
     "single rows": ([32, 32, 1], 50, 1, "squared_error"),

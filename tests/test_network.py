@@ -69,7 +69,7 @@ def test_copies(clone, dtype):
     assert same.weights[0].sum() == 0
 
 
-@pytest.mark.parametrize("m", [1, 2, 70, 5001])  # a row, few, many, more than any block of rows
+@pytest.mark.parametrize("m", [1, 2, 70, 9001])  # a row, few, many, more than any block of rows
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
 def test_loss_and_gradients(isa, threads, activation, loss, m):

@@ -120,7 +120,7 @@ inline Vec<T> logistic(Vec<T> x) {
   const Vec<T> shift = splat(C::shift + (C::bias - C::guard));
   const Vec<T> t = fma(x, splat(-C::log2_e), shift);
   const Vec<T> s = power_of_two<T>(to_bits<T>(t)), one = splat(C::guard_scale);
-  return one / fma(s, expm1_reduced<T>(-x, t - shift), s + one);
+  return one / (fma(s, expm1_reduced<T>(-x, t - shift), one) + s);
 }
 
 // tanh(|x|) by the addition theorem with |x| = n ln(2)/2 + r, u = tanh(r), s = 2^n and so tanh(n ln(2)/2) = (s-1)/(s+1).
@@ -140,7 +140,7 @@ inline Vec<T> tanh(Vec<T> x) {
 #endif
   const Vec<T> s = power_of_two<T>(to_bits<T>(t));
   const Vec<T> numerator = fma(s + T(1), u, s - T(1));
-  const Vec<T> magnitude = numerator / (numerator + fma(u, splat(T(-2)), splat(T(2))));
+  const Vec<T> magnitude = numerator / (fma(u, splat(T(-2)), numerator) + T(2));
   return from_bits<T>(to_bits<T>(magnitude) | (to_bits<T>(x) & sign));
 }
 
