@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-import chainrule as cr
 import hypothesis
 import pytest
+
+import chainrule as cr
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)

@@ -1,7 +1,8 @@
 """A network that starts where a problem of the oracle does."""
 
-import chainrule as cr
 import reference
+
+import chainrule as cr
 
 
 def network(params, activation="tanh", loss="squared_error"):

@@ -2,11 +2,12 @@
 
 import tempfile
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
 from models import network
+
+import chainrule as cr
 
 LOSS = "binary_cross_entropy"
 FORWARD = {"activation": "tanh", "loss": LOSS}

@@ -7,8 +7,9 @@ import pkgutil
 import re
 from pathlib import Path
 
-import chainrule as cr
 import pytest
+
+import chainrule as cr
 
 README = Path(__file__).parent.parent / "README.md"
 MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} - {"_core", "__main__"})

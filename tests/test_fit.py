@@ -2,22 +2,23 @@
 
 import threading
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
-from chainrule import _core
 from models import network, problem
+
+import chainrule as cr
+from chainrule import _core
 
 LOSSES = _core.LOSSES
 
 OPTIMIZERS = {
     "descent": (cr.SGD(learning_rate=0.1), reference.sgd, {"learning_rate": 0.1}),
-    "momentum": (cr.SGD(learning_rate=0.05, momentum=0.9), reference.sgd, {"learning_rate": 0.05, "momentum": 0.9}),
+    "momentum": (cr.SGD(learning_rate=0.01, momentum=0.9), reference.sgd, {"learning_rate": 0.01, "momentum": 0.9}),
     "nesterov": (
-        cr.SGD(learning_rate=0.05, momentum=0.9, nesterov=True),
+        cr.SGD(learning_rate=0.01, momentum=0.9, nesterov=True),
         reference.sgd,
-        {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
+        {"learning_rate": 0.01, "momentum": 0.9, "nesterov": True},
     ),
     "adam": (
         cr.Adam(learning_rate=0.01, beta1=0.8, beta2=0.99, epsilon=1e-4),

@@ -2,13 +2,14 @@
 
 from contextlib import contextmanager
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
-from chainrule import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule import _core
 
 ACTIVATIONS, LOSSES = _core.ACTIVATIONS, _core.LOSSES
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}

@@ -4,12 +4,13 @@ import copy
 import gc
 import pickle
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
-from chainrule import _core
 from models import problem
+
+import chainrule as cr
+from chainrule import _core
 
 LOSSES = _core.LOSSES
 

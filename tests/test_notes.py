@@ -1,9 +1,10 @@
 """The lecture notes' two-layer network: trained as they say, in rows and in their columns; and their two errors."""
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
+
+import chainrule as cr
 
 FORWARD = {"activation": "tanh", "loss": "binary_cross_entropy"}
 

@@ -1,10 +1,11 @@
 """How a fit ends: every criterion fires when it should and is named; callbacks, divergence, wrong options; the plot."""
 
-import chainrule as cr
 import numpy as np
 import pytest
 import reference
 from models import problem
+
+import chainrule as cr
 
 # A convex problem, on which plain gradient descent is slow and steady.
 DESCENT = {"optimizer": cr.SGD(learning_rate=0.05), "epochs": 5000}
@@ -123,6 +124,16 @@ def test_a_callback_may_stop():
     assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["epoch"] == 4]).epochs == 4
     assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: np.bool_(logs["epoch"] == 4)]).epochs == 4
     assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["loss"]]).epochs == 9  # something, but not True
+
+
+def test_what_a_callback_writes_to_the_parameters_counts():
+    net, params, X, Y, _ = problem([3, 4, 1], 20)
+
+    def restart(logs):
+        net.parameters[:] = reference.flatten(params)
+
+    history = net.fit(X, Y, optimizer=cr.SGD(learning_rate=0.1), epochs=4, callbacks=[restart])
+    assert np.array_equal(history.loss, [history.loss[0]] * 4)
 
 
 def test_an_exception_in_a_callback_comes_through():

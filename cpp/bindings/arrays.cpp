@@ -21,8 +21,6 @@ py::array as(py::array array) {
   return array.attr("astype")(py::dtype::of<T>());
 }
 
-std::string shape_text(const py::array& array) { return py::str(py::tuple(array.attr("shape"))); }
-
 // Class numbers: integers, or floating-point numbers that are whole.
 Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index outputs) {
   const py::array_t<double> values(array.attr("reshape")(-1).attr("astype")("float64"));
@@ -47,6 +45,8 @@ py::array real_array(py::handle object, const char* name) {
                                  ", expected float32, float64, or what can become float32: integers, bool, float16"));
   return array;
 }
+
+std::string shape_text(const py::array& array) { return py::str(py::tuple(array.attr("shape"))); }
 
 bool is_float64(const py::array& array) { return array.dtype().kind() == 'f' && array.itemsize() == 8; }
 

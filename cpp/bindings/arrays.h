@@ -17,6 +17,8 @@ namespace py = pybind11;
 // that names the argument.
 py::array real_array(py::handle object, const char* name);
 
+std::string shape_text(const py::array& array);  // "(3, 4)"
+
 // The number type that arrays of this object are computed in: float64 if it is one, else float32.
 bool is_float64(const py::array& array);
 

@@ -124,13 +124,19 @@ Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name)
   return result;
 }
 
+// The loss kernels read target values row by row.
+template <class T>
+TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
+  return targets<T>(py::module_::import("numpy").attr("ascontiguousarray")(real_array(y, "y")), loss, rows, outputs);
+}
+
 template <class T>
 double cost(py::handle params, py::handle logits, py::handle y, const std::string& loss, py::handle sample_weight,
             double l2) {
   const Parameters<T> p = parameters<T>(params, Names(layer_count(params, "params") - 1, "identity"), loss);
   const Index rows = matrix<T>(logits, "logits").view.rows;
   const Matrix<T> z = cached<T>(logits, rows, p.model.outputs(), "logits");
-  const TargetArrays<T> t = targets<T>(y, p.model.loss, rows, p.model.outputs());
+  const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
   const py::gil_scoped_release release;
@@ -155,7 +161,7 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
     const MatrixView<const T>& v = hidden.back().view;
     a.push_back({const_cast<T*>(v.data), v.rows, v.cols, v.row_stride, v.col_stride});  // only read there
   }
-  const TargetArrays<T> t = targets<T>(y, p.model.loss, rows, p.model.outputs());
+  const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
   py::array_t<T> gradients(p.model.parameter_count());
@@ -167,49 +173,55 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
   return as_pairs<T>(p.model, gradients);
 }
 
-// The array to be changed in place: `out` brought to the values of `from`, or a new copy of them.
+// parameters - learning_rate gradient, as a new array.
 template <class T>
-py::array updated_array(py::handle from, py::handle out) {
+py::array_t<T> descended(py::handle parameters, py::handle gradient, double learning_rate) {
   const py::module_ numpy = py::module_::import("numpy");
-  const py::array source = real_array(from, "params");
-  if (out.is_none()) return numpy.attr("array")(source, py::dtype::of<T>(), py::arg("order") = "C");
+  const py::dtype dtype = py::dtype::of<T>();
+  py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "C"));
+  const py::array_t<T> g(numpy.attr("ascontiguousarray")(real_array(gradient, "grads"), dtype));
+  require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ",
+          shape_text(g), ", its parameters ", shape_text(result));
+  kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, g.data(), nullptr,
+                   result.mutable_data());
+  return result;
+}
+
+// The array of `out` that will take `result`.
+template <class T>
+py::array destination(py::handle out, const py::array& result) {
   if (!py::isinstance<py::array_t<T>>(out)) throw py::type_error("out needs arrays of the dtype of params");
-  if (!out.is(source)) numpy.attr("copyto")(out, source);
-  return py::reinterpret_borrow<py::array>(out);
+  auto array = py::reinterpret_borrow<py::array>(out);
+  require(py::tuple(array.attr("shape")).equal(py::tuple(result.attr("shape"))), "an array of out has shape ",
+          shape_text(array), ", expected ", shape_text(result));
+  require(array.writeable(), "an array of out is read-only");
+  return array;
 }
 
-template <class T>
-void descend(const py::array& parameters, py::handle gradients, double learning_rate) {
-  const py::module_ numpy = py::module_::import("numpy");
-  const py::array g(numpy.attr("ascontiguousarray")(real_array(gradients, "grads"), py::dtype::of<T>()));
-  require(py::tuple(parameters.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ",
-          std::string(py::str(g.attr("shape"))), ", expected ", std::string(py::str(parameters.attr("shape"))));
-  if (!parameters.writeable()) throw std::invalid_argument("out is read-only");
-  // A view of other strides is updated as a contiguous copy and written back.
-  py::array dense(numpy.attr("ascontiguousarray")(parameters));
-  kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, static_cast<const T*>(g.data()), nullptr,
-                   static_cast<T*>(dense.mutable_data()));
-  if (!dense.is(parameters)) numpy.attr("copyto")(parameters, dense);
-}
-
+// Everything is computed and checked before anything is written: out may overlap params and grads, and an error leaves it
+// as it was.
 template <class T>
 py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
   const std::size_t layers = layer_count(params, "params");
   require(layer_count(grads, "grads") == layers, "grads has ", py::len(grads), " layers, params has ", layers);
   require(out.is_none() || layer_count(out, "out") == layers, "out has another number of layers than params");
-  py::list result;
+  py::list results;
+  std::vector<std::pair<py::array, py::array>> copies;  // to, from
   for (std::size_t l = 0; l < layers; ++l) {
     const py::sequence p = pair_of(params, l), g = pair_of(grads, l);
     py::tuple pair(2);
     for (std::size_t i = 0; i < 2; ++i) {
-      const py::object into = out.is_none() ? py::object(py::none()) : py::object(pair_of(out, l)[i]);
-      const py::array array = updated_array<T>(p[i], into);
-      descend<T>(array, g[i], learning_rate);
-      pair[i] = array;
+      py::array result = descended<T>(p[i], g[i], learning_rate);
+      if (!out.is_none()) {
+        const py::array to = destination<T>(py::object(pair_of(out, l)[i]), result);
+        copies.emplace_back(to, std::exchange(result, to));
+      }
+      pair[i] = result;
     }
-    result.append(pair);
+    results.append(pair);
   }
-  return result;
+  for (const auto& [to, from] : copies) py::module_::import("numpy").attr("copyto")(to, from);
+  return results;
 }
 
 }  // namespace
@@ -220,7 +232,8 @@ void bind_functional(py::module_& module) {
       "init_params",
       [](const std::vector<Index>& layer_sizes, const std::string& init, std::uint64_t seed, const std::string& dtype) {
         const Init kind = from_name<Init>(init, init_names, "init");
-        require(dtype == "float32" || dtype == "float64", "dtype '", dtype, "' is unknown, expected float32 or float64");
+        if (dtype != "float32" && dtype != "float64")
+          throw py::type_error(message("dtype '", dtype, "' is not supported, expected float32 or float64"));
         return dtype == "float64" ? init_params<double>(layer_sizes, kind, seed)
                                   : init_params<float>(layer_sizes, kind, seed);
       },

@@ -249,7 +249,8 @@ void bind(py::module_& module, const char* name) {
 }  // namespace
 
 void bind_network(py::module_& module) {
-  py::register_exception<DivergenceError>(module, "DivergenceError", PyExc_FloatingPointError);
+  py::register_exception<DivergenceError>(module, "DivergenceError", PyExc_FloatingPointError).attr("__doc__") =
+      "The cost or a parameter became NaN or infinite during a fit; the network keeps its last finite parameters.";
   bind<float>(module, "NetworkFloat32");
   bind<double>(module, "NetworkFloat64");
   module.def(

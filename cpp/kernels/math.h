@@ -1,8 +1,8 @@
 // exp, log, log1p, tanh, logistic and softplus on vectors: branch-free, nothing but + - * / fma min max, selections and
 // integer operations, so every instruction set with FMA gives the same bits. libm may not be used here: its results
-// change with its version. The polynomials are minimax fits (Remez exchange, relative error) rounded to T. Errors are in
-// units in the last place, the largest that tests/cpp/test_math.cpp measured: over all 2^32 floats, and over grids and
-// random doubles; in parentheses on x86 without FMA. NaN gives NaN; the limits at +-infinity are exact.
+// change with its version. The polynomials are minimax fits (Remez exchange, relative error) rounded to T. Errors are
+// in units in the last place, the largest that tests/cpp/test_math.cpp measured: over all 2^32 floats, and over grids
+// and random doubles; in parentheses on x86 without FMA. NaN gives NaN; the limits at +-infinity are exact.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,9 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Adding `shift` rounds to an integer n, whose low bits then are the low bits of the sum: an int conversion that every
-// ISA has. ln2_hi ends in zeros enough that n ln2_hi is exact, with or without FMA, for every exponent n.
+// Adding `shift` to a small number rounds it to an integer and leaves that integer in the low bits of the sum: a
+// conversion that every instruction set has, for both types. ln2_hi has so many zeros at its end that n ln2_hi is exact
+// for every exponent n, with or without FMA.
 template <class T>
 struct MathConstants;
 template <>
@@ -29,7 +30,7 @@ struct MathConstants<float> {
   // (exp(r) - 1 - r) / r² for |r| <= ln(2)/2: 2^-26.2 of exp(r) - 1
   static constexpr float exp_poly[] = {0x1p-1f, 0x1.5554bp-3f, 0x1.555486p-5f, 0x1.12283ap-7f, 0x1.6d993ep-10f};
   // (tanh(r) - r) / r³ in powers of r² for |r| <= ln(2)/4: 2^-32.6 of tanh(r)
-  static constexpr float tanh_poly[] = {-0x1.55554ep-2f, 0x1.1105ccp-3f, -0x1.aff010p-5f};
+  static constexpr float tanh_poly[] = {-0x1.555506p-2f, 0x1.10d998p-3f, -0x1.a3b2a4p-5f};
   // (2 atanh(s) - 2 s) / s³ in powers of s² for 0 <= s <= 1/3: 2^-27.7 of atanh(s)
   static constexpr float atanh_poly[] = {0x1.5555p-1f, 0x1.99d28p-2f, 0x1.1eb5cp-2f, 0x1.1efa38p-2f};
 };
@@ -43,33 +44,26 @@ struct MathConstants<double> {
   static constexpr double ln2_hi = 0x1.62e42fefa38p-1, ln2_lo = 0x1.ef35793c7673p-45;
   static constexpr double sqrt_half = 0x1.6a09e667f3bcdp-1;
   static constexpr double exp_min = -746, exp_max = 710, tanh_max = 20;
-  static constexpr double exp_poly[] = {  // 2^-55.6
-      0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.55555555520c9p-5,  0x1.111111110e6a1p-7,  0x1.6c16c17f4336fp-10,
-      0x1.a01a01b5e9c56p-13, 0x1.a019a66060e2cp-16, 0x1.71dde9ddaecfap-19, 0x1.28a2d2898def5p-22, 0x1.af76ebafed39ap-26};
-  static constexpr double tanh_poly[] = {  // 2^-57.8
-      -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3,  -0x1.ba1ba116db2e6p-5,
-      0x1.664ec9db6a314p-6,  -0x1.223c732a4ce28p-7, 0x1.c383622b1bc8ap-9};
-  static constexpr double atanh_poly[] = {  // 2^-59.4
+  static constexpr double exp_poly[] = {// 2^-55.6
+                                        0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.55555555520c9p-5,
+                                        0x1.111111110e6a1p-7,  0x1.6c16c17f4336fp-10, 0x1.a01a01b5e9c56p-13,
+                                        0x1.a019a66060e2cp-16, 0x1.71dde9ddaecfap-19, 0x1.28a2d2898def5p-22,
+                                        0x1.af76ebafed39ap-26};
+  static constexpr double tanh_poly[] = {// 2^-57.8
+                                         -0x1.55555555554b2p-2, 0x1.11111110f2c8ep-3,  -0x1.ba1ba17d78bd4p-5,
+                                         0x1.664f2bb2e6a5bp-6,  -0x1.2266df39517bdp-7, 0x1.d4c3f3620e8bcp-9,
+                                         -0x1.56c7b262e3b96p-10};
+  static constexpr double atanh_poly[] = {
+      // 2^-59.4
       0x1.5555555555535p-1, 0x1.99999999a085ap-2, 0x1.249249208493dp-2, 0x1.c71c742001ec1p-3, 0x1.745cb38a5b840p-3,
       0x1.3b1de4a010a4ap-3, 0x1.1067545b69905p-3, 0x1.efdece661d3cfp-4, 0x1.55967c710eab7p-4, 0x1.5c8fe3c9925eep-3};
 };
 
-// sum_k c[k] x^k: the even and the odd powers by Horner's rule in x² (given, the callers have it), half the latency of one.
+// sum_k c[k] x^k by Horner's rule.
 template <class T, int N>
-inline Vec<T> polynomial(Vec<T> x, Vec<T> x2, const T (&c)[N]) {
-  Vec<T> top = splat(c[N - 1]), next = splat(c[N - 2]);
-#pragma GCC unroll 32
-  for (int k = N - 3; k >= 0; k -= 2) {
-    top = fma(top, x2, splat(c[k]));
-    if (k > 0) next = fma(next, x2, splat(c[k - 1]));
-  }
-  return N % 2 != 0 ? fma(next, x, top) : fma(top, x, next);
-}
-
-template <class T, int N>
-inline Vec<T> horner(Vec<T> x, const T (&c)[N]) {
+inline Vec<T> polynomial(Vec<T> x, const T (&c)[N]) {
   Vec<T> y = splat(c[N - 1]);
-#pragma GCC unroll 32
+#pragma GCC unroll 16
   for (int k = N - 2; k >= 0; --k) y = fma(y, x, splat(c[k]));
   return y;
 }
@@ -79,18 +73,17 @@ template <class T>
 inline Vec<T> expm1_reduced(Vec<T> x, Vec<T> n) {
   using C = MathConstants<T>;
   const Vec<T> r = fma(n, splat(-C::ln2_lo), fma(n, splat(-C::ln2_hi), x));
-  const Vec<T> r2 = r * r;
-  return fma(r2, polynomial<T>(r, r2, C::exp_poly), r);
+  return fma(r * r, polynomial<T>(r, C::exp_poly), r);
 }
 
-// 2^n for an n that was rounded by adding a shift whose low bits are the bias of the exponent.
+// 2^n, where the low bits of t hold n + bias.
 template <class T>
-inline Vec<T> power_of_two(Bits<T> shifted_n) {
-  return from_bits<T>(shifted_n << MathConstants<T>::mantissa_bits);
+inline Vec<T> power_of_two(Bits<T> t) {
+  return from_bits<T>(t << MathConstants<T>::mantissa_bits);
 }
 
-// exp(x) = 2^n exp(r), |r| <= ln(2)/2. 2^n is applied as two factors, each a normal number: only the last product rounds,
-// so the results below the smallest normal number are right too.
+// exp(x) = 2^n exp(r), n = round(x / ln2), |r| <= ln(2)/2. 2^n is applied as two factors, both normal numbers: only the
+// last product rounds where the result is subnormal. @EXP@
 template <class T>
 inline Vec<T> exp(Vec<T> x) {
   using C = MathConstants<T>;
@@ -102,7 +95,7 @@ inline Vec<T> exp(Vec<T> x) {
   return fma(scale, expm1_reduced<T>(x, n), scale) * power_of_two<T>(to_bits<T>(t) - half);
 }
 
-// exp(-|x|), a little cheaper.
+// exp(-|x|): as n <= 0, the second factor can be a constant.
 template <class T>
 inline Vec<T> exp_of_minus_abs(Vec<T> x) {
   using C = MathConstants<T>;
@@ -113,49 +106,53 @@ inline Vec<T> exp_of_minus_abs(Vec<T> x) {
   return fma(scale, expm1_reduced<T>(x, t - shift), scale) * C::guard_scale;
 }
 
+// 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + w). Numerator and denominator are scaled by guard_scale: 1 + exp(-x) cannot
+// overflow where the result is subnormal. The three terms are summed in this order because w 2^n + 1 loses nothing that
+// counts, neither for large nor for small 2^n. @LOGISTIC@
 template <class T>
 inline Vec<T> logistic(Vec<T> x) {
   using C = MathConstants<T>;
   x = min(splat(2 * C::tanh_max), max(splat(C::exp_min), x));
   const Vec<T> shift = splat(C::shift + (C::bias - C::guard));
   const Vec<T> t = fma(x, splat(-C::log2_e), shift);
-  const Vec<T> s = power_of_two<T>(to_bits<T>(t)), one = splat(C::guard_scale);
+  const Vec<T> s = power_of_two<T>(to_bits<T>(t)), one = splat(C::guard_scale);  // both scaled
   return one / (fma(s, expm1_reduced<T>(-x, t - shift), one) + s);
 }
 
-// tanh(|x|) by the addition theorem with |x| = n ln(2)/2 + r, u = tanh(r), s = 2^n and so tanh(n ln(2)/2) = (s-1)/(s+1).
-// That r is rounded does no harm: where n > 1 the slope of tanh is small.
+// tanh by the addition theorem: |x| = n ln(2)/2 + r, s = 2^n, tanh(n ln(2)/2) = (s - 1) / (s + 1), u = tanh(r) by a
+// polynomial, so tanh|x| = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u). The denominator is computed as the numerator plus
+// 2 - 2u: near 1 the error of the one then cancels that of the other, and no result exceeds 1. The -1/4 moves the seams
+// between the n, to where numerator and denominator do not both lie just above a power of two; without it the error is
+// 2.35 ulp. The larger n, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took
+// 0.8 of the time in float32, but erred by 5 ulp: its numerator and denominator are sums of many roundings.) @TANH@
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
   using C = MathConstants<T>;
   const Bits<T> sign = to_bits<T>(splat(T(-0.0)));
   const Vec<T> a = min(splat(C::tanh_max), from_bits<T>(to_bits<T>(x) & ~sign));
   const Vec<T> shift = splat(C::shift + C::bias);
-  const Vec<T> t = fma(a, splat(2 * C::log2_e), shift);
+  const Vec<T> t = fma(a, splat(2 * C::log2_e), splat(T(-0.25))) + shift;
   const Vec<T> r = fma(t - shift, splat(C::ln2 / -2), a), r2 = r * r;
-#ifdef HOR
-  const Vec<T> u = fma(r * r2, horner<T>(r2, C::tanh_poly), r);
-#else
-  const Vec<T> u = fma(r * r2, polynomial<T>(r2, r2 * r2, C::tanh_poly), r);
-#endif
+  const Vec<T> u = fma(r * r2, polynomial<T>(r2, C::tanh_poly), r);
   const Vec<T> s = power_of_two<T>(to_bits<T>(t));
   const Vec<T> numerator = fma(s + T(1), u, s - T(1));
-  const Vec<T> magnitude = numerator / (fma(u, splat(T(-2)), numerator) + T(2));
+  const Vec<T> magnitude = numerator / (numerator + fma(u, splat(T(-2)), splat(T(2))));
   return from_bits<T>(to_bits<T>(magnitude) | (to_bits<T>(x) & sign));
 }
 
-// log(1 + f) = 2 atanh(f / (2 + f)) for sqrt(1/2) - 1 <= f <= 1, written f - small: the rounding of s hardly counts.
+// f - log(1 + f) for sqrt(1/2) - 1 <= f <= 1. With s = f / (2 + f) it is log(1 + f) = 2 atanh(s) = 2s + s R(s²), and
+// 2s = f - s f: this way the rounding of s counts little.
 template <class T>
-inline Vec<T> log1p_small_part(Vec<T> f) {
+inline Vec<T> log1p_defect(Vec<T> f) {
   const Vec<T> s = f / (f + T(2)), s2 = s * s;
-  return s * fma(-s2, polynomial<T>(s2, s2 * s2, MathConstants<T>::atanh_poly), f);
+  return s * fma(-s2, polynomial<T>(s2, MathConstants<T>::atanh_poly), f);
 }
 
-// log(2^e (1 + f))
+// log(2^e (1 + f)).
 template <class T>
 inline Vec<T> log_reduced(Vec<T> e, Vec<T> f) {
   using C = MathConstants<T>;
-  return fma(e, splat(C::ln2_hi), f - fma(e, splat(-C::ln2_lo), log1p_small_part<T>(f)));
+  return fma(e, splat(C::ln2_hi), f - fma(e, splat(-C::ln2_lo), log1p_defect<T>(f)));
 }
 
 // x > 0, normal, is 2^e m with sqrt(1/2) <= m <= sqrt(2).
@@ -175,7 +172,7 @@ struct Split {
   }
 };
 
-// log(x): given its value y where 0 < x < infinity, the rest.
+// log(x), given its value y for 0 < x < infinity.
 template <class T>
 inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
   using C = MathConstants<T>;
@@ -184,6 +181,7 @@ inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
   return select<T>(x < splat(C::infinity), y, x + x);
 }
 
+// log(x) = e ln2 + log(m), sqrt(1/2) <= m <= sqrt(2); subnormal x are scaled to normal ones first. @LOG@
 template <class T>
 inline Vec<T> log(Vec<T> x) {
   using C = MathConstants<T>;
@@ -193,6 +191,7 @@ inline Vec<T> log(Vec<T> x) {
   return log_limits<T>(x, log_reduced<T>(e, s.m - T(1)));
 }
 
+// log(1 + x) = log(u + c), where u is 1 + x rounded and c the exact rest, which joins m - 1. @LOG1P@
 template <class T>
 inline Vec<T> log1p(Vec<T> x) {
   using C = MathConstants<T>;
@@ -203,10 +202,11 @@ inline Vec<T> log1p(Vec<T> x) {
   return log_limits<T>(u, log_reduced<T>(s.e, fma(c, scale * T(0.5), s.m - one)));
 }
 
+// log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|) <= 1. @SOFTPLUS@
 template <class T>
 inline Vec<T> softplus(Vec<T> x) {
   const Vec<T> e = exp_of_minus_abs<T>(x);
-  return max(x, Vec<T>{}) + (e - log1p_small_part<T>(e));
+  return max(x, Vec<T>{}) + (e - log1p_defect<T>(e));
 }
 
 }  // namespace

@@ -90,8 +90,8 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
 }
 
 template <class T>
-double Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients,
-                        const MatrixView<T>* dx, const After* after) {
+typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
+                                            T* gradients, const MatrixView<T>* dx, const After* after) {
   double weight_sum = static_cast<double>(m);
   if (examples.weights != nullptr) {
     weight_sum = 0;
@@ -132,7 +132,7 @@ double Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m,
       (*after)(team, packed_);
     }
   });
-  return total * scale + cost_of_weights;
+  return {total * scale + cost_of_weights, weight_sum};
 }
 
 template class Backprop<float>;

@@ -13,6 +13,10 @@ namespace chainrule {
 template <class T>
 class Backprop {
  public:
+  struct Cost {
+    double mean;    // (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²
+    double weight;  // Σw
+  };
   // Runs in every member of the team once all gradients are there; may change the weights, and packs what it changed.
   using After = std::function<void(Team, PackedWeights<T>&)>;
 
@@ -21,10 +25,10 @@ class Backprop {
 
   void repack();  // after the weights changed outside of run()
 
-  // The mean cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. gradients may
+  // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. gradients may
   // be null for the cost alone, dx and after may be null.
-  double run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients = nullptr,
-             const MatrixView<T>* dx = nullptr, const After* after = nullptr);
+  Cost run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients = nullptr,
+           const MatrixView<T>* dx = nullptr, const After* after = nullptr);
 
  private:
   // Rows [first, first + count) of the batch: where they lie if that serves, else gathered into our own matrices.

@@ -166,7 +166,7 @@ template <class T>
 double Network<T>::cost(const Examples<T>& examples, double l2, int threads) const {
   const Model<T> model = model_of(*this);
   check_examples(model, examples);
-  return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2);
+  return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2).mean;
 }
 
 template <class T>
@@ -179,7 +179,8 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
   return Backprop<T>(model, examples.x.rows, true, threads)
-      .run(examples, nullptr, examples.x.rows, l2, gradients.data(), dx);
+      .run(examples, nullptr, examples.x.rows, l2, gradients.data(), dx)
+      .mean;
 }
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                      \

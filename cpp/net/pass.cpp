@@ -114,8 +114,8 @@ void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T
     const MatrixView<const T> delta = dz[l];
     T* dw = gradients + layer.offset + columns.begin;
     T* db = gradients + layer.offset + layer.n_out * layer.n_in;
-    for (Index i = 0; i == 0 || i < from.rows; i += sum_rows) {
-      const Index end = std::min(i + sum_rows, from.rows);
+    for (Index i = 0; i == 0 || i < x.rows; i += sum_rows) {  // the tapes may have room for more rows
+      const Index end = std::min(i + sum_rows, x.rows);
       const Finish finish = add || i > 0 ? Finish::add : Finish::store;
       MatrixView<const T> inputs = from.rows_between(i, end);
       inputs.data += columns.begin * inputs.col_stride;

@@ -84,7 +84,10 @@ class Fit {
               : 0;
       const char* reason = stopping_.after(log, norm);
       if (best_.size() > 0 && stopping_.improved()) std::copy_n(parameters(), best_.size(), best_.data());
-      if (options_.on_epoch_end && options_.on_epoch_end(log)) reason = "callback";
+      if (options_.on_epoch_end) {
+        if (options_.on_epoch_end(log)) reason = "callback";
+        backprop_.repack();  // it may have written to the parameters
+      }
       if (reason == nullptr && epoch == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
@@ -114,21 +117,22 @@ class Fit {
 
   void update(Index begin, Index end) { optimizer_.update(begin, end, gradients_.data(), parameters()); }
 
-  // All batches once; returns the mean of their costs, each weighted with its rows.
+  // All batches once; returns the mean of their costs, each weighted as its rows are.
   double epoch(int number) {
     if (shuffled()) shuffle(order_, options_.seed, number);
-    double total = 0;
+    double total = 0, weight = 0;
     for (Index first = 0; first < rows_; first += batch_size_) {
       const Index count = std::min(batch_size_, rows_ - first);
       optimizer_.begin_step();
-      const double cost =
+      const auto cost =
           shuffled() ? backprop_.run(examples_, order_.data() + first, count, options_.l2, gradients_.data(), nullptr, &update_)
                      : backprop_.run(rows_from(first), nullptr, count, options_.l2, gradients_.data(), nullptr, &update_);
-      if (!std::isfinite(cost)) diverged(number, "the cost");
-      total += cost * static_cast<double>(count);
+      if (!std::isfinite(cost.mean)) diverged(number, "the cost");
+      total += cost.mean * cost.weight;
+      weight += cost.weight;
       poll();
     }
-    return total / static_cast<double>(rows_);
+    return total / weight;
   }
 
   Examples<T> rows_from(Index first) const {
@@ -144,7 +148,7 @@ class Fit {
 
   double validation_cost() {
     validation_->repack();
-    return validation_->run(*options_.validation, nullptr, options_.validation->x.rows, 0);
+    return validation_->run(*options_.validation, nullptr, options_.validation->x.rows, 0).mean;
   }
 
   void poll() {
@@ -188,12 +192,12 @@ class Fit {
 
 void check(const Stop& stop) {
   const auto check_level = [](const char* name, const std::optional<double>& value) {
-    require(!value || !std::isnan(*value), name, " is NaN");
+    require(!value || *value >= 0, name, " is ", value.value_or(0), ", expected 0 or more");
   };
-  check_level("loss_below", stop.loss_below);
+  require(!stop.loss_below || !std::isnan(*stop.loss_below), "loss_below is NaN");
   check_level("loss_change_below", stop.loss_change_below);
   check_level("gradient_norm_below", stop.gradient_norm_below);
-  require(!stop.seconds || *stop.seconds >= 0, "seconds is ", stop.seconds.value_or(0), ", expected 0 or more");
+  check_level("seconds", stop.seconds);
   require(stop.loss_change_epochs >= 1, "loss_change_epochs is ", stop.loss_change_epochs, ", expected at least 1");
   require(!stop.no_improvement || *stop.no_improvement >= 1, "no_improvement is ", stop.no_improvement.value_or(0),
           ", expected at least 1");

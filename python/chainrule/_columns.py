@@ -1,12 +1,12 @@
 """The columns of a table: what kind each is, and how one of each kind becomes float32 features.
 
-`read_kind`, `read_numbers` and `read_levels` are the only functions that look into a pandas column; the encoders below them
-see NumPy arrays. An encoder is a frozen record of what was learnt at fit, so that `dataclasses.asdict` is its state.
+Only `read_kind`, `read_numbers`, `read_dates` and `read_levels` look into a pandas column; the encoders below them see
+NumPy arrays. An encoder is a frozen record of what was learnt at fit, so that `dataclasses.asdict` is its state.
 """
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 
+FORMAT = 1  # of the state of encoders
 LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
 FARTHEST = 1e30  # scaled numbers beyond this are encoded alike; keeps inf / inf out of the clipping
 _ISO_DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?"
@@ -88,14 +89,14 @@ def read_dates(column: "pd.Series", name: str) -> Floats:
 def read_levels(column: "pd.Series", name: str) -> tuple[Codes, list[str]]:
     """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
 
-    Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`): a column turns to float as soon as one of
-    its values is missing. Two codes may stand for one level.
+    Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`), since a column turns to float as soon as
+    one of its values is missing. Two codes may stand for one level.
     """
     pd = _optional.require("pandas", "cli")
     try:
         codes, uniques = pd.factorize(column)
-    except TypeError:
-        uniques, codes = [column.dropna().iloc[0]], np.zeros(len(column), dtype=np.intp)
+    except TypeError as error:  # lists and the like
+        raise ValueError(f"column {name!r} holds values that are no levels: {error}") from error
     for value in uniques:
         if not isinstance(value, str | bool | int | float | np.generic):
             raise ValueError(f"column {name!r} holds {value!r}, expected text, numbers or truth values")
@@ -123,8 +124,8 @@ def find_codes(codes: Codes, names: Sequence[str], levels: Iterable[str], unseen
 class NumberColumn:
     """Numbers: missing ones become the median; x' = (x - median) / scale; x' / sqrt(1 + (x'/3)²).
 
-    `scale` is q75 - q25, where that is zero max - min, and where that is zero too the feature is zero. `indicator` adds a
-    feature that is 1 where the value is missing.
+    `scale` is q75 - q25, where that is zero max - min, and where that is zero too the feature is zero. `indicator` adds
+    a feature that is 1 where the value is missing.
     """
 
     kind: ClassVar[str] = "number"
@@ -165,12 +166,6 @@ class NumberColumn:
         if self.indicator:
             out[:, 1] = missing
 
-    def describe(self) -> str:
-        return f"{self.kind} (median {self.show(self.median)})" + (" + missing" if self.indicator else "")
-
-    def show(self, value: float) -> str:
-        return f"{value:.6g}"
-
 
 @dataclasses.dataclass(frozen=True)
 class DateColumn(NumberColumn):
@@ -181,16 +176,13 @@ class DateColumn(NumberColumn):
     def read(self, column: "pd.Series") -> Floats:
         return read_dates(column, self.name)
 
-    def show(self, value: float) -> str:
-        return str(np.datetime64(int(value), "D"))
-
 
 @dataclasses.dataclass(frozen=True)
 class LevelColumn:
     """Levels: one feature each that is 1 where the row has that level, in the order levels, other, missing.
 
-    With `other`, levels that are not listed share one feature; without it they are all zeros. So is a missing value where
-    none was missing at fit.
+    With `other`, levels that are not listed share one feature; without it they are all zeros. So is a missing value
+    where none was missing at fit.
     """
 
     kind: ClassVar[str] = "levels"
@@ -201,7 +193,7 @@ class LevelColumn:
 
     @classmethod
     def fit(cls, name: str, codes: Codes, names: Sequence[str], max_levels: int) -> "LevelColumn | IgnoredColumn":
-        """Learn the levels. Of more than `max_levels`, the most frequent stay, of those that are seen more than once."""
+        """Learn the levels; of more than `max_levels` the most frequent stay, of those that are seen more than once."""
         counts: Counter[str] = Counter()
         for level, count in zip(names, np.bincount(codes[codes >= 0], minlength=len(names)).tolist(), strict=True):
             if count:  # a pandas categorical lists levels without a row
@@ -225,13 +217,10 @@ class LevelColumn:
     def encode(self, column: "pd.Series", out: NDArray[np.float32]) -> None:
         """Write the features into `out`, (m, width) and zero."""
         codes, names = read_levels(column, self.name)
-        known = len(self.levels)
-        place = find_codes(codes, names, self.levels, known if self.other else -1, out.shape[1] - 1 if self.missing else -1)
+        unseen = len(self.levels) if self.other else -1
+        place = find_codes(codes, names, self.levels, unseen, missing=self.width - 1 if self.missing else -1)
         rows = np.flatnonzero(place >= 0)
         out[rows, place[rows]] = 1
-
-    def describe(self) -> str:
-        return f"{len(self.levels)} levels" + " + other" * self.other + " + missing" * self.missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,9 +237,6 @@ class IgnoredColumn:
 
     def encode(self, column: "pd.Series", out: NDArray[np.float32]) -> None:
         """Write nothing."""
-
-    def describe(self) -> str:
-        return f"left out: {self.reason}"
 
 
 Column: TypeAlias = NumberColumn | DateColumn | LevelColumn | IgnoredColumn
@@ -269,14 +255,14 @@ def fit_column(name: str, column: "pd.Series", categorical: bool, max_levels: in
     return LevelColumn.fit(name, *read_levels(column, name), max_levels)
 
 
-def to_dict(column: Column) -> dict[str, Any]:
+def column_to_dict(column: Column) -> dict[str, Any]:
     """Return the state of an encoder, ready for JSON."""
     state = {"kind": column.kind, **dataclasses.asdict(column)}
     return state | {"levels": list(column.levels)} if isinstance(column, LevelColumn) else state
 
 
-def from_dict(state: dict[str, Any]) -> Column:
-    """Return the encoder of a state that `to_dict` wrote."""
+def column_from_dict(state: dict[str, Any]) -> Column:
+    """Return the encoder of a state that `column_to_dict` wrote."""
     values = dict(state)
     kind = values.pop("kind", None)
     if kind not in _CLASSES:
@@ -294,3 +280,12 @@ def from_dict(state: dict[str, Any]) -> Column:
         elif type(value) is not fields[key]:
             raise ValueError(f"column {values.get('name')!r}: {key} is {value!r}")
     return _CLASSES[kind](**values)
+
+
+def check_format(state: Mapping[str, Any]) -> None:
+    """Refuse what is not the state of an encoder, or is one that a later version wrote."""
+    version = state.get("format")
+    if type(version) is not int:
+        raise ValueError("not the state of an encoder: it has no format version")
+    if version > FORMAT:
+        raise ValueError(f"the encoding has format {version}, this chainrule reads up to {FORMAT}: upgrade chainrule")

@@ -4,6 +4,7 @@ Any safetensors reader can open one. Nothing in it is executed; all of it is che
 """
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -20,7 +21,9 @@ from chainrule.network import Network
 
 FORMAT = 1
 _KEY = "chainrule"  # the entry of the metadata that holds the configuration
-_FIELDS: dict[str, type] = {"layer_sizes": list, "activations": list, "loss": str, "init": str, "seed": int, "dtype": str}
+_FIELDS: dict[str, type] = {
+    "layer_sizes": list, "activations": list, "loss": str, "init": str, "seed": int, "dtype": str,
+}  # fmt: skip
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -28,9 +31,9 @@ StrPath: TypeAlias = str | os.PathLike[str]
 def save(network: Network, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network to a safetensors file, needs the extra `cli`.
 
-    The tensors are `weights.0`, shape (n_out, n_in), `biases.0`, shape (n_out,), `weights.1`, ...; the entry `chainrule`
-    of the metadata holds the configuration as JSON. The file is replaced as a whole: whatever happens, the path holds
-    what it held before or all of the new model. An existing file's permissions are kept.
+    The tensors are `weights.0`, shape (n_out, n_in), `biases.0`, shape (n_out,), `weights.1`, ...; the entry
+    `chainrule` of the metadata holds the configuration as JSON. The file is replaced as a whole: whatever happens, the
+    path holds what it held before or all of the new model. An existing file's permissions are kept.
 
     Parameters
     ----------
@@ -131,7 +134,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
         raise ValueError(f"{os.fspath(path)} is not a safetensors file that can be read: {error}") from error
     texts: dict[str, str] = _split_header(data)[0].get("__metadata__", {})
     if _KEY not in texts:
-        raise ValueError(f"{os.fspath(path)} is a safetensors file, but not a chainrule model: its metadata has no {_KEY!r}")
+        raise ValueError(f"{os.fspath(path)} is not a chainrule model: its metadata has no entry {_KEY!r}")
     configuration = _parse_configuration(texts.pop(_KEY), path)
     _check_tensors(configuration, tensors, path)
     try:
@@ -189,7 +192,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
 
 def _split_header(container: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the header and the tensors' bytes; the package reads the header's metadata from files only, not from bytes."""
+    """Return the header and the tensors' bytes; the package reads metadata from files only, not from bytes."""
     end = 8 + int.from_bytes(container[:8], "little")
     header: dict[str, Any] = json.loads(container[8:end])
     return header, container[end:]
@@ -217,7 +220,7 @@ def _parse_configuration(text: str, path: StrPath) -> dict[str, Any]:
         _damaged(path, "its configuration has no format version")
     if configuration["format"] > FORMAT:
         raise ValueError(
-            f"{os.fspath(path)} was written by chainrule {configuration.get('version')} in format {configuration['format']}, "
+            f"{os.fspath(path)} has format {configuration['format']} (of chainrule {configuration.get('version')}), "
             f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
         )
     for name, kind in _FIELDS.items():
@@ -231,7 +234,7 @@ def _parse_configuration(text: str, path: StrPath) -> dict[str, Any]:
 def _check_tensors(configuration: dict[str, Any], tensors: Mapping[str, NDArray[Any]], path: StrPath) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     sizes = configuration["layer_sizes"]
-    for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         expected |= {f"weights.{layer}": (n_out, n_in), f"biases.{layer}": (n_out,)}
     if wrong := sorted(tensors.keys() ^ expected.keys()):
         _damaged(path, f"it {'lacks' if wrong[0] in expected else 'has an unexpected'} tensor {wrong[0]!r:.100}")

@@ -5,19 +5,16 @@ The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Bet
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from chainrule import _columns
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FORMAT = 1
-MAX_CLASSES = 10  # whole numbers of more different values are amounts
 
 
 class TableEncoder:
@@ -75,7 +72,7 @@ class TableEncoder:
         Raises
         ------
         ValueError
-            A column that cannot be encoded, an infinite number, two columns of one name, no column that tells rows apart.
+            For a column that cannot be encoded, an infinite number, two columns of one name, no column to learn from.
         """
         names = _names(table)
         if unknown := [name for name in self.categorical if name not in names]:
@@ -97,7 +94,8 @@ class TableEncoder:
         Raises
         ------
         ValueError
-            A column is missing, or holds a value of another kind than at fit; the message names column, value and row.
+            For a column that is absent, or holds a value of another kind than at fit: the message names column, value
+            and row.
         """
         if not self.columns:
             raise ValueError("the encoder is not fitted: call fit with the training part first")
@@ -133,162 +131,17 @@ class TableEncoder:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
-        return {"format": FORMAT, "columns": [_columns.to_dict(column) for column in self.columns]}
+        return {"format": _columns.FORMAT, "columns": [_columns.column_to_dict(column) for column in self.columns]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoder":
         """Return the encoder of a state that `to_dict` wrote; ValueError where it is not one."""
-        _check_format(state)
+        _columns.check_format(state)
         if not isinstance(state.get("columns"), list) or not all(isinstance(c, dict) for c in state["columns"]):
             raise ValueError("not the state of a table encoder: it has no list of columns")
         encoder = cls()
-        encoder.columns = [_columns.from_dict(column) for column in state["columns"]]
+        encoder.columns = [_columns.column_from_dict(column) for column in state["columns"]]
         return encoder
-
-
-class TargetEncoder:
-    """Encodes the column to predict: class numbers, or values brought to mean 0 and standard deviation 1.
-
-    Parameters
-    ----------
-    task : {"classification", "regression"}, optional
-        Default: by the column. Text, truth values and categories are classes; so are whole numbers of at most 10 different
-        values; all other numbers are values.
-
-    Attributes
-    ----------
-    name : str
-        The column's name.
-    labels : list of str
-        The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
-    mean, std : float
-        Of the values that the encoder was fitted on; 0 and 1 for classes.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from chainrule.table import TargetEncoder
-    >>> column = pd.Series(["yes", "no", "yes"], name="answer")
-    >>> target = TargetEncoder().fit(column)
-    >>> target.transform(column)
-    array([1, 0, 1])
-    >>> target.loss, target.decode([[0.7], [0.2]]).tolist()
-    ('binary_cross_entropy', ['yes', 'no'])
-    """
-
-    def __init__(self, task: str | None = None) -> None:
-        if task not in (None, "classification", "regression"):
-            raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
-        self.task = task
-        self.name = ""
-        self.labels: list[str] = []
-        self.mean = 0.0
-        self.std = 1.0
-
-    def fit(self, column: "pd.Series") -> "TargetEncoder":
-        """Learn from a column, shape (m,), without missing values.
-
-        Raises
-        ------
-        ValueError
-            For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite numbers.
-        """
-        name = str(column.name)
-        _refuse_missing(column, name)
-        task = self.task or _infer_task(column, name)
-        if task == "classification":
-            codes, names = _columns.read_levels(column, name)
-            counts = Counter(names[code] for code in codes.tolist())
-            if len(counts) < 2:
-                raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
-            if len(counts) > max(MAX_CLASSES, len(column) / 2):
-                raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
-            self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
-        else:
-            values = _columns.read_numbers(column, name)
-            mean, std = float(values.mean()), float(values.std())
-            if not 0 < std < np.inf:
-                raise ValueError(f"the target {name!r} has one value only" if std == 0 else f"the target {name!r} is too large")
-            self.labels, self.mean, self.std = [], mean, std
-        self.task, self.name = task, name
-        return self
-
-    def transform(self, column: "pd.Series") -> NDArray[Any]:
-        """Return what the network is trained on: class numbers (m,), or standardised values (m,) as float32.
-
-        Raises
-        ------
-        ValueError
-            For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
-        """
-        self._check_fitted()
-        _refuse_missing(column, self.name)
-        if self.task == "regression":
-            return ((_columns.read_numbers(column, self.name) - self.mean) / self.std).astype(np.float32)
-        codes, names = _columns.read_levels(column, self.name)
-        if unseen := sorted(set(names) - set(self.labels)):
-            raise ValueError(f"the target {self.name!r} holds {unseen[0]!r}, expected one of {self.labels}")
-        return _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
-
-    def decode(self, predictions: ArrayLike) -> NDArray[Any]:
-        """Turn what `Network.predict` returns, (m, n_outputs), into labels (m,) of text, or values (m,) of float64."""
-        self._check_fitted()
-        outputs = np.asarray(predictions)
-        if self.task == "regression":
-            return outputs[:, 0].astype(np.float64) * self.std + self.mean
-        return np.array(self.labels, dtype=object)[self.class_numbers(outputs)]
-
-    def class_numbers(self, predictions: ArrayLike) -> NDArray[np.intp]:
-        """Return the most probable class of each row of `Network.predict`."""
-        outputs = np.asarray(predictions)
-        return np.asarray(outputs[:, 0] > 0.5 if self.n_outputs == 1 else outputs.argmax(axis=1), dtype=np.intp)
-
-    def probabilities(self, predictions: ArrayLike) -> NDArray[Any]:
-        """Return the probability of each class, shape (m, number of labels)."""
-        outputs = np.asarray(predictions)
-        return np.concatenate([1 - outputs, outputs], axis=1) if self.n_outputs == 1 else outputs
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs that the network needs: one for values and for two classes."""
-        return len(self.labels) if len(self.labels) > 2 else 1
-
-    @property
-    def loss(self) -> str:
-        """The loss that the network needs."""
-        if self.task == "regression":
-            return "squared_error"
-        return "softmax_cross_entropy" if self.n_outputs > 1 else "binary_cross_entropy"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that was learnt, ready for JSON."""
-        self._check_fitted()
-        return {"format": FORMAT, **vars(self), "labels": list(self.labels)}
-
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "TargetEncoder":
-        """Return the encoder of a state that `to_dict` wrote; ValueError where it is not one."""
-        _check_format(state)
-        match dict(state):
-            case {"task": str(task), "name": str(name), "labels": list(labels), "mean": int() | float(), "std": int() | float()}:
-                encoder = cls(task)
-                encoder.name, encoder.labels = name, [str(label) for label in labels]
-                encoder.mean, encoder.std = float(state["mean"]), float(state["std"])
-                if (task == "classification") == (len(labels) >= 2):
-                    return encoder
-        raise ValueError(f"not the state of a target encoder: {dict(state)!r:.200}")
-
-    def _check_fitted(self) -> None:
-        if not self.name:
-            raise ValueError("the encoder is not fitted: call fit with the training part first")
-
-
-def _check_format(state: Mapping[str, Any]) -> None:
-    version = state.get("format")
-    if not isinstance(version, int):
-        raise ValueError("not the state of an encoder: it has no format version")
-    if version > FORMAT:
-        raise ValueError(f"the table encoding has format {version}, this chainrule reads up to {FORMAT}: upgrade chainrule")
 
 
 def _names(table: "pd.DataFrame") -> list[str]:
@@ -296,26 +149,3 @@ def _names(table: "pd.DataFrame") -> list[str]:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"the table has more than one column {twice[0]!r}")
     return names
-
-
-def _refuse_missing(column: "pd.Series", name: str) -> None:
-    if (missing := column.isna().to_numpy()).any():
-        raise ValueError(f"the target {name!r} is missing in row {int(missing.argmax()) + 1}")
-
-
-def _infer_task(column: "pd.Series", name: str) -> str:
-    kind = _columns.read_kind(column, name)
-    if kind == "date":
-        raise ValueError(f"the target {name!r} holds dates, expected classes or numbers")
-    if kind == "levels":
-        return "classification"
-    values = np.unique(_columns.read_numbers(column, name))
-    return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
-
-
-def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
-    try:
-        _ = [float(label) for label in labels]
-    except ValueError:
-        return str
-    return lambda label: (float(label), label)

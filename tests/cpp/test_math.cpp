@@ -37,17 +37,17 @@ struct Wide<double> {
 
 // value(x) on vectors; reference(x) on numbers of the wider type; every result lies in [lowest, highest].
 #define CHAINRULE_FUNCTION(Name, function, lowest_value, highest_value, formula) \
-  struct Name {                                                                   \
-    static constexpr const char* name = #function;                                \
-    static constexpr double lowest = lowest_value, highest = highest_value;       \
-    template <class T>                                                            \
-    static kernels::Vec<T> value(kernels::Vec<T> x) {                             \
-      return kernels::function<T>(x);                                             \
-    }                                                                             \
-    template <class W>                                                            \
-    static W reference(W x) {                                                     \
-      return formula;                                                             \
-    }                                                                             \
+  struct Name {                                                                  \
+    static constexpr const char* name = #function;                               \
+    static constexpr double lowest = lowest_value, highest = highest_value;      \
+    template <class T>                                                           \
+    static kernels::Vec<T> value(kernels::Vec<T> x) {                            \
+      return kernels::function<T>(x);                                            \
+    }                                                                            \
+    template <class W>                                                           \
+    static W reference(W x) {                                                    \
+      return formula;                                                            \
+    }                                                                            \
   };
 constexpr double inf = std::numeric_limits<double>::infinity();
 CHAINRULE_FUNCTION(Exp, exp, 0, inf, std::exp(x))
@@ -70,7 +70,8 @@ T from_bits(typename Wide<T>::Bits b) {
   return x;
 }
 
-// Distance of y from the exact value, in units of the last place of T at the exact value. Infinity counts as 2^max_exponent.
+// Distance of y from the exact value, in units of the last place of T at the exact value. Infinity counts as
+// 2^max_exponent.
 template <class T, class W>
 double error_in_ulp(T y, W exact) {
   using Limits = std::numeric_limits<T>;
@@ -114,12 +115,13 @@ struct Measurement {
     if constexpr (std::is_same_v<F, Tanh>) {
       apply(x, true, mirrored);
       for (std::size_t i = 0; i < x.size(); ++i)
-        if (!std::isnan(x[i]) && bits(mirrored[i]) != bits(-y[i])) CHECK(!"tanh(-x) == -tanh(x)", x[i], y[i], mirrored[i]);
+        if (!std::isnan(x[i]) && bits(mirrored[i]) != bits(-y[i]))
+          CHECK(!"tanh(-x) == -tanh(x)", x[i], y[i], mirrored[i]);
     }
   }
   void report() const {
-    std::printf("%-9s float%d  max %.4f ulp at %-24.17g %016llx\n", F::name, int(8 * sizeof(T)), worst, double(worst_at),
-                static_cast<unsigned long long>(checksum));
+    std::printf("%-9s float%d  max %.4f ulp at %-24.17g %016llx\n", F::name, int(8 * sizeof(T)), worst,
+                double(worst_at), static_cast<unsigned long long>(checksum));
     CHECK(worst <= Wide<T>::max_ulp, F::name, worst, worst_at);
   }
 };
@@ -158,9 +160,9 @@ void test_double() {
     for (double& v : x) v = from_bits<double>(random());
     m.add(x);
   }
-  const double ranges[][2] = {{-750, 750}, {-746, -700}, {-40, 40},     {-20, 20},           {-2, 2},
-                              {-0.5, 0.5}, {0.5, 2},     {0.99, 1.01},  {-1, -0.99},         {-1e-3, 1e-3},
-                              {18, 20},    {709, 711},   {-1e-8, 1e-8}, {0x1p-1074, 0x1p-1020}};
+  const double ranges[][2] = {{-750, 750},   {-746, -700},          {-40, 40},   {-20, 20},     {-2, 2},  {-0.5, 0.5},
+                              {0.5, 2},      {0.99, 1.01},          {-1, -0.99}, {-1e-3, 1e-3}, {18, 20}, {709, 711},
+                              {-1e-8, 1e-8}, {0x1p-1074, 0x1p-1020}};
   for (const auto& range : ranges)
     for (std::size_t i = 0; i < 20; ++i) {
       for (std::size_t j = 0; j < block; ++j)
@@ -185,8 +187,8 @@ T at(T x) {
 template <class T, class F>
 void special(T x, T expected) {
   const T y = at<T, F>(x);
-  CHECK(std::isnan(expected) ? std::isnan(y) : y == expected && std::signbit(y) == std::signbit(expected), F::name, x, y,
-        expected);
+  CHECK(std::isnan(expected) ? std::isnan(y) : y == expected && std::signbit(y) == std::signbit(expected), F::name, x,
+        y, expected);
 }
 
 template <class T>
@@ -216,8 +218,8 @@ void test_special() {
 
 bool cpu_runs_this() {
 #if defined(__AVX512F__)
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
 #elif defined(__AVX2__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else

@@ -52,14 +52,15 @@ struct FitOptions {
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
-  // After each epoch, in the calling thread; true ends the run. An exception ends it too and is passed on.
+  // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the run
+  // too and is passed on.
   std::function<bool(const EpochLog&)> on_epoch_end{};
   // Between batches, at most every 50 ms: may throw, to interrupt. The network keeps its last complete step.
   std::function<void()> poll{};
 };
 
 struct History {
-  std::vector<double> loss;        // of each epoch: the mean over its batches of the cost before each update
+  std::vector<double> loss;        // of each epoch: the mean of its batches' costs, before each update, weighted by Σw
   std::vector<double> validation;  // of each epoch, without l2; empty without validation rows
   int epochs = 0;
   std::string stop_reason;  // "epochs", "callback", or the name of the member of Stop

@@ -74,17 +74,15 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_run_options(train.add_argument, nargs="?", const="", plot="write the learning curve; default: NAME.png")
     train.set_defaults(command=_commands.train)
 
-    predict = commands.add_parser(
-        "predict", help="predict the rows of a table", description=_commands.predict.__doc__
-    )
+    predict = commands.add_parser("predict", help="predict a table's rows", description=_commands.predict.__doc__)
     predict.add_argument("model", metavar="MODEL", help="what `chainrule train` wrote")
-    predict.add_argument("file", metavar="FILE", help="a table with the columns of the training; the target may be absent")
+    predict.add_argument("file", metavar="FILE", help="a table with the training's columns; the target may be absent")
     predict.add_argument("--output", metavar="PATH", help="a CSV file to write; default: standard output")
     predict.add_argument("--probabilities", action="store_true", help="also write the probability of each class")
     predict.add_argument("--threads", type=_positive_int, metavar="N", help="default: what the machine offers")
     predict.set_defaults(command=_commands.predict)
 
-    info = commands.add_parser("info", help="describe a model, or this installation", description=_commands.info.__doc__)
+    info = commands.add_parser("info", help="describe a model or the installation", description=_commands.info.__doc__)
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; default: the installation")
     info.set_defaults(command=_commands.info)
     return parser
@@ -105,10 +103,12 @@ def _add_table_options(add: _Add) -> None:
 
 def _add_network_options(add: _Add) -> None:
     add("--hidden", type=_widths, default=Settings.hidden, metavar="WIDTHS",
-        help=f"widths of the hidden layers; default: {','.join(map(str, Settings.hidden))}")
+        help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, Settings.hidden))}")
     add("--activation", choices=_core.ACTIVATIONS, default=Settings.activation, help=f"default: {Settings.activation}")
-    add("--epochs", type=_positive_int, default=Settings.epochs, metavar="N", help=f"at most; default: {Settings.epochs}")
-    add("--batch-size", type=_positive_int, default=Settings.batch_size, metavar="N", help=f"default: {Settings.batch_size}")
+    add("--epochs", type=_positive_int, default=Settings.epochs, metavar="N",
+        help=f"at most; default: {Settings.epochs}")
+    add("--batch-size", type=_positive_int, default=Settings.batch_size, metavar="N",
+        help=f"rows per step; default: {Settings.batch_size}")
     add("--learning-rate", type=_positive_float, default=Settings.learning_rate, metavar="RATE",
         help=f"of Adam; default: {Settings.learning_rate:g}")
     add("--l2", type=_not_negative_float, default=Settings.l2, metavar="L2",
@@ -146,8 +146,6 @@ _fraction = _number(float, 0, 1, True)
 
 def _widths(text: str) -> tuple[int, ...]:
     try:
-        return tuple(_positive_int(width) for width in text.split(",") if text)
+        return () if text == "none" else tuple(_positive_int(width) for width in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of widths such as 128,64") from None
-
-

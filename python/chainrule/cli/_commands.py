@@ -28,14 +28,13 @@ def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) ->
 def train(file: str, target: str, output: str | None, plot: str | None, **settings: Any) -> int:
     """Train a network to predict one column of a table from the others.
 
-    A part of the rows is kept for the test score. Of the others a tenth is held out: training stops when their cost has
-    not fallen for 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until then is tested and saved,
-    and the exit code is 1.
+    A part of the rows is kept for the test score. Of the others a tenth is held out: training stops when their cost
+    has not fallen for 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until then is tested
+    and saved, and the exit code is 1.
     """
     name = os.path.basename(file).split(".")[0] or "model"
-    lists = {key: tuple(settings.pop(key)) for key in ("ignore", "categorical", "missing")}
     plot = f"{name}.png" if plot == "" else plot
-    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **lists, **settings)
+    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **settings)
     check_outputs(chosen)
     return train_table(read_table(file, missing=chosen.missing, texts=chosen.categorical), target, chosen)
 
@@ -51,8 +50,10 @@ def predict(model: str, file: str, output: str | None, probabilities: bool, thre
     predictions = loaded.predict(loaded.read(file), threads)
     columns = {target.name: target.decode(predictions)}
     if probabilities:
-        columns |= {f"probability {label}": p for label, p in zip(target.labels, target.probabilities(predictions).T, strict=True)}
-    text = _optional.require("pandas", "cli").DataFrame(columns).to_csv(index=False, lineterminator="\n", float_format="%.7g")
+        for label, of_class in zip(target.labels, target.probabilities(predictions).T, strict=True):
+            columns[f"probability {label}"] = of_class
+    frame = _optional.require("pandas", "cli").DataFrame(columns)
+    text = frame.to_csv(index=False, lineterminator="\n", float_format="%.7g")
     if output is None:
         sys.stdout.write(text)
     else:

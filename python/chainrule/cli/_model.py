@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from chainrule import _columns
 from chainrule.cli._tables import read_table
 from chainrule.files import load_with_metadata, save
 from chainrule.network import Network
-from chainrule.table import TableEncoder, TargetEncoder
+from chainrule.table import TableEncoder
+from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = 12  # columns of a kind, or classes, that are named
 _KEY = "table"  # the entry of the file's metadata
 
 
@@ -26,7 +29,7 @@ class TableModel:
     network: Network
     features: TableEncoder
     target: TargetEncoder
-    missing: tuple[str, ...] = ()
+    missing: Sequence[str] = ()
 
     def predict(self, table: "pd.DataFrame", n_threads: int | None = None) -> NDArray[Any]:
         """Return what the network says of each row, (m, n_outputs), for `TargetEncoder.decode`."""
@@ -35,13 +38,14 @@ class TableModel:
     def read(self, path: str) -> "pd.DataFrame":
         """Read a table as the one of the training was read."""
         columns = self.features.columns
-        texts = [c.name for c in columns if isinstance(c, _columns.LevelColumn) and not set(c.levels) <= {"True", "False"}]
+        levels = [c for c in columns if isinstance(c, _columns.LevelColumn)]
+        texts = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
         numbers = [c.name for c in columns if c.kind == _columns.NumberColumn.kind]
         return read_table(path, missing=self.missing, numbers=numbers, texts=texts)
 
     def save(self, path: str) -> None:
         """Write all of it to a safetensors file."""
-        state = {"features": self.features.to_dict(), "target": self.target.to_dict(), "missing": self.missing}
+        state = {"features": self.features.to_dict(), "target": self.target.to_dict(), "missing": list(self.missing)}
         save(self.network, path, {_KEY: json.dumps(state)})
 
     @classmethod
@@ -81,7 +85,8 @@ def describe_columns(features: TableEncoder) -> list[str]:
     lines = []
     for kind, word in words.items():
         if columns := [column for column in features.columns if column.kind == kind]:
-            lines.append(f"{word} ({len(columns)}): " + ", ".join(map(_describe_column, columns)))
+            more = f", ... ({len(columns) - SHOWN} more)" if len(columns) > SHOWN else ""
+            lines.append(f"{word} ({len(columns)}): " + ", ".join(map(_describe_column, columns[:SHOWN])) + more)
     return lines
 
 
@@ -97,7 +102,7 @@ def describe_target(target: TargetEncoder) -> str:
     """Return what is predicted, on one line."""
     if target.task == "regression":
         return f"{target.name}, a number (mean {target.mean:.6g}, standard deviation {target.std:.6g})"
-    shown = ", ".join(target.labels[:10]) + (", ..." if len(target.labels) > 10 else "")
+    shown = ", ".join(target.labels[:SHOWN]) + (", ..." if len(target.labels) > SHOWN else "")
     return f"{target.name}, {len(target.labels)} classes: {shown}"
 
 
@@ -111,4 +116,4 @@ def score(target: TargetEncoder, predictions: NDArray[Any], column: "pd.Series",
     truth = _columns.read_numbers(column, target.name)
     error = np.sqrt(np.mean((target.decode(predictions) - truth) ** 2))
     trivial = np.sqrt(np.mean((target.mean - truth) ** 2))
-    return f"RMSE {error:.6g} (always the mean: {trivial:.6g}), R² {1 - (error / trivial) ** 2 if trivial else np.nan:.4f}"
+    return f"RMSE {error:.6g} (always the mean: {trivial:.6g})"

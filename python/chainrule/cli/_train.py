@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,12 +14,14 @@ from chainrule import _optional
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target, score
 from chainrule.network import Network
 from chainrule.optimizers import Adam
-from chainrule.table import TableEncoder, TargetEncoder
+from chainrule.table import TableEncoder
+from chainrule.target import TargetEncoder
 from chainrule.training import History, Stop
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_Rows: TypeAlias = NDArray[np.intp]
 _Part: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
 
 PATIENCE = 20  # epochs without a lower validation cost
@@ -45,9 +47,9 @@ class Settings:
     l2: float = 3e-5
     test_size: float = 0.2
     task: str | None = None
-    ignore: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    ignore: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    missing: Sequence[str] = ()
     seed: int = 0
     threads: int | None = None
     quiet: bool = False
@@ -67,7 +69,7 @@ def check_outputs(settings: Settings) -> None:
 
 
 def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
-    """Train a network on a table with the column `target_name`, say what was done, and save it; return the exit code."""
+    """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
     say = (lambda *_: None) if settings.quiet else _say
     table, target, parts = _prepare(table, target_name, settings, say)
     train, validation, test = parts
@@ -87,9 +89,10 @@ def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> 
     model = TableModel(network, features, target, settings.missing)
     optimizer = Adam(learning_rate=settings.learning_rate)
     say("network", describe(network))
-    say("training", f"{optimizer}, batches of {settings.batch_size}, l2 {settings.l2:g}, at most {settings.epochs} epochs")
+    batches = f"batches of {settings.batch_size}, l2 {settings.l2:g}, at most {settings.epochs} epochs"
+    say("training", f"{optimizer}, {batches}")
 
-    def encode(rows: NDArray[np.intp]) -> _Part:
+    def encode(rows: _Rows) -> _Part:
         return features.transform(columns.iloc[rows]), target.transform(table[target_name].iloc[rows])
 
     history = _fit(network, encode(train), encode(validation), optimizer, settings)
@@ -112,7 +115,7 @@ def _say(topic: str, text: str) -> None:
 
 def _prepare(
     table: "pd.DataFrame", name: str, settings: Settings, say: Any
-) -> tuple["pd.DataFrame", TargetEncoder, list[NDArray[np.intp]]]:
+) -> tuple["pd.DataFrame", TargetEncoder, list[_Rows]]:
     """Leave out rows without a target, fit the target, split the rows."""
     for column in (name, *settings.ignore, *settings.categorical):
         if column not in table.columns:
@@ -135,11 +138,11 @@ def _prepare(
     return table, target, parts
 
 
-def split(classes: NDArray[np.intp], fraction: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split(classes: _Rows, fraction: float, rng: np.random.Generator) -> tuple[_Rows, _Rows]:
     """Return the row numbers of two parts, the second of about `fraction`, each class split alike; neither is empty.
 
-    The rows are ordered by class and at random within it; where the running total of `fraction` passes a whole number, the
-    row goes to the second part. The first row of a class never does: the first part has a row of each.
+    The rows are ordered by class and at random within it; where the running total of `fraction` passes a whole number,
+    the row goes to the second part. The first row of a class never does: the first part has a row of each.
     """
     order = np.lexsort((rng.random(len(classes)), classes))
     free = np.flatnonzero(np.diff(classes[order], prepend=-1) == 0)
@@ -192,8 +195,9 @@ def _progress_bar(settings: Settings) -> Iterator[Callable[[dict[str, Any]], Non
         return
     rich = _optional.require("rich.progress", "cli")
     console = _optional.require("rich.console", "cli").Console(stderr=True)
-    columns = [*rich.Progress.get_default_columns()[:2], rich.MofNCompleteColumn(), rich.TextColumn("{task.fields[costs]}")]
-    with rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, transient=True) as progress:
+    bar = [rich.TextColumn("epoch"), rich.MofNCompleteColumn(), rich.BarColumn()]
+    rest = [rich.TextColumn("{task.fields[costs]}"), rich.TimeElapsedColumn()]
+    with rich.Progress(*bar, *rest, console=console, transient=True) as progress:
         task = progress.add_task("epoch", total=settings.epochs, costs="")
         yield lambda log: progress.update(
             task, completed=log["epoch"], costs=f"cost {log['loss']:.4f}, validation {log['validation']:.4f}"

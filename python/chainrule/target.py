@@ -1,0 +1,178 @@
+"""The column to predict: classes as numbers, values brought to mean 0 and standard deviation 1."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule import _columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CLASSES = 10  # whole numbers of more different values are amounts
+
+
+class TargetEncoder:
+    """Encodes the column to predict: class numbers, or values brought to mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"}, optional
+        Default: by the column. Text, truth values and categories are classes; so are whole numbers of at most 10
+        different values; all other numbers are values.
+
+    Attributes
+    ----------
+    name : str
+        The column's name.
+    labels : list of str
+        The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
+    mean, std : float
+        Of the values that the encoder was fitted on; 0 and 1 for classes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from chainrule.target import TargetEncoder
+    >>> column = pd.Series(["yes", "no", "yes"], name="answer")
+    >>> target = TargetEncoder().fit(column)
+    >>> target.transform(column)
+    array([1, 0, 1])
+    >>> target.loss, target.decode([[0.7], [0.2]]).tolist()
+    ('binary_cross_entropy', ['yes', 'no'])
+    """
+
+    def __init__(self, task: str | None = None) -> None:
+        if task not in (None, "classification", "regression"):
+            raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
+        self.task = task
+        self.name = ""
+        self.labels: list[str] = []
+        self.mean = 0.0
+        self.std = 1.0
+
+    def fit(self, column: "pd.Series") -> "TargetEncoder":
+        """Learn from a column, shape (m,), without missing values.
+
+        Raises
+        ------
+        ValueError
+            For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite
+            numbers.
+        """
+        name = str(column.name)
+        _refuse_missing(column, name)
+        task = self.task or _infer_task(column, name)
+        if task == "classification":
+            codes, names = _columns.read_levels(column, name)
+            counts = Counter(names[code] for code in codes.tolist())
+            if len(counts) < 2:
+                raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
+            if len(counts) > max(MAX_CLASSES, len(column) / 2):
+                raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
+            self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
+        else:
+            values = _columns.read_numbers(column, name)
+            with np.errstate(over="ignore"):
+                mean, std = float(values.mean()), float(values.std())
+            if not 0 < std < np.inf:
+                problem = "has one value only" if std == 0 else "holds numbers that are too large"
+                raise ValueError(f"the target {name!r} {problem}")
+            self.labels, self.mean, self.std = [], mean, std
+        self.task, self.name = task, name
+        return self
+
+    def transform(self, column: "pd.Series") -> NDArray[Any]:
+        """Return what the network is trained on: class numbers (m,), or standardised values (m,) as float32.
+
+        Raises
+        ------
+        ValueError
+            For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
+        """
+        self._check_fitted()
+        _refuse_missing(column, self.name)
+        if self.task == "regression":
+            return ((_columns.read_numbers(column, self.name) - self.mean) / self.std).astype(np.float32)
+        codes, names = _columns.read_levels(column, self.name)
+        if unseen := sorted(set(names) - set(self.labels)):
+            raise ValueError(f"the target {self.name!r} holds {unseen[0]!r}, expected one of {self.labels}")
+        return _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
+
+    def decode(self, predictions: ArrayLike) -> NDArray[Any]:
+        """Turn what `Network.predict` returns, (m, n_outputs), into labels (m,) of text, or values (m,) of float64."""
+        self._check_fitted()
+        outputs = np.asarray(predictions)
+        if self.task == "regression":
+            return outputs[:, 0].astype(np.float64) * self.std + self.mean
+        return np.array(self.labels, dtype=object)[self.class_numbers(outputs)]
+
+    def class_numbers(self, predictions: ArrayLike) -> NDArray[np.intp]:
+        """Return the most probable class of each row of `Network.predict`."""
+        outputs = np.asarray(predictions)
+        return np.asarray(outputs[:, 0] > 0.5 if self.n_outputs == 1 else outputs.argmax(axis=1), dtype=np.intp)
+
+    def probabilities(self, predictions: ArrayLike) -> NDArray[Any]:
+        """Return the probability of each class, shape (m, number of labels)."""
+        outputs = np.asarray(predictions)
+        return np.concatenate([1 - outputs, outputs], axis=1) if self.n_outputs == 1 else outputs
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs that the network needs: one for values and for two classes."""
+        return len(self.labels) if len(self.labels) > 2 else 1
+
+    @property
+    def loss(self) -> str:
+        """The loss that the network needs."""
+        if self.task == "regression":
+            return "squared_error"
+        return "softmax_cross_entropy" if self.n_outputs > 1 else "binary_cross_entropy"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that was learnt, ready for JSON."""
+        self._check_fitted()
+        return {"format": _columns.FORMAT, **vars(self), "labels": list(self.labels)}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "TargetEncoder":
+        """Return the encoder of a state that `to_dict` wrote; ValueError where it is not one."""
+        _columns.check_format(state)
+        match dict(state):
+            case {"task": str(task), "name": str(name), "labels": list(labels), "mean": mean, "std": std}:
+                encoder = cls(task)
+                encoder.name, encoder.labels = name, [str(label) for label in labels]
+                encoder.mean, encoder.std = float(mean), float(std)
+                if (task == "classification") == (len(labels) >= 2):
+                    return encoder
+        raise ValueError(f"not the state of a target encoder: {dict(state)!r:.200}")
+
+    def _check_fitted(self) -> None:
+        if not self.name:
+            raise ValueError("the encoder is not fitted: call fit with the training part first")
+
+
+def _refuse_missing(column: "pd.Series", name: str) -> None:
+    if (missing := column.isna().to_numpy()).any():
+        raise ValueError(f"the target {name!r} is missing in row {int(missing.argmax()) + 1}")
+
+
+def _infer_task(column: "pd.Series", name: str) -> str:
+    kind = _columns.read_kind(column, name)
+    if kind == "date":
+        raise ValueError(f"the target {name!r} holds dates, expected classes or numbers")
+    if kind == "levels":
+        return "classification"
+    values = np.unique(_columns.read_numbers(column, name))
+    return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
+
+
+def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
+    try:
+        _ = [float(label) for label in labels]
+    except ValueError:
+        return str
+    return lambda label: (float(label), label)
