@@ -122,6 +122,7 @@ struct Measurement {
   void report() const {
     std::printf("%-9s float%d  max %.4f ulp at %-24.17g %016llx\n", F::name, int(8 * sizeof(T)), worst,
                 double(worst_at), static_cast<unsigned long long>(checksum));
+    std::fflush(stdout);
     CHECK(worst <= Wide<T>::max_ulp, F::name, worst, worst_at);
   }
 };

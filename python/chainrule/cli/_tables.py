@@ -56,7 +56,7 @@ def read_table(
         raise ValueError(f"cannot read {path}: it is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except (ValueError, EOFError, zlib.error) as error:
         raise ValueError(f"cannot read {path}: {error}") from error
-    if extension in _SEPARATORS and not isinstance(table.index, pd.RangeIndex):
+    if extension in _SEPARATORS and not table.index.equals(pd.RangeIndex(len(table))):
         raise ValueError(f"cannot read {path}: its rows have more fields than its header")
     if not len(table):
         raise ValueError(f"{path} has no rows")

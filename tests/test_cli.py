@@ -1,0 +1,413 @@
+"""The command line: what it prints and writes, exit codes, and that `predict` repeats the encoding of `train`."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chainrule as cr
+from chainrule.cli import _tables, _train, main
+from chainrule.cli._model import TableModel
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def make_table(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "size": rng.normal(50, 20, n).round(3),
+            "rooms": rng.integers(1, 6, n),
+            "zip": rng.choice(["01234", "00501", "10001"], n),
+            "garden": rng.choice([True, False], n),
+            "heating": rng.choice(["gas", "None", "NA"], n),
+            "built": pd.date_range("1990-01-01", periods=n).astype(str),
+            "id": [f"house {i}" for i in range(n)],
+        }
+    )
+    price = table["size"] * 3 + 40 * (table.zip == "00501") + 60 * table.garden + 20 * table.rooms
+    table = table.assign(price=price, dear=np.where(price > price.median(), "yes", "no"), district=table.rooms)
+    table.loc[::7, "heating"] = None
+    table["size"] = table["size"].astype(object).where(table.index % 11 != 3, "?")
+    return table
+
+
+@pytest.fixture
+def houses():
+    make_table().to_csv("houses.csv", index=False)
+    return "houses.csv"
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def train(*arguments):
+    assert run("train", *arguments, "--quiet") == 0
+
+
+def failure(capsys, *arguments):
+    """Return what a command that fails says; never a traceback, always one line."""
+    capsys.readouterr()
+    assert run(*arguments) == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"chainrule: .+\n", error)
+    return error
+
+
+# train
+
+
+def test_train_says_what_it_does(houses, capsys):
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--plot") == 0
+    printed = capsys.readouterr()
+    for expected in (
+        "300 rows, 10 columns",
+        "dear, 2 classes: no, yes",
+        "size+missing",
+        "zip 3, garden 2",
+        "heating 3+missing",
+        "dates (1): built",
+        "id (every value is different)",
+        "216 training, 24 validation, 60 test",
+        "-128-64-1, tanh, binary_cross_entropy",
+        "Adam(learning_rate=0.002",
+        "no lower validation cost",
+        "houses.safetensors",
+        "houses.png",
+    ):
+        assert expected in printed.out
+    accuracy, trivial = map(float, re.search(r"accuracy (\S+) \(always 'no': (\S+)\)", printed.out).groups())
+    assert accuracy > 0.8
+    assert trivial == 0.5
+    assert printed.err == ""
+    with open("houses.png", "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_zip_codes_stay_text(capsys):
+    table = make_table()
+    table.assign(zip=table.zip.replace("10001", "A")).to_csv("t.csv", index=False)
+    train("t.csv", "--target", "dear", "--ignore", "price")
+    assert TableModel.load("t.safetensors").features.columns[2].levels == ("00501", "01234", "A")
+    train("t.csv", "--target", "dear", "--ignore", "price", "--categorical", "rooms")
+    assert TableModel.load("t.safetensors").features.columns[1].levels == ("1", "2", "3", "4", "5")
+
+
+def test_regression_and_options(houses, capsys):
+    arguments = ["--hidden", "16", "--activation", "relu", "--epochs", 40, "--batch-size", 32, "--learning-rate", 0.01]
+    more = ["--l2", 0.001, "--test-size", 0.1, "--seed", 3, "--threads", 1, "--output", "m.safetensors"]
+    assert run("train", houses, "--target", "price", "--ignore", "dear", *arguments, *more) == 0
+    printed = capsys.readouterr().out
+    for expected in ("price, a number", "-16-1, relu, squared_error", "batches of 32, l2 0.001, at most 40", "30 test"):
+        assert expected in printed
+    error, trivial = map(float, re.search(r"RMSE (\S+) \(always the mean: (\S+)\)", printed).groups())
+    assert error < trivial / 3
+
+
+def test_a_linear_model(houses, capsys):
+    assert run("train", houses, "--target", "price", "--ignore", "dear", "--hidden", "none") == 0
+    assert "no hidden layer" in capsys.readouterr().out
+
+
+def test_the_task_can_be_chosen(houses, capsys):
+    assert run("train", houses, "--target", "district", "--epochs", 2) == 0
+    assert "district, 5 classes: 1, 2, 3, 4, 5" in capsys.readouterr().out
+    assert run("train", houses, "--target", "district", "--epochs", 2, "--task", "regression") == 0
+    assert "district, a number" in capsys.readouterr().out
+
+
+def test_the_seed_decides_all_and_threads_nothing(houses):
+    contents = []
+    for seed, threads in ((0, 1), (0, 3), (1, 1)):
+        train(houses, "--target", "dear", "--epochs", 5, "--seed", seed, "--threads", threads)
+        with open("houses.safetensors", "rb") as file:
+            contents.append(file.read())
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_rows_without_a_target_are_left_out(capsys):
+    make_table().assign(dear=["yes", "no", None] * 100).to_csv("t.csv", index=False)
+    assert run("train", "t.csv", "--target", "dear", "--epochs", 1) == 0
+    assert "100 rows left out: no target" in capsys.readouterr().out
+
+
+def test_the_live_bar(houses, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run("train", houses, "--target", "dear", "--epochs", 3) == 0
+    assert re.search(r"epoch.*\d/3.*cost \d.*validation \d", capsys.readouterr().err)
+
+
+def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
+    fit = cr.Network.fit
+
+    def interrupted(self, *args, callbacks, **options):
+        def stop(logs):
+            if logs["epoch"] == 3:
+                raise KeyboardInterrupt
+
+        return fit(self, *args, callbacks=[*callbacks, stop], **options)
+
+    monkeypatch.setattr(_train.Network, "fit", interrupted)
+    assert run("train", houses, "--target", "dear", "--plot") == 1
+    printed = capsys.readouterr()
+    assert "after 3 epochs" in printed.out
+    assert "interrupted; the parameters of the last step are kept" in printed.out
+    assert "accuracy" in printed.out
+    assert printed.err == "chainrule: interrupted\n"
+    assert run("predict", "houses.safetensors", houses) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_in_a_process_of_its_own(houses):
+    options = ["--target", "price", "--ignore", "dear", "--epochs", "100000000", "--learning-rate", "1e-6"]
+    command = [sys.executable, "-u", "-m", "chainrule", "train", houses, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("training"):
+                break
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (1, "chainrule: interrupted\n"), out
+    assert "model     houses.safetensors" in out
+    cr.load("houses.safetensors")
+
+
+def test_a_cost_that_is_no_number_any_more(houses, capsys):
+    said = failure(capsys, "train", houses, "--target", "price", "--learning-rate", "1e38", "--activation", "identity")
+    assert "learning" in said
+
+
+# predict
+
+
+@pytest.mark.parametrize("target", ["dear", "price", "district"])
+def test_predict_repeats_the_encoding(houses, capsys, target):
+    train(houses, "--target", target, "--epochs", 20)
+    table = make_table(40, seed=5)
+    table.to_csv("new.csv", index=False)
+    columns = [column for column in table.columns[::-1] if column not in (target, "id")]
+    table.assign(extra=1)[["extra", *columns]].to_csv("other.tsv.gz", index=False, sep="\t")
+    typed = table.assign(size=pd.to_numeric(table["size"], errors="coerce"), built=pd.to_datetime(table.built))
+    typed.to_parquet("typed.parquet")
+    for name in ("new.csv", "other.tsv.gz", "typed.parquet"):
+        assert run("predict", "houses.safetensors", name, "--output", f"{name}.out.csv") == 0
+    texts = [Path(f"{name}.out.csv").read_text() for name in ("new.csv", "other.tsv.gz", "typed.parquet")]
+    assert texts[0] == texts[1] == texts[2]
+    lines = texts[0].splitlines()
+    assert lines[0] == target
+    assert len(set(lines[1:])) > 1
+    for row in range(0, 40, 5):  # a single row, where a column's type may be another
+        table.iloc[[row]].to_csv("row.csv", index=False)
+        assert run("predict", "houses.safetensors", "row.csv") == 0
+        assert capsys.readouterr().out.splitlines()[1] == lines[row + 1]
+
+
+def test_predictions_have_the_printed_score(houses, capsys):
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--test-size", 0.3) == 0
+    printed = float(re.search(r"accuracy (\S+)", capsys.readouterr().out)[1])
+    table = make_table()
+    rng = np.random.default_rng(0)
+    test = _train.split((table.dear == "yes").to_numpy().astype(np.intp), 0.3, rng)[1]
+    table.iloc[test].to_csv("test.csv", index=False)
+    assert run("predict", "houses.safetensors", "test.csv") == 0
+    predicted = capsys.readouterr().out.splitlines()[1:]
+    assert np.mean(predicted == table.dear.iloc[test].to_numpy()) == pytest.approx(printed, abs=1e-4)
+
+
+def test_probabilities(houses, capsys):
+    train(houses, "--target", "district", "--epochs", 20)
+    assert run("predict", "houses.safetensors", houses, "--probabilities", "--output", "p.csv") == 0
+    predicted = pd.read_csv("p.csv")
+    assert list(predicted) == ["district", *(f"probability {i}" for i in range(1, 6))]
+    probabilities = predicted.iloc[:, 1:].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1) + 1, predicted.district)
+    train(houses, "--target", "price", "--epochs", 1)
+    assert "have no probabilities" in failure(capsys, "predict", "houses.safetensors", houses, "--probabilities")
+
+
+def test_values_that_mean_missing(capsys):
+    table = make_table().assign(rooms=lambda t: t.rooms.where(t.rooms != 3, -999))
+    table.to_csv("t.csv", index=False)
+    train("t.csv", "--target", "dear", "--missing", "-999", "--missing", "NA", "--epochs", 1)
+    model = TableModel.load("t.safetensors")
+    _, rooms, _, _, heating, *_ = model.features.columns
+    assert rooms.indicator
+    assert heating.levels == ("None", "gas")
+    read = model.read("t.csv")
+    assert read.rooms.isna().sum() == (table.rooms == -999).sum()
+    assert read.heating.isna().sum() == ((table.heating == "NA") | table.heating.isna()).sum()
+
+
+# info and demo
+
+
+def test_info(houses, capsys):
+    train(houses, "--target", "dear", "--epochs", 1)
+    assert run("info", "houses.safetensors") == 0
+    printed = capsys.readouterr().out
+    assert "binary_cross_entropy" in printed
+    assert "dear, 2 classes" in printed
+    assert "heating 3+missing" in printed
+    cr.Network([2, 1], loss="squared_error", seed=0).save("plain.safetensors")
+    assert run("info", "plain.safetensors") == 0
+    assert "2-1, no hidden layer, squared_error, 3 parameters (float32)" in capsys.readouterr().out
+    assert run("info") == 0
+    assert cr.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("digits", 0.96), ("breast_cancer", 0.93)])
+def test_demo(dataset, least, capsys, tmp_path):
+    arguments = [] if dataset == "digits" else [dataset]
+    assert run("demo", *arguments) == 0
+    accuracy, trivial = re.search(r"accuracy (\S+) \(always '.*': (\S+)\)", capsys.readouterr().out).groups()
+    assert float(accuracy) >= least > float(trivial)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{dataset}.png", f"{dataset}.safetensors"}
+
+
+# Errors and usage
+
+
+def test_errors_are_one_line(houses, capsys):
+    train(houses, "--target", "price", "--epochs", 1)
+    cr.Network([2, 1], loss="squared_error", seed=0).save("plain.safetensors")
+    bad = make_table(20)
+    bad.assign(rooms="many").to_csv("bad.csv", index=False)
+    bad.drop(columns=["zip", "rooms"]).to_csv("few.csv", index=False)
+    bad.head(5).to_csv("short.csv", index=False)
+    with open("wide.csv", "w") as file:
+        file.write("a,b\n1,2,3\n4,5,6\n")
+    for name, content in {"empty.csv": b"", "latin.csv": b"a,b\n\xe9,1\n", "not.csv.gz": b"a,b\n"}.items():
+        with open(name, "wb") as file:
+            file.write(content)
+    with open("cut.csv.gz", "wb") as file:
+        file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03K")
+    for arguments, message in [
+        (["train", "nowhere.csv", "--target", "x"], "nowhere.csv: No such file"),
+        (["train", "houses.xlsx", "--target", "x"], "name should end in .csv"),
+        (["train", houses, "--target", "cost"], "no column 'cost'; it has size, rooms"),
+        (["train", houses, "--target", "price", "--ignore", "cost"], "no column 'cost'"),
+        (["train", houses, "--target", "dear", "--task", "regression"], "column 'dear' holds"),
+        (["train", houses, "--target", "price", "--output", "no/m"], "no such folder"),
+        (["train", houses, "--target", "price", "--output", "."], "is a folder"),
+        (["train", houses, "--target", "id"], "300 different classes in 300 rows"),
+        (["train", "short.csv", "--target", "price"], "5 rows with a target, at least 10"),
+        (["train", "empty.csv", "--target", "price"], "cannot read empty.csv"),
+        (["train", "latin.csv", "--target", "a"], "not UTF-8"),
+        (["train", "wide.csv", "--target", "a"], "more fields than its header"),
+        (["train", "not.csv.gz", "--target", "a"], "not.csv.gz|zipped"),
+        (["train", "cut.csv.gz", "--target", "a"], "cannot read cut.csv.gz"),
+        (["predict", "houses.safetensors", "bad.csv"], "column 'rooms' holds 'many' in row 1, expected a number"),
+        (["predict", "houses.safetensors", "few.csv"], "lacks 2 columns .*'rooms', 'zip'"),
+        (["predict", "plain.safetensors", houses], "without the encoding of a table"),
+        (["predict", houses, houses], "not a safetensors file"),
+        (["predict", "houses.safetensors", houses, "--output", "no/p.csv"], "No such file"),
+        (["info", "nowhere"], "nowhere: No such file"),
+    ]:
+        assert re.search(message, failure(capsys, *arguments)), arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train", "houses.csv"],
+        ["train", "houses.csv", "--target", "x", "--hidden", "12,a"],
+        ["train", "houses.csv", "--target", "x", "--hidden", "0"],
+        ["train", "houses.csv", "--target", "x", "--epochs", "0"],
+        ["train", "houses.csv", "--target", "x", "--learning-rate", "-1"],
+        ["train", "houses.csv", "--target", "x", "--learning-rate", "nan"],
+        ["train", "houses.csv", "--target", "x", "--test-size", "1"],
+        ["train", "houses.csv", "--target", "x", "--activation", "wave"],
+        ["demo", "iris"],
+    ],
+)
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: chainrule" in capsys.readouterr().err
+
+
+def test_without_the_packages_the_extra_is_named(houses, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert "chainrule[cli]" in failure(capsys, "train", houses, "--target", "dear")
+
+
+def test_help_and_the_import_need_numpy_only():
+    code = """
+import sys
+for name in ("pandas", "rich", "safetensors", "sklearn", "matplotlib", "pyarrow"):
+    sys.modules[name] = None
+from chainrule.cli import main
+main(["train", "--help"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--target COLUMN" in done.stdout
+
+
+def test_the_module_runs_and_a_closed_pipe_is_no_crash(houses):
+    train(houses, "--target", "dear", "--epochs", 1)
+    command = f"{sys.executable} -m chainrule predict houses.safetensors houses.csv"
+    done = subprocess.run(f"{command} | head -n 1", shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("dear\n", "")
+
+
+# Parts
+
+
+@pytest.mark.parametrize("n", [10, 57, 1000])
+@pytest.mark.parametrize("fraction", [0.001, 0.1, 0.2, 0.9])
+def test_split(n, fraction):
+    rng = np.random.default_rng(n)
+    classes = np.minimum(rng.geometric(0.4, n) - 1, 5)
+    first, second = _train.split(classes, fraction, rng)
+    assert sorted([*first, *second]) == list(range(n))
+    assert first.size
+    assert second.size
+    assert set(classes[first]) == set(classes)
+    for label, count in enumerate(np.bincount(classes)):
+        assert abs((classes[second] == label).sum() - fraction * count) <= 2
+    again = _train.split(np.zeros(n, dtype=np.intp), fraction, np.random.default_rng(0))
+    assert all(map(np.array_equal, again, _train.split(np.zeros(n, dtype=np.intp), fraction, np.random.default_rng(0))))
+
+
+def test_markers_are_missing_among_numbers_and_levels_among_words():
+    with open("t.csv", "w") as file:
+        file.write("numbers,words,truth,markers,text\n1,None,TRUE,?,x\n?,NA,false,NA,1\nNA ,,,null,2\n-2.5,a,True,?,\n")
+    table = _tables.read_table("t.csv")
+    np.testing.assert_array_equal(table.numbers, [1, np.nan, np.nan, -2.5])
+    assert table.words.fillna("(missing)").tolist() == ["None", "NA", "(missing)", "a"]
+    assert table.truth.fillna("(missing)").tolist() == [True, False, "(missing)", True]
+    assert table.markers.tolist() == ["?", "NA", "null", "?"]
+    assert table.text.fillna("(missing)").tolist() == ["x", "1", "2", "(missing)"]
+
+
+# Real data, as issue 2 accepts it
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "pattern", "accepted"),
+    [
+        ("adult", "income", r"accuracy (\S+)", lambda accuracy: accuracy >= 0.85),
+        ("california", "median_house_value", r"RMSE (\S+)", lambda error: error <= 57_000),
+    ],
+)
+def test_real_data(chainrule_data, name, target, pattern, accepted, capsys):
+    begin = time.perf_counter()
+    assert run("train", chainrule_data / name / "data.csv.gz", "--target", target, "--plot", f"{name}.png") == 0
+    assert time.perf_counter() - begin < 30
+    assert accepted(float(re.search(pattern, capsys.readouterr().out)[1]))

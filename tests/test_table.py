@@ -1,0 +1,353 @@
+"""Tables to arrays: the formulas by hand, every type of column, errors that name column and value, exact state."""
+
+import datetime
+import decimal
+import json
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+
+from chainrule import _columns
+from chainrule.table import TableEncoder
+from chainrule.target import TargetEncoder
+
+NAN = np.nan
+
+
+def frame(**columns):
+    return pd.DataFrame(columns)
+
+
+def encode(train, test=None, **options):
+    encoder = TableEncoder(**options).fit(train)
+    features = encoder.transform(train if test is None else test)
+    assert features.dtype == np.float32
+    assert features.shape[1] == encoder.n_features == len(encoder.feature_names)
+    return features
+
+
+def clip(x):
+    return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+# Numbers
+
+
+def test_numbers_by_the_formula():
+    x = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
+    np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip((x - 3) / (4 - 2)), rtol=1e-6)
+
+
+def test_the_range_where_the_quartiles_are_equal():
+    x = np.array([0.0] * 9 + [5.0])
+    np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip(x / 5), rtol=1e-6)
+
+
+def test_missing_numbers_become_the_median_and_are_indicated():
+    features = encode(frame(x=[1.0, 2.0, 3.0, NAN]))
+    np.testing.assert_array_equal(features[3], [0, 1])
+    np.testing.assert_array_equal(features[:3, 1], 0)
+
+
+def test_one_number_and_missing_leaves_the_indicator():
+    np.testing.assert_array_equal(encode(frame(x=[7.0, NAN, 7.0])), [[0, 0], [0, 1], [0, 0]])
+
+
+def test_numbers_missing_only_later_become_the_median():
+    np.testing.assert_array_equal(encode(frame(x=[1.0, 2.0, 4.0]), frame(x=[NAN])), [[0]])
+
+
+def test_extreme_numbers_stay_within_the_clipping():
+    features = encode(frame(x=[0.0, 1e-300, 2e-300, 3e-300]), frame(x=[1e300, -1e300, NAN]))
+    np.testing.assert_allclose(features[:, 0], [3, -3, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1, 2, 4, 5], dtype="int8"),
+        pd.Series([1, 2, 4, 5], dtype="Int64"),
+        pd.Series([1, 2, 4, 5], dtype="float16"),
+        pd.Series([1, 2, 4, 5], dtype="int64[pyarrow]"),
+        pd.Series([1, 2.0, np.float32(4), np.int8(5)], dtype=object),
+        pd.Series([decimal.Decimal(i) for i in (1, 2, 4, 5)]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_types_of_numbers(column):
+    np.testing.assert_array_equal(encode(frame(x=column)), encode(frame(x=[1.0, 2.0, 4.0, 5.0])))
+
+
+def test_text_that_reads_as_numbers_is_taken_where_numbers_were():
+    np.testing.assert_array_equal(encode(frame(x=[1, 2, 4]), frame(x=["4", "1"])), encode(frame(x=[1, 2, 4]))[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["2024-01-01", "2024-01-03", None],
+        ["2024-01-01 00:00", "2024-01-03T00:00:00Z", None],
+        [datetime.date(2024, 1, 1), datetime.date(2024, 1, 3), None],
+        pd.to_datetime(pd.Series(["2024-01-01", "2024-01-03", None])),
+        pd.to_datetime(pd.Series(["2024-01-01", "2024-01-03", None]), utc=True),
+    ],
+    ids=["text", "text with time", "date", "datetime64", "with zone"],
+)
+def test_dates_are_days(dates):
+    expected = encode(frame(x=[19723.0, 19725.0, NAN]))
+    np.testing.assert_allclose(encode(frame(x=dates)), expected, rtol=1e-6)
+
+
+# Levels
+
+
+def test_a_feature_per_level_and_one_for_missing():
+    column = ["b", "a", None, "b"]
+    np.testing.assert_array_equal(encode(frame(x=column)), [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]])
+
+
+def test_levels_that_were_not_seen_are_zeros():
+    np.testing.assert_array_equal(encode(frame(x=["a", "b"]), frame(x=["c", None, "a"])), [[0, 0], [0, 0], [1, 0]])
+
+
+def test_rare_levels_share_a_feature():
+    train = frame(x=["a"] * 3 + ["b"] * 2 + ["c", "d"])
+    features = encode(train, frame(x=["a", "b", "c", "never seen"]), max_levels=3)
+    np.testing.assert_array_equal(features, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]])
+
+
+def test_the_most_frequent_levels_are_kept():
+    train = frame(x=[f"level {i:03}" for i in range(150) for _ in range(2 + (i >= 50))])
+    encoder = TableEncoder().fit(train)
+    assert encoder.columns[0].levels == tuple(f"level {i:03}" for i in range(50, 150))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([True, False, None], dtype="boolean"),
+        pd.Series([True, False, None], dtype=object),
+        pd.Series(["True", "False", None], dtype="category"),
+        pd.Series(["True", "False", None], dtype="string"),
+        pd.Series(["True", "False", None], dtype="string[pyarrow]"),
+        pd.Series(["True", "False", None], dtype=object),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_types_of_levels(column):
+    np.testing.assert_array_equal(encode(frame(x=column)), [[0, 1, 0], [1, 0, 0], [0, 0, 1]])
+
+
+def test_whole_numbers_are_one_level_in_any_type():
+    train = frame(x=[1, 2, 3])
+    expected = encode(train, frame(x=[3, 1]), categorical=["x"])
+    for column in ([3.0, 1.0], ["3", "1"], pd.Series([3, 1], dtype="category")):
+        np.testing.assert_array_equal(encode(train, frame(x=column), categorical=["x"]), expected)
+
+
+def test_a_category_without_rows_is_no_level():
+    column = pd.Series(["a", "b"], dtype=pd.CategoricalDtype(["a", "b", "c"]))
+    assert TableEncoder().fit(frame(x=column)).feature_names == ["x=a", "x=b"]
+
+
+# Tables
+
+
+def test_columns_that_teach_nothing_are_left_out_and_need_not_come():
+    names = [f"name {i}" for i in range(101)]
+    train = frame(x=range(101), one=5, level="a", empty=[None] * 101, unique=names)
+    encoder = TableEncoder().fit(train)
+    reasons = [column.reason for column in encoder.columns[1:]]
+    assert reasons == ["one value only", "one value only", "no values", "every value is different"]
+    np.testing.assert_array_equal(encoder.transform(train[["x"]]), encoder.transform(train))
+
+
+def test_order_and_extra_columns_do_not_matter():
+    train = frame(x=[1, 2, 3], y=["a", "b", "a"])
+    np.testing.assert_array_equal(encode(train, frame(y=train.y, z=0, x=train.x)), encode(train))
+
+
+def test_absent_columns_are_named():
+    encoder = TableEncoder().fit(frame(x=[1, 2], y=["a", "b"], z=[3, 4]))
+    with pytest.raises(ValueError, match=r"lacks 2 columns .*'x', 'z'"):
+        encoder.transform(frame(y=["a"]))
+
+
+@pytest.mark.parametrize(
+    ("train", "later", "message"),
+    [
+        ([1, 2, 3], [1, "many"], "column 'x' holds 'many' in row 2, expected a number"),
+        ([1, 2, 3], [1, np.inf], "column 'x' holds inf in row 2, expected a number between"),
+        ([1, 2, 3], pd.to_datetime(pd.Series(["2024-01-01"])), "expected a number"),
+        ([1, 2, 3], [1j], "expected a number"),
+        (["2024-01-01", "2024-01-02"], ["soon"], "column 'x' holds 'soon' in row 1, expected a date"),
+        (["2024-01-01", "2024-01-02"], [3], "expected a date"),
+        (["a", "b"], [["a"]], "column 'x' holds"),
+        (["a", "b"], pd.to_datetime(pd.Series(["2024-01-01"])), "column 'x' holds"),
+    ],
+)
+def test_values_of_another_kind_are_refused(train, later, message):
+    encoder = TableEncoder().fit(frame(x=train))
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(frame(x=later))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (frame(x=[1.0, np.inf]), "column 'x' holds inf in row 2"),
+        (frame(x=[1j, 2j]), "column 'x' holds values of type complex"),
+        (frame(x=pd.to_timedelta(pd.Series([1, 2]))), "column 'x' holds values of type timedelta"),
+        (frame(x=[[1], [2]]), "column 'x' holds"),
+        (frame(x=[1, 1]), "no column to learn from"),
+        (frame(x=[]), "no rows"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=["x", "x"]), "more than one column 'x'"),
+    ],
+)
+def test_tables_that_cannot_be_encoded(table, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder().fit(table)
+
+
+def test_use_before_fit():
+    with pytest.raises(ValueError, match="not fitted"):
+        TableEncoder().transform(frame(x=[1]))
+    with pytest.raises(ValueError, match="not fitted"):
+        TargetEncoder().decode([[1.0]])
+    with pytest.raises(ValueError, match="no column 'y'"):
+        TableEncoder(categorical=["y"]).fit(frame(x=[1, 2]))
+
+
+NUMBERS = st.none() | st.integers(-(10**6), 10**6) | st.floats(-1e300, 1e300)
+LEVELS = st.none() | st.booleans() | st.text(max_size=3)
+CELLS = {"number": NUMBERS, "level": LEVELS, "date": st.none() | st.datetimes()}
+
+
+@given(st.lists(st.fixed_dictionaries(CELLS), min_size=1), st.lists(st.fixed_dictionaries(CELLS)), st.integers(1, 5))
+def test_the_state_is_exact_and_features_are_bounded(train, test, max_levels):
+    tables = []
+    for rows in (train, test):
+        table = pd.DataFrame({key: pd.Series([row[key] for row in rows], dtype=object) for key in CELLS})
+        tables.append(table.assign(constant=range(len(rows))))
+    encoder = TableEncoder(max_levels=max_levels)
+    if len(train) == 1:
+        tables[0] = pd.concat([tables[0], tables[0].assign(constant=-1)], ignore_index=True)
+    encoder.fit(tables[0])
+    again = TableEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    assert again.to_dict() == encoder.to_dict()
+    for table in tables:
+        features = encoder.transform(table)
+        assert (np.abs(features) <= 3).all()
+        assert again.transform(table).tobytes() == features.tobytes()
+    single = [encoder.transform(tables[0].iloc[[i]]) for i in range(len(tables[0]))]
+    np.testing.assert_array_equal(np.concatenate(single), encoder.transform(tables[0]))
+
+
+def spoil(state, **changes):
+    return state | {"columns": [state["columns"][0] | changes]}
+
+
+def test_states_that_are_refused():
+    state = TableEncoder().fit(frame(x=[1, 2])).to_dict()
+    for wrong, message in [
+        ({}, "no format version"),
+        (state | {"format": 2}, "upgrade chainrule"),
+        (state | {"columns": 3}, "no list of columns"),
+        (spoil(state, kind="image"), "kind is 'image'"),
+        (spoil(state, scale="wide"), "scale is 'wide'"),
+        (spoil(state, more=1), "has the entries"),
+        (spoil(state, kind="levels"), "has the entries"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            TableEncoder.from_dict(wrong)
+    levels = TableEncoder().fit(frame(x=["a", "b"])).to_dict()
+    with pytest.raises(ValueError, match="not a list of texts"):
+        TableEncoder.from_dict(spoil(levels, levels=[1]))
+
+
+# The target
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        (["no", "yes", "no"], ["no", "yes"]),
+        ([True, False, True], ["False", "True"]),
+        ([10, 9, 2], ["2", "9", "10"]),
+        ([2.0, 1.0, 2.0], ["1", "2"]),
+        (["10", "9", "10"], ["9", "10"]),
+        (pd.Series(["b", "a", "b"], dtype="category"), ["a", "b"]),
+        (range(11), []),
+        ([0.5, 1.5, 0.5], []),
+    ],
+)
+def test_classes_or_values(column, labels):
+    target = TargetEncoder().fit(pd.Series(column, name="y"))
+    assert target.labels == labels
+    assert target.task == ("classification" if labels else "regression")
+
+
+def test_the_task_can_be_chosen():
+    column = pd.Series([1, 2, 4], name="y")
+    assert TargetEncoder("regression").fit(column).labels == []
+    assert TargetEncoder("classification").fit(pd.Series([0.5, 1.5, 0.5], name="y")).labels == ["0.5", "1.5"]
+    with pytest.raises(ValueError, match="task is 'clustering'"):
+        TargetEncoder("clustering")
+
+
+def test_two_classes_have_one_output_and_more_have_one_each():
+    two = TargetEncoder().fit(pd.Series(["a", "b", "a", "b"], name="y"))
+    assert (two.n_outputs, two.loss) == (1, "binary_cross_entropy")
+    np.testing.assert_array_equal(two.probabilities([[0.25]]), [[0.75, 0.25]])
+    three = TargetEncoder().fit(pd.Series(["a", "b", "c"], name="y"))
+    assert (three.n_outputs, three.loss) == (3, "softmax_cross_entropy")
+    assert three.decode([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]).tolist() == ["c", "a"]
+    np.testing.assert_array_equal(three.transform(pd.Series(["c", "a"])), [2, 0])
+
+
+def test_values_are_standardised_and_come_back():
+    column = pd.Series([100.0, 200.0, 350.0, -20.0], name="y")
+    target = TargetEncoder().fit(column)
+    standard = target.transform(column)
+    assert (standard.dtype, target.loss, target.n_outputs) == (np.float32, "squared_error", 1)
+    np.testing.assert_allclose([standard.mean(), standard.std()], [0, 1], atol=1e-6)
+    np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("column", "task", "message"),
+    [
+        (["a", "a"], None, "has 1 class"),
+        ([1, None, 2], None, "missing in row 2"),
+        ([0.5, 0.5], None, "one value only"),
+        (["2024-01-01", "2024-01-02"], None, "holds dates"),
+        ([f"text {i}" for i in range(20)], None, "20 different classes in 20 rows"),
+        (["a", "b"], "regression", "column 'y' holds 'a' in row 1, expected a number"),
+        ([1e300, -1e300], None, "too large"),
+    ],
+)
+def test_targets_that_are_refused(column, task, message):
+    with pytest.raises(ValueError, match=message):
+        TargetEncoder(task).fit(pd.Series(column, name="y"))
+
+
+def test_a_class_that_was_not_seen_is_refused():
+    target = TargetEncoder().fit(pd.Series(["a", "b"], name="y"))
+    with pytest.raises(ValueError, match="holds 'c', expected one of"):
+        target.transform(pd.Series(["a", "c"]))
+
+
+@pytest.mark.parametrize("column", [["a", "b", "a"], [0.1, 0.7, 1e9], [3, 1, 2]])
+def test_the_state_of_a_target_is_exact(column):
+    target = TargetEncoder().fit(pd.Series(column, name="y"))
+    assert vars(TargetEncoder.from_dict(json.loads(json.dumps(target.to_dict())))) == vars(target)
+    for wrong in ({"format": 1}, target.to_dict() | {"labels": ["a"]}, target.to_dict() | {"task": "clustering"}):
+        with pytest.raises(ValueError, match=r"not the state|task is"):
+            TargetEncoder.from_dict(wrong)
+
+
+def test_level_names():
+    assert [_columns.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
