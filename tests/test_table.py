@@ -223,7 +223,8 @@ def test_use_before_fit():
 
 NUMBERS = st.none() | st.integers(-(10**6), 10**6) | st.floats(-1e300, 1e300)
 LEVELS = st.none() | st.booleans() | st.text(max_size=3)
-CELLS = {"number": NUMBERS, "level": LEVELS, "date": st.none() | st.datetimes()}
+DATES = st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))  # pandas 2 knows no others
+CELLS = {"number": NUMBERS, "level": LEVELS, "date": DATES}
 
 
 @given(st.lists(st.fixed_dictionaries(CELLS), min_size=1), st.lists(st.fixed_dictionaries(CELLS)), st.integers(1, 5))
@@ -309,7 +310,7 @@ def test_two_classes_have_one_output_and_more_have_one_each():
 
 
 def test_values_are_standardised_and_come_back():
-    column = pd.Series([100.0, 200.0, 350.0, -20.0], name="y")
+    column = pd.Series([100.5, 200.0, 350.0, -20.0], name="y")
     target = TargetEncoder().fit(column)
     standard = target.transform(column)
     assert (standard.dtype, target.loss, target.n_outputs) == (np.float32, "squared_error", 1)
@@ -326,7 +327,7 @@ def test_values_are_standardised_and_come_back():
         (["2024-01-01", "2024-01-02"], None, "holds dates"),
         ([f"text {i}" for i in range(20)], None, "20 different classes in 20 rows"),
         (["a", "b"], "regression", "column 'y' holds 'a' in row 1, expected a number"),
-        ([1e300, -1e300], None, "too large"),
+        ([1e300, -1e300], "regression", "too large"),
     ],
 )
 def test_targets_that_are_refused(column, task, message):
@@ -340,7 +341,7 @@ def test_a_class_that_was_not_seen_is_refused():
         target.transform(pd.Series(["a", "c"]))
 
 
-@pytest.mark.parametrize("column", [["a", "b", "a"], [0.1, 0.7, 1e9], [3, 1, 2]])
+@pytest.mark.parametrize("column", [["a", "b", "a"], [0.1, 0.7, 1e-9], [3, 1, 2]])
 def test_the_state_of_a_target_is_exact(column):
     target = TargetEncoder().fit(pd.Series(column, name="y"))
     assert vars(TargetEncoder.from_dict(json.loads(json.dumps(target.to_dict())))) == vars(target)

@@ -1,4 +1,5 @@
-// An array that owns its memory, aligned to cache lines, of a size fixed at construction. Starts as zeros.
+// An array that owns its memory, aligned to cache lines, of a size fixed at construction. Starts as zeros, unless it is
+// about to be filled anyway.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +25,14 @@ class Buffer {
   static constexpr std::size_t alignment = 64;
 
   Buffer() = default;
-  explicit Buffer(Index size) : size_(size) {
+  struct Uninitialized {};
+
+  explicit Buffer(Index size) : Buffer(size, Uninitialized{}) { std::fill_n(data(), size, T{}); }
+  Buffer(Index size, Uninitialized) : size_(size) {
     const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
     data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{alignment})));
-    std::fill_n(data_.get(), size, T{});
   }
-  Buffer(const Buffer& other) : Buffer(other.size_) { std::copy_n(other.data(), size_, data()); }
+  Buffer(const Buffer& other) : Buffer(other.size_, Uninitialized{}) { std::copy_n(other.data(), size_, data()); }
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer other) noexcept {
     std::swap(data_, other.data_);

@@ -32,7 +32,7 @@ class PackedMatrix {
 };
 
 // Rows of A that are packed at a time; and so many rows go through all layers of a network at a time.
-inline constexpr Index block_rows = 128;
+inline constexpr Index block_rows = 56;
 
 // Room for one thread's packed block of A.
 template <class T>

@@ -82,7 +82,8 @@ def read_dates(column: "pd.Series", name: str) -> Floats:
     else:
         stamps = pd.to_datetime(column.astype(object), utc=True, errors="coerce", format="ISO8601")
     _refuse(column, (stamps.isna() & column.notna()).to_numpy(dtype=bool), name, expected)
-    days = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    # microseconds reach from the year 1 to 9999, nanoseconds only from 1678 to 2262
+    days = (stamps.dt.as_unit("us") - pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")) / pd.Timedelta(days=1)
     return cast(Floats, days.to_numpy(dtype=np.float64, na_value=np.nan))
 
 

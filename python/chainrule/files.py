@@ -159,11 +159,11 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import pathlib, tempfile
     >>> from chainrule.files import write_atomically
-    >>> path = os.path.join(tempfile.mkdtemp(), "file")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "file")
     >>> write_atomically(path, b"content")
-    >>> open(path, "rb").read()
+    >>> path.read_bytes()
     b'content'
     """
     target = Path(os.path.realpath(path))

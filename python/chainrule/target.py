@@ -146,7 +146,7 @@ class TargetEncoder:
                 encoder = cls(task)
                 encoder.name, encoder.labels = name, [str(label) for label in labels]
                 encoder.mean, encoder.std = float(mean), float(std)
-                if (task == "classification") == (len(labels) >= 2):
+                if len(labels) >= 2 if task == "classification" else not labels:
                     return encoder
         raise ValueError(f"not the state of a target encoder: {dict(state)!r:.200}")
 

@@ -107,8 +107,7 @@ def _add_network_options(add: _Add) -> None:
     add("--activation", choices=_core.ACTIVATIONS, default=Settings.activation, help=f"default: {Settings.activation}")
     add("--epochs", type=_positive_int, default=Settings.epochs, metavar="N",
         help=f"at most; default: {Settings.epochs}")
-    add("--batch-size", type=_positive_int, default=Settings.batch_size, metavar="N",
-        help=f"rows per step; default: {Settings.batch_size}")
+    add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, less for few rows")
     add("--learning-rate", type=_positive_float, default=Settings.learning_rate, metavar="RATE",
         help=f"of Adam; default: {Settings.learning_rate:g}")
     add("--l2", type=_not_negative_float, default=Settings.l2, metavar="L2",

@@ -29,8 +29,8 @@ def train(file: str, target: str, output: str | None, plot: str | None, **settin
     """Train a network to predict one column of a table from the others.
 
     A part of the rows is kept for the test score. Of the others a tenth is held out: training stops when their cost
-    has not fallen for 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until then is tested
-    and saved, and the exit code is 1.
+    has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until
+    then is tested and saved, and the exit code is 1.
     """
     name = os.path.basename(file).split(".")[0] or "model"
     plot = f"{name}.png" if plot == "" else plot
