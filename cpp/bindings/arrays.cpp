@@ -37,7 +37,9 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
-  const py::array array(py::module_::import("numpy").attr("asarray")(object));
+  const py::array array = py::isinstance<py::array>(object)
+                              ? py::reinterpret_borrow<py::array>(object)
+                              : py::array(py::module_::import("numpy").attr("asarray")(object));
   const char kind = array.dtype().kind();
   const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   if (!real)

@@ -1,6 +1,7 @@
 #include "bindings/module.h"
 
-PYBIND11_MODULE(_core, module) {
+// No state of ours needs the GIL: settings of the process are atomic, everything else belongs to a call or an object.
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.doc() = "The C++ core of chainrule.";
   chainrule::python::bind_runtime(module);
   chainrule::python::bind_functional(module);

@@ -62,8 +62,10 @@ void PackedMatrix<T>::pack(MatrixView<const T> b, Index first, Index last, Index
 }
 
 template <class T>
-Buffer<T> gemm_scratch() {
-  return Buffer<T>(block_rows * block_depth, typename Buffer<T>::Uninitialized{});
+Buffer<T> gemm_scratch(Index rows, Index k) {
+  const Index packed_a = std::min(rows, block_rows) * std::min(k, block_depth);
+  const Index panel_of_b = std::min(rows, sum_rows) * kernels<T>().tile_columns;
+  return Buffer<T>(std::max(packed_a, panel_of_b), typename Buffer<T>::Uninitialized{});
 }
 
 template <class T>
@@ -119,7 +121,8 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   const double operations = 2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
   PackedMatrix<T> packed(b.rows, b.cols);
-  const std::vector<Buffer<T>> scratch(static_cast<std::size_t>(team_size), gemm_scratch<T>());
+  std::vector<Buffer<T>> scratch;
+  for (int rank = 0; rank < team_size; ++rank) scratch.push_back(gemm_scratch<T>(a.rows, a.cols));
   parallel(team_size, [&](Team team) {
     const Share panels = share(packed.panels(), team);
     packed.pack(b, panels.begin, panels.end, 0, packed.k());
@@ -142,7 +145,7 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
 
 #define CHAINRULE_INSTANTIATE(T)                                                                       \
   template class PackedMatrix<T>;                                                                      \
-  template Buffer<T> gemm_scratch<T>();                                                                \
+  template Buffer<T> gemm_scratch(Index, Index);                                                       \
   template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*);     \
   template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*);                \
   template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index);          \

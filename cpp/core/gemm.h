@@ -34,9 +34,9 @@ class PackedMatrix {
 // Rows of A that are packed at a time; and so many rows go through all layers of a network at a time.
 inline constexpr Index block_rows = 56;
 
-// Room for one thread's packed block of A.
+// What one thread needs for products of at most `rows` rows and a depth of at most k, or for sums over `rows` rows.
 template <class T>
-Buffer<T> gemm_scratch();
+Buffer<T> gemm_scratch(Index rows, Index k);
 
 // C (m x n, rows ldc apart) = bias + A B; bias: n values or null for 0. A has any strides.
 template <class T>

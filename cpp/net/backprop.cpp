@@ -22,7 +22,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
     : model_(model),
       threads_(threads_for(row_operations(model, gradients) * static_cast<double>(batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
-      scratch_(static_cast<std::size_t>(threads_), Scratch<T>(model)),
+      scratch_(team_scratch(model, batch_rows, threads_)),
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {

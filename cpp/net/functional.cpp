@@ -29,7 +29,7 @@ template <class T>
 void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a, int threads) {
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
   PackedWeights<T> packed(model, false);
-  std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
+  std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   parallel(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
@@ -45,7 +45,7 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
 
 template <class T>
 double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, const T* weights, double l2) {
-  Scratch<T> scratch(model);
+  Scratch<T> scratch(model, 0);
   Buffer<T> value(logits.rows);
   loss_rows<T>(model.loss, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
   return kernels<T>().sum(logits.rows, value.data()) * scale_of(weights, logits.rows) + penalty(model, l2);
@@ -57,7 +57,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
   const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
   const double scale = scale_of(weights, x.rows);
   PackedWeights<T> packed(model, true);
-  std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
+  std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);
   std::vector<Buffer<T>> buffers;
   Tape<T> dz;

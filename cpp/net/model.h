@@ -2,6 +2,7 @@
 // functions both become one of these; nothing is owned.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "chainrule/network.h"
@@ -27,6 +28,11 @@ struct Model {
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }
+  Index widest() const {
+    Index width = inputs();
+    for (const Layer<T>& layer : layers) width = std::max(width, layer.n_out);
+    return width;
+  }
   Index parameter_count() const { return layers.back().offset + layers.back().size(); }
 };
 

@@ -53,8 +53,8 @@ void PackedWeights<T>::pack_rows(const Layer<T>& layer, std::size_t l, Share row
 }
 
 template <class T>
-Scratch<T>::Scratch(const Model<T>& model)
-    : gemm(gemm_scratch<T>()), loss(checked_product(2 * model.outputs(), kernels<T>().lanes)) {}
+Scratch<T>::Scratch(const Model<T>& model, Index rows)
+    : gemm(gemm_scratch<T>(rows, model.widest())), loss(checked_product(2 * model.outputs(), kernels<T>().lanes)) {}
 
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,

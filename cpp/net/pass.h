@@ -25,12 +25,20 @@ class PackedWeights {
   std::vector<PackedMatrix<T>> forward_, backward_;
 };
 
-// What one thread needs for itself.
+// What one thread needs for itself, to take its part of `rows` rows through the model.
 template <class T>
 struct Scratch {
-  explicit Scratch(const Model<T>& model);
+  Scratch(const Model<T>& model, Index rows);
   Buffer<T> gemm, loss;
 };
+
+// One for each member of a team.
+template <class T>
+std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int threads) {
+  std::vector<Scratch<T>> scratch;
+  for (int rank = 0; rank < threads; ++rank) scratch.emplace_back(model, rows);
+  return scratch;
+}
 
 // z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory. x has any
 // strides.

@@ -13,10 +13,8 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
   const Index block = std::min(block_rows, x.rows);
   PackedWeights<T> packed;
   if (x.rows > kernel.few_rows || x.col_stride != 1) packed = PackedWeights<T>(model, false);
-  Index width = 0;
-  for (const Layer<T>& layer : model.layers) width = std::max(width, padded<T>(layer.n_out));
-  std::vector<Scratch<T>> scratch(static_cast<std::size_t>(team_size), Scratch<T>(model));
-  std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size), Buffer<T>(checked_product(block, width)));
+  std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
+  std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size), Buffer<T>(checked_product(block, padded<T>(model.widest()))));
   parallel(team_size, [&](Team team) {
     packed.pack(model, team);
     team.barrier();

@@ -47,7 +47,7 @@ void products(Index m, Index n, Index k) {
     check_equal(c, n, expected, m, n, k);
   }
 
-  Buffer<T> scratch = gemm_scratch<T>();
+  Buffer<T> scratch = gemm_scratch<T>(std::max(m, k), k);
   const Index ldc = n + 3;
   const auto fresh = [&] { return std::vector<T>(static_cast<std::size_t>(m * ldc), T(untouched)); };
 
