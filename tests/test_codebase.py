@@ -1,24 +1,28 @@
-"""The rules of the code base: who may include whom, words that stay out, symbols of the binaries, types, the version.
+"""The rules of the code base: who includes and imports whom, what stands only where, the kernels' symbols, the types.
 
-The first half reads the sources; the second builds the C++ library, runs its tests and looks into the objects.
+The first half reads the sources; the second builds the C++ library and its tests and looks into the objects.
 """
 
 import ast
 import importlib.metadata
+import importlib.util
+import json
 import os
+import posixpath
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 import chainrule as cr
 from chainrule import _core
 
-# A file of cpp/ includes only what begins with a word of its line or of its folder's. std: <vector>, <cmath>, ...
+# A file of cpp/ includes what begins with a word of its folder's entry or its own; std stands for <vector>, <cmath> ...
 INCLUDES = {
     "include/chainrule/": "std include/chainrule/",
     "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h",
@@ -27,29 +31,211 @@ INCLUDES = {
     "core/parallel.cpp": "<omp.h> <pthread.h> <sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
-    "examples/": "std include/chainrule/",
+    "examples/": "std <chainrule/",
 }
-# What stands nowhere in cpp/ but in these files and folders.
+# What stands nowhere in cpp/ but here.
 ONLY_IN = {
-    r"\bomp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel.cpp",
+    r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel.cpp",
     r"getenv": "core/dispatch.cpp core/parallel.cpp",
-    r"pybind11|\bPy[A-Z_]\w+": "bindings/",
-    r"\b_mm\d*_\w+|\b__m\d+|__builtin_ia32|\bv\w+q_[fsu]\d\d\b": "kernels/simd.h",
-    r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv": "",
-    r"-Ofast|-ffast-math|fast-math|\brsqrt|\brcp": "",
-    r"exit\(|abort\(|terminate\(|printf|std::cout|std::cerr|std::clog": "examples/",
-    r"fstream|filesystem|\bFILE\b|\bf?open\(": "examples/",
+    r"pybind11|\bPy\w*_\w+": "bindings/",
+    r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",
+    r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
+    r"exit\(|abort\(|terminate\(|printf|std::cout|std::cerr|std::clog|iostream": "examples/",
+    r"fstream|std::filesystem|\bfopen|\bFILE\b": "examples/",
 }
-# A module of chainrule imports from those before it, NumPy and the standard library; nothing imports OPTIONAL packages.
-LAYERS = """_core _optional functional gradients optimizers training _state network files
-            _columns table target __init__ cli __main__""".split()
-OPTIONAL = {"matplotlib", "pandas", "rich", "safetensors", "sklearn"}
+# A module imports NumPy, the standard library and modules before it, and later ones within functions only. What an extra
+# brings comes through _optional.require.
+LAYERS = ["_core", "_optional", "functional", "gradients", "optimizers", "training", "_state", "network", "files",
+          "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
 
-UNDEFINED_IN_KERNELS = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # what compilers write calls to; never libm's
-STUBTEST_ALLOWS = r"chainrule\._core\.NetworkFloat(32|64)  # pybind11 gives its classes a metaclass"
+TABLES = {"kernels_float32", "kernels_float64"}
+COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that no source asked for
+STUBTEST_ALLOWS = r"chainrule\._core\.NetworkFloat(32|64)  # pybind11 gives its classes a metaclass of its own"
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [file for folder in ("cpp", "python", "tests") for file in sorted((ROOT / folder).rglob("*.*"))]
-SOURCES = [file for file in SOURCES if file.suffix in {".cpp", ".h", ".hpp", ".py", ".pyi", ".txt", ".md"}]
-CPP = {str(file.relative_to(ROOT / "cpp")): file for file in SOURCES if file.suffix in {".cpp", ".h", ".hpp"}
-       and ROOT / "cpp" in file.parents}  # fmt: skip
+SOURCES = {
+    file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
+    for place in ("CMakeLists.txt", "cpp/**/*", "python/**/*", "tests/**/*")
+    for file in sorted(ROOT.glob(place))
+    if file.name.endswith((".cpp", ".h", ".hpp", ".py", ".pyi", ".md", ".txt"))
+}
+CODE = {name: text for name, text in SOURCES.items() if not name.endswith((".md", ".txt"))}
+CPP = {name[4:]: text for name, text in CODE.items() if name.startswith("cpp/")}
+MODULES = sorted(name for name in CODE if name.startswith("python/chainrule/") and name.endswith(".py"))
+CPP_TESTS = sorted(Path(name).stem for name in CODE if re.match(r"tests/cpp/test_\w+\.cpp", name))
+
+
+def included(name: str) -> Iterator[str]:
+    """What a file of cpp/ includes: ours as paths from cpp/, and <others>."""
+    for file in re.findall(r"^\s*#\s*include\s*(\S+)", CPP[name], re.MULTILINE):
+        folders = [posixpath.dirname(name), ".", "include"] if file[0] == '"' else []
+        paths = [posixpath.normpath(f"{folder}/{file[1:-1]}") for folder in folders]
+        yield next((path for path in paths if path in CPP), file)
+
+
+def test_includes():
+    wrong = []
+    for name in CPP:
+        words = tuple(word for place, line in INCLUDES.items() if name.startswith(place) for word in line.split())
+        others = [file for file in included(name) if not file.startswith(words)]
+        wrong += [(name, file) for file in others if "std" not in words or not re.fullmatch(r"<\w+>", file)]
+    assert wrong == []
+    assert {"kernels/kernels.h", "<pybind11/numpy.h>"} <= {file for name in CPP for file in included(name)}
+
+
+@pytest.mark.parametrize("pattern", ONLY_IN)
+def test_words_that_stand_only_here(pattern):
+    here = tuple(ONLY_IN[pattern].split())
+    found = [(name, word) for name, text in CPP.items() for word in re.findall(pattern, text)]
+    assert [(name, word) for name, word in found if not name.startswith(here)] == []
+    assert found or here in {(), ("examples/",)}, "not even where it should be"
+
+
+def test_flags_that_change_arithmetic():
+    flags = " ".join(text for name, text in SOURCES.items() if name.endswith("CMakeLists.txt"))
+    assert "-ffp-contract=off" in flags
+    assert re.findall(r"\S*fast-math|-Ofast|-march=native|-flto|-ffp-contract=(?!off)", flags) == []
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"chainrule.{alias.name}" for alias in node.names) if module == "chainrule" else [module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports(module):
+    tree = ast.parse(CODE[module])
+    layer = module.split("/")[2].removesuffix(".py")
+    assert layer in LAYERS, "it needs its place there"
+    below = {*LAYERS[: LAYERS.index(layer)], *({"cli"} & {layer})}
+    ours = [name.split(".") for name in imports(tree.body) if name.startswith("chainrule")]
+    assert {path[1] if path[1:] and path[1] in LAYERS else "__init__" for path in ours} <= below
+
+    checking = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    skipped = {node for branch in checking for statement in branch.body for node in ast.walk(statement)}
+    packages = {name.partition(".")[0] for name in imports(set(ast.walk(tree)) - skipped)}
+    assert packages <= {"chainrule", "numpy", *sys.stdlib_module_names}
+    assert layer == "_optional" or not re.search(r"import_module|__import__", CODE[module])
+
+
+def test_import_chainrule_loads_numpy_alone():
+    script = "import sys, numpy; before = set(sys.modules); import chainrule; print(*(set(sys.modules) - before))"
+    packages = {module.partition(".")[0] for module in run(sys.executable, "-c", script).split()}
+    assert packages - set(sys.stdlib_module_names) - {"numpy"} == {"chainrule"}
+
+
+def test_files_are_short_and_finished():
+    assert {name: text.count("\n") for name, text in SOURCES.items() if text.count("\n") > 350} == {}
+    assert [name for name, text in SOURCES.items() if re.search("TO[D]O|FIX[M]E", text)] == []
+
+
+def test_files_begin_with_what_they_are():
+    def told(name: str) -> bool:
+        text = CODE.get(name, "")
+        own = re.match(rf'#include "(\S*\b{Path(name).stem}\.h)"', text)
+        headers = [f"cpp/{own[1]}", f"cpp/include/{own[1]}"] if own else []
+        return text.startswith(("// ", '"""')) or any(map(told, headers))
+
+    assert [name for name in CODE if not told(name)] == []
+
+
+def test_version():
+    stated = re.findall(r"^project\(chainrule VERSION (\S+) ", SOURCES["CMakeLists.txt"], re.MULTILINE)
+    assert stated == [cr.__version__] == [importlib.metadata.version("chainrule")]
+
+
+# What follows needs tools: those of the test extra, a compiler, binutils.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def absent(name: str) -> NoReturn:
+    refuse = pytest.fail if "CI" in os.environ else pytest.skip
+    refuse(f"{name} is not installed")
+
+
+def tool(name: str) -> str:
+    return shutil.which(name, path=PATH) or absent(name)
+
+
+def run(name: str, *arguments: str | Path) -> str:
+    """What a tool prints; it is looked for beside the running Python first."""
+    command = [tool(name), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": PATH}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
+    return done.stdout
+
+
+def mypy(module: str, *arguments: str | Path) -> None:
+    if importlib.util.find_spec("mypy") is None:
+        absent("mypy")
+    run(sys.executable, "-m", module, *arguments)
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    """The folder of a fresh build of the library and its C++ tests, in which a warning is an error."""
+    for name in ("cmake", "ctest", "ninja", os.environ.get("CXX", "c++")):
+        tool(name)
+    folder = tmp_path_factory.mktemp("build")
+    run("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCHAINRULE_TESTS=ON", "-DCHAINRULE_WERROR=ON")
+    run("cmake", "--build", folder)
+    return folder
+
+
+@pytest.mark.parametrize("topic", CPP_TESTS)
+def test_cpp(build, topic):
+    """A topic is one program, or one for each instruction set: test_math_avx2."""
+    listed = json.loads(run("ctest", "--test-dir", build, "--show-only=json-v1"))["tests"]
+    assert all(test["name"].startswith(tuple(CPP_TESTS)) for test in listed)
+    run("ctest", "--test-dir", build, "--tests-regex", f"^{topic}(_|$)", "--no-tests=error", "--output-on-failure")
+
+
+@pytest.mark.parametrize("name", cr.build_config()["isas_compiled"])
+def test_symbols_of_the_kernels(build, name):
+    """Only the tables may be linked to, and nothing runs when the library is loaded: no other CPU meets this code."""
+    [kernels] = build.glob(f"CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
+    symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.+)$", run("nm", "--demangle", kernels), re.MULTILINE)
+    of_others = {symbol for kind, symbol in symbols if kind == "U"}
+    visible = {symbol for kind, symbol in symbols if kind not in "Ubdrt"}  # weak ones, of whatever kind, too
+    assert visible == {f"chainrule::{name}::{table}" for table in TABLES}
+    assert of_others <= COMPILERS_OWN
+    assert not re.search(r"\.(pre)?init_array|\.ctors", run("readelf", "--sections", "--wide", kernels))
+
+
+def test_symbols_of_the_extension():
+    symbols = run("nm", "--dynamic", "--defined-only", _core.__file__)
+    assert re.findall(r" (\w+)$", symbols, re.MULTILINE) == ["PyInit__core"]
+
+
+def test_types():
+    mypy("mypy", "--strict")
+
+
+def test_stub_of_the_extension(tmp_path):
+    (tmp_path / "allowed").write_text(STUBTEST_ALLOWS)
+    options = ["--mypy-config-file", "pyproject.toml", "--allowlist", tmp_path / "allowed"]
+    mypy("mypy.stubtest", "chainrule._core", *options)
+
+
+def test_arguments_in_the_stub_of_the_extension():
+    """Names, order and defaults: pybind11 tells them in the first line of a docstring, where stubtest does not look."""
+
+    def arguments(function: ast.stmt) -> str:
+        assert isinstance(function, ast.FunctionDef)
+        for argument in ast.walk(function.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        return ast.unparse(function.args)
+
+    tree = ast.parse(CODE["python/chainrule/_core.pyi"])
+    methods = [node for owner in tree.body if isinstance(owner, ast.ClassDef) for node in owner.body]
+    for function in [*tree.body, *methods]:
+        if isinstance(function, ast.FunctionDef) and not function.decorator_list:
+            owners = [_core] if function in tree.body else [_core.NetworkFloat32, _core.NetworkFloat64]
+            for owner in owners:
+                told = getattr(owner, function.name).__doc__.splitlines()[0]
+                assert arguments(ast.parse(f"def {told}: ...").body[0]) == arguments(function), function.name

@@ -69,42 +69,48 @@ Buffer<T> gemm_scratch(Index rows, Index k) {
 }
 
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch) {
+void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch,
+                 Epilogue<T> epilogue) {
   const Kernels<T>& kernel = kernels<T>();
   const Index blocks = ceil_div(a.rows, block_rows);
   for (Index block = 0; block < blocks; ++block) {
     const Index begin = a.rows * block / blocks, rows = a.rows * (block + 1) / blocks - begin;
+    Epilogue<T> part = epilogue;
+    part.a += begin * part.lda;
     for (Index p = 0; p == 0 || p < b.k(); p += b.depth()) {
       const Index length = std::min(b.depth(), b.k() - p);
       pack_rows<T>({a.row(begin) + p * a.col_stride, rows, length, a.row_stride, a.col_stride}, scratch);
       const Start start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
       kernel.gemm_block({rows, b.n(), length, scratch, length, 0, b.block(p), length, 0, c + begin * ldc, ldc,
-                         start == Start::bias ? bias : nullptr, start, Finish::store});
+                         start == Start::bias ? bias : nullptr, start, Finish::store,
+                         p + length == b.k() ? part : Epilogue<T>{}});
     }
   }
 }
 
 template <class T>
-void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch) {
+void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch, Epilogue<T> epilogue) {
   assert(a.rows <= block_rows);
   for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
     const Index length = std::min(block_depth, b.rows - p);
     pack_rows<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch);
     kernels<T>().gemm_block({a.rows, b.cols, length, scratch, length, 0, b.row(p), 1, b.row_stride, c, ldc, nullptr,
-                             p > 0 ? Start::c : Start::zero, Finish::store});
+                             p > 0 ? Start::c : Start::zero, Finish::store,
+                             p + length == b.rows ? epilogue : Epilogue<T>{}});
   }
 }
 
 template <class T>
-void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc) {
-  kernels<T>().gemm_few_rows({a.rows, w.rows, w.cols, a.data, a.row_stride, w.data, w.row_stride, bias, c, ldc});
+void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc, Epilogue<T> epilogue) {
+  kernels<T>().gemm_few_rows(
+      {a.rows, w.rows, w.cols, a.data, a.row_stride, w.data, w.row_stride, bias, c, ldc, epilogue});
 }
 
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch) {
   const Kernels<T>& kernel = kernels<T>();
   GemmBlock<T> block{a.cols, b.cols, a.rows, a.data, 1, a.row_stride, b.data, 1, b.row_stride, c, ldc, nullptr,
-                     Start::zero, finish};
+                     Start::zero, finish, {}};
   if (b.col_stride == 1) return kernel.gemm_block(block);
   for (Index column = 0; column < b.cols; column += kernel.tile_columns) {
     block.n = std::min<Index>(kernel.tile_columns, b.cols - column);
@@ -143,14 +149,14 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
     }
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                       \
-  template class PackedMatrix<T>;                                                                      \
-  template Buffer<T> gemm_scratch(Index, Index);                                                       \
-  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*);     \
-  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*);                \
-  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index);          \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*);      \
-  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                    \
+#define CHAINRULE_INSTANTIATE(T)                                                                                     \
+  template class PackedMatrix<T>;                                                                                    \
+  template Buffer<T> gemm_scratch(Index, Index);                                                                     \
+  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*, Epilogue<T>);      \
+  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);                 \
+  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);           \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*);                    \
+  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                  \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -40,16 +40,18 @@ Buffer<T> gemm_scratch(Index rows, Index k);
 
 // C (m x n, rows ldc apart) = bias + A B; bias: n values or null for 0. A has any strides.
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch);
+void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch,
+                 Epilogue<T> epilogue = {});
 
 // The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B has
 // unit column stride and is read where it lies.
 template <class T>
-void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch);
+void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch, Epilogue<T> epilogue = {});
 
 // C = bias + A Wᵀ for at most few_rows rows; A and W (n x k) have unit column stride and are read where they lie.
 template <class T>
-void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc);
+void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc,
+                   Epilogue<T> epilogue = {});
 
 // C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride and is read where it lies, and so
 // is B (rows x n) if its column stride is 1.

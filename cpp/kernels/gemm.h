@@ -94,6 +94,13 @@ constexpr TileTable<T> make_tiles() {
 template <class T>
 inline constexpr TileTable<T> tiles = make_tiles<T>();
 
+// Of columns [j, j + n) of an m-row product.
+template <class T>
+void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index ldc) {
+  if (e.activate != nullptr) e.activate(m, n, c + j, ldc, e.a + j, e.lda);
+  if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
+}
+
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
@@ -110,6 +117,7 @@ void gemm_block(const GemmBlock<T>& g) {
                                                     g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr,
                                                     g.start, g.finish, columns});
     }
+    apply_epilogue(g.epilogue, g.m, columns, j, g.c, g.ldc);
   }
 }
 
@@ -201,15 +209,21 @@ void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
 inline constexpr int few_rows = 8;
 
 template <class T, int M = 1>
-void gemm_few_rows(const GemmFewRows<T>& g) {
-  if (g.m == 0) return;
+void gemm_exactly_m_rows(const GemmFewRows<T>& g) {
   if constexpr (M < few_rows) {
-    if (g.m > M) return gemm_few_rows<T, M + 1>(g);
+    if (g.m > M) return gemm_exactly_m_rows<T, M + 1>(g);
   }
   constexpr int L = lanes<T>;
   Index j = 0;
   for (; j + 2 * L <= g.n; j += 2 * L) gemm_few_rows_group<T, M, 2>(g, j, L);
   for (; j < g.n; j += L) gemm_few_rows_group<T, M, 1>(g, j, g.n - j);
+}
+
+template <class T>
+void gemm_few_rows(const GemmFewRows<T>& g) {
+  if (g.m == 0) return;
+  gemm_exactly_m_rows(g);
+  apply_epilogue(g.epilogue, g.m, g.n, 0, g.c, g.ldc);
 }
 
 // The sums of the columns of at most sum_rows rows: one chain of additions a column, in the order of the rows.

@@ -17,6 +17,23 @@ inline constexpr Index sum_rows = 512;
 enum class Start { zero, bias, c };   // what a tile's accumulators begin with: 0, the row vector bias, the old C
 enum class Finish { store, add };     // what becomes of them: C = acc, or C = C + acc
 
+// a = g(z), in place if wanted.
+template <class T>
+using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
+// dz = da * g'(z), given a = g(z); in place of da if wanted.
+template <class T>
+using ActivateBackward = void (*)(Index m, Index n, const T* a, Index lda, const T* da, Index ldda, T* dz, Index lddz);
+
+// What a product does with a finished part of C while that is in the first-level cache: nothing, a = g(C), or
+// C = C * g'(a). a has the shape of C.
+template <class T>
+struct Epilogue {
+  Activate<T> activate = nullptr;
+  ActivateBackward<T> activate_backward = nullptr;
+  T* a = nullptr;
+  Index lda = 0;
+};
+
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k.
 // A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; a_step 0 means packed: as many
 // as the tile has rows. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; b_step 0 means packed panels of
@@ -33,6 +50,7 @@ struct GemmBlock {
   const T* bias;  // n values, for Start::bias
   Start start;
   Finish finish;
+  Epilogue<T> epilogue{};
 };
 
 // C (m x n) = bias + A (m x k) Wᵀ for few rows, W (n x k) read once and never packed. bias may be null: 0.
@@ -46,6 +64,7 @@ struct GemmFewRows {
   const T* bias;
   T* c;
   Index ldc;
+  Epilogue<T> epilogue{};
 };
 
 // The loss of m rows of n logits. Targets are y (m x n), or labels (m class numbers; softmax only) where y is null.
@@ -88,10 +107,8 @@ struct Kernels {
   void (*gemm_block)(const GemmBlock<T>&);
   void (*gemm_few_rows)(const GemmFewRows<T>&);  // m <= few_rows
 
-  // a = g(z), in place if wanted. dz = da * g'(z), given a = g(z); in place of da if wanted.
-  void (*activate[activation_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-  void (*activate_backward[activation_count])(Index m, Index n, const T* a, Index lda, const T* da, Index ldda, T* dz,
-                                              Index lddz);
+  Activate<T> activate[activation_count];
+  ActivateBackward<T> activate_backward[activation_count];
 
   // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);

@@ -80,7 +80,7 @@ inline Vec<T> power_of_two(Bits<T> t) {
 }
 
 // exp(x) = 2^n exp(r), n = round(x / ln2), |r| <= ln(2)/2. 2^n is applied as two factors, both normal numbers: only the
-// last product rounds where the result is subnormal. @EXP@
+// last product rounds where the result is subnormal. Error 1.05 (1.03), double 1.00 (0.97).
 template <class T>
 inline Vec<T> exp(Vec<T> x) {
   using C = MathConstants<T>;
@@ -94,7 +94,7 @@ inline Vec<T> exp(Vec<T> x) {
 
 // 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + w). Numerator and denominator are scaled by guard_scale: 1 + exp(-x) cannot
 // overflow where the result is subnormal. The three terms are summed in this order because w 2^n + 1 loses nothing that
-// counts, neither for large nor for small 2^n. @LOGISTIC@
+// counts, neither for large nor for small 2^n. Error 2.00 (2.00), double 2.00 (2.00).
 template <class T>
 inline Vec<T> logistic(Vec<T> x) {
   using C = MathConstants<T>;
@@ -110,7 +110,8 @@ inline Vec<T> logistic(Vec<T> x) {
 // 2 - 2u: near 1 the error of the one then cancels that of the other, and no result exceeds 1. The -1/4 moves the seams
 // between the n, to where numerator and denominator do not both lie just above a power of two; without it the error is
 // 2.35 ulp. The larger n, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took
-// 0.8 of the time in float32, but erred by 5 ulp: its numerator and denominator are sums of many roundings.) @TANH@
+// 0.8 of the time in float32, but erred by 5 ulp: its numerator and denominator are sums of many roundings.) Error 1.75
+// (1.67), double 1.84 (1.82).
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
   using C = MathConstants<T>;
@@ -167,7 +168,8 @@ inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
   return select<T>(x < splat(C::infinity), y, x + x);
 }
 
-// log(x) = e ln2 + log(m), sqrt(1/2) <= m <= sqrt(2); subnormal x are scaled to normal ones first. @LOG@
+// log(x) = e ln2 + log(m), sqrt(1/2) <= m <= sqrt(2); subnormal x are scaled to normal ones first. Error 0.98
+// (0.95), double 1.24 (1.18).
 template <class T>
 inline Vec<T> log(Vec<T> x) {
   using C = MathConstants<T>;
@@ -177,7 +179,8 @@ inline Vec<T> log(Vec<T> x) {
   return log_limits<T>(x, log_reduced<T>(e, s.m - T(1)));
 }
 
-// log(1 + x) = log(u + c), where u is 1 + x rounded and c the exact rest, which joins m - 1. @LOG1P@
+// log(1 + x) = log(u + c), where u is 1 + x rounded and c the exact rest, which joins m - 1. Error 1.46
+// (1.53), double 1.66 (1.71).
 template <class T>
 inline Vec<T> log1p(Vec<T> x) {
   using C = MathConstants<T>;
@@ -189,7 +192,7 @@ inline Vec<T> log1p(Vec<T> x) {
 }
 
 // log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|) <= 1. As n <= 0, the second factor of 2^n can be a constant.
-// @SOFTPLUS@
+// Error 1.89 (2.05), double 1.73 (2.07).
 template <class T>
 inline Vec<T> softplus(Vec<T> x) {
   using C = MathConstants<T>;

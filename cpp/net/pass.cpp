@@ -64,13 +64,13 @@ void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixV
     const Layer<T>& layer = model.layers[l];
     const MatrixView<const T> from = (l == 0 ? x : MatrixView<const T>(a[l - 1])).rows_between(rows.begin, rows.end);
     T* to = z[l].row(rows.begin);
-    if (packed.empty() || (from.rows <= kernel.few_rows && from.col_stride == 1))
-      gemm_few_rows<T>(from, layer.weights(), layer.b, to, z[l].row_stride);
-    else
-      gemm_packed<T>(from, packed.forward(l), layer.b, to, z[l].row_stride, scratch.gemm.data());
+    Epilogue<T> epilogue;
     if (l + 1 < model.layers.size())
-      kernel.activate[static_cast<int>(layer.activation)](from.rows, layer.n_out, to, z[l].row_stride,
-                                                          a[l].row(rows.begin), a[l].row_stride);
+      epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a[l].row(rows.begin), a[l].row_stride};
+    if (packed.empty() || (from.rows <= kernel.few_rows && from.col_stride == 1))
+      gemm_few_rows<T>(from, layer.weights(), layer.b, to, z[l].row_stride, epilogue);
+    else
+      gemm_packed<T>(from, packed.forward(l), layer.b, to, z[l].row_stride, scratch.gemm.data(), epilogue);
   }
 }
 
@@ -82,14 +82,14 @@ void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const 
     const Layer<T>& layer = model.layers[l];
     const MatrixView<const T> from = MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end);
     const MatrixView<T> into = (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end);
-    if (l == 0 || packed.empty() || from.rows <= kernel.few_rows)
-      gemm_unpacked<T>(from, layer.weights(), into.data, into.row_stride, scratch.gemm.data());
-    else
-      gemm_packed<T>(from, packed.backward(l), nullptr, into.data, into.row_stride, scratch.gemm.data());
+    Epilogue<T> epilogue;
     if (l > 0)
-      kernel.activate_backward[static_cast<int>(model.layers[l - 1].activation)](
-          into.rows, into.cols, a[l - 1].row(rows.begin), a[l - 1].row_stride, into.data, into.row_stride, into.data,
-          into.row_stride);
+      epilogue = {nullptr, kernel.activate_backward[static_cast<int>(model.layers[l - 1].activation)],
+                  a[l - 1].row(rows.begin), a[l - 1].row_stride};
+    if (l == 0 || packed.empty() || from.rows <= kernel.few_rows)
+      gemm_unpacked<T>(from, layer.weights(), into.data, into.row_stride, scratch.gemm.data(), epilogue);
+    else
+      gemm_packed<T>(from, packed.backward(l), nullptr, into.data, into.row_stride, scratch.gemm.data(), epilogue);
   }
 }
 

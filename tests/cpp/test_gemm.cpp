@@ -73,6 +73,26 @@ void products(Index m, Index n, Index k) {
   gemm_packed<T>(av, parts, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);
 
+  // The epilogue sees each element of C once, when it is finished.
+  const Index relu = static_cast<Index>(Activation::relu);
+  std::vector<T> activated(with_bias);
+  for (T& value : activated) value = value < 0 ? T(0) : value;
+  r = fresh();
+  std::vector<T> a_out = fresh();
+  gemm_packed<T>(av, packed, bias.data(), r.data(), ldc, scratch.data(),
+                 {kernels<T>().activate[relu], nullptr, a_out.data(), ldc});
+  check_equal(r, ldc, with_bias, m, n, k);
+  if (fused()) check_equal(a_out, ldc, activated, m, n, k);
+  r = fresh();
+  gemm_packed<T>(av, packed, nullptr, r.data(), ldc, scratch.data(),
+                 {nullptr, kernels<T>().activate_backward[relu], a_out.data(), ldc});
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      const auto at = static_cast<std::size_t>(i * ldc + j);
+      const T full = expected[static_cast<std::size_t>(i * n + j)];
+      CHECK(agree(r[at], a_out[at] > 0 ? full : T(0), static_cast<double>(k)));
+    }
+
   if (m <= block_rows) {
     r = fresh();
     gemm_unpacked<T>(av, bv, r.data(), ldc, scratch.data());

@@ -1,0 +1,143 @@
+"""The command line: mistakes end with one line and an exit code; the rules for splits, batches and missing values."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tables import failure, make_table, train
+
+import chainrule as cr
+from chainrule.cli import _tables, _train, main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def houses():
+    make_table().to_csv("houses.csv", index=False)
+    return "houses.csv"
+
+
+def test_errors_are_one_line(houses, capsys):
+    train(houses, "--target", "price", "--epochs", 1)
+    cr.Network([2, 1], loss="squared_error", seed=0).save("plain.safetensors")
+    bad = make_table(20)
+    bad.assign(rooms="many").to_csv("bad.csv", index=False)
+    bad.drop(columns=["zip", "rooms"]).to_csv("few.csv", index=False)
+    bad.head(5).to_csv("short.csv", index=False)
+    with open("wide.csv", "w") as file:
+        file.write("a,b\n1,2,3\n4,5,6\n")
+    for name, content in {"empty.csv": b"", "latin.csv": b"a,b\n\xe9,1\n", "not.csv.gz": b"a,b\n"}.items():
+        with open(name, "wb") as file:
+            file.write(content)
+    with open("cut.csv.gz", "wb") as file:
+        file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03K")
+    for arguments, message in [
+        (["train", "nowhere.csv", "--target", "x"], "nowhere.csv: No such file"),
+        (["train", "houses.xlsx", "--target", "x"], "name should end in .csv"),
+        (["train", houses, "--target", "cost"], "no column 'cost'; it has size, rooms"),
+        (["train", houses, "--target", "price", "--ignore", "cost"], "no column 'cost'"),
+        (["train", houses, "--target", "dear", "--task", "regression"], "column 'dear' holds"),
+        (["train", houses, "--target", "price", "--output", "no/m"], "no such folder"),
+        (["train", houses, "--target", "price", "--output", "."], "is a folder"),
+        (["train", houses, "--target", "id"], "300 different classes in 300 rows"),
+        (["train", "short.csv", "--target", "price"], "5 rows with a target, at least 10"),
+        (["train", "empty.csv", "--target", "price"], "cannot read empty.csv"),
+        (["train", "latin.csv", "--target", "a"], "not UTF-8"),
+        (["train", "wide.csv", "--target", "a"], "more fields than its header"),
+        (["train", "not.csv.gz", "--target", "a"], "not.csv.gz|zipped"),
+        (["train", "cut.csv.gz", "--target", "a"], "cannot read cut.csv.gz"),
+        (["predict", "houses.safetensors", "bad.csv"], "column 'rooms' holds 'many' in row 1, expected a number"),
+        (["predict", "houses.safetensors", "few.csv"], "lacks 2 columns .*'rooms', 'zip'"),
+        (["predict", "plain.safetensors", houses], "without the encoding of a table"),
+        (["predict", houses, houses], "not a safetensors file"),
+        (["predict", "houses.safetensors", houses, "--output", "no/p.csv"], "No such file"),
+        (["info", "nowhere"], "nowhere: No such file"),
+    ]:
+        assert re.search(message, failure(capsys, *arguments)), arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train", "houses.csv"],
+        ["train", "houses.csv", "--target", "x", "--hidden", "12,a"],
+        ["train", "houses.csv", "--target", "x", "--hidden", "0"],
+        ["train", "houses.csv", "--target", "x", "--epochs", "0"],
+        ["train", "houses.csv", "--target", "x", "--learning-rate", "-1"],
+        ["train", "houses.csv", "--target", "x", "--learning-rate", "nan"],
+        ["train", "houses.csv", "--target", "x", "--test-size", "1"],
+        ["train", "houses.csv", "--target", "x", "--activation", "wave"],
+        ["demo", "iris"],
+    ],
+)
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: chainrule" in capsys.readouterr().err
+
+
+def test_without_the_packages_the_extra_is_named(houses, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert "chainrule[cli]" in failure(capsys, "train", houses, "--target", "dear")
+
+
+def test_help_and_the_import_need_numpy_only():
+    code = """
+import sys
+for name in ("pandas", "rich", "safetensors", "sklearn", "matplotlib", "pyarrow"):
+    sys.modules[name] = None
+from chainrule.cli import main
+main(["train", "--help"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--target COLUMN" in done.stdout
+
+
+def test_the_module_runs_and_a_closed_pipe_is_no_crash(houses):
+    train(houses, "--target", "dear", "--epochs", 1)
+    command = f"{sys.executable} -m chainrule predict houses.safetensors houses.csv"
+    done = subprocess.run(f"{command} | head -n 1", shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("dear\n", "")
+
+
+@pytest.mark.parametrize("n", [10, 57, 1000])
+@pytest.mark.parametrize("fraction", [0.001, 0.1, 0.2, 0.9])
+def test_split(n, fraction):
+    rng = np.random.default_rng(n)
+    classes = np.minimum(rng.geometric(0.4, n) - 1, 5)
+    first, second = _train.split(classes, fraction, rng)
+    assert sorted([*first, *second]) == list(range(n))
+    assert first.size
+    assert second.size
+    assert set(classes[first]) == set(classes)
+    for label, count in enumerate(np.bincount(classes)):
+        assert abs((classes[second] == label).sum() - fraction * count) <= 2
+    again = _train.split(np.zeros(n, dtype=np.intp), fraction, np.random.default_rng(0))
+    assert all(map(np.array_equal, again, _train.split(np.zeros(n, dtype=np.intp), fraction, np.random.default_rng(0))))
+
+
+def test_few_rows_get_small_batches_and_more_patience():
+    for rows, batch_size, patience in ((50, 16, 500), (222, 16, 142), (5000, 100, 40), (35_000, 256, 20)):
+        assert _train.choose_batch_size(rows) == batch_size
+        assert _train.choose_patience(rows, batch_size) == patience
+
+
+def test_markers_are_missing_among_numbers_and_levels_among_words():
+    with open("t.csv", "w") as file:
+        file.write("numbers,words,truth,markers,text\n1,None,TRUE,?,x\n?,NA,false,NA,1\nNA ,,,null,2\n-2.5,a,True,?,\n")
+    table = _tables.read_table("t.csv")
+    np.testing.assert_array_equal(table.numbers, [1, np.nan, np.nan, -2.5])
+    assert table.words.fillna("(missing)").tolist() == ["None", "NA", "(missing)", "a"]
+    assert table.truth.fillna("(missing)").tolist() == [True, False, "(missing)", True]
+    assert table.markers.tolist() == ["?", "NA", "null", "?"]
+    assert table.text.fillna("(missing)").tolist() == ["x", "1", "2", "(missing)"]

@@ -1,0 +1,92 @@
+"""The column to predict: which task it is, how it is encoded and comes back, exact state."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chainrule.target import TargetEncoder
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        (["no", "yes", "no"], ["no", "yes"]),
+        ([True, False, True], ["False", "True"]),
+        ([10, 9, 2], ["2", "9", "10"]),
+        ([2.0, 1.0, 2.0], ["1", "2"]),
+        (["10", "9", "10"], ["9", "10"]),
+        (pd.Series(["b", "a", "b"], dtype="category"), ["a", "b"]),
+        (range(11), []),
+        ([0.5, 1.5, 0.5], []),
+    ],
+)
+def test_classes_or_values(column, labels):
+    target = TargetEncoder().fit(pd.Series(column, name="y"))
+    assert target.labels == labels
+    assert target.task == ("classification" if labels else "regression")
+
+
+def test_the_task_can_be_chosen():
+    column = pd.Series([1, 2, 4], name="y")
+    assert TargetEncoder("regression").fit(column).labels == []
+    assert TargetEncoder("classification").fit(pd.Series([0.5, 1.5, 0.5], name="y")).labels == ["0.5", "1.5"]
+    with pytest.raises(ValueError, match="task is 'clustering'"):
+        TargetEncoder("clustering")
+
+
+def test_two_classes_have_one_output_and_more_have_one_each():
+    two = TargetEncoder().fit(pd.Series(["a", "b", "a", "b"], name="y"))
+    assert (two.n_outputs, two.loss) == (1, "binary_cross_entropy")
+    np.testing.assert_array_equal(two.probabilities([[0.25]]), [[0.75, 0.25]])
+    three = TargetEncoder().fit(pd.Series(["a", "b", "c"], name="y"))
+    assert (three.n_outputs, three.loss) == (3, "softmax_cross_entropy")
+    assert three.decode([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]).tolist() == ["c", "a"]
+    np.testing.assert_array_equal(three.transform(pd.Series(["c", "a"])), [2, 0])
+
+
+def test_values_are_standardised_and_come_back():
+    column = pd.Series([100.5, 200.0, 350.0, -20.0], name="y")
+    target = TargetEncoder().fit(column)
+    standard = target.transform(column)
+    assert (standard.dtype, target.loss, target.n_outputs) == (np.float32, "squared_error", 1)
+    np.testing.assert_allclose([standard.mean(), standard.std()], [0, 1], atol=1e-6)
+    np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("column", "task", "message"),
+    [
+        (["a", "a"], None, "has 1 class"),
+        ([1, None, 2], None, "missing in row 2"),
+        ([0.5, 0.5], None, "one value only"),
+        (["2024-01-01", "2024-01-02"], None, "holds dates"),
+        ([f"text {i}" for i in range(20)], None, "20 different classes in 20 rows"),
+        (["a", "b"], "regression", "column 'y' holds 'a' in row 1, expected a number"),
+        ([1e300, -1e300], "regression", "too large"),
+    ],
+)
+def test_targets_that_are_refused(column, task, message):
+    with pytest.raises(ValueError, match=message):
+        TargetEncoder(task).fit(pd.Series(column, name="y"))
+
+
+def test_a_class_that_was_not_seen_is_refused():
+    target = TargetEncoder().fit(pd.Series(["a", "b"], name="y"))
+    with pytest.raises(ValueError, match="holds 'c', expected one of"):
+        target.transform(pd.Series(["a", "c"]))
+
+
+@pytest.mark.parametrize("column", [["a", "b", "a"], [0.1, 0.7, 1e-9], [3, 1, 2]])
+def test_the_state_of_a_target_is_exact(column):
+    target = TargetEncoder().fit(pd.Series(column, name="y"))
+    assert vars(TargetEncoder.from_dict(json.loads(json.dumps(target.to_dict())))) == vars(target)
+    for wrong in ({"format": 1}, target.to_dict() | {"labels": ["a"]}, target.to_dict() | {"task": "clustering"}):
+        with pytest.raises(ValueError, match=r"not the state|task is"):
+            TargetEncoder.from_dict(wrong)
+
+
+def test_use_before_fit():
+    with pytest.raises(ValueError, match="not fitted"):
+        TargetEncoder().decode([[1.0]])
