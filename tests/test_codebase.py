@@ -43,7 +43,7 @@ ONLY_IN = {
     r"exit\(|abort\(|terminate\(|printf|std::cout|std::cerr|std::clog|iostream": "examples/",
     r"fstream|std::filesystem|\bfopen|\bFILE\b": "examples/",
 }
-# A module imports NumPy, the standard library and modules before it, and later ones within functions only. What an extra
+# A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.
 LAYERS = ["_core", "_optional", "functional", "gradients", "optimizers", "training", "_state", "network", "files",
           "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip

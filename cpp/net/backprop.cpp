@@ -20,9 +20,9 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
 template <class T>
 Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads)
     : model_(model),
-      threads_(threads_for(row_operations(model, gradients) * static_cast<double>(batch_rows), threads)),
+      team_(threads_for(row_operations(model, gradients) * static_cast<double>(batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
-      scratch_(team_scratch(model, batch_rows, threads_)),
+      scratch_(team_scratch(model, batch_rows, team_.largest())),
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
@@ -100,7 +100,8 @@ typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const I
   const double scale = weight_sum > 0 ? 1 / weight_sum : 0;  // a batch of zero weights moves nothing
   const double cost_of_weights = penalty(model_, l2);
   double total = 0;
-  parallel(threads_, [&](Team team) {
+  team_.begin();
+  parallel(team_.current(), [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
@@ -132,6 +133,7 @@ typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const I
       (*after)(team, packed_);
     }
   });
+  team_.end(static_cast<double>(m));
   return {total * scale + cost_of_weights, weight_sum};
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "core/team_size.h"
 #include "net/pass.h"
 
 namespace chainrule {
@@ -41,7 +42,7 @@ class Backprop {
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
 
   Model<T> model_;
-  int threads_;
+  TeamSize team_;
   Index slab_rows_;
   PackedWeights<T> packed_;
   std::vector<Scratch<T>> scratch_;

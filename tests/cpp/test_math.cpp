@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "check.h"
-#include "math.h"
+#include "kernels/math.h"
 
 #define CHAINRULE_STRING(x) #x
 #define CHAINRULE_NAME(x) CHAINRULE_STRING(x)
