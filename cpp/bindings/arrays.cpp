@@ -9,7 +9,8 @@ namespace {
 // Its own elements, whole steps apart, at addresses that loads of T may use.
 template <class T>
 bool readable_in_place(const py::array& array) {
-  if (!py::isinstance<py::array_t<T>>(array) || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) return false;
+  if (!py::isinstance<py::array_t<T>>(array) || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
+    return false;
   for (Index d = 0; d < array.ndim(); ++d)
     if (array.strides(d) % static_cast<Index>(sizeof(T)) != 0) return false;
   return true;
@@ -27,8 +28,9 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   Buffer<std::int32_t> labels(rows);
   for (Index i = 0; i < rows; ++i) {
     const double value = values.at(i);
-    require(value >= 0 && value < static_cast<double>(outputs) && value == static_cast<double>(static_cast<Index>(value)),
-            "y[", i, "] is ", value, ", expected a class number from 0 to ", outputs - 1);
+    require(
+        value >= 0 && value < static_cast<double>(outputs) && value == static_cast<double>(static_cast<Index>(value)),
+        "y[", i, "] is ", value, ", expected a class number from 0 to ", outputs - 1);
     labels[i] = static_cast<std::int32_t>(value);
   }
   return labels;
@@ -75,8 +77,8 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
   py::array array = real_array(object, "y");
-  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", shape_text(array), ", expected (", rows, ",) or (", rows,
-          ", ", outputs, ")");
+  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", shape_text(array), ", expected (", rows, ",) or (",
+          rows, ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
   TargetArrays<T> result;
@@ -109,10 +111,10 @@ int thread_count(const std::optional<int>& n_threads) {
   return *n_threads;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                          \
-  template Matrix<T> matrix(py::handle, const char*);                                     \
-  template Vector<T> vector(py::handle, Index, const char*);                              \
-  template TargetArrays<T> targets(py::handle, Loss, Index, Index);                       \
+#define CHAINRULE_INSTANTIATE(T)                                    \
+  template Matrix<T> matrix(py::handle, const char*);               \
+  template Vector<T> vector(py::handle, Index, const char*);        \
+  template TargetArrays<T> targets(py::handle, Loss, Index, Index); \
   template ExampleArrays<T> examples(py::handle, py::handle, py::handle, Loss, Index);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

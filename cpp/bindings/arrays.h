@@ -1,4 +1,5 @@
-// NumPy arrays to views and back: the only file that knows both. Whatever a caller passes as an array comes through here.
+// NumPy arrays to views and back: the only file that knows both. Whatever a caller passes as an array comes through
+// here.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -13,8 +14,8 @@ namespace chainrule::python {
 
 namespace py = pybind11;
 
-// What numpy.asarray makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64 or an error
-// that names the argument.
+// What numpy.asarray makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64 or an
+// error that names the argument.
 py::array real_array(py::handle object, const char* name);
 
 std::string shape_text(const py::array& array);  // "(3, 4)"
@@ -41,7 +42,8 @@ struct Vector {
 template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name);
 
-// y as a loss takes it: (m,) or (m, 1) for one output, (m, n) for several, or m class numbers for softmax cross-entropy.
+// y as a loss takes it: (m,) or (m, 1) for one output, (m, n) for several, or m class numbers for softmax
+// cross-entropy.
 template <class T>
 struct TargetArrays {
   Matrix<T> values;
@@ -69,7 +71,8 @@ py::array_t<T> new_matrix(Index rows, Index cols) {
 }
 template <class T>
 py::array_t<T> matrix_of(T* data, Index rows, Index cols, py::handle owner) {
-  return py::array_t<T>({rows, cols}, {cols * static_cast<Index>(sizeof(T)), static_cast<Index>(sizeof(T))}, data, owner);
+  return py::array_t<T>({rows, cols}, {cols * static_cast<Index>(sizeof(T)), static_cast<Index>(sizeof(T))}, data,
+                        owner);
 }
 template <class T>
 py::array_t<T> vector_of(T* data, Index size, py::handle owner) {

@@ -45,8 +45,8 @@ bool all_float64(py::handle params) {
 template <class T>
 Parameters<T> parameters(py::handle params, const Names& activations, const std::string& loss) {
   const std::size_t layers = layer_count(params, "params");
-  require(activations.size() + 1 == layers, "activation has ", activations.size(), " names, the network has ", layers - 1,
-          " hidden layers");
+  require(activations.size() + 1 == layers, "activation has ", activations.size(), " names, the network has ",
+          layers - 1, " hidden layers");
   Parameters<T> result;
   result.model.loss = from_name<Loss>(loss, loss_names, "loss");
   const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray");
@@ -60,8 +60,8 @@ Parameters<T> parameters(py::handle params, const Names& activations, const std:
     if (l > 0)
       require(w.view.cols == result.model.outputs(), "params[", l, "]: W has ", w.view.cols,
               " columns, the layer before has ", result.model.outputs(), " units");
-    const Activation activation = l + 1 < layers ? from_name<Activation>(activations[l], activation_names, "activation")
-                                                 : Activation::identity;
+    const Activation activation =
+        l + 1 < layers ? from_name<Activation>(activations[l], activation_names, "activation") : Activation::identity;
     result.arrays.push_back(w_array);
     result.arrays.push_back(b.array);
     result.model.layers.push_back(
@@ -93,7 +93,8 @@ py::list init_params(const std::vector<Index>& layer_sizes, Init init, std::uint
 }
 
 template <class T>
-py::tuple forward(py::handle params, py::handle x_object, const Names& activations, const std::string& loss, int threads) {
+py::tuple forward(py::handle params, py::handle x_object, const Names& activations, const std::string& loss,
+                  int threads) {
   const Parameters<T> p = parameters<T>(params, activations, loss);
   const Matrix<T> x = matrix<T>(x_object, "X");
   check_inputs(x.view.cols, p.model.inputs());
@@ -148,8 +149,8 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
                   const Names& activations, const std::string& loss, py::handle sample_weight, double l2, int threads) {
   const Parameters<T> p = parameters<T>(params, activations, loss);
   const std::size_t layers = p.model.layers.size();
-  require(z_list.size() == layers && a_list.size() == layers + 1, "the cache has ", z_list.size(), " z and ", a_list.size(),
-          " a, expected ", layers, " and ", layers + 1);
+  require(z_list.size() == layers && a_list.size() == layers + 1, "the cache has ", z_list.size(), " z and ",
+          a_list.size(), " a, expected ", layers, " and ", layers + 1);
   const Matrix<T> x = matrix<T>(a_list[0], "a[0]");
   check_inputs(x.view.cols, p.model.inputs());
   const Index rows = x.view.rows;
@@ -180,8 +181,8 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::dtype dtype = py::dtype::of<T>();
   py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "C"));
   const py::array_t<T> g(numpy.attr("ascontiguousarray")(real_array(gradient, "grads"), dtype));
-  require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ",
-          shape_text(g), ", its parameters ", shape_text(result));
+  require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", shape_text(g),
+          ", its parameters ", shape_text(result));
   kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, g.data(), nullptr,
                    result.mutable_data());
   return result;
@@ -198,8 +199,8 @@ py::array destination(py::handle out, const py::array& result) {
   return array;
 }
 
-// Everything is computed and checked before anything is written: out may overlap params and grads, and an error leaves it
-// as it was.
+// Everything is computed and checked before anything is written: out may overlap params and grads, and an error leaves
+// it as it was.
 template <class T>
 py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
   const std::size_t layers = layer_count(params, "params");
@@ -240,14 +241,16 @@ void bind_functional(py::module_& module) {
       "layer_sizes"_a, "init"_a, "seed"_a, "dtype"_a);
   module.def(
       "forward",
-      [](py::object params, py::object x, const Names& activations, const std::string& loss, std::optional<int> threads) {
+      [](py::object params, py::object x, const Names& activations, const std::string& loss,
+         std::optional<int> threads) {
         return all_float64(params) ? forward<double>(params, x, activations, loss, thread_count(threads))
                                    : forward<float>(params, x, activations, loss, thread_count(threads));
       },
       "params"_a, "X"_a, "activations"_a, "loss"_a, "n_threads"_a = py::none());
   module.def(
       "cost",
-      [](py::object params, py::object logits, py::object y, const std::string& loss, py::object sample_weight, double l2) {
+      [](py::object params, py::object logits, py::object y, const std::string& loss, py::object sample_weight,
+         double l2) {
         return all_float64(params) ? cost<double>(params, logits, y, loss, sample_weight, l2)
                                    : cost<float>(params, logits, y, loss, sample_weight, l2);
       },

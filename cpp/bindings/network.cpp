@@ -188,15 +188,16 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const std::pair<st
     const py::sequence parts(validation);
     require(parts.size() == 2 || parts.size() == 3, "validation has ", parts.size(),
             " entries, expected (X, y) or (X, y, sample_weight)");
-    held_out = examples_for(network, parts[0], parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none()));
+    held_out =
+        examples_for(network, parts[0], parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none()));
     options.validation = held_out.examples;
   }
   if (!on_epoch_end.is_none())
     options.on_epoch_end = [&on_epoch_end](const EpochLog& log) {
       const py::gil_scoped_acquire acquire;
-      const py::object answer = on_epoch_end(py::dict("epoch"_a = log.epoch, "loss"_a = log.loss,
-                                                      "validation"_a = optional_number(log.validation),
-                                                      "seconds"_a = log.seconds));
+      const py::object answer =
+          on_epoch_end(py::dict("epoch"_a = log.epoch, "loss"_a = log.loss,
+                                "validation"_a = optional_number(log.validation), "seconds"_a = log.seconds));
       return answer.is(py::bool_(true));
     };
   options.poll = [] {

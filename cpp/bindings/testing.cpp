@@ -1,5 +1,5 @@
-// What tests and benchmarks need of the inside: the matrix product and its naive twin, the elementary functions, and the
-// arithmetic peak of the machine.
+// What tests and benchmarks need of the inside: the matrix product and its naive twin, the elementary functions, and
+// the arithmetic peak of the machine.
 #include <pybind11/stl.h>
 
 #include <chrono>

@@ -9,9 +9,10 @@
 namespace chainrule {
 namespace {
 
-// A block of A (block_rows x block_depth, 224 KiB of float) and a panel of B (128 KiB for AVX-512) stay in the second-level
-// cache; a tile reads 3 lines a step from there, every 14 cycles. Deep and few rows beat what the first level suggests
-// (512 x 128: 87-91 % of peak at 1024³ on Zen 5; 1024 x 56: 90-92 %, and W4-W6 3-10 % faster): C is written once.
+// A block of A (block_rows x block_depth, 224 KiB of float) and a panel of B (128 KiB for AVX-512) stay in the
+// second-level cache; a tile reads 3 lines a step from there, every 14 cycles. Deep and few rows beat what the first
+// level suggests (512 x 128: 87-91 % of peak at 1024³ on Zen 5; 1024 x 56: 90-92 %, and W4-W6 3-10 % faster): C is
+// written once.
 constexpr Index block_depth = 1024;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
@@ -109,8 +110,16 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, 
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch) {
   const Kernels<T>& kernel = kernels<T>();
-  GemmBlock<T> block{a.cols, b.cols, a.rows, a.data, 1, a.row_stride, b.data, 1, b.row_stride, c, ldc, nullptr,
-                     Start::zero, finish, {}};
+  GemmBlock<T> block{.m = a.cols, .n = b.cols, .k = a.rows};
+  block.a = a.data;
+  block.a_row = 1;
+  block.a_step = a.row_stride;
+  block.b = b.data;
+  block.b_col = 1;
+  block.b_step = b.row_stride;
+  block.c = c;
+  block.ldc = ldc;
+  block.finish = finish;
   if (b.col_stride == 1) return kernel.gemm_block(block);
   for (Index column = 0; column < b.cols; column += kernel.tile_columns) {
     block.n = std::min<Index>(kernel.tile_columns, b.cols - column);
@@ -124,7 +133,8 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish
 
 template <class T>
 void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads) {
-  const double operations = 2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
+  const double operations =
+      2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
   PackedMatrix<T> packed(b.rows, b.cols);
   std::vector<Buffer<T>> scratch;
@@ -149,14 +159,14 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
     }
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                     \
-  template class PackedMatrix<T>;                                                                                    \
-  template Buffer<T> gemm_scratch(Index, Index);                                                                     \
-  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*, Epilogue<T>);      \
-  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);                 \
-  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);           \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*);                    \
-  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                  \
+#define CHAINRULE_INSTANTIATE(T)                                                                                \
+  template class PackedMatrix<T>;                                                                               \
+  template Buffer<T> gemm_scratch(Index, Index);                                                                \
+  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*, Epilogue<T>); \
+  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);            \
+  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);      \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*);               \
+  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                             \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

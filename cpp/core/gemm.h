@@ -1,15 +1,16 @@
-// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008), and their naive
-// twin, a good place to start reading. Every element of a result is one chain of fused multiply-adds in the order of k.
+// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008), and their
+// naive twin, a good place to start reading. Every element of a result is one chain of fused multiply-adds in the order
+// of k.
 #pragma once
 
-#include "core/buffer.h"
 #include "chainrule/view.h"
+#include "core/buffer.h"
 #include "core/dispatch.h"
 
 namespace chainrule {
 
-// B (k x n) copied into panels of tile_columns columns, in blocks of at most block_depth rows. Packed once, then read by
-// every thread.
+// B (k x n) copied into panels of tile_columns columns, in blocks of at most block_depth rows. Packed once, then read
+// by every thread.
 template <class T>
 class PackedMatrix {
  public:
@@ -43,18 +44,19 @@ template <class T>
 void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch,
                  Epilogue<T> epilogue = {});
 
-// The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B has
-// unit column stride and is read where it lies.
+// The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B
+// has unit column stride and is read where it lies.
 template <class T>
-void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch, Epilogue<T> epilogue = {});
+void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch,
+                   Epilogue<T> epilogue = {});
 
 // C = bias + A Wᵀ for at most few_rows rows; A and W (n x k) have unit column stride and are read where they lie.
 template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc,
                    Epilogue<T> epilogue = {});
 
-// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride and is read where it lies, and so
-// is B (rows x n) if its column stride is 1.
+// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride and is read where it lies, and
+// so is B (rows x n) if its column stride is 1.
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch);
 

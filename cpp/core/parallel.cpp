@@ -32,7 +32,8 @@ int processors_now() {
 }
 
 #ifdef _OPENMP
-// A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool before.
+// A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool
+// before.
 void prepare_fork_once() {
 #ifdef __linux__
   static const int registered = pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);

@@ -1,5 +1,5 @@
-// Threads: parallel.cpp is the only file that knows OpenMP. A team of threads runs the same function; each member takes its
-// share of the work from its rank. What a share is never changes a bit of the result.
+// Threads: parallel.cpp is the only file that knows OpenMP. A team of threads runs the same function; each member takes
+// its share of the work from its rank. What a share is never changes a bit of the result.
 #pragma once
 
 #include <memory>
@@ -41,8 +41,9 @@ void run_team(int threads, void (*body)(void*, Team), void* context);
 template <class Body>
 void parallel(int threads, Body&& body) {
   using Target = std::remove_reference_t<Body>;
-  detail::run_team(threads, [](void* context, Team team) { (*static_cast<Target*>(context))(team); },
-                   const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+  detail::run_team(
+      threads, [](void* context, Team team) { (*static_cast<Target*>(context))(team); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
 }
 
 }  // namespace chainrule

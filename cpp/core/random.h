@@ -1,5 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3,
-// SC 2011). A number is a function of (seed, stream, epoch, index) alone, so that no result depends on threads or order.
+// SC 2011). A number is a function of (seed, stream, epoch, index) alone, so that no result depends on threads or
+// order.
 #pragma once
 
 #include <array>
@@ -10,7 +11,8 @@ namespace chainrule {
 enum class Stream : std::uint32_t { init, shuffle };
 
 // Four words for the counter (index, epoch, stream) under the key seed.
-inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, Stream stream, std::uint32_t epoch, std::uint64_t index) {
+inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, Stream stream, std::uint32_t epoch,
+                                           std::uint64_t index) {
   std::array<std::uint32_t, 4> c{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), epoch,
                                  static_cast<std::uint32_t>(stream)};
   auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
@@ -25,7 +27,8 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, Stream stream, st
 }
 
 // Two independent words of 64 bits.
-inline std::array<std::uint64_t, 2> philox64(std::uint64_t seed, Stream stream, std::uint32_t epoch, std::uint64_t index) {
+inline std::array<std::uint64_t, 2> philox64(std::uint64_t seed, Stream stream, std::uint32_t epoch,
+                                             std::uint64_t index) {
   const auto c = philox(seed, stream, epoch, index);
   return {c[0] | std::uint64_t{c[1]} << 32, c[2] | std::uint64_t{c[3]} << 32};
 }

@@ -1,6 +1,7 @@
-// Chooses between a full team and one thread for a repeated piece of work, by the clock. No result depends on the number of
-// threads, so the choice is free; and it matters: when other processes want the cores, a team waits at every barrier for
-// its member that is off the processor (measured: 30 times slower than one thread), which no count of operations foresees.
+// Chooses between a full team and one thread for a repeated piece of work, by the clock. No result depends on the
+// number of threads, so the choice is free; and it matters: when other processes want the cores, a team waits at every
+// barrier for its member that is off the processor (measured: 30 times slower than one thread), which no count of
+// operations foresees.
 #pragma once
 
 #include <algorithm>

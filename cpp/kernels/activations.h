@@ -44,7 +44,7 @@ struct Tanh {  // g' = 1 - a²
 struct Relu {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    return select<T>(z < Vec<T>{}, Vec<T>{}, z);
+    return max(Vec<T>{}, z);
   }
   template <class T>
   static Vec<T> backward(Vec<T> a, Vec<T> da) {
@@ -59,8 +59,9 @@ void activate(Index m, Index n, const T* z, Index ldz, T* a, Index lda) {
 
 template <class T, class G>
 void activate_backward(Index m, Index n, const T* a, Index lda, const T* da, Index ldda, T* dz, Index lddz) {
-  map_matrix<T>(m, n, [](Vec<T> av, Vec<T> dav) { return G::template backward<T>(av, dav); }, Rows<T>{dz, lddz},
-                Rows<const T>{a, lda}, Rows<const T>{da, ldda});
+  map_matrix<T>(
+      m, n, [](Vec<T> av, Vec<T> dav) { return G::template backward<T>(av, dav); }, Rows<T>{dz, lddz},
+      Rows<const T>{a, lda}, Rows<const T>{da, ldda});
 }
 
 }  // namespace

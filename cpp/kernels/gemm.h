@@ -1,5 +1,5 @@
-// The matrix product. A register tile of tile_rows x tile_vectors vectors accumulates over k, one fused multiply-add per
-// element and step, so every element is summed in the order of k whatever the tile: the arithmetic contract.
+// The matrix product. A register tile of tile_rows x tile_vectors vectors accumulates over k, one fused multiply-add
+// per element and step, so every element is summed in the order of k whatever the tile: the arithmetic contract.
 // Packing and the cache-blocking loops around gemm_block are in core/gemm.
 #pragma once
 

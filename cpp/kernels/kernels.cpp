@@ -1,5 +1,6 @@
-// The kernels of one instruction set: compiled once for each with -DCHAINRULE_ISA=name and that set's flags. Only the two
-// tables have external linkage, and they are constants, so that loading this on an older CPU executes nothing of it.
+// The kernels of one instruction set: compiled once for each with -DCHAINRULE_ISA=name and that set's flags. Only the
+// two tables have external linkage, and they are constants, so that loading this on an older CPU executes nothing of
+// it.
 #include "kernels.h"
 
 #include "activations.h"

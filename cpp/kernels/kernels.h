@@ -1,5 +1,5 @@
-// What the rest of the library sees of the kernels: one table of functions per instruction set and type. All matrices are
-// row-major with unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or
+// What the rest of the library sees of the kernels: one table of functions per instruction set and type. All matrices
+// are row-major with unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or
 // keeps state; inputs and outputs may be the same block where a comment says "in place", and else do not overlap.
 #pragma once
 
@@ -9,13 +9,13 @@
 
 namespace chainrule {
 
-// Every sum over the rows of a batch (weight and bias gradients) is a chain of fused multiply-adds over at most this many
-// rows, starting from 0; the chains are added in the order of the rows. A constant of the arithmetic contract: changing
-// it changes results.
+// Every sum over the rows of a batch (weight and bias gradients) is a chain of fused multiply-adds over at most this
+// many rows, starting from 0; the chains are added in the order of the rows. A constant of the arithmetic contract:
+// changing it changes results.
 inline constexpr Index sum_rows = 512;
 
-enum class Start { zero, bias, c };   // what a tile's accumulators begin with: 0, the row vector bias, the old C
-enum class Finish { store, add };     // what becomes of them: C = acc, or C = C + acc
+enum class Start { zero, bias, c };  // what a tile's accumulators begin with: 0, the row vector bias, the old C
+enum class Finish { store, add };    // what becomes of them: C = acc, or C = C + acc
 
 // a = g(z), in place if wanted.
 template <class T>
@@ -35,21 +35,21 @@ struct Epilogue {
 };
 
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k.
-// A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; a_step 0 means packed: as many
-// as the tile has rows. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; b_step 0 means packed panels of
-// tile_columns, the last one padded to whole vectors.
+// A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; a_step 0 means packed: as
+// many as the tile has rows. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; b_step 0 means packed panels
+// of tile_columns, the last one padded to whole vectors.
 template <class T>
 struct GemmBlock {
-  Index m, n, k;
-  const T* a;
-  Index a_row, a_step;
-  const T* b;
-  Index b_col, b_step;
-  T* c;
-  Index ldc;
-  const T* bias;  // n values, for Start::bias
-  Start start;
-  Finish finish;
+  Index m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  Index a_row = 0, a_step = 0;
+  const T* b = nullptr;
+  Index b_col = 0, b_step = 0;
+  T* c = nullptr;
+  Index ldc = 0;
+  const T* bias = nullptr;  // n values, for Start::bias
+  Start start = Start::zero;
+  Finish finish = Finish::store;
   Epilogue<T> epilogue{};
 };
 
@@ -68,21 +68,22 @@ struct GemmFewRows {
 };
 
 // The loss of m rows of n logits. Targets are y (m x n), or labels (m class numbers; softmax only) where y is null.
-// value[i] = weight[i] * L(row i); dz (row i) = scale[i] * dL/dz, in place of z if wanted; dz may be null. weight may be null: 1.
+// value[i] = weight[i] * L(row i); dz (row i) = scale[i] * dL/dz, in place of z if wanted; dz may be null. weight may
+// be null: 1.
 template <class T>
 struct LossRows {
-  Index m, n;
-  const T* z;
-  Index ldz;
-  const T* y;
-  Index ldy;
-  const std::int32_t* labels;
-  const T* weight;
-  T scale;  // times weight[i]
-  T* value;
-  T* dz;
-  Index lddz;
-  T* scratch;  // 2 * n * lanes elements
+  Index m = 0, n = 0;
+  const T* z = nullptr;
+  Index ldz = 0;
+  const T* y = nullptr;
+  Index ldy = 0;
+  const std::int32_t* labels = nullptr;
+  const T* weight = nullptr;
+  T scale = 1;  // times weight[i]
+  T* value = nullptr;
+  T* dz = nullptr;
+  Index lddz = 0;
+  T* scratch = nullptr;  // 2 * n * lanes elements
 };
 
 template <class T>
@@ -93,8 +94,8 @@ struct SgdUpdate {
 
 template <class T>
 struct AdamUpdate {
-  T step_size;   // learning_rate / (1 - beta1^t)
-  T root_scale;  // 1 / sqrt(1 - beta2^t)
+  T step_size;                                         // learning_rate / (1 - beta1^t)
+  T root_scale;                                        // 1 / sqrt(1 - beta2^t)
   T one_minus_beta1, beta2, one_minus_beta2, epsilon;  // the differences taken in double: 1 - 0.999f is off by 5e-5
 };
 
@@ -115,7 +116,7 @@ struct Kernels {
   void (*loss[loss_count])(const LossRows<T>&);
 
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Finish);  // m <= sum_rows
-  double (*sum)(Index n, const T* x);           // by 16 interleaved chains in double, then a fixed tree
+  double (*sum)(Index n, const T* x);  // by 16 interleaved chains in double, then a fixed tree
   double (*sum_of_squares)(Index n, const T* x);
   void (*axpy)(Index n, T alpha, const T* x, T* y);  // y = y + alpha * x, one fma each
 
@@ -131,7 +132,8 @@ struct Kernels {
   };
   Elementwise elementwise[6];
 
-  // Runs independent chains of fma and returns the number of operations done: the arithmetic peak. sink: lanes elements.
+  // Runs independent chains of fma and returns the number of operations done: the arithmetic peak. sink: lanes
+  // elements.
   double (*peak)(Index repeats, T* sink);
 };
 

@@ -9,7 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// x(i, j) = columns[j * lanes + i] for i < rows, j < n: the way back from pack_panel(rows, lanes, n, x, ldx, 1, columns).
+// x(i, j) = columns[j * lanes + i] for i < rows, j < n: the way back from pack_panel(rows, lanes, n, x, ldx, 1,
+// columns).
 template <class T>
 void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ldx) {
   constexpr int L = lanes<T>;
@@ -36,7 +37,7 @@ struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logisti
       const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{};
       const Bits<T> positive = zj > zero;
       const Vec<T> e = exp<T>(select<T>(positive, -zj, zj));  // exp(-|z|)
-      value = value + (fma(-yj, zj, select<T>(zj < zero, zero, zj)) + log1p<T>(e));
+      value = value + (fma(-yj, zj, max(zero, zj)) + log1p<T>(e));
       const Vec<T> p = select<T>(positive, splat(T(1)), e) / (T(1) + e);
       store(z + j * L, p - yj);
     }
@@ -51,12 +52,9 @@ struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logisti
 struct SoftmaxCrossEntropy {  // L = sum_j y_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j y_j - y
   template <class T>
   static Vec<T> maximum(Index n, const T* z) {
-    Vec<T> max = load(z);
-    for (Index j = 1; j < n; ++j) {
-      const Vec<T> zj = load(z + j * lanes<T>);
-      max = select<T>(zj > max, zj, max);
-    }
-    return max;
+    Vec<T> largest = load(z);
+    for (Index j = 1; j < n; ++j) largest = max(load(z + j * lanes<T>), largest);
+    return largest;
   }
   // exp(z_j - max) in place of z_j; returns their sum.
   template <class T>

@@ -1,4 +1,5 @@
-// Applies a formula on vectors to every element of a matrix. The ragged end of a row is handled here, once, for everybody.
+// Applies a formula on vectors to every element of a matrix. The ragged end of a row is handled here, once, for
+// everybody.
 #pragma once
 
 #include "simd.h"

@@ -80,9 +80,9 @@ inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return mask ? if_true : if_false;
 }
 
-// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (the one ISA outside the bit promise).
-// min: a < b ? a : b and max: a > b ? a : b, so b where either is NaN. (One instruction; GCC 12 makes two of the ?: form,
-// which costs exp and tanh 20 %.)
+// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (the one ISA outside the bit
+// promise). min: a < b ? a : b and max: a > b ? a : b, so b where either is NaN. (One instruction; GCC 12 makes two of
+// the ?: form, which costs exp and tanh 20 %.)
 #if defined(__AVX512F__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
@@ -122,8 +122,8 @@ inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm_max_ps(a, b); }
 inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm_max_pd(a, b); }
 #endif
 
-// The first n lanes, 0 <= n <= lanes<T>: a load reads nothing beyond them and sets the rest to 0, a store writes nothing
-// beyond them.
+// The first n lanes, 0 <= n <= lanes<T>: a load reads nothing beyond them and sets the rest to 0, a store writes
+// nothing beyond them.
 template <class T>
 struct Tail {
 #if defined(__AVX512F__)
@@ -141,10 +141,18 @@ struct Tail {
 };
 
 #if defined(__AVX512F__)
-inline Vec<float> load(const float* p, Tail<float> t) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>(t.mask), p); }
-inline Vec<double> load(const double* p, Tail<double> t) { return _mm512_maskz_loadu_pd(static_cast<__mmask8>(t.mask), p); }
-inline void store(float* p, Vec<float> v, Tail<float> t) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>(t.mask), v); }
-inline void store(double* p, Vec<double> v, Tail<double> t) { _mm512_mask_storeu_pd(p, static_cast<__mmask8>(t.mask), v); }
+inline Vec<float> load(const float* p, Tail<float> t) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(t.mask), p);
+}
+inline Vec<double> load(const double* p, Tail<double> t) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>(t.mask), p);
+}
+inline void store(float* p, Vec<float> v, Tail<float> t) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(t.mask), v);
+}
+inline void store(double* p, Vec<double> v, Tail<double> t) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(t.mask), v);
+}
 #elif defined(__AVX2__)
 inline Vec<float> load(const float* p, Tail<float> t) { return _mm256_maskload_ps(p, (__m256i)t.mask); }
 inline Vec<double> load(const double* p, Tail<double> t) { return _mm256_maskload_pd(p, (__m256i)t.mask); }

@@ -1,5 +1,5 @@
-// Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Kingma & Ba 2015;
-// semantics of PyTorch's), and the sums that norms and costs are made of.
+// Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Kingma & Ba
+// 2015; semantics of PyTorch's), and the sums that norms and costs are made of.
 #pragma once
 
 #include "kernels.h"

@@ -36,9 +36,9 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
     team.barrier();
     for_row_blocks(x.rows, team, [&](Share rows) {
       forward_rows<T>(model, packed, x, z, a, rows, mine);
-      kernels<T>().predict[static_cast<int>(model.loss)](rows.end - rows.begin, model.outputs(), z.back().row(rows.begin),
-                                                         z.back().row_stride, a.back().row(rows.begin),
-                                                         a.back().row_stride, mine.loss.data());
+      kernels<T>().predict[static_cast<int>(model.loss)](
+          rows.end - rows.begin, model.outputs(), z.back().row(rows.begin), z.back().row_stride,
+          a.back().row(rows.begin), a.back().row_stride, mine.loss.data());
     });
   });
 }
@@ -78,10 +78,10 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
   });
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                        \
-  template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);                     \
-  template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                      \
-  template void backward(const Model<T>&, MatrixView<const T>, MatrixView<const T>, const Tape<T>&, const Targets<T>&,  \
+#define CHAINRULE_INSTANTIATE(T)                                                                                       \
+  template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);                    \
+  template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                     \
+  template void backward(const Model<T>&, MatrixView<const T>, MatrixView<const T>, const Tape<T>&, const Targets<T>&, \
                          const T*, double, T*, int);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -1,5 +1,5 @@
-// The textbook's steps one at a time, with every intermediate result in the caller's memory: what the array functions of
-// Python are made of. The same rows-and-columns arithmetic as Backprop, so the same bits.
+// The textbook's steps one at a time, with every intermediate result in the caller's memory: what the array functions
+// of Python are made of. The same rows-and-columns arithmetic as Backprop, so the same bits.
 #pragma once
 
 #include "net/pass.h"

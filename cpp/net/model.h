@@ -1,5 +1,5 @@
-// A network as the arithmetic sees it: layers of weights and biases somewhere in memory, and a loss. Network and the array
-// functions both become one of these; nothing is owned.
+// A network as the arithmetic sees it: layers of weights and biases somewhere in memory, and a loss. Network and the
+// array functions both become one of these; nothing is owned.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,10 @@ namespace chainrule {
 template <class T>
 struct Layer {
   Index n_in, n_out;
-  const T* w;  // (n_out, n_in), row-major
-  const T* b;  // (n_out,)
+  const T* w;             // (n_out, n_in), row-major
+  const T* b;             // (n_out,)
   Activation activation;  // unused in the last layer: the loss decides there
-  Index offset;  // of W, and b after it, in the flat layout of Network::parameters()
+  Index offset;           // of W, and b after it, in the flat layout of Network::parameters()
 
   Index size() const { return n_out * (n_in + 1); }
   MatrixView<const T> weights() const { return MatrixView<const T>::contiguous(w, n_out, n_in); }

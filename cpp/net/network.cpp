@@ -35,8 +35,8 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
     return;
   }
   const MatrixView<const T>& y = targets.values;
-  require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ", outputs,
-          ")");
+  require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ",
+          outputs, ")");
   if (loss == Loss::squared_error) return;
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < outputs; ++j)
@@ -87,8 +87,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
           " hidden layers");
   require(options.loss != Loss::softmax_cross_entropy || layer_sizes.back() > 1,
           "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
-  state_ = std::make_unique<State>(
-      State{std::move(layer_sizes), std::move(activations), options.loss, Buffer<T>(count)});
+  state_ =
+      std::make_unique<State>(State{std::move(layer_sizes), std::move(activations), options.loss, Buffer<T>(count)});
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
     init_weights<T>(options.init, w.cols, w.rows, options.seed, l, {w.data, static_cast<std::size_t>(w.rows * w.cols)});
@@ -142,7 +142,8 @@ std::span<T> Network<T>::biases(Index layer) {
 namespace {
 
 template <class T>
-void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixView<T> out, bool activation, int threads) {
+void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixView<T> out, bool activation,
+                     int threads) {
   const Model<T> model = model_of(network);
   check_inputs(x.cols, model.inputs());
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
@@ -183,11 +184,11 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
       .mean;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                      \
-  template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*);            \
-  template void check_targets(Loss, const Targets<T>&, Index, Index);                                                 \
-  template void check_weights(const T*, Index);                                                                       \
-  template void check_examples(const Model<T>&, const Examples<T>&);                                                  \
+#define CHAINRULE_INSTANTIATE(T)                                                                           \
+  template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*); \
+  template void check_targets(Loss, const Targets<T>&, Index, Index);                                      \
+  template void check_weights(const T*, Index);                                                            \
+  template void check_examples(const Model<T>&, const Examples<T>&);                                       \
   template class Network<T>;
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

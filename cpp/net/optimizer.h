@@ -18,7 +18,7 @@ class Optimizer {
 
  private:
   OptimizerOptions options_;
-  Buffer<T> m_, v_;  // first and second moment; m_ is the velocity of Sgd with momentum
+  Buffer<T> m_, v_;                                 // first and second moment; m_ is the velocity of Sgd with momentum
   std::variant<SgdUpdate<T>, AdamUpdate<T>> step_;  // of the current step
   bool first_ = true;
   double beta1_power_ = 1, beta2_power_ = 1;  // beta^steps, by multiplication: std::pow differs between C libraries

@@ -33,7 +33,9 @@ PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward) {
   for (const Layer<T>& layer : model.layers) {
     forward_.emplace_back(layer.n_in, layer.n_out);
     // The first layer's is read for the gradient by the inputs alone, in place.
-    if (backward) backward_.push_back(&layer == &model.layers.front() ? PackedMatrix<T>() : PackedMatrix<T>(layer.n_out, layer.n_in));
+    if (backward)
+      backward_.push_back(&layer == &model.layers.front() ? PackedMatrix<T>()
+                                                          : PackedMatrix<T>(layer.n_out, layer.n_in));
   }
 }
 
@@ -100,13 +102,13 @@ void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, cons
   const bool dense = targets.labels == nullptr;
   kernels<T>().loss[static_cast<int>(loss)](
       {rows.end - i, z.cols, z.row(i), z.row_stride, dense ? targets.values.row(i) : nullptr, targets.values.row_stride,
-       dense ? nullptr : targets.labels + i, weights != nullptr ? weights + i : nullptr, static_cast<T>(scale), value + i,
-       dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data()});
+       dense ? nullptr : targets.labels + i, weights != nullptr ? weights + i : nullptr, static_cast<T>(scale),
+       value + i, dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data()});
 }
 
 template <class T>
-void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add, double l2,
-                      T* gradients, Team team, Scratch<T>& scratch) {
+void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add,
+                      double l2, T* gradients, Team team, Scratch<T>& scratch) {
   const Kernels<T>& kernel = kernels<T>();
   for_columns(model, team, [&](std::size_t l, Share columns) {
     const Layer<T>& layer = model.layers[l];
@@ -121,8 +123,7 @@ void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T
       inputs.data += columns.begin * inputs.col_stride;
       inputs.cols = columns.end - columns.begin;
       gemm_transposed<T>(delta.rows_between(i, end), inputs, finish, dw, layer.n_in, scratch.gemm.data());
-      if (columns.begin == 0)
-        kernel.column_sums(end - i, layer.n_out, delta.row(i), delta.row_stride, db, finish);
+      if (columns.begin == 0) kernel.column_sums(end - i, layer.n_out, delta.row(i), delta.row_stride, db, finish);
     }
     if (l2 != 0)
       for (Index j = 0; j < layer.n_out; ++j)
@@ -135,21 +136,22 @@ template <class T>
 double penalty(const Model<T>& model, double l2) {
   double squares = 0;
   if (l2 != 0)
-    for (const Layer<T>& layer : model.layers) squares += kernels<T>().sum_of_squares(layer.n_out * layer.n_in, layer.w);
+    for (const Layer<T>& layer : model.layers)
+      squares += kernels<T>().sum_of_squares(layer.n_out * layer.n_in, layer.w);
   return l2 / 2 * squares;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                        \
-  template class PackedWeights<T>;                                                                                      \
-  template struct Scratch<T>;                                                                                           \
-  template void forward_rows(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,             \
-                             const Tape<T>&, Share, Scratch<T>&);                                                       \
-  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,                 \
-                              const MatrixView<T>*, Share, Scratch<T>&);                                                \
-  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,     \
-                          Scratch<T>&);                                                                                 \
-  template void gradient_columns(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, bool, double,    \
-                                 T*, Team, Scratch<T>&);                                                                \
+#define CHAINRULE_INSTANTIATE(T)                                                                                     \
+  template class PackedWeights<T>;                                                                                   \
+  template struct Scratch<T>;                                                                                        \
+  template void forward_rows(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,          \
+                             const Tape<T>&, Share, Scratch<T>&);                                                    \
+  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,              \
+                              const MatrixView<T>*, Share, Scratch<T>&);                                             \
+  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,  \
+                          Scratch<T>&);                                                                              \
+  template void gradient_columns(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, bool, double, \
+                                 T*, Team, Scratch<T>&);                                                             \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

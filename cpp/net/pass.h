@@ -40,8 +40,8 @@ std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int thre
   return scratch;
 }
 
-// z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory. x has any
-// strides.
+// z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory. x has
+// any strides.
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);
@@ -56,11 +56,11 @@ template <class T>
 void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale, T* value,
                MatrixView<T> dz, Share rows, Scratch<T>& scratch);
 
-// A team member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of one
-// slab; add: to what the slabs before left there. l2 belongs to the last slab. x has any strides.
+// A team member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of
+// one slab; add: to what the slabs before left there. l2 belongs to the last slab. x has any strides.
 template <class T>
-void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add, double l2,
-                      T* gradients, Team team, Scratch<T>& scratch);
+void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add,
+                      double l2, T* gradients, Team team, Scratch<T>& scratch);
 
 // l2 / 2 Σ_l ‖W[l]‖²
 template <class T>

@@ -14,7 +14,8 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
   PackedWeights<T> packed;
   if (x.rows > kernel.few_rows || x.col_stride != 1) packed = PackedWeights<T>(model, false);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
-  std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size), Buffer<T>(checked_product(block, padded<T>(model.widest()))));
+  std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size),
+                                Buffer<T>(checked_product(block, padded<T>(model.widest()))));
   parallel(team_size, [&](Team team) {
     packed.pack(model, team);
     team.barrier();
@@ -24,7 +25,8 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
       const Share rows{0, std::min(block_rows, mine.end - begin)};
       Tape<T> a;
       for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
-        a.push_back({hidden[2 * rank + l % 2].data(), rows.end, model.layers[l].n_out, padded<T>(model.layers[l].n_out), 1});
+        a.push_back(
+            {hidden[2 * rank + l % 2].data(), rows.end, model.layers[l].n_out, padded<T>(model.layers[l].n_out), 1});
       a.push_back(out.rows_between(begin, begin + rows.end));
       forward_rows<T>(model, packed, x.rows_between(begin, begin + rows.end), a, a, rows, scratch[rank]);
       if (output_activation)

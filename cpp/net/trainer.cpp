@@ -78,10 +78,9 @@ class Fit {
       history.loss.push_back(loss);
       if (validation_) history.validation.push_back(*(log.validation = validation_cost()));
       log.seconds = history.seconds = seconds_since(start_);
-      const double norm =
-          stopping_.needs_gradient_norm()
-              ? std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()))
-              : 0;
+      const double norm = stopping_.needs_gradient_norm()
+                              ? std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()))
+                              : 0;
       const char* reason = stopping_.after(log, norm);
       if (best_.size() > 0 && stopping_.improved()) std::copy_n(parameters(), best_.size(), best_.data());
       if (options_.on_epoch_end) {
@@ -124,9 +123,10 @@ class Fit {
     for (Index first = 0; first < rows_; first += batch_size_) {
       const Index count = std::min(batch_size_, rows_ - first);
       optimizer_.begin_step();
-      const auto cost =
-          shuffled() ? backprop_.run(examples_, order_.data() + first, count, options_.l2, gradients_.data(), nullptr, &update_)
-                     : backprop_.run(rows_from(first), nullptr, count, options_.l2, gradients_.data(), nullptr, &update_);
+      const auto cost = shuffled() ? backprop_.run(examples_, order_.data() + first, count, options_.l2,
+                                                   gradients_.data(), nullptr, &update_)
+                                   : backprop_.run(rows_from(first), nullptr, count, options_.l2, gradients_.data(),
+                                                   nullptr, &update_);
       if (!std::isfinite(cost.mean)) diverged(number, "the cost");
       total += cost.mean * cost.weight;
       weight += cost.weight;
@@ -167,10 +167,10 @@ class Fit {
 
   [[noreturn]] void diverged(int epoch, const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
-    throw DivergenceError(message(what, " became NaN or infinite in epoch ", epoch,
-                                  "; the parameters are back at the end of epoch ", epoch - 1,
-                                  ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a "
-                                  "spread of about 1, and look for NaN or infinity in the data"));
+    throw DivergenceError(message(
+        what, " became NaN or infinite in epoch ", epoch, "; the parameters are back at the end of epoch ", epoch - 1,
+        ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a "
+        "spread of about 1, and look for NaN or infinity in the data"));
   }
 
   Network<T>& network_;

@@ -15,6 +15,7 @@ import machine
 machine.pin(1)  # before NumPy reads the environment
 
 import numpy as np  # noqa: E402
+
 from chainrule import _core  # noqa: E402
 
 NUMPY: dict[str, Callable[[Any], Any]] = {

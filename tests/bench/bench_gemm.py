@@ -35,6 +35,7 @@ ARGS = parse()
 machine.pin(ARGS.threads)  # before NumPy reads the environment
 
 import numpy as np  # noqa: E402
+
 from chainrule import _core  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 

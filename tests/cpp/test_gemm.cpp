@@ -1,6 +1,5 @@
 // Every product against its naive twin, over ragged shapes, orientations, strides and thread counts, on every ISA.
 #include "core/gemm.h"
-
 #include "support.h"
 
 namespace chainrule::test {
@@ -68,7 +67,8 @@ void products(Index m, Index n, Index k) {
   // Packed in parts, as the threads do it after an update.
   PackedMatrix<T> parts(k, n);
   for (Index p = 0; p < k; p += 5)
-    for (Index panel = 0; panel < parts.panels(); ++panel) parts.pack(b_columns, panel, panel + 1, p, std::min(p + 5, k));
+    for (Index panel = 0; panel < parts.panels(); ++panel)
+      parts.pack(b_columns, panel, panel + 1, p, std::min(p + 5, k));
   r = fresh();
   gemm_packed<T>(av, parts, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);

@@ -64,8 +64,16 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
   std::vector<T> value(static_cast<std::size_t>(m)), dz(z);
   Buffer<T> scratch(2 * n * kernels<T>().lanes);
   const T scale = T(0.25);
-  LossRows<T> rows{m,        n, dz.data(),    ldz,       labelled ? nullptr : y.data(), n, labelled ? labels.data() : nullptr,
-                   w.data(), scale, value.data(), dz.data(), ldz, scratch.data()};
+  LossRows<T> rows{.m = m, .n = n};
+  rows.z = rows.dz = dz.data();
+  rows.ldz = rows.lddz = ldz;
+  rows.y = labelled ? nullptr : y.data();
+  rows.ldy = n;
+  rows.labels = labelled ? labels.data() : nullptr;
+  rows.weight = w.data();
+  rows.scale = scale;
+  rows.value = value.data();
+  rows.scratch = scratch.data();
   kernels<T>().loss[static_cast<int>(loss)](rows);
   for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -78,7 +86,8 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
     const auto weight = static_cast<double>(w[at]);
     close(value[at], weight * expected.value, spread * static_cast<double>(n));
     for (Index j = 0; j < n; ++j)
-      close(dz[static_cast<std::size_t>(i * ldz + j)], 0.25 * weight * expected.dz[static_cast<std::size_t>(j)], spread);
+      close(dz[static_cast<std::size_t>(i * ldz + j)], 0.25 * weight * expected.dz[static_cast<std::size_t>(j)],
+            spread);
     for (Index j = n; j < ldz; ++j)
       CHECK(dz[static_cast<std::size_t>(i * ldz + j)] == z[static_cast<std::size_t>(i * ldz + j)]);
   }
@@ -177,7 +186,8 @@ void all() {
       for (int loss = 0; loss < loss_count; ++loss)
         for (const double spread : {1.0, 40.0}) {
           losses<T>(static_cast<Loss>(loss), m, n, spread, false);
-          if (static_cast<Loss>(loss) == Loss::softmax_cross_entropy) losses<T>(static_cast<Loss>(loss), m, n, spread, true);
+          if (static_cast<Loss>(loss) == Loss::softmax_cross_entropy)
+            losses<T>(static_cast<Loss>(loss), m, n, spread, true);
         }
   activations<T>();
   for (const Index n : {Index{1}, lanes, 2 * lanes + 1}) {

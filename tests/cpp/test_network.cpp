@@ -1,6 +1,5 @@
 // A C++ user's day: build a network, fit it, predict, and get the same bits from any number of threads.
 #include "chainrule/chainrule.hpp"
-
 #include "core/random.h"
 #include "support.h"
 
@@ -9,7 +8,8 @@ namespace {
 
 // Random123's known answers for Philox4x32-10.
 void known_answers() {
-  CHECK((philox(0, Stream::init, 0, 0) == std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  CHECK(
+      (philox(0, Stream::init, 0, 0) == std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
 }
 
 template <class T>
@@ -21,7 +21,12 @@ std::vector<T> fitted(int threads, Index batch_size) {
   Network<T> network({inputs, 130, 70, classes},
                      {.activation = Activation::tanh, .loss = Loss::softmax_cross_entropy, .seed = 3});
   const Examples<T> examples{matrix(x, m, inputs), {{}, labels.data()}, nullptr};
-  const History history = fit(network, examples, {.optimizer = Adam{.learning_rate = 0.01}, .batch_size = batch_size, .epochs = 20, .threads = threads, .seed = 1});
+  const History history = fit(network, examples,
+                              {.optimizer = Adam{.learning_rate = 0.01},
+                               .batch_size = batch_size,
+                               .epochs = 20,
+                               .threads = threads,
+                               .seed = 1});
   CHECK(history.epochs == 20 && history.stop_reason == "epochs" && history.loss.size() == 20);
   CHECK(history.loss.back() < 0.5 * history.loss.front());
   std::vector<T> out(static_cast<std::size_t>(m * classes));

@@ -1,5 +1,6 @@
 // The lists: every activation and loss by name. A new one is a line here and a struct in kernels/activations.h or
-// kernels/losses.h; dispatch, bindings, tests and documentation follow these lists. Includes nothing more: the kernels use it.
+// kernels/losses.h; dispatch, bindings, tests and documentation follow these lists. Includes nothing more: the kernels
+// use it.
 #pragma once
 
 #include <cstddef>

@@ -34,9 +34,10 @@ struct NetworkOptions {
   std::uint64_t seed = 0;
 };
 
-// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), row-major. The flat vector holds
-// W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once in several threads; results are bit-identical for
-// any number of threads. threads: 0 for chainrule::num_threads(). Bad shapes throw std::invalid_argument, nothing changed.
+// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), row-major. The flat vector
+// holds W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once in several threads; results are
+// bit-identical for any number of threads. threads: 0 for chainrule::num_threads(). Bad shapes throw
+// std::invalid_argument, nothing changed.
 template <class T>
 class Network {
  public:
@@ -52,7 +53,8 @@ class Network {
   const std::vector<Activation>& activations() const;  // one per hidden layer
   Loss loss() const;
 
-  // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps them.
+  // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps
+  // them.
   std::span<T> parameters();
   std::span<const T> parameters() const;
   MatrixView<T> weights(Index layer);
@@ -65,8 +67,8 @@ class Network {
   // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
   // column stride) if dx is not null. No rows: 0 and zeros.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
-  double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0, const MatrixView<T>* dx = nullptr,
-                   int threads = 0) const;
+  double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
+                   const MatrixView<T>* dx = nullptr, int threads = 0) const;
 
  private:
   struct State;

@@ -1,4 +1,5 @@
-// The training loop: "for each iteration until convergence: compute the prediction, the derivatives, update the parameters".
+// The training loop: "for each iteration until convergence: compute the prediction, the derivatives, update the
+// parameters".
 #pragma once
 
 #include <functional>
@@ -30,7 +31,7 @@ struct Stop {
   std::optional<double> loss_change_below{};    // |change of the cost from epoch to epoch|,
   int loss_change_epochs = 1;                   // this many times in a row
   std::optional<double> gradient_norm_below{};  // Euclidean norm of the epoch's last gradient
-  std::optional<int> no_improvement{};          // epochs since the lowest cost (of the validation rows, if there are some)
+  std::optional<int> no_improvement{};  // epochs since the lowest cost (of the validation rows, if there are some)
   std::optional<double> seconds{};
 };
 
@@ -52,8 +53,8 @@ struct FitOptions {
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
-  // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the run
-  // too and is passed on.
+  // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the
+  // run too and is passed on.
   std::function<bool(const EpochLog&)> on_epoch_end{};
   // Between batches, at most every 50 ms: may throw, to interrupt. The network keeps its last complete step.
   std::function<void()> poll{};
@@ -72,8 +73,8 @@ struct DivergenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Trains in place. Memory beyond the network: gradients, the optimizer's moments, and a workspace that does not grow with
-// the number of rows. Throws std::invalid_argument for bad options or shapes before anything changes.
+// Trains in place. Memory beyond the network: gradients, the optimizer's moments, and a workspace that does not grow
+// with the number of rows. Throws std::invalid_argument for bad options or shapes before anything changes.
 template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 

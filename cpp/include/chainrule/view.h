@@ -16,7 +16,9 @@ struct MatrixView {
 
   T& operator()(Index i, Index j) const { return data[i * row_stride + j * col_stride]; }
   T* row(Index i) const { return data + i * row_stride; }
-  MatrixView rows_between(Index begin, Index end) const { return {row(begin), end - begin, cols, row_stride, col_stride}; }
+  MatrixView rows_between(Index begin, Index end) const {
+    return {row(begin), end - begin, cols, row_stride, col_stride};
+  }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 
   operator MatrixView<const T>() const { return {data, rows, cols, row_stride, col_stride}; }

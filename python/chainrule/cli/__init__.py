@@ -90,26 +90,49 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _add_table_options(add: _Add) -> None:
     repeatable = {"action": "append", "default": []}
-    add("--task", choices=["classification", "regression"],
-        help="default: regression for numbers, but classification for whole numbers of at most 10 different values")
+    add(
+        "--task",
+        choices=["classification", "regression"],
+        help="default: regression for numbers, but classification for whole numbers of at most 10 different values",
+    )
     add("--ignore", metavar="COLUMN", **repeatable, help="leave a column out, such as a row's number; repeatable")
     add("--categorical", metavar="COLUMN", **repeatable, help="a column whose numbers are names; repeatable")
     add("--missing", metavar="VALUE", **repeatable,
         help="a value that means missing in every column; repeatable. An empty field always does, "
              "and in columns of numbers so do ?, NA, NaN, null and the like")  # fmt: skip
-    add("--test-size", type=_fraction, default=Settings.test_size, metavar="FRACTION",
-        help=f"part of the rows that is kept for the test score; default: {Settings.test_size}")
+    add(
+        "--test-size",
+        type=_fraction,
+        default=Settings.test_size,
+        metavar="FRACTION",
+        help=f"part of the rows that is kept for the test score; default: {Settings.test_size}",
+    )
 
 
 def _add_network_options(add: _Add) -> None:
-    add("--hidden", type=_widths, default=Settings.hidden, metavar="WIDTHS",
-        help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, Settings.hidden))}")
+    add(
+        "--hidden",
+        type=_widths,
+        default=Settings.hidden,
+        metavar="WIDTHS",
+        help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, Settings.hidden))}",
+    )
     add("--activation", choices=_core.ACTIVATIONS, default=Settings.activation, help=f"default: {Settings.activation}")
-    add("--epochs", type=_positive_int, default=Settings.epochs, metavar="N",
-        help=f"at most; default: {Settings.epochs}")
+    add(
+        "--epochs",
+        type=_positive_int,
+        default=Settings.epochs,
+        metavar="N",
+        help=f"at most; default: {Settings.epochs}",
+    )
     add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, less for few rows")
-    add("--learning-rate", type=_positive_float, default=Settings.learning_rate, metavar="RATE",
-        help=f"of Adam; default: {Settings.learning_rate:g}")
+    add(
+        "--learning-rate",
+        type=_positive_float,
+        default=Settings.learning_rate,
+        metavar="RATE",
+        help=f"of Adam; default: {Settings.learning_rate:g}",
+    )
     add("--l2", type=_not_negative_float, default=Settings.l2, metavar="L2",
         help=f"penalty on the weights; default: {Settings.l2:g}")  # fmt: skip
 
@@ -117,8 +140,13 @@ def _add_network_options(add: _Add) -> None:
 def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
     add("--output", metavar="PATH", help="where to save the model; default: NAME.safetensors")
     add("--plot", metavar="PATH", help=plot, **plot_options)
-    add("--seed", type=_not_negative_int, default=Settings.seed, metavar="N",
-        help=f"of the split, the initial weights and the order of the rows; default: {Settings.seed}")
+    add(
+        "--seed",
+        type=_not_negative_int,
+        default=Settings.seed,
+        metavar="N",
+        help=f"of the split, the initial weights and the order of the rows; default: {Settings.seed}",
+    )
     add("--threads", type=_positive_int, metavar="N", help="default: what the machine offers; the result is the same")
     add("--quiet", action="store_true", help="print nothing but errors")
 

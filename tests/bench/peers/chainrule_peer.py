@@ -7,9 +7,8 @@ from typing import Any
 
 import chainrule as cr
 from chainrule import _core
-from workloads import Problem
-
 from peers import Session
+from workloads import Problem
 
 
 def _network(problem: Problem) -> cr.Network:

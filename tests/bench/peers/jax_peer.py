@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from workloads import Adam, Problem, Workload
 
 from peers import Session
+from workloads import Adam, Problem, Workload
 
 
 def _params(problem: Problem) -> Any:

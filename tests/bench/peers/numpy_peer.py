@@ -7,9 +7,9 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from workloads import Adam, Array, Problem, Workload
 
 from peers import Session
+from workloads import Adam, Array, Problem, Workload
 
 CHUNK = 1024  # rows of a prediction that stay in cache
 

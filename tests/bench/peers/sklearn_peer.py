@@ -7,9 +7,9 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from workloads import Adam, Problem
 
 from peers import Session
+from workloads import Adam, Problem
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
-from workloads import Adam, Problem
 
 from peers import Session
 from peers.torch_peer import epochs_of, loss_function, network, pairs, prediction
+from workloads import Adam, Problem
 
 
 def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:

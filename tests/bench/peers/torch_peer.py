@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
-from workloads import Problem, Workload
 
 from peers import Session
+from workloads import Problem, Workload
 
 torch.set_num_interop_threads(1)
 
