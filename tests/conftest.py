@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import tables
 
 import chainrule as cr
 
@@ -33,3 +34,16 @@ def chainrule_data():
     if "CHAINRULE_DATA" not in os.environ:
         pytest.skip("CHAINRULE_DATA does not name the folder with the data")
     return Path(os.environ["CHAINRULE_DATA"])
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def houses(elsewhere):
+    """Write a table with every kind of column there; return its name."""
+    tables.make_table().to_csv("houses.csv", index=False)
+    return "houses.csv"

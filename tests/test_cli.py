@@ -17,15 +17,7 @@ from chainrule.cli import _train
 from chainrule.cli._model import TableModel
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def houses():
-    make_table().to_csv("houses.csv", index=False)
-    return "houses.csv"
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # train

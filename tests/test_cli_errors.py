@@ -12,15 +12,7 @@ import chainrule as cr
 from chainrule.cli import _tables, _train, main
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def houses():
-    make_table().to_csv("houses.csv", index=False)
-    return "houses.csv"
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_errors_are_one_line(houses, capsys):
