@@ -16,7 +16,6 @@ import chainrule as cr
 from chainrule.cli import _train
 from chainrule.cli._model import TableModel
 
-
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 

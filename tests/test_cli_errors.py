@@ -11,7 +11,6 @@ from tables import failure, make_table, train
 import chainrule as cr
 from chainrule.cli import _tables, _train, main
 
-
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
