@@ -42,6 +42,9 @@ py::array real_array(py::handle object, const char* name) {
   const py::array array = py::isinstance<py::array>(object)
                               ? py::reinterpret_borrow<py::array>(object)
                               : py::array(py::module_::import("numpy").attr("asarray")(object));
+  if (py::isinstance<py::array>(object) &&
+      py::hasattr(object, "mask"))  // pandas' objects have one too, but are no arrays
+    throw py::type_error(message(name, " is a masked array; fill it or leave the masked entries out"));
   const char kind = array.dtype().kind();
   const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   if (!real)
@@ -67,9 +70,10 @@ Matrix<T> matrix(py::handle object, const char* name) {
 template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name) {
   if (object.is_none()) return {};
-  py::array array = py::array(py::module_::import("numpy").attr("ascontiguousarray")(as<T>(real_array(object, name))));
+  py::array array = as<T>(real_array(object, name));
   require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", shape_text(array), ", expected (", length,
           ",)");
+  array = array.attr("ravel")();  // contiguous; a copy only if it is not so already
   const T* data = static_cast<const T*>(array.data());
   return {std::move(array), data};
 }
@@ -81,8 +85,11 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
           rows, ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
+  const bool class_column = loss == Loss::softmax_cross_entropy && one_column;
+  require(class_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ", shape_text(array),
+          ", expected (", rows, ", ", outputs, ")");
   TargetArrays<T> result;
-  if (loss == Loss::softmax_cross_entropy && one_column) {
+  if (class_column) {
     result.labels = class_numbers(array, rows, outputs);
     result.targets.labels = result.labels.data();
     return result;

@@ -3,6 +3,8 @@
 
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "bindings/arrays.h"
 #include "bindings/module.h"
 #include "core/check.h"
@@ -140,6 +142,7 @@ double cost(py::handle params, py::handle logits, py::handle y, const std::strin
   const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
+  check_l2(l2);
   const py::gil_scoped_release release;
   return chainrule::cost<T>(p.model, z.view, t.targets, weights.data, l2);
 }
@@ -165,6 +168,7 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
   const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
+  check_l2(l2);
   py::array_t<T> gradients(p.model.parameter_count());
   T* data = gradients.mutable_data();
   {
@@ -204,6 +208,7 @@ py::array destination(py::handle out, const py::array& result) {
 template <class T>
 py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
   const std::size_t layers = layer_count(params, "params");
+  require(std::isfinite(learning_rate), "learning_rate is ", learning_rate, ", expected a finite number");
   require(layer_count(grads, "grads") == layers, "grads has ", py::len(grads), " layers, params has ", layers);
   require(out.is_none() || layer_count(out, "out") == layers, "out has another number of layers than params");
   py::list results;

@@ -7,6 +7,7 @@
 #include "bindings/module.h"
 #include "chainrule/training.h"
 #include "core/check.h"
+#include "net/network.h"
 
 namespace chainrule::python {
 namespace {
@@ -188,8 +189,13 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const std::pair<st
     const py::sequence parts(validation);
     require(parts.size() == 2 || parts.size() == 3, "validation has ", parts.size(),
             " entries, expected (X, y) or (X, y, sample_weight)");
-    held_out =
-        examples_for(network, parts[0], parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none()));
+    const py::object weights = parts.size() == 3 ? py::object(parts[2]) : py::object(py::none());
+    try {
+      held_out = examples_for(network, parts[0], parts[1], weights);
+      check_inputs(held_out.x.view.cols, network.layer_sizes().front());
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(message("validation: ", error.what()));
+    }
     options.validation = held_out.examples;
   }
   if (!on_epoch_end.is_none())

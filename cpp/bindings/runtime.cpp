@@ -15,11 +15,17 @@ py::tuple names(const char* const (&list)[Count]) {
   return result;
 }
 
+#ifdef __clang__
+constexpr const char* compiler = __VERSION__;  // begins with the name
+#else
+constexpr const char* compiler = "GCC " __VERSION__;
+#endif
+
 py::dict build_config() {
   using namespace py::literals;
-  return py::dict("version"_a = CHAINRULE_VERSION, "compiler"_a = __VERSION__, "isas_compiled"_a = compiled_isas(),
+  return py::dict("version"_a = CHAINRULE_VERSION, "compiler"_a = compiler, "isas_compiled"_a = compiled_isas(),
                   "isas_available"_a = available_isas(), "isa"_a = active_isa(), "thread_backend"_a = thread_backend(),
-                  "threads"_a = num_threads());
+                  "threads"_a = num_threads(), "threads_because"_a = num_threads_reason());
 }
 
 }  // namespace

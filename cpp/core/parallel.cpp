@@ -42,6 +42,11 @@ void prepare_fork_once() {
 }
 #endif
 
+bool named_by_environment() {
+  const char* variable = std::getenv("OMP_NUM_THREADS");
+  return variable != nullptr && *variable != '\0';
+}
+
 // Below this a second thread costs more than it brings: a region takes about 0.5 us when the team is awake, 20 us when
 // it sleeps, and a core does some 1e5 multiply-adds and additions in a microsecond.
 constexpr double operations_per_thread = 1e6;
@@ -58,10 +63,19 @@ int num_threads() {
 #ifdef _OPENMP
   // omp_get_max_threads is read in the calling thread: limits such as threadpoolctl's are set per thread.
   const int limit = omp_get_max_threads();
-  if (const char* variable = std::getenv("OMP_NUM_THREADS"); variable != nullptr && *variable != '\0') return limit;
+  if (named_by_environment()) return limit;
   return std::min(limit, processors_now());
 #else
   return 1;
+#endif
+}
+
+std::string num_threads_reason() {
+  if (requested_threads != 0) return "set_num_threads";
+#ifdef _OPENMP
+  return named_by_environment() ? "OMP_NUM_THREADS" : "the processors that this thread may run on";
+#else
+  return "built without OpenMP";
 #endif
 }
 

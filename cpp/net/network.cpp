@@ -1,5 +1,7 @@
 #include "net/network.h"
 
+#include <cmath>
+
 #include "core/check.h"
 #include "net/backprop.h"
 #include "net/init.h"
@@ -24,6 +26,8 @@ Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activatio
 void check_inputs(Index columns, Index expected) {
   require(columns == expected, "X has ", columns, " columns, the network expects ", expected);
 }
+
+void check_l2(double l2) { require(l2 >= 0 && std::isfinite(l2), "l2 is ", l2, ", expected 0 or more"); }
 
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs) {
@@ -167,6 +171,7 @@ template <class T>
 double Network<T>::cost(const Examples<T>& examples, double l2, int threads) const {
   const Model<T> model = model_of(*this);
   check_examples(model, examples);
+  check_l2(l2);
   return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2).mean;
 }
 
@@ -175,6 +180,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
                              int threads) const {
   const Model<T> model = model_of(*this);
   check_examples(model, examples);
+  check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
           parameters().size());
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),

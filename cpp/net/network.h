@@ -20,6 +20,7 @@ Model<T> model_of(const Network<T>& network) {
 void check_inputs(Index columns, Index expected);
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs);
+void check_l2(double l2);
 template <class T>
 void check_weights(const T* weights, Index rows);
 template <class T>

@@ -50,7 +50,6 @@ class Fit {
     if (shuffled()) order_.resize(static_cast<std::size_t>(rows_));
     if (options.validation) {
       validation_.emplace(model_, options.validation->x.rows, false, options.threads);
-      if (options.stop.no_improvement) best_ = Buffer<T>(model_.parameter_count());
     }
     // One thread's part of the update: whole panels of weights, which it packs for the next step while they are warm.
     update_ = [this](Team team, PackedWeights<T>& packed) {
@@ -67,22 +66,35 @@ class Fit {
   }
 
   History run() {
+    try {
+      History history = loop();
+      restore_best();
+      return history;
+    } catch (...) {
+      restore_best();
+      throw;
+    }
+  }
+
+ private:
+  History loop() {
     History history;
     start_ = last_poll_ = Clock::now();
     std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
     while (history.stop_reason.empty()) {
       const int epoch = ++history.epochs;
       const double loss = this->epoch(epoch);
-      keep_finite(epoch);
       EpochLog log{epoch, loss, {}, 0};
+      if (validation_) log.validation = validation_cost(epoch);
+      keep_finite(epoch);
       history.loss.push_back(loss);
-      if (validation_) history.validation.push_back(*(log.validation = validation_cost()));
+      if (validation_) history.validation.push_back(*log.validation);
       log.seconds = history.seconds = seconds_since(start_);
       const double norm = stopping_.needs_gradient_norm()
                               ? std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()))
                               : 0;
       const char* reason = stopping_.after(log, norm);
-      if (best_.size() > 0 && stopping_.improved()) std::copy_n(parameters(), best_.size(), best_.data());
+      if (keeps_best() && stopping_.improved()) keep_best();
       if (options_.on_epoch_end) {
         if (options_.on_epoch_end(log)) reason = "callback";
         backprop_.repack();  // it may have written to the parameters
@@ -90,22 +102,31 @@ class Fit {
       if (reason == nullptr && epoch == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
-    if (best_.size() > 0) std::copy_n(best_.data(), best_.size(), parameters());
     return history;
   }
 
- private:
+  bool keeps_best() const { return validation_.has_value() && options_.stop.no_improvement.has_value(); }
+  void keep_best() {
+    if (best_.size() == 0)
+      best_ = last_finite_;
+    else
+      std::copy_n(last_finite_.data(), best_.size(), best_.data());
+  }
+  void restore_best() {
+    std::copy_n(best_.data(), best_.size(), parameters());  // none before the first epoch has ended
+  }
+
   Model<T> checked_model() const {
     check(options_.optimizer);
     check(options_.stop);
     require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
     require(options_.batch_size >= 0, "batch_size is ", options_.batch_size, ", expected at least 1");
-    require(options_.l2 >= 0 && std::isfinite(options_.l2), "l2 is ", options_.l2, ", expected 0 or more");
+    check_l2(options_.l2);
     require(examples_.x.rows > 0, "X has no rows, training needs at least one");
     const Model<T> model = model_of(network_);
     check_examples(model, examples_);
     if (options_.validation) {
-      require(options_.validation->x.rows > 0, "the validation X has no rows");
+      require(options_.validation->x.rows > 0, "validation: X has no rows");
       check_examples(model, *options_.validation);
     }
     return model;
@@ -146,9 +167,11 @@ class Fit {
     return e;
   }
 
-  double validation_cost() {
+  double validation_cost(int epoch) {
     validation_->repack();
-    return validation_->run(*options_.validation, nullptr, options_.validation->x.rows, 0).mean;
+    const double cost = validation_->run(*options_.validation, nullptr, options_.validation->x.rows, 0).mean;
+    if (!std::isfinite(cost)) diverged(epoch, "the validation cost");
+    return cost;
   }
 
   void poll() {

@@ -21,6 +21,7 @@ void set_isa(std::string_view name);
 // processors that this thread may run on. Small work uses fewer.
 void set_num_threads(int threads);
 int num_threads();
-std::string thread_backend();  // "openmp", or "serial" where the compiler has none
+std::string num_threads_reason();  // what decides it
+std::string thread_backend();      // "openmp", or "serial" where the compiler has none
 
 }  // namespace chainrule

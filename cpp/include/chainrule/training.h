@@ -25,7 +25,8 @@ struct Adam {
 };
 using OptimizerOptions = std::variant<Sgd, Adam>;
 
-// When to end before the last epoch: any that holds ends the run and is named in History::stop_reason.
+// When to end before the last epoch: any that holds ends the run and is named in History::stop_reason. With
+// no_improvement and validation rows the network ends with the parameters of the best epoch, also after an exception.
 struct Stop {
   std::optional<double> loss_below{};           // the cost of the epoch
   std::optional<double> loss_change_below{};    // |change of the cost from epoch to epoch|,
@@ -49,14 +50,15 @@ struct FitOptions {
   int epochs = 100;
   bool shuffle = true;
   double l2 = 0;
-  std::optional<Examples<T>> validation{};  // with it, no_improvement also brings the best parameters back
+  std::optional<Examples<T>> validation{};
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
   // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the
   // run too and is passed on.
   std::function<bool(const EpochLog&)> on_epoch_end{};
-  // Between batches, at most every 50 ms: may throw, to interrupt. The network keeps its last complete step.
+  // Between batches, at most every 50 ms: may throw, to interrupt. The network keeps its last complete step, or the
+  // best epoch (see Stop).
   std::function<void()> poll{};
 };
 
