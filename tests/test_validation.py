@@ -1,4 +1,4 @@
-"""Held-out rows: what their cost decides, which parameters are kept however a training ends, and errors that name them."""
+"""Held-out rows: what their cost decides, which parameters are kept however a training ends, errors that name them."""
 
 import numpy as np
 import pytest

@@ -39,12 +39,12 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
-  const py::array array = py::isinstance<py::array>(object)
-                              ? py::reinterpret_borrow<py::array>(object)
-                              : py::array(py::module_::import("numpy").attr("asarray")(object));
-  if (py::isinstance<py::array>(object) &&
-      py::hasattr(object, "mask"))  // pandas' objects have one too, but are no arrays
+  // An exact ndarray as it is; its subclasses (matrix, memmap) and everything else through numpy.asarray.
+  const bool exact = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+  if (!exact && py::isinstance<py::array>(object) && py::hasattr(object, "mask"))
     throw py::type_error(message(name, " is a masked array; fill it or leave the masked entries out"));
+  const py::array array = exact ? py::reinterpret_borrow<py::array>(object)
+                                : py::array(py::module_::import("numpy").attr("asarray")(object));
   const char kind = array.dtype().kind();
   const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   if (!real)

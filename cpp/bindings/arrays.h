@@ -24,7 +24,7 @@ std::string shape_text(const py::array& array);  // "(3, 4)"
 bool is_float64(const py::array& array);
 
 // A matrix of T that keeps its array alive. An aligned array of T in native byte order is used where it lies, of any
-// strides; anything else is converted once. columns: false for vectors to be seen as one column.
+// strides; anything else is converted once.
 template <class T>
 struct Matrix {
   py::array array;

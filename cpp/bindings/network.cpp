@@ -102,14 +102,13 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   return py::make_tuple(value, gradients, dx);
 }
 
-// A setting of a mapping; unknown keys are refused by the caller through `seen`.
+// Reads settings out of a mapping; done() refuses those that nobody asked for.
 class Settings {
  public:
   explicit Settings(py::dict values) : values_(std::move(values)) {}
 
   template <class Value>
   void read(const char* key, Value& into) {
-    ++known_;
     if (!values_.contains(key)) return;
     try {
       into = values_[key].cast<Value>();
@@ -124,7 +123,7 @@ class Settings {
 
  private:
   py::dict values_;
-  std::size_t known_ = 0, seen_ = 0;
+  std::size_t seen_ = 0;
 };
 
 OptimizerOptions optimizer_options(const std::string& name, const py::dict& values) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 
 #include "core/check.h"
 
@@ -48,6 +49,8 @@ const Isa& first_choice() {
 }
 
 std::atomic<const Isa*> chosen{nullptr};
+std::mutex guard;  // of a change against the calls that compute
+int users = 0;
 
 const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);
@@ -74,7 +77,23 @@ std::vector<std::string> available_isas() {
 }
 
 std::string active_isa() { return active().name; }
-void set_isa(std::string_view name) { chosen.store(&find(name), std::memory_order_release); }
+
+void set_isa(std::string_view name) {
+  const Isa& isa = find(name);
+  const std::lock_guard lock(guard);
+  if (users > 0 && &isa != &active())
+    throw std::runtime_error("the instruction set cannot change while a call computes");
+  chosen.store(&isa, std::memory_order_release);
+}
+
+IsaInUse::IsaInUse() {
+  const std::lock_guard lock(guard);
+  ++users;
+}
+IsaInUse::~IsaInUse() {
+  const std::lock_guard lock(guard);
+  --users;
+}
 
 template <>
 const Kernels<float>& kernels<float>() {

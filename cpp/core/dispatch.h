@@ -10,4 +10,14 @@ namespace chainrule {
 template <class T>
 const Kernels<T>& kernels();  // of the active instruction set
 
+// While one of these lives, set_isa refuses to change it: what is packed and allocated for one table of kernels is of
+// no use to another. Every call that computes holds one.
+class IsaInUse {
+ public:
+  IsaInUse();
+  ~IsaInUse();
+  IsaInUse(const IsaInUse&) = delete;
+  IsaInUse& operator=(const IsaInUse&) = delete;
+};
+
 }  // namespace chainrule

@@ -56,7 +56,7 @@ void PackedMatrix<T>::pack(MatrixView<const T> b, Index first, Index last, Index
       const Index count = std::min<Index>(kernel.tile_columns, n_ - column);
       const Index step = round_up(count, kernel.lanes);
       T* to = data_.data() + block_begin * padded_n_ + column * block_length + (p - block_begin) * step;
-      kernel.pack_panel(count, step, length, &b(p, column), b.col_stride, b.row_stride, to);
+      kernel.pack_panel(count, step, length, b.row(p) + column * b.col_stride, b.col_stride, b.row_stride, to);
     }
     p += length;
   }
@@ -81,10 +81,17 @@ void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias,
     for (Index p = 0; p == 0 || p < b.k(); p += b.depth()) {
       const Index length = std::min(b.depth(), b.k() - p);
       pack_rows<T>({a.row(begin) + p * a.col_stride, rows, length, a.row_stride, a.col_stride}, scratch);
-      const Start start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
-      kernel.gemm_block({rows, b.n(), length, scratch, length, 0, b.block(p), length, 0, c + begin * ldc, ldc,
-                         start == Start::bias ? bias : nullptr, start, Finish::store,
-                         p + length == b.k() ? part : Epilogue<T>{}});
+      GemmBlock<T> g{.m = rows, .n = b.n(), .k = length};
+      g.a = scratch;
+      g.b = b.block(p);
+      g.a_row = g.b_col = length;
+      g.a_packed = g.b_packed = true;
+      g.c = c + begin * ldc;
+      g.ldc = ldc;
+      g.bias = bias;
+      g.start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
+      if (p + length == b.k()) g.epilogue = part;
+      kernel.gemm_block(g);
     }
   }
 }
@@ -95,9 +102,18 @@ void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
   for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
     const Index length = std::min(block_depth, b.rows - p);
     pack_rows<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch);
-    kernels<T>().gemm_block({a.rows, b.cols, length, scratch, length, 0, b.row(p), 1, b.row_stride, c, ldc, nullptr,
-                             p > 0 ? Start::c : Start::zero, Finish::store,
-                             p + length == b.rows ? epilogue : Epilogue<T>{}});
+    GemmBlock<T> g{.m = a.rows, .n = b.cols, .k = length};
+    g.a = scratch;
+    g.a_row = length;
+    g.a_packed = true;
+    g.b = b.row(p);
+    g.b_col = 1;
+    g.b_step = b.row_stride;
+    g.c = c;
+    g.ldc = ldc;
+    g.start = p > 0 ? Start::c : Start::zero;
+    if (p + length == b.rows) g.epilogue = epilogue;
+    kernels<T>().gemm_block(g);
   }
 }
 
@@ -126,13 +142,15 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish
     block.b_step = kernel.tile_columns;
     block.b = scratch;
     block.c = c + column;
-    kernel.pack_panel(block.n, block.b_step, b.rows, &b(0, column), b.col_stride, b.row_stride, scratch);
+    kernel.pack_panel(block.n, block.b_step, b.rows, b.data + column * b.col_stride, b.col_stride, b.row_stride,
+                      scratch);
     kernel.gemm_block(block);
   }
 }
 
 template <class T>
 void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads) {
+  const IsaInUse isa_in_use;
   const double operations =
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);

@@ -91,7 +91,8 @@ int threads_for(double operations, int requested) {
   require(requested >= 0, "n_threads must be at least 1, got ", requested);
 #ifdef _OPENMP
   if (omp_in_parallel()) return 1;
-  const int threads = requested > 0 ? requested : num_threads();
+  // Far more threads than processors only cost; and where the system refuses them, libgomp ends the process.
+  const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors_now()));
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
 #else
   static_cast<void>(operations);

@@ -33,7 +33,7 @@ inline std::array<std::uint64_t, 2> philox64(std::uint64_t seed, Stream stream, 
   return {c[0] | std::uint64_t{c[1]} << 32, c[2] | std::uint64_t{c[3]} << 32};
 }
 
-// Uniform in (0, 1): the middle of one of 2^53 equal intervals.
-inline double to_unit(std::uint64_t bits) { return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53; }
+// Uniform in (0, 1): the middle of one of 2^52 equal intervals.
+inline double to_unit(std::uint64_t bits) { return (static_cast<double>(bits >> 12) + 0.5) * 0x1p-52; }
 
 }  // namespace chainrule

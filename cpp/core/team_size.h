@@ -33,25 +33,26 @@ class TeamSize {
   // A judgement needs several pieces, or, if they are long, some time.
   static constexpr int enough_pieces = 4;
   static constexpr double short_window = 2e-3, long_window = 20e-3;
-  static constexpr double shortest_rest = 0.2, longest_rest = 3.2;  // between trials of the other size: 1 % of the time
+  static constexpr double shortest_rest = 0.2;  // seconds between trials of the other size, doubled by each lost trial
 
   void decide() {
-    const double pace = seconds_ / amount_;
-    rested_ += seconds_;
+    const double seconds = seconds_, pace = seconds_ / amount_, piece = seconds_ / pieces_;
+    rested_ += seconds;
     seconds_ = amount_ = 0;
     pieces_ = 0;
     if (trying_) {
       trying_ = false;
       rested_ = 0;
       const bool better = pace < 0.95 * pace_;
-      rest_ = better ? shortest_rest : std::min(2 * rest_, longest_rest);
+      rest_ = better ? shortest_rest : std::max(2 * rest_, 100 * seconds);  // a lost trial costs 1 % of what follows
       if (better)
         pace_ = pace;
       else
         full_ = !full_;
     } else {
       pace_ = pace;
-      if (rested_ >= rest_) {
+      // On one thread a piece may take threads_ times as long: that must be little beside what has passed.
+      if (rested_ >= std::max(rest_, 20 * threads_ * piece)) {
         full_ = !full_;
         trying_ = true;
       }

@@ -1,5 +1,5 @@
 // The activations of hidden layers: a = g(z), and the slope g' written with a, so that z need not be kept.
-// To add one: its name in chainrule/names.h, a struct here, a line in kernels.cpp.
+// To add one: its name in chainrule/names.h, a struct here, two entries in kernels.cpp.
 #pragma once
 
 #include "map.h"

@@ -112,8 +112,8 @@ void gemm_block(const GemmBlock<T>& g) {
     const bool ragged = columns % lanes<T> != 0;
     for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
-      tiles<T>.tile[rows - 1][vectors - 1][ragged]({g.k, g.a + row * g.a_row, g.a_step ? g.a_step : rows,
-                                                    g.b + j * g.b_col, g.b_step ? g.b_step : vectors * lanes<T>,
+      tiles<T>.tile[rows - 1][vectors - 1][ragged]({g.k, g.a + row * g.a_row, g.a_packed ? rows : g.a_step,
+                                                    g.b + j * g.b_col, g.b_packed ? vectors * lanes<T> : g.b_step,
                                                     g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr,
                                                     g.start, g.finish, columns});
     }

@@ -35,16 +35,18 @@ struct Epilogue {
 };
 
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k.
-// A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; a_step 0 means packed: as
-// many as the tile has rows. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; b_step 0 means packed panels
-// of tile_columns, the last one padded to whole vectors.
+// A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; packed, a_step is the
+// number of rows of the tile. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; packed in panels of
+// tile_columns, b_step is the width of the panel, the last one's padded to whole vectors.
 template <class T>
 struct GemmBlock {
   Index m = 0, n = 0, k = 0;
   const T* a = nullptr;
   Index a_row = 0, a_step = 0;
+  bool a_packed = false;
   const T* b = nullptr;
   Index b_col = 0, b_step = 0;
+  bool b_packed = false;
   T* c = nullptr;
   Index ldc = 0;
   const T* bias = nullptr;  // n values, for Start::bias

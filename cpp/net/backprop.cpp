@@ -6,7 +6,7 @@
 namespace chainrule {
 namespace {
 
-// Rows whose activations and gradients are kept at a time: some 2^21 numbers, in whole chains of the sums over rows.
+// Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole chains of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   Index width = model.inputs();
@@ -28,7 +28,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
       label_(slab_rows_) {
   if (batch_rows > kernels<T>().few_rows) packed_ = PackedWeights<T>(model, gradients);
   const auto matrix = [&](Index columns) {
-    buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)));
+    buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
   };
   x_ = matrix(model.inputs());
@@ -92,12 +92,7 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
 template <class T>
 typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
                                             T* gradients, const MatrixView<T>* dx, const After* after) {
-  double weight_sum = static_cast<double>(m);
-  if (examples.weights != nullptr) {
-    weight_sum = 0;
-    for (Index i = 0; i < m; ++i) weight_sum += static_cast<double>(examples.weights[rows != nullptr ? rows[i] : i]);
-  }
-  const double scale = weight_sum > 0 ? 1 / weight_sum : 0;  // a batch of zero weights moves nothing
+  const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   double total = 0;
   team_.begin();
@@ -122,7 +117,7 @@ typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const I
       }
       team.barrier();
       const bool last = first + count >= m;
-      if (team.rank == 0) total += kernels<T>().sum(count, value_.data());
+      if (team.rank == 0) total = add_values(total, count, value_.data());
       if (gradients != nullptr)
         gradient_columns<T>(model_, s.x, a_, dz_, first > 0, last ? l2 : 0, gradients, team, scratch);
       if (last) break;
@@ -134,7 +129,7 @@ typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const I
     }
   });
   team_.end(static_cast<double>(m));
-  return {total * scale + cost_of_weights, weight_sum};
+  return {total * scale + cost_of_weights, weight};
 }
 
 template class Backprop<float>;

@@ -41,6 +41,7 @@ class Backprop {
   Slab slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
 
+  IsaInUse isa_in_use_;
   Model<T> model_;
   TeamSize team_;
   Index slab_rows_;

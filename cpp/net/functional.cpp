@@ -13,20 +13,11 @@ void for_row_blocks(Index m, Team team, Visit visit) {
     visit(Share{begin, std::min(begin + block_rows, mine.end)});
 }
 
-template <class T>
-double scale_of(const T* weights, Index m) {
-  double sum = static_cast<double>(m);
-  if (weights != nullptr) {
-    sum = 0;
-    for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[i]);
-  }
-  return sum > 0 ? 1 / sum : 0;
-}
-
 }  // namespace
 
 template <class T>
 void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a, int threads) {
+  const IsaInUse isa_in_use;
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
   PackedWeights<T> packed(model, false);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
@@ -45,17 +36,20 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
 
 template <class T>
 double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, const T* weights, double l2) {
+  const IsaInUse isa_in_use;
   Scratch<T> scratch(model, 0);
   Buffer<T> value(logits.rows);
   loss_rows<T>(model.loss, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
-  return kernels<T>().sum(logits.rows, value.data()) * scale_of(weights, logits.rows) + penalty(model, l2);
+  return add_values(0, logits.rows, value.data()) * scale_for(weight_sum<T>(weights, nullptr, logits.rows)) +
+         penalty(model, l2);
 }
 
 template <class T>
 void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> logits, const Tape<T>& a,
               const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads) {
+  const IsaInUse isa_in_use;
   const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
-  const double scale = scale_of(weights, x.rows);
+  const double scale = scale_for(weight_sum<T>(weights, nullptr, x.rows));
   PackedWeights<T> packed(model, true);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);

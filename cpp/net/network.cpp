@@ -52,7 +52,8 @@ void check_weights(const T* weights, Index rows) {
   if (weights == nullptr || rows == 0) return;
   double sum = 0;
   for (Index i = 0; i < rows; ++i) {
-    require(weights[i] >= 0, "sample_weight[", i, "] is ", weights[i], ", expected 0 or more");
+    require(weights[i] >= 0 && std::isfinite(weights[i]), "sample_weight[", i, "] is ", weights[i],
+            ", expected a number of 0 or more");
     sum += static_cast<double>(weights[i]);
   }
   require(sum > 0, "sample_weight is 0 for every row");
@@ -81,8 +82,9 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
   for (std::size_t l = 0; l < layer_sizes.size(); ++l) {
     require(layer_sizes[l] > 0, "layer_sizes[", l, "] is ", layer_sizes[l], ", expected at least 1");
     if (l == 0) continue;
-    const Index size = checked_product(layer_sizes[l], layer_sizes[l - 1] + 1);
-    if (__builtin_add_overflow(count, size, &count)) throw std::bad_alloc();
+    const Index weights = checked_product(layer_sizes[l], layer_sizes[l - 1]);
+    if (__builtin_add_overflow(count, weights, &count) || __builtin_add_overflow(count, layer_sizes[l], &count))
+      throw std::bad_alloc();
   }
   const std::size_t hidden = layer_sizes.size() - 2;
   std::vector<Activation> activations = options.activations;
@@ -134,6 +136,7 @@ std::span<const T> Network<T>::parameters() const {
 
 template <class T>
 MatrixView<T> Network<T>::weights(Index layer) {
+  require(layer >= 0 && layer < layers(), "layer is ", layer, ", expected 0 to ", layers() - 1);
   const Layer<T> at = model_of(*this).layers.at(static_cast<std::size_t>(layer));
   return MatrixView<T>::contiguous(parameters().data() + at.offset, at.n_out, at.n_in);
 }

@@ -66,6 +66,24 @@ void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T
 template <class T>
 double penalty(const Model<T>& model, double l2);
 
+// total + Σ_i value[i], sum_rows rows at a time, so that the size of a slab changes no bit.
+template <class T>
+double add_values(double total, Index m, const T* value) {
+  for (Index i = 0; i < m; i += sum_rows) total += kernels<T>().sum(std::min(sum_rows, m - i), value + i);
+  return total;
+}
+
+// Σw over m rows: those that rows[0..m) names, or, where it is null, the first m. Null weights are 1.
+template <class T>
+double weight_sum(const T* weights, const Index* rows, Index m) {
+  if (weights == nullptr) return static_cast<double>(m);
+  double sum = 0;
+  for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[rows != nullptr ? rows[i] : i]);
+  return sum;
+}
+// 1/Σw; rows of no weight move nothing.
+inline double scale_for(double weight_sum) { return weight_sum > 0 ? 1 / weight_sum : 0; }
+
 // Multiply-adds and additions in the matrix products of a row: forward, or forward and back.
 template <class T>
 double row_operations(const Model<T>& model, bool gradients) {

@@ -8,6 +8,7 @@ namespace chainrule {
 
 template <class T>
 void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads) {
+  const IsaInUse isa_in_use;
   const Kernels<T>& kernel = kernels<T>();
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
   const Index block = std::min(block_rows, x.rows);

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// A permutation of the rows (Fisher & Yates), a function of (seed, epoch) and the order it starts from.
+// A permutation of the rows (Fisher & Yates), a function of (seed, epoch).
 void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch) {
   std::iota(order.begin(), order.end(), Index{0});
   for (std::size_t i = order.size(); i > 1; i -= i > 2 ? 2 : 1) {
@@ -94,7 +94,7 @@ class Fit {
                               ? std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()))
                               : 0;
       const char* reason = stopping_.after(log, norm);
-      if (keeps_best() && stopping_.improved()) keep_best();
+      if (keeps_best() && stopping_.improved()) keep_best(epoch);
       if (options_.on_epoch_end) {
         if (options_.on_epoch_end(log)) reason = "callback";
         backprop_.repack();  // it may have written to the parameters
@@ -106,7 +106,8 @@ class Fit {
   }
 
   bool keeps_best() const { return validation_.has_value() && options_.stop.no_improvement.has_value(); }
-  void keep_best() {
+  void keep_best(int epoch) {
+    best_epoch_ = epoch;
     if (best_.size() == 0)
       best_ = last_finite_;
     else
@@ -191,9 +192,10 @@ class Fit {
   [[noreturn]] void diverged(int epoch, const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
     throw DivergenceError(message(
-        what, " became NaN or infinite in epoch ", epoch, "; the parameters are back at the end of epoch ", epoch - 1,
-        ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a "
-        "spread of about 1, and look for NaN or infinity in the data"));
+        what, " became NaN or infinite in epoch ", epoch, "; the parameters are those of the end of epoch ",
+        best_epoch_ > 0 ? best_epoch_ : epoch - 1,
+        ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "
+        "and look for NaN or infinity in the data"));
   }
 
   Network<T>& network_;
@@ -206,6 +208,7 @@ class Fit {
   typename Backprop<T>::After update_;
   Optimizer<T> optimizer_;
   Buffer<T> gradients_, last_finite_, best_;
+  int best_epoch_ = 0;  // none yet
   Stopping stopping_;
   std::vector<Index> order_;
   Clock::time_point start_, last_poll_;

@@ -65,7 +65,7 @@ class Network {
   void predict(MatrixView<const T> x, MatrixView<T> out, int threads = 0) const;
 
   // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
-  // column stride) if dx is not null. No rows: 0 and zeros.
+  // column stride) if dx is not null. No rows: the penalty alone.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0) const;

@@ -13,7 +13,7 @@ std::vector<std::string> available_isas();
 std::vector<std::string> compiled_isas();
 
 // The one in use: at first the environment variable CHAINRULE_ISA if it is set, else the best. Throws
-// std::invalid_argument for a name that is unknown or not available. Not to be changed while another thread computes.
+// std::invalid_argument for a name that is unknown or not available. Throws std::runtime_error while a call computes.
 std::string active_isa();
 void set_isa(std::string_view name);
 

@@ -80,6 +80,13 @@ struct DivergenceError : std::runtime_error {
 template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 
+// The same for the usual case of a matrix of inputs and one of target values.
+template <class T>
+History fit(Network<T>& network, MatrixView<const T> x, MatrixView<const T> y, const FitOptions<T>& options = {}) {
+  return fit(network, Examples<T>{x, {y}}, options);
+}
+
+// What fit() asks of its options: std::invalid_argument says what is out of range.
 void check(const OptimizerOptions&);
 void check(const Stop&);
 
