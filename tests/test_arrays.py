@@ -186,14 +186,14 @@ def test_wrong_shapes_are_refused(name, kind, arguments):
     params, X, Y, w = arguments
     function, change = FUNCTIONS[name], WRONG_SHAPES[kind]
     if kind != "a row too few":
-        with pytest.raises(ValueError, match="X"):
+        with pytest.raises(ValueError, match=r"^(validation: )?X has|^y has 19 rows, X has 0"):
             function(params, change(X), Y, w)
     if name in TAKES_Y:
-        with pytest.raises(ValueError, match=r"(?i)y"):
+        with pytest.raises(ValueError, match=r"^y has"):
             function(params, X, change(Y), w)
-        with pytest.raises(ValueError, match="sample_weight"):
+        with pytest.raises(ValueError, match=r"^sample_weight has shape"):
             function(params, X, Y, change(w))
-        with pytest.raises(ValueError, match=r"(?i)y"):
+        with pytest.raises(ValueError, match=r"^y has 19 rows, X has 18"):
             function(params, X[1:], Y, w[1:])
 
 

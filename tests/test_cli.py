@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, exit codes, and that `predict` repeats the encoding of `train`."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,16 @@ def test_the_task_can_be_chosen(houses, capsys):
     assert "district, a number" in capsys.readouterr().out
 
 
+def test_names_of_what_is_written(houses, capsys):
+    for name in ("sales.2023.csv", "sales.2024.CSV"):
+        shutil.copy(houses, name)
+        assert run("train", name, "--target", "dear", "--epochs", 1, "--plot", "curve") == 0
+        assert "curve.png" in capsys.readouterr().out
+    assert {path.name for path in Path().iterdir()} == {
+        houses, "sales.2023.csv", "sales.2024.CSV", "sales.2023.safetensors", "sales.2024.safetensors", "curve.png",
+    }  # fmt: skip
+
+
 def test_the_seed_decides_all_and_threads_nothing(houses):
     contents = []
     for seed, threads in ((0, 1), (0, 3), (1, 1)):
@@ -116,7 +127,7 @@ def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
     assert run("train", houses, "--target", "dear", "--plot") == 1
     printed = capsys.readouterr()
     assert "after 3 epochs" in printed.out
-    assert "interrupted, kept are the parameters of the last step" in printed.out
+    assert re.search(r"interrupted, kept are the parameters of epoch \d+", printed.out)
     assert "accuracy" in printed.out
     assert printed.err == "chainrule: interrupted\n"
     assert run("predict", "houses.safetensors", houses) == 0
@@ -178,6 +189,25 @@ def test_predictions_have_the_printed_score(houses, capsys):
     assert run("predict", "houses.safetensors", "test.csv") == 0
     predicted = capsys.readouterr().out.splitlines()[1:]
     assert np.mean(predicted == table.dear.iloc[test].to_numpy()) == pytest.approx(printed, abs=1e-4)
+
+
+def test_written_values_have_the_printed_score(capsys):
+    table = make_table().assign(price=lambda t: 1e9 + t.price / t.price.std())
+    table.to_csv("t.csv", index=False)
+    assert run("train", "t.csv", "--target", "price", "--ignore", "dear") == 0
+    printed = float(re.search(r"RMSE (\S+)", capsys.readouterr().out)[1])
+    test = _train.split(np.zeros(300, dtype=np.intp), 0.2, np.random.default_rng(0))[1]
+    table.iloc[test].to_csv("test.csv", index=False)
+    assert run("predict", "t.safetensors", "test.csv", "--output", "p.csv") == 0
+    error = np.sqrt(np.mean((pd.read_csv("p.csv").price.to_numpy() - table.price.iloc[test].to_numpy()) ** 2))
+    assert error == pytest.approx(printed, rel=1e-5)
+
+
+def test_a_column_without_a_known_level_is_warned_of(houses, capsys):
+    train(houses, "--target", "dear", "--epochs", 1)
+    make_table(20).assign(zip=["elsewhere", None] * 10).to_csv("new.csv", index=False)
+    assert run("predict", "houses.safetensors", "new.csv") == 0
+    assert capsys.readouterr().err == "chainrule: warning: the training had none of column 'zip', such as 'elsewhere'\n"
 
 
 def test_probabilities(houses, capsys):

@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tables import failure, make_table, train
+from tables import failure, make_table, run, train
 
 import chainrule as cr
 from chainrule.cli import _tables, _train, main
+from chainrule.cli._model import TableModel
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -30,7 +32,8 @@ def test_errors_are_one_line(houses, capsys):
         file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03K")
     for arguments, message in [
         (["train", "nowhere.csv", "--target", "x"], "nowhere.csv: No such file"),
-        (["train", "houses.xlsx", "--target", "x"], "name should end in .csv"),
+        (["train", "nowhere.parquet", "--target", "x"], "nowhere.parquet: No such file"),
+        (["train", "houses.xlsx", "--target", "x"], "houses.xlsx: its name should end in .csv"),
         (["train", houses, "--target", "cost"], "no column 'cost'; it has size, rooms"),
         (["train", houses, "--target", "price", "--ignore", "cost"], "no column 'cost'"),
         (["train", houses, "--target", "dear", "--task", "regression"], "column 'dear' holds"),
@@ -39,15 +42,15 @@ def test_errors_are_one_line(houses, capsys):
         (["train", houses, "--target", "id"], "300 different classes in 300 rows"),
         (["train", "short.csv", "--target", "price"], "5 rows with a target, at least 10"),
         (["train", "empty.csv", "--target", "price"], "cannot read empty.csv"),
-        (["train", "latin.csv", "--target", "a"], "not UTF-8"),
-        (["train", "wide.csv", "--target", "a"], "more fields than its header"),
-        (["train", "not.csv.gz", "--target", "a"], "not.csv.gz|zipped"),
+        (["train", "latin.csv", "--target", "a"], "cannot read latin.csv: it is not UTF-8"),
+        (["train", "wide.csv", "--target", "a"], "wide.csv: .* more fields than its header"),
+        (["train", "not.csv.gz", "--target", "a"], "cannot read not.csv.gz: .*gzip"),
         (["train", "cut.csv.gz", "--target", "a"], "cannot read cut.csv.gz"),
         (["predict", "houses.safetensors", "bad.csv"], "column 'rooms' holds 'many' in row 1, expected a number"),
         (["predict", "houses.safetensors", "few.csv"], "lacks 2 columns .*'rooms', 'zip'"),
         (["predict", "plain.safetensors", houses], "without the encoding of a table"),
-        (["predict", houses, houses], "not a safetensors file"),
-        (["predict", "houses.safetensors", houses, "--output", "no/p.csv"], "No such file"),
+        (["predict", houses, houses], "houses.csv is not a safetensors file"),
+        (["predict", "houses.safetensors", houses, "--output", "no/p.csv"], "/no: no such folder"),
         (["info", "nowhere"], "nowhere: No such file"),
     ]:
         assert re.search(message, failure(capsys, *arguments)), arguments
@@ -132,3 +135,87 @@ def test_markers_are_missing_among_numbers_and_levels_among_words():
     assert table.truth.fillna("(missing)").tolist() == [True, False, "(missing)", True]
     assert table.markers.tolist() == ["?", "NA", "null", "?"]
     assert table.text.fillna("(missing)").tolist() == ["x", "1", "2", "(missing)"]
+
+
+# Tables that would be read as something else
+
+
+def write(name, *lines):
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+    return name
+
+
+def test_a_trailing_comma_shifts_no_column():
+    table = _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},{i + 1},2,3," for i in range(4))))
+    assert table.iloc[1].to_dict() == {"id": 1, "x": 2, "y": 2, "z": 3}
+    with pytest.raises(ValueError, match="more fields than its header"):
+        _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},1,2,3,4" for i in range(4))))
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"cannot read t.csv: its header has more than one column 'y'"):
+        _tables.read_table(write("t.csv", "y,x,y", "1,2,3"))
+
+
+@pytest.mark.parametrize(("name", "separator"), [("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", ",")])
+def test_another_separator_is_named(name, separator):
+    with pytest.raises(ValueError, match=f"separator seems to be {re.escape(repr(separator))}"):
+        _tables.read_table(write(name, separator.join("ab"), separator.join("12")))
+
+
+def test_dates_with_missing_markers_are_dates(capsys):
+    make_table().assign(built=lambda t: t.built.where(t.index % 5 != 0, "NA")).to_csv("t.csv", index=False)
+    train("t.csv", "--target", "dear", "--epochs", 1)
+    assert {c.name: c.kind for c in TableModel.load("t.safetensors").features.columns}["built"] == "date"
+    assert run("predict", "t.safetensors", "t.csv") == 0
+
+
+def test_a_bad_cell_among_numbers_is_refused(capsys):
+    for column, target in (("size", "dear"), ("price", "price")):
+        make_table().assign(**{column: [*range(6), "1,5", *range(293)]}).to_csv("t.csv", index=False)
+        said = failure(capsys, "train", "t.csv", "--target", target)
+        assert f"column '{column}' holds numbers, but '1,5' in row 7" in said
+        assert "--missing 1,5" in said
+        assert f"--categorical {column}" in said
+        assert run("train", "t.csv", "--target", target, "--missing", "1,5", "--epochs", 1) == 0
+        assert run("train", "t.csv", "--target", "dear", "--ignore", column, "--epochs", 1) == 0
+
+
+def test_a_target_whose_numbers_are_names(capsys):
+    make_table().assign(code=["1", "02"] * 147 + ["x"] * 6).to_csv("t.csv", index=False)
+    assert run("train", "t.csv", "--target", "code", "--categorical", "code", "--epochs", 1) == 0
+    assert "code, 3 classes: 02, 1, x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_are_those_of_the_file(capsys, seed):
+    table = make_table()
+    table.assign(price=table.price.where(table.index != 5, np.inf)).to_csv("t.csv", index=False)
+    for target in ("dear", "price"):
+        said = failure(capsys, "train", "t.csv", "--target", target, "--seed", seed, "--test-size", 0.01)
+        assert "column 'price' holds inf in row 6," in said
+
+
+# Before the work
+
+
+def test_files_that_would_be_replaced(houses, capsys):
+    before = Path(houses).read_bytes()
+    for output in (["--output", houses], ["--output", "a.png", "--plot", "./a.png"]):
+        assert "is named for two files" in failure(capsys, "train", houses, "--target", "dear", *output)
+    train(houses, "--target", "dear", "--epochs", 1)
+    for path in (houses, "houses.safetensors"):
+        assert "is named for two files" in failure(capsys, "predict", "houses.safetensors", houses, "--output", path)
+    assert Path(houses).read_bytes() == before
+
+
+def test_pictures_of_unknown_kind(houses, capsys):
+    assert "cannot draw a.word: " in failure(capsys, "train", houses, "--target", "dear", "--plot", "a.word")
+    assert not Path("houses.safetensors").exists()
+
+
+def test_out_of_memory_and_divergence_speak_of_the_options(houses, capsys, monkeypatch):
+    errors = {"out of memory: fewer": MemoryError("std::bad_alloc"), "--learning-rate": cr.DivergenceError("cost")}
+    for message, error in errors.items():
+        monkeypatch.setattr(_train.Network, "fit", lambda *_, error=error, **__: (_ for _ in ()).throw(error))
+        assert message in failure(capsys, "train", houses, "--target", "dear")

@@ -45,8 +45,8 @@ ONLY_IN = {
 }
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.
-LAYERS = ["_core", "_optional", "functional", "gradients", "optimizers", "training", "_state", "network", "files",
-          "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
+LAYERS = ["_core", "_optional", "_arguments", "functional", "gradients", "optimizers", "training", "_state", "network",
+          "files", "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
 
 TABLES = {"kernels_float32", "kernels_float64"}
 COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that no source asked for

@@ -70,6 +70,90 @@ def test_copies(clone, dtype):
     assert same.weights[0].sum() == 0
 
 
+class Named(cr.Network):
+    def __init__(self, names):
+        super().__init__([len(names), 2], loss="squared_error", seed=1)
+        self.names = names
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_of_a_subclass_keep_its_attributes(clone):
+    net = Named(["a", "b", "c"])
+    net.itself = net
+    same = clone(net)
+    assert type(same) is Named
+    assert (same.names, same.init, same.seed) == (["a", "b", "c"], "glorot_uniform", 1)
+    assert (same.names is net.names) == (clone is copy.copy)
+    assert (same.itself is net) == (clone is copy.copy)
+    assert not np.shares_memory(same.parameters, net.parameters)
+
+
+def test_assignment_to_a_layer_writes_it():
+    net = cr.Network([3, 4, 2], loss="squared_error", seed=0)
+    _, grads = net.loss_and_gradients(np.ones((1, 3)), np.ones((1, 2)))
+    for arrays in (net.weights, net.biases, grads.weights, grads.biases):
+        values = np.arange(arrays[1].size, dtype="float32").reshape(arrays[1].shape)
+        arrays[1] = values
+        arrays[1] -= 2 * values
+        assert np.array_equal(arrays[1], -values)
+        with pytest.raises(ValueError, match="broadcast"):
+            arrays[1] = np.zeros(5)
+    assert np.array_equal(net.parameters[-10:], -np.r_[0:8, 0:2])
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), np.array(3)])
+def test_a_seed_may_be_any_integer(seed, tmp_path):
+    pytest.importorskip("safetensors")
+    net = cr.Network([3, 2], loss="squared_error", seed=seed)
+    assert (type(net.seed), net.seed) == (int, 3)
+    net.save(tmp_path / "net.safetensors")
+    same = cr.load(tmp_path / "net.safetensors")
+    assert (same.seed, same.parameters.tolist()) == (3, net.parameters.tolist())
+    assert np.array_equal(cr.init_params([3, 2], seed=seed)[0][0], cr.init_params([3, 2], seed=3)[0][0])
+    assert cr.Network([3, 2], loss="squared_error", seed=2**64 - 1).seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(seed):
+    message = rf"^seed is {seed}, expected from 0 to {2**64 - 1}$"
+    for call in (
+        lambda: cr.Network([3, 2], loss="squared_error", seed=seed),
+        lambda: cr.init_params([3, 2], seed=seed),
+        lambda: cr.Network([3, 2], loss="squared_error").fit(np.ones((4, 3)), np.ones((4, 2)), seed=seed),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": None}, r"^loss must be a string, got None$"),
+        ({"layer_sizes": [3, 2.0, 1]}, r"^layer_sizes\[1\] must be an integer, got 2\.0$"),
+        ({"layer_sizes": 3}, r"^layer_sizes must be a sequence of integers, got 3$"),
+        ({"activation": 3}, r"^activation must be a name or a sequence of names, got 3$"),
+        ({"activation": ["relu", 3]}, r"^activation\[1\] must be a string, got 3$"),
+        ({"init": 3}, r"^init must be a string, got 3$"),
+        ({"seed": 1.5}, r"^seed must be an integer, got 1\.5$"),
+    ],
+)
+def test_wrong_types_are_named(options, message):
+    with pytest.raises(TypeError, match=message):
+        cr.Network(**{"layer_sizes": [3, 2, 1], "loss": "squared_error", **options})
+
+
+def test_an_empty_init_is_not_the_default():
+    with pytest.raises(ValueError, match=r"^init '' is unknown"):
+        cr.Network([3, 1], loss="squared_error", init="")
+
+
+def test_wrong_types_of_the_process_wide_settings_are_named():
+    with pytest.raises(TypeError, match=r"^n_threads must be an integer, got 1\.5$"):
+        cr.set_num_threads(1.5)
+    with pytest.raises(TypeError, match=r"^name must be a string, got 3$"):
+        cr.set_isa(3)
+
+
 @pytest.mark.parametrize("m", [1, 2, 70, 9001])  # a row, few, many, more than any block of rows
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)

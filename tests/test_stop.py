@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from models import problem
+from models import network, problem
 
 import chainrule as cr
 
@@ -171,13 +171,13 @@ def test_nan_in_the_data_is_a_divergence():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"l2": -1.0}, "l2"),
-        ({"n_threads": 0}, "n_threads"),
-        ({"sample_weight": np.zeros(20)}, "sample_weight"),
-        ({"sample_weight": np.ones(19)}, "sample_weight"),
-        ({"validation": (np.ones((5, 4)), np.ones(5))}, "4 columns"),
+        ({"epochs": 0}, r"^epochs is 0, expected at least 1"),
+        ({"batch_size": 0}, r"^batch_size is 0, expected at least 1"),
+        ({"l2": -1.0}, r"^l2 is -1"),
+        ({"n_threads": 0}, r"^n_threads is 0, expected at least 1"),
+        ({"sample_weight": np.zeros(20)}, r"^sample_weight "),
+        ({"sample_weight": np.ones(19)}, r"^sample_weight has shape \(19,\), expected \(20,\)"),
+        ({"validation": (np.ones((5, 4)), np.ones(5))}, r"^validation: X has 4 columns"),
     ],
 )
 def test_wrong_options_leave_the_network_as_it_was(options, message):
@@ -188,11 +188,54 @@ def test_wrong_options_leave_the_network_as_it_was(options, message):
     assert np.array_equal(net.parameters, before)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 1.5}, r"^epochs must be an integer, got 1\.5$"),
+        ({"batch_size": "a"}, r"^batch_size must be an integer, got 'a'$"),
+        ({"l2": "a"}, r"^l2 must be a number, got 'a'$"),
+        ({"shuffle": "no"}, r"^shuffle must be True or False, got 'no'$"),
+        ({"n_threads": 1.0}, r"^n_threads must be an integer, got 1\.0$"),
+        ({"seed": "a"}, r"^seed must be an integer, got 'a'$"),
+        ({"stop": cr.Stop}, r"^stop must be an instance such as Stop\(no_improvement=10\), got <class"),
+        ({"stop": {}}, r"^stop must be an instance .*, got \{\}$"),
+        ({"stop": ()}, r"^stop must be an instance .*, got \(\)$"),
+        ({"callbacks": print}, r"^callbacks must be an iterable of callbacks, such as \[print\], got <built-in"),
+    ],
+)
+def test_options_of_the_wrong_type_are_refused_before_a_callback_is_told(options, message):
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    recorder = Recorder()
+    with pytest.raises(TypeError, match=message):
+        net.fit(X, Y, **{"callbacks": [recorder], **options})
+    assert recorder.events == []
+
+
+def test_options_may_be_scalars_of_numpy():
+    net, params, X, Y, _ = problem([3, 4, 1], 20)
+    again = network(params)
+    net.fit(X, Y, epochs=3, batch_size=8, l2=0.5, shuffle=True, n_threads=1, seed=7)
+    numbers = {"epochs": np.int32(3), "batch_size": np.uint8(8), "n_threads": np.int64(1), "seed": np.int64(7)}
+    again.fit(X, Y, l2=np.float32(0.5), shuffle=np.True_, **numbers)
+    assert np.array_equal(net.parameters, again.parameters)
+    assert net.fit(X, Y, epochs=1, batch_size=10**12).epochs == 1
+    with pytest.raises(ValueError, match=r"^epochs is 1000000000000, expected"):
+        net.fit(X, Y, epochs=10**12)
+
+
+def test_the_end_of_a_fit_that_failed_is_not_told():
+    net, _, X, Y, _ = problem([3, 4, 1], 20, activation="relu")
+    recorder = Recorder()
+    with pytest.raises(cr.DivergenceError):
+        net.fit(X, Y, optimizer=cr.SGD(learning_rate=1e6), epochs=1000, callbacks=[recorder])
+    assert recorder.events == [net, *["epoch"] * len(recorder.logs)]
+
+
 def test_wrong_data_is_named():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     with pytest.raises(ValueError, match=r"X has 2 columns.*3"):
         net.predict(X[:, :2])
-    with pytest.raises(ValueError, match="19"):
+    with pytest.raises(ValueError, match=r"^y has 19 rows, X has 20$"):
         net.loss(X, Y[:19])
     with pytest.raises(TypeError, match="optimizer"):
         net.fit(X, Y, optimizer="adam")
@@ -234,11 +277,22 @@ def test_history_plot(tmp_path):
     history = net.fit(X, Y, epochs=5, validation=(X, Y))
     axes = history.plot(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    training, validation = axes.get_lines()
+    training, validation, best = axes.get_lines()
     assert training.get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert training.get_ydata().tolist() == history.loss.tolist()
     assert validation.get_ydata().tolist() == history.validation.tolist()
+    assert set(best.get_xdata()) == {history.validation.argmin() + 1}
+    assert all(tick == round(tick) for tick in axes.get_xticks())
     assert history.plot(axes) is axes
+
+
+def test_the_plot_of_one_epoch_shows_a_point(tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    net, _, X, Y, _ = problem([3, 4, 1], 20)
+    axes = net.fit(X, Y, epochs=1).plot(tmp_path / "curve.png")
+    [training] = axes.get_lines()
+    assert training.get_marker() == "o"
+    assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_a_missing_extra_is_named(monkeypatch):

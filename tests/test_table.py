@@ -147,6 +147,13 @@ def test_whole_numbers_are_one_level_in_any_type():
         np.testing.assert_array_equal(encode(train, frame(x=column), categorical=["x"]), expected)
 
 
+def test_whole_numbers_as_text_are_found_in_the_other_writing():
+    expected = [[1, 0], [0, 1], [0, 0]]
+    for levels, later in ((["1", "2"], ["1.0", "2.00", "01"]), (["1.0", "2.0"], ["1", "2", "01"])):
+        np.testing.assert_array_equal(encode(frame(x=levels), frame(x=later)), expected)
+    np.testing.assert_array_equal(encode(frame(x=["1", "1.0"]), frame(x=["1.0", "1"])), [[0, 1], [1, 0]])
+
+
 def test_a_category_without_rows_is_no_level():
     column = pd.Series(["a", "b"], dtype=pd.CategoricalDtype(["a", "b", "c"]))
     assert TableEncoder().fit(frame(x=column)).feature_names == ["x=a", "x=b"]

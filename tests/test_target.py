@@ -78,6 +78,11 @@ def test_a_class_that_was_not_seen_is_refused():
         target.transform(pd.Series(["a", "c"]))
 
 
+def test_a_class_is_found_in_the_other_writing():
+    target = TargetEncoder().fit(pd.Series(["1", "x"], name="y"))
+    np.testing.assert_array_equal(target.transform(pd.Series(["x", "1.0"])), [1, 0])
+
+
 @pytest.mark.parametrize("column", [["a", "b", "a"], [0.1, 0.7, 1e-9], [3, 1, 2]])
 def test_the_state_of_a_target_is_exact(column):
     target = TargetEncoder().fit(pd.Series(column, name="y"))

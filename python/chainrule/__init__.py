@@ -6,16 +6,9 @@ The same arithmetic with its state, one native call for a whole training: `Netwo
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule._core import (
-    DivergenceError,
-    __version__,
-    available_isas,
-    build_config,
-    get_isa,
-    get_num_threads,
-    set_isa,
-    set_num_threads,
-)
+from chainrule import _core
+from chainrule._arguments import optional_integer, text
+from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
 from chainrule.network import Network
@@ -50,6 +43,31 @@ __all__ = [
     "show_config",
     "update",
 ]
+
+
+def set_num_threads(n_threads: int | None) -> None:
+    """Use this many threads where a call names no number; None brings the default back.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.set_num_threads(1)
+    >>> cr.get_num_threads()
+    1
+    >>> cr.set_num_threads(None)
+    """
+    _core.set_num_threads(optional_integer("n_threads", n_threads))
+
+
+def set_isa(name: str) -> None:
+    """Compute with this instruction set from now on, one of `available_isas`.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.set_isa(cr.get_isa())
+    """
+    _core.set_isa(text("name", name))
 
 
 def show_config() -> None:

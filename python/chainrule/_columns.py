@@ -5,6 +5,7 @@ NumPy arrays. An encoder is a frozen record of what was learnt at fit, so that `
 """
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
@@ -24,6 +25,7 @@ FORMAT = 1  # of the state of encoders
 LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
 FARTHEST = 1e30  # scaled numbers beyond this are encoded alike; keeps inf / inf out of the clipping
 _ISO_DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?"
+_WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
 
 # pandas' infer_dtype -> the kind of column
 _KINDS = {
@@ -37,7 +39,7 @@ def read_kind(column: "pd.Series", name: str) -> str:
     """Return `"number"`, `"date"` or `"levels"`; text is a date where every value is written as ISO 8601 has it."""
     pd = _optional.require("pandas", "cli")
     inferred = pd.api.types.infer_dtype(column, skipna=True)
-    if inferred == "string" and column.dropna().astype(str).str.fullmatch(_ISO_DATE).all():
+    if inferred == "string" and are_dates(column.dropna()):
         return "date"
     if inferred not in _KINDS:
         raise ValueError(
@@ -47,12 +49,23 @@ def read_kind(column: "pd.Series", name: str) -> str:
     return _KINDS[inferred]
 
 
+def are_dates(column: "pd.Series") -> bool:
+    """Return whether every text of a column without missing values is a date as ISO 8601 has it."""
+    return bool(column.astype(str).str.fullmatch(_ISO_DATE).all())
+
+
+def row_number(column: "pd.Series", place: int) -> int:
+    """Return the row of a value, counted from 1: by the index, so that a part of a table names the table's row."""
+    label = column.index[place]
+    return (int(label) if isinstance(label, int | np.integer) else place) + 1
+
+
 def _refuse(column: "pd.Series", wrong: NDArray[np.bool_], name: str, expected: str) -> None:
     if wrong.any():
         row = int(wrong.argmax())
         value = column.iloc[row]
         shown = value.item() if isinstance(value, np.generic) else value
-        raise ValueError(f"column {name!r} holds {shown!r} in row {row + 1}, expected {expected}")
+        raise ValueError(f"column {name!r} holds {shown!r} in row {row_number(column, row)}, expected {expected}")
 
 
 def read_numbers(column: "pd.Series", name: str) -> Floats:
@@ -116,9 +129,16 @@ def level_name(value: object) -> str:
 
 
 def find_codes(codes: Codes, names: Sequence[str], levels: Iterable[str], unseen: int, missing: int) -> Codes:
-    """Return the place of each row's level within `levels`."""
+    """Return the place of each row's level within `levels`; "1.0" is also found as "1", and the reverse."""
     place = {level: i for i, level in enumerate(levels)}
-    return np.array([*(place.get(name, unseen) for name in names), missing], dtype=np.intp)[codes]
+    alike = {_without_zeros(level): i for level, i in place.items()}
+    found = [place.get(name, alike.get(_without_zeros(name), unseen)) for name in names]
+    return np.array([*found, missing], dtype=np.intp)[codes]
+
+
+def _without_zeros(level: str) -> str:
+    match = _WHOLE.fullmatch(level)
+    return match[1] if match else level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +243,13 @@ class LevelColumn:
         rows = np.flatnonzero(place >= 0)
         out[rows, place[rows]] = 1
 
+    def find_stranger(self, column: "pd.Series") -> str | None:
+        """Return a level of a column of which no level is listed here; None where one is, or all are missing."""
+        codes, names = read_levels(column, self.name)
+        codes = codes[codes >= 0]
+        known = find_codes(codes, names, self.levels, unseen=-1, missing=-1) >= 0
+        return names[codes[0]] if codes.size and not known.any() else None
+
 
 @dataclasses.dataclass(frozen=True)
 class IgnoredColumn:
@@ -241,7 +268,6 @@ class IgnoredColumn:
 
 
 Column: TypeAlias = NumberColumn | DateColumn | LevelColumn | IgnoredColumn
-_CLASSES: dict[str, type[Column]] = {c.kind: c for c in (NumberColumn, DateColumn, LevelColumn, IgnoredColumn)}
 
 
 def fit_column(name: str, column: "pd.Series", categorical: bool, max_levels: int) -> Column:
@@ -254,33 +280,6 @@ def fit_column(name: str, column: "pd.Series", categorical: bool, max_levels: in
     if kind == "date":
         return DateColumn.fit(name, read_dates(column, name))
     return LevelColumn.fit(name, *read_levels(column, name), max_levels)
-
-
-def column_to_dict(column: Column) -> dict[str, Any]:
-    """Return the state of an encoder, ready for JSON."""
-    state = {"kind": column.kind, **dataclasses.asdict(column)}
-    return state | {"levels": list(column.levels)} if isinstance(column, LevelColumn) else state
-
-
-def column_from_dict(state: dict[str, Any]) -> Column:
-    """Return the encoder of a state that `column_to_dict` wrote."""
-    values = dict(state)
-    kind = values.pop("kind", None)
-    if kind not in _CLASSES:
-        raise ValueError(f"a column's kind is {kind!r}, expected one of {', '.join(_CLASSES)}")
-    fields = {field.name: field.type for field in dataclasses.fields(_CLASSES[kind])}
-    if fields.keys() != values.keys():
-        raise ValueError(f"a column of kind {kind} has the entries {sorted(values)}, expected {sorted(fields)}")
-    for key, value in values.items():
-        if fields[key] is float and type(value) is int:
-            values[key] = float(value)
-        elif fields[key] == tuple[str, ...]:
-            if not isinstance(value, list) or not all(isinstance(level, str) for level in value):
-                raise ValueError(f"column {values.get('name')!r}: {key} is not a list of texts")
-            values[key] = tuple(value)
-        elif type(value) is not fields[key]:
-            raise ValueError(f"column {values.get('name')!r}: {key} is {value!r}")
-    return _CLASSES[kind](**values)
 
 
 def check_format(state: Mapping[str, Any]) -> None:

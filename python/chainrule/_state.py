@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import _core
+from chainrule._arguments import seed_number, sizes, text
 from chainrule.functional import Array, per_hidden_layer
+from chainrule.gradients import Views
 
 
 class State:
@@ -26,11 +28,13 @@ class State:
         dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        activations = per_hidden_layer(activation, len(layer_sizes) - 2)
-        init = init or ("he_uniform" if "relu" in activations else "glorot_uniform")
-        self._init = init
-        self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed
-        self._make_native(layer_sizes, activations, loss, np.dtype(dtype).name)
+        layers = sizes(layer_sizes)
+        activations = per_hidden_layer(activation, len(layers) - 2)
+        if init is None:
+            init = "he_uniform" if "relu" in activations else "glorot_uniform"
+        self._init = text("init", init)
+        self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
+        self._make_native(layers, activations, text("loss", loss), np.dtype(dtype).name)
 
     def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: str, dtype: str) -> None:
         if dtype == "float32":
@@ -76,14 +80,14 @@ class State:
         return self._native.parameters
 
     @property
-    def weights(self) -> list[Array]:
-        """``W[l]`` of each layer, shape (n_l, n_{l-1}): writable views of `parameters`."""
-        return list(self._native.weights)
+    def weights(self) -> Views:
+        """``W[l]`` of each layer, shape (n_l, n_{l-1}): views of `parameters`; ``net.weights[0] = W`` writes one."""
+        return Views(self._native.weights)
 
     @property
-    def biases(self) -> list[Array]:
-        """``b[l]`` of each layer, shape (n_l,): writable views of `parameters`."""
-        return list(self._native.biases)
+    def biases(self) -> Views:
+        """``b[l]`` of each layer, shape (n_l,): views of `parameters`; ``net.biases[0] = b`` writes one."""
+        return Views(self._native.biases)
 
     def __repr__(self) -> str:
         names = self.activations
@@ -91,11 +95,12 @@ class State:
         return f"Network({list(self.layer_sizes)}, {activation}loss={self.loss_name!r}, dtype='{self.dtype}')"
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("layer_sizes", "activations", "loss_name", "init", "seed", "parameters")
-        return {name: getattr(self, name) for name in names}
+        names = ("layer_sizes", "activations", "loss_name", "parameters")
+        attributes = {name: value for name, value in vars(self).items() if name != "_native"}  # of subclasses too
+        return {**{name: getattr(self, name) for name in names}, "attributes": attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         parameters = state["parameters"]
-        self._init, self._seed = state["init"], state["seed"]
+        vars(self).update(state["attributes"])
         self._make_native(state["layer_sizes"], state["activations"], state["loss_name"], parameters.dtype.name)
         self.parameters[...] = parameters

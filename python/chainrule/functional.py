@@ -3,7 +3,7 @@
 Thin: types, shapes and values are checked in the core, in one place, and its errors come through unchanged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
+from chainrule._arguments import optional_integer, real, seed_number, sizes, text
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
@@ -50,7 +51,11 @@ class Cache:
 
 def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
     """Write one name out for every hidden layer; a sequence stays as it is, the core checks its length."""
-    return (activation,) * hidden_layers if isinstance(activation, str) else tuple(activation)
+    if isinstance(activation, str):
+        return (activation,) * hidden_layers
+    if not isinstance(activation, Iterable):
+        raise TypeError(f"activation must be a name or a sequence of names, got {activation!r}")
+    return tuple(text(f"activation[{i}]", name) for i, name in enumerate(activation))
 
 
 def init_params(
@@ -74,7 +79,7 @@ def init_params(
     init : str, default "glorot_uniform"
         Glorot's suit identity, logistic and tanh, He's suit relu.
     seed : int, default 0
-        The same seed gives the same parameters on every machine.
+        From 0 to 2**64 - 1. The same seed gives the same parameters on every machine.
     dtype : {"float32", "float64"}, default "float32"
         Type of the parameters.
 
@@ -86,9 +91,9 @@ def init_params(
     Raises
     ------
     ValueError
-        For fewer than two sizes, a size below 1, or an unknown name.
+        For fewer than two sizes, a size below 1, an unknown name, or a seed out of range.
     TypeError
-        For another dtype.
+        For another dtype, or an argument of another type.
 
     References
     ----------
@@ -101,7 +106,7 @@ def init_params(
     >>> [(W.shape, b.shape) for W, b in cr.init_params([20, 64, 1], seed=0)]
     [((64, 20), (64,)), ((1, 64), (1,))]
     """
-    return _core.init_params(layer_sizes, init, seed, np.dtype(dtype).name)
+    return _core.init_params(sizes(layer_sizes), text("init", init), seed_number(seed), np.dtype(dtype).name)
 
 
 def forward(
@@ -148,7 +153,7 @@ def forward(
     [[13.0], [-1.0]]
     """
     activations = per_hidden_layer(activation, len(params) - 1)
-    z, a = _core.forward(params, X, activations, loss, n_threads)
+    z, a = _core.forward(params, X, activations, text("loss", loss), optional_integer("n_threads", n_threads))
     return Cache(z, a, activations, loss)
 
 
@@ -195,7 +200,7 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     >>> cr.cost(params, cr.forward(params, [[3.0], [5.0]], loss="squared_error"), [2.0, 5.0])
     0.25
     """
-    return _core.cost(params, cache.z[-1], Y, cache.loss, sample_weight, l2)
+    return _core.cost(params, cache.z[-1], Y, cache.loss, sample_weight, real("l2", l2))
 
 
 def backward(
@@ -217,7 +222,8 @@ def backward(
         dA[l-1] = dZ[l] W[l]
         dZ[l-1] = dA[l-1] ⊙ g'(Z[l-1])
 
-    The slope of relu at 0 is taken to be 0.
+    For ``"softmax_cross_entropy"`` the first line is ``(A[L] Σ_j Y_j - Y) · w/Σw``, which is the same where the rows of
+    Y sum to 1. The slope of relu at 0 is taken to be 0.
 
     Parameters
     ----------
@@ -252,7 +258,8 @@ def backward(
     >>> dW.tolist(), db.tolist()
     ([[1.5]], [0.5])
     """
-    return _core.backward(params, cache.z, cache.a, Y, cache.activations, cache.loss, sample_weight, l2, n_threads)
+    penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
+    return _core.backward(params, cache.z, cache.a, Y, cache.activations, cache.loss, sample_weight, penalty, threads)
 
 
 def update(params: Params, grads: Params, learning_rate: float, out: Params | None = None) -> list[tuple[Array, Array]]:
@@ -284,4 +291,4 @@ def update(params: Params, grads: Params, learning_rate: float, out: Params | No
     >>> W.tolist(), b.tolist()
     ([[0.25]], [-0.25])
     """
-    return _core.update(params, grads, learning_rate, out)
+    return _core.update(params, grads, real("learning_rate", learning_rate), out)

@@ -10,6 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule.functional import Array, Params, backward, cost, forward
 
 
+class Views(tuple[Array, ...]):
+    """Arrays that are views of one flat array: assigning to an entry writes its elements, and so does ``-=``."""
+
+    def __setitem__(self, layer: int, values: ArrayLike) -> None:
+        self[layer][...] = values
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Gradients:
     """Derivatives of the cost.
@@ -18,7 +25,7 @@ class Gradients:
     ----------
     parameters : ndarray, shape (P,)
         By the flat parameters, in their order: W[1] row by row, b[1], W[2], ...
-    weights, biases : list of ndarray
+    weights, biases : tuple of ndarray
         Views of it, with the shapes of `Network.weights` and `Network.biases`.
     inputs : ndarray, shape (m, n_0), or None
         By X, where asked for.
@@ -33,8 +40,8 @@ class Gradients:
     """
 
     parameters: Array
-    weights: list[Array]
-    biases: list[Array]
+    weights: Views
+    biases: Views
     inputs: Array | None
 
     @classmethod
@@ -46,7 +53,7 @@ class Gradients:
             weights.append(parameters[start:middle].reshape(n_out, n_in))
             start = middle + n_out
             biases.append(parameters[middle:start])
-        return cls(parameters, weights, biases, inputs)
+        return cls(parameters, Views(weights), Views(biases), inputs)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from chainrule._arguments import flag, integer, optional_integer, real, seed_number
 from chainrule._state import State
 from chainrule.functional import Array
 from chainrule.gradients import Gradients
@@ -31,14 +32,15 @@ class Network(State):
     dtype : {"float32", "float64"}, default "float32"
         Type of the parameters, and of the arithmetic.
     seed : int, optional
-        For the initial weights, and for `fit` where it is given none. Default: drawn from the system.
+        From 0 to 2**64 - 1, for the initial weights, and for `fit` where it is given none. Default: drawn from the
+        system.
 
     Raises
     ------
     ValueError
-        For fewer than two sizes, a size below 1, an unknown name, or a wrong number of activations.
+        For fewer than two sizes, a size below 1, an unknown name, a wrong number of activations, a seed out of range.
     TypeError
-        For another dtype.
+        For another dtype, or an argument of another type.
 
     Examples
     --------
@@ -62,7 +64,7 @@ class Network(State):
         >>> net.logits([[0.0, 0.0]]).tolist()
         [[0.0, 0.0, 0.0]]
         """
-        return self._native.logits(X, n_threads)
+        return self._native.logits(X, optional_integer("n_threads", n_threads))
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Compute ``A[L]``: probabilities for the cross-entropies, values for the squared error.
@@ -93,7 +95,7 @@ class Network(State):
         >>> net.predict([[0.0, 0.0]]).tolist()
         [[0.5]]
         """
-        return self._native.predict(X, n_threads)
+        return self._native.predict(X, optional_integer("n_threads", n_threads))
 
     def loss(
         self,
@@ -113,7 +115,7 @@ class Network(State):
         >>> net.loss([[0.0, 0.0]], [2.0])
         2.0
         """
-        return self._native.cost(X, y, sample_weight, l2, n_threads)
+        return self._native.cost(X, y, sample_weight, real("l2", l2), optional_integer("n_threads", n_threads))
 
     def loss_and_gradients(
         self,
@@ -165,7 +167,8 @@ class Network(State):
         >>> loss, grads.parameters.tolist()
         (0.25, [1.5, 0.5])
         """
-        loss, flat, dx = self._native.loss_and_gradients(X, y, sample_weight, l2, inputs, n_threads)
+        penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
+        loss, flat, dx = self._native.loss_and_gradients(X, y, sample_weight, penalty, flag("inputs", inputs), threads)
         return loss, Gradients.from_flat(flat, self.layer_sizes, dx)
 
     def fit(
@@ -206,7 +209,8 @@ class Network(State):
         callbacks : iterable, default ()
             Callables that take ``logs``, or objects with any of ``on_train_begin(network)``, ``on_epoch_end(logs)``,
             ``on_train_end(history)``; logs is a dict of epoch (from 1), loss, validation (or None) and seconds.
-            The result True of the callable or of ``on_epoch_end`` ends the training.
+            The result True of the callable or of ``on_epoch_end`` ends the training. ``on_train_begin`` comes before
+            the data and the ranges of the options are checked, ``on_train_end`` only if the fit did not raise.
         seed : int, optional
             For the order of the rows. Default: the network's.
 
@@ -235,22 +239,24 @@ class Network(State):
         optimizer = Adam() if optimizer is None else optimizer
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}")
+        stop = Stop() if stop is None else stop
+        if not isinstance(stop, Stop):
+            raise TypeError(f"stop must be an instance such as Stop(no_improvement=10), got {stop!r}")
         told = Callbacks(callbacks)
+        options: dict[str, Any] = {
+            "optimizer": optimizer.as_core(),
+            "batch_size": optional_integer("batch_size", batch_size, high=2**63 - 1),
+            "epochs": integer("epochs", epochs),
+            "shuffle": flag("shuffle", shuffle),
+            "l2": real("l2", l2),
+            "stop": asdict(stop),
+            "n_threads": optional_integer("n_threads", n_threads),
+            "seed": self._seed if seed is None else seed_number(seed),
+        }
         told.train_begin(self)
+        tell = told.epoch_end()
         result = self._native.fit(
-            X,
-            y,
-            optimizer=optimizer.as_core(),
-            batch_size=batch_size,
-            epochs=epochs,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            l2=l2,
-            validation=validation,
-            stop=asdict(stop or Stop()),
-            on_epoch_end=told.epoch_end(),
-            n_threads=n_threads,
-            seed=self._seed if seed is None else seed,
+            X, y, sample_weight=sample_weight, validation=validation, on_epoch_end=tell, **options
         )
         history = History(**result)
         told.train_end(history)

@@ -4,6 +4,7 @@ What was learnt from the training part is plain data, so that it is stored with 
 The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default", https://arxiv.org/abs/2407.04491).
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,11 @@ from chainrule import _columns
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_KINDS: dict[str, type[_columns.Column]] = {
+    kind.kind: kind
+    for kind in (_columns.NumberColumn, _columns.DateColumn, _columns.LevelColumn, _columns.IgnoredColumn)
+}
 
 
 class TableEncoder:
@@ -95,7 +101,7 @@ class TableEncoder:
         ------
         ValueError
             For a column that is absent, or holds a value of another kind than at fit: the message names column, value
-            and row.
+            and row, counted from 1 and by the index where that has whole numbers.
         """
         if not self.columns:
             raise ValueError("the encoder is not fitted: call fit with the training part first")
@@ -131,7 +137,7 @@ class TableEncoder:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
-        return {"format": _columns.FORMAT, "columns": [_columns.column_to_dict(column) for column in self.columns]}
+        return {"format": _columns.FORMAT, "columns": [_column_to_dict(column) for column in self.columns]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoder":
@@ -140,7 +146,7 @@ class TableEncoder:
         if not isinstance(state.get("columns"), list) or not all(isinstance(c, dict) for c in state["columns"]):
             raise ValueError("not the state of a table encoder: it has no list of columns")
         encoder = cls()
-        encoder.columns = [_columns.column_from_dict(column) for column in state["columns"]]
+        encoder.columns = [_column_from_dict(column) for column in state["columns"]]
         return encoder
 
 
@@ -149,3 +155,30 @@ def _names(table: "pd.DataFrame") -> list[str]:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"the table has more than one column {twice[0]!r}")
     return names
+
+
+def _column_to_dict(column: _columns.Column) -> dict[str, Any]:
+    """Return the state of an encoder, ready for JSON."""
+    state = {"kind": column.kind, **dataclasses.asdict(column)}
+    return state | {"levels": list(column.levels)} if isinstance(column, _columns.LevelColumn) else state
+
+
+def _column_from_dict(state: dict[str, Any]) -> _columns.Column:
+    """Return the encoder of a state that `_column_to_dict` wrote."""
+    values = dict(state)
+    kind = values.pop("kind", None)
+    if kind not in _KINDS:
+        raise ValueError(f"a column's kind is {kind!r}, expected one of {', '.join(_KINDS)}")
+    fields = {field.name: field.type for field in dataclasses.fields(_KINDS[kind])}
+    if fields.keys() != values.keys():
+        raise ValueError(f"a column of kind {kind} has the entries {sorted(values)}, expected {sorted(fields)}")
+    for key, value in values.items():
+        if fields[key] is float and type(value) is int:
+            values[key] = float(value)
+        elif fields[key] == tuple[str, ...]:
+            if not isinstance(value, list) or not all(isinstance(level, str) for level in value):
+                raise ValueError(f"column {values.get('name')!r}: {key} is not a list of texts")
+            values[key] = tuple(value)
+        elif type(value) is not fields[key]:
+            raise ValueError(f"column {values.get('name')!r}: {key} is {value!r}")
+    return _KINDS[kind](**values)

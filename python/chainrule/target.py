@@ -98,9 +98,11 @@ class TargetEncoder:
         if self.task == "regression":
             return ((_columns.read_numbers(column, self.name) - self.mean) / self.std).astype(np.float32)
         codes, names = _columns.read_levels(column, self.name)
-        if unseen := sorted(set(names) - set(self.labels)):
-            raise ValueError(f"the target {self.name!r} holds {unseen[0]!r}, expected one of {self.labels}")
-        return _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
+        classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
+        if (classes < 0).any():
+            unseen = min(names[code] for code in codes[classes < 0])
+            raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {self.labels}")
+        return classes
 
     def decode(self, predictions: ArrayLike) -> NDArray[Any]:
         """Turn what `Network.predict` returns, (m, n_outputs), into labels (m,) of text, or values (m,) of float64."""
@@ -157,7 +159,8 @@ class TargetEncoder:
 
 def _refuse_missing(column: "pd.Series", name: str) -> None:
     if (missing := column.isna().to_numpy()).any():
-        raise ValueError(f"the target {name!r} is missing in row {int(missing.argmax()) + 1}")
+        row = _columns.row_number(column, int(missing.argmax()))
+        raise ValueError(f"the target {name!r} is missing in row {row}")
 
 
 def _infer_task(column: "pd.Series", name: str) -> str:

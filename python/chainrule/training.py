@@ -91,7 +91,7 @@ class History:
     seconds: float
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
-        """Draw the learning curve: cost against epoch. Needs the extra ``plot``.
+        """Draw the learning curve, with a thin line at the best epoch by validation. Needs the extra ``plot``.
 
         Parameters
         ----------
@@ -123,9 +123,14 @@ class History:
         else:
             axes = path_or_axes
         epochs = np.arange(1, self.epochs + 1)
-        axes.plot(epochs, self.loss, label="training")
+        style = {"marker": "o"} if self.epochs == 1 else {}  # a line needs two points
+        axes.plot(epochs, self.loss, label="training", **style)
         if self.validation is not None:
-            axes.plot(epochs, self.validation, label="validation")
+            axes.plot(epochs, self.validation, label="validation", **style)
+            best = int(self.validation.argmin()) + 1
+            axes.axvline(best, color="gray", linewidth=0.8, zorder=1, label=f"best validation: epoch {best}")
+        ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}
+        axes.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator("auto", **ticks))
         axes.set(xlabel="epoch", ylabel="cost", title=f"stopped by: {self.stop_reason}")
         axes.legend()
         if path is not None:
@@ -140,6 +145,8 @@ class Callbacks:
         self._begin: list[Callable[[Any], Any]] = []
         self._epoch: list[Callable[[dict[str, Any]], Any]] = []
         self._end: list[Callable[[History], Any]] = []
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks must be an iterable of callbacks, such as [print], got {callbacks!r}")
         for callback in callbacks:
             hooks = ((self._begin, "on_train_begin"), (self._epoch, "on_epoch_end"), (self._end, "on_train_end"))
             found = [(told, getattr(callback, name)) for told, name in hooks if hasattr(callback, name)]

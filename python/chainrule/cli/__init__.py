@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule import _core
+from chainrule import DivergenceError, _core
 from chainrule.cli import _commands
 from chainrule.cli._train import Settings
 
@@ -48,9 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = "interrupted"
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except MemoryError as error:
-        message = f"out of memory {error}"
-    except (ImportError, ValueError, TypeError, FloatingPointError) as error:
+    except MemoryError:
+        message = "out of memory: fewer rows at a time or narrower layers need less"
+    except DivergenceError:
+        message = "the cost became NaN or infinite, nothing is saved: choose a smaller --learning-rate"
+    except (ImportError, ValueError, TypeError) as error:
         message = str(error)
     print("chainrule:", " ".join(message.split()), file=sys.stderr)
     return 1

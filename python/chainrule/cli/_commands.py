@@ -1,6 +1,7 @@
 """The four commands; their docstrings are what `--help` prints."""
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -8,7 +9,7 @@ import chainrule
 from chainrule import _optional
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
 from chainrule.cli._tables import read_table
-from chainrule.cli._train import Settings, check_outputs, train_table
+from chainrule.cli._train import Settings, check_output, check_outputs, train_table
 from chainrule.files import write_atomically
 
 # name -> scikit-learn's function
@@ -17,7 +18,7 @@ DEMOS = {"digits": "load_digits", "breast_cancer": "load_breast_cancer"}
 
 def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) -> int:
     """Train a network on data that scikit-learn ships: handwritten digits, or benign and malignant tumours."""
-    chosen = Settings(output=output or f"{dataset}.safetensors", plot=plot or f"{dataset}.png", **settings)
+    chosen = Settings(output=output or f"{dataset}.safetensors", plot=_name_plot(plot, dataset), **settings)
     check_outputs(chosen)
     _optional.require("pandas", "demo")
     data = getattr(_optional.require("sklearn.datasets", "demo"), DEMOS[dataset])(as_frame=True)
@@ -32,28 +33,38 @@ def train(file: str, target: str, output: str | None, plot: str | None, **settin
     has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until
     then is tested and saved, and the exit code is 1.
     """
-    name = os.path.basename(file).split(".")[0] or "model"
-    plot = f"{name}.png" if plot == "" else plot
+    name = re.sub(r"(\.(csv|tsv|parquet|gz))+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
+    plot = None if plot is None else _name_plot(plot, name)
     chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **settings)
-    check_outputs(chosen)
-    return train_table(read_table(file, missing=chosen.missing, texts=chosen.categorical), target, chosen)
+    check_outputs(chosen, file)
+    texts = [*chosen.categorical, *chosen.ignore]
+    return train_table(read_table(file, missing=chosen.missing, texts=texts), target, chosen)
+
+
+def _name_plot(path: str | None, name: str) -> str:
+    return f"{path or name}.png" if not path or not os.path.splitext(path)[1] else path
 
 
 def predict(model: str, file: str, output: str | None, probabilities: bool, threads: int | None) -> int:
     """Predict the target of each row of a table, as CSV."""
+    if output is not None:
+        check_output(output, model, file)
     loaded = TableModel.load(model)
     if not isinstance(loaded, TableModel):
         raise ValueError(f"{model} holds a network without the encoding of a table: predict with chainrule.load")
     target = loaded.target
     if probabilities and target.task == "regression":
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
-    predictions = loaded.predict(loaded.read(file), threads)
-    columns = {target.name: target.decode(predictions)}
+    table = loaded.read(file)
+    predictions = loaded.predict(table, threads)
+    for name, value in loaded.find_strangers(table).items():
+        print(f"chainrule: warning: the training had none of column {name!r}, such as {value!r}", file=sys.stderr)
+    columns: dict[str, Any] = {target.name: target.decode(predictions)}
     if probabilities:
         for label, of_class in zip(target.labels, target.probabilities(predictions).T, strict=True):
-            columns[f"probability {label}"] = of_class
+            columns[f"probability {label}"] = [f"{probability:.7g}" for probability in of_class]
     frame = _optional.require("pandas", "cli").DataFrame(columns)
-    text = frame.to_csv(index=False, lineterminator="\n", float_format="%.7g")
+    text = frame.to_csv(index=False, lineterminator="\n")
     if output is None:
         sys.stdout.write(text)
     else:

@@ -40,8 +40,14 @@ class TableModel:
         columns = self.features.columns
         levels = [c for c in columns if isinstance(c, _columns.LevelColumn)]
         texts = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
-        numbers = [c.name for c in columns if c.kind == _columns.NumberColumn.kind]
+        numbers = [c.name for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
         return read_table(path, missing=self.missing, numbers=numbers, texts=texts)
+
+    def find_strangers(self, table: "pd.DataFrame") -> dict[str, str]:
+        """Return a value of each column of which the training had none."""
+        columns = [c for c in self.features.columns if isinstance(c, _columns.LevelColumn)]
+        found = {column.name: column.find_stranger(table[column.name]) for column in columns}
+        return {name: value for name, value in found.items() if value is not None}
 
     def save(self, path: str) -> None:
         """Write all of it to a safetensors file."""

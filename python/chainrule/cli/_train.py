@@ -54,17 +54,27 @@ class Settings:
     quiet: bool = False
 
 
-def check_outputs(settings: Settings) -> None:
-    """Find out before the training, not after it, that its results cannot be written."""
+def check_outputs(settings: Settings, table: str | None = None) -> None:
+    """Find out before the training, not after it, that its results cannot be written or would replace the table."""
     _optional.require("safetensors.numpy", "cli")
     if settings.plot is not None:
-        _optional.require("matplotlib.figure", "plot")
-    for path in (settings.output, settings.plot or settings.output):
-        folder = os.path.dirname(os.path.abspath(path))
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(2, "no such folder", folder)
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, "is a folder, expected a file to write", path)
+        known = _optional.require("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
+        extension = os.path.splitext(settings.plot)[1][1:].lower()
+        if extension not in known:
+            raise ValueError(f"cannot draw {settings.plot}: its name should end in one of {', '.join(sorted(known))}")
+        check_output(settings.plot, settings.output, table)
+    check_output(settings.output, table)
+
+
+def check_output(path: str, *others: str | None) -> None:
+    """Refuse a file to write that has no folder, is one, or is one of the other files."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(2, "no such folder", folder)
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, "is a folder, expected a file to write", path)
+    if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
+        raise ValueError(f"{path} is named for two files: name another one to write")
 
 
 def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
@@ -74,7 +84,8 @@ def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> 
     train, validation, test = parts
     columns = table.drop(columns=[target_name, *settings.ignore])
     known = np.concatenate([train, validation])
-    features = TableEncoder(categorical=settings.categorical).fit(columns.iloc[known])
+    categorical = [name for name in settings.categorical if name in columns]
+    features = TableEncoder(categorical=categorical).fit(columns.iloc[known])
     for line in describe_columns(features):
         say("", line)
     say("rows", f"{len(train)} training, {len(validation)} validation, {len(test)} test")
@@ -127,7 +138,8 @@ def _prepare(
         table = table[known]
     if len(table) < MIN_ROWS:
         raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
-    whole = TargetEncoder(settings.task).fit(table[name])  # a class may be so rare that only the test part has it
+    task = settings.task or ("classification" if name in settings.categorical else None)
+    whole = TargetEncoder(task).fit(table[name])  # a class may be so rare that only the test part has it
     classes = whole.transform(table[name]) if whole.task == "classification" else np.zeros(len(table), dtype=np.intp)
     rng = np.random.default_rng(settings.seed)
     rest, test = split(classes, settings.test_size, rng)
@@ -169,7 +181,7 @@ def choose_patience(n_rows: int, batch_size: int) -> int:
 def _fit(
     network: Network, train: _Part, validation: _Part, optimizer: Adam, batch_size: int, settings: Settings
 ) -> History:
-    """Train; after Ctrl-C return what was recorded so far, and the network stays as its last step left it."""
+    """Train; after Ctrl-C return what was recorded so far, the network holds its best parameters."""
     logs: list[dict[str, Any]] = []
     with _progress_bar(settings) as show:
 
@@ -225,6 +237,6 @@ def _why(history: History) -> str:
     reasons = {
         "epochs": f"all are done, kept are the parameters of epoch {best}",
         "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
-        "interrupted": "interrupted, kept are the parameters of the last step",
+        "interrupted": f"interrupted, kept are the parameters of epoch {best}, of the lowest validation cost",
     }
     return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"

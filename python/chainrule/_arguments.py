@@ -1,0 +1,57 @@
+"""Scalar arguments, checked by type before the core sees them: an error names the argument and what came instead."""
+
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+
+def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1) -> int:
+    """Take any integer, of NumPy too, that the core's type can hold; whether it makes sense is for the core to say."""
+    try:
+        number = int(operator.index(value))
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if not low <= number <= high:
+        raise ValueError(f"{name} is {number}, expected from {low} to {high}")
+    return number
+
+
+def optional_integer(name: str, value: Any, *, high: int = 2**31 - 1) -> int | None:
+    """Take an integer, or None for the default."""
+    return None if value is None else integer(name, value, high=high)
+
+
+def seed_number(value: Any) -> int:
+    """Take a seed: an integer of 64 bits, not negative."""
+    return integer("seed", value, low=0, high=2**64 - 1)
+
+
+def sizes(value: Iterable[Any]) -> list[int]:
+    """Take the sizes of the layers."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"layer_sizes must be a sequence of integers, got {value!r}")
+    return [integer(f"layer_sizes[{i}]", size) for i, size in enumerate(value)]
+
+
+def real(name: str, value: Any) -> float:
+    """Take any real number, of NumPy too."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Take True or False, of NumPy too."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Take a name."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {value!r}")
+    return value
