@@ -5,7 +5,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import tables
 
 import chainrule as cr
 
@@ -45,5 +44,7 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.fixture
 def houses(elsewhere):
     """Write a table with every kind of column there; return its name."""
+    import tables  # which needs pandas; most tests do not
+
     tables.make_table().to_csv("houses.csv", index=False)
     return "houses.csv"
