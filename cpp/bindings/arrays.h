@@ -1,4 +1,4 @@
-// NumPy arrays to views and back: the only file that knows both. Whatever a caller passes as an array comes through
+// NumPy arrays to views and back: the one place where they meet. Whatever a caller passes as an array comes through
 // here.
 #pragma once
 
