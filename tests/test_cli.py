@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_train_says_what_it_does(houses, capsys):
-    assert run("train", houses, "--target", "dear", "--ignore", "price", "--plot") == 0
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--epochs", "400", "--plot") == 0
     printed = capsys.readouterr()
     for expected in (
         "300 rows, 10 columns",

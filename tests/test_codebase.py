@@ -46,9 +46,12 @@ ONLY_IN = {
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.
 LAYERS = ["_core", "_optional", "_arguments", "functional", "gradients", "optimizers", "training", "_state", "network",
-          "files", "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
+          "many", "files", "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
 
-TABLES = {"kernels_float32", "kernels_float64"}
+ISAS = cr.build_config()["isas_compiled"]
+TABLES = dict.fromkeys(ISAS, {"kernels_float32", "kernels_float64"})
+if "avx512" in ISAS:
+    TABLES["avx512_bf16"] = {"kernels_bf16"}
 COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that no source asked for
 STUBTEST_ALLOWS = r"chainrule\._core\.NetworkFloat(32|64)  # pybind11 gives its classes a metaclass of its own"
 
@@ -194,14 +197,14 @@ def test_cpp(build, topic):
     run("ctest", "--test-dir", build, "--tests-regex", f"^{topic}(_|$)", "--no-tests=error", "--output-on-failure")
 
 
-@pytest.mark.parametrize("name", cr.build_config()["isas_compiled"])
+@pytest.mark.parametrize("name", TABLES)
 def test_symbols_of_the_kernels(build, name):
     """Only the tables may be linked to, and nothing runs when the library is loaded: no other CPU meets this code."""
     [kernels] = build.glob(f"CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
     symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.+)$", run("nm", "--demangle", kernels), re.MULTILINE)
     of_others = {symbol for kind, symbol in symbols if kind == "U"}
     visible = {symbol for kind, symbol in symbols if kind not in "Ubdrt"}  # weak ones, of whatever kind, too
-    assert visible == {f"chainrule::{name}::{table}" for table in TABLES}
+    assert visible == {f"chainrule::{name}::{table}" for table in TABLES[name]}
     assert of_others <= COMPILERS_OWN
     assert not re.search(r"\.(pre)?init_array|\.ctors", run("readelf", "--sections", "--wide", kernels))
 

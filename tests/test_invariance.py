@@ -19,6 +19,8 @@ SHAPES = {
     "batches of several slabs": ([12, 40, 2], 9900, 9001, "squared_error"),
     "wide": ([100, 300, 200, 10], 600, None, "softmax_cross_entropy"),
     "wide batches": ([54, 256, 256, 7], 1000, 256, "softmax_cross_entropy"),
+    "few rows": ([150, 300, 250, 1], 8, 5, "binary_cross_entropy"),
+    "some rows": ([300, 260, 70, 10], 50, 40, "softmax_cross_entropy"),
     "single rows": ([32, 32, 1], 50, 1, "squared_error"),
     "ragged": ([17, 33, 65, 5], 333, 100, "squared_error"),
     "narrow and deep": ([9, 3, 7, 2, 5, 2], 700, 64, "squared_error"),

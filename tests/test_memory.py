@@ -1,7 +1,9 @@
-"""Input and settings that could lead a careless implementation outside of its memory, or a process to its end."""
+"""Input and settings that could lead a careless implementation outside of its memory, or a process to its end; and how
+much memory a fit takes."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,3 +78,52 @@ def test_thousands_of_threads_are_not_started():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "(4000, 10)"), done.stderr
+
+
+FIT = """
+import numpy as np, chainrule as cr
+def resident(name):
+    with open("/proc/self/status") as status:
+        return int(status.read().split(name + ":")[1].split()[0]) * 1024
+rows, batch, hidden, classes, optimizer = {arguments}
+X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
+y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
+loss = "softmax_cross_entropy" if classes else "squared_error"
+net = cr.Network([54, *hidden, 7], loss=loss, dtype="float32", seed=0)
+settings = dict(optimizer=optimizer, batch_size=batch, epochs=1, n_threads=2)
+net.fit(X[:100], y[:100], **settings)
+before = resident("VmRSS")
+net.fit(X, y, **settings)
+print(resident("VmHWM") - before, net.parameters.nbytes)
+"""
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+
+
+def memory_of_a_fit(*arguments: str) -> list[int]:
+    """Bytes beyond the data and the network that one fit takes, and those of the parameters."""
+    program = FIT.replace("{arguments}", ", ".join(arguments))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("batch", "classes", "bytes_per_row"),
+    [
+        pytest.param("None", "False", 0, id="all-rows"),
+        pytest.param("256", "False", 8, id="their-order"),
+        pytest.param("256", "True", 12, id="class-numbers"),  # checked as float64 and kept as int32; then the order
+    ],
+)
+def test_memory_of_a_fit_on_a_million_rows(batch, classes, bytes_per_row):
+    rows = 1_000_000
+    taken, _ = memory_of_a_fit(str(rows), batch, "[16]", classes, "cr.Adam()")
+    assert taken <= bytes_per_row * rows + 4e6
+
+
+@needs_proc
+@pytest.mark.parametrize(("optimizer", "moments"), [("cr.SGD()", 0), ("cr.SGD(momentum=0.9)", 1), ("cr.Adam()", 2)])
+def test_memory_of_a_fit_of_many_parameters(optimizer, moments):
+    taken, parameters = memory_of_a_fit("256", "64", "[2000, 2000]", "False", optimizer)
+    packed = 2  # the weights as the products forward and backward read them
+    assert taken <= (2 + moments + packed) * parameters + 8e6

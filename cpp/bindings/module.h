@@ -7,7 +7,8 @@ namespace chainrule::python {
 
 void bind_runtime(pybind11::module_& module);     // threads, instruction sets, version
 void bind_functional(pybind11::module_& module);  // the array functions
-void bind_network(pybind11::module_& module);     // Network and its training
+void bind_network(pybind11::module_& module);     // Network
+void bind_training(pybind11::module_& module);    // what trains a Network, after it
 void bind_testing(pybind11::module_& module);     // for tests and benchmarks
 
 }  // namespace chainrule::python

@@ -5,9 +5,6 @@
 
 #include "bindings/arrays.h"
 #include "bindings/module.h"
-#include "chainrule/training.h"
-#include "core/check.h"
-#include "net/network.h"
 
 namespace chainrule::python {
 namespace {
@@ -102,126 +99,6 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   return py::make_tuple(value, gradients, dx);
 }
 
-// Reads settings out of a mapping; done() refuses those that nobody asked for.
-class Settings {
- public:
-  explicit Settings(py::dict values) : values_(std::move(values)) {}
-
-  template <class Value>
-  void read(const char* key, Value& into) {
-    if (!values_.contains(key)) return;
-    try {
-      into = values_[key].cast<Value>();
-    } catch (const py::cast_error&) {
-      throw py::type_error(message(key, " is ", std::string(py::repr(values_[key])), ", which has the wrong type"));
-    }
-    ++seen_;
-  }
-  void done(const char* what) const {
-    require(seen_ == values_.size(), what, " has a setting that does not exist: ", std::string(py::repr(values_)));
-  }
-
- private:
-  py::dict values_;
-  std::size_t seen_ = 0;
-};
-
-OptimizerOptions optimizer_options(const std::string& name, const py::dict& values) {
-  Settings settings(values);
-  OptimizerOptions options;
-  if (name == "sgd") {
-    Sgd sgd;
-    settings.read("learning_rate", sgd.learning_rate);
-    settings.read("momentum", sgd.momentum);
-    settings.read("nesterov", sgd.nesterov);
-    options = sgd;
-  } else {
-    require(name == "adam", "optimizer '", name, "' is unknown, expected one of sgd, adam");
-    Adam adam;
-    settings.read("learning_rate", adam.learning_rate);
-    settings.read("beta1", adam.beta1);
-    settings.read("beta2", adam.beta2);
-    settings.read("epsilon", adam.epsilon);
-    options = adam;
-  }
-  settings.done("the optimizer");
-  check(options);
-  return options;
-}
-
-Stop stop_options(const py::dict& values) {
-  Settings settings(values);
-  Stop stop;
-  settings.read("loss_below", stop.loss_below);
-  settings.read("loss_change_below", stop.loss_change_below);
-  settings.read("loss_change_epochs", stop.loss_change_epochs);
-  settings.read("gradient_norm_below", stop.gradient_norm_below);
-  settings.read("no_improvement", stop.no_improvement);
-  settings.read("seconds", stop.seconds);
-  settings.done("stop");
-  check(stop);
-  return stop;
-}
-
-py::object optional_number(const std::optional<double>& value) {
-  return value ? py::object(py::float_(*value)) : py::object(py::none());
-}
-
-template <class T>
-py::dict fit(Network<T>& network, py::object x, py::object y, const std::pair<std::string, py::dict>& optimizer,
-             std::optional<Index> batch_size, int epochs, bool shuffle, py::object sample_weight, double l2,
-             py::object validation, const py::dict& stop, py::object on_epoch_end, std::optional<int> n_threads,
-             std::uint64_t seed) {
-  require(!batch_size || *batch_size >= 1, "batch_size is ", batch_size.value_or(0), ", expected at least 1");
-  const ExampleArrays<T> e = examples_for(network, x, y, sample_weight);
-  ExampleArrays<T> held_out;
-  FitOptions<T> options;
-  options.optimizer = optimizer_options(optimizer.first, optimizer.second);
-  options.batch_size = batch_size.value_or(0);
-  options.epochs = epochs;
-  options.shuffle = shuffle;
-  options.l2 = l2;
-  options.stop = stop_options(stop);
-  options.threads = thread_count(n_threads);
-  options.seed = seed;
-  if (!validation.is_none()) {
-    const py::sequence parts(validation);
-    require(parts.size() == 2 || parts.size() == 3, "validation has ", parts.size(),
-            " entries, expected (X, y) or (X, y, sample_weight)");
-    const py::object weights = parts.size() == 3 ? py::object(parts[2]) : py::object(py::none());
-    try {
-      held_out = examples_for(network, parts[0], parts[1], weights);
-      check_inputs(held_out.x.view.cols, network.layer_sizes().front());
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument(message("validation: ", error.what()));
-    }
-    options.validation = held_out.examples;
-  }
-  if (!on_epoch_end.is_none())
-    options.on_epoch_end = [&on_epoch_end](const EpochLog& log) {
-      const py::gil_scoped_acquire acquire;
-      const py::object answer =
-          on_epoch_end(py::dict("epoch"_a = log.epoch, "loss"_a = log.loss,
-                                "validation"_a = optional_number(log.validation), "seconds"_a = log.seconds));
-      return answer.is(py::bool_(true));
-    };
-  options.poll = [] {
-    const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  };
-  History history;
-  {
-    const py::gil_scoped_release release;
-    history = chainrule::fit(network, e.examples, options);
-  }
-  return py::dict("loss"_a = py::array_t<double>(static_cast<Index>(history.loss.size()), history.loss.data()),
-                  "validation"_a = options.validation
-                                       ? py::object(py::array_t<double>(static_cast<Index>(history.validation.size()),
-                                                                        history.validation.data()))
-                                       : py::object(py::none()),
-                  "epochs"_a = history.epochs, "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
-}
-
 template <class T>
 void bind(py::module_& module, const char* name) {
   const auto none = py::none();
@@ -247,22 +124,14 @@ void bind(py::module_& module, const char* name) {
           "X"_a, "n_threads"_a = none)
       .def("cost", &cost<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0, "n_threads"_a = none)
       .def("loss_and_gradients", &loss_and_gradients<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0,
-           "inputs"_a = false, "n_threads"_a = none)
-      .def("fit", &fit<T>, "X"_a, "y"_a, py::kw_only(), "optimizer"_a, "batch_size"_a, "epochs"_a, "shuffle"_a,
-           "sample_weight"_a, "l2"_a, "validation"_a, "stop"_a, "on_epoch_end"_a, "n_threads"_a, "seed"_a);
+           "inputs"_a = false, "n_threads"_a = none);
 }
 
 }  // namespace
 
 void bind_network(py::module_& module) {
-  py::register_exception<DivergenceError>(module, "DivergenceError", PyExc_FloatingPointError).attr("__doc__") =
-      "The cost or a parameter became NaN or infinite during a fit; the network keeps its last finite parameters.";
   bind<float>(module, "NetworkFloat32");
   bind<double>(module, "NetworkFloat64");
-  module.def(
-      "check_optimizer", [](const std::string& name, const py::dict& settings) { optimizer_options(name, settings); },
-      "name"_a, "settings"_a);
-  module.def("check_stop", [](const py::dict& settings) { stop_options(settings); }, "settings"_a);
 }
 
 }  // namespace chainrule::python

@@ -8,6 +8,7 @@
 #include "bindings/module.h"
 #include "core/check.h"
 #include "core/gemm.h"
+#include "core/gemm_bf16.h"
 #include "core/parallel.h"
 
 namespace chainrule::python {
@@ -16,7 +17,15 @@ namespace {
 using namespace py::literals;
 
 template <class T>
-py::array gemm(py::handle a_object, py::handle b_object, int threads, py::object out, bool naive) {
+using Product = void (*)(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int threads);
+
+template <class T>
+void naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int) {
+  gemm_naive<T>(a, b, c);
+}
+
+template <class T>
+py::array multiply(Product<T> product, py::handle a_object, py::handle b_object, int threads, py::object out) {
   const Matrix<T> a = matrix<T>(a_object, "a"), b = matrix<T>(b_object, "b");
   require(a.view.cols == b.view.rows, "a has ", a.view.cols, " columns, b has ", b.view.rows, " rows");
   const bool own = out.is_none();
@@ -28,18 +37,17 @@ py::array gemm(py::handle a_object, py::handle b_object, int threads, py::object
   const MatrixView<T> view = view_of(c);
   {
     const py::gil_scoped_release release;
-    if (naive)
-      chainrule::gemm_naive<T>(a.view, b.view, view);
-    else
-      chainrule::gemm<T>(a.view, b.view, view, threads);
+    product(a.view, b.view, view, threads);
   }
   return c;
 }
 
-py::array any_gemm(py::object a, py::object b, std::optional<int> n_threads, py::object out, bool naive) {
+py::array multiply(Product<float> product32, Product<double> product64, py::object a, py::object b,
+                   std::optional<int> n_threads, py::object out) {
   const int threads = thread_count(n_threads);
-  return is_float64(real_array(a, "a")) && is_float64(real_array(b, "b")) ? gemm<double>(a, b, threads, out, naive)
-                                                                          : gemm<float>(a, b, threads, out, naive);
+  return is_float64(real_array(a, "a")) && is_float64(real_array(b, "b"))
+             ? multiply<double>(product64, a, b, threads, out)
+             : multiply<float>(product32, a, b, threads, out);
 }
 
 template <class T>
@@ -55,7 +63,7 @@ py::array elementwise(const std::string& name, const py::array& x) {
 }
 
 template <class T>
-double peak(int threads, double seconds) {
+double peak(double (*operations_of)(Index repeats, T* sink), int threads, double seconds) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
   const py::gil_scoped_release release;
@@ -64,7 +72,7 @@ double peak(int threads, double seconds) {
     const auto start = Clock::now();
     while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
       const auto begin = Clock::now();
-      const double operations = kernels<T>().peak(100000, sink.data());
+      const double operations = operations_of(100000, sink.data());
       const double rate = operations / std::chrono::duration<double>(Clock::now() - begin).count();
       double& mine = best[static_cast<std::size_t>(team.rank)];
       mine = std::max(mine, rate);
@@ -81,11 +89,20 @@ void bind_testing(py::module_& module) {
   module.def(
       "gemm",
       [](py::object a, py::object b, std::optional<int> n_threads, py::object out) {
-        return any_gemm(a, b, n_threads, out, false);
+        return multiply(gemm<float>, gemm<double>, a, b, n_threads, out);
       },
       "a"_a, "b"_a, "n_threads"_a = py::none(), "out"_a = py::none());
   module.def(
-      "gemm_naive", [](py::object a, py::object b) { return any_gemm(a, b, {}, py::none(), true); }, "a"_a, "b"_a);
+      "gemm_naive",
+      [](py::object a, py::object b) { return multiply(naive<float>, naive<double>, a, b, {}, py::none()); }, "a"_a,
+      "b"_a);
+  module.def(
+      "gemm_bf16",
+      [](py::object a, py::object b, std::optional<int> n_threads, py::object out) {
+        require_bf16<float>();
+        return multiply<float>(gemm_bf16<float>, a, b, thread_count(n_threads), out);
+      },
+      "a"_a, "b"_a, "n_threads"_a = py::none(), "out"_a = py::none());
   module.def(
       "elementwise",
       [](const std::string& name, py::object x) {
@@ -96,8 +113,11 @@ void bind_testing(py::module_& module) {
   module.def(
       "peak_gflops",
       [](const std::string& dtype, int n_threads, double seconds) {
-        return dtype == "float64" ? peak<double>(thread_count(n_threads), seconds)
-                                  : peak<float>(thread_count(n_threads), seconds);
+        const int threads = thread_count(n_threads);
+        if (dtype == "float64") return peak(kernels<double>().peak, threads, seconds);
+        if (dtype == "float32") return peak(kernels<float>().peak, threads, seconds);
+        require_bf16<float>();
+        return peak(bf16_kernels<float>()->peak, threads, seconds);
       },
       "dtype"_a, "n_threads"_a = 1, "seconds"_a = 0.2);
 }

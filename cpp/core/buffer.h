@@ -19,18 +19,21 @@ inline Index checked_product(Index a, Index b) {
   return product;
 }
 
+namespace detail {
+void* allocate(std::size_t bytes);
+void deallocate(void* memory, std::size_t bytes);
+}  // namespace detail
+
 template <class T>
 class Buffer {
  public:
-  static constexpr std::size_t alignment = 64;
-
   Buffer() = default;
   struct Uninitialized {};
 
   explicit Buffer(Index size) : Buffer(size, Uninitialized{}) { std::fill_n(data(), size, T{}); }
   Buffer(Index size, Uninitialized) : size_(size) {
     const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
-    data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{alignment})));
+    data_ = {static_cast<T*>(detail::allocate(static_cast<std::size_t>(bytes))), Free{static_cast<std::size_t>(bytes)}};
   }
   Buffer(const Buffer& other) : Buffer(other.size_, Uninitialized{}) { std::copy_n(other.data(), size_, data()); }
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
@@ -48,9 +51,10 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{alignment}); }
+    std::size_t bytes;
+    void operator()(T* memory) const { detail::deallocate(memory, bytes); }
   };
-  std::unique_ptr<T, Free> data_;
+  std::unique_ptr<T, Free> data_{nullptr, Free{0}};
   Index size_ = 0;
 };
 

@@ -14,6 +14,7 @@ struct Isa {
   bool (*supported)();
   const Kernels<float>* float32;
   const Kernels<double>* float64;
+  const Bf16Kernels<float>* (*bf16)() = [] { return static_cast<const Bf16Kernels<float>*>(nullptr); };
 };
 
 const Isa isas[] = {
@@ -23,7 +24,8 @@ const Isa isas[] = {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
      },
-     &avx512::kernels_float32, &avx512::kernels_float64},
+     &avx512::kernels_float32, &avx512::kernels_float64,
+     [] { return __builtin_cpu_supports("avx512bf16") ? &avx512_bf16::kernels_bf16 : nullptr; }},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kernels_float32,
      &avx2::kernels_float64},
 #endif
@@ -102,6 +104,15 @@ const Kernels<float>& kernels<float>() {
 template <>
 const Kernels<double>& kernels<double>() {
   return *active().float64;
+}
+
+template <>
+const Bf16Kernels<float>* bf16_kernels<float>() {
+  return active().bf16();
+}
+template <>
+const Bf16Kernels<double>* bf16_kernels<double>() {
+  return nullptr;
 }
 
 }  // namespace chainrule

@@ -10,6 +10,9 @@ namespace chainrule {
 template <class T>
 const Kernels<T>& kernels();  // of the active instruction set
 
+template <class T>
+const Bf16Kernels<T>* bf16_kernels();  // beside them, or null
+
 // While one of these lives, set_isa refuses to change it: what is packed and allocated for one table of kernels is of
 // no use to another. Every call that computes holds one.
 class IsaInUse {

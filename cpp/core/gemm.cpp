@@ -2,9 +2,8 @@
 
 #include <cassert>
 #include <cmath>
+#include <numeric>
 #include <vector>
-
-#include "core/parallel.h"
 
 namespace chainrule {
 namespace {
@@ -14,18 +13,42 @@ namespace {
 // level suggests (512 x 128: 87-91 % of peak at 1024³ on Zen 5; 1024 x 56: 90-92 %, and W4-W6 3-10 % faster): C is
 // written once.
 constexpr Index block_depth = 1024;
+// Columns of B that gemm_transposed packs at a time.
+constexpr Index block_columns = 1024;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
 
-// Rows [0, m) of A in the tiles that gemm_block takes them in.
+// Whether lines so far apart find room in a first-level cache of 64 sets of 8 lines.
 template <class T>
-void pack_rows(MatrixView<const T> a, T* scratch) {
-  const Kernels<T>& kernel = kernels<T>();
-  const Index tiles = ceil_div(a.rows, kernel.tile_rows);
-  for (Index t = 0; t < tiles; ++t) {
-    const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;
-    kernel.pack_panel(rows, rows, a.cols, a.row(begin), a.row_stride, a.col_stride, scratch + begin * a.cols);
+bool cached(Index lines, Index distance) {
+  return lines <= 8 * 4096 / std::gcd(Index{4096}, distance * static_cast<Index>(sizeof(T)));
+}
+
+// How a product of n columns reads A. Packing costs as much as some 30 columns; where many more follow it pays, if
+// the rows lie in the same few sets of the cache or far apart.
+template <class T>
+Layout layout_of(MatrixView<const T> a, Index n) {
+  const bool near = a.row_stride <= 2 * block_depth && cached<T>(kernels<T>().tile_rows, a.row_stride);
+  if (a.col_stride == 1 && n <= (near ? 1024 : 64)) return Layout::rows;
+  if (a.row_stride == 1 && n < (cached<T>(a.cols, a.col_stride) ? 512 : 64)) return Layout::columns;
+  return Layout::packed;
+}
+
+// Lets g read A where it lies, or packed in scratch.
+template <class T>
+void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
+  g.a_layout = layout_of(a, g.n);
+  g.a = a.data;
+  g.lda = g.a_layout == Layout::rows ? a.row_stride : a.col_stride;
+  if (g.a_layout == Layout::packed) {
+    const Kernels<T>& kernel = kernels<T>();
+    g.a = scratch;
+    const Index tiles = ceil_div(a.rows, kernel.tile_rows);  // as gemm_block takes them
+    for (Index t = 0; t < tiles; ++t) {
+      const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;
+      kernel.pack_panel(rows, rows, a.cols, a.row(begin), a.row_stride, a.col_stride, scratch + begin * a.cols);
+    }
   }
 }
 
@@ -63,15 +86,15 @@ void PackedMatrix<T>::pack(MatrixView<const T> b, Index first, Index last, Index
 }
 
 template <class T>
-Buffer<T> gemm_scratch(Index rows, Index k) {
-  const Index packed_a = std::min(rows, block_rows) * std::min(k, block_depth);
-  const Index panel_of_b = std::min(rows, sum_rows) * kernels<T>().tile_columns;
-  return Buffer<T>(std::max(packed_a, panel_of_b), typename Buffer<T>::Uninitialized{});
+Buffer<T> gemm_scratch(Index rows, Index widest) {
+  const Index block_of_a = block_rows * std::min(std::max(rows, widest), block_depth);
+  const Index block_of_b = std::min(rows, sum_rows) * round_up(std::min(widest, block_columns), kernels<T>().lanes);
+  return Buffer<T>(block_of_a + block_of_b, typename Buffer<T>::Uninitialized{});
 }
 
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch,
-                 Epilogue<T> epilogue) {
+void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns, const T* bias, T* c, Index ldc,
+                 T* scratch, Epilogue<T> epilogue) {
   const Kernels<T>& kernel = kernels<T>();
   const Index blocks = ceil_div(a.rows, block_rows);
   for (Index block = 0; block < blocks; ++block) {
@@ -80,12 +103,9 @@ void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias,
     part.a += begin * part.lda;
     for (Index p = 0; p == 0 || p < b.k(); p += b.depth()) {
       const Index length = std::min(b.depth(), b.k() - p);
-      pack_rows<T>({a.row(begin) + p * a.col_stride, rows, length, a.row_stride, a.col_stride}, scratch);
-      GemmBlock<T> g{.m = rows, .n = b.n(), .k = length};
-      g.a = scratch;
-      g.b = b.block(p);
-      g.a_row = g.b_col = length;
-      g.a_packed = g.b_packed = true;
+      GemmBlock<T> g{.m = rows, .n = columns.end - columns.begin, .k = length};
+      read_a<T>({a.row(begin) + p * a.col_stride, rows, length, a.row_stride, a.col_stride}, scratch, g);
+      g.b = b.block(p) + columns.begin * length;
       g.c = c + begin * ldc;
       g.ldc = ldc;
       g.bias = bias;
@@ -101,14 +121,11 @@ void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
   assert(a.rows <= block_rows);
   for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
     const Index length = std::min(block_depth, b.rows - p);
-    pack_rows<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch);
     GemmBlock<T> g{.m = a.rows, .n = b.cols, .k = length};
-    g.a = scratch;
-    g.a_row = length;
-    g.a_packed = true;
+    read_a<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch, g);
     g.b = b.row(p);
-    g.b_col = 1;
-    g.b_step = b.row_stride;
+    g.ldb = b.row_stride;
+    g.b_layout = Layout::rows;
     g.c = c;
     g.ldc = ldc;
     g.start = p > 0 ? Start::c : Start::zero;
@@ -124,27 +141,33 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, 
 }
 
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch) {
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch,
+                     RowFetch<T>* fetch) {
   const Kernels<T>& kernel = kernels<T>();
-  GemmBlock<T> block{.m = a.cols, .n = b.cols, .k = a.rows};
-  block.a = a.data;
-  block.a_row = 1;
-  block.a_step = a.row_stride;
-  block.b = b.data;
-  block.b_col = 1;
-  block.b_step = b.row_stride;
-  block.c = c;
-  block.ldc = ldc;
-  block.finish = finish;
-  if (b.col_stride == 1) return kernel.gemm_block(block);
-  for (Index column = 0; column < b.cols; column += kernel.tile_columns) {
-    block.n = std::min<Index>(kernel.tile_columns, b.cols - column);
-    block.b_step = kernel.tile_columns;
-    block.b = scratch;
-    block.c = c + column;
-    kernel.pack_panel(block.n, block.b_step, b.rows, b.data + column * b.col_stride, b.col_stride, b.row_stride,
-                      scratch);
-    kernel.gemm_block(block);
+  const bool in_place = b.col_stride == 1 && a.cols < (cached<T>(b.rows, b.row_stride) ? 512 : 32);
+  const Index columns = in_place ? b.cols : block_columns, width = kernel.tile_columns;
+  T* scratch_a = in_place ? scratch : scratch + b.rows * round_up(std::min(b.cols, columns), kernel.lanes);
+  for (Index j = 0; j < b.cols; j += columns) {
+    const Index n = std::min(columns, b.cols - j);
+    if (!in_place)
+      for (Index panel = 0; panel < n; panel += width) {
+        const Index count = std::min(width, n - panel);
+        kernel.pack_panel(count, round_up(count, kernel.lanes), b.rows, b.data + (j + panel) * b.col_stride,
+                          b.col_stride, b.row_stride, scratch + panel * b.rows);
+      }
+    const Index rows = layout_of(a.transposed(), n) == Layout::packed ? block_rows : a.cols;
+    for (Index i = 0; i < a.cols; i += rows) {
+      GemmBlock<T> g{.m = std::min(rows, a.cols - i), .n = n, .k = a.rows};
+      read_a<T>({a.data + i, g.m, g.k, 1, a.row_stride}, scratch_a, g);
+      g.b = in_place ? b.data + j : scratch;
+      g.ldb = b.row_stride;
+      g.b_layout = in_place ? Layout::rows : Layout::packed;
+      g.c = c + i * ldc + j;
+      g.ldc = ldc;
+      g.finish = finish;
+      g.fetch = fetch;
+      kernel.gemm_block(g);
+    }
   }
 }
 
@@ -154,16 +177,25 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   const double operations =
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
-  PackedMatrix<T> packed(b.rows, b.cols);
+  const bool in_place = b.col_stride == 1 && a.rows <= block_rows;  // packing B pays with more rows
+  PackedMatrix<T> packed;
+  if (!in_place) packed = PackedMatrix<T>(b.rows, b.cols);
   std::vector<Buffer<T>> scratch;
-  for (int rank = 0; rank < team_size; ++rank) scratch.push_back(gemm_scratch<T>(a.rows, a.cols));
+  for (int rank = 0; rank < team_size; ++rank)
+    scratch.emplace_back(block_rows * std::min(a.cols, block_depth), typename Buffer<T>::Uninitialized{});
   parallel(team_size, [&](Team team) {
+    T* mine = scratch[static_cast<std::size_t>(team.rank)].data();
+    if (in_place) {
+      const Share columns = share(b.cols, team, kernels<T>().tile_columns);
+      const MatrixView<const T> part{b.data + columns.begin, b.rows, columns.end - columns.begin, b.row_stride, 1};
+      return gemm_unpacked<T>(a, part, c.data + columns.begin, c.row_stride, mine);
+    }
     const Share panels = share(packed.panels(), team);
     packed.pack(b, panels.begin, panels.end, 0, packed.k());
     team.barrier();
     const Share rows = share(a.rows, team);
-    gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, nullptr, c.row(rows.begin), c.row_stride,
-                   scratch[static_cast<std::size_t>(team.rank)].data());
+    gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, b.cols}, nullptr, c.row(rows.begin), c.row_stride,
+                   mine);
   });
 }
 
@@ -177,14 +209,14 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
     }
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                \
-  template class PackedMatrix<T>;                                                                               \
-  template Buffer<T> gemm_scratch(Index, Index);                                                                \
-  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, const T*, T*, Index, T*, Epilogue<T>); \
-  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);            \
-  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);      \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*);               \
-  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                             \
+#define CHAINRULE_INSTANTIATE(T)                                                                                       \
+  template class PackedMatrix<T>;                                                                                      \
+  template Buffer<T> gemm_scratch(Index, Index);                                                                       \
+  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, Share, const T*, T*, Index, T*, Epilogue<T>); \
+  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);                   \
+  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);             \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*, RowFetch<T>*);        \
+  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                    \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

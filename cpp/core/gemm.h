@@ -6,6 +6,7 @@
 #include "chainrule/view.h"
 #include "core/buffer.h"
 #include "core/dispatch.h"
+#include "core/parallel.h"
 
 namespace chainrule {
 
@@ -35,14 +36,15 @@ class PackedMatrix {
 // Rows of A that are packed at a time; and so many rows go through all layers of a network at a time.
 inline constexpr Index block_rows = 56;
 
-// What one thread needs for products of at most `rows` rows and a depth of at most k, or for sums over `rows` rows.
+// What one thread needs for the products of a batch of so many rows, no matrix of which has more columns than widest.
 template <class T>
-Buffer<T> gemm_scratch(Index rows, Index k);
+Buffer<T> gemm_scratch(Index rows, Index widest);
 
-// C (m x n, rows ldc apart) = bias + A B; bias: n values or null for 0. A has any strides.
+// C (m x n, rows ldc apart) = bias + A B for n columns of B, which begin with a panel; bias: n values or null for 0. A
+// has any strides.
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, const T* bias, T* c, Index ldc, T* scratch,
-                 Epilogue<T> epilogue = {});
+void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns, const T* bias, T* c, Index ldc,
+                 T* scratch, Epilogue<T> epilogue = {});
 
 // The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B
 // has unit column stride and is read where it lies.
@@ -55,10 +57,11 @@ template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc,
                    Epilogue<T> epilogue = {});
 
-// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride and is read where it lies, and
-// so is B (rows x n) if its column stride is 1.
+// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride, B (rows x n) any strides.
+// fetch: rows to be asked for meanwhile, or null.
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch);
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch,
+                     RowFetch<T>* fetch = nullptr);
 
 // C = A B of any strides in A and B, C with unit column stride; packs both by itself.
 template <class T>

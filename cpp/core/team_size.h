@@ -22,49 +22,50 @@ class TeamSize {
   }
   void end(double amount) {
     if (threads_ == 1) return;
-    seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
-    amount_ += amount;
-    ++pieces_;
-    if (seconds_ >= (pieces_ < enough_pieces ? long_window : short_window)) decide();
+    period_.seconds += std::chrono::duration<double>(Clock::now() - start_).count();
+    period_.amount += amount;
+    ++period_.pieces;
+    decide();
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-  // A judgement needs several pieces, or, if they are long, some time.
-  static constexpr int enough_pieces = 4;
-  static constexpr double short_window = 2e-3, long_window = 20e-3;
-  static constexpr double shortest_rest = 0.2;  // seconds between trials of the other size, doubled by each lost trial
+  // Seconds between trials of the other size: at first, and at most as long as trials are lost.
+  static constexpr double shortest_rest = 0.01, longest_rest = 2;
+  // A trial of one thread may be short. The scheduler takes turns of some milliseconds: with the cores wanted elsewhere
+  // a team runs well in one and waits in the next, and a trial of it has to see both.
+  static constexpr double trial_of_one = 2e-3, trial_of_team = 20e-3;
+
+  // Work that was done with the present size.
+  struct Period {
+    double seconds = 0, amount = 0;
+    int pieces = 0;
+  };
 
   void decide() {
-    const double seconds = seconds_, pace = seconds_ / amount_, piece = seconds_ / pieces_;
-    rested_ += seconds;
-    seconds_ = amount_ = 0;
-    pieces_ = 0;
-    if (trying_) {
-      trying_ = false;
-      rested_ = 0;
-      const bool better = pace < 0.95 * pace_;
-      rest_ = better ? shortest_rest : std::max(2 * rest_, 100 * seconds);  // a lost trial costs 1 % of what follows
-      if (better)
-        pace_ = pace;
-      else
-        full_ = !full_;
+    if (!trying_) {
+      // A trial of one thread is two pieces or more that take threads_ times as long: a quarter of what has passed.
+      if (period_.seconds < std::max(rest_, 8 * threads_ * period_.seconds / period_.pieces)) return;
+      before_ = period_;
+      trying_ = true;
+      full_ = !full_;
     } else {
-      pace_ = pace;
-      // On one thread a piece may take threads_ times as long: that must be little beside what has passed.
-      if (rested_ >= std::max(rest_, 20 * threads_ * piece)) {
-        full_ = !full_;
-        trying_ = true;
-      }
+      const double enough = full_ ? trial_of_team : std::min(trial_of_one, before_.seconds / 20);
+      if (period_.pieces < 2 || period_.seconds < enough) return;
+      trying_ = false;
+      const bool better = period_.seconds * before_.amount < 0.95 * before_.seconds * period_.amount;
+      // Lost trials become rare: they cost a few percent of what follows. One thread that was better is given time.
+      rest_ = better ? (full_ ? shortest_rest : 10 * shortest_rest)
+                     : std::max(std::min(2 * rest_, longest_rest), 50 * period_.seconds);
+      if (!better) full_ = !full_;
     }
+    period_ = {};
   }
 
   int threads_;
   bool full_ = true, trying_ = false;
-  double pace_ = 0;  // seconds per amount of the size in use
-  double rest_ = shortest_rest, rested_ = 0;
-  double seconds_ = 0, amount_ = 0;  // of the present window
-  int pieces_ = 0;
+  double rest_ = shortest_rest;
+  Period period_, before_;
   Clock::time_point start_;
 };
 

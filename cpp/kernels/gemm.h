@@ -3,29 +3,43 @@
 // Packing and the cache-blocking loops around gemm_block are in core/gemm.
 #pragma once
 
+#include "activations.h"
 #include "kernels.h"
 #include "simd.h"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
+// What becomes of a finished tile; relu and its slope are applied in registers, others to a panel at a time.
+enum class Store { plain, add, relu, relu_backward };
+
+template <class T>
+inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // of the cache, in elements
+
+// A larger B comes from the third-level cache or from memory, and is fetched a panel ahead.
+inline constexpr Index second_level = 1 << 20;  // bytes
+
 template <class T>
 struct TileArgs {
   Index k;
   const T* a;
-  Index a_step;
+  Index lda;
   const T* b;
-  Index b_step;
+  Index ldb;
   T* c;
   Index ldc;
   const T* bias;
   Start start;
-  Finish finish;
+  Store store;
+  const T* slope;  // relu_backward: the activations
+  Index ld_slope;
   Index columns;
+  const T* next;  // A in columns: what comes next of B, of which a line is fetched every two steps; or null
 };
 
-// MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix.
-template <class T, int MR, int NV, bool Ragged>
+// MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix; InRows: A lies in rows, not in
+// columns.
+template <class T, int MR, int NV, bool Ragged, bool InRows>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
   const Tail<T> tail(Ragged ? t.columns - (NV - 1) * L : L);
@@ -42,53 +56,93 @@ void gemm_tile(const TileArgs<T>& t) {
       else
         acc[i][v] = read(t.start == Start::bias ? t.bias : t.c + i * t.ldc, v);
     }
-  const T* a = t.a;
+  if (t.k > 64)  // C arrives while the sums are made
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c + i * t.ldc + v * L, 1);
+  // Three rows share a pointer, so that five pointers and three offsets address 14 rows without spilling.
+  constexpr int groups = InRows ? (MR + 2) / 3 : 1;
+  const T* a[groups];
+#pragma GCC unroll 16
+  for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.lda;
   const T* b = t.b;
-  const Index a_step = t.a_step, b_step = t.b_step;
-  for (Index p = t.k; p > 0; --p) {
-    Vec<T> bv[NV];
+  const Index lda = t.lda, ldb = t.ldb;
+  const auto sum = [&](Index steps) {
+    for (Index p = steps; p > 0; --p) {
+      Vec<T> bv[NV];
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; ++v) bv[v] = read(b, v);
+      for (int v = 0; v < NV; ++v) bv[v] = read(b, v);
 #pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const Vec<T> ai = splat(a[i]);
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> ai = splat(InRows ? a[i / 3][i % 3 * lda] : a[0][i]);
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) acc[i][v] = fma(ai, bv[v], acc[i][v]);
+        for (int v = 0; v < NV; ++v) acc[i][v] = fma(ai, bv[v], acc[i][v]);
+      }
+#pragma GCC unroll 16
+      for (int g = 0; g < groups; ++g) a[g] += InRows ? 1 : lda;
+      b += ldb;
     }
-    a += a_step;
-    b += b_step;
+  };
+  if constexpr (InRows) {
+    sum(t.k);
+  } else {
+    const T* next = t.next;
+    const Index steps = next != nullptr ? 8 : t.k;
+    for (Index left = t.k; left > 0; left -= steps) {
+      if (next != nullptr) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) __builtin_prefetch(next + i * line<T>, 0, 2);
+        next += 4 * line<T>;
+      }
+      sum(left < steps ? left : steps);
+    }
   }
+  const auto finish = [&](auto value) {
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
+    for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; ++v) {
-      T* c = t.c + i * t.ldc;
-      const Vec<T> r = t.finish == Finish::add ? read(c, v) + acc[i][v] : acc[i][v];
-      if (Ragged && v == NV - 1)
-        store(c + v * L, r, tail);
-      else
-        store(c + v * L, r);
-    }
+      for (int v = 0; v < NV; ++v) {
+        T* c = t.c + i * t.ldc;
+        const Vec<T> r = value(acc[i][v], i, v);
+        if (Ragged && v == NV - 1)
+          store(c + v * L, r, tail);
+        else
+          store(c + v * L, r);
+      }
+  };
+  switch (t.store) {
+    case Store::plain:
+      return finish([](Vec<T> r, int, int) { return r; });
+    case Store::add:
+      return finish([&](Vec<T> r, int i, int v) { return read(t.c + i * t.ldc, v) + r; });
+    case Store::relu:
+      return finish([](Vec<T> r, int, int) { return Relu::value<T>(r); });
+    case Store::relu_backward:
+      return finish([&](Vec<T> r, int i, int v) { return Relu::backward<T>(read(t.slope + i * t.ld_slope, v), r); });
+  }
 }
 
-// gemm_tile by number of rows - 1, vectors - 1 and raggedness.
+// gemm_tile by layout of A, number of rows - 1, vectors - 1 and raggedness.
 template <class T>
 struct TileTable {
-  void (*tile[tile_rows][tile_vectors][2])(const TileArgs<T>&);
+  void (*tile[2][tile_rows][tile_vectors][2])(const TileArgs<T>&);
 };
-template <class T, int MR = 1>
+template <class T, bool InRows, int MR = 1>
 constexpr void fill_tiles(TileTable<T>& table) {
   static_assert(tile_vectors == 2);
-  table.tile[MR - 1][0][0] = gemm_tile<T, MR, 1, false>;
-  table.tile[MR - 1][0][1] = gemm_tile<T, MR, 1, true>;
-  table.tile[MR - 1][1][0] = gemm_tile<T, MR, 2, false>;
-  table.tile[MR - 1][1][1] = gemm_tile<T, MR, 2, true>;
-  if constexpr (MR < tile_rows) fill_tiles<T, MR + 1>(table);
+  auto& tile = table.tile[InRows][MR - 1];
+  tile[0][0] = gemm_tile<T, MR, 1, false, InRows>;
+  tile[0][1] = gemm_tile<T, MR, 1, true, InRows>;
+  tile[1][0] = gemm_tile<T, MR, 2, false, InRows>;
+  tile[1][1] = gemm_tile<T, MR, 2, true, InRows>;
+  if constexpr (MR < tile_rows) fill_tiles<T, InRows, MR + 1>(table);
 }
 template <class T>
 constexpr TileTable<T> make_tiles() {
   TileTable<T> table{};
-  fill_tiles<T>(table);
+  fill_tiles<T, false>(table);
+  fill_tiles<T, true>(table);
   return table;
 }
 template <class T>
@@ -101,23 +155,53 @@ void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index
   if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
 }
 
+// What the tile itself can do of an epilogue.
+template <class T>
+Store fused(const Epilogue<T>& e, const T* c) {
+  if (e.activate == activate<T, Relu> && e.a == c) return Store::relu;
+  if (e.activate_backward == activate_backward<T, Relu>) return Store::relu_backward;
+  return Store::plain;
+}
+
+template <class T>
+inline void fetch_some(RowFetch<T>& f) {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < f.lines && f.rows != f.end; ++i) {
+    __builtin_prefetch(f.x + *f.rows * f.row_stride + f.column, 0, 2);
+    f.column += line;
+    if (f.column < f.cols + line) continue;  // one more: a row may begin within a line
+    f.column = 0;
+    ++f.rows;
+  }
+}
+
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
   constexpr Index width = tile_vectors * lanes<T>;
   const Index row_tiles = (g.m + tile_rows - 1) / tile_rows;
+  const Epilogue<T>& e = g.epilogue;
+  const Store store = g.finish == Finish::add ? Store::add : fused(e, g.c);
+  const bool in_rows = g.a_layout == Layout::rows;
+  const bool fetch_b = g.b_layout == Layout::packed && g.k * g.n * static_cast<Index>(sizeof(T)) > second_level;
   for (Index j = 0; j < g.n; j += width) {
     const Index columns = g.n - j < width ? g.n - j : width;
     const Index vectors = (columns + lanes<T> - 1) / lanes<T>;
-    const bool ragged = columns % lanes<T> != 0;
+    const bool ragged = columns % lanes<T> != 0, b_packed = g.b_layout == Layout::packed;
     for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
-      tiles<T>.tile[rows - 1][vectors - 1][ragged]({g.k, g.a + row * g.a_row, g.a_packed ? rows : g.a_step,
-                                                    g.b + j * g.b_col, g.b_packed ? vectors * lanes<T> : g.b_step,
-                                                    g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr,
-                                                    g.start, g.finish, columns});
+      const bool a_packed = g.a_layout == Layout::packed;
+      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](
+          {g.k,
+           g.a + row * (a_packed  ? g.k
+                        : in_rows ? g.lda
+                                  : 1),
+           a_packed ? rows : g.lda, g.b + j * (b_packed ? g.k : 1), b_packed ? vectors * lanes<T> : g.ldb,
+           g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr, g.start, store, e.a + row * e.lda + j, e.lda,
+           columns, fetch_b ? g.b + (j + width) * g.k + t * (g.k / 2 * line<T>) : nullptr});
+      if (g.fetch != nullptr) fetch_some(*g.fetch);
     }
-    apply_epilogue(g.epilogue, g.m, columns, j, g.c, g.ldc);
+    if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }
 }
 
@@ -150,18 +234,15 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
     }
     return;
   }
+  const Index whole = stride_i == 1 ? count / L * L : 0;
+  const Tail<T> tail(stride_i == 1 ? count - whole : 0);
   for (Index p = 0; p < k; ++p, dst += step) {
     const T* from = src + p * stride_k;
-    if (stride_i == 1) {
-      Index i = 0;
-      for (; i + L <= count; i += L) store(dst + i, load(from + i));
-      if (i < count) {
-        const Tail<T> tail(count - i);
-        store(dst + i, load(from + i, tail), tail);
-      }
-    } else {
+    for (Index i = 0; i < whole; i += L) store(dst + i, load(from + i));
+    if (stride_i != 1)
       for (Index i = 0; i < count; ++i) dst[i] = from[i * stride_i];
-    }
+    else if (whole < count)
+      store(dst + whole, load(from + whole, tail), tail);
     for (Index i = count; i < step; ++i) dst[i] = T(0);
   }
 }
@@ -226,15 +307,29 @@ void gemm_few_rows(const GemmFewRows<T>& g) {
   apply_epilogue(g.epilogue, g.m, g.n, 0, g.c, g.ldc);
 }
 
-// The sums of the columns of at most sum_rows rows: one chain of additions a column, in the order of the rows.
+// The sums of N vectors of columns, one chain of additions a column, in the order of the rows; the last one ragged.
+template <class T, int N>
+inline void column_group(Index m, const T* x, Index ldx, T* sums, Tail<T> tail, Finish finish) {
+  constexpr int L = lanes<T>;
+  Vec<T> sum[N] = {};
+  for (Index i = 0; i < m; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v + 1 < N; ++v) sum[v] = sum[v] + load(x + i * ldx + v * L);
+    sum[N - 1] = sum[N - 1] + load(x + i * ldx + (N - 1) * L, tail);
+  }
+  const bool add = finish == Finish::add;
+  for (int v = 0; v + 1 < N; ++v) store(sums + v * L, add ? load(sums + v * L) + sum[v] : sum[v]);
+  T* last = sums + (N - 1) * L;
+  store(last, add ? load(last, tail) + sum[N - 1] : sum[N - 1], tail);
+}
+
+// The sums of the columns of at most sum_rows rows.
 template <class T>
 void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Finish finish) {
-  for (Index j = 0; j < n; j += lanes<T>) {
-    const Tail<T> tail(n - j < lanes<T> ? n - j : lanes<T>);
-    Vec<T> sum{};
-    for (Index i = 0; i < m; ++i) sum = sum + load(x + i * ldx + j, tail);
-    store(sums + j, finish == Finish::add ? load(sums + j, tail) + sum : sum, tail);
-  }
+  constexpr int L = lanes<T>, N = 4;  // four chains hide the latency of an addition
+  Index j = 0;
+  for (; j + N * L <= n; j += N * L) column_group<T, N>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
+  for (; j < n; j += L) column_group<T, 1>(m, x + j, ldx, sums + j, Tail<T>(n - j < L ? n - j : L), finish);
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include "kernels.h"
 
 #include "activations.h"
+#include "dot.h"
 #include "gemm.h"
 #include "losses.h"
+#include "slice.h"
 #include "updates.h"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -42,9 +44,13 @@ constexpr Kernels<T> make_kernels() {
       .pack_panel = pack_panel<T>,
       .gemm_block = gemm_block<T>,
       .gemm_few_rows = gemm_few_rows<T>,
+      .dot_rows = dot_rows<T>,
+      .slice_steps = slice_steps<T>,
       .activate = {activate<T, Identity>, activate<T, Logistic>, activate<T, Tanh>, activate<T, Relu>},
       .activate_backward = {activate_backward<T, Identity>, activate_backward<T, Logistic>, activate_backward<T, Tanh>,
                             activate_backward<T, Relu>},
+      .one_output_backward = {one_output_backward<T, Identity>, one_output_backward<T, Logistic>,
+                              one_output_backward<T, Tanh>, one_output_backward<T, Relu>},
       .predict = {predict_rows<T, BinaryCrossEntropy>, predict_rows<T, SoftmaxCrossEntropy>,
                   predict_rows<T, SquaredError>},
       .loss = {loss_rows<T, BinaryCrossEntropy>, loss_rows<T, SoftmaxCrossEntropy>, loss_rows<T, SquaredError>},

@@ -34,25 +34,40 @@ struct Epilogue {
   Index lda = 0;
 };
 
-// C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k.
-// A: element (i, p) of the tile starting at row r is a[r * a_row + p * a_step + (i - r)]; packed, a_step is the
-// number of rows of the tile. B likewise by columns: b[c * b_col + p * b_step + (j - c)]; packed in panels of
-// tile_columns, b_step is the width of the panel, the last one's padded to whole vectors.
+// Rows of a matrix that will be read soon: a product asks for a few of their cache lines after each tile, so that they
+// arrive while it computes.
+template <class T>
+struct RowFetch {
+  const T* x = nullptr;
+  Index row_stride = 0, cols = 0;
+  const Index *rows = nullptr, *end = nullptr;  // those still to come
+  Index column = 0;                             // of the first of them
+  Index lines = 0;                              // at a time
+};
+
+// Where the product finds element (i, p) of an operand with leading dimension ld: rows, x[i * ld + p]; columns,
+// x[p * ld + i]; packed, in the order in which the tiles read it (pack_panel). ld means nothing there.
+enum class Layout { packed, rows, columns };
+
+// C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k. A has any layout, packed
+// tile by tile as gemm_block splits its rows; B is packed in panels of tile_columns, the last one padded to whole
+// vectors, or lies in rows.
 template <class T>
 struct GemmBlock {
   Index m = 0, n = 0, k = 0;
   const T* a = nullptr;
-  Index a_row = 0, a_step = 0;
-  bool a_packed = false;
+  Index lda = 0;
+  Layout a_layout = Layout::packed;
   const T* b = nullptr;
-  Index b_col = 0, b_step = 0;
-  bool b_packed = false;
+  Index ldb = 0;
+  Layout b_layout = Layout::packed;
   T* c = nullptr;
   Index ldc = 0;
   const T* bias = nullptr;  // n values, for Start::bias
   Start start = Start::zero;
   Finish finish = Finish::store;
   Epilogue<T> epilogue{};
+  RowFetch<T>* fetch = nullptr;
 };
 
 // C (m x n) = bias + A (m x k) Wᵀ for few rows, W (n x k) read once and never packed. bias may be null: 0.
@@ -101,6 +116,80 @@ struct AdamUpdate {
   T one_minus_beta1, beta2, one_minus_beta2, epsilon;  // the differences taken in double: 1 - 0.999f is off by 5e-5
 };
 
+// The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
+// forward and backward through all layers in one thread's cache, and leaves its part of the gradients; these are added
+// in the order of the slices. Parameters, gradients and moments lie in a layout of their own: W of n_out > 1 outputs as
+// Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the last layer's) as one such row; after
+// it the biases, padded likewise. All padding stays zero.
+inline constexpr Index slice_width = 16;
+
+// The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a; in whose
+// place comes dz[i] w[p] g'(a(i, p)). Rows of a and w are padded to multiples of slice_width.
+template <class T>
+using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db);
+
+template <class T>
+struct SliceLayer {
+  Index n_in, n_out;
+  Index offset, weight_count;  // of W in the layout; the biases follow
+  Index width;                 // of a row of activations: n_out padded, or 1 for one output
+  // By its activation; null in the last layer:
+  Activate<T> activate;
+  ActivateBackward<T> activate_backward;
+  OneOutputBackward<T> one_output_backward;
+  // One thread's own:
+  T* a;        // slice rows x width: activations, then the gradient by z in their place
+  T* weights;  // W (n_out x n_in, rows padded), for the gradient by the inputs; null where that is not needed
+};
+
+// The examples, batch after batch: those that rows names, or, where it is null, the first, second, ...
+template <class T>
+struct SliceExamples {
+  const T* x;
+  Index x_row, x_col;
+  const T* y;  // or null: labels
+  Index y_row, y_col;
+  const std::int32_t* labels;
+  const T* weights;  // or null: 1
+  const Index* rows;
+  Index rows_end;  // of rows
+};
+
+// (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖², and Σw.
+struct BatchCost {
+  double mean, weight;
+};
+
+template <class T>
+struct SliceSteps {
+  int rank, size;  // in the team, whose members all make the same call with their own layers and scratch
+  void (*barrier)(const void* team);  // not called by a team of one
+  const void* team;
+
+  const SliceLayer<T>* layers;
+  Index layer_count;
+  void (*loss)(const LossRows<T>&);
+
+  SliceExamples<T> examples;
+  Index m, slice_rows;          // rows of a batch, and of a slice
+  Index steps, first, advance;  // step s takes m examples from first + s * advance on
+
+  T* parameters;
+  Index parameter_count;
+  T* partials;  // partial_count times parameter_count: the first become the gradients of the last step
+  Index partial_count;
+  double l2;
+  const SgdUpdate<T>* sgd;  // one per step, or null: Adam
+  const AdamUpdate<T>* adam;
+  T *first_moment, *second_moment;
+
+  BatchCost* cost;      // of each step, written by rank 0
+  double* slice_value;  // partial_count of them
+  // One thread's own, for one slice: inputs (rows padded), targets, weights, labels, losses, a block of gradients by a.
+  T *x, *y, *weight, *value, *da, *loss_scratch;
+  std::int32_t* label;
+};
+
 template <class T>
 struct Kernels {
   int lanes, tile_rows, tile_columns, few_rows;
@@ -110,8 +199,13 @@ struct Kernels {
   void (*gemm_block)(const GemmBlock<T>&);
   void (*gemm_few_rows)(const GemmFewRows<T>&);  // m <= few_rows
 
+  // out[i * step] = bias + Σ_p a(i, p) w[p] for m rows: 16 interleaved chains of fma, then a fixed tree.
+  void (*dot_rows)(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* out, Index step);
+  void (*slice_steps)(const SliceSteps<T>&);
+
   Activate<T> activate[activation_count];
   ActivateBackward<T> activate_backward[activation_count];
+  OneOutputBackward<T> one_output_backward[activation_count];
 
   // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);
@@ -149,5 +243,36 @@ CHAINRULE_DECLARE_KERNELS(avx512)
 CHAINRULE_DECLARE_KERNELS(avx2)
 CHAINRULE_DECLARE_KERNELS(baseline)
 #undef CHAINRULE_DECLARE_KERNELS
+
+// Two neighbours along k of an operand in bf16, the first in the lower half.
+using Bf16Pair = std::int32_t;
+
+// C (m x n) = start + A (m x k) B (k x n), A and B packed as pairs, tile by tile as GemmBlock has them. k is in pairs.
+template <class T>
+struct Bf16Block {
+  Index m = 0, n = 0, k = 0;
+  const Bf16Pair* a = nullptr;
+  const Bf16Pair* b = nullptr;
+  T* c = nullptr;
+  Index ldc = 0;
+  const T* bias = nullptr;  // n values, for Start::bias
+  Start start = Start::zero;
+  Finish finish = Finish::store;
+  Epilogue<T> epilogue{};
+};
+
+// Beside the table of an instruction set, whose lanes and tiles these have, where the CPU multiplies bf16.
+template <class T>
+struct Bf16Kernels {
+  // dst[p * step + i] = the pair of src[i * stride_i + q * stride_k], q = 2 p and 2 p + 1, for i < count, and of 0 for
+  // q >= k and for count <= i < step; p < (k + 1) / 2.
+  void (*pack_panel)(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, Bf16Pair* dst);
+  void (*gemm_block)(const Bf16Block<T>&);
+  double (*peak)(Index repeats, T* sink);  // as in Kernels
+};
+
+namespace avx512_bf16 {
+extern const Bf16Kernels<float> kernels_bf16;  // defined in bf16.cpp
+}
 
 }  // namespace chainrule

@@ -9,8 +9,12 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// x(i, j) = columns[j * lanes + i] for i < rows, j < n: the way back from pack_panel(rows, lanes, n, x, ldx, 1,
-// columns).
+// columns[j * lanes + i] = x(i, j) for i < rows, j < n; and x from columns. A single dense column lies right already.
+template <class T>
+void pack_columns(Index rows, Index n, const T* x, Index ldx, T* columns) {
+  if (n == 1 && ldx == 1) return store(columns, load(x, Tail<T>(rows)));
+  pack_panel<T>(rows, lanes<T>, n, x, ldx, 1, columns);
+}
 template <class T>
 void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ldx) {
   constexpr int L = lanes<T>;
@@ -114,9 +118,9 @@ void loss_rows(const LossRows<T>& r) {
   for (Index i = 0; i < r.m; i += L) {
     const Index rows = r.m - i < L ? r.m - i : L;
     const Tail<T> tail(rows);
-    pack_panel<T>(rows, L, r.n, r.z + i * r.ldz, r.ldz, 1, z);
+    pack_columns(rows, r.n, r.z + i * r.ldz, r.ldz, z);
     if (r.y != nullptr) {
-      pack_panel<T>(rows, L, r.n, r.y + i * r.ldy, r.ldy, 1, y);
+      pack_columns(rows, r.n, r.y + i * r.ldy, r.ldy, y);
     } else {
       for (Index j = 0; j < r.n; ++j) store(y + j * L, Vec<T>{});
       for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
@@ -135,7 +139,7 @@ template <class T, class Formula>
 void predict_rows(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch) {
   for (Index i = 0; i < m; i += lanes<T>) {
     const Index rows = m - i < lanes<T> ? m - i : lanes<T>;
-    pack_panel<T>(rows, lanes<T>, n, z + i * ldz, ldz, 1, scratch);
+    pack_columns(rows, n, z + i * ldz, ldz, scratch);
     Formula::template predict<T>(n, scratch);
     unpack_columns<T>(rows, n, scratch, a + i * lda, lda);
   }

@@ -195,6 +195,32 @@ inline Vec<T> zip_high(Vec<T> a, Vec<T> b) {
     return __builtin_shufflevector(a, b, 1, 3);
 }
 
+// Lane c takes lane (c + By) mod lanes.
+template <class T, int By>
+inline Vec<T> rotate(Vec<T> v) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(v, v, (0 + By) % 16, (1 + By) % 16, (2 + By) % 16, (3 + By) % 16, (4 + By) % 16,
+                                   (5 + By) % 16, (6 + By) % 16, (7 + By) % 16, (8 + By) % 16, (9 + By) % 16,
+                                   (10 + By) % 16, (11 + By) % 16, (12 + By) % 16, (13 + By) % 16, (14 + By) % 16,
+                                   (15 + By) % 16);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(v, v, (0 + By) % 8, (1 + By) % 8, (2 + By) % 8, (3 + By) % 8, (4 + By) % 8,
+                                   (5 + By) % 8, (6 + By) % 8, (7 + By) % 8);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(v, v, (0 + By) % 4, (1 + By) % 4, (2 + By) % 4, (3 + By) % 4);
+  else
+    return __builtin_shufflevector(v, v, (0 + By) % 2, (1 + By) % 2);
+}
+
+// The sum of all lanes, as a tree: lane c takes lane c + half, for half = lanes / 2, ..., 2, 1.
+template <class T, int Half = lanes<T> / 2>
+inline T sum_lanes(Vec<T> v) {
+  if constexpr (Half == 0)
+    return v[0];
+  else
+    return sum_lanes<T, Half / 2>(v + rotate<T, Half>(v));
+}
+
 // Transposes the lanes<T> x lanes<T> block held by v[0..lanes<T>): log2(lanes) rounds of perfect shuffles.
 template <class T>
 inline void transpose(Vec<T> (&v)[lanes<T>]) {
@@ -211,6 +237,31 @@ inline void transpose(Vec<T> (&v)[lanes<T>]) {
     for (int i = 0; i < lanes<T>; ++i) v[i] = t[i];
   }
 }
+
+#if defined(__AVX512BF16__)
+// A pair of bf16 numbers lies in the halves of an integer, the lower half first.
+template <>
+struct SimdTypes<std::int32_t> {
+  using Vec [[gnu::vector_size(vector_bytes)]] = std::int32_t;
+};
+using Pairs = Vec<std::int32_t>;
+
+inline void store(std::int32_t* p, Pairs v, Tail<float> t) {
+  _mm512_mask_storeu_epi32(p, static_cast<__mmask16>(t.mask), (__m512i)v);
+}
+
+// To bf16, rounded to nearest, ties to even; NaN stays NaN, denormal numbers become 0 of their sign.
+// (x0, x1), (x2, x3) ... of the values of first, and then second:
+inline Pairs pairs_along(Vec<float> first, Vec<float> second) { return (Pairs)_mm512_cvtne2ps_pbh(second, first); }
+// (first[i], second[i]):
+inline Pairs pairs_across(Vec<float> first, Vec<float> second) {
+  const Pairs low = (Pairs)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(first));
+  const Pairs high = (Pairs)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(second));
+  return low | (high << 16);
+}
+// c plus the products of both halves of each lane, in the instruction's own order and rounding.
+inline Vec<float> dot(Pairs a, Pairs b, Vec<float> c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
+#endif
 
 }  // namespace
 }  // namespace chainrule::CHAINRULE_ISA

@@ -26,7 +26,8 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
-  if (batch_rows > kernels<T>().few_rows) packed_ = PackedWeights<T>(model, gradients);
+  if (batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16)
+    packed_ = PackedWeights<T>(model, gradients);
   const auto matrix = [&](Index columns) {
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
@@ -89,44 +90,72 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
   }
 }
 
+// A member's share of the rows, spread over the tiles of its part of the column phase.
 template <class T>
-typename Backprop<T>::Cost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
-                                            T* gradients, const MatrixView<T>* dx, const After* after) {
+RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Team team) const {
+  RowFetch<T> fetch;
+  if (upcoming.empty() || examples.x.col_stride != 1) return fetch;
+  const Share mine = share(static_cast<Index>(upcoming.size()), team);
+  fetch.x = examples.x.data;
+  fetch.row_stride = examples.x.row_stride;
+  fetch.cols = examples.x.cols;
+  fetch.rows = upcoming.data() + mine.begin;
+  fetch.end = upcoming.data() + mine.end;
+  const Index line = 64 / static_cast<Index>(sizeof(T)), tile = kernels<T>().tile_rows * kernels<T>().tile_columns;
+  const Index tiles = model_.parameter_count() / (tile * team.size) + 1;
+  fetch.lines = (mine.end - mine.begin) * (fetch.cols / line + 2) / tiles + 1;
+  return fetch;
+}
+
+template <class T>
+BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients,
+                           const MatrixView<T>* dx, const After* after, std::span<const Index> upcoming) {
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
+  const Index chain = chain_rows(model_, m);
   double total = 0;
   team_.begin();
   parallel(team_.current(), [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
+    RowFetch<T> fetch = fetch_for(examples, upcoming, team);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
       const Slab s = slab(examples, rows, first, count);
       const Share mine = share(count, team);
-      const Index blocks = (mine.end - mine.begin + block_rows - 1) / block_rows;
-      for (Index b = 0; b < blocks; ++b) {
-        const Share part{mine.begin + (mine.end - mine.begin) * b / blocks,
-                         mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
-        gather(examples, rows, first, part);
-        forward_rows<T>(model_, packed_, s.x, a_, a_, part, scratch);
+      std::optional<MatrixView<T>> dx_slab;
+      if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
+      const MatrixView<T>* dx_part = dx_slab ? &*dx_slab : nullptr;
+      const auto losses = [&](Share part) {
         loss_rows<T>(model_.loss, dz_.back(), s.targets, s.weights, scale, value_.data(),
                      gradients != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
-        if (gradients == nullptr) continue;
-        std::optional<MatrixView<T>> dx_slab;
-        if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
-        backward_rows<T>(model_, packed_, a_, dz_, dx_slab ? &*dx_slab : nullptr, part, scratch);
+      };
+      if (by_columns(model_, m, team)) {
+        gather(examples, rows, first, mine);
+        team.barrier();
+        forward_columns<T>(model_, packed_, s.x, a_, a_, team, scratch);
+        losses(mine);
+        team.barrier();
+        if (gradients != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
+      } else {
+        const Index blocks = (mine.end - mine.begin + block_rows - 1) / block_rows;
+        for (Index b = 0; b < blocks; ++b) {
+          const Share part{mine.begin + (mine.end - mine.begin) * b / blocks,
+                           mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+          gather(examples, rows, first, part);
+          forward_rows<T>(model_, packed_, s.x, a_, a_, part, scratch);
+          losses(part);
+          if (gradients != nullptr) backward_rows<T>(model_, packed_, a_, dz_, dx_part, part, scratch);
+        }
+        team.barrier();
       }
-      team.barrier();
       const bool last = first + count >= m;
-      if (team.rank == 0) total = add_values(total, count, value_.data());
+      if (team.rank == 0) total = add_values(total, count, value_.data(), chain);
       if (gradients != nullptr)
-        gradient_columns<T>(model_, s.x, a_, dz_, first > 0, last ? l2 : 0, gradients, team, scratch);
+        gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, last ? l2 : 0, gradients, team, scratch, &fetch);
       if (last) break;
       team.barrier();
     }
-    if (after != nullptr) {
-      team.barrier();
-      (*after)(team, packed_);
-    }
+    if (after != nullptr) (*after)(team, packed_);
   });
   team_.end(static_cast<double>(m));
   return {total * scale + cost_of_weights, weight};

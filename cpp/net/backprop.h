@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 #include "core/team_size.h"
 #include "net/pass.h"
@@ -14,11 +15,8 @@ namespace chainrule {
 template <class T>
 class Backprop {
  public:
-  struct Cost {
-    double mean;    // (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²
-    double weight;  // Σw
-  };
-  // Runs in every member of the team once all gradients are there; may change the weights, and packs what it changed.
+  // Runs in every member of the team once the gradients of its own outputs are there (owned_outputs); may change those
+  // weights, and packs what it changed.
   using After = std::function<void(Team, PackedWeights<T>&)>;
 
   // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only.
@@ -27,9 +25,10 @@ class Backprop {
   void repack();  // after the weights changed outside of run()
 
   // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. gradients may
-  // be null for the cost alone, dx and after may be null.
-  Cost run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients = nullptr,
-           const MatrixView<T>* dx = nullptr, const After* after = nullptr);
+  // be null for the cost alone, dx and after may be null. upcoming: the rows of the next batch, which are fetched
+  // towards the caches on the way.
+  BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients = nullptr,
+                const MatrixView<T>* dx = nullptr, const After* after = nullptr, std::span<const Index> upcoming = {});
 
  private:
   // Rows [first, first + count) of the batch: where they lie if that serves, else gathered into our own matrices.
@@ -39,6 +38,7 @@ class Backprop {
     const T* weights;
   };
   Slab slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
+  RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
 
   IsaInUse isa_in_use_;

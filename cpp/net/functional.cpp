@@ -40,7 +40,8 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
   Scratch<T> scratch(model, 0);
   Buffer<T> value(logits.rows);
   loss_rows<T>(model.loss, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
-  return add_values(0, logits.rows, value.data()) * scale_for(weight_sum<T>(weights, nullptr, logits.rows)) +
+  return add_values(0, logits.rows, value.data(), chain_rows(model, logits.rows)) *
+             scale_for(weight_sum<T>(weights, nullptr, logits.rows)) +
          penalty(model, l2);
 }
 
@@ -68,7 +69,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
       backward_rows<T>(model, packed, a, dz, nullptr, rows, mine);
     });
     team.barrier();
-    gradient_columns<T>(model, x, a, dz, false, l2, gradients, team, mine);
+    gradients_of_owned<T>(model, x, a, dz, chain_rows(model, x.rows), false, l2, gradients, team, mine);
   });
 }
 

@@ -25,6 +25,7 @@ template <class T>
 struct Model {
   std::vector<Layer<T>> layers;
   Loss loss;
+  Precision precision = Precision::float32;  // of the products of gradients
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }

@@ -60,6 +60,19 @@ void Optimizer<T>::begin_step() {
 }
 
 template <class T>
+void Optimizer<T>::next_steps(Index count, std::vector<SgdUpdate<T>>& sgd, std::vector<AdamUpdate<T>>& adam) {
+  sgd.clear();
+  adam.clear();
+  for (Index i = 0; i < count; ++i) {
+    begin_step();
+    if (const auto* step = std::get_if<SgdUpdate<T>>(&step_))
+      sgd.push_back(*step);
+    else
+      adam.push_back(std::get<AdamUpdate<T>>(step_));
+  }
+}
+
+template <class T>
 void Optimizer<T>::update(Index begin, Index end, const T* gradients, T* parameters) const {
   const Index n = end - begin;
   T* m = m_.size() > 0 ? m_.data() + begin : nullptr;

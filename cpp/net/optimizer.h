@@ -1,6 +1,8 @@
 // An optimizer at work: its settings, its moments in the layout of the parameters, and how far it is.
 #pragma once
 
+#include <vector>
+
 #include "chainrule/training.h"
 #include "core/buffer.h"
 #include "kernels/kernels.h"
@@ -13,6 +15,10 @@ class Optimizer {
   Optimizer(const OptimizerOptions& options, Index parameters);
 
   void begin_step();  // once per step, by one thread, before any update
+  // The next `count` steps, for those who update by themselves: of SGD or of Adam, the other stays empty.
+  void next_steps(Index count, std::vector<SgdUpdate<T>>& sgd, std::vector<AdamUpdate<T>>& adam);
+  T* first_moment() const { return m_.data(); }  // null where there is none
+  T* second_moment() const { return v_.data(); }
   // parameters[begin, end) by their gradients; threads may update disjoint ranges at once.
   void update(Index begin, Index end, const T* gradients, T* parameters) const;
 

@@ -3,95 +3,146 @@
 #include <algorithm>
 
 namespace chainrule {
-namespace {
 
-// The columns of dW[l] that belong to a team member, whole panels, when the work of all layers is laid end to end.
-template <class T, class Visit>
-void for_columns(const Model<T>& model, Team team, Visit visit) {
+template <class T>
+Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
   const Index width = kernels<T>().tile_columns;
-  const auto panels = [&](const Layer<T>& layer) { return (layer.n_in + width - 1) / width; };
-  Index total = 0, offset = 0;
-  for (const Layer<T>& layer : model.layers) total += panels(layer) * layer.n_out;
-  const Index begin = total * team.rank / team.size, end = total * (team.rank + 1) / team.size;
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const Layer<T>& layer = model.layers[l];
-    // Panel p starts at offset + p * n_out and goes to the member in whose part that is.
-    const auto first_from = [&](Index work) {
-      const Index p = work <= offset ? 0 : (work - offset + layer.n_out - 1) / layer.n_out;
-      return std::min(p * width, layer.n_in);
-    };
-    const Share columns{first_from(begin), first_from(end)};
-    if (columns.begin < columns.end) visit(l, columns);
-    offset += panels(layer) * layer.n_out;
-  }
+  const auto panels = [&](std::size_t layer) { return (model.layers[layer].n_out + width - 1) / width; };
+  const Index n_out = model.layers[l].n_out;
+  if (panels(l) >= team.size) return share(n_out, team, width);
+  Index first = 0;  // the narrow layers before have given their panels to the members before
+  for (std::size_t before = 0; before < l; ++before)
+    if (panels(before) < team.size) first += panels(before);
+  const Index panel = (team.rank - first % team.size + team.size) % team.size;
+  return {std::min(panel * width, n_out), std::min((panel + 1) * width, n_out)};
 }
-
-}  // namespace
 
 template <class T>
 PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward) {
-  for (const Layer<T>& layer : model.layers) {
-    forward_.emplace_back(layer.n_in, layer.n_out);
-    // The first layer's is read for the gradient by the inputs alone, in place.
-    if (backward)
-      backward_.push_back(&layer == &model.layers.front() ? PackedMatrix<T>()
-                                                          : PackedMatrix<T>(layer.n_out, layer.n_in));
-  }
+  const auto reserve = [&](auto& forwards, auto& backwards) {
+    using Packed = typename std::remove_reference_t<decltype(forwards)>::value_type;
+    for (const Layer<T>& layer : model.layers) {
+      forwards.emplace_back(layer.n_in, layer.n_out);
+      // The first layer's is read for the gradient by the inputs alone, in place.
+      if (backward) backwards.push_back(&layer == &model.layers.front() ? Packed() : Packed(layer.n_out, layer.n_in));
+    }
+  };
+  if (model.precision == Precision::bf16)
+    reserve(forward_bf16_, backward_bf16_);
+  else
+    reserve(forward_, backward_);
 }
 
 template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
   if (empty()) return;
-  for (std::size_t l = 0; l < model.layers.size(); ++l)
-    pack_rows(model.layers[l], l, share(model.layers[l].n_out, team, kernels<T>().tile_columns));
+  for (std::size_t l = 0; l < model.layers.size(); ++l) pack_rows(model.layers[l], l, owned_outputs(model, l, team));
 }
 
 template <class T>
 void PackedWeights<T>::pack_rows(const Layer<T>& layer, std::size_t l, Share rows) {
   if (empty() || rows.begin >= rows.end) return;
   const Index width = kernels<T>().tile_columns;
-  forward_[l].pack(layer.weights().transposed(), rows.begin / width, (rows.end + width - 1) / width, 0, layer.n_in);
-  if (!backward_.empty() && l > 0) backward_[l].pack(layer.weights(), 0, backward_[l].panels(), rows.begin, rows.end);
+  const auto pack = [&](auto& forwards, auto& backwards) {
+    forwards[l].pack(layer.weights().transposed(), rows.begin / width, (rows.end + width - 1) / width, 0, layer.n_in);
+    if (!backwards.empty() && l > 0) backwards[l].pack(layer.weights(), 0, backwards[l].panels(), rows.begin, rows.end);
+  };
+  if (bf16())
+    pack(forward_bf16_, backward_bf16_);
+  else
+    pack(forward_, backward_);
 }
 
 template <class T>
 Scratch<T>::Scratch(const Model<T>& model, Index rows)
-    : gemm(gemm_scratch<T>(rows, model.widest())), loss(checked_product(2 * model.outputs(), kernels<T>().lanes)) {}
+    : gemm(gemm_scratch<T>(rows, model.widest())), loss(checked_product(2 * model.outputs(), kernels<T>().lanes)) {
+  if (model.precision == Precision::bf16) bf16 = bf16_scratch();
+}
+
+namespace {
+
+// Layer l of the forward pass: all rows of the views, and the outputs of a share, which begins with a panel.
+template <class T>
+void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> from,
+                   MatrixView<T> z, MatrixView<T> a, Share outputs, Scratch<T>& scratch) {
+  const Kernels<T>& kernel = kernels<T>();
+  const Layer<T>& layer = model.layers[l];
+  const Index first = outputs.begin, count = outputs.end - first;
+  if (count <= 0) return;
+  Epilogue<T> epilogue;
+  if (l + 1 < model.layers.size())
+    epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};
+  if (packed.bf16())
+    gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
+  else if (l + 1 == model.layers.size() && layer.n_out == 1 && from.col_stride == 1)
+    kernel.dot_rows(from.rows, layer.n_in, from.data, from.row_stride, layer.w, *layer.b, z.data, z.row_stride);
+  else if (packed.empty() || (from.rows <= kernel.few_rows && from.col_stride == 1))
+    gemm_few_rows<T>(from, layer.weights().rows_between(first, outputs.end), layer.b + first, z.data + first,
+                     z.row_stride, epilogue);
+  else
+    gemm_packed<T>(from, packed.forward(l), outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
+                   epilogue);
+}
+
+// From dz of layer l to `into`, the dz of the layer before or, for the first one, dx: the inputs of a share.
+template <class T>
+void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> dz,
+                    const Tape<T>& a, Index first_row, MatrixView<T> into, Share inputs, Scratch<T>& scratch) {
+  const Kernels<T>& kernel = kernels<T>();
+  const Layer<T>& layer = model.layers[l];
+  const Index first = inputs.begin, count = inputs.end - first;
+  if (count <= 0) return;
+  Epilogue<T> epilogue;
+  if (l > 0)
+    epilogue = {nullptr, kernel.activate_backward[static_cast<int>(model.layers[l - 1].activation)],
+                a[l - 1].row(first_row) + first, a[l - 1].row_stride};
+  T* to = into.data + first;
+  if (l > 0 && packed.bf16())
+    gemm_bf16_packed<T>(dz, packed.backward_bf16(l), nullptr, to, into.row_stride, scratch.bf16.data(), epilogue);
+  else if (l == 0 || packed.empty() || dz.rows <= kernel.few_rows)
+    gemm_unpacked<T>(dz, {layer.w + first, layer.n_out, count, layer.n_in, 1}, to, into.row_stride, scratch.gemm.data(),
+                     epilogue);
+  else
+    gemm_packed<T>(dz, packed.backward(l), inputs, nullptr, to, into.row_stride, scratch.gemm.data(), epilogue);
+}
+
+}  // namespace
 
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch) {
-  const Kernels<T>& kernel = kernels<T>();
+  const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : MatrixView<const T>(a[l - 1])), part(z[l]), part(a[l]),
+                     {0, model.layers[l].n_out}, scratch);
+}
+
+template <class T>
+void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+                     const Tape<T>& a, Team team, Scratch<T>& scratch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const Layer<T>& layer = model.layers[l];
-    const MatrixView<const T> from = (l == 0 ? x : MatrixView<const T>(a[l - 1])).rows_between(rows.begin, rows.end);
-    T* to = z[l].row(rows.begin);
-    Epilogue<T> epilogue;
-    if (l + 1 < model.layers.size())
-      epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a[l].row(rows.begin), a[l].row_stride};
-    if (packed.empty() || (from.rows <= kernel.few_rows && from.col_stride == 1))
-      gemm_few_rows<T>(from, layer.weights(), layer.b, to, z[l].row_stride, epilogue);
-    else
-      gemm_packed<T>(from, packed.forward(l), layer.b, to, z[l].row_stride, scratch.gemm.data(), epilogue);
+    const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]).rows_between(0, x.rows);
+    forward_layer<T>(model, packed, l, from, z[l], a[l], owned_outputs(model, l, team), scratch);
+    team.barrier();
   }
 }
 
 template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch) {
-  const Kernels<T>& kernel = kernels<T>();
+  for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);)
+    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), a, rows.begin,
+                      (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end), {0, model.layers[l].n_in},
+                      scratch);
+}
+
+template <class T>
+void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+                      const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch) {
   for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);) {
-    const Layer<T>& layer = model.layers[l];
-    const MatrixView<const T> from = MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end);
-    const MatrixView<T> into = (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end);
-    Epilogue<T> epilogue;
-    if (l > 0)
-      epilogue = {nullptr, kernel.activate_backward[static_cast<int>(model.layers[l - 1].activation)],
-                  a[l - 1].row(rows.begin), a[l - 1].row_stride};
-    if (l == 0 || packed.empty() || from.rows <= kernel.few_rows)
-      gemm_unpacked<T>(from, layer.weights(), into.data, into.row_stride, scratch.gemm.data(), epilogue);
-    else
-      gemm_packed<T>(from, packed.backward(l), nullptr, into.data, into.row_stride, scratch.gemm.data(), epilogue);
+    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(0, m), a, 0, l == 0 ? *dx : dz[l - 1],
+                      share(model.layers[l].n_in, team, kernels<T>().tile_columns), scratch);
+    team.barrier();
   }
 }
 
@@ -107,29 +158,30 @@ void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, cons
 }
 
 template <class T>
-void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add,
-                      double l2, T* gradients, Team team, Scratch<T>& scratch) {
+void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
+                        bool add, double l2, T* gradients, Team team, Scratch<T>& scratch, RowFetch<T>* fetch) {
   const Kernels<T>& kernel = kernels<T>();
-  for_columns(model, team, [&](std::size_t l, Share columns) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const Share outputs = owned_outputs(model, l, team);
+    if (outputs.begin >= outputs.end) continue;
     const Layer<T>& layer = model.layers[l];
     const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]);
-    const MatrixView<const T> delta = dz[l];
-    T* dw = gradients + layer.offset + columns.begin;
-    T* db = gradients + layer.offset + layer.n_out * layer.n_in;
-    for (Index i = 0; i == 0 || i < x.rows; i += sum_rows) {  // the tapes may have room for more rows
-      const Index end = std::min(i + sum_rows, x.rows);
+    const Index count = outputs.end - outputs.begin, first = outputs.begin * layer.n_in;
+    T* dw = gradients + layer.offset + first;
+    T* db = gradients + layer.offset + layer.n_out * layer.n_in + outputs.begin;
+    for (Index i = 0; i == 0 || i < x.rows; i += chain) {  // the tapes may have room for more rows
+      const Index end = std::min(i + chain, x.rows);
       const Finish finish = add || i > 0 ? Finish::add : Finish::store;
-      MatrixView<const T> inputs = from.rows_between(i, end);
-      inputs.data += columns.begin * inputs.col_stride;
-      inputs.cols = columns.end - columns.begin;
-      gemm_transposed<T>(delta.rows_between(i, end), inputs, finish, dw, layer.n_in, scratch.gemm.data());
-      if (columns.begin == 0) kernel.column_sums(end - i, layer.n_out, delta.row(i), delta.row_stride, db, finish);
+      const MatrixView<const T> inputs = from.rows_between(i, end);
+      const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
+      if (model.precision == Precision::bf16)
+        gemm_bf16_transposed<T>(delta, inputs, finish, dw, layer.n_in, scratch.bf16.data());
+      else
+        gemm_transposed<T>(delta, inputs, finish, dw, layer.n_in, scratch.gemm.data(), fetch);
+      kernel.column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
     }
-    if (l2 != 0)
-      for (Index j = 0; j < layer.n_out; ++j)
-        kernel.axpy(columns.end - columns.begin, static_cast<T>(l2), layer.w + j * layer.n_in + columns.begin,
-                    dw + j * layer.n_in);
-  });
+    if (l2 != 0) kernel.axpy(count * layer.n_in, static_cast<T>(l2), layer.w + first, dw);
+  }
 }
 
 template <class T>
@@ -141,17 +193,22 @@ double penalty(const Model<T>& model, double l2) {
   return l2 / 2 * squares;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                     \
-  template class PackedWeights<T>;                                                                                   \
-  template struct Scratch<T>;                                                                                        \
-  template void forward_rows(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,          \
-                             const Tape<T>&, Share, Scratch<T>&);                                                    \
-  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,              \
-                              const MatrixView<T>*, Share, Scratch<T>&);                                             \
-  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,  \
-                          Scratch<T>&);                                                                              \
-  template void gradient_columns(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, bool, double, \
-                                 T*, Team, Scratch<T>&);                                                             \
+#define CHAINRULE_INSTANTIATE(T)                                                                                      \
+  template class PackedWeights<T>;                                                                                    \
+  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                   \
+  template struct Scratch<T>;                                                                                         \
+  template void forward_rows(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,           \
+                             const Tape<T>&, Share, Scratch<T>&);                                                     \
+  template void forward_columns(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,        \
+                                const Tape<T>&, Team, Scratch<T>&);                                                   \
+  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,               \
+                              const MatrixView<T>*, Share, Scratch<T>&);                                              \
+  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,            \
+                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                     \
+  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,   \
+                          Scratch<T>&);                                                                               \
+  template void gradients_of_owned(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, Index, bool, \
+                                   double, T*, Team, Scratch<T>&, RowFetch<T>*);                                      \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/gemm.h"
+#include "core/gemm_bf16.h"
 #include "core/parallel.h"
 #include "net/model.h"
 
@@ -15,14 +16,18 @@ class PackedWeights {
   PackedWeights() = default;  // holds none: products of few rows read the weights where they lie
   PackedWeights(const Model<T>& model, bool backward);
 
-  bool empty() const { return forward_.empty(); }
+  bool empty() const { return forward_.empty() && !bf16(); }
+  bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);  // followed by a barrier
   void pack_rows(const Layer<T>& layer, std::size_t l, Share rows);
   const PackedMatrix<T>& forward(std::size_t l) const { return forward_[l]; }
   const PackedMatrix<T>& backward(std::size_t l) const { return backward_[l]; }
+  const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
+  const PackedBf16<T>& backward_bf16(std::size_t l) const { return backward_bf16_[l]; }
 
  private:
   std::vector<PackedMatrix<T>> forward_, backward_;
+  std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
 // What one thread needs for itself, to take its part of `rows` rows through the model.
@@ -30,6 +35,7 @@ template <class T>
 struct Scratch {
   Scratch(const Model<T>& model, Index rows);
   Buffer<T> gemm, loss;
+  Buffer<Bf16Pair> bf16;
 };
 
 // One for each member of a team.
@@ -46,30 +52,72 @@ template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);
 
+// The same by a team for the few rows of by_columns(): a member takes all of them through its own outputs of every
+// layer, with a barrier behind each.
+template <class T>
+void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+                     const Tape<T>& a, Team team, Scratch<T>& scratch);
+
 // From dz of the last layer to dz of all others, and to dx if it is not null.
 template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch);
+
+// The same by a team, a share of every layer's inputs each, for the first m rows.
+template <class T>
+void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+                      const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch);
 
 // value[i] = weight_i L_i and dz = scale weight_i dL_i/dz from the logits z, in place if wanted; dz.data may be null.
 template <class T>
 void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale, T* value,
                MatrixView<T> dz, Share rows, Scratch<T>& scratch);
 
-// A team member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of
-// one slab; add: to what the slabs before left there. l2 belongs to the last slab. x has any strides.
+// The outputs of layer l that belong to a team member, whole panels: their gradients, update and packing are its own,
+// so that these weights stay in its cache. A layer of fewer panels than members goes to the next ones in turn.
 template <class T>
-void gradient_columns(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, bool add,
-                      double l2, T* gradients, Team team, Scratch<T>& scratch);
+Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
+
+// Whether a team shares the outputs of a layer instead of the rows: with few rows a step is mostly the way of the
+// weights from the caches, which every member would wait for; its own weights it has.
+template <class T>
+bool by_columns(const Model<T>& model, Index m, Team team) {
+  return team.size > 1 && m <= block_rows && model.precision != Precision::bf16;
+}
+
+// A member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of one
+// slab. chain: chain_rows of the whole batch; add: to what the slabs before left there; l2 belongs to the last slab;
+// fetch: rows of the next batch, to be asked for meanwhile. x has any strides.
+template <class T>
+void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
+                        bool add, double l2, T* gradients, Team team, Scratch<T>& scratch,
+                        RowFetch<T>* fetch = nullptr);
 
 // l2 / 2 Σ_l ‖W[l]‖²
 template <class T>
 double penalty(const Model<T>& model, double l2);
 
-// total + Σ_i value[i], sum_rows rows at a time, so that the size of a slab changes no bit.
+// Whether the sliced schedule trains it: with moments and a slice's activations it fits the second-level cache.
 template <class T>
-double add_values(double total, Index m, const T* value) {
-  for (Index i = 0; i < m; i += sum_rows) total += kernels<T>().sum(std::min(sum_rows, m - i), value + i);
+bool is_small(const Model<T>& model) {
+  return model.parameter_count() <= 16384;
+}
+
+inline constexpr Index largest_chain_of_small = 64;
+
+// Rows of one chain in the sums over the m rows of a batch: sum_rows, or a slice of a small network, short enough for
+// several threads to share a batch and for its activations to stay in the first-level cache. A part of the arithmetic
+// contract; a divisor of sum_rows.
+template <class T>
+Index chain_rows(const Model<T>& model, Index m) {
+  if (!is_small(model)) return sum_rows;
+  return m <= 256 ? largest_chain_of_small / 2 : largest_chain_of_small;
+}
+
+// total + Σ_i value[i], a chain's rows at a time, so that the size of a slab changes no bit.
+template <class T>
+double add_values(double total, Index m, const T* value, Index chain) {
+  for (Index i = 0; i < m; i += chain) total += kernels<T>().sum(std::min(chain, m - i), value + i);
   return total;
 }
 

@@ -10,29 +10,43 @@ template <class T>
 void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
   const Kernels<T>& kernel = kernels<T>();
-  const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
-  const Index block = std::min(block_rows, x.rows);
+  // Allocation and packing take their part of a call: half of the operations may count for a second thread.
+  const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
   PackedWeights<T> packed;
   if (x.rows > kernel.few_rows || x.col_stride != 1) packed = PackedWeights<T>(model, false);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
+  const Index block = std::min(block_rows, x.rows);
   std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size),
                                 Buffer<T>(checked_product(block, padded<T>(model.widest()))));
+  const auto tape = [&](int rank, MatrixView<T> last) {
+    Tape<T> a;
+    for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
+      a.push_back({hidden[static_cast<std::size_t>(2 * rank) + l % 2].data(), last.rows, model.layers[l].n_out,
+                   padded<T>(model.layers[l].n_out), 1});
+    a.push_back(last);
+    return a;
+  };
   parallel(team_size, [&](Team team) {
+    Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
+    const auto activate = [&](MatrixView<T> z) {
+      if (output_activation)
+        kernel.predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
+                                                     mine.loss.data());
+    };
     packed.pack(model, team);
     team.barrier();
-    const auto rank = static_cast<std::size_t>(team.rank);
-    const Share mine = share(x.rows, team);
-    for (Index begin = mine.begin; begin < mine.end; begin += block_rows) {
-      const Share rows{0, std::min(block_rows, mine.end - begin)};
-      Tape<T> a;
-      for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
-        a.push_back(
-            {hidden[2 * rank + l % 2].data(), rows.end, model.layers[l].n_out, padded<T>(model.layers[l].n_out), 1});
-      a.push_back(out.rows_between(begin, begin + rows.end));
-      forward_rows<T>(model, packed, x.rows_between(begin, begin + rows.end), a, a, rows, scratch[rank]);
-      if (output_activation)
-        kernel.predict[static_cast<int>(model.loss)](rows.end, out.cols, out.row(begin), out.row_stride, out.row(begin),
-                                                     out.row_stride, scratch[rank].loss.data());
+    const Share rows = share(x.rows, team);
+    if (by_columns(model, x.rows, team)) {
+      const Tape<T> a = tape(0, out);
+      forward_columns<T>(model, packed, x, a, a, team, mine);
+      activate(out.rows_between(rows.begin, rows.end));
+      return;
+    }
+    for (Index begin = rows.begin; begin < rows.end; begin += block_rows) {
+      const Index end = std::min(begin + block_rows, rows.end);
+      const Tape<T> a = tape(team.rank, out.rows_between(begin, end));
+      forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine);
+      activate(a.back());
     }
   });
 }

@@ -14,6 +14,10 @@ class Stopping {
  public:
   explicit Stopping(const Stop& stop) : stop_(stop) {}
 
+  bool needed() const {
+    return stop_.loss_below || stop_.loss_change_below || stop_.gradient_norm_below || stop_.no_improvement ||
+           stop_.seconds;
+  }
   bool needs_gradient_norm() const { return stop_.gradient_norm_below.has_value(); }
   // The epoch just seen had the lowest cost so far; only followed for no_improvement.
   bool improved() const { return epochs_since_best_ == 0; }

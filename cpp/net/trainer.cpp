@@ -1,13 +1,13 @@
-// The training loop.
+#include "net/trainer.h"
+
 #include <chrono>
 #include <numeric>
 
-#include "chainrule/training.h"
 #include "core/check.h"
 #include "core/random.h"
 #include "net/backprop.h"
 #include "net/network.h"
-#include "net/optimizer.h"
+#include "net/schedule.h"
 #include "net/stopping.h"
 
 namespace chainrule {
@@ -17,19 +17,41 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// A permutation of the rows (Fisher & Yates), a function of (seed, epoch).
+// All rows, or those that are named, in their own order.
+void in_order(std::vector<Index>& order, std::span<const Index> rows) {
+  if (rows.empty())
+    std::iota(order.begin(), order.end(), Index{0});
+  else
+    std::copy(rows.begin(), rows.end(), order.begin());
+}
+
+// A permutation of places (Fisher & Yates), a function of (seed, epoch). A block of Philox gives four picks of 32 bits
+// where these favor no row by more than 2^-16, else two of 64.
 void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch) {
-  std::iota(order.begin(), order.end(), Index{0});
-  for (std::size_t i = order.size(); i > 1; i -= i > 2 ? 2 : 1) {
-    const auto words = philox64(seed, Stream::shuffle, static_cast<std::uint32_t>(epoch), i);
-    // The high half of a 64 x 64 bit product maps a word to [0, n); two swaps a block of Philox.
-    const auto pick = [](std::uint64_t word, std::size_t n) {
+  std::size_t i = order.size();
+  const auto swap_last_with = [&](std::size_t pick) { std::swap(order[--i], order[pick]); };
+  while (i > 1) {
+    const auto words = philox(seed, Stream::shuffle, static_cast<std::uint32_t>(epoch), i);
+    if (i <= std::size_t{1} << 16) {
+      for (const std::uint64_t word : words)
+        if (i > 1) swap_last_with(word * i >> 32);
+    } else {
       __extension__ using Wide = unsigned __int128;
-      return static_cast<std::size_t>(static_cast<Wide>(word) * n >> 64);
-    };
-    std::swap(order[i - 1], order[pick(words[0], i)]);
-    if (i > 2) std::swap(order[i - 2], order[pick(words[1], i - 1)]);
+      for (int w = 0; w < 4; w += 2) {
+        const std::uint64_t word = words[w] | std::uint64_t{words[w + 1]} << 32;
+        swap_last_with(static_cast<std::size_t>(static_cast<Wide>(word) * i >> 64));
+      }
+    }
   }
+}
+
+template <class T>
+void check_rows(const Examples<T>& examples, std::span<const Index> rows) {
+  if (rows.empty()) return;
+  for (const Index row : rows)
+    require(row >= 0 && row < examples.x.rows, "rows name row ", row, ", X has rows 0 to ", examples.x.rows - 1);
+  require(weight_sum(examples.weights, rows.data(), static_cast<Index>(rows.size())) > 0,
+          "sample_weight is 0 for every row");
 }
 
 template <class T>
@@ -39,30 +61,18 @@ class Fit {
       : network_(network),
         examples_(examples),
         options_(options),
-        model_(checked_model()),
-        rows_(examples.x.rows),
+        model_(checked_model(network, examples, options)),
+        rows_(row_count(examples, options.rows)),
         batch_size_(options.batch_size > 0 ? std::min(options.batch_size, rows_) : rows_),
-        backprop_(model_, batch_size_, true, options.threads),
-        optimizer_(options.optimizer, model_.parameter_count()),
-        gradients_(model_.parameter_count()),
+        schedule_(make_schedule(model_, network.parameters().data(), batch_size_, options.optimizer, options.l2,
+                                options.threads)),
         last_finite_(model_.parameter_count()),
         stopping_(options.stop) {
-    if (shuffled()) order_.resize(static_cast<std::size_t>(rows_));
+    if (shuffled() || !options.rows.empty()) order_.resize(static_cast<std::size_t>(rows_));
+    in_order(order_, options.rows);
     if (options.validation) {
-      validation_.emplace(model_, options.validation->x.rows, false, options.threads);
+      validation_.emplace(model_of(network_), validation_rows(), false, options.threads);
     }
-    // One thread's part of the update: whole panels of weights, which it packs for the next step while they are warm.
-    update_ = [this](Team team, PackedWeights<T>& packed) {
-      for (std::size_t l = 0; l < model_.layers.size(); ++l) {
-        const Layer<T>& layer = model_.layers[l];
-        const Share rows = share(layer.n_out, team, kernels<T>().tile_columns);
-        if (rows.begin >= rows.end) continue;
-        const Index bias = layer.offset + layer.n_out * layer.n_in;
-        update(layer.offset + rows.begin * layer.n_in, layer.offset + rows.end * layer.n_in);
-        update(bias + rows.begin, bias + rows.end);
-        packed.pack_rows(layer, l, rows);
-      }
-    };
   }
 
   History run() {
@@ -82,27 +92,53 @@ class Fit {
     start_ = last_poll_ = Clock::now();
     std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
     while (history.stop_reason.empty()) {
+      if (epochs_are_steps()) {
+        full_batches(history);
+        continue;
+      }
       const int epoch = ++history.epochs;
       const double loss = this->epoch(epoch);
+      schedule_->store();
       EpochLog log{epoch, loss, {}, 0};
       if (validation_) log.validation = validation_cost(epoch);
       keep_finite(epoch);
       history.loss.push_back(loss);
       if (validation_) history.validation.push_back(*log.validation);
       log.seconds = history.seconds = seconds_since(start_);
-      const double norm = stopping_.needs_gradient_norm()
-                              ? std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()))
-                              : 0;
-      const char* reason = stopping_.after(log, norm);
+      const char* reason = stopping_.after(log, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
       if (keeps_best() && stopping_.improved()) keep_best(epoch);
       if (options_.on_epoch_end) {
         if (options_.on_epoch_end(log)) reason = "callback";
-        backprop_.repack();  // it may have written to the parameters
+        schedule_->load();  // it may have written to the parameters
       }
       if (reason == nullptr && epoch == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
     return history;
+  }
+
+  // Epochs of one step that nobody looks at one by one.
+  bool epochs_are_steps() const {
+    return batch_size_ == rows_ && !validation_ && !options_.on_epoch_end && !stopping_.needed();
+  }
+  void full_batches(History& history) {
+    const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
+    for (const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, steps})) {
+      ++history.epochs;
+      if (!std::isfinite(cost.mean)) diverged(history.epochs, "the cost");
+      history.loss.push_back(cost.mean);
+    }
+    schedule_->store();
+    keep_finite(history.epochs);
+    history.seconds = seconds_since(start_);
+    if (history.epochs == options_.epochs) history.stop_reason = "epochs";
+    poll();
+  }
+
+  double gradient_norm() {
+    if (gradients_.size() == 0) gradients_ = Buffer<T>(model_.parameter_count());
+    schedule_->gradients(gradients_.data());
+    return std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()));
   }
 
   bool keeps_best() const { return validation_.has_value() && options_.stop.no_improvement.has_value(); }
@@ -117,60 +153,35 @@ class Fit {
     std::copy_n(best_.data(), best_.size(), parameters());  // none before the first epoch has ended
   }
 
-  Model<T> checked_model() const {
-    check(options_.optimizer);
-    check(options_.stop);
-    require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
-    require(options_.batch_size >= 0, "batch_size is ", options_.batch_size, ", expected at least 1");
-    check_l2(options_.l2);
-    require(examples_.x.rows > 0, "X has no rows, training needs at least one");
-    const Model<T> model = model_of(network_);
-    check_examples(model, examples_);
-    if (options_.validation) {
-      require(options_.validation->x.rows > 0, "validation: X has no rows");
-      check_examples(model, *options_.validation);
-    }
-    return model;
-  }
-
   bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
+  Index validation_rows() const { return row_count(*options_.validation, options_.validation_rows); }
   T* parameters() { return network_.parameters().data(); }
-
-  void update(Index begin, Index end) { optimizer_.update(begin, end, gradients_.data(), parameters()); }
 
   // All batches once; returns the mean of their costs, each weighted as its rows are.
   double epoch(int number) {
-    if (shuffled()) shuffle(order_, options_.seed, number);
+    if (shuffled()) {
+      in_order(order_, options_.rows);
+      shuffle(order_, options_.seed, number);
+    }
     double total = 0, weight = 0;
-    for (Index first = 0; first < rows_; first += batch_size_) {
-      const Index count = std::min(batch_size_, rows_ - first);
-      optimizer_.begin_step();
-      const auto cost = shuffled() ? backprop_.run(examples_, order_.data() + first, count, options_.l2,
-                                                   gradients_.data(), nullptr, &update_)
-                                   : backprop_.run(rows_from(first), nullptr, count, options_.l2, gradients_.data(),
-                                                   nullptr, &update_);
-      if (!std::isfinite(cost.mean)) diverged(number, "the cost");
-      total += cost.mean * cost.weight;
-      weight += cost.weight;
+    for (Index first = 0; first < rows_;) {
+      const Index m = std::min(batch_size_, rows_ - first);
+      const Index steps = std::min(schedule_->steps_at_once(), (rows_ - first) / m);
+      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, steps})) {
+        if (!std::isfinite(cost.mean)) diverged(number, "the cost");
+        total += cost.mean * cost.weight;
+        weight += cost.weight;
+      }
+      first += steps * m;
       poll();
     }
     return total / weight;
   }
 
-  Examples<T> rows_from(Index first) const {
-    Examples<T> e = examples_;
-    e.x = e.x.rows_between(first, rows_);
-    if (e.targets.labels != nullptr)
-      e.targets.labels += first;
-    else
-      e.targets.values = e.targets.values.rows_between(first, rows_);
-    if (e.weights != nullptr) e.weights += first;
-    return e;
-  }
-
   double validation_cost(int epoch) {
     validation_->repack();
-    const double cost = validation_->run(*options_.validation, nullptr, options_.validation->x.rows, 0).mean;
+    const Index* rows = options_.validation_rows.empty() ? nullptr : options_.validation_rows.data();
+    const double cost = validation_->run(*options_.validation, rows, validation_rows(), 0).mean;
     if (!std::isfinite(cost)) diverged(epoch, "the validation cost");
     return cost;
   }
@@ -180,6 +191,7 @@ class Fit {
     const Clock::time_point now = Clock::now();
     if (now - last_poll_ < std::chrono::milliseconds(50)) return;
     last_poll_ = now;
+    schedule_->store();  // should it throw
     options_.poll();
   }
 
@@ -187,13 +199,14 @@ class Fit {
     const Index n = last_finite_.size();
     if (!std::isfinite(kernels<T>().sum_of_squares(n, parameters()))) diverged(epoch, "a parameter");
     std::copy_n(parameters(), n, last_finite_.data());
+    last_finite_epoch_ = epoch;
   }
 
   [[noreturn]] void diverged(int epoch, const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
     throw DivergenceError(message(
         what, " became NaN or infinite in epoch ", epoch, "; the parameters are those of the end of epoch ",
-        best_epoch_ > 0 ? best_epoch_ : epoch - 1,
+        best_epoch_ > 0 ? best_epoch_ : last_finite_epoch_,
         ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "
         "and look for NaN or infinity in the data"));
   }
@@ -203,12 +216,10 @@ class Fit {
   const FitOptions<T>& options_;
   const Model<T> model_;
   const Index rows_, batch_size_;
-  Backprop<T> backprop_;
+  std::unique_ptr<Schedule<T>> schedule_;
   std::optional<Backprop<T>> validation_;
-  typename Backprop<T>::After update_;
-  Optimizer<T> optimizer_;
-  Buffer<T> gradients_, last_finite_, best_;
-  int best_epoch_ = 0;  // none yet
+  Buffer<T> last_finite_, best_, gradients_;    // the last for its norm alone
+  int best_epoch_ = 0, last_finite_epoch_ = 0;  // none yet
   Stopping stopping_;
   std::vector<Index> order_;
   Clock::time_point start_, last_poll_;
@@ -230,10 +241,33 @@ void check(const Stop& stop) {
 }
 
 template <class T>
+Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
+  check(options.optimizer);
+  check(options.stop);
+  require(options.epochs >= 1, "epochs is ", options.epochs, ", expected at least 1");
+  require(options.batch_size >= 0, "batch_size is ", options.batch_size, ", expected at least 1");
+  check_l2(options.l2);
+  require(examples.x.rows > 0, "X has no rows, training needs at least one");
+  if (options.precision == Precision::bf16) require_bf16<T>();
+  Model<T> model = model_of(network);
+  model.precision = options.precision;
+  check_examples(model, examples);
+  check_rows(examples, options.rows);
+  if (options.validation) {
+    require(options.validation->x.rows > 0, "validation: X has no rows");
+    check_examples(model, *options.validation);
+    check_rows(*options.validation, options.validation_rows);
+  }
+  return model;
+}
+
+template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
   return Fit<T>(network, examples, options).run();
 }
 
+template Model<float> checked_model(const Network<float>&, const Examples<float>&, const FitOptions<float>&);
+template Model<double> checked_model(const Network<double>&, const Examples<double>&, const FitOptions<double>&);
 template History fit(Network<float>&, const Examples<float>&, const FitOptions<float>&);
 template History fit(Network<double>&, const Examples<double>&, const FitOptions<double>&);
 

@@ -1,7 +1,7 @@
 """Dense feed-forward networks, trained on CPUs at the speed of the hardware.
 
 The textbook's steps on plain arrays: `init_params`, `forward`, `cost`, `backward`, `update`, `check_gradients`.
-The same arithmetic with its state, one native call for a whole training: `Network`.
+The same arithmetic with its state, one native call for a whole training: `Network`; for many: `fit_many`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from chainrule._arguments import optional_integer, text
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
+from chainrule.many import fit_many
 from chainrule.network import Network
 from chainrule.optimizers import SGD, Adam
 from chainrule.training import History, Stop
@@ -33,6 +34,7 @@ __all__ = [
     "backward",
     "check_gradients",
     "cost",
+    "fit_many",
     "forward",
     "get_isa",
     "get_num_threads",

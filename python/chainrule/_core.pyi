@@ -62,6 +62,7 @@ def check_stop(settings: Mapping[str, Any]) -> None: ...
 # For tests and benchmarks: the matrix product of any strides and its naive twin, the elementary functions, the peak
 def gemm(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
 def gemm_naive(a: _Array, b: _Array) -> _Array: ...
+def gemm_bf16(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
 def elementwise(name: str, x: _Array) -> _Array: ...
 def peak_gflops(dtype: str, n_threads: int = 1, seconds: float = 0.2) -> float: ...
 
@@ -111,12 +112,34 @@ class _Network(Generic[_Scalar]):
         shuffle: bool,
         sample_weight: ArrayLike | None,
         l2: float,
+        precision: str,
         validation: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None,
         stop: Mapping[str, Any],
         on_epoch_end: Callable[[dict[str, Any]], bool | None] | None,
         n_threads: int | None,
         seed: int,
     ) -> dict[str, Any]: ...
+    # Lists of one entry per network; a result is what fit returns, or the exception
+    @staticmethod
+    def fit_many(
+        networks: list[Any],
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None,
+        rows: list[NDArray[np.intp] | None],
+        validation: list[Any],
+        validation_rows: list[NDArray[np.intp] | None],
+        optimizer: list[tuple[str, Mapping[str, Any]]],
+        batch_size: list[int | None],
+        epochs: list[int],
+        shuffle: list[bool],
+        l2: list[float],
+        stop: list[Mapping[str, Any]],
+        seed: list[int],
+        on_finished: Callable[[int, dict[str, Any] | Exception], object] | None,
+        n_threads: int | None,
+    ) -> list[dict[str, Any] | Exception]: ...
 
 class NetworkFloat32(_Network[np.float32]): ...
 class NetworkFloat64(_Network[np.float64]): ...

@@ -1,6 +1,6 @@
 """Optimizers as values: names, defaults and meaning of their settings are those of torch.optim."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from chainrule import _core
@@ -15,7 +15,7 @@ class Optimizer:
 
     def as_core(self) -> tuple[str, dict[str, Any]]:
         """Name and settings, as the core takes them."""
-        return type(self).__name__.lower(), asdict(self)
+        return type(self).__name__.lower(), dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,17 @@
 """What goes round a fit: when to stop, what was recorded, whom to tell."""
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
+from chainrule._arguments import flag, integer, optional_integer, real
 from chainrule._optional import require
+from chainrule.optimizers import Adam, Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,32 @@ class Stop:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        _core.check_stop(asdict(self))
+        _core.check_stop(dict(vars(self)))
+
+
+def _optimizer_as_core(value: Any) -> tuple[str, dict[str, Any]]:
+    optimizer = Adam() if value is None else value
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}")
+    return optimizer.as_core()
+
+
+def _stop_as_core(value: Any) -> dict[str, Any]:
+    stop = Stop() if value is None else value
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop must be an instance such as Stop(no_improvement=10), got {stop!r}")
+    return dict(vars(stop))
+
+
+# The settings of a fit: how each is checked by type, and brought to the core.
+SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "optimizer": _optimizer_as_core,
+    "batch_size": lambda value: optional_integer("batch_size", value, high=2**63 - 1),
+    "epochs": lambda value: integer("epochs", value),
+    "shuffle": lambda value: flag("shuffle", value),
+    "l2": lambda value: real("l2", value),
+    "stop": _stop_as_core,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("shapes", nargs="*", help="only shapes whose names contain one of these, such as 1024^3 or W5")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64"], default=["float32", "float64"])
+    parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64", "bf16"], default=["float32", "float64"])
     parser.add_argument("--isas", nargs="+", help="default: all available")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.03, help="of one measurement, at least (default 0.03)")
@@ -55,10 +55,11 @@ class Case:
 
 
 def cases(dtype: str) -> Iterator[Case]:
-    """Yield every product of the workloads once."""
+    """Yield every product of the workloads once; bf16 takes and gives float32."""
+    stored = "float32" if dtype == "bf16" else dtype
 
     def random(rows: int, columns: int) -> np.ndarray[Any, Any]:
-        return np.random.default_rng(rows + columns).standard_normal((rows, columns)).astype(dtype)
+        return np.random.default_rng(rows + columns).standard_normal((rows, columns)).astype(stored)
 
     yield Case("1024^3", random(1024, 1024), random(1024, 1024))
     for workload in (WORKLOADS[name] for name in ("W4", "W5", "W5b", "W6", "W7")):
@@ -78,10 +79,12 @@ def seconds_of(function: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def measure(case: Case, isas: list[str]) -> dict[str, tuple[float, float]]:
+def measure(case: Case, dtype: str, isas: list[str]) -> dict[str, tuple[float, float]]:
     """Return seconds and percent of peak for each ISA and for NumPy (of the first, best ISA's peak)."""
-    dtype, out = str(case.a.dtype), np.empty((case.a.shape[0], case.b.shape[1]), case.a.dtype)
-    ours, numpy = (lambda: _core.gemm(case.a, case.b, ARGS.threads, out)), (lambda: np.matmul(case.a, case.b, out=out))
+    out, product = np.empty((case.a.shape[0], case.b.shape[1]), case.a.dtype), _core.gemm
+    if dtype == "bf16":
+        product = _core.gemm_bf16
+    ours, numpy = (lambda: product(case.a, case.b, ARGS.threads, out)), (lambda: np.matmul(case.a, case.b, out=out))
     times: dict[str, list[tuple[float, float]]] = {}
     repeats: dict[str, int] = {}
     for _ in range(ARGS.rounds):
@@ -103,9 +106,10 @@ def measure(case: Case, isas: list[str]) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     """Print one table for each dtype and write the JSON."""
-    isas, active = ARGS.isas or _core.available_isas(), _core.get_isa()
+    active = _core.get_isa()
     results = []
     for dtype in ARGS.dtypes:
+        isas = ["avx512"] if dtype == "bf16" else ARGS.isas or _core.available_isas()
         peaks = []
         for isa in isas:
             _core.set_isa(isa)
@@ -115,7 +119,7 @@ def main() -> None:
         for case in cases(dtype):
             if ARGS.shapes and not any(text in case.name for text in ARGS.shapes):
                 continue
-            found = measure(case, isas)
+            found = measure(case, dtype, isas)
             shape = (case.a.shape[0], case.b.shape[1], case.a.shape[1])
             rows.append([case.name, *map(str, shape), machine.seconds(found[isas[0]][0])])
             rows[-1] += [f"{found[who][1]:.1f}" for who in [*isas, "numpy"]]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import machine
+import report
 from peers import OURS, PEERS
 from worker import Worker, WorkerError
 from workloads import WORKLOADS, Workload
@@ -46,6 +46,8 @@ def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace)
     """Return one result for each worker that can run the workload."""
     epochs: dict[Worker, int] = {}
     for worker in workers:
+        if workload.optimizer is not None and not PEERS[worker.peer].trains:
+            continue
         try:
             epochs[worker] = worker.ask("prepare", workload=workload.name, seconds=args.seconds, rows=args.rows)
         except WorkerError as error:
@@ -75,31 +77,10 @@ def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace)
                 "ratio": median(r / m for r, m in zip(rounds, mine, strict=True)) if mine else None,
                 "peak_gflops": median(peak) if peak else None,
                 "floor": workload.floor(median(peak)) if peak else None,
-                "barrier_ns": median(barriers) if barriers else None,
+                "barriers_ns": barriers,
             }
         )
     return results
-
-
-def rows_of(results: list[Result], peers: list[str]) -> Iterator[list[str]]:
-    """Yield a table row for each thread count of one workload's results."""
-    for n_threads in sorted({result["threads"] for result in results}):
-        row = {result["peer"]: result for result in results if result["threads"] == n_threads}
-        first = next(iter(row.values()))
-        others = [result for peer, result in row.items() if peer != OURS]
-        best = min(others, key=lambda result: result["seconds"], default=None)
-        ratio = best["ratio"] if best else None
-        barrier = first["barrier_ns"] if n_threads > 1 else None
-        yield [
-            first["workload"],
-            str(n_threads),
-            machine.seconds(first["floor"]),
-            *(machine.seconds(row[peer]["seconds"] if peer in row else None) for peer in peers),
-            best["peer"] if best else "-",
-            f"{ratio:.2f}" if ratio else "-",
-            f"{WORKLOADS[first['workload']].target[min(n_threads, 2) - 1]:g}",
-            f"{barrier:.0f} ns" if barrier else "-",
-        ]
 
 
 def check(workloads: list[Workload], workers: list[Worker]) -> int:
@@ -108,6 +89,8 @@ def check(workloads: list[Workload], workers: list[Worker]) -> int:
     for workload in workloads:
         expected = None
         for worker in sorted(workers, key=lambda worker: worker.peer != "numpy"):
+            if workload.optimizer is not None and not PEERS[worker.peer].trains:
+                continue
             try:
                 before, after = worker.ask("check", workload=workload.name, rows=512, epochs=2)
             except WorkerError as error:
@@ -128,8 +111,10 @@ def parse() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; default all")
-    parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all installed but torch_compiled")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too (half a minute a workload)")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all installed")
+    parser.add_argument(
+        "--without", nargs="+", choices=PEERS, default=[], help="torch_compiled takes half a minute each"
+    )
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement, at least (default 0.3)")
@@ -137,6 +122,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a look, no figure: 3 rounds, 0.05 s, 4096 rows")
     parser.add_argument("--check", action="store_true", help="compare the peers' losses instead of their times")
     parser.add_argument("--output", type=Path, default=Path("bench_train.json"))
+    parser.add_argument("--plot", type=Path, help="draw the figure too; the suffix decides the format")
     args = parser.parse_args()
     if unknown := set(args.workloads) - set(WORKLOADS):
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
@@ -150,7 +136,7 @@ def main() -> int:
     args = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or stopped workers would outlive us
     chosen = [WORKLOADS[name] for name in args.workloads or WORKLOADS]
-    wanted = args.peers or [name for name, peer in PEERS.items() if peer.default or args.compiled]
+    wanted = [name for name in args.peers or PEERS if name not in args.without]
     for name in wanted:
         if not PEERS[name].installed:
             print(f"{name}: absent ({PEERS[name].package} is not installed)")
@@ -164,14 +150,14 @@ def main() -> int:
         found = {worker.n_threads: worker.ask("machine") for worker in workers if worker.peer == OURS}
         for n, one in found.items():
             print(f"{n} threads: {one['isa']}, measured peak {one['gflops']:.0f} GFLOP/s")
-        results, rows = [], []
+        results = []
         for workload in chosen:
             print(f"{workload.name} ...", file=sys.stderr, flush=True)
-            results += (measured := measure(workload, workers, args))
-            rows += list(rows_of(measured, peers))
-    header = ["workload", "threads", "floor", *peers, "best peer", "ratio", "target", "barrier"]
-    machine.print_table(header, rows)
+            results += measure(workload, workers, args)
+    report.print_results(results)
     machine.write_json(args.output, results, peak=found, rounds=args.rounds, rows=args.rows)
+    if args.plot:
+        report.draw(results, args.plot)
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 _PIN = "CHAINRULE_BENCH_PINNED"
-_PACKAGES = ("chainrule", "numpy", "torch", "jax", "jaxlib", "scikit-learn", "scipy")
+_PACKAGES = ("chainrule", "numpy", "torch", "jax", "jaxlib", "scikit-learn", "scipy", "onnxruntime")
 
 
 def cpus(n_threads: int) -> list[int]:

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import machine
@@ -63,6 +64,11 @@ class Worker:
         if error:
             raise WorkerError(error)
         return reply
+
+    def peak_megabytes(self) -> float:
+        """Return the child's largest resident set so far."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
     def __enter__(self) -> Worker:
         return self
@@ -115,12 +121,15 @@ class _Child:
         problem = Problem(self.workload)
         self.session = self._session(problem, shuffle=False)
         self.session.run(epochs)
+        if self.workload.models > 1:
+            return [problem.mean_loss(problem.all_params()), problem.mean_loss(self.session.result())]
         return [problem.loss(problem.params()), problem.loss(self.session.result())]
 
     def _session(self, problem: Any, shuffle: bool) -> Any:
         if self.workload.optimizer is None:
             return self.module.predict(problem, self.n_threads)
-        return self.module.train(problem, self.n_threads, shuffle)
+        train = self.module.train if self.workload.models == 1 else self.module.train_many
+        return train(problem, self.n_threads, shuffle)
 
 
 def _serve(peer: str, n_threads: int) -> None:

@@ -1,6 +1,6 @@
 """The workloads in one table: which network, which step, which data, and what the arithmetic alone must take.
 
-A training workload is counted in steps, with shuffling and gathering; a predicting one in calls. W1 to W7 and P1 are
+A training workload is counted in steps, with shuffling and gathering; a predicting one in calls. W1 to W8 and P1 are
 float32. To add one, add a line to WORKLOADS: every peer, the checks and the report read this table.
 """
 
@@ -45,6 +45,7 @@ class Workload:
     batch: int
     optimizer: SGD | Adam | None
     target: tuple[float, float]  # best peer's time / ours, 1 and 2 threads
+    models: int = 1  # separate networks on the same data; a step is one of each
 
     @property
     def full_batch(self) -> bool:
@@ -57,12 +58,17 @@ class Workload:
         return self.rows // self.batch
 
     @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.layer_sizes))
+
+    @property
     def operations(self) -> int:
         """Floating-point operations of the products of one step; the inputs need no gradient."""
         shapes = list(pairwise(self.layer_sizes))
         weights = sum(n_in * n_out for n_in, n_out in shapes)
         first = shapes[0][0] * shapes[0][1]
-        return 2 * self.batch * (weights if self.optimizer is None else 3 * weights - first)
+        return 2 * self.models * self.batch * (weights if self.optimizer is None else 3 * weights - first)
 
     def floor(self, gflops: float) -> float:
         """Seconds of one step on a machine that does nothing but these products at `gflops`."""
@@ -93,7 +99,7 @@ _ALL = [
     _train("W5b", (784, 128, 10), "relu", _CE, 60_000, 32, Adam(), (1.6, 2.0)),
     _train("W6", (784, 1024, 1024, 10), "relu", _CE, 16_384, 512, SGD(1e-3, momentum=0.9), (1.07, 1.12)),
     _train("W7", (1024, 4096, 4096, 1024), "relu", _SE, 2_048, 1_024, SGD(1e-5), (1.05, 1.08)),
-    # W8 (64 models in one call) joins with `fit_many`: a workload of its own kind, not a line of this one.
+    replace(_train("W8", (20, 32, 1), "relu", _SE, 1_000, 32, Adam(), (7.0, 7.0)), models=64),
     _predict("P1-1", 1, (2.2, 2.2)),
     _predict("P1-100", 100, (1.1, 1.25)),
     _predict("P1-100k", 100_000, (1.6, 1.65)),
@@ -129,14 +135,22 @@ class Problem:
             return np.asarray(z.argmax(axis=1))
         return np.asarray((z > 0).astype(np.float32) if w.loss == _BCE else z)
 
-    def params(self) -> Params:
+    def params(self, model: int = 0) -> Params:
         """Return fresh starting parameters: Glorot (tanh) or He (relu) uniform weights, zero biases."""
-        rng = np.random.default_rng(3)
+        rng = np.random.default_rng(3 + model)
         params = []
         for n_in, n_out in pairwise(self.workload.layer_sizes):
             limit = np.sqrt(6 / (n_in if self.workload.activation == "relu" else n_in + n_out))
             params.append((rng.uniform(-limit, limit, (n_out, n_in)).astype(np.float32), np.zeros(n_out, np.float32)))
         return params
+
+    def all_params(self) -> list[Params]:
+        """Return the starting parameters of every model."""
+        return [self.params(model) for model in range(self.workload.models)]
+
+    def mean_loss(self, results: list[Params]) -> float:
+        """Return the mean of the models' losses."""
+        return float(np.mean([self.loss(result) for result in results]))
 
     def loss(self, result: Params | NDArray[Any]) -> float:
         """Return the loss, in float64, of trained parameters or of predictions: what the peers are compared by."""

@@ -23,4 +23,8 @@ enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal };
 inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
+// Of the operands of a training's products: the network's own, or rounded to bf16 with sums in float32.
+enum class Precision { float32, bf16 };
+inline constexpr const char* precision_names[] = {"float32", "bf16"};
+
 }  // namespace chainrule

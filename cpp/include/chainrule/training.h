@@ -2,8 +2,10 @@
 // parameters".
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -50,7 +52,12 @@ struct FitOptions {
   int epochs = 100;
   bool shuffle = true;
   double l2 = 0;
+  // bf16, for Network<float> on CPUs with AVX512_BF16: results do not depend on the number of threads, but on the CPU.
+  Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};
+  // Those of the examples to train on, and those of `validation` to look at, in this order; none: all of them. The same
+  // bits as from examples that are a copy of these rows. They must outlive the call.
+  std::span<const Index> rows{}, validation_rows{};
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
@@ -75,8 +82,8 @@ struct DivergenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Trains in place. Memory beyond the network: gradients, the optimizer's moments, and a workspace that does not grow
-// with the number of rows. Throws std::invalid_argument for bad options or shapes before anything changes.
+// Trains in place. Memory beyond the network: gradients, the optimizer's moments, a workspace of a batch, and for each
+// row 8 bytes, the order of a shuffle. Throws std::invalid_argument for bad options or shapes before anything changes.
 template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 
@@ -85,6 +92,36 @@ template <class T>
 History fit(Network<T>& network, MatrixView<const T> x, MatrixView<const T> y, const FitOptions<T>& options = {}) {
   return fit(network, Examples<T>{x, {y}}, options);
 }
+
+// One of many fits: what fit() takes. The examples are views; the jobs of a call may share them.
+template <class T>
+struct FitJob {
+  Network<T>* network;
+  Examples<T> examples;
+  FitOptions<T> options{};
+};
+
+// What became of a job: its history, or what its fit threw.
+struct FitOutcome {
+  History history;
+  std::exception_ptr error;
+};
+
+struct FitManyOptions {
+  int threads = 0;
+  // After each job, in the calling thread: its index and what became of it.
+  std::function<void(std::size_t, const FitOutcome&)> on_finished{};
+  // In the calling thread, some 20 times a second. What it or on_finished throws ends all fits, each network keeping
+  // its last complete step or best epoch, and is passed on.
+  std::function<void()> poll{};
+};
+
+// Many fits in one call, one thread a network, the costliest first; where there are fewer networks than threads and
+// each can use them all, one after the other. Every network ends as fit() alone would leave it. The jobs' options
+// threads and poll are not used, and on_epoch_end is called in whichever thread trains. Throws std::invalid_argument
+// for the first job that fit() would refuse, and for a network that stands there twice, before anything changes.
+template <class T>
+std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
 // What fit() asks of its options: std::invalid_argument says what is out of range.
 void check(const OptimizerOptions&);

@@ -1,6 +1,7 @@
-"""The peers, ourselves included: one module each, all with the same two functions.
+"""The peers, ourselves included: one module each, all with the same functions.
 
     train(problem, n_threads, shuffle) -> Session      predict(problem, n_threads) -> Session
+    train_many(problem, n_threads, shuffle) -> Session, of several models; its result is their parameters
 
 A peer gets its best honest setting: buffers, compilation and warm-up before the clock starts, its own fastest
 optimizer, and it need not compute the loss that chainrule reports for each epoch.
@@ -28,7 +29,7 @@ class Peer:
 
     package: str
     module: str
-    default: bool = True  # whether it runs unasked
+    trains: bool = True  # or predicts only
 
     @property
     def installed(self) -> bool:
@@ -41,7 +42,8 @@ PEERS = {
     OURS: Peer("chainrule", "peers.chainrule_peer"),
     "numpy": Peer("numpy", "peers.numpy_peer"),
     "torch": Peer("torch", "peers.torch_peer"),
-    "torch_compiled": Peer("torch", "peers.torch_compiled_peer", default=False),  # half a minute to compile
+    "torch_compiled": Peer("torch", "peers.torch_compiled_peer"),
     "jax": Peer("jax", "peers.jax_peer"),
     "sklearn": Peer("sklearn", "peers.sklearn_peer"),
+    "onnxruntime": Peer("onnxruntime", "peers.onnx_peer", trains=False),
 }

@@ -11,10 +11,10 @@ from peers import Session
 from workloads import Problem
 
 
-def _network(problem: Problem) -> cr.Network:
+def _network(problem: Problem, model: int = 0) -> cr.Network:
     w = problem.workload
     net = cr.Network(list(w.layer_sizes), activation=w.activation, loss=w.loss, dtype="float32", seed=0)
-    for layer, (W, b) in enumerate(problem.params()):
+    for layer, (W, b) in enumerate(problem.params(model)):
         net.weights[layer][:] = W
         net.biases[layer][:] = b
     return net
@@ -31,6 +31,19 @@ def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
                 n_threads=n_threads, seed=0)  # fmt: skip
 
     return Session(run, lambda: list(zip(net.weights, net.biases, strict=True)))
+
+
+def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    w, X, y = problem.workload, problem.X, problem.y
+    nets = [_network(problem, model) for model in range(w.models)]
+    assert w.optimizer is not None
+    optimizer = getattr(cr, type(w.optimizer).__name__)(**asdict(w.optimizer))
+
+    def run(epochs: int) -> None:
+        cr.fit_many(nets, X, y, optimizer=optimizer, batch_size=w.batch, epochs=epochs, shuffle=shuffle,
+                    n_threads=n_threads, seed=list(range(w.models)))  # fmt: skip
+
+    return Session(run, lambda: [list(zip(net.weights, net.biases, strict=True)) for net in nets])
 
 
 def predict(problem: Problem, n_threads: int) -> Session:

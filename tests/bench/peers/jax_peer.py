@@ -86,6 +86,36 @@ def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
     return Session(run, lambda: [(np.asarray(W).T, np.asarray(b)) for W, b in state[0]])
 
 
+def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    """All models in one step, by `vmap`; all epochs in one scan."""
+    w, X, y = problem.workload, jnp.array(problem.X), jnp.array(problem.y)
+    assert isinstance(w.optimizer, Adam)
+    each = [[(W.T, b) for W, b in params] for params in problem.all_params()]
+    params = jax.tree.map(lambda *arrays: jnp.stack(arrays), *each)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    state = (params, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(w.models))
+    rng = np.random.default_rng(0)
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state: Any, X: Any, y: Any, order: Any) -> Any:
+        def body(state: Any, rows: Any) -> Any:  # rows: (models, batch)
+            return jax.vmap(lambda one, r: _step(w, one, X[r], y[r]))(state, rows), None
+
+        return lax.scan(body, state, order)[0]
+
+    def run(epochs: int) -> None:
+        nonlocal state
+        rows = np.broadcast_to(np.arange(w.rows, dtype=np.int32), (epochs, w.models, w.rows))
+        order = rng.permuted(rows, axis=2) if shuffle else rows
+        batches = order.reshape(epochs, w.models, -1, w.batch).swapaxes(1, 2).reshape(-1, w.models, w.batch)
+        state = jax.block_until_ready(steps(state, X, y, batches))
+
+    def result() -> Any:
+        return [[(np.asarray(W[k]).T, np.asarray(b[k])) for W, b in state[0]] for k in range(w.models)]
+
+    return Session(run, result)
+
+
 def predict(problem: Problem, n_threads: int) -> Session:
     params, X = _params(problem), jnp.array(problem.X)
     forward = jax.jit(lambda params, x: jax.nn.softmax(_logits(problem.workload, params, x)))

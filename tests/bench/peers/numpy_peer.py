@@ -17,10 +17,10 @@ CHUNK = 1024  # rows of a prediction that stay in cache
 class Network:
     """The network on buffers for `rows` rows; weights are (n_in, n_out) views of one vector."""
 
-    def __init__(self, problem: Problem, rows: int) -> None:
+    def __init__(self, problem: Problem, rows: int, model: int = 0) -> None:
         self.workload: Workload = problem.workload
         sizes = self.workload.layer_sizes
-        self.flat = np.concatenate([p.ravel() for W, b in problem.params() for p in (W.T, b)])
+        self.flat = np.concatenate([p.ravel() for W, b in problem.params(model) for p in (W.T, b)])
         self.gradient, self.ones = np.zeros_like(self.flat), np.ones(rows, np.float32)
         self.m, self.v, self.t = np.zeros_like(self.flat), np.zeros_like(self.flat), 0
         self.weights, self.biases = self._views(self.flat)
@@ -103,11 +103,11 @@ class Network:
         self.flat -= g
 
 
-def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+def train(problem: Problem, n_threads: int, shuffle: bool, model: int = 0) -> Session:
     w, X = problem.workload, problem.X
     classes = np.eye(w.layer_sizes[-1], dtype=np.float32)
     targets = classes[problem.y] if w.loss == "softmax_cross_entropy" else problem.y
-    net, rng = Network(problem, w.batch), np.random.default_rng(0)
+    net, rng = Network(problem, w.batch, model), np.random.default_rng(model)
     x, target = np.empty((w.batch, X.shape[1]), np.float32), np.empty((w.batch, targets.shape[1]), np.float32)
 
     def step(x: Array, target: Array) -> None:
@@ -127,6 +127,17 @@ def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
                 step(x, target)
 
     return Session(run, lambda: [(W.T, b) for W, b in zip(net.weights, net.biases, strict=True)])
+
+
+def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    """One after the other."""
+    sessions = [train(problem, n_threads, shuffle, model) for model in range(problem.workload.models)]
+
+    def run(epochs: int) -> None:
+        for session in sessions:
+            session.run(epochs)
+
+    return Session(run, lambda: [session.result() for session in sessions])
 
 
 def predict(problem: Problem, n_threads: int) -> Session:

@@ -14,7 +14,7 @@ from workloads import Adam, Problem
 warnings.simplefilter("ignore", ConvergenceWarning)
 
 
-def _fitted(problem: Problem, shuffle: bool) -> MLPClassifier | MLPRegressor:
+def _fitted(problem: Problem, shuffle: bool, model: int = 0) -> MLPClassifier | MLPRegressor:
     """Return an estimator that has seen its data's shape, with the starting parameters."""
     w = problem.workload
     make = MLPRegressor if w.loss == "squared_error" else MLPClassifier
@@ -28,7 +28,7 @@ def _fitted(problem: Problem, shuffle: bool) -> MLPClassifier | MLPRegressor:
     classes = {} if make is MLPRegressor else {"classes": range(max(w.layer_sizes[-1], 2))}
     net.partial_fit(X, y, **classes)
     net.warm_start = True
-    for layer, (W, b) in enumerate(problem.params()):
+    for layer, (W, b) in enumerate(problem.params(model)):
         net.coefs_[layer][:] = W.T
         net.intercepts_[layer][:] = b
     return net
@@ -41,13 +41,24 @@ def _targets(problem: Problem) -> Any:
     return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def train(problem: Problem, n_threads: int, shuffle: bool) -> Session:
-    net, X, y = _fitted(problem, shuffle), problem.X, _targets(problem)
+def train(problem: Problem, n_threads: int, shuffle: bool, model: int = 0) -> Session:
+    net, X, y = _fitted(problem, shuffle, model), problem.X, _targets(problem)
 
     def run(epochs: int) -> None:
         net.set_params(max_iter=epochs).fit(X, y)
 
     return Session(run, lambda: [(W.T, b) for W, b in zip(net.coefs_, net.intercepts_, strict=True)])
+
+
+def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
+    """One after the other."""
+    sessions = [train(problem, n_threads, shuffle, model) for model in range(problem.workload.models)]
+
+    def run(epochs: int) -> None:
+        for session in sessions:
+            session.run(epochs)
+
+    return Session(run, lambda: [session.result() for session in sessions])
 
 
 def predict(problem: Problem, n_threads: int) -> Session:

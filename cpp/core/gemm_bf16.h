@@ -1,0 +1,53 @@
+// The products of core/gemm with operands rounded to bf16 while they are packed, and sums in T. Every sum has an order
+// that the shapes alone decide: that of the dot product instruction, two steps of k at once.
+#pragma once
+
+#include "chainrule/view.h"
+#include "core/buffer.h"
+#include "core/dispatch.h"
+
+namespace chainrule {
+
+// std::invalid_argument where bf16_kernels<T>() is null; nothing else here may be called then.
+template <class T>
+void require_bf16();
+
+// B (k x n) as pairs of rows, in panels and blocks as PackedMatrix has them; an odd last row is paired with zeros.
+template <class T>
+class PackedBf16 {
+ public:
+  PackedBf16() = default;
+  PackedBf16(Index k, Index n);
+
+  Index k() const { return k_; }
+  Index n() const { return n_; }
+  Index panels() const;
+  // As PackedMatrix::pack; k_begin is even, and k_end is unless it is k().
+  void pack(MatrixView<const T> b, Index first, Index last, Index k_begin, Index k_end);
+  void pack(MatrixView<const T> b) { pack(b, 0, panels(), 0, k_); }
+  const Bf16Pair* block(Index k_begin) const { return data_.data() + k_begin / 2 * padded_n_; }
+  Index depth() const { return depth_; }  // rows in each block but the last: even
+
+ private:
+  Index k_ = 0, n_ = 0, padded_n_ = 0, depth_ = 2;
+  Buffer<Bf16Pair> data_;
+};
+
+// What one thread needs for these products.
+Buffer<Bf16Pair> bf16_scratch();
+
+// C (m x n, rows ldc apart) = bias + A B; bias: n values or null for 0. A has any strides.
+template <class T>
+void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
+                      Epilogue<T> epilogue = {});
+
+// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows of any strides.
+template <class T>
+void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc,
+                          Bf16Pair* scratch);
+
+// C = A B of any strides in A and B, C with unit column stride; packs both by itself.
+template <class T>
+void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads);
+
+}  // namespace chainrule

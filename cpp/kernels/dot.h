@@ -1,0 +1,130 @@
+// The product with a single column, the output of a network of one output: a sum along the row, of 16 interleaved
+// chains of fused multiply-adds that are then added as a tree, whatever the vectors' length. Rows lie on the lanes only
+// for the last steps of the tree, so neither operand is packed.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+inline constexpr int dot_chains = 16;
+
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+// The chains of `Rows` rows of a, with the tree taken as far as one vector.
+template <class T, int Rows>
+inline void dot_group(Index k, const T* a, Index lda, const T* w, Vec<T>* sum) {
+  constexpr int L = lanes<T>, V = dot_chains / L;
+  Vec<T> acc[Rows][V] = {};
+  Index p = 0;
+  for (; p + dot_chains <= k; p += dot_chains)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      const Vec<T> wv = load(w + p + v * L);
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) acc[r][v] = fma(load(a + r * lda + p + v * L), wv, acc[r][v]);
+    }
+  for (int v = 0; v < V && p < k; ++v, p += L) {
+    const Tail<T> tail(k - p < L ? k - p : L);
+    const Vec<T> wv = load(w + p, tail);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = fma(load(a + r * lda + p, tail), wv, acc[r][v]);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int half = V / 2; half > 0; half /= 2)
+#pragma GCC unroll 4
+      for (int v = 0; v < half; ++v) acc[r][v] = acc[r][v] + acc[r][v + half];
+    sum[r] = acc[r][0];
+  }
+}
+
+// out[i * step] = bias + Σ_p a(i, p) w[p] for m rows of k elements.
+template <class T>
+void dot_rows(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* out, Index step) {
+  constexpr int L = lanes<T>, rows = 8 * L / dot_chains > 0 ? 8 * L / dot_chains : 1;  // 8 accumulators
+  Index i = 0;
+  if (step == 1)
+    for (; i + L <= m; i += L) {
+      Vec<T> t[L];
+      for (int r = 0; r < L; r += rows) dot_group<T, rows>(k, a + (i + r) * lda, lda, w, t + r);
+      transpose<T>(t);
+#pragma GCC unroll 4
+      for (int half = L / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int c = 0; c < half; ++c) t[c] = t[c] + t[c + half];
+      store(out + i, splat(bias) + t[0]);
+    }
+  for (; i < m; ++i) {
+    Vec<T> sum;
+    dot_group<T, 1>(k, a + i * lda, lda, w, &sum);
+    out[i * step] = bias + sum_lanes<T>(sum);
+  }
+}
+
+// dw[p] = Σ_i dz[i] x(i, p), chains over the rows, for N vectors of columns of which `columns` are inside; after(i, v,
+// x, dz) sees every vector of x on the way.
+template <class T, int N, class Read, class After>
+inline void one_output_columns(Index m, Index columns, const T* dz, T* dw, Read read, After after) {
+  constexpr int L = lanes<T>;
+  Vec<T> acc[N] = {};
+  for (Index i = 0; i < m; ++i) {
+    const Vec<T> d = splat(dz[i]);
+#pragma GCC unroll 4
+    for (int v = 0; v < N; ++v) {
+      const Vec<T> x = read(i, v);
+      acc[v] = fma(d, x, acc[v]);
+      after(i, v, x, d);
+    }
+  }
+  for (int v = 0; v < N; ++v) {
+    const Index left = columns - v * L;
+    store(dw + v * L, acc[v], Tail<T>(left < 0 ? 0 : left < L ? left : L));
+  }
+}
+
+template <class T>
+T sum_in_order(Index m, const T* x) {
+  T sum = 0;
+  for (Index i = 0; i < m; ++i) sum += x[i];
+  return sum;
+}
+
+// The gradients of a layer of one output by its n weights and its bias, from its dz and its inputs.
+template <class T>
+void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, T* dw, T* db) {
+  constexpr int L = lanes<T>;
+  for (Index p = 0; p < n; p += L) {
+    const Tail<T> tail(n - p < L ? n - p : L);
+    one_output_columns<T, 1>(
+        m, n - p, dz, dw + p, [&](Index i, int) { return load(x + i * ldx + p, tail); },
+        [](Index, int, Vec<T>, Vec<T>) {});
+  }
+  *db = sum_in_order(m, dz);
+}
+
+// The same, and dz(i, p) w[p] g'(a(i, p)) in place of the inputs, a, on the way. Rows of a and w are padded to
+// multiples of slice_width.
+template <class T, class G>
+void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db) {
+  constexpr int L = lanes<T>;
+  const auto columns = [&](auto vectors, Index p) {
+    one_output_columns<T, decltype(vectors)::value>(
+        m, n - p, dz, dw + p, [&](Index i, int v) { return load(a + i * lda + p + v * L); },
+        [&](Index i, int v, Vec<T> x, Vec<T> d) {
+          store(a + i * lda + p + v * L, G::template backward<T>(x, d * load(w + p + v * L)));
+        });
+  };
+  Index p = 0;
+  for (; p + 3 * L < n; p += 4 * L) columns(Count<4>{}, p);
+  for (; p < n || p % slice_width != 0; p += L) columns(Count<1>{}, p);  // all the padding too: it must become zero
+  *db = sum_in_order(m, dz);
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,251 @@
+// The sliced schedule: whole training steps of a small network in one kernel. A slice of rows passes through all layers
+// forward and back while its activations stay in the first-level cache; a call through a table happens per layer, not
+// per tile; and a network of a few neurons, one row at a time, takes a hundred nanoseconds a step.
+#pragma once
+
+#include "dot.h"
+#include "gemm.h"
+#include "losses.h"
+#include "updates.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+inline Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
+
+// A slice's inputs, targets and weights, where they lie or gathered.
+template <class T>
+struct Slice {
+  Index rows;
+  const T* x;
+  Index ldx;
+  const T* y;
+  Index ldy;
+  const std::int32_t* labels;
+  const T* weights;
+};
+
+template <class T>
+void copy_row(Index n, const T* from, Index stride, T* to) {
+  if (n == 1)
+    *to = *from;
+  else if (stride == 1)
+    map_vector(n, [](Vec<T> v) { return v; }, to, from);
+  else
+    for (Index j = 0; j < n; ++j) to[j] = from[j * stride];
+}
+
+// Examples [first, first + rows). While they are copied, those of the next batch are fetched towards the cache.
+template <class T>
+Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
+  const SliceExamples<T>& e = s.examples;
+  const Index n_in = s.layers[0].n_in, n_out = s.layers[s.layer_count - 1].n_out, ldx = padded_width(n_in);
+  const bool x_lies = e.rows == nullptr && e.x_col == 1, y_lies = e.rows == nullptr && e.y_col == 1;
+  Slice<T> slice{
+      rows, s.x, ldx, e.y != nullptr ? s.y : nullptr, n_out, s.label, e.weights != nullptr ? s.weight : nullptr};
+  if (x_lies) slice.x = e.x + first * e.x_row, slice.ldx = e.x_row;
+  if (y_lies && e.y != nullptr) slice.y = e.y + first * e.y_row, slice.ldy = e.y_row;
+  if (e.rows == nullptr) {
+    slice.labels = e.labels + (e.labels != nullptr ? first : 0);
+    slice.weights = e.weights != nullptr ? e.weights + first : nullptr;
+    if (x_lies && (y_lies || e.y == nullptr)) return slice;
+  }
+  for (Index i = 0; i < rows; ++i) {
+    const Index row = e.rows != nullptr ? e.rows[first + i] : first + i;
+    if (e.rows != nullptr && first + i + s.m < e.rows_end) {
+      const T* next = e.x + e.rows[first + i + s.m] * e.x_row;
+      for (Index j = 0; j < n_in * e.x_col; j += 64 / static_cast<Index>(sizeof(T))) __builtin_prefetch(next + j);
+    }
+    if (!x_lies) copy_row(n_in, e.x + row * e.x_row, e.x_col, s.x + i * ldx);
+    if (e.y != nullptr && !y_lies) copy_row(n_out, e.y + row * e.y_row, e.y_col, s.y + i * n_out);
+    if (e.rows != nullptr && e.labels != nullptr) s.label[i] = e.labels[row];
+    if (e.rows != nullptr && e.weights != nullptr) s.weight[i] = e.weights[row];
+  }
+  return slice;
+}
+
+// C (m x n) = bias, or 0, + A B, with A and B where they lie.
+template <class T>
+void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_layout, const T* b, Index ldb,
+                   const T* bias, T* c, Index ldc) {
+  gemm_block<T>({m, n, k, a, lda, a_layout, b, ldb, Layout::rows, c, ldc, bias,
+                 bias != nullptr ? Start::bias : Start::zero, Finish::store});
+}
+
+// z = b + x Wᵀ for one row: all its outputs, in groups of vectors whose chains hide each other's latency.
+template <class T, int N>
+inline void row_group(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
+  Vec<T> acc[N];
+  for (int v = 0; v < N; ++v) acc[v] = load(b + v * lanes<T>);
+  for (Index p = 0; p < k; ++p) {
+    const Vec<T> xp = splat(x[p]);
+    for (int v = 0; v < N; ++v) acc[v] = fma(xp, load(w + p * width + v * lanes<T>), acc[v]);
+  }
+  for (int v = 0; v < N; ++v) store(z + v * lanes<T>, acc[v]);
+}
+template <class T>
+void row_product(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
+  Index j = 0;
+  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) row_group<T, 4>(k, x, w + j, width, b + j, z + j);
+  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) row_group<T, 2>(k, x, w + j, width, b + j, z + j);
+  for (; j < width; j += lanes<T>) row_group<T, 1>(k, x, w + j, width, b + j, z + j);
+}
+
+// Plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz without the gradients' being written.
+template <class T>
+void row_descent(Index k, const T* x, const T* dz, Index width, T learning_rate, T* w) {
+  const Vec<T> rate = splat(-learning_rate);
+  for (Index j = 0; j < width; j += lanes<T>) {
+    const Vec<T> d = load(dz + j);
+    for (Index p = 0; p < k; ++p) store(w + p * width + j, fma(rate, splat(x[p]) * d, load(w + p * width + j)));
+    store(w + k * width + j, fma(rate, d, load(w + k * width + j)));
+  }
+}
+
+// From the gradient by this layer's z, in layer.a, to that by the one's before, in place of its activations; a block of
+// rows at a time, so that the gradient by the activations stays at hand.
+template <class T>
+void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const SliceLayer<T>& layer, Index rows) {
+  constexpr Index block = 2 * tile_rows;
+  for (Index i = 0; i < rows; i += block) {
+    const Index m = rows - i < block ? rows - i : block;
+    slice_product<T>(m, before.width, layer.n_out, layer.a + i * layer.width, layer.width, Layout::rows, layer.weights,
+                     before.width, nullptr, s.da, before.width);
+    T* a = before.a + i * before.width;
+    before.activate_backward(m, before.width, a, before.width, s.da, before.width, a, before.width);
+  }
+}
+
+// The gradients of a slice, of its rows' losses times their weights times scale; returns the sum of the weighted
+// losses. With a learning rate, for one row, the parameters descend at once, and of the gradients nothing is kept.
+template <class T>
+double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* gradients, const T* descent) {
+  const Slice<T> slice = take_slice(s, first, rows);
+  const T* from = slice.x;
+  Index ld = slice.ldx;
+  for (Index l = 0; l < s.layer_count; ++l) {
+    const SliceLayer<T>& layer = s.layers[l];
+    const T* w = s.parameters + layer.offset;
+    const T* b = w + layer.weight_count;
+    if (layer.width == 1)
+      dot_rows<T>(rows, layer.n_in, from, ld, w, *b, layer.a, 1);
+    else if (rows == 1)
+      row_product<T>(layer.n_in, from, w, layer.width, b, layer.a);
+    else
+      slice_product<T>(rows, layer.width, layer.n_in, from, ld, Layout::rows, w, layer.width, b, layer.a, layer.width);
+    if (layer.activate != nullptr) layer.activate(rows, layer.width, layer.a, layer.width, layer.a, layer.width);
+    from = layer.a;
+    ld = layer.width;
+  }
+  const SliceLayer<T>& last = s.layers[s.layer_count - 1];
+  s.loss({rows, last.n_out, last.a, last.width, slice.y, slice.ldy, slice.labels, slice.weights, scale, s.value, last.a,
+          last.width, s.loss_scratch});
+  for (Index l = s.layer_count; l-- > 0;) {
+    const SliceLayer<T>& layer = s.layers[l];
+    from = l > 0 ? s.layers[l - 1].a : slice.x;
+    ld = l > 0 ? s.layers[l - 1].width : slice.ldx;
+    T* dw = gradients + layer.offset;
+    T* db = dw + layer.weight_count;
+    if (layer.width == 1) {
+      if (l > 0)
+        s.layers[l - 1].one_output_backward(rows, layer.n_in, layer.a, s.parameters + layer.offset, s.layers[l - 1].a,
+                                            ld, dw, db);
+      else
+        one_output_gradients(rows, layer.n_in, layer.a, from, ld, dw, db);
+      if (descent != nullptr) axpy(layer.weight_count + slice_width, -*descent, dw, s.parameters + layer.offset);
+    } else {
+      if (descent != nullptr) {
+        row_descent(layer.n_in, from, layer.a, layer.width, *descent, s.parameters + layer.offset);
+      } else {
+        slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
+                         layer.width);
+        column_sums(rows, layer.width, layer.a, layer.width, db, Finish::store);
+      }
+      if (l > 0) slice_backward(s, s.layers[l - 1], layer, rows);
+    }
+  }
+  return rows == 1 ? static_cast<double>(s.value[0]) : sum(rows, s.value);
+}
+
+// A member's part of the sum of `count` partial gradients, from the first on, into the first.
+template <class T>
+void add_partials(const SliceSteps<T>& s, Index begin, Index end, Index count) {
+  for (Index j = begin; j < end; j += lanes<T>) {
+    Vec<T> total = load(s.partials + j);
+    for (Index i = 1; i < count; ++i) total = total + load(s.partials + i * s.parameter_count + j);
+    store(s.partials + j, total);
+  }
+}
+
+// A member's part of the gradient of the penalty, and of the update.
+template <class T>
+void slice_update(const SliceSteps<T>& s, Index step, Index begin, Index end) {
+  if (s.l2 != 0)
+    for (Index l = 0; l < s.layer_count; ++l) {
+      const SliceLayer<T>& layer = s.layers[l];
+      const Index from = begin > layer.offset ? begin : layer.offset, stop = layer.offset + layer.weight_count;
+      const Index to = end < stop ? end : stop;
+      if (from < to) axpy(to - from, static_cast<T>(s.l2), s.parameters + from, s.partials + from);
+    }
+  T* m = s.first_moment != nullptr ? s.first_moment + begin : nullptr;
+  if (s.sgd != nullptr)
+    sgd(end - begin, s.sgd[step], s.partials + begin, m, s.parameters + begin);
+  else
+    adam(end - begin, s.adam[step], s.partials + begin, m, s.second_moment + begin, s.parameters + begin);
+}
+
+// Σ weights of the batch, or its rows where all weigh 1.
+template <class T>
+double slice_weight(const SliceSteps<T>& s, Index first) {
+  const SliceExamples<T>& e = s.examples;
+  if (e.weights == nullptr) return static_cast<double>(s.m);
+  double total = 0;
+  for (Index i = first; i < first + s.m; ++i)
+    total += static_cast<double>(e.weights[e.rows != nullptr ? e.rows[i] : i]);
+  return total;
+}
+
+template <class T>
+void slice_steps(const SliceSteps<T>& s) {
+  const auto part = [&s](Index n, int rank) { return n * rank / s.size; };
+  const Index vectors = s.parameter_count / slice_width, slices = (s.m + s.slice_rows - 1) / s.slice_rows;
+  const Index begin = part(vectors, s.rank) * slice_width, end = part(vectors, s.rank + 1) * slice_width;
+  for (Index step = 0; step < s.steps; ++step) {
+    const Index first = s.first + step * s.advance;
+    const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
+    // The last step of a call leaves its gradients to be looked at.
+    const bool plain = s.sgd != nullptr && s.first_moment == nullptr && s.l2 == 0 && step + 1 < s.steps;
+    const T* descent = plain && s.m == 1 ? &s.sgd[step].learning_rate : nullptr;
+    double total = 0, squares = 0;
+    for (Index l = 0; l < s.layer_count; ++l) {
+      const SliceLayer<T>& layer = s.layers[l];
+      const T* w = s.parameters + layer.offset;
+      if (layer.weights != nullptr)
+        pack_panel<T>(layer.n_in, padded_width(layer.n_in), layer.n_out, w, layer.width, 1, layer.weights);
+      if (s.l2 != 0 && s.rank == 0) squares += sum_of_squares(layer.weight_count, w);
+    }
+    // As many slices at a time as there are places for their gradients; later rounds are added to the first place.
+    for (Index done = 0; done < slices;) {
+      const Index places = done == 0 ? 0 : 1;
+      const Index count = slices - done < s.partial_count - places ? slices - done : s.partial_count - places;
+      for (Index i = part(count, s.rank); i < part(count, s.rank + 1); ++i) {
+        const Index from = (done + i) * s.slice_rows, rows = s.m - from < s.slice_rows ? s.m - from : s.slice_rows;
+        s.slice_value[i] = slice_gradients(s, first + from, rows, static_cast<T>(inverse),
+                                           s.partials + (places + i) * s.parameter_count, descent);
+      }
+      if (s.size > 1) s.barrier(s.team);
+      if (places + count > 1) add_partials(s, begin, end, places + count);
+      if (s.rank == 0)
+        for (Index i = 0; i < count; ++i) total += s.slice_value[i];
+      done += count;
+      if (done == slices) {
+        if (s.rank == 0) s.cost[step] = {total * inverse + s.l2 / 2 * squares, weight};
+        if (descent == nullptr) slice_update(s, step, begin, end);
+      }
+      if (s.size > 1) s.barrier(s.team);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,157 @@
+// Many fits in one call: a team of threads takes networks from a list, the costliest first, so that the last to end are
+// short. The calling thread is one of the team; between its own batches, and once it has run out of networks, it looks
+// after the caller: signals and progress.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <limits>
+#include <mutex>
+#include <numeric>
+
+#include "core/check.h"
+#include "core/dispatch.h"
+#include "core/parallel.h"
+#include "net/pass.h"
+#include "net/trainer.h"
+
+namespace chainrule {
+namespace {
+
+struct Abandoned {};  // ends a fit because the caller wants no more of the call
+
+template <class T>
+class FitMany {
+ public:
+  FitMany(std::span<const FitJob<T>> jobs, const FitManyOptions& options)
+      : jobs_(jobs), options_(options), order_(jobs.size()), outcomes_(jobs.size()) {
+    finished_.reserve(jobs.size());
+    std::vector<double> costs;
+    double total = 0, smallest_step = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      const FitJob<T>& job = jobs[i];
+      double row = 0;
+      try {
+        row = row_operations(checked_model(*job.network, job.examples, job.options), true);
+      } catch (const std::invalid_argument& error) {
+        throw std::invalid_argument(message("networks[", i, "]: ", error.what()));
+      }
+      const Index rows = row_count(job.examples, job.options.rows), batch = job.options.batch_size;
+      costs.push_back(row * static_cast<double>(rows) * job.options.epochs);
+      total += costs.back();
+      smallest_step = std::min(smallest_step, row * static_cast<double>(batch > 0 ? std::min(batch, rows) : rows));
+    }
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    refuse_twins();
+    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t i, std::size_t j) { return costs[i] > costs[j]; });
+    const int threads = threads_for(total, options.threads);
+    const bool few = jobs.size() < static_cast<std::size_t>(threads);
+    const bool in_turn = few && threads_for(smallest_step, options.threads) == threads;
+    team_size_ = in_turn ? 1 : few ? static_cast<int>(jobs.size()) : threads;
+  }
+
+  std::vector<FitOutcome> run() {
+    parallel(team_size_, [this](Team team) {
+      const bool caller = team.rank == 0;
+      try {
+        for (std::size_t next; !stopped_ && (next = next_++) < order_.size();) train(order_[next], caller);
+        while (caller && reported_ < jobs_.size()) {
+          wait();
+          attend();
+        }
+      } catch (const Abandoned&) {
+      }
+    });
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(outcomes_);
+  }
+
+ private:
+  void refuse_twins() {
+    std::vector<std::size_t> sorted = order_;
+    std::stable_sort(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
+      return std::less<>()(jobs_[i].network, jobs_[j].network);
+    });
+    const auto twin = std::adjacent_find(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
+      return jobs_[i].network == jobs_[j].network;
+    });
+    if (twin != sorted.end())
+      throw std::invalid_argument(message("networks[", twin[1], "] is networks[", twin[0], "]"));
+  }
+
+  void train(std::size_t i, bool caller) {
+    FitOptions<T> options = jobs_[i].options;
+    options.threads = options_.threads;  // used in turn; within a team every fit has one
+    if (caller)
+      options.poll = [this] { attend(); };
+    else
+      options.poll = [this] {
+        if (stopped_) throw Abandoned{};
+      };
+    try {
+      outcomes_[i].history = fit(*jobs_[i].network, jobs_[i].examples, options);
+    } catch (const Abandoned&) {
+      throw;
+    } catch (...) {
+      outcomes_[i].error = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(guard_);
+      finished_.push_back(i);
+    }
+    if (caller)
+      attend();
+    else
+      changed_.notify_one();
+  }
+
+  // In the calling thread: lets the caller throw, and tells it what has finished.
+  void attend() {
+    try {
+      if (options_.poll) options_.poll();
+      for (; const std::optional<std::size_t> i = next_finished(); ++reported_)
+        if (options_.on_finished) options_.on_finished(*i, outcomes_[*i]);
+    } catch (...) {
+      failure_ = std::current_exception();
+      stopped_ = true;
+      throw Abandoned{};
+    }
+  }
+
+  std::optional<std::size_t> next_finished() {
+    const std::lock_guard lock(guard_);
+    return reported_ < finished_.size() ? std::optional(finished_[reported_]) : std::nullopt;
+  }
+
+  void wait() {
+    std::unique_lock lock(guard_);
+    changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return reported_ < finished_.size(); });
+  }
+
+  const IsaInUse isa_in_use_;  // between two fits, too
+  const std::span<const FitJob<T>> jobs_;
+  const FitManyOptions& options_;
+  std::vector<std::size_t> order_;
+  std::vector<FitOutcome> outcomes_;
+  int team_size_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> stopped_{false};
+  std::exception_ptr failure_;
+  std::mutex guard_;
+  std::condition_variable changed_;
+  std::vector<std::size_t> finished_;  // jobs, in the order in which they ended
+  std::size_t reported_ = 0;           // of those
+};
+
+}  // namespace
+
+template <class T>
+std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options) {
+  if (jobs.empty()) return {};
+  return FitMany<T>(jobs, options).run();
+}
+
+template std::vector<FitOutcome> fit_many(std::span<const FitJob<float>>, const FitManyOptions&);
+template std::vector<FitOutcome> fit_many(std::span<const FitJob<double>>, const FitManyOptions&);
+
+}  // namespace chainrule

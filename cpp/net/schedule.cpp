@@ -1,0 +1,22 @@
+#include "net/schedule.h"
+
+#include "net/pass.h"
+#include "net/sliced.h"
+#include "net/two_phase.h"
+
+namespace chainrule {
+
+template <class T>
+std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
+                                           const OptimizerOptions& optimizer, double l2, int threads) {
+  if (is_small(model) && model.precision == Precision::float32)
+    return std::make_unique<Sliced<T>>(model, parameters, batch_rows, optimizer, l2, threads);
+  return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, optimizer, l2, threads);
+}
+
+template std::unique_ptr<Schedule<float>> make_schedule(const Model<float>&, float*, Index, const OptimizerOptions&,
+                                                        double, int);
+template std::unique_ptr<Schedule<double>> make_schedule(const Model<double>&, double*, Index, const OptimizerOptions&,
+                                                         double, int);
+
+}  // namespace chainrule

@@ -1,0 +1,53 @@
+// The two ways of training steps: in phases over a whole batch (two_phase), or slice by slice (sliced). The shapes
+// alone decide which, and neither changes what is summed in which order.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "chainrule/training.h"
+#include "kernels/kernels.h"
+#include "net/model.h"
+
+namespace chainrule {
+
+// Batches of m examples: batch s has those that rows[first + s * advance ...) names, or, where rows is null, the
+// examples first + s * advance and on.
+template <class T>
+struct Batches {
+  const Examples<T>& examples;
+  std::span<const Index> rows;  // of the whole epoch, or empty
+  Index first, m, advance, steps;
+};
+
+// The examples from `first` on.
+template <class T>
+Examples<T> examples_from(Examples<T> e, Index first) {
+  e.x = e.x.rows_between(first, e.x.rows);
+  if (e.targets.labels != nullptr)
+    e.targets.labels += first;
+  else
+    e.targets.values = e.targets.values.rows_between(first, e.targets.values.rows);
+  if (e.weights != nullptr) e.weights += first;
+  return e;
+}
+
+// Trains the network whose parameters it was made for: cost, gradients and update of one batch after the other.
+template <class T>
+class Schedule {
+ public:
+  virtual ~Schedule() = default;
+
+  virtual Index steps_at_once() const = 0;  // that run() can take
+  // The costs of the batches, each before its update. Valid until the next call.
+  virtual std::span<const BatchCost> run(const Batches<T>& batches) = 0;
+  virtual void load() = 0;                         // the parameters were changed by others
+  virtual void store() = 0;                        // brings the network's parameters up to date
+  virtual void gradients(T* gradients) const = 0;  // of the last batch, in the layout of the parameters
+};
+
+template <class T>
+std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
+                                           const OptimizerOptions& optimizer, double l2, int threads);
+
+}  // namespace chainrule

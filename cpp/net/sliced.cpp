@@ -1,0 +1,182 @@
+#include "net/sliced.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "net/pass.h"
+
+namespace chainrule {
+namespace {
+
+constexpr Index most_places = 64;
+constexpr Index most_steps = 64;
+constexpr double operations_at_once = 2e7;  // some 0.1 ms: little beside the time between two polls
+
+Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
+
+// Calls visit(layer, its place in the kernel's layout) for all layers; returns the size of the layout.
+template <class T, class Visit>
+Index for_layers(const Model<T>& model, Visit visit) {
+  Index offset = 0;
+  for (const Layer<T>& layer : model.layers) {
+    const bool row = &layer == &model.layers.back() && layer.n_out == 1;
+    SliceLayer<T> place{};
+    place.n_in = layer.n_in;
+    place.n_out = layer.n_out;
+    place.offset = offset;
+    place.width = row ? 1 : padded_width(layer.n_out);
+    place.weight_count = row ? padded_width(layer.n_in) : layer.n_in * place.width;
+    visit(layer, place);
+    offset += place.weight_count + padded_width(layer.n_out);
+  }
+  return offset;
+}
+
+// The same parameters in the flat layout and in the kernel's, element by element.
+template <class T, class Pair>
+void for_parameters(const Model<T>& model, Pair pair) {
+  for_layers(model, [&](const Layer<T>& layer, const SliceLayer<T>& place) {
+    const bool row = place.width == 1;
+    for (Index j = 0; j < layer.n_out; ++j) {
+      for (Index p = 0; p < layer.n_in; ++p)
+        pair(layer.offset + j * layer.n_in + p, place.offset + (row ? p : p * place.width + j));
+      pair(layer.offset + layer.n_out * layer.n_in + j, place.offset + place.weight_count + j);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+Sliced<T>::Workspace::Workspace(const Model<T>& model, Index rows) : label(rows) {
+  const Index block = 2 * kernels<T>().tile_rows;
+  std::vector<std::pair<T**, Index>> wanted;
+  for_layers(model, [&](const Layer<T>& layer, SliceLayer<T> place) {
+    if (&layer != &model.layers.back()) {
+      place.activate = kernels<T>().activate[static_cast<int>(layer.activation)];
+      place.activate_backward = kernels<T>().activate_backward[static_cast<int>(layer.activation)];
+      place.one_output_backward = kernels<T>().one_output_backward[static_cast<int>(layer.activation)];
+    }
+    layers.push_back(place);
+  });
+  for (SliceLayer<T>& place : layers) {
+    wanted.emplace_back(&place.a, rows * place.width);
+    if (&place != &layers.front() && place.width > 1)
+      wanted.emplace_back(&place.weights, place.n_out * padded_width(place.n_in));
+  }
+  const Index outputs = model.outputs();
+  wanted.insert(wanted.end(), {{&x, rows * padded_width(model.inputs())},
+                               {&y, rows * outputs},
+                               {&weight, rows},
+                               {&value, rows},
+                               {&da, block * padded_width(model.widest())},
+                               {&loss, 2 * outputs * kernels<T>().lanes}});
+  Index size = 0;
+  for (const auto& [pointer, count] : wanted) size += padded_width(count);
+  memory = Buffer<T>(size);
+  Index offset = 0;
+  for (const auto& [pointer, count] : wanted) {
+    *pointer = memory.data() + offset;
+    offset += padded_width(count);
+  }
+}
+
+template <class T>
+Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer, double l2,
+                  int threads)
+    : model_(model),
+      parameters_(parameters),
+      l2_(l2),
+      team_(static_cast<int>(
+          std::min<Index>(threads_for(row_operations(model, true) * static_cast<double>(batch_rows), threads),
+                          (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows)))),
+      size_(for_layers(model, [](const Layer<T>&, const SliceLayer<T>&) {})),
+      places_(
+          std::min(most_places, (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows) + 1)),
+      sliced_(size_),
+      partials_(places_ * size_),
+      slice_value_(places_),
+      optimizer_(optimizer, size_),
+      costs_(static_cast<std::size_t>(
+          std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
+                     static_cast<double>(most_steps)))) {
+  for (int rank = 0; rank < team_.largest(); ++rank)
+    workspaces_.emplace_back(model, std::min(batch_rows, largest_chain_of_small));
+  load();
+}
+
+template <class T>
+void Sliced<T>::load() {
+  for_parameters(model_, [this](Index flat, Index sliced) { sliced_[sliced] = parameters_[flat]; });
+}
+
+template <class T>
+void Sliced<T>::store() {
+  for_parameters(model_, [this](Index flat, Index sliced) { parameters_[flat] = sliced_[sliced]; });
+}
+
+template <class T>
+void Sliced<T>::gradients(T* gradients) const {
+  for_parameters(model_, [&](Index flat, Index sliced) { gradients[flat] = partials_[sliced]; });
+}
+
+template <class T>
+std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
+  const Examples<T>& e = batches.examples;
+  const bool dense = e.targets.labels == nullptr;
+  SliceSteps<T> steps{};
+  steps.loss = kernels<T>().loss[static_cast<int>(model_.loss)];
+  steps.layer_count = static_cast<Index>(model_.layers.size());
+  steps.examples = {e.x.data,
+                    e.x.row_stride,
+                    e.x.col_stride,
+                    dense ? e.targets.values.data : nullptr,
+                    e.targets.values.row_stride,
+                    e.targets.values.col_stride,
+                    e.targets.labels,
+                    e.weights,
+                    batches.rows.empty() ? nullptr : batches.rows.data(),
+                    static_cast<Index>(batches.rows.size())};
+  steps.m = batches.m;
+  steps.slice_rows = chain_rows(model_, batches.m);
+  steps.steps = batches.steps;
+  steps.first = batches.first;
+  steps.advance = batches.advance;
+  steps.parameters = sliced_.data();
+  steps.parameter_count = size_;
+  steps.partials = partials_.data();
+  steps.partial_count = places_;
+  steps.l2 = l2_;
+  optimizer_.next_steps(batches.steps, sgd_, adam_);
+  steps.sgd = sgd_.empty() ? nullptr : sgd_.data();
+  steps.adam = adam_.data();
+  steps.first_moment = optimizer_.first_moment();
+  steps.second_moment = optimizer_.second_moment();
+  steps.cost = costs_.data();
+  steps.slice_value = slice_value_.data();
+  steps.barrier = [](const void* team) { static_cast<const Team*>(team)->barrier(); };
+  team_.begin();
+  parallel(team_.current(), [&](Team team) {
+    SliceSteps<T> mine = steps;
+    const Workspace& own = workspaces_[static_cast<std::size_t>(team.rank)];
+    mine.rank = team.rank;
+    mine.size = team.size;
+    mine.team = &team;
+    mine.layers = own.layers.data();
+    mine.x = own.x;
+    mine.y = own.y;
+    mine.weight = own.weight;
+    mine.value = own.value;
+    mine.da = own.da;
+    mine.loss_scratch = own.loss;
+    mine.label = own.label.data();
+    kernels<T>().slice_steps(mine);
+  });
+  team_.end(static_cast<double>(batches.m * batches.steps));
+  return {costs_.data(), static_cast<std::size_t>(batches.steps)};
+}
+
+template class Sliced<float>;
+template class Sliced<double>;
+
+}  // namespace chainrule

@@ -1,0 +1,49 @@
+// Training steps of small networks: slices of a batch go through all layers at once, many steps in one call of the
+// kernel slice_steps. Here are its memory and the layout of its parameters.
+#pragma once
+
+#include "core/dispatch.h"
+#include "core/team_size.h"
+#include "net/optimizer.h"
+#include "net/schedule.h"
+
+namespace chainrule {
+
+template <class T>
+class Sliced final : public Schedule<T> {
+ public:
+  Sliced(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer, double l2,
+         int threads);
+
+  Index steps_at_once() const override { return static_cast<Index>(costs_.size()); }
+  std::span<const BatchCost> run(const Batches<T>& batches) override;
+  void load() override;
+  void store() override;
+  void gradients(T* gradients) const override;
+
+ private:
+  // What one thread needs for itself.
+  struct Workspace {
+    Workspace(const Model<T>& model, Index rows);
+    std::vector<SliceLayer<T>> layers;
+    Buffer<T> memory;
+    Buffer<std::int32_t> label;
+    T *x, *y, *weight, *value, *da, *loss;
+  };
+
+  IsaInUse isa_in_use_;
+  const Model<T> model_;
+  T* parameters_;
+  double l2_;
+  TeamSize team_;
+  std::vector<Workspace> workspaces_;
+  Index size_, places_;  // of the parameters in the kernel's layout; for partial gradients
+  Buffer<T> sliced_, partials_;
+  Buffer<double> slice_value_;
+  Optimizer<T> optimizer_;
+  std::vector<SgdUpdate<T>> sgd_;
+  std::vector<AdamUpdate<T>> adam_;
+  std::vector<BatchCost> costs_;
+};
+
+}  // namespace chainrule

@@ -1,0 +1,19 @@
+// The training loop, as one of many fits needs it.
+#pragma once
+
+#include "chainrule/training.h"
+#include "net/model.h"
+
+namespace chainrule {
+
+// The rows of the examples that a fit takes.
+template <class T>
+Index row_count(const Examples<T>& examples, std::span<const Index> rows) {
+  return rows.empty() ? examples.x.rows : static_cast<Index>(rows.size());
+}
+
+// The network as fit() trains it, or std::invalid_argument for what fit() refuses.
+template <class T>
+Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options);
+
+}  // namespace chainrule

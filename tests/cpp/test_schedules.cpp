@@ -1,0 +1,107 @@
+// The sliced schedule and its twin in two phases: the same costs, gradients and parameters, bit by bit, after some
+// steps on the same batches; for ragged shapes, all kinds of examples, optimizers and teams.
+#include <numeric>
+
+#include "net/network.h"
+#include "net/sliced.h"
+#include "net/two_phase.h"
+#include "support.h"
+
+namespace chainrule::test {
+namespace {
+
+template <class T>
+struct Case {
+  std::vector<Index> sizes;
+  Activation activation;
+  Loss loss;
+  Index rows, batch;
+  bool shuffled = false, weighted = false, labels = false, columns_first = false;
+  double l2 = 0;
+};
+
+// Some epochs; the costs of all steps, the last gradients, and the parameters.
+template <class T, class Kind>
+std::vector<T> trained(const Case<T>& c, const OptimizerOptions& optimizer, int threads, std::vector<double>& costs) {
+  Network<T> network(c.sizes, {.activation = c.activation, .loss = c.loss, .seed = 5});
+  const Index inputs = c.sizes.front(), outputs = c.sizes.back();
+  std::vector<T> x = random_values<T>(c.rows * inputs, 2), y = random_values<T>(c.rows * outputs, 3),
+                 w = random_values<T>(c.rows, 4);
+  std::vector<std::int32_t> labels;
+  std::vector<Index> order(static_cast<std::size_t>(c.shuffled ? c.rows : 0));
+  std::iota(order.begin(), order.end(), Index{0});
+  for (std::size_t i = 0; i < order.size(); ++i) std::swap(order[i], order[i * 7919 % order.size()]);
+  for (Index i = 0; i < c.rows; ++i) labels.push_back(static_cast<std::int32_t>(i * i % outputs));
+  for (T& value : y) value = c.loss == Loss::squared_error ? value : std::abs(value);
+  for (T& value : w) value = std::abs(value);
+  Examples<T> examples{matrix(x, c.rows, inputs), {matrix(y, c.rows, outputs)}, c.weighted ? w.data() : nullptr};
+  if (c.columns_first) examples.x = matrix(x, inputs, c.rows).transposed();
+  if (c.columns_first) examples.targets.values = matrix(y, outputs, c.rows).transposed();
+  if (c.labels) examples.targets = {{}, labels.data()};
+
+  const Model<T> model = model_of(network);
+  Kind schedule(model, network.parameters().data(), c.batch, optimizer, c.l2, threads);
+  for (int epoch = 0; epoch < 3; ++epoch)
+    for (Index first = 0; first < c.rows;) {
+      const Index m = std::min(c.batch, c.rows - first);
+      const Index steps = std::min(schedule.steps_at_once(), (c.rows - first) / m);
+      for (const BatchCost& cost : schedule.run({examples, order, first, m, m, steps})) costs.push_back(cost.mean);
+      first += steps * m;
+    }
+  schedule.store();
+  std::vector<T> result(network.parameters().size());
+  schedule.gradients(result.data());
+  result.insert(result.end(), network.parameters().begin(), network.parameters().end());
+  return result;
+}
+
+template <class T>
+void twins(const Case<T>& c) {
+  const OptimizerOptions optimizers[] = {Sgd{.learning_rate = 0.1}, Sgd{.learning_rate = 0.05, .momentum = 0.9},
+                                         Adam{.learning_rate = 0.01}};
+  for (const OptimizerOptions& optimizer : optimizers) {
+    std::vector<double> expected_costs;
+    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, optimizer, 1, expected_costs);
+    for (const int threads : {1, 2, 3}) {
+      std::vector<double> costs;
+      const std::vector<T> got = trained<T, Sliced<T>>(c, optimizer, threads, costs);
+      Index different = 0;
+      for (std::size_t i = 0; i < got.size(); ++i) different += !agree(got[i], expected[i], 1e4);
+      CHECK(different == 0, c.sizes.front(), c.sizes.back(), c.rows, c.batch, optimizer.index(), threads, different);
+      // With a penalty the squares of the weights are summed in the order of another layout.
+      for (std::size_t i = 0; i < costs.size(); ++i) {
+        const double tolerance = c.l2 == 0 && fused() ? 0 : fused() ? 1e-14 : 1e-3;
+        CHECK(std::abs(costs[i] - expected_costs[i]) <= tolerance * std::abs(expected_costs[i]), costs[i],
+              expected_costs[i]);
+      }
+    }
+  }
+}
+
+template <class T>
+void all() {
+  using enum Activation;
+  using enum Loss;
+  twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
+  twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
+  twins<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});
+  twins<T>({{5, 21, 1, 5, 1}, logistic, squared_error, 97, 13, true, true, false, false, 0.01});
+  twins<T>({{20, 64, 1}, tanh, binary_cross_entropy, 1000, 1000, false, true, false, false, 0.01});
+  twins<T>({{17, 33, 65, 5}, relu, softmax_cross_entropy, 333, 100, true, false, true});
+  twins<T>({{17, 33, 15}, tanh, softmax_cross_entropy, 1500, 700, false, true, true, true, 0.001});
+  twins<T>({{3, 16, 17}, identity, squared_error, 140, 64, false, false, false, true});
+  twins<T>({{30, 1}, identity, binary_cross_entropy, 500, 257, true, true});
+  twins<T>({{19, 10}, identity, softmax_cross_entropy, 300, 129, false, false, false, true});
+  twins<T>({{4, 60, 1}, logistic, squared_error, 9000, 9000});  // more slices than places for their gradients
+}
+
+}  // namespace
+}  // namespace chainrule::test
+
+int main() {
+  chainrule::test::for_each_isa([] {
+    chainrule::test::all<float>();
+    chainrule::test::all<double>();
+  });
+  return check::finish("schedules");
+}

@@ -1,0 +1,279 @@
+"""Many networks in one call: each as its own fit would leave it, whatever becomes of the others."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+random = np.random.default_rng(0)
+X = random.normal(size=(300, 6)).astype("float32")
+Y = (X[:, :1] * X[:, 1:2]).astype("float32")
+W = random.uniform(0.5, 2, 300)
+FOLD = np.arange(300) % 3
+ORDER = random.permutation(300)[:130]
+
+
+def networks(dtype="float32", widths=(5, 40, 1, 17, 8, 8, 33)):
+    return [cr.Network([6, w, 1], loss="squared_error", seed=i, dtype=dtype) for i, w in enumerate(widths)]
+
+
+# One value per network of `networks`; rows and validation as numbers, masks or data
+SETTINGS = {
+    "optimizer": [cr.Adam(learning_rate=0.01), cr.SGD(learning_rate=0.05, momentum=0.9), None] * 2 + [cr.SGD()],
+    "batch_size": [32, None, 1, 100, 7, None, 1000],
+    "epochs": [7, 30, 2, 9, 5, 12, 3],
+    "shuffle": [True, True, False, False, True, False, True],
+    "l2": [0.0, 0.01, 0.0, 0.1, 0.0, 0.0, 0.5],
+    "seed": [None, 3, 3, 4, 5, None, 6],
+    "rows": [FOLD != 0, ORDER, np.array([5, 5, 2, 299]), None, ORDER[::2], ORDER, None],
+    "validation": [FOLD == 0, None, (X[:9], Y[:9], W[:9]), FOLD == 1, ORDER[:5], None, None],
+    "stop": [None, cr.Stop(loss_change_below=0.02), None, cr.Stop(no_improvement=2), *[None] * 3],
+}
+
+
+def one_by_one(nets, data, weights):
+    """Fit each alone, on copies of its rows."""
+    for i, net in enumerate(nets):
+        own = {name: values[i] for name, values in SETTINGS.items()}
+        rows = slice(None) if (chosen := own.pop("rows")) is None else chosen
+        if isinstance(own["validation"], np.ndarray):
+            held_out = own["validation"]
+            own["validation"] = (data[held_out], Y[held_out], None if weights is None else weights[held_out])
+        yield net.fit(data[rows], Y[rows], sample_weight=None if weights is None else weights[rows], **own)
+
+
+def assert_same(got, want):
+    for one, other in zip(got, want, strict=True):
+        assert np.array_equal(one.loss, other.loss)
+        assert (one.epochs, one.stop_reason) == (other.epochs, other.stop_reason)
+        assert (one.validation is None) == (other.validation is None)
+        assert one.validation is None or np.array_equal(one.validation, other.validation)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weights", [None, W])
+def test_each_as_its_own_fit(dtype, weights, n_threads):
+    alone, together, data = networks(dtype), networks(dtype), X.astype(dtype)
+    want = list(one_by_one(alone, data, weights))
+    got = cr.fit_many(together, data, Y, sample_weight=weights, n_threads=n_threads, **SETTINGS)
+    assert_same(got, want)
+    assert {history.stop_reason for history in got} > {"epochs"}
+    for net, other in zip(together, alone, strict=True):
+        assert np.array_equal(net.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_64_networks_as_64_fits(n_threads):
+    x = np.random.default_rng(1).standard_normal((1000, 20), dtype="float32")
+    y = x[:, :3].prod(axis=1, keepdims=True)
+    make = lambda: [cr.Network([20, 32, 1], loss="squared_error", dtype="float32", seed=s) for s in range(64)]  # noqa: E731
+    settings = {"optimizer": cr.Adam(), "batch_size": 32, "epochs": 10}
+    alone, together = make(), make()
+    want = [net.fit(x, y, n_threads=1, **settings) for net in alone]
+    assert_same(cr.fit_many(together, x, y, n_threads=n_threads, **settings), want)
+    assert all(np.array_equal(a.parameters, b.parameters) for a, b in zip(alone, together, strict=True))
+    assert len({history.loss[-1] for history in want}) == 64
+
+
+@pytest.mark.parametrize("view", [np.asfortranarray(X), X[::-1, ::-1], X.astype("float16"), X.astype("float64")])
+def test_data_of_any_layout_and_one_value_for_all(view):
+    alone, together = networks(), networks()
+    settings = {"optimizer": cr.Adam(), "batch_size": 10, "epochs": 4, "stop": cr.Stop(), "seed": 1}
+    held_out = (view[:50], Y[:50])
+    want = [net.fit(view[ORDER], Y[ORDER], validation=held_out, **settings) for net in alone]
+    got = cr.fit_many(together, view, Y, rows=ORDER, validation=np.arange(50), n_threads=3, **settings)
+    assert_same(got, want)
+    assert_same(cr.fit_many(networks(), view, Y, rows=ORDER, validation=held_out, **settings), want)
+    assert all(np.array_equal(a.parameters, b.parameters) for a, b in zip(alone, together, strict=True))
+
+
+def test_losses_and_outputs_may_differ():
+    classes = random.integers(0, 2, 300)
+    kinds = [
+        (1, "binary_cross_entropy"),
+        (2, "softmax_cross_entropy"),
+        (1, "squared_error"),
+        (3, "softmax_cross_entropy"),
+    ]
+    make = lambda: [cr.Network([6, 9, n], loss=loss, seed=0) for n, loss in kinds]  # noqa: E731
+    alone, together = make(), make()
+    cr.fit_many(together, X, classes, epochs=5, batch_size=20)
+    for net, other in zip(alone, together, strict=True):
+        net.fit(X, classes, epochs=5, batch_size=20)
+        assert np.array_equal(net.parameters, other.parameters)
+
+
+def test_few_large_networks_use_all_threads_in_turn():
+    make = lambda: [cr.Network([6, 700, 700, 1], loss="squared_error", seed=s) for s in range(2)]  # noqa: E731
+    alone, together = make(), make()
+    cr.fit_many(together, X, Y, epochs=3, n_threads=3)
+    for net, other in zip(alone, together, strict=True):
+        net.fit(X, Y, epochs=3, n_threads=1)
+        assert np.array_equal(net.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_one_that_fails_and_the_others(n_threads):
+    alone, together = networks(), networks()
+    rates = [cr.SGD(learning_rate=0.01)] * 7
+    rates[2] = cr.SGD(learning_rate=1e30)
+    got = cr.fit_many(together, X, Y, optimizer=rates, batch_size=10, epochs=20, n_threads=n_threads)
+    assert [i for i, result in enumerate(got) if not isinstance(result, cr.History)] == [2]
+    with pytest.raises(cr.DivergenceError) as own:
+        alone[2].fit(X, Y, optimizer=rates[2], batch_size=10, epochs=20)
+    assert isinstance(got[2], cr.DivergenceError)
+    assert str(got[2]) == str(own.value)
+    assert np.isfinite(together[2].parameters).all()
+    want = [alone[i].fit(X, Y, optimizer=rates[i], batch_size=10, epochs=20) for i in (0, 6)]
+    assert_same([got[0], got[6]], want)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_progress_comes_once_for_each_in_the_calling_thread(n_threads):
+    told, here = [], threading.get_ident()
+    results = cr.fit_many(
+        networks(), X, Y, batch_size=5, epochs=10, n_threads=n_threads,
+        progress=lambda logs: told.append((threading.get_ident(), logs)),
+    )  # fmt: skip
+    assert {thread for thread, _ in told} == {here}
+    logs = [one for _, one in told]
+    assert sorted(one["network"] for one in logs) == list(range(7))
+    assert [one["finished"] for one in logs] == list(range(1, 8))
+    assert all(one["networks"] == 7 for one in logs)
+    for one in logs:
+        assert_same([one["result"]], [results[one["network"]]])
+    if n_threads == 1:  # the costliest first
+        assert logs[0]["network"] == 1
+        assert logs[-1]["network"] == 2
+
+
+@pytest.mark.parametrize(("n_threads", "epochs"), [(1, [3, 3, 3]), (3, [3, 10**9, 10**9])])
+def test_what_progress_raises_ends_all(n_threads, epochs):
+    nets = networks(widths=(400, 3, 3))
+    before = [net.parameters.copy() for net in nets]
+
+    def refuse(logs):
+        assert logs["network"] == 0
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        cr.fit_many(nets, X, Y, batch_size=50, epochs=epochs, progress=refuse, n_threads=n_threads)
+    assert all(np.isfinite(net.parameters).all() for net in nets)
+    if n_threads == 1:
+        assert np.array_equal(nets[1].parameters, before[1])
+
+
+WRONG = {
+    "networks.1. is networks.0.": lambda a, b: cr.fit_many([a, a], X, Y),
+    "networks.1. is float64": lambda a, b: cr.fit_many([a, *networks("float64")[1:]], X, Y),
+    "epochs has 1 entries, expected one for each of the 2": lambda a, b: cr.fit_many([a, b], X, Y, epochs=[1]),
+    "networks.1.: epochs is 0": lambda a, b: cr.fit_many([a, b], X, Y, epochs=[1, 0]),
+    "networks.1.: X has 6 columns": lambda a, b: cr.fit_many([a, cr.Network([7, 1], loss="squared_error")], X, Y),
+    "networks.0.: rows name row 300": lambda a, b: cr.fit_many([a, b], X, Y, rows=np.array([1, 300])),
+    "rows name row -1": lambda a, b: cr.fit_many([a, b], X, Y, validation=np.array([-1])),
+    "rows: a mask has 3 entries, X has 300": lambda a, b: cr.fit_many([a, b], X, Y, rows=np.ones(3, bool)),
+    "rows selects no row": lambda a, b: cr.fit_many([a, b], X, Y, rows=[None, np.zeros(300, bool)]),
+    "rows: expected row numbers or a mask for each": lambda a, b: cr.fit_many([a, b], X, Y, rows=[0, 1]),
+    "sample_weight is 0 for every row": lambda a, b: cr.fit_many(
+        [a, b], X, Y, rows=FOLD == 0, sample_weight=(FOLD != 0).astype(float)
+    ),
+    "validation: X has 5 columns": lambda a, b: cr.fit_many([a, b], X, Y, validation=(X[:, :5], Y)),
+    "batch_size is 0": lambda a, b: cr.fit_many([a, b], X, Y, batch_size=[None, 0]),
+    "y has 3 rows, X has 300": lambda a, b: cr.fit_many([a, b], X, Y[:3]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_wrong_arguments_before_anything_starts(text):
+    pair = networks()[:2]
+    before = [net.parameters.copy() for net in pair]
+    with pytest.raises(ValueError, match=text):
+        WRONG[text](*pair)
+    assert all(np.array_equal(net.parameters, old) for net, old in zip(pair, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"optimizer": [cr.Adam(), "adam"]}, "optimizer must be an instance"),
+        ({"epochs": 1.5}, "epochs must be an integer"),
+        ({"progress": 3}, "progress must be callable"),
+    ],
+)
+def test_wrong_types(settings, text):
+    with pytest.raises(TypeError, match=text):
+        cr.fit_many(networks()[:2], X, Y, **settings)
+    with pytest.raises(TypeError, match=r"networks\[0\] must be a Network"):
+        cr.fit_many([3], X, Y)
+
+
+def test_no_networks():
+    assert cr.fit_many([], X, Y) == []
+
+
+def run(script):
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+INTERRUPT = """
+import os, signal, threading
+import numpy as np
+import chainrule as cr
+
+random = np.random.default_rng(0)
+X, y = random.normal(size=(2000, 5)), random.normal(size=2000)
+make = lambda: [cr.Network([5, 8, 1], loss="squared_error", seed=s) for s in range(3)]
+nets = make()
+before = [net.parameters.copy() for net in nets]
+
+def press_when_training_moves():
+    while sum(not np.array_equal(net.parameters, old) for net, old in zip(nets, before)) < {n_threads}:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press_when_training_moves, daemon=True).start()
+step = {{"optimizer": cr.SGD(learning_rate=1e-7), "epochs": 10**9}}
+try:
+    cr.fit_many(nets, X, y, n_threads={n_threads}, **step)
+except KeyboardInterrupt:
+    moved = [not np.array_equal(net.parameters, old) for net, old in zip(nets, before)]
+    assert sum(moved) == {n_threads}, moved
+    assert all(np.isfinite(net.parameters).all() for net in nets)
+    assert [h.epochs for h in cr.fit_many(nets, X, y, epochs=2)] == [2, 2, 2]
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_interrupt(n_threads):
+    assert run(INTERRUPT.format(n_threads=n_threads)) == "interrupted\n"
+
+
+MEMORY = """
+import resource
+import numpy as np
+import chainrule as cr
+
+X = np.ones((400_000, 40), {dtype!r})  # 64 MB in float32
+y = np.ones(len(X), "float32")
+nets = [cr.Network([40, 4, 1], loss="squared_error", seed=s) for s in range(8)]
+half = np.arange(0, len(X), 2)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+cr.fit_many(nets, X, y, rows=half, validation=half, batch_size=1000, epochs=1, n_threads=4)
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
+@pytest.mark.parametrize(("dtype", "megabytes"), [("float32", 0), ("float64", 64)])
+def test_the_data_are_shared(dtype, megabytes):
+    """Beyond the data (converted once at most): numbers of rows (3.2 MB for each order), and batches."""
+    assert int(run(MEMORY.format(dtype=dtype))) < megabytes + 50
