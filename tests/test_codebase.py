@@ -28,6 +28,7 @@ INCLUDES = {
     "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h",
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
+    "core/buffer.cpp": "<sys/mman.h>",
     "core/parallel.cpp": "<omp.h> <pthread.h> <sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
