@@ -34,8 +34,21 @@ struct TileArgs {
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
   Index columns;
-  const T* next;  // A in columns: what comes next of B, of which a line is fetched every two steps; or null
+  // A in columns: what is fetched meanwhile, or null. Of the rest of B a line every two steps; of rows, what they say.
+  const T* next;
+  RowFetch<T>* rows;
 };
+
+template <class T>
+inline void fetch_some(RowFetch<T>& f) {
+  for (Index i = 0; i < f.lines && f.rows != f.end; ++i) {
+    __builtin_prefetch(f.x + *f.rows * f.row_stride + f.column, 0, 2);
+    f.column += line<T>;
+    if (f.column < f.cols + line<T>) continue;  // one more: a row may begin within a line
+    f.column = 0;
+    ++f.rows;
+  }
+}
 
 // MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix; InRows: A lies in rows, not in
 // columns.
@@ -88,13 +101,15 @@ void gemm_tile(const TileArgs<T>& t) {
     sum(t.k);
   } else {
     const T* next = t.next;
-    const Index steps = next != nullptr ? 8 : t.k;
+    const bool fetch_rows = t.rows != nullptr && t.rows->rows != t.rows->end;
+    const Index steps = next != nullptr || fetch_rows ? fetch_steps : t.k;
     for (Index left = t.k; left > 0; left -= steps) {
       if (next != nullptr) {
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) __builtin_prefetch(next + i * line<T>, 0, 2);
         next += 4 * line<T>;
       }
+      if (fetch_rows) fetch_some(*t.rows);
       sum(left < steps ? left : steps);
     }
   }
@@ -163,18 +178,6 @@ Store fused(const Epilogue<T>& e, const T* c) {
   return Store::plain;
 }
 
-template <class T>
-inline void fetch_some(RowFetch<T>& f) {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  for (Index i = 0; i < f.lines && f.rows != f.end; ++i) {
-    __builtin_prefetch(f.x + *f.rows * f.row_stride + f.column, 0, 2);
-    f.column += line;
-    if (f.column < f.cols + line) continue;  // one more: a row may begin within a line
-    f.column = 0;
-    ++f.rows;
-  }
-}
-
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
@@ -198,8 +201,8 @@ void gemm_block(const GemmBlock<T>& g) {
                                   : 1),
            a_packed ? rows : g.lda, g.b + j * (b_packed ? g.k : 1), b_packed ? vectors * lanes<T> : g.ldb,
            g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr, g.start, store, e.a + row * e.lda + j, e.lda,
-           columns, fetch_b ? g.b + (j + width) * g.k + t * (g.k / 2 * line<T>) : nullptr});
-      if (g.fetch != nullptr) fetch_some(*g.fetch);
+           columns, fetch_b ? g.b + (j + width) * g.k + t * (g.k / 2 * line<T>) : nullptr,
+           g.fetch});
     }
     if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }

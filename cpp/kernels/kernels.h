@@ -34,8 +34,9 @@ struct Epilogue {
   Index lda = 0;
 };
 
-// Rows of a matrix that will be read soon: a product asks for a few of their cache lines after each tile, so that they
-// arrive while it computes.
+// Rows of a matrix that will be read soon: every fetch_steps steps of k a tile asks for a few of their cache lines, so
+// that they arrive while it computes. More at once would wait for one another.
+inline constexpr Index fetch_steps = 8;
 template <class T>
 struct RowFetch {
   const T* x = nullptr;

@@ -90,9 +90,10 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
   }
 }
 
-// A member's share of the rows, spread over the tiles of its part of the column phase.
+// A member's share of the rows, spread over the tiles of its part of the column phase, and over their steps.
 template <class T>
-RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Team team) const {
+RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m,
+                                  Team team) const {
   RowFetch<T> fetch;
   if (upcoming.empty() || examples.x.col_stride != 1) return fetch;
   const Share mine = share(static_cast<Index>(upcoming.size()), team);
@@ -103,7 +104,8 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
   fetch.end = upcoming.data() + mine.end;
   const Index line = 64 / static_cast<Index>(sizeof(T)), tile = kernels<T>().tile_rows * kernels<T>().tile_columns;
   const Index tiles = model_.parameter_count() / (tile * team.size) + 1;
-  fetch.lines = (mine.end - mine.begin) * (fetch.cols / line + 2) / tiles + 1;
+  const Index times = tiles * (std::min(m, sum_rows) + fetch_steps - 1) / fetch_steps;
+  fetch.lines = (mine.end - mine.begin) * (fetch.cols / line + 2) / times + 1;
   return fetch;
 }
 
@@ -117,7 +119,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   team_.begin();
   parallel(team_.current(), [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
-    RowFetch<T> fetch = fetch_for(examples, upcoming, team);
+    RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
       const Slab s = slab(examples, rows, first, count);

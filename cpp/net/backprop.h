@@ -38,7 +38,7 @@ class Backprop {
     const T* weights;
   };
   Slab slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
-  RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Team team) const;
+  RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
 
   IsaInUse isa_in_use_;
