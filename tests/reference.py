@@ -88,13 +88,13 @@ def adam(theta, g, state, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e
 
 
 def flatten(params):
-    return np.concatenate([x.ravel() for pair in params for x in pair])
+    return np.concatenate([x.ravel(order="F") for pair in params for x in pair])
 
 
 def unflatten(theta, like):
     shapes = [x.shape for pair in like for x in pair]
     parts = np.split(theta, np.cumsum([np.prod(s) for s in shapes])[:-1])
-    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    arrays = [part.reshape(shape, order="F") for part, shape in zip(parts, shapes, strict=True)]
     return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 

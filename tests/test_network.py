@@ -20,7 +20,7 @@ def test_weights_and_biases_are_views_of_the_parameters():
     assert [W.shape for W in net.weights] == [(4, 3), (2, 4)]
     assert [b.shape for b in net.biases] == [(4,), (2,)]
     net.parameters[:] = np.arange(26)
-    assert np.array_equal(net.weights[0].ravel(), np.arange(12))
+    assert np.array_equal(net.weights[0].ravel(order="F"), np.arange(12))
     assert np.array_equal(net.biases[1], [24, 25])
     net.weights[1][0, 0] = -1
     net.biases[0][:] = 7
@@ -98,7 +98,7 @@ def test_assignment_to_a_layer_writes_it():
         assert np.array_equal(arrays[1], -values)
         with pytest.raises(ValueError, match="broadcast"):
             arrays[1] = np.zeros(5)
-    assert np.array_equal(net.parameters[-10:], -np.r_[0:8, 0:2])
+    assert np.array_equal(net.parameters[-10:], -np.r_[np.arange(8).reshape(2, 4).ravel(order="F"), 0:2])
 
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), np.array(3)])

@@ -64,15 +64,15 @@ struct ExampleArrays {
 template <class T>
 ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs);
 
-// A new C-contiguous array; a view of somebody's memory that keeps `owner` alive.
+// A new C-contiguous array; views of somebody's memory that keep `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {
   return py::array_t<T>({rows, cols});
 }
 template <class T>
-py::array_t<T> matrix_of(T* data, Index rows, Index cols, py::handle owner) {
-  return py::array_t<T>({rows, cols}, {cols * static_cast<Index>(sizeof(T)), static_cast<Index>(sizeof(T))}, data,
-                        owner);
+py::array_t<T> matrix_of(MatrixView<T> m, py::handle owner) {
+  const auto size = static_cast<Index>(sizeof(T));
+  return py::array_t<T>({m.rows, m.cols}, {m.row_stride * size, m.col_stride * size}, m.data, owner);
 }
 template <class T>
 py::array_t<T> vector_of(T* data, Index size, py::handle owner) {

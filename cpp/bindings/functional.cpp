@@ -16,7 +16,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// The parameters of a call as contiguous arrays, and the model that points to them.
+// The parameters of a call as arrays that lie as a network's do, and the model that points to them.
 template <class T>
 struct Parameters {
   std::vector<py::array> arrays;
@@ -56,7 +56,7 @@ Parameters<T> parameters(py::handle params, const Names& activations, const std:
   for (std::size_t l = 0; l < layers; ++l) {
     const py::sequence pair = pair_of(params, l);
     const Matrix<T> w = matrix<T>(pair[0], "W");
-    const py::array w_array(contiguous(w.array));
+    const py::array w_array(contiguous(w.array.attr("T")));
     const Vector<T> b = vector<T>(pair[1], w.view.rows, "b");
     require(b.data != nullptr && w.view.rows > 0 && w.view.cols > 0, "params[", l, "]: W and b need at least one unit");
     if (l > 0)
@@ -79,7 +79,7 @@ py::list as_pairs(const Model<T>& model, py::array_t<T> flat) {
   py::list pairs;
   for (const Layer<T>& layer : model.layers) {
     T* w = flat.mutable_data() + layer.offset;
-    pairs.append(py::make_tuple(matrix_of<T>(w, layer.n_out, layer.n_in, flat),
+    pairs.append(py::make_tuple(matrix_of(MatrixView<T>::contiguous(w, layer.n_in, layer.n_out).transposed(), flat),
                                 vector_of<T>(w + layer.n_out * layer.n_in, layer.n_out, flat)));
   }
   return pairs;
@@ -183,8 +183,8 @@ template <class T>
 py::array_t<T> descended(py::handle parameters, py::handle gradient, double learning_rate) {
   const py::module_ numpy = py::module_::import("numpy");
   const py::dtype dtype = py::dtype::of<T>();
-  py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "C"));
-  const py::array_t<T> g(numpy.attr("ascontiguousarray")(real_array(gradient, "grads"), dtype));
+  py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "F"));
+  const py::array_t<T> g(numpy.attr("asfortranarray")(real_array(gradient, "grads"), dtype));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", shape_text(g),
           ", its parameters ", shape_text(result));
   kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, g.data(), nullptr,

@@ -32,10 +32,7 @@ template <class T>
 py::list weights(py::object self) {
   auto& network = self.cast<Network<T>&>();
   py::list result;
-  for (Index l = 0; l < network.layers(); ++l) {
-    const MatrixView<T> w = network.weights(l);
-    result.append(matrix_of<T>(w.data, w.rows, w.cols, self));
-  }
+  for (Index l = 0; l < network.layers(); ++l) result.append(matrix_of(network.weights(l), self));
   return result;
 }
 

@@ -8,10 +8,9 @@
 namespace chainrule {
 namespace {
 
-// A block of A (block_rows x block_depth, 224 KiB of float) and a panel of B (128 KiB for AVX-512) stay in the
-// second-level cache; a tile reads 3 lines a step from there, every 14 cycles. Deep and few rows beat what the first
-// level suggests (512 x 128: 87-91 % of peak at 1024³ on Zen 5; 1024 x 56: 90-92 %, and W4-W6 3-10 % faster): C is
-// written once.
+// A block of A (block_rows x block_depth, 448 KiB of float) and a panel of B (128 KiB for AVX-512) stay in the
+// second-level cache; a tile reads 3 lines a step from there, every 14 cycles. Deep blocks beat what the first level
+// suggests, as C is written once.
 constexpr Index block_depth = 1024;
 // Columns of B that gemm_transposed packs at a time.
 constexpr Index block_columns = 1024;
@@ -117,7 +116,8 @@ void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns,
 }
 
 template <class T>
-void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch, Epilogue<T> epilogue) {
+void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
+                   Epilogue<T> epilogue) {
   assert(a.rows <= block_rows);
   for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
     const Index length = std::min(block_depth, b.rows - p);
@@ -128,16 +128,16 @@ void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
     g.b_layout = Layout::rows;
     g.c = c;
     g.ldc = ldc;
-    g.start = p > 0 ? Start::c : Start::zero;
+    g.bias = bias;
+    g.start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
     if (p + length == b.rows) g.epilogue = epilogue;
     kernels<T>().gemm_block(g);
   }
 }
 
 template <class T>
-void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc, Epilogue<T> epilogue) {
-  kernels<T>().gemm_few_rows(
-      {a.rows, w.rows, w.cols, a.data, a.row_stride, w.data, w.row_stride, bias, c, ldc, epilogue});
+void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue) {
+  kernels<T>().gemm_few_rows({a.rows, b.rows, b.cols, a.data, a.row_stride, b.data, b.row_stride, c, ldc, epilogue});
 }
 
 template <class T>
@@ -158,7 +158,7 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish
     const Index rows = layout_of(a.transposed(), n) == Layout::packed ? block_rows : a.cols;
     for (Index i = 0; i < a.cols; i += rows) {
       GemmBlock<T> g{.m = std::min(rows, a.cols - i), .n = n, .k = a.rows};
-      read_a<T>({a.data + i, g.m, g.k, 1, a.row_stride}, scratch_a, g);
+      read_a<T>(a.columns_between(i, i + g.m).transposed(), scratch_a, g);
       g.b = in_place ? b.data + j : scratch;
       g.ldb = b.row_stride;
       g.b_layout = in_place ? Layout::rows : Layout::packed;
@@ -187,8 +187,8 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
     T* mine = scratch[static_cast<std::size_t>(team.rank)].data();
     if (in_place) {
       const Share columns = share(b.cols, team, kernels<T>().tile_columns);
-      const MatrixView<const T> part{b.data + columns.begin, b.rows, columns.end - columns.begin, b.row_stride, 1};
-      return gemm_unpacked<T>(a, part, c.data + columns.begin, c.row_stride, mine);
+      return gemm_unpacked<T>(a, b.columns_between(columns.begin, columns.end), nullptr, c.data + columns.begin,
+                              c.row_stride, mine);
     }
     const Share panels = share(packed.panels(), team);
     packed.pack(b, panels.begin, panels.end, 0, packed.k());
@@ -213,8 +213,8 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
   template class PackedMatrix<T>;                                                                                      \
   template Buffer<T> gemm_scratch(Index, Index);                                                                       \
   template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, Share, const T*, T*, Index, T*, Epilogue<T>); \
-  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, T*, Index, T*, Epilogue<T>);                   \
-  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, Epilogue<T>);             \
+  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);         \
+  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                       \
   template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*, RowFetch<T>*);        \
   template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                    \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);

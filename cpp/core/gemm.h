@@ -33,8 +33,8 @@ class PackedMatrix {
   Buffer<T> data_;
 };
 
-// Rows of A that are packed at a time; and so many rows go through all layers of a network at a time.
-inline constexpr Index block_rows = 56;
+// Rows of A that are packed at a time, at most.
+inline constexpr Index block_rows = 112;
 
 // What one thread needs for the products of a batch of so many rows, no matrix of which has more columns than widest.
 template <class T>
@@ -46,19 +46,16 @@ template <class T>
 void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns, const T* bias, T* c, Index ldc,
                  T* scratch, Epilogue<T> epilogue = {});
 
-// The same for at most block_rows rows of A, without packing B, which would cost more than the product of few rows: B
-// has unit column stride and is read where it lies.
+// The same for at most block_rows rows of A, without packing B, which has unit column stride and is read where it lies.
 template <class T>
-void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, T* scratch,
+void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue = {});
 
-// C = bias + A Wᵀ for at most few_rows rows; A and W (n x k) have unit column stride and are read where they lie.
+// C = A Bᵀ for at most few_rows rows; A and B (n x k) have unit column stride and are read where they lie.
 template <class T>
-void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> w, const T* bias, T* c, Index ldc,
-                   Epilogue<T> epilogue = {});
+void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue = {});
 
-// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows; A (rows x m) has unit column stride, B (rows x n) any strides.
-// fetch: rows to be asked for meanwhile, or null.
+// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows of any strides. fetch: rows to be asked for meanwhile, or null.
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch,
                      RowFetch<T>* fetch = nullptr);

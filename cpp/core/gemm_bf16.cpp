@@ -14,7 +14,7 @@ namespace {
 // at a time, and stay in the third (1024-4096-4096-1024: 4 % faster than 512 KiB in the second, with which A is packed
 // more often).
 constexpr Index block_depth = 1024;
-constexpr Index block_of_a = block_rows * block_depth;
+constexpr Index rows_of_a = 56, block_of_a = rows_of_a * block_depth;
 constexpr Index group_columns = 2048;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
@@ -87,7 +87,7 @@ Buffer<Bf16Pair> bf16_scratch() {
 template <class T>
 void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
                       Epilogue<T> epilogue) {
-  const Index blocks = ceil_div(a.rows, block_rows);
+  const Index blocks = ceil_div(a.rows, rows_of_a);
   for (Index block = 0; block < blocks; ++block) {
     const Index begin = a.rows * block / blocks, rows = a.rows * (block + 1) / blocks - begin;
     Epilogue<T> part = epilogue;

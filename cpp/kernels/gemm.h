@@ -178,9 +178,39 @@ Store fused(const Epilogue<T>& e, const T* c) {
   return Store::plain;
 }
 
+// One row of A and B where it lies: as many vectors of columns at once as hide the latency of their chains.
+template <class T, int N>
+void gemm_row(const GemmBlock<T>& g, Index j) {
+  constexpr int L = lanes<T>;
+  const Tail<T> tail(g.n - j < N * L ? g.n - j - (N - 1) * L : L);
+  const auto read = [&tail](const T* p, int v) { return v == N - 1 ? load(p + v * L, tail) : load(p + v * L); };
+  Vec<T> acc[N] = {};
+  if (g.start != Start::zero)
+    for (int v = 0; v < N; ++v) acc[v] = read((g.start == Start::bias ? g.bias : g.c) + j, v);
+  const T* b = g.b + j;
+  for (Index p = 0; p < g.k; ++p, b += g.ldb) {
+    const Vec<T> a = splat(g.a[g.a_layout == Layout::rows ? p : p * g.lda]);
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) acc[v] = fma(a, read(b, v), acc[v]);
+  }
+  for (int v = 0; v + 1 < N; ++v) store(g.c + j + v * L, acc[v]);
+  store(g.c + j + (N - 1) * L, acc[N - 1], tail);
+}
+
+template <class T>
+void gemm_one_row(const GemmBlock<T>& g) {
+  constexpr Index L = lanes<T>;
+  Index j = 0;
+  for (; j + 8 * L <= g.n; j += 8 * L) gemm_row<T, 8>(g, j);
+  for (; j + 2 * L <= g.n; j += 2 * L) gemm_row<T, 2>(g, j);
+  for (; j < g.n; j += L) gemm_row<T, 1>(g, j);
+  apply_epilogue(g.epilogue, 1, g.n, 0, g.c, g.ldc);
+}
+
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
+  if (g.m == 1 && g.b_layout == Layout::rows && g.finish == Finish::store) return gemm_one_row(g);
   constexpr Index width = tile_vectors * lanes<T>;
   const Index row_tiles = (g.m + tile_rows - 1) / tile_rows;
   const Epilogue<T>& e = g.epilogue;
@@ -250,29 +280,24 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
   }
 }
 
-// Few rows: the weights are transposed block by block in registers on their way to the accumulators, two groups of
-// outputs at once to hide the latency of the chains.
+// Few rows: B is transposed block by block in registers on its way to the accumulators, two groups of columns at once
+// to hide the latency of the chains.
 template <class T, int M, int Groups>
 void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
   constexpr int L = lanes<T>;
-  Vec<T> acc[Groups][M];
-#pragma GCC unroll 2
-  for (int s = 0; s < Groups; ++s)
-#pragma GCC unroll 8
-    for (int r = 0; r < M; ++r)
-      acc[s][r] = g.bias == nullptr ? Vec<T>{} : load(g.bias + first + s * L, Tail<T>(count < L ? count : L));
+  Vec<T> acc[Groups][M] = {};
   for (Index p = 0; p < g.k; p += L) {
     const Index depth = g.k - p < L ? g.k - p : L;
 #pragma GCC unroll 2
     for (int s = 0; s < Groups; ++s) {
-      const T* w = g.w + (first + s * L) * g.ldw + p;
+      const T* b = g.b + (first + s * L) * g.ldb + p;
       Vec<T> v[L];
       if (depth == L && count >= L) {
 #pragma GCC unroll 16
-        for (int j = 0; j < L; ++j) v[j] = load(w + j * g.ldw);
+        for (int j = 0; j < L; ++j) v[j] = load(b + j * g.ldb);
       } else {
         const Tail<T> tail(depth);
-        for (int j = 0; j < L; ++j) v[j] = j < count ? load(w + j * g.ldw, tail) : Vec<T>{};
+        for (int j = 0; j < L; ++j) v[j] = j < count ? load(b + j * g.ldb, tail) : Vec<T>{};
       }
       transpose<T>(v);
       if (depth == L) {

@@ -71,15 +71,14 @@ struct GemmBlock {
   RowFetch<T>* fetch = nullptr;
 };
 
-// C (m x n) = bias + A (m x k) Wᵀ for few rows, W (n x k) read once and never packed. bias may be null: 0.
+// C (m x n) = A (m x k) Bᵀ for few rows, B (n x k) read once and never packed.
 template <class T>
 struct GemmFewRows {
   Index m, n, k;
   const T* a;
   Index lda;
-  const T* w;
-  Index ldw;
-  const T* bias;
+  const T* b;
+  Index ldb;
   T* c;
   Index ldc;
   Epilogue<T> epilogue{};

@@ -18,7 +18,8 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
 }  // namespace
 
 template <class T>
-Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads)
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads,
+                      bool inputs)
     : model_(model),
       team_(threads_for(row_operations(model, gradients) * static_cast<double>(batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
@@ -27,7 +28,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
       weight_(slab_rows_),
       label_(slab_rows_) {
   if (batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16)
-    packed_ = PackedWeights<T>(model, gradients);
+    packed_ = PackedWeights<T>(model, gradients, inputs);
   const auto matrix = [&](Index columns) {
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
@@ -139,7 +140,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         team.barrier();
         if (gradients != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
       } else {
-        const Index blocks = (mine.end - mine.begin + block_rows - 1) / block_rows;
+        const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
         for (Index b = 0; b < blocks; ++b) {
           const Share part{mine.begin + (mine.end - mine.begin) * b / blocks,
                            mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};

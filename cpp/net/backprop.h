@@ -19,8 +19,8 @@ class Backprop {
   // weights, and packs what it changed.
   using After = std::function<void(Team, PackedWeights<T>&)>;
 
-  // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only.
-  Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads);
+  // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only; inputs: dx too.
+  Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
 
   void repack();  // after the weights changed outside of run()
 

@@ -7,10 +7,10 @@ namespace {
 
 // Calls visit(block of rows) for a member's share of m rows.
 template <class Visit>
-void for_row_blocks(Index m, Team team, Visit visit) {
+void for_row_blocks(Index m, Index block, Team team, Visit visit) {
   const Share mine = share(m, team);
-  for (Index begin = mine.begin; begin < mine.end; begin += block_rows)
-    visit(Share{begin, std::min(begin + block_rows, mine.end)});
+  for (Index begin = mine.begin; begin < mine.end; begin += block)
+    visit(Share{begin, std::min(begin + block, mine.end)});
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
     team.barrier();
-    for_row_blocks(x.rows, team, [&](Share rows) {
+    for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
       forward_rows<T>(model, packed, x, z, a, rows, mine);
       kernels<T>().predict[static_cast<int>(model.loss)](
           rows.end - rows.begin, model.outputs(), z.back().row(rows.begin), z.back().row_stride,
@@ -64,7 +64,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
     team.barrier();
-    for_row_blocks(x.rows, team, [&](Share rows) {
+    for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
       loss_rows<T>(model.loss, logits, targets, weights, scale, value.data(), dz.back(), rows, mine);
       backward_rows<T>(model, packed, a, dz, nullptr, rows, mine);
     });

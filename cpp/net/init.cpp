@@ -1,5 +1,7 @@
 #include "net/init.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/dispatch.h"
@@ -26,25 +28,28 @@ std::array<double, 2> normal_pair(std::uint64_t seed, std::uint32_t layer, std::
 }  // namespace
 
 template <class T>
-void init_weights(Init init, Index n_in, Index n_out, std::uint64_t seed, Index layer, std::span<T> weights) {
+void init_weights(Init init, std::uint64_t seed, Index layer, MatrixView<T> weights) {
+  const Index n_in = weights.cols, n_out = weights.rows, count = n_in * n_out;
   const bool glorot = init == Init::glorot_uniform || init == Init::glorot_normal;
   const double fan = static_cast<double>(glorot ? n_in + n_out : 2 * n_in) / 2;  // the variance is 1/fan or 2/fan
   const double variance = (glorot ? 1.0 : 2.0) / fan;
   const bool normal = init == Init::glorot_normal || init == Init::he_normal;
   const double scale = std::sqrt(normal ? variance : 3 * variance);
-  for (std::size_t i = 0; i < weights.size(); i += 2) {
+  for (Index i = 0; i < count; i += 2) {
+    const auto number = static_cast<std::uint64_t>(i / 2);
     std::array<double, 2> pair;
     if (normal) {
-      pair = normal_pair(seed, static_cast<std::uint32_t>(layer), i / 2);
+      pair = normal_pair(seed, static_cast<std::uint32_t>(layer), number);
     } else {
-      const auto words = philox64(seed, Stream::init, static_cast<std::uint32_t>(layer), i / 2);
+      const auto words = philox64(seed, Stream::init, static_cast<std::uint32_t>(layer), number);
       pair = {2 * to_unit(words[0]) - 1, 2 * to_unit(words[1]) - 1};
     }
-    for (std::size_t j = 0; j < 2 && i + j < weights.size(); ++j) weights[i + j] = static_cast<T>(scale * pair[j]);
+    for (Index j = i; j < std::min(i + 2, count); ++j)
+      weights(j / n_in, j % n_in) = static_cast<T>(scale * pair[static_cast<std::size_t>(j - i)]);
   }
 }
 
-template void init_weights(Init, Index, Index, std::uint64_t, Index, std::span<float>);
-template void init_weights(Init, Index, Index, std::uint64_t, Index, std::span<double>);
+template void init_weights(Init, std::uint64_t, Index, MatrixView<float>);
+template void init_weights(Init, std::uint64_t, Index, MatrixView<double>);
 
 }  // namespace chainrule

@@ -12,13 +12,14 @@ namespace chainrule {
 template <class T>
 struct Layer {
   Index n_in, n_out;
-  const T* w;             // (n_out, n_in), row-major
+  const T* w;             // Wᵀ (n_in, n_out), row-major: what the forward product reads as it lies
   const T* b;             // (n_out,)
   Activation activation;  // unused in the last layer: the loss decides there
-  Index offset;           // of W, and b after it, in the flat layout of Network::parameters()
+  Index offset;           // of Wᵀ, and b after it, in the flat layout of Network::parameters()
 
   Index size() const { return n_out * (n_in + 1); }
-  MatrixView<const T> weights() const { return MatrixView<const T>::contiguous(w, n_out, n_in); }
+  MatrixView<const T> transposed_weights() const { return MatrixView<const T>::contiguous(w, n_in, n_out); }
+  MatrixView<const T> weights() const { return transposed_weights().transposed(); }
 };
 
 template <class T>

@@ -97,7 +97,7 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
       std::make_unique<State>(State{std::move(layer_sizes), std::move(activations), options.loss, Buffer<T>(count)});
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
-    init_weights<T>(options.init, w.cols, w.rows, options.seed, l, {w.data, static_cast<std::size_t>(w.rows * w.cols)});
+    init_weights<T>(options.init, options.seed, l, w);
   }
 }
 
@@ -138,7 +138,7 @@ template <class T>
 MatrixView<T> Network<T>::weights(Index layer) {
   require(layer >= 0 && layer < layers(), "layer is ", layer, ", expected 0 to ", layers() - 1);
   const Layer<T> at = model_of(*this).layers.at(static_cast<std::size_t>(layer));
-  return MatrixView<T>::contiguous(parameters().data() + at.offset, at.n_out, at.n_in);
+  return MatrixView<T>::contiguous(parameters().data() + at.offset, at.n_in, at.n_out).transposed();
 }
 template <class T>
 std::span<T> Network<T>::biases(Index layer) {
@@ -188,7 +188,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
           parameters().size());
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
-  return Backprop<T>(model, examples.x.rows, true, threads)
+  return Backprop<T>(model, examples.x.rows, true, threads, dx != nullptr)
       .run(examples, nullptr, examples.x.rows, l2, gradients.data(), dx)
       .mean;
 }

@@ -73,8 +73,7 @@ void Optimizer<T>::next_steps(Index count, std::vector<SgdUpdate<T>>& sgd, std::
 }
 
 template <class T>
-void Optimizer<T>::update(Index begin, Index end, const T* gradients, T* parameters) const {
-  const Index n = end - begin;
+void Optimizer<T>::update(Index begin, Index n, const T* gradients, T* parameters) const {
   T* m = m_.size() > 0 ? m_.data() + begin : nullptr;
   if (const auto* sgd = std::get_if<SgdUpdate<T>>(&step_))
     kernels<T>().sgd(n, *sgd, gradients + begin, m, parameters + begin);

@@ -18,13 +18,15 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
 }
 
 template <class T>
-PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward) {
+PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
+  constexpr Index read_in_place = Index{1} << 21;  // bytes of Wᵀ, at most
   const auto reserve = [&](auto& forwards, auto& backwards) {
     using Packed = typename std::remove_reference_t<decltype(forwards)>::value_type;
     for (const Layer<T>& layer : model.layers) {
-      forwards.emplace_back(layer.n_in, layer.n_out);
-      // The first layer's is read for the gradient by the inputs alone, in place.
-      if (backward) backwards.push_back(&layer == &model.layers.front() ? Packed() : Packed(layer.n_out, layer.n_in));
+      const bool large = layer.n_in * layer.n_out * static_cast<Index>(sizeof(T)) > read_in_place;
+      const bool first = &layer == &model.layers.front();
+      forwards.push_back(large || model.precision == Precision::bf16 ? Packed(layer.n_in, layer.n_out) : Packed());
+      backwards.push_back(backward && (!first || inputs) ? Packed(layer.n_out, layer.n_in) : Packed());
     }
   };
   if (model.precision == Precision::bf16)
@@ -35,17 +37,20 @@ PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward) {
 
 template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
-  if (empty()) return;
-  for (std::size_t l = 0; l < model.layers.size(); ++l) pack_rows(model.layers[l], l, owned_outputs(model, l, team));
+  for (std::size_t l = 0; l < model.layers.size(); ++l) pack_outputs(model.layers[l], l, owned_outputs(model, l, team));
 }
 
 template <class T>
-void PackedWeights<T>::pack_rows(const Layer<T>& layer, std::size_t l, Share rows) {
-  if (empty() || rows.begin >= rows.end) return;
+void PackedWeights<T>::pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs) {
+  if (outputs.begin >= outputs.end) return;
   const Index width = kernels<T>().tile_columns;
   const auto pack = [&](auto& forwards, auto& backwards) {
-    forwards[l].pack(layer.weights().transposed(), rows.begin / width, (rows.end + width - 1) / width, 0, layer.n_in);
-    if (!backwards.empty() && l > 0) backwards[l].pack(layer.weights(), 0, backwards[l].panels(), rows.begin, rows.end);
+    if (l >= forwards.size()) return;
+    if (forwards[l].n() > 0)
+      forwards[l].pack(layer.transposed_weights(), outputs.begin / width, (outputs.end + width - 1) / width, 0,
+                       layer.n_in);
+    if (backwards[l].n() > 0)
+      backwards[l].pack(layer.weights(), 0, backwards[l].panels(), outputs.begin, outputs.end);
   };
   if (bf16())
     pack(forward_bf16_, backward_bf16_);
@@ -76,34 +81,32 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
   else if (l + 1 == model.layers.size() && layer.n_out == 1 && from.col_stride == 1)
     kernel.dot_rows(from.rows, layer.n_in, from.data, from.row_stride, layer.w, *layer.b, z.data, z.row_stride);
-  else if (packed.empty() || (from.rows <= kernel.few_rows && from.col_stride == 1))
-    gemm_few_rows<T>(from, layer.weights().rows_between(first, outputs.end), layer.b + first, z.data + first,
-                     z.row_stride, epilogue);
-  else
-    gemm_packed<T>(from, packed.forward(l), outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
+  else if (const PackedMatrix<T>* weights = packed.forward(l))
+    gemm_packed<T>(from, *weights, outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
                    epilogue);
+  else
+    gemm_unpacked<T>(from, layer.transposed_weights().columns_between(first, outputs.end), layer.b + first,
+                     z.data + first, z.row_stride, scratch.gemm.data(), epilogue);
 }
 
 // From dz of layer l to `into`, the dz of the layer before or, for the first one, dx: the inputs of a share.
 template <class T>
 void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> dz,
                     const Tape<T>& a, Index first_row, MatrixView<T> into, Share inputs, Scratch<T>& scratch) {
-  const Kernels<T>& kernel = kernels<T>();
   const Layer<T>& layer = model.layers[l];
   const Index first = inputs.begin, count = inputs.end - first;
   if (count <= 0) return;
   Epilogue<T> epilogue;
   if (l > 0)
-    epilogue = {nullptr, kernel.activate_backward[static_cast<int>(model.layers[l - 1].activation)],
+    epilogue = {nullptr, kernels<T>().activate_backward[static_cast<int>(model.layers[l - 1].activation)],
                 a[l - 1].row(first_row) + first, a[l - 1].row_stride};
   T* to = into.data + first;
-  if (l > 0 && packed.bf16())
+  if (packed.bf16())
     gemm_bf16_packed<T>(dz, packed.backward_bf16(l), nullptr, to, into.row_stride, scratch.bf16.data(), epilogue);
-  else if (l == 0 || packed.empty() || dz.rows <= kernel.few_rows)
-    gemm_unpacked<T>(dz, {layer.w + first, layer.n_out, count, layer.n_in, 1}, to, into.row_stride, scratch.gemm.data(),
-                     epilogue);
+  else if (const PackedMatrix<T>* weights = packed.backward(l))
+    gemm_packed<T>(dz, *weights, inputs, nullptr, to, into.row_stride, scratch.gemm.data(), epilogue);
   else
-    gemm_packed<T>(dz, packed.backward(l), inputs, nullptr, to, into.row_stride, scratch.gemm.data(), epilogue);
+    gemm_few_rows<T>(dz, layer.transposed_weights().rows_between(first, inputs.end), to, into.row_stride, epilogue);
 }
 
 }  // namespace
@@ -166,8 +169,8 @@ void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape
     if (outputs.begin >= outputs.end) continue;
     const Layer<T>& layer = model.layers[l];
     const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]);
-    const Index count = outputs.end - outputs.begin, first = outputs.begin * layer.n_in;
-    T* dw = gradients + layer.offset + first;
+    const Index count = outputs.end - outputs.begin;
+    T* dw = gradients + layer.offset + outputs.begin;
     T* db = gradients + layer.offset + layer.n_out * layer.n_in + outputs.begin;
     for (Index i = 0; i == 0 || i < x.rows; i += chain) {  // the tapes may have room for more rows
       const Index end = std::min(i + chain, x.rows);
@@ -175,12 +178,13 @@ void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape
       const MatrixView<const T> inputs = from.rows_between(i, end);
       const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
       if (model.precision == Precision::bf16)
-        gemm_bf16_transposed<T>(delta, inputs, finish, dw, layer.n_in, scratch.bf16.data());
+        gemm_bf16_transposed<T>(inputs, delta, finish, dw, layer.n_out, scratch.bf16.data());
       else
-        gemm_transposed<T>(delta, inputs, finish, dw, layer.n_in, scratch.gemm.data(), fetch);
+        gemm_transposed<T>(inputs, delta, finish, dw, layer.n_out, scratch.gemm.data(), fetch);
       kernel.column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
     }
-    if (l2 != 0) kernel.axpy(count * layer.n_in, static_cast<T>(l2), layer.w + first, dw);
+    for (Index p = 0; l2 != 0 && p < layer.n_in; ++p)
+      kernel.axpy(count, static_cast<T>(l2), layer.w + p * layer.n_out + outputs.begin, dw + p * layer.n_out);
   }
 }
 

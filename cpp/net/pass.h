@@ -9,23 +9,29 @@
 
 namespace chainrule {
 
-// The weights as the products read them: Wᵀ for the forward product, W for the backward one.
+// The weights as the products read them: Wᵀ for the forward product, W for the backward one. float32's forward products
+// read Wᵀ where it lies, unless it is so large that its lines lie in too many pages.
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights() = default;  // holds none: products of few rows read the weights where they lie
-  PackedWeights(const Model<T>& model, bool backward);
+  PackedWeights() = default;  // holds none: products of few rows read all weights where they lie
+  // backward: of all layers but the first, which is needed for the gradient by the inputs alone.
+  PackedWeights(const Model<T>& model, bool backward, bool inputs = false);
 
-  bool empty() const { return forward_.empty() && !bf16(); }
   bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);  // followed by a barrier
-  void pack_rows(const Layer<T>& layer, std::size_t l, Share rows);
-  const PackedMatrix<T>& forward(std::size_t l) const { return forward_[l]; }
-  const PackedMatrix<T>& backward(std::size_t l) const { return backward_[l]; }
+  void pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs);
+  // Of layer l; null where the weights are to be read as they lie.
+  const PackedMatrix<T>* forward(std::size_t l) const { return packed(forward_, l); }
+  const PackedMatrix<T>* backward(std::size_t l) const { return packed(backward_, l); }
   const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
   const PackedBf16<T>& backward_bf16(std::size_t l) const { return backward_bf16_[l]; }
 
  private:
+  static const PackedMatrix<T>* packed(const std::vector<PackedMatrix<T>>& all, std::size_t l) {
+    return l < all.size() && all[l].n() > 0 ? &all[l] : nullptr;
+  }
+
   std::vector<PackedMatrix<T>> forward_, backward_;
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
@@ -78,11 +84,19 @@ void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, cons
 template <class T>
 Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
 
+// Rows that go through all layers at a time, in one thread's cache: the more the larger the weights are, which come
+// anew for each.
+template <class T>
+Index rows_at_a_time(const Model<T>& model) {
+  const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= Index{1} << 20;
+  return cached ? block_rows / 2 : block_rows;
+}
+
 // Whether a team shares the outputs of a layer instead of the rows: with few rows a step is mostly the way of the
 // weights from the caches, which every member would wait for; its own weights it has.
 template <class T>
 bool by_columns(const Model<T>& model, Index m, Team team) {
-  return team.size > 1 && m <= block_rows && model.precision != Precision::bf16;
+  return team.size > 1 && m <= rows_at_a_time(model) && model.precision != Precision::bf16;
 }
 
 // A member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of one

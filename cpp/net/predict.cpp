@@ -9,13 +9,12 @@ namespace chainrule {
 template <class T>
 void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
-  const Kernels<T>& kernel = kernels<T>();
   // Allocation and packing take their part of a call: half of the operations may count for a second thread.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
   PackedWeights<T> packed;
-  if (x.rows > kernel.few_rows || x.col_stride != 1) packed = PackedWeights<T>(model, false);
+  const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
+  if (x.rows > most) packed = PackedWeights<T>(model, false);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
-  const Index block = std::min(block_rows, x.rows);
   std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size),
                                 Buffer<T>(checked_product(block, padded<T>(model.widest()))));
   const auto tape = [&](int rank, MatrixView<T> last) {
@@ -30,7 +29,7 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     const auto activate = [&](MatrixView<T> z) {
       if (output_activation)
-        kernel.predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
+        kernels<T>().predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
                                                      mine.loss.data());
     };
     packed.pack(model, team);
@@ -42,8 +41,8 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
       activate(out.rows_between(rows.begin, rows.end));
       return;
     }
-    for (Index begin = rows.begin; begin < rows.end; begin += block_rows) {
-      const Index end = std::min(begin + block_rows, rows.end);
+    for (Index begin = rows.begin; begin < rows.end; begin += most) {
+      const Index end = std::min(begin + most, rows.end);
       const Tape<T> a = tape(team.rank, out.rows_between(begin, end));
       forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine);
       activate(a.back());

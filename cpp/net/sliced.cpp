@@ -39,7 +39,7 @@ void for_parameters(const Model<T>& model, Pair pair) {
     const bool row = place.width == 1;
     for (Index j = 0; j < layer.n_out; ++j) {
       for (Index p = 0; p < layer.n_in; ++p)
-        pair(layer.offset + j * layer.n_in + p, place.offset + (row ? p : p * place.width + j));
+        pair(layer.offset + p * layer.n_out + j, place.offset + (row ? p : p * place.width + j));
       pair(layer.offset + layer.n_out * layer.n_in + j, place.offset + place.weight_count + j);
     }
   });

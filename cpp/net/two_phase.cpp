@@ -12,23 +12,19 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       optimizer_(optimizer, model.parameter_count()),
       gradients_(model.parameter_count()) {
   // A member updates the weights whose gradients it has just made, and packs them for the next step while they are
-  // warm: a panel's outputs at a time.
+  // warm.
   update_ = [this](Team team, PackedWeights<T>& packed) {
-    const Index width = kernels<T>().tile_columns;
-    const auto update = [this](Index begin, Index end) {
-      optimizer_.update(begin, end, gradients_.data(), parameters_);
-    };
     for (std::size_t l = 0; l < model_.layers.size(); ++l) {
       const Layer<T>& layer = model_.layers[l];
-      const Share rows = owned_outputs(model_, l, team);
-      if (rows.begin >= rows.end) continue;
-      const Index bias = layer.offset + layer.n_out * layer.n_in;
-      update(bias + rows.begin, bias + rows.end);
-      for (Index begin = rows.begin; begin < rows.end; begin += width) {
-        const Index end = std::min(begin + width, rows.end);
-        update(layer.offset + begin * layer.n_in, layer.offset + end * layer.n_in);
-        packed.pack_rows(layer, l, {begin, end});
-      }
+      const Share outputs = owned_outputs(model_, l, team);
+      const Index count = outputs.end - outputs.begin;
+      if (count <= 0) continue;
+      if (count == layer.n_out)
+        optimizer_.update(layer.offset, layer.size(), gradients_.data(), parameters_);
+      else  // a part of each row of Wᵀ, and of the biases, which are like one row more
+        for (Index p = 0; p <= layer.n_in; ++p)
+          optimizer_.update(layer.offset + p * layer.n_out + outputs.begin, count, gradients_.data(), parameters_);
+      packed.pack_outputs(layer, l, outputs);
     }
   };
 }

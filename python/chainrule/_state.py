@@ -76,7 +76,7 @@ class State:
 
     @property
     def parameters(self) -> Array:
-        """All parameters, shape (P,): W[1] row by row, b[1], W[2], ...; writing to the array changes the network."""
+        """All parameters, shape (P,): W[1] column by column, b[1], W[2], ...; writing there changes the network."""
         return self._native.parameters
 
     @property

@@ -24,7 +24,7 @@ class Gradients:
     Attributes
     ----------
     parameters : ndarray, shape (P,)
-        By the flat parameters, in their order: W[1] row by row, b[1], W[2], ...
+        By the flat parameters, in their order: W[1] column by column, b[1], W[2], ...
     weights, biases : tuple of ndarray
         Views of it, with the shapes of `Network.weights` and `Network.biases`.
     inputs : ndarray, shape (m, n_0), or None
@@ -50,7 +50,7 @@ class Gradients:
         weights, biases, start = [], [], 0
         for n_in, n_out in pairwise(layer_sizes):
             middle = start + n_out * n_in
-            weights.append(parameters[start:middle].reshape(n_out, n_in))
+            weights.append(parameters[start:middle].reshape(n_in, n_out).T)
             start = middle + n_out
             biases.append(parameters[middle:start])
         return cls(parameters, Views(weights), Views(biases), inputs)

@@ -96,27 +96,30 @@ void products(Index m, Index n, Index k) {
 
   if (m <= block_rows) {
     r = fresh();
-    gemm_unpacked<T>(av, bv, r.data(), ldc, scratch.data());
+    gemm_unpacked<T>(av, bv, nullptr, r.data(), ldc, scratch.data());
     check_equal(r, ldc, expected, m, n, k);
+    r = fresh();
+    gemm_unpacked<T>(a_gaps, bv, bias.data(), r.data(), ldc, scratch.data());
+    check_equal(r, ldc, with_bias, m, n, k);
   }
 
   if (m <= kernels<T>().few_rows) {
     r = fresh();
-    gemm_few_rows<T>(av, matrix(bt, n, k), bias.data(), r.data(), ldc);
-    check_equal(r, ldc, with_bias, m, n, k);
+    gemm_few_rows<T>(av, matrix(bt, n, k), r.data(), ldc);
+    check_equal(r, ldc, expected, m, n, k);
   }
 
   if (k <= sum_rows) {
-    const MatrixView<const T> stored = matrix(at, k, m);
-    for (const auto& right : {bv, b_columns}) {
-      r = fresh();
-      gemm_transposed<T>(stored, right, Finish::store, r.data(), ldc, scratch.data());
-      check_equal(r, ldc, expected, m, n, k);
-      gemm_transposed<T>(stored, right, Finish::add, r.data(), ldc, scratch.data());
-      std::vector<T> twice(expected);
-      for (T& value : twice) value += value;
-      check_equal(r, ldc, twice, m, n, k);
-    }
+    for (const auto& left : {MatrixView<const T>(matrix(at, k, m)), a_gaps.transposed()})
+      for (const auto& right : {bv, b_columns}) {
+        r = fresh();
+        gemm_transposed<T>(left, right, Finish::store, r.data(), ldc, scratch.data());
+        check_equal(r, ldc, expected, m, n, k);
+        gemm_transposed<T>(left, right, Finish::add, r.data(), ldc, scratch.data());
+        std::vector<T> twice(expected);
+        for (T& value : twice) value += value;
+        check_equal(r, ldc, twice, m, n, k);
+      }
   }
 }
 

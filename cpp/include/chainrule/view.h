@@ -19,6 +19,9 @@ struct MatrixView {
   MatrixView rows_between(Index begin, Index end) const {
     return {row(begin), end - begin, cols, row_stride, col_stride};
   }
+  MatrixView columns_between(Index begin, Index end) const {
+    return {data + begin * col_stride, rows, end - begin, row_stride, col_stride};
+  }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 
   operator MatrixView<const T>() const { return {data, rows, cols, row_stride, col_stride}; }
