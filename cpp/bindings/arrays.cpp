@@ -53,14 +53,16 @@ py::array real_array(py::handle object, const char* name) {
   return array;
 }
 
-std::string shape_text(const py::array& array) { return py::str(py::tuple(array.attr("shape"))); }
+std::ostream& operator<<(std::ostream& out, Shape shape) {
+  return out << std::string(py::str(py::tuple(shape.array.attr("shape"))));
+}
 
 bool is_float64(const py::array& array) { return array.dtype().kind() == 'f' && array.itemsize() == 8; }
 
 template <class T>
 Matrix<T> matrix(py::handle object, const char* name) {
   py::array array = as<T>(real_array(object, name));
-  require(array.ndim() == 2, name, " has shape ", shape_text(array), ", expected two dimensions: (rows, columns)");
+  require(array.ndim() == 2, name, " has shape ", Shape{array}, ", expected two dimensions: (rows, columns)");
   const Index size = sizeof(T);
   const MatrixView<const T> view{static_cast<const T*>(array.data()), array.shape(0), array.shape(1),
                                  array.strides(0) / size, array.shape(1) == 1 ? 1 : array.strides(1) / size};
@@ -71,7 +73,7 @@ template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name) {
   if (object.is_none()) return {};
   py::array array = as<T>(real_array(object, name));
-  require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", shape_text(array), ", expected (", length,
+  require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", Shape{array}, ", expected (", length,
           ",)");
   array = array.attr("ravel")();  // contiguous; a copy only if it is not so already
   const T* data = static_cast<const T*>(array.data());
@@ -81,12 +83,12 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
   py::array array = real_array(object, "y");
-  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", shape_text(array), ", expected (", rows, ",) or (",
+  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", Shape{array}, ", expected (", rows, ",) or (",
           rows, ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
   const bool class_column = loss == Loss::softmax_cross_entropy && one_column;
-  require(class_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ", shape_text(array),
+  require(class_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ", Shape{array},
           ", expected (", rows, ", ", outputs, ")");
   TargetArrays<T> result;
   if (class_column) {

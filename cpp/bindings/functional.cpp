@@ -185,8 +185,8 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::dtype dtype = py::dtype::of<T>();
   py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "F"));
   const py::array_t<T> g(numpy.attr("asfortranarray")(real_array(gradient, "grads"), dtype));
-  require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", shape_text(g),
-          ", its parameters ", shape_text(result));
+  require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
+          ", its parameters ", Shape{result});
   kernels<T>().sgd(g.size(), {static_cast<T>(learning_rate), T(0), false, false}, g.data(), nullptr,
                    result.mutable_data());
   return result;
@@ -198,7 +198,7 @@ py::array destination(py::handle out, const py::array& result) {
   if (!py::isinstance<py::array_t<T>>(out)) throw py::type_error("out needs arrays of the dtype of params");
   auto array = py::reinterpret_borrow<py::array>(out);
   require(py::tuple(array.attr("shape")).equal(py::tuple(result.attr("shape"))), "an array of out has shape ",
-          shape_text(array), ", expected ", shape_text(result));
+          Shape{array}, ", expected ", Shape{result});
   require(array.writeable(), "an array of out is read-only");
   return array;
 }

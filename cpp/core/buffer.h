@@ -43,6 +43,11 @@ class Buffer {
     return *this;
   }
 
+  // At least so many elements; their values are lost if there were fewer.
+  void reserve(Index size) {
+    if (size > size_) *this = Buffer(size, Uninitialized{});
+  }
+
   T* data() const { return data_.get(); }
   Index size() const { return size_; }
   T& operator[](Index i) const { return data_.get()[i]; }

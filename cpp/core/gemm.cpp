@@ -85,10 +85,12 @@ void PackedMatrix<T>::pack(MatrixView<const T> b, Index first, Index last, Index
 }
 
 template <class T>
-Buffer<T> gemm_scratch(Index rows, Index widest) {
-  const Index block_of_a = block_rows * std::min(std::max(rows, widest), block_depth);
-  const Index block_of_b = std::min(rows, sum_rows) * round_up(std::min(widest, block_columns), kernels<T>().lanes);
-  return Buffer<T>(block_of_a + block_of_b, typename Buffer<T>::Uninitialized{});
+Index gemm_scratch(Index rows, Index widest) {
+  const Index summed = std::min(rows, sum_rows);
+  const Index block_of_a = std::max(std::min(rows, block_rows) * std::min(widest, block_depth),
+                                    std::min(widest, block_rows) * summed);  // in gemm_transposed
+  const Index block_of_b = summed * round_up(std::min(widest, block_columns), kernels<T>().lanes);
+  return block_of_a + block_of_b;
 }
 
 template <class T>
@@ -211,7 +213,7 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                       \
   template class PackedMatrix<T>;                                                                                      \
-  template Buffer<T> gemm_scratch(Index, Index);                                                                       \
+  template Index gemm_scratch<T>(Index, Index);                                                                        \
   template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, Share, const T*, T*, Index, T*, Epilogue<T>); \
   template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);         \
   template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                       \

@@ -36,9 +36,10 @@ class PackedMatrix {
 // Rows of A that are packed at a time, at most.
 inline constexpr Index block_rows = 112;
 
-// What one thread needs for the products of a batch of so many rows, no matrix of which has more columns than widest.
+// Elements that one thread needs for the products of a batch of so many rows, no matrix of which has more columns than
+// widest.
 template <class T>
-Buffer<T> gemm_scratch(Index rows, Index widest);
+Index gemm_scratch(Index rows, Index widest);
 
 // C (m x n, rows ldc apart) = bias + A B for n columns of B, which begin with a panel; bias: n values or null for 0. A
 // has any strides.

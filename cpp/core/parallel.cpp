@@ -89,6 +89,7 @@ std::string thread_backend() {
 
 int threads_for(double operations, int requested) {
   require(requested >= 0, "n_threads must be at least 1, got ", requested);
+  if (operations < 2 * operations_per_thread) return 1;  // before anything is asked of the system
 #ifdef _OPENMP
   if (omp_in_parallel()) return 1;
   // Far more threads than processors only cost; and where the system refuses them, libgomp ends the process.

@@ -178,32 +178,38 @@ Store fused(const Epilogue<T>& e, const T* c) {
   return Store::plain;
 }
 
-// One row of A and B where it lies: as many vectors of columns at once as hide the latency of their chains.
-template <class T, int N>
+// One row of A and B where it lies: as many vectors of columns at once as there are registers, to read B in order and
+// to hide the latency of the chains.
+template <class T, int N, bool Ragged>
 void gemm_row(const GemmBlock<T>& g, Index j) {
   constexpr int L = lanes<T>;
-  const Tail<T> tail(g.n - j < N * L ? g.n - j - (N - 1) * L : L);
-  const auto read = [&tail](const T* p, int v) { return v == N - 1 ? load(p + v * L, tail) : load(p + v * L); };
+  const Tail<T> tail(Ragged ? g.n - j - (N - 1) * L : L);
+  const auto read = [&tail](const T* p, int v) {
+    return Ragged && v == N - 1 ? load(p + v * L, tail) : load(p + v * L);
+  };
   Vec<T> acc[N] = {};
   if (g.start != Start::zero)
     for (int v = 0; v < N; ++v) acc[v] = read((g.start == Start::bias ? g.bias : g.c) + j, v);
-  const T* b = g.b + j;
-  for (Index p = 0; p < g.k; ++p, b += g.ldb) {
-    const Vec<T> a = splat(g.a[g.a_layout == Layout::rows ? p : p * g.lda]);
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) acc[v] = fma(a, read(b, v), acc[v]);
-  }
-  for (int v = 0; v + 1 < N; ++v) store(g.c + j + v * L, acc[v]);
-  store(g.c + j + (N - 1) * L, acc[N - 1], tail);
+  const Index step = g.a_layout == Layout::columns ? g.lda : 1;
+  const T *a = g.a, *b = g.b + j;
+  for (Index p = 0; p < g.k; ++p, a += step, b += g.ldb)
+#pragma GCC unroll 16
+    for (int v = 0; v < N; ++v) acc[v] = fma(splat(*a), read(b, v), acc[v]);
+  for (int v = 0; v < N; ++v)
+    if (Ragged && v == N - 1)
+      store(g.c + j + v * L, acc[v], tail);
+    else
+      store(g.c + j + v * L, acc[v]);
 }
 
 template <class T>
 void gemm_one_row(const GemmBlock<T>& g) {
-  constexpr Index L = lanes<T>;
+  constexpr Index L = lanes<T>, N = tile_rows * tile_vectors > 16 ? 16 : 8;
   Index j = 0;
-  for (; j + 8 * L <= g.n; j += 8 * L) gemm_row<T, 8>(g, j);
-  for (; j + 2 * L <= g.n; j += 2 * L) gemm_row<T, 2>(g, j);
-  for (; j < g.n; j += L) gemm_row<T, 1>(g, j);
+  for (; j + N * L <= g.n; j += N * L) gemm_row<T, N, false>(g, j);
+  for (; j + 2 * L <= g.n; j += 2 * L) gemm_row<T, 2, false>(g, j);
+  for (; j + L <= g.n; j += L) gemm_row<T, 1, false>(g, j);
+  if (j < g.n) gemm_row<T, 1, true>(g, j);
   apply_epilogue(g.epilogue, 1, g.n, 0, g.c, g.ldc);
 }
 

@@ -72,7 +72,13 @@ struct Network<T>::State {
   std::vector<Activation> activations;
   Loss loss;
   Buffer<T> parameters;
+  Model<T> model = make_model(sizes, activations, loss, parameters.data());
 };
+
+template <class T>
+const Model<T>& model_of(const Network<T>& network) {
+  return network.state_->model;
+}
 
 template <class T>
 Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& options) {
@@ -102,7 +108,9 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
 }
 
 template <class T>
-Network<T>::Network(const Network& other) : state_(std::make_unique<State>(*other.state_)) {}
+Network<T>::Network(const Network& other)
+    : state_(std::make_unique<State>(State{other.state_->sizes, other.state_->activations, other.state_->loss,
+                                           other.state_->parameters})) {}
 template <class T>
 Network<T>::Network(Network&&) noexcept = default;
 template <class T>
@@ -137,7 +145,7 @@ std::span<const T> Network<T>::parameters() const {
 template <class T>
 MatrixView<T> Network<T>::weights(Index layer) {
   require(layer >= 0 && layer < layers(), "layer is ", layer, ", expected 0 to ", layers() - 1);
-  const Layer<T> at = model_of(*this).layers.at(static_cast<std::size_t>(layer));
+  const Layer<T>& at = model_of(*this).layers.at(static_cast<std::size_t>(layer));
   return MatrixView<T>::contiguous(parameters().data() + at.offset, at.n_in, at.n_out).transposed();
 }
 template <class T>
@@ -151,7 +159,7 @@ namespace {
 template <class T>
 void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixView<T> out, bool activation,
                      int threads) {
-  const Model<T> model = model_of(network);
+  const Model<T>& model = model_of(network);
   check_inputs(x.cols, model.inputs());
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
           "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),
@@ -172,7 +180,7 @@ void Network<T>::predict(MatrixView<const T> x, MatrixView<T> out, int threads) 
 
 template <class T>
 double Network<T>::cost(const Examples<T>& examples, double l2, int threads) const {
-  const Model<T> model = model_of(*this);
+  const Model<T>& model = model_of(*this);
   check_examples(model, examples);
   check_l2(l2);
   return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2).mean;
@@ -181,7 +189,7 @@ double Network<T>::cost(const Examples<T>& examples, double l2, int threads) con
 template <class T>
 double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients, double l2, const MatrixView<T>* dx,
                              int threads) const {
-  const Model<T> model = model_of(*this);
+  const Model<T>& model = model_of(*this);
   check_examples(model, examples);
   check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
@@ -195,6 +203,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
 
 #define CHAINRULE_INSTANTIATE(T)                                                                           \
   template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*); \
+  template const Model<T>& model_of(const Network<T>&);                                                    \
   template void check_targets(Loss, const Targets<T>&, Index, Index);                                      \
   template void check_weights(const T*, Index);                                                            \
   template void check_examples(const Model<T>&, const Examples<T>&);                                       \

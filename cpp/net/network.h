@@ -11,10 +11,9 @@ template <class T>
 Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
                     const T* parameters);
 
+// Of the network's own parameters.
 template <class T>
-Model<T> model_of(const Network<T>& network) {
-  return make_model(network.layer_sizes(), network.activations(), network.loss(), network.parameters().data());
-}
+const Model<T>& model_of(const Network<T>& network);
 
 // Refuse shapes that do not fit, by name.
 void check_inputs(Index columns, Index expected);

@@ -59,9 +59,10 @@ void PackedWeights<T>::pack_outputs(const Layer<T>& layer, std::size_t l, Share 
 }
 
 template <class T>
-Scratch<T>::Scratch(const Model<T>& model, Index rows)
-    : gemm(gemm_scratch<T>(rows, model.widest())), loss(checked_product(2 * model.outputs(), kernels<T>().lanes)) {
-  if (model.precision == Precision::bf16) bf16 = bf16_scratch();
+void Scratch<T>::prepare(const Model<T>& model, Index rows) {
+  gemm.reserve(gemm_scratch<T>(rows, model.widest()));
+  loss.reserve(checked_product(2 * model.outputs(), kernels<T>().lanes));
+  if (model.precision == Precision::bf16 && bf16.size() == 0) bf16 = bf16_scratch();
 }
 
 namespace {

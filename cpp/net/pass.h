@@ -39,9 +39,12 @@ class PackedWeights {
 // What one thread needs for itself, to take its part of `rows` rows through the model.
 template <class T>
 struct Scratch {
-  Scratch(const Model<T>& model, Index rows);
   Buffer<T> gemm, loss;
   Buffer<Bf16Pair> bf16;
+
+  Scratch() = default;
+  Scratch(const Model<T>& model, Index rows) { prepare(model, rows); }
+  void prepare(const Model<T>& model, Index rows);  // grows, if it must
 };
 
 // One for each member of a team.

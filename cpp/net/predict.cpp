@@ -5,49 +5,76 @@
 #include "net/pass.h"
 
 namespace chainrule {
+namespace {
+
+// What one thread needs to take blocks of rows through a model.
+template <class T>
+struct Workspace {
+  Scratch<T> scratch;
+  Buffer<T> hidden[2];  // the activations of layers in turn
+  Tape<T> tape;
+
+  // Grows, if it must.
+  void prepare(const Model<T>& model, Index rows) {
+    scratch.prepare(model, rows);
+    for (Buffer<T>& buffer : hidden) buffer.reserve(checked_product(rows, padded<T>(model.widest())));
+    tape.reserve(model.layers.size());
+  }
+  // The activations of all layers, in somebody's memory, for a block of rows whose outputs are to come to `last`.
+  const Tape<T>& activations(const Model<T>& model, const Workspace& memory, MatrixView<T> last) {
+    tape.clear();
+    for (const Layer<T>& layer : model.layers) {
+      const Index stride = padded<T>(layer.n_out);
+      tape.push_back(&layer == &model.layers.back()
+                         ? last
+                         : MatrixView<T>{memory.hidden[tape.size() % 2].data(), last.rows, layer.n_out, stride, 1});
+    }
+    return tape;
+  }
+  Index bytes() const { return (scratch.gemm.size() + 2 * hidden[0].size()) * static_cast<Index>(sizeof(T)); }
+};
+
+constexpr Index most_kept = 1 << 20;  // bytes
+
+}  // namespace
 
 template <class T>
 void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
   // Allocation and packing take their part of a call: half of the operations may count for a second thread.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
-  PackedWeights<T> packed;
   const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
+  PackedWeights<T> packed;
   if (x.rows > most) packed = PackedWeights<T>(model, false);
-  std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
-  std::vector<Buffer<T>> hidden(static_cast<std::size_t>(2 * team_size),
-                                Buffer<T>(checked_product(block, padded<T>(model.widest()))));
-  const auto tape = [&](int rank, MatrixView<T> last) {
-    Tape<T> a;
-    for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
-      a.push_back({hidden[static_cast<std::size_t>(2 * rank) + l % 2].data(), last.rows, model.layers[l].n_out,
-                   padded<T>(model.layers[l].n_out), 1});
-    a.push_back(last);
-    return a;
-  };
+  // A single thread keeps its workspace between calls, so that a few rows take no allocation.
+  thread_local Workspace<T> kept;
+  std::vector<Workspace<T>> own(static_cast<std::size_t>(team_size > 1 ? team_size : 0));
+  const std::span<Workspace<T>> workspaces = team_size > 1 ? std::span(own) : std::span(&kept, 1);
+  for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
   parallel(team_size, [&](Team team) {
-    Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
+    Workspace<T>& mine = workspaces[static_cast<std::size_t>(team.rank)];
     const auto activate = [&](MatrixView<T> z) {
       if (output_activation)
         kernels<T>().predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
-                                                     mine.loss.data());
+                                                           mine.scratch.loss.data());
     };
     packed.pack(model, team);
     team.barrier();
     const Share rows = share(x.rows, team);
     if (by_columns(model, x.rows, team)) {
-      const Tape<T> a = tape(0, out);
-      forward_columns<T>(model, packed, x, a, a, team, mine);
+      const Tape<T>& a = mine.activations(model, workspaces[0], out);
+      forward_columns<T>(model, packed, x, a, a, team, mine.scratch);
       activate(out.rows_between(rows.begin, rows.end));
       return;
     }
     for (Index begin = rows.begin; begin < rows.end; begin += most) {
       const Index end = std::min(begin + most, rows.end);
-      const Tape<T> a = tape(team.rank, out.rows_between(begin, end));
-      forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine);
+      const Tape<T>& a = mine.activations(model, mine, out.rows_between(begin, end));
+      forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine.scratch);
       activate(a.back());
     }
   });
+  if (kept.bytes() > most_kept) kept = {};
 }
 
 template void predict(const Model<float>&, MatrixView<const float>, MatrixView<float>, bool, int);

@@ -1,4 +1,4 @@
-// A step of training allocates nothing: a fit of twelve epochs asks for memory as often as one of two, but for the
+// A step of training allocates nothing, nor does the prediction of a few rows: a fit of twelve epochs asks for memory as often as one of two, but for the
 // growth of its history. Counted in malloc and its family, so that operator new and the threads' runtime are in it.
 #include <atomic>
 #include <cerrno>
@@ -114,6 +114,23 @@ void steps_allocate_nothing() {
   }
 }
 
+template <class T>
+void predictions_of_few_rows_allocate_nothing() {
+  for (const Case& c : cases)
+    for (const Index rows : {1, 5, 50}) {
+      std::vector<T> x = random_values<T>(rows * c.layer_sizes.front(), 1);
+      std::vector<T> out(static_cast<std::size_t>(rows * c.layer_sizes.back()));
+      const Network<T> network(c.layer_sizes, {.loss = c.loss, .seed = 1});
+      const auto predict = [&] {
+        const long before = allocations;
+        network.predict(matrix(x, rows, c.layer_sizes.front()), matrix(out, rows, c.layer_sizes.back()), 1);
+        return allocations - before;
+      };
+      predict();
+      CHECK(predict() == 0, c.layer_sizes[0], rows);
+    }
+}
+
 }  // namespace
 }  // namespace chainrule::test
 
@@ -121,5 +138,7 @@ int main() {
   using namespace chainrule::test;
   steps_allocate_nothing<float>();
   steps_allocate_nothing<double>();
+  predictions_of_few_rows_allocate_nothing<float>();
+  predictions_of_few_rows_allocate_nothing<double>();
   return check::finish("test_allocations");
 }

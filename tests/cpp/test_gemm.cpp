@@ -46,7 +46,7 @@ void products(Index m, Index n, Index k) {
     check_equal(c, n, expected, m, n, k);
   }
 
-  Buffer<T> scratch = gemm_scratch<T>(std::max(m, k), std::max({m, n, k}));
+  const Buffer<T> scratch(gemm_scratch<T>(std::max(m, k), std::max({m, n, k})));
   const Index ldc = n + 3;
   const auto fresh = [&] { return std::vector<T>(static_cast<std::size_t>(m * ldc), T(untouched)); };
 
@@ -142,6 +142,7 @@ void all_shapes() {
                              {5, 67, 1030},
                              {260, 2 * width, 300},
                              {30, 1100, 300},   // A packed, B fetched ahead
+                             {1, 1100, 1030},   // one row of A, packed
                              {15, 70, 1024},    // rows that share a set of the cache
                              {1024, 70, 40},    // so in A of a dW
                              {40, 1024, 100},   // and in B

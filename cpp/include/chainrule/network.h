@@ -26,6 +26,9 @@ struct Examples {
   const T* weights = nullptr;
 };
 
+template <class T>
+struct Model;  // the library's own
+
 struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer,
   std::vector<Activation> activations{};     // unless this names one for each
@@ -71,6 +74,8 @@ class Network {
                    const MatrixView<T>* dx = nullptr, int threads = 0) const;
 
  private:
+  template <class U>
+  friend const Model<U>& model_of(const Network<U>&);
   struct State;
   std::unique_ptr<State> state_;
 };
