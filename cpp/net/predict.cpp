@@ -34,7 +34,7 @@ struct Workspace {
   Index bytes() const { return (scratch.gemm.size() + 2 * hidden[0].size()) * static_cast<Index>(sizeof(T)); }
 };
 
-constexpr Index most_kept = 1 << 20;  // bytes
+constexpr Index most_kept = 1 << 22;  // bytes
 
 }  // namespace
 

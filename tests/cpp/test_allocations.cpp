@@ -1,5 +1,6 @@
-// A step of training allocates nothing, nor does the prediction of a few rows: a fit of twelve epochs asks for memory as often as one of two, but for the
-// growth of its history. Counted in malloc and its family, so that operator new and the threads' runtime are in it.
+// A step of training allocates nothing: a fit of twelve epochs asks for memory as often as one of two, but for the
+// growth of its history. Nor does the prediction of a few rows. Counted in malloc and its family, so that operator new
+// and the threads' runtime are in it.
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
