@@ -9,16 +9,30 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
+// A lone row comes and goes as a number: a masked load would wait for the store of a number just before, a load of a
+// number for a masked store.
+template <class T>
+inline Vec<T> load_rows(const T* x, Index rows) {
+  return rows == 1 ? splat(*x) : load(x, Tail<T>(rows));
+}
+template <class T>
+inline void store_rows(T* x, Vec<T> v, Index rows) {
+  if (rows == 1)
+    *x = v[0];
+  else
+    store(x, v, Tail<T>(rows));
+}
+
 // columns[j * lanes + i] = x(i, j) for i < rows, j < n; and x from columns. A single dense column lies right already.
 template <class T>
-void pack_columns(Index rows, Index n, const T* x, Index ldx, T* columns) {
-  if (n == 1 && ldx == 1) return store(columns, load(x, Tail<T>(rows)));
+inline void pack_columns(Index rows, Index n, const T* x, Index ldx, T* columns) {
+  if (n == 1 && ldx == 1) return store(columns, load_rows(x, rows));
   pack_panel<T>(rows, lanes<T>, n, x, ldx, 1, columns);
 }
 template <class T>
-void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ldx) {
+inline void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ldx) {
   constexpr int L = lanes<T>;
-  if (n == 1 && ldx == 1) return store(x, load(columns), Tail<T>(rows));
+  if (n == 1 && ldx == 1) return store_rows(x, load(columns), rows);
   for (Index j = 0; j < n; j += L) {
     const Index depth = n - j < L ? n - j : L;
     const Tail<T> tail(depth);
@@ -110,29 +124,37 @@ struct SquaredError {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
   static void predict(Index, T*) {}
 };
 
-template <class T, class Formula>
-void loss_rows(const LossRows<T>& r) {
+// Column: one output, dense, so that a group of rows stays in registers.
+template <class T, class Formula, bool Column>
+void loss_groups(const LossRows<T>& r) {
   constexpr int L = lanes<T>;
-  T* z = r.scratch;
-  T* y = r.scratch + r.n * L;
+  const Index n = Column ? 1 : r.n, ldz = Column ? 1 : r.ldz, ldy = Column ? 1 : r.ldy, lddz = Column ? 1 : r.lddz;
+  alignas(vector_bytes) T z_column[L], y_column[L];
+  T* z = Column ? z_column : r.scratch;
+  T* y = Column ? y_column : r.scratch + n * L;
   for (Index i = 0; i < r.m; i += L) {
     const Index rows = r.m - i < L ? r.m - i : L;
-    const Tail<T> tail(rows);
-    pack_columns(rows, r.n, r.z + i * r.ldz, r.ldz, z);
-    if (r.y != nullptr) {
-      pack_columns(rows, r.n, r.y + i * r.ldy, r.ldy, y);
+    pack_columns(rows, n, r.z + i * ldz, ldz, z);
+    if (Column || r.y != nullptr) {
+      pack_columns(rows, n, r.y + i * ldy, ldy, y);
     } else {
-      for (Index j = 0; j < r.n; ++j) store(y + j * L, Vec<T>{});
+      for (Index j = 0; j < n; ++j) store(y + j * L, Vec<T>{});
       for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
     }
-    const Vec<T> weight = r.weight != nullptr ? load(r.weight + i, tail) : splat(T(1));
-    const Vec<T> value = Formula::template group<T>(r.n, z, y);
-    store(r.value + i, weight * value, tail);
+    const Vec<T> weight = r.weight != nullptr ? load_rows(r.weight + i, rows) : splat(T(1));
+    const Vec<T> value = Formula::template group<T>(n, z, y);
+    store_rows(r.value + i, weight * value, rows);
     if (r.dz == nullptr) continue;
     const Vec<T> scale = weight * r.scale;
-    for (Index j = 0; j < r.n; ++j) store(z + j * L, load(z + j * L) * scale);
-    unpack_columns<T>(rows, r.n, z, r.dz + i * r.lddz, r.lddz);
+    for (Index j = 0; j < n; ++j) store(z + j * L, load(z + j * L) * scale);
+    unpack_columns<T>(rows, n, z, r.dz + i * lddz, lddz);
   }
+}
+
+template <class T, class Formula>
+void loss_rows(const LossRows<T>& r) {
+  const bool column = r.n == 1 && r.ldz == 1 && r.y != nullptr && r.ldy == 1 && (r.dz == nullptr || r.lddz == 1);
+  column ? loss_groups<T, Formula, true>(r) : loss_groups<T, Formula, false>(r);
 }
 
 template <class T, class Formula>
