@@ -25,41 +25,61 @@ struct Slice {
   const T* weights;
 };
 
-template <class T>
-void copy_row(Index n, const T* from, Index stride, T* to) {
-  if (n == 1)
-    *to = *from;
-  else if (stride == 1)
-    map_vector(n, [](Vec<T> v) { return v; }, to, from);
-  else
-    for (Index j = 0; j < n; ++j) to[j] = from[j * stride];
+// to(i, j) = from(row(i), j) for rows x n elements. Rows of more than one element are padded to whole vectors in `to`.
+template <class T, class Row>
+inline void gather(Index rows, Index n, const T* from, Index row_stride, Index col_stride, Row row, T* to, Index ld) {
+  if (n == 1 || col_stride != 1) {
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < n; ++j) to[i * ld + j] = from[row(i) * row_stride + j * col_stride];
+    return;
+  }
+  const Index whole = n / lanes<T> * lanes<T>;
+  const Tail<T> tail(n - whole);
+  for (Index i = 0; i < rows; ++i) {
+    const T* x = from + row(i) * row_stride;
+    for (Index j = 0; j < whole; j += lanes<T>) store(to + i * ld + j, load(x + j));
+    if (whole < n) store(to + i * ld + whole, load(x + whole, tail));
+  }
 }
 
 // Examples [first, first + rows). While they are copied, those of the next batch are fetched towards the cache.
 template <class T>
-Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
+inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
-  const Index n_in = s.layers[0].n_in, n_out = s.layers[s.layer_count - 1].n_out, ldx = padded_width(n_in);
-  const bool x_lies = e.rows == nullptr && e.x_col == 1, y_lies = e.rows == nullptr && e.y_col == 1;
-  Slice<T> slice{
-      rows, s.x, ldx, e.y != nullptr ? s.y : nullptr, n_out, s.label, e.weights != nullptr ? s.weight : nullptr};
-  if (x_lies) slice.x = e.x + first * e.x_row, slice.ldx = e.x_row;
-  if (y_lies && e.y != nullptr) slice.y = e.y + first * e.y_row, slice.ldy = e.y_row;
-  if (e.rows == nullptr) {
-    slice.labels = e.labels + (e.labels != nullptr ? first : 0);
-    slice.weights = e.weights != nullptr ? e.weights + first : nullptr;
-    if (x_lies && (y_lies || e.y == nullptr)) return slice;
-  }
-  for (Index i = 0; i < rows; ++i) {
-    const Index row = e.rows != nullptr ? e.rows[first + i] : first + i;
-    if (e.rows != nullptr && first + i + s.m < e.rows_end) {
-      const T* next = e.x + e.rows[first + i + s.m] * e.x_row;
-      for (Index j = 0; j < n_in * e.x_col; j += 64 / static_cast<Index>(sizeof(T))) __builtin_prefetch(next + j);
+  const Index n_in = s.layers[0].n_in, n_out = s.layers[s.layer_count - 1].n_out;
+  Slice<T> slice{rows, e.x, e.x_row, e.y, e.y_row, e.labels, e.weights};
+  const auto take = [&](auto row) {
+    if (e.rows != nullptr || e.x_col != 1) {
+      slice.x = s.x, slice.ldx = padded_width(n_in);
+      gather(rows, n_in, e.x, e.x_row, e.x_col, row, s.x, slice.ldx);
+    } else {
+      slice.x += first * e.x_row;
     }
-    if (!x_lies) copy_row(n_in, e.x + row * e.x_row, e.x_col, s.x + i * ldx);
-    if (e.y != nullptr && !y_lies) copy_row(n_out, e.y + row * e.y_row, e.y_col, s.y + i * n_out);
-    if (e.rows != nullptr && e.labels != nullptr) s.label[i] = e.labels[row];
-    if (e.rows != nullptr && e.weights != nullptr) s.weight[i] = e.weights[row];
+    if (e.y == nullptr) return;
+    if (e.rows != nullptr || e.y_col != 1) {
+      slice.y = s.y, slice.ldy = n_out > 1 ? padded_width(n_out) : 1;
+      gather(rows, n_out, e.y, e.y_row, e.y_col, row, s.y, slice.ldy);
+    } else {
+      slice.y += first * e.y_row;
+    }
+  };
+  if (e.rows == nullptr) {
+    take([first](Index i) { return first + i; });
+    if (e.labels != nullptr) slice.labels += first;
+    if (e.weights != nullptr) slice.weights += first;
+    return slice;
+  }
+  const Index* named = e.rows + first;
+  for (Index i = s.m; i < s.m + rows && first + i < e.rows_end; ++i)
+    for (Index j = 0; j < n_in * e.x_col; j += line<T>) __builtin_prefetch(e.x + named[i] * e.x_row + j);
+  take([named](Index i) { return named[i]; });
+  if (e.labels != nullptr) {
+    slice.labels = s.label;
+    for (Index i = 0; i < rows; ++i) s.label[i] = e.labels[named[i]];
+  }
+  if (e.weights != nullptr) {
+    slice.weights = s.weight;
+    for (Index i = 0; i < rows; ++i) s.weight[i] = e.weights[named[i]];
   }
   return slice;
 }
@@ -72,34 +92,42 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
                  bias != nullptr ? Start::bias : Start::zero, Finish::store});
 }
 
-// z = b + x Wᵀ for one row: all its outputs, in groups of vectors whose chains hide each other's latency.
-template <class T, int N>
-inline void row_group(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
-  Vec<T> acc[N];
-  for (int v = 0; v < N; ++v) acc[v] = load(b + v * lanes<T>);
-  for (Index p = 0; p < k; ++p) {
-    const Vec<T> xp = splat(x[p]);
-    for (int v = 0; v < N; ++v) acc[v] = fma(xp, load(w + p * width + v * lanes<T>), acc[v]);
-  }
-  for (int v = 0; v < N; ++v) store(z + v * lanes<T>, acc[v]);
-}
-template <class T>
-void row_product(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
+// Calls visit(Count<N>, j) for groups of N vectors that begin at column j: several chains hide each other's latency.
+template <class T, class Visit>
+inline void for_groups(Index width, Visit visit) {
   Index j = 0;
-  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) row_group<T, 4>(k, x, w + j, width, b + j, z + j);
-  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) row_group<T, 2>(k, x, w + j, width, b + j, z + j);
-  for (; j < width; j += lanes<T>) row_group<T, 1>(k, x, w + j, width, b + j, z + j);
+  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) visit(Count<4>{}, j);
+  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) visit(Count<2>{}, j);
+  for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
+}
+
+// z = b + x Wᵀ for one row.
+template <class T>
+inline void row_product(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
+  for_groups<T>(width, [=](auto count, Index j) {
+    constexpr int N = decltype(count)::value;
+    Vec<T> acc[N];
+    for (int v = 0; v < N; ++v) acc[v] = load(b + j + v * lanes<T>);
+    for (Index p = 0; p < k; ++p)
+      for (int v = 0; v < N; ++v) acc[v] = fma(splat(x[p]), load(w + p * width + j + v * lanes<T>), acc[v]);
+    for (int v = 0; v < N; ++v) store(z + j + v * lanes<T>, acc[v]);
+  });
 }
 
 // Plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz without the gradients' being written.
 template <class T>
-void row_descent(Index k, const T* x, const T* dz, Index width, T learning_rate, T* w) {
+inline void row_descent(Index k, const T* x, const T* dz, Index width, T learning_rate, T* w) {
   const Vec<T> rate = splat(-learning_rate);
-  for (Index j = 0; j < width; j += lanes<T>) {
-    const Vec<T> d = load(dz + j);
-    for (Index p = 0; p < k; ++p) store(w + p * width + j, fma(rate, splat(x[p]) * d, load(w + p * width + j)));
-    store(w + k * width + j, fma(rate, d, load(w + k * width + j)));
-  }
+  for_groups<T>(width, [=](auto count, Index j) {
+    constexpr int N = decltype(count)::value;
+    Vec<T> d[N];
+    for (int v = 0; v < N; ++v) d[v] = load(dz + j + v * lanes<T>);
+    T* at = w + j;
+    for (Index p = 0; p < k; ++p, at += width)
+      for (int v = 0; v < N; ++v)
+        store(at + v * lanes<T>, fma(rate, splat(x[p]) * d[v], load(at + v * lanes<T>)));
+    for (int v = 0; v < N; ++v) store(at + v * lanes<T>, fma(rate, d[v], load(at + v * lanes<T>)));
+  });
 }
 
 // From the gradient by this layer's z, in layer.a, to that by the one's before, in place of its activations; a block of

@@ -66,7 +66,7 @@ Sliced<T>::Workspace::Workspace(const Model<T>& model, Index rows) : label(rows)
   }
   const Index outputs = model.outputs();
   wanted.insert(wanted.end(), {{&x, rows * padded_width(model.inputs())},
-                               {&y, rows * outputs},
+                               {&y, rows * padded_width(outputs)},
                                {&weight, rows},
                                {&value, rows},
                                {&da, block * padded_width(model.widest())},
