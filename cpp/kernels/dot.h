@@ -84,7 +84,10 @@ inline void one_output_columns(Index m, Index columns, const T* dz, T* dw, Read 
   }
   for (int v = 0; v < N; ++v) {
     const Index left = columns - v * L;
-    store(dw + v * L, acc[v], Tail<T>(left < 0 ? 0 : left < L ? left : L));
+    if (left >= L)
+      store(dw + v * L, acc[v]);  // no mask: a load that follows would wait for it
+    else
+      store(dw + v * L, acc[v], Tail<T>(left < 0 ? 0 : left));
   }
 }
 

@@ -180,7 +180,11 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
                                             ld, dw, db);
       else
         one_output_gradients(rows, layer.n_in, layer.a, from, ld, dw, db);
-      if (descent != nullptr) axpy(layer.weight_count + slice_width, -*descent, dw, s.parameters + layer.offset);
+      if (descent != nullptr) {
+        T* w = s.parameters + layer.offset;
+        axpy(layer.weight_count, -*descent, dw, w);
+        w[layer.weight_count] = fma(splat(-*descent), splat(*db), splat(w[layer.weight_count]))[0];
+      }
     } else {
       if (descent != nullptr) {
         row_descent(layer.n_in, from, layer.a, layer.width, *descent, s.parameters + layer.offset);
