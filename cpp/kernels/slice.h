@@ -239,7 +239,7 @@ double slice_weight(const SliceSteps<T>& s, Index first) {
 
 template <class T>
 void slice_steps(const SliceSteps<T>& s) {
-  const auto part = [&s](Index n, int rank) { return n * rank / s.size; };
+  const auto part = [&s](Index n, int rank) { return s.size == 1 ? n * rank : n * rank / s.size; };
   const Index vectors = s.parameter_count / slice_width, slices = (s.m + s.slice_rows - 1) / s.slice_rows;
   const Index begin = part(vectors, s.rank) * slice_width, end = part(vectors, s.rank + 1) * slice_width;
   for (Index step = 0; step < s.steps; ++step) {
