@@ -42,25 +42,27 @@ inline void gather(Index rows, Index n, const T* from, Index row_stride, Index c
   }
 }
 
-// Examples [first, first + rows). While they are copied, those of the next batch are fetched towards the cache.
+// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those of the
+// next batch are fetched towards the cache meanwhile.
 template <class T>
 inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
   const Index n_in = s.layers[0].n_in, n_out = s.layers[s.layer_count - 1].n_out;
   Slice<T> slice{rows, e.x, e.x_row, e.y, e.y_row, e.labels, e.weights};
+  const bool scattered = e.rows != nullptr && rows > 1;
   const auto take = [&](auto row) {
-    if (e.rows != nullptr || e.x_col != 1) {
+    if (scattered || e.x_col != 1) {
       slice.x = s.x, slice.ldx = padded_width(n_in);
       gather(rows, n_in, e.x, e.x_row, e.x_col, row, s.x, slice.ldx);
     } else {
-      slice.x += first * e.x_row;
+      slice.x += row(0) * e.x_row;
     }
     if (e.y == nullptr) return;
-    if (e.rows != nullptr || e.y_col != 1) {
+    if (scattered || e.y_col != 1) {
       slice.y = s.y, slice.ldy = n_out > 1 ? padded_width(n_out) : 1;
       gather(rows, n_out, e.y, e.y_row, e.y_col, row, s.y, slice.ldy);
     } else {
-      slice.y += first * e.y_row;
+      slice.y += row(0) * e.y_row;
     }
   };
   if (e.rows == nullptr) {
