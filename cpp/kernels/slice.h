@@ -103,32 +103,39 @@ inline void for_groups(Index width, Visit visit) {
   for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
 }
 
-// z = b + x Wᵀ for one row.
+// A plain descent on one row, W = W - rate (dz xᵀ) and b = b - rate dz with dz in layer.a, of which no gradients are
+// written. That of the first layer is due until its next product, which makes it on the way: so its chains begin as
+// soon as dz is known.
 template <class T>
-inline void row_product(Index k, const T* x, const T* w, Index width, const T* b, T* z) {
-  for_groups<T>(width, [=](auto count, Index j) {
-    constexpr int N = decltype(count)::value;
-    Vec<T> acc[N];
-    for (int v = 0; v < N; ++v) acc[v] = load(b + j + v * lanes<T>);
-    for (Index p = 0; p < k; ++p)
-      for (int v = 0; v < N; ++v) acc[v] = fma(splat(x[p]), load(w + p * width + j + v * lanes<T>), acc[v]);
-    for (int v = 0; v < N; ++v) store(z + j + v * lanes<T>, acc[v]);
-  });
-}
+struct Descent {
+  T rate = 0;
+  const T* x = nullptr;  // null: none is due
+};
 
-// Plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz without the gradients' being written.
-template <class T>
-inline void row_descent(Index k, const T* x, const T* dz, Index width, T learning_rate, T* w) {
-  const Vec<T> rate = splat(-learning_rate);
-  for_groups<T>(width, [=](auto count, Index j) {
-    constexpr int N = decltype(count)::value;
-    Vec<T> d[N];
-    for (int v = 0; v < N; ++v) d[v] = load(dz + j + v * lanes<T>);
-    T* at = w + j;
+// For one row: a descent that is due, then z = b + x Wᵀ in layer.a.
+template <class T, bool Descend, bool Product>
+inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T* x, T* w) {
+  for_groups<T>(layer.width, [&, x, last_x = due.x, k = layer.n_in, width = layer.width](auto count, Index j) {
+    constexpr int N = decltype(count)::value, L = lanes<T>;
+    const auto descended = [rate = splat(-due.rate)](T* at, Vec<T> gradient) {
+      if (!Descend) return load(at);
+      const Vec<T> value = fma(rate, gradient, load(at));
+      store(at, value);
+      return value;
+    };
+    T *z = layer.a + j, *at = w + j;
+    Vec<T> dz[N], acc[N];
+    for (int v = 0; v < N; ++v) {
+      dz[v] = Descend ? load(z + v * L) : Vec<T>{};
+      acc[v] = descended(at + k * width + v * L, dz[v]);
+    }
+#pragma GCC unroll 2
     for (Index p = 0; p < k; ++p, at += width)
-      for (int v = 0; v < N; ++v)
-        store(at + v * lanes<T>, fma(rate, splat(x[p]) * d[v], load(at + v * lanes<T>)));
-    for (int v = 0; v < N; ++v) store(at + v * lanes<T>, fma(rate, d[v], load(at + v * lanes<T>)));
+      for (int v = 0; v < N; ++v) {
+        const Vec<T> wv = descended(at + v * L, Descend ? splat(last_x[p]) * dz[v] : Vec<T>{});
+        if (Product) acc[v] = fma(splat(x[p]), wv, acc[v]);
+      }
+    for (int v = 0; Product && v < N; ++v) store(z + v * L, acc[v]);
   });
 }
 
@@ -147,23 +154,25 @@ void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const S
 }
 
 // The gradients of a slice, of its rows' losses times their weights times scale; returns the sum of the weighted
-// losses. With a learning rate, for one row, the parameters descend at once, and of the gradients nothing is kept.
+// losses. With a learning rate, for one row, the parameters descend, and of the gradients nothing is kept.
 template <class T>
-double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* gradients, const T* descent) {
+double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* gradients, const T* descent,
+                       Descent<T>& due) {
   const Slice<T> slice = take_slice(s, first, rows);
   const T* from = slice.x;
   Index ld = slice.ldx;
   for (Index l = 0; l < s.layer_count; ++l) {
     const SliceLayer<T>& layer = s.layers[l];
-    const T* w = s.parameters + layer.offset;
+    T* w = s.parameters + layer.offset;
     const T* b = w + layer.weight_count;
     if (layer.width == 1)
       dot_rows<T>(rows, layer.n_in, from, ld, w, *b, layer.a, 1);
     else if (rows == 1)
-      row_product<T>(layer.n_in, from, w, layer.width, b, layer.a);
+      due.x != nullptr ? row_pass<T, true, true>(layer, due, from, w) : row_pass<T, false, true>(layer, due, from, w);
     else
       slice_product<T>(rows, layer.width, layer.n_in, from, ld, Layout::rows, w, layer.width, b, layer.a, layer.width);
     if (layer.activate != nullptr) layer.activate(rows, layer.width, layer.a, layer.width, layer.a, layer.width);
+    due.x = nullptr;
     from = layer.a;
     ld = layer.width;
   }
@@ -189,7 +198,11 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
       }
     } else {
       if (descent != nullptr) {
-        row_descent(layer.n_in, from, layer.a, layer.width, *descent, s.parameters + layer.offset);
+        const Descent<T> now{*descent, from};
+        if (l > 0 || slice.x == s.x)  // the next row is copied to the place of this one
+          row_pass<T, true, false>(layer, now, nullptr, s.parameters + layer.offset);
+        else
+          due = now;
       } else {
         slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
                          layer.width);
@@ -244,6 +257,7 @@ void slice_steps(const SliceSteps<T>& s) {
   const auto part = [&s](Index n, int rank) { return s.size == 1 ? n * rank : n * rank / s.size; };
   const Index vectors = s.parameter_count / slice_width, slices = (s.m + s.slice_rows - 1) / s.slice_rows;
   const Index begin = part(vectors, s.rank) * slice_width, end = part(vectors, s.rank + 1) * slice_width;
+  Descent<T> due;
   for (Index step = 0; step < s.steps; ++step) {
     const Index first = s.first + step * s.advance;
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
@@ -265,7 +279,7 @@ void slice_steps(const SliceSteps<T>& s) {
       for (Index i = part(count, s.rank); i < part(count, s.rank + 1); ++i) {
         const Index from = (done + i) * s.slice_rows, rows = s.m - from < s.slice_rows ? s.m - from : s.slice_rows;
         s.slice_value[i] = slice_gradients(s, first + from, rows, static_cast<T>(inverse),
-                                           s.partials + (places + i) * s.parameter_count, descent);
+                                           s.partials + (places + i) * s.parameter_count, descent, due);
       }
       if (s.size > 1) s.barrier(s.team);
       if (places + count > 1) add_partials(s, begin, end, places + count);
