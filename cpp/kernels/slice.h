@@ -86,12 +86,14 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   return slice;
 }
 
-// C (m x n) = bias, or 0, + A B, with A and B where they lie.
+// C (m x n) = g(bias, or 0, + A B), with A and B where they lie: relu in the tiles, others over all of C at once.
 template <class T>
 void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_layout, const T* b, Index ldb,
-                   const T* bias, T* c, Index ldc) {
+                   const T* bias, T* c, Index ldc, Activate<T> g = nullptr) {
+  const bool relu = g == activate<T, Relu>;
   gemm_block<T>({m, n, k, a, lda, a_layout, b, ldb, Layout::rows, c, ldc, bias,
-                 bias != nullptr ? Start::bias : Start::zero, Finish::store});
+                 bias != nullptr ? Start::bias : Start::zero, Finish::store, {relu ? g : nullptr, nullptr, c, ldc}});
+  if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 
 // Calls visit(Count<N>, j) for groups of N vectors that begin at column j: several chains hide each other's latency.
@@ -165,13 +167,15 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
     const SliceLayer<T>& layer = s.layers[l];
     T* w = s.parameters + layer.offset;
     const T* b = w + layer.weight_count;
-    if (layer.width == 1)
+    if (layer.width == 1) {
       dot_rows<T>(rows, layer.n_in, from, ld, w, *b, layer.a, 1);
-    else if (rows == 1)
+    } else if (rows == 1) {
       due.x != nullptr ? row_pass<T, true, true>(layer, due, from, w) : row_pass<T, false, true>(layer, due, from, w);
-    else
-      slice_product<T>(rows, layer.width, layer.n_in, from, ld, Layout::rows, w, layer.width, b, layer.a, layer.width);
-    if (layer.activate != nullptr) layer.activate(rows, layer.width, layer.a, layer.width, layer.a, layer.width);
+      if (layer.activate != nullptr) layer.activate(1, layer.width, layer.a, layer.width, layer.a, layer.width);
+    } else {
+      slice_product<T>(rows, layer.width, layer.n_in, from, ld, Layout::rows, w, layer.width, b, layer.a, layer.width,
+                       layer.activate);
+    }
     due.x = nullptr;
     from = layer.a;
     ld = layer.width;
