@@ -11,10 +11,21 @@ namespace {
 
 inline constexpr int dot_chains = 16;
 
+inline Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
+
 template <int N>
 struct Count {
   static constexpr int value = N;
 };
+
+// Calls visit(Count<N>, j) for groups of N vectors that begin at column j: several chains hide each other's latency.
+template <class T, class Visit>
+inline void for_groups(Index width, Visit visit) {
+  Index j = 0;
+  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) visit(Count<4>{}, j);
+  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) visit(Count<2>{}, j);
+  for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
+}
 
 // The chains of `Rows` rows of a, with the tree taken as far as one vector.
 template <class T, int Rows>
@@ -68,13 +79,14 @@ void dot_rows(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* ou
 }
 
 // dw[p] = Σ_i dz[i] x(i, p), chains over the rows, for N vectors of columns of which `columns` are inside; after(i, v,
-// x, dz) sees every vector of x on the way.
+// x, dz) sees every vector of x on the way. Returns Σ_i dz[i], one more such chain.
 template <class T, int N, class Read, class After>
-inline void one_output_columns(Index m, Index columns, const T* dz, T* dw, Read read, After after) {
+inline T one_output_columns(Index m, Index columns, const T* dz, T* dw, Read read, After after) {
   constexpr int L = lanes<T>;
-  Vec<T> acc[N] = {};
+  Vec<T> acc[N] = {}, sum{};
   for (Index i = 0; i < m; ++i) {
     const Vec<T> d = splat(dz[i]);
+    sum = sum + d;
 #pragma GCC unroll 4
     for (int v = 0; v < N; ++v) {
       const Vec<T> x = read(i, v);
@@ -89,13 +101,7 @@ inline void one_output_columns(Index m, Index columns, const T* dz, T* dw, Read 
     else
       store(dw + v * L, acc[v], Tail<T>(left < 0 ? 0 : left));
   }
-}
-
-template <class T>
-T sum_in_order(Index m, const T* x) {
-  T sum = 0;
-  for (Index i = 0; i < m; ++i) sum += x[i];
-  return sum;
+  return sum[0];
 }
 
 // The gradients of a layer of one output by its n weights and its bias, from its dz and its inputs.
@@ -104,29 +110,24 @@ void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, 
   constexpr int L = lanes<T>;
   for (Index p = 0; p < n; p += L) {
     const Tail<T> tail(n - p < L ? n - p : L);
-    one_output_columns<T, 1>(
+    *db = one_output_columns<T, 1>(
         m, n - p, dz, dw + p, [&](Index i, int) { return load(x + i * ldx + p, tail); },
         [](Index, int, Vec<T>, Vec<T>) {});
   }
-  *db = sum_in_order(m, dz);
 }
 
 // The same, and dz(i, p) w[p] g'(a(i, p)) in place of the inputs, a, on the way. Rows of a and w are padded to
-// multiples of slice_width.
+// multiples of slice_width, and all the padding becomes zero.
 template <class T, class G>
 void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db) {
   constexpr int L = lanes<T>;
-  const auto columns = [&](auto vectors, Index p) {
-    one_output_columns<T, decltype(vectors)::value>(
+  for_groups<T>(padded_width(n), [&](auto vectors, Index p) {
+    *db = one_output_columns<T, decltype(vectors)::value>(
         m, n - p, dz, dw + p, [&](Index i, int v) { return load(a + i * lda + p + v * L); },
         [&](Index i, int v, Vec<T> x, Vec<T> d) {
           store(a + i * lda + p + v * L, G::template backward<T>(x, d * load(w + p + v * L)));
         });
-  };
-  Index p = 0;
-  for (; p + 3 * L < n; p += 4 * L) columns(Count<4>{}, p);
-  for (; p < n || p % slice_width != 0; p += L) columns(Count<1>{}, p);  // all the padding too: it must become zero
-  *db = sum_in_order(m, dz);
+  });
 }
 
 }  // namespace

@@ -360,9 +360,10 @@ inline void column_group(Index m, const T* x, Index ldx, T* sums, Tail<T> tail, 
 // The sums of the columns of at most sum_rows rows.
 template <class T>
 void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Finish finish) {
-  constexpr int L = lanes<T>, N = 4;  // four chains hide the latency of an addition
+  constexpr int L = lanes<T>;  // several chains hide the latency of an addition
   Index j = 0;
-  for (; j + N * L <= n; j += N * L) column_group<T, N>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
+  for (; j + 4 * L <= n; j += 4 * L) column_group<T, 4>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
+  for (; j + 2 * L <= n; j += 2 * L) column_group<T, 2>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
   for (; j < n; j += L) column_group<T, 1>(m, x + j, ldx, sums + j, Tail<T>(n - j < L ? n - j : L), finish);
 }
 

@@ -11,8 +11,6 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-inline Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
-
 // A slice's inputs, targets and weights, where they lie or gathered.
 template <class T>
 struct Slice {
@@ -94,15 +92,6 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
   gemm_block<T>({m, n, k, a, lda, a_layout, b, ldb, Layout::rows, c, ldc, bias,
                  bias != nullptr ? Start::bias : Start::zero, Finish::store, {relu ? g : nullptr, nullptr, c, ldc}});
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
-}
-
-// Calls visit(Count<N>, j) for groups of N vectors that begin at column j: several chains hide each other's latency.
-template <class T, class Visit>
-inline void for_groups(Index width, Visit visit) {
-  Index j = 0;
-  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) visit(Count<4>{}, j);
-  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) visit(Count<2>{}, j);
-  for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
 }
 
 // A plain descent on one row, W = W - rate (dz xᵀ) and b = b - rate dz with dz in layer.a, of which no gradients are
