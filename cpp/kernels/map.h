@@ -10,7 +10,13 @@ namespace {
 // out[j] = f(x1[j], x2[j], ...) for j < n; out may be one of the x.
 template <class T, class F, class... Source>
 inline void map_vector(Index n, F f, T* out, Source*... x) {
+  constexpr Index L = lanes<T>;
   Index j = 0;
+  for (; j + 4 * L <= n; j += 4 * L) {
+    const Vec<T> y[4] = {f(load(x + j)...), f(load(x + j + L)...), f(load(x + j + 2 * L)...), f(load(x + j + 3 * L)...)};
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) store(out + j + v * L, y[v]);
+  }
   for (; j + lanes<T> <= n; j += lanes<T>) store(out + j, f(load(x + j)...));
   if (j < n) {
     const Tail<T> tail(n - j);
