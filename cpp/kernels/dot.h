@@ -116,17 +116,22 @@ void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, 
   }
 }
 
-// The same, and dz(i, p) w[p] g'(a(i, p)) in place of the inputs, a, on the way. Rows of a and w are padded to
-// multiples of slice_width, and all the padding becomes zero.
+// The same, and dz(i, p) w[p] g'(a(i, p)) in place of the inputs, a, on the way, and the sums of its columns. Rows of a
+// and w are padded to multiples of slice_width, and all the padding becomes zero.
 template <class T, class G>
-void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db) {
+void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums) {
   constexpr int L = lanes<T>;
   for_groups<T>(padded_width(n), [&](auto vectors, Index p) {
-    *db = one_output_columns<T, decltype(vectors)::value>(
+    constexpr int N = decltype(vectors)::value;
+    Vec<T> sum[N] = {};
+    *db = one_output_columns<T, N>(
         m, n - p, dz, dw + p, [&](Index i, int v) { return load(a + i * lda + p + v * L); },
         [&](Index i, int v, Vec<T> x, Vec<T> d) {
-          store(a + i * lda + p + v * L, G::template backward<T>(x, d * load(w + p + v * L)));
+          const Vec<T> before = G::template backward<T>(x, d * load(w + p + v * L));
+          store(a + i * lda + p + v * L, before);
+          sum[v] = sum[v] + before;
         });
+    for (int v = 0; v < N; ++v) store(sums + p + v * L, sum[v]);
   });
 }
 

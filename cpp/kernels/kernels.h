@@ -124,9 +124,10 @@ struct AdamUpdate {
 inline constexpr Index slice_width = 16;
 
 // The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a; in whose
-// place comes dz[i] w[p] g'(a(i, p)). Rows of a and w are padded to multiples of slice_width.
+// place comes dz[i] w[p] g'(a(i, p)), with the sums of its columns. Rows of a, w and sums are padded to multiples of
+// slice_width.
 template <class T>
-using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db);
+using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums);
 
 template <class T>
 struct SliceLayer {

@@ -179,11 +179,13 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
     T* dw = gradients + layer.offset;
     T* db = dw + layer.weight_count;
     if (layer.width == 1) {
-      if (l > 0)
-        s.layers[l - 1].one_output_backward(rows, layer.n_in, layer.a, s.parameters + layer.offset, s.layers[l - 1].a,
-                                            ld, dw, db);
-      else
+      if (l > 0) {
+        const SliceLayer<T>& before = s.layers[l - 1];
+        before.one_output_backward(rows, layer.n_in, layer.a, s.parameters + layer.offset, before.a, ld, dw, db,
+                                   gradients + before.offset + before.weight_count);
+      } else {
         one_output_gradients(rows, layer.n_in, layer.a, from, ld, dw, db);
+      }
       if (descent != nullptr) {
         T* w = s.parameters + layer.offset;
         axpy(layer.weight_count, -*descent, dw, w);
@@ -199,7 +201,8 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
       } else {
         slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
                          layer.width);
-        column_sums(rows, layer.width, layer.a, layer.width, db, Finish::store);
+        if (l + 1 == s.layer_count || s.layers[l + 1].width > 1)  // else one_output_backward did it
+          column_sums(rows, layer.width, layer.a, layer.width, db, Finish::store);
       }
       if (l > 0) slice_backward(s, s.layers[l - 1], layer, rows);
     }
