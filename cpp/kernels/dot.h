@@ -123,11 +123,12 @@ void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index 
   constexpr int L = lanes<T>;
   for_groups<T>(padded_width(n), [&](auto vectors, Index p) {
     constexpr int N = decltype(vectors)::value;
-    Vec<T> sum[N] = {};
+    Vec<T> wv[N], sum[N] = {};
+    for (int v = 0; v < N; ++v) wv[v] = load(w + p + v * L);
     *db = one_output_columns<T, N>(
         m, n - p, dz, dw + p, [&](Index i, int v) { return load(a + i * lda + p + v * L); },
         [&](Index i, int v, Vec<T> x, Vec<T> d) {
-          const Vec<T> before = G::template backward<T>(x, d * load(w + p + v * L));
+          const Vec<T> before = G::template backward<T>(x, d * wv[v]);
           store(a + i * lda + p + v * L, before);
           sum[v] = sum[v] + before;
         });
