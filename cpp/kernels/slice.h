@@ -40,8 +40,8 @@ inline void gather(Index rows, Index n, const T* from, Index row_stride, Index c
   }
 }
 
-// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those of the
-// next batch are fetched towards the cache meanwhile.
+// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those of
+// the next batch are fetched towards the cache if they come from beyond the second level.
 template <class T>
 inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
@@ -70,7 +70,8 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
     return slice;
   }
   const Index* named = e.rows + first;
-  for (Index i = s.m; i < s.m + rows && first + i < e.rows_end; ++i)
+  const bool far = n_in * e.rows_end * static_cast<Index>(sizeof(T)) > second_level;
+  for (Index i = s.m; far && i < s.m + rows && first + i < e.rows_end; ++i)
     for (Index j = 0; j < n_in * e.x_col; j += line<T>) __builtin_prefetch(e.x + named[i] * e.x_row + j);
   take([named](Index i) { return named[i]; });
   if (e.labels != nullptr) {
