@@ -10,8 +10,8 @@ namespace chainrule {
 
 enum class Stream : std::uint32_t { init, shuffle };
 
-// Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed; word w of the i-th in
-// [w][i]. 16 at once take a third of the time.
+// Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed; word w of the i-th
+// in [w][i]. 16 at once take a third of the time.
 template <int N>
 std::array<std::array<std::uint32_t, N>, 4> philox_blocks(std::uint64_t seed, Stream stream, std::uint32_t epoch,
                                                           std::uint64_t index, std::uint64_t step) {

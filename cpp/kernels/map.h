@@ -12,12 +12,13 @@ template <class T, class F, class... Source>
 inline void map_vector(Index n, F f, T* out, Source*... x) {
   constexpr Index L = lanes<T>;
   Index j = 0;
-  for (; j + 4 * L <= n; j += 4 * L) {
-    const Vec<T> y[4] = {f(load(x + j)...), f(load(x + j + L)...), f(load(x + j + 2 * L)...), f(load(x + j + 3 * L)...)};
+  for (; j + 4 * L <= n; j += 4 * L) {  // the long chains of a formula overlap: tanh takes 0.9 of the time
+    const Vec<T> y[4] = {f(load(x + j)...), f(load(x + j + L)...), f(load(x + j + 2 * L)...),
+                         f(load(x + j + 3 * L)...)};
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) store(out + j + v * L, y[v]);
   }
-  for (; j + lanes<T> <= n; j += lanes<T>) store(out + j, f(load(x + j)...));
+  for (; j + L <= n; j += L) store(out + j, f(load(x + j)...));
   if (j < n) {
     const Tail<T> tail(n - j);
     store(out + j, f(load(x + j, tail)...), tail);

@@ -40,8 +40,8 @@ inline void gather(Index rows, Index n, const T* from, Index row_stride, Index c
   }
 }
 
-// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those of
-// the next batch are fetched towards the cache if they come from beyond the second level.
+// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those
+// of the next batch are fetched towards the cache if they come from beyond the second level.
 template <class T>
 inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
@@ -90,8 +90,9 @@ template <class T>
 void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_layout, const T* b, Index ldb,
                    const T* bias, T* c, Index ldc, Activate<T> g = nullptr) {
   const bool relu = g == activate<T, Relu>;
+  const Epilogue<T> epilogue{relu ? g : nullptr, nullptr, c, ldc};
   gemm_block<T>({m, n, k, a, lda, a_layout, b, ldb, Layout::rows, c, ldc, bias,
-                 bias != nullptr ? Start::bias : Start::zero, Finish::store, {relu ? g : nullptr, nullptr, c, ldc}});
+                 bias != nullptr ? Start::bias : Start::zero, Finish::store, epilogue});
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 

@@ -85,6 +85,7 @@ void all() {
   twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
   twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
   twins<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});
+  twins<T>({{33, 17, 1}, tanh, binary_cross_entropy, 20, 1, true, false, false, true});
   twins<T>({{5, 21, 1, 5, 1}, logistic, squared_error, 97, 13, true, true, false, false, 0.01});
   twins<T>({{20, 64, 1}, tanh, binary_cross_entropy, 1000, 1000, false, true, false, false, 0.01});
   twins<T>({{17, 33, 65, 5}, relu, softmax_cross_entropy, 333, 100, true, false, true});
