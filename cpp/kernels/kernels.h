@@ -103,6 +103,11 @@ struct LossRows {
   T* scratch = nullptr;  // 2 * n * lanes elements
 };
 
+// n parameters in each of m rows that lie `stride` apart, and their places in the arrays of an optimizer.
+struct Region {
+  Index m, n, stride;
+};
+
 template <class T>
 struct SgdUpdate {
   T learning_rate, momentum;
@@ -217,8 +222,8 @@ struct Kernels {
   double (*sum_of_squares)(Index n, const T* x);
   void (*axpy)(Index n, T alpha, const T* x, T* y);  // y = y + alpha * x, one fma each
 
-  void (*sgd)(Index n, const SgdUpdate<T>&, const T* gradient, T* velocity, T* parameters);  // velocity null: none
-  void (*adam)(Index n, const AdamUpdate<T>&, const T* gradient, T* m, T* v, T* parameters);
+  void (*sgd)(Region, const SgdUpdate<T>&, const T* gradient, T* velocity, T* parameters);  // velocity null: none
+  void (*adam)(Region, const AdamUpdate<T>&, const T* gradient, T* m, T* v, T* parameters);
 
   void (*log)(Index n, const T* x, T* y);  // for normal random numbers
 

@@ -234,9 +234,9 @@ void slice_update(const SliceSteps<T>& s, Index step, Index begin, Index end) {
     }
   T* m = s.first_moment != nullptr ? s.first_moment + begin : nullptr;
   if (s.sgd != nullptr)
-    sgd(end - begin, s.sgd[step], s.partials + begin, m, s.parameters + begin);
+    sgd({1, end - begin, 0}, s.sgd[step], s.partials + begin, m, s.parameters + begin);
   else
-    adam(end - begin, s.adam[step], s.partials + begin, m, s.second_moment + begin, s.parameters + begin);
+    adam({1, end - begin, 0}, s.adam[step], s.partials + begin, m, s.second_moment + begin, s.parameters + begin);
 }
 
 // Σ weights of the batch, or its rows where all weigh 1.

@@ -8,59 +8,47 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
+// Calls visit(place, read, write) for all vectors of a region; read and write know how much of one is inside.
+template <class T, class Visit>
+inline void for_vectors(Region r, Visit visit) {
+  constexpr Index L = lanes<T>;
+  for (Index i = 0; i < r.m; ++i) {
+    const Index begin = i * r.stride;
+    Index j = 0;
+    for (; j + L <= r.n; j += L) visit(begin + j, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
+    if (j == r.n) continue;
+    const Tail<T> tail(r.n - j);
+    visit(begin + j, [tail](const T* p) { return load(p, tail); }, [tail](T* p, Vec<T> v) { store(p, v, tail); });
+  }
+}
+
 // velocity = momentum velocity + g; p = p - learning_rate (velocity, or g + momentum velocity if nesterov).
 template <class T>
-void sgd(Index n, const SgdUpdate<T>& u, const T* gradient, T* velocity, T* parameters) {
+void sgd(Region region, const SgdUpdate<T>& u, const T* gradient, T* velocity, T* parameters) {
   const Vec<T> rate = splat(-u.learning_rate), momentum = splat(u.momentum);
-  if (velocity == nullptr) {
-    map_vector(n, [=](Vec<T> g, Vec<T> p) { return fma(rate, g, p); }, parameters, gradient, parameters);
-    return;
-  }
-  const auto step = [&](Vec<T> g, Vec<T> v, Vec<T> p, auto write) {
-    v = u.first ? g : fma(momentum, v, g);
-    write(v, fma(rate, u.nesterov ? fma(momentum, v, g) : v, p));
-  };
-  Index j = 0;
-  for (; j + lanes<T> <= n; j += lanes<T>)
-    step(load(gradient + j), load(velocity + j), load(parameters + j), [&](Vec<T> v, Vec<T> p) {
-      store(velocity + j, v);
-      store(parameters + j, p);
+  if (velocity == nullptr)
+    return for_vectors<T>(region, [=](Index j, auto read, auto write) {
+      write(parameters + j, fma(rate, read(gradient + j), read(parameters + j)));
     });
-  if (j < n) {
-    const Tail<T> tail(n - j);
-    step(load(gradient + j, tail), load(velocity + j, tail), load(parameters + j, tail), [&](Vec<T> v, Vec<T> p) {
-      store(velocity + j, v, tail);
-      store(parameters + j, p, tail);
-    });
-  }
+  for_vectors<T>(region, [=](Index j, auto read, auto write) {
+    const Vec<T> g = read(gradient + j), v = u.first ? g : fma(momentum, read(velocity + j), g);
+    write(velocity + j, v);
+    write(parameters + j, fma(rate, u.nesterov ? fma(momentum, v, g) : v, read(parameters + j)));
+  });
 }
 
 // m = m + (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²; p = p - step_size m / (root_scale sqrt(v) + epsilon).
 template <class T>
-void adam(Index n, const AdamUpdate<T>& u, const T* gradient, T* m, T* v, T* parameters) {
+void adam(Region region, const AdamUpdate<T>& u, const T* gradient, T* m, T* v, T* parameters) {
   const Vec<T> first = splat(u.one_minus_beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
                root_scale = splat(u.root_scale), step_size = splat(-u.step_size);
-  const auto step = [=](Vec<T> g, Vec<T> mv, Vec<T> vv, Vec<T> p, auto write) {
-    mv = fma(first, g - mv, mv);
-    vv = fma(beta2, vv, u.one_minus_beta2 * g * g);
-    write(mv, vv, fma(step_size, mv / fma(root_scale, sqrt(vv), epsilon), p));
-  };
-  Index j = 0;
-  for (; j + lanes<T> <= n; j += lanes<T>)
-    step(load(gradient + j), load(m + j), load(v + j), load(parameters + j), [&](Vec<T> mv, Vec<T> vv, Vec<T> p) {
-      store(m + j, mv);
-      store(v + j, vv);
-      store(parameters + j, p);
-    });
-  if (j < n) {
-    const Tail<T> tail(n - j);
-    step(load(gradient + j, tail), load(m + j, tail), load(v + j, tail), load(parameters + j, tail),
-         [&](Vec<T> mv, Vec<T> vv, Vec<T> p) {
-           store(m + j, mv, tail);
-           store(v + j, vv, tail);
-           store(parameters + j, p, tail);
-         });
-  }
+  for_vectors<T>(region, [=](Index j, auto read, auto write) {
+    const Vec<T> g = read(gradient + j), old = read(m + j), mean = fma(first, g - old, old);
+    const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
+    write(m + j, mean);
+    write(v + j, square);
+    write(parameters + j, fma(step_size, mean / fma(root_scale, sqrt(square), epsilon), read(parameters + j)));
+  });
 }
 
 template <class T>

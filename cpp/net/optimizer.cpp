@@ -73,12 +73,12 @@ void Optimizer<T>::next_steps(Index count, std::vector<SgdUpdate<T>>& sgd, std::
 }
 
 template <class T>
-void Optimizer<T>::update(Index begin, Index n, const T* gradients, T* parameters) const {
+void Optimizer<T>::update(Index begin, Region region, const T* gradients, T* parameters) const {
   T* m = m_.size() > 0 ? m_.data() + begin : nullptr;
   if (const auto* sgd = std::get_if<SgdUpdate<T>>(&step_))
-    kernels<T>().sgd(n, *sgd, gradients + begin, m, parameters + begin);
+    kernels<T>().sgd(region, *sgd, gradients + begin, m, parameters + begin);
   else
-    kernels<T>().adam(n, std::get<AdamUpdate<T>>(step_), gradients + begin, m, v_.data() + begin, parameters + begin);
+    kernels<T>().adam(region, std::get<AdamUpdate<T>>(step_), gradients + begin, m, v_.data() + begin, parameters + begin);
 }
 
 template class Optimizer<float>;

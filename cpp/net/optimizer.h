@@ -19,8 +19,8 @@ class Optimizer {
   void next_steps(Index count, std::vector<SgdUpdate<T>>& sgd, std::vector<AdamUpdate<T>>& adam);
   T* first_moment() const { return m_.data(); }  // null where there is none
   T* second_moment() const { return v_.data(); }
-  // n parameters from `begin` on by their gradients; threads may update disjoint ranges at once.
-  void update(Index begin, Index n, const T* gradients, T* parameters) const;
+  // The parameters of a region that begins at `begin`, by their gradients; threads may update disjoint ones at once.
+  void update(Index begin, Region region, const T* gradients, T* parameters) const;
 
  private:
   OptimizerOptions options_;

@@ -19,11 +19,9 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       const Share outputs = owned_outputs(model_, l, team);
       const Index count = outputs.end - outputs.begin;
       if (count <= 0) continue;
-      if (count == layer.n_out)
-        optimizer_.update(layer.offset, layer.size(), gradients_.data(), parameters_);
-      else  // a part of each row of Wᵀ, and of the biases, which are like one row more
-        for (Index p = 0; p <= layer.n_in; ++p)
-          optimizer_.update(layer.offset + p * layer.n_out + outputs.begin, count, gradients_.data(), parameters_);
+      // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
+      const Region part = count == layer.n_out ? Region{1, layer.size(), 0} : Region{layer.n_in + 1, count, layer.n_out};
+      optimizer_.update(layer.offset + outputs.begin, part, gradients_.data(), parameters_);
       packed.pack_outputs(layer, l, outputs);
     }
   };

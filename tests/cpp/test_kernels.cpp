@@ -151,7 +151,7 @@ void updates(Index n) {
     std::vector<T> p(start), velocity(start);
     std::vector<double> pd(start.begin(), start.end()), vd(pd);
     for (const bool first : {true, false}) {
-      kernels<T>().sgd(n, {T(0.1), T(0.9), nesterov, first}, g.data(), velocity.data(), p.data());
+      kernels<T>().sgd({1, n, 0}, {T(0.1), T(0.9), nesterov, first}, g.data(), velocity.data(), p.data());
       for (std::size_t i = 0; i < g.size(); ++i) {
         const auto gi = static_cast<double>(g[i]);
         vd[i] = first ? gi : 0.9 * vd[i] + gi;
@@ -164,7 +164,7 @@ void updates(Index n) {
   std::vector<double> pd(start.begin(), start.end()), md(start.size()), vd(start.size());
   for (int t = 1; t <= 3; ++t) {
     const double correction1 = 1 - std::pow(0.9, t), correction2 = 1 - std::pow(0.99, t);
-    kernels<T>().adam(n,
+    kernels<T>().adam({1, n, 0},
                       {static_cast<T>(0.01 / correction1), static_cast<T>(1 / std::sqrt(correction2)), T(0.1), T(0.99),
                        static_cast<T>(0.01), T(1e-8)},
                       g.data(), m.data(), v.data(), p.data());
