@@ -16,7 +16,6 @@ constexpr Index block_depth = 1024;
 constexpr Index block_columns = 1024;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
 
 // Whether lines so far apart find room in a first-level cache of 64 sets of 8 lines.
 template <class T>
@@ -54,33 +53,12 @@ void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
 }  // namespace
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(Index k, Index n)
-    : k_(k),
-      n_(n),
-      padded_n_(round_up(n, kernels<T>().lanes)),
-      depth_(k == 0 ? 1 : ceil_div(k, ceil_div(k, block_depth))),
-      data_(checked_product(k, padded_n_), typename Buffer<T>::Uninitialized{}) {}
-
-template <class T>
-Index PackedMatrix<T>::panels() const {
-  return ceil_div(n_, kernels<T>().tile_columns);
-}
-
-template <class T>
-void PackedMatrix<T>::pack(MatrixView<const T> b, Index first, Index last, Index k_begin, Index k_end) {
-  const Kernels<T>& kernel = kernels<T>();
-  for (Index p = k_begin; p < k_end;) {
-    const Index block_begin = p / depth_ * depth_;
-    const Index block_length = std::min(depth_, k_ - block_begin);
-    const Index length = std::min(block_begin + block_length, k_end) - p;
-    for (Index panel = first; panel < last; ++panel) {
-      const Index column = panel * kernel.tile_columns;
-      const Index count = std::min<Index>(kernel.tile_columns, n_ - column);
-      const Index step = round_up(count, kernel.lanes);
-      T* to = data_.data() + block_begin * padded_n_ + column * block_length + (p - block_begin) * step;
-      kernel.pack_panel(count, step, length, b.row(p) + column * b.col_stride, b.col_stride, b.row_stride, to);
-    }
-    p += length;
+void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first) {
+  for (Index number = panels.begin; number < panels.end; ++number) {
+    const MatrixView<T> panel = to.panel(number);
+    kernels<T>().pack_panel(panel.cols, panel.row_stride, b.rows,
+                            b.data + number * kernels<T>().tile_columns * b.col_stride, b.col_stride, b.row_stride,
+                            panel.row(first));
   }
 }
 
@@ -89,52 +67,57 @@ Index gemm_scratch(Index rows, Index widest) {
   const Index summed = std::min(rows, sum_rows);
   const Index block_of_a = std::max(std::min(rows, block_rows) * std::min(widest, block_depth),
                                     std::min(widest, block_rows) * summed);  // in gemm_transposed
-  const Index block_of_b = summed * round_up(std::min(widest, block_columns), kernels<T>().lanes);
+  const Index block_of_b = PanelView<T>::size(summed, std::min(widest, block_columns));
   return block_of_a + block_of_b;
 }
 
+namespace {
+
+// C = bias + A B by blocks of rows of A and steps of k; g has B and where in it C's columns begin.
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns, const T* bias, T* c, Index ldc,
-                 T* scratch, Epilogue<T> epilogue) {
-  const Kernels<T>& kernel = kernels<T>();
+void gemm_blocks(MatrixView<const T> a, const T* bias, T* c, Index ldc, T* scratch, Epilogue<T> epilogue,
+                 GemmBlock<T> g) {
   const Index blocks = ceil_div(a.rows, block_rows);
+  const Index depth = a.cols == 0 ? 1 : ceil_div(a.cols, ceil_div(a.cols, block_depth));
+  const T* b = g.b;
   for (Index block = 0; block < blocks; ++block) {
-    const Index begin = a.rows * block / blocks, rows = a.rows * (block + 1) / blocks - begin;
-    Epilogue<T> part = epilogue;
-    part.a += begin * part.lda;
-    for (Index p = 0; p == 0 || p < b.k(); p += b.depth()) {
-      const Index length = std::min(b.depth(), b.k() - p);
-      GemmBlock<T> g{.m = rows, .n = columns.end - columns.begin, .k = length};
-      read_a<T>({a.row(begin) + p * a.col_stride, rows, length, a.row_stride, a.col_stride}, scratch, g);
-      g.b = b.block(p) + columns.begin * length;
-      g.c = c + begin * ldc;
-      g.ldc = ldc;
+    const Index begin = a.rows * block / blocks;
+    g.m = a.rows * (block + 1) / blocks - begin;
+    g.c = c + begin * ldc;
+    g.ldc = ldc;
+    for (Index p = 0; p == 0 || p < a.cols; p += depth) {
+      g.k = std::min(depth, a.cols - p);
+      read_a<T>(a.rows_between(begin, begin + g.m).columns_between(p, p + g.k), scratch, g);
+      if (g.b_layout == Layout::packed)
+        g.b_first = p;
+      else
+        g.b = b + p * g.ldb;
       g.bias = bias;
       g.start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
-      if (p + length == b.k()) g.epilogue = part;
-      kernel.gemm_block(g);
+      g.epilogue = {};
+      if (p + g.k == a.cols) {
+        g.epilogue = epilogue;
+        g.epilogue.a += begin * epilogue.lda;
+      }
+      kernels<T>().gemm_block(g);
     }
   }
+}
+
+}  // namespace
+
+template <class T>
+void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
+                 Epilogue<T> epilogue) {
+  GemmBlock<T> g{.n = columns.end - columns.begin, .b = b.data + columns.begin * b.k, .b_rows = b.k};
+  gemm_blocks<T>(a, bias, c, ldc, scratch, epilogue, g);
 }
 
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue) {
-  assert(a.rows <= block_rows);
-  for (Index p = 0; p == 0 || p < b.rows; p += block_depth) {
-    const Index length = std::min(block_depth, b.rows - p);
-    GemmBlock<T> g{.m = a.rows, .n = b.cols, .k = length};
-    read_a<T>({a.data + p * a.col_stride, a.rows, length, a.row_stride, a.col_stride}, scratch, g);
-    g.b = b.row(p);
-    g.ldb = b.row_stride;
-    g.b_layout = Layout::rows;
-    g.c = c;
-    g.ldc = ldc;
-    g.bias = bias;
-    g.start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
-    if (p + length == b.rows) g.epilogue = epilogue;
-    kernels<T>().gemm_block(g);
-  }
+  GemmBlock<T> g{.n = b.cols, .b = b.data, .ldb = b.row_stride, .b_layout = Layout::rows};
+  gemm_blocks<T>(a, bias, c, ldc, scratch, epilogue, g);
 }
 
 template <class T>
@@ -143,32 +126,36 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
 }
 
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch,
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, Place<T> c, T* scratch,
                      RowFetch<T>* fetch) {
-  const Kernels<T>& kernel = kernels<T>();
   const bool in_place = b.col_stride == 1 && a.cols < (cached<T>(b.rows, b.row_stride) ? 512 : 32);
-  const Index columns = in_place ? b.cols : block_columns, width = kernel.tile_columns;
-  T* scratch_a = in_place ? scratch : scratch + b.rows * round_up(std::min(b.cols, columns), kernel.lanes);
+  const Index columns = in_place ? b.cols : block_columns;
+  T* scratch_a = in_place ? scratch : scratch + PanelView<T>::size(b.rows, std::min(b.cols, columns));
   for (Index j = 0; j < b.cols; j += columns) {
     const Index n = std::min(columns, b.cols - j);
-    if (!in_place)
-      for (Index panel = 0; panel < n; panel += width) {
-        const Index count = std::min(width, n - panel);
-        kernel.pack_panel(count, round_up(count, kernel.lanes), b.rows, b.data + (j + panel) * b.col_stride,
-                          b.col_stride, b.row_stride, scratch + panel * b.rows);
-      }
+    const MatrixView<const T> part = b.columns_between(j, j + n);
+    const PanelView<T> packed{scratch, b.rows, n};
+    if (!in_place) pack_panels(part, packed, {0, packed.panels()});
     const Index rows = layout_of(a.transposed(), n) == Layout::packed ? block_rows : a.cols;
     for (Index i = 0; i < a.cols; i += rows) {
       GemmBlock<T> g{.m = std::min(rows, a.cols - i), .n = n, .k = a.rows};
       read_a<T>(a.columns_between(i, i + g.m).transposed(), scratch_a, g);
-      g.b = in_place ? b.data + j : scratch;
+      g.b = in_place ? part.data : packed.data;
       g.ldb = b.row_stride;
       g.b_layout = in_place ? Layout::rows : Layout::packed;
-      g.c = c + i * ldc + j;
-      g.ldc = ldc;
+      g.b_rows = b.rows;
+      if (c.panel_rows > 0) {
+        g.c = c.data + j * c.panel_rows;
+        g.c_layout = Layout::packed;
+        g.c_rows = c.panel_rows;
+        g.c_first = i;
+      } else {
+        g.c = c.data + i * c.ld + j;
+        g.ldc = c.ld;
+      }
       g.finish = finish;
       g.fetch = fetch;
-      kernel.gemm_block(g);
+      kernels<T>().gemm_block(g);
     }
   }
 }
@@ -180,8 +167,9 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
   const bool in_place = b.col_stride == 1 && a.rows <= block_rows;  // packing B pays with more rows
-  PackedMatrix<T> packed;
-  if (!in_place) packed = PackedMatrix<T>(b.rows, b.cols);
+  Buffer<T> memory;
+  if (!in_place) memory = Buffer<T>(PanelView<T>::size(b.rows, b.cols), typename Buffer<T>::Uninitialized{});
+  const PanelView<T> packed{memory.data(), b.rows, b.cols};
   std::vector<Buffer<T>> scratch;
   for (int rank = 0; rank < team_size; ++rank)
     scratch.emplace_back(block_rows * std::min(a.cols, block_depth), typename Buffer<T>::Uninitialized{});
@@ -192,8 +180,7 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
       return gemm_unpacked<T>(a, b.columns_between(columns.begin, columns.end), nullptr, c.data + columns.begin,
                               c.row_stride, mine);
     }
-    const Share panels = share(packed.panels(), team);
-    packed.pack(b, panels.begin, panels.end, 0, packed.k());
+    pack_panels(b, packed, share(packed.panels(), team));
     team.barrier();
     const Share rows = share(a.rows, team);
     gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, b.cols}, nullptr, c.row(rows.begin), c.row_stride,
@@ -212,12 +199,12 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
 }
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                       \
-  template class PackedMatrix<T>;                                                                                      \
+  template void pack_panels(MatrixView<const T>, PanelView<T>, Share, Index);                                          \
   template Index gemm_scratch<T>(Index, Index);                                                                        \
-  template void gemm_packed(MatrixView<const T>, const PackedMatrix<T>&, Share, const T*, T*, Index, T*, Epilogue<T>); \
+  template void gemm_packed(MatrixView<const T>, PanelView<const T>, Share, const T*, T*, Index, T*, Epilogue<T>);     \
   template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);         \
   template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                       \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, T*, RowFetch<T>*);        \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, Place<T>, T*, RowFetch<T>*);         \
   template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                    \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)

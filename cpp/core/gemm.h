@@ -10,28 +10,30 @@
 
 namespace chainrule {
 
-// B (k x n) copied into panels of tile_columns columns, in blocks of at most block_depth rows. Packed once, then read
-// by every thread.
+// A matrix (k x n) as the tiles read B: in panels of tile_columns columns one behind the other, each row by row, the
+// last panel padded to whole vectors.
 template <class T>
-class PackedMatrix {
- public:
-  PackedMatrix() = default;
-  PackedMatrix(Index k, Index n);
+struct PanelView {
+  T* data = nullptr;
+  Index k = 0, n = 0;
 
-  Index k() const { return k_; }
-  Index n() const { return n_; }
-  Index panels() const;  // of tile_columns columns
-  // Copies rows [k_begin, k_end) of panels [first, last) from b; threads may pack disjoint parts at once.
-  void pack(MatrixView<const T> b, Index first, Index last, Index k_begin, Index k_end);
-  void pack(MatrixView<const T> b) { pack(b, 0, panels(), 0, k_); }
-  // The block of rows that begins at k_begin, a multiple of depth().
-  const T* block(Index k_begin) const { return data_.data() + k_begin * padded_n_; }
-  Index depth() const { return depth_; }  // rows in each block but the last
+  static Index size(Index k, Index n) { return checked_product(k, padded(n)); }
+  static Index padded(Index columns) { return (columns + kernel().lanes - 1) / kernel().lanes * kernel().lanes; }
+  Index panels() const { return (n + kernel().tile_columns - 1) / kernel().tile_columns; }
+  // A panel as a matrix of its own.
+  MatrixView<T> panel(Index number) const {
+    const Index column = number * kernel().tile_columns, count = std::min<Index>(kernel().tile_columns, n - column);
+    return {data + column * k, k, count, padded(count), 1};
+  }
+  operator PanelView<const T>() const { return {data, k, n}; }
 
  private:
-  Index k_ = 0, n_ = 0, padded_n_ = 0, depth_ = 1;
-  Buffer<T> data_;
+  static const auto& kernel() { return kernels<std::remove_const_t<T>>(); }
 };
+
+// Copies the rows of b into rows `first` and on of some panels; threads may pack disjoint parts at once.
+template <class T>
+void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first = 0);
 
 // Rows of A that are packed at a time, at most.
 inline constexpr Index block_rows = 112;
@@ -44,10 +46,11 @@ Index gemm_scratch(Index rows, Index widest);
 // C (m x n, rows ldc apart) = bias + A B for n columns of B, which begin with a panel; bias: n values or null for 0. A
 // has any strides.
 template <class T>
-void gemm_packed(MatrixView<const T> a, const PackedMatrix<T>& b, Share columns, const T* bias, T* c, Index ldc,
+void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc,
                  T* scratch, Epilogue<T> epilogue = {});
 
-// The same for at most block_rows rows of A, without packing B, which has unit column stride and is read where it lies.
+// The same with a B that has unit column stride and is read where it lies: for few rows of A, which do not pay for
+// packing it, and for a B of short rows.
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue = {});
@@ -56,9 +59,16 @@ void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, 
 template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue = {});
 
+// Where a C begins: in rows ld apart, or, with panel_rows, in panels of so many rows.
+template <class T>
+struct Place {
+  T* data;
+  Index ld = 0, panel_rows = 0;
+};
+
 // C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows of any strides. fetch: rows to be asked for meanwhile, or null.
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc, T* scratch,
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, Place<T> c, T* scratch,
                      RowFetch<T>* fetch = nullptr);
 
 // C = A B of any strides in A and B, C with unit column stride; packs both by itself.

@@ -216,29 +216,29 @@ void gemm_one_row(const GemmBlock<T>& g) {
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
-  if (g.m == 1 && g.b_layout == Layout::rows && g.finish == Finish::store) return gemm_one_row(g);
+  if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.finish == Finish::store)
+    return gemm_one_row(g);
   constexpr Index width = tile_vectors * lanes<T>;
   const Index row_tiles = (g.m + tile_rows - 1) / tile_rows;
   const Epilogue<T>& e = g.epilogue;
   const Store store = g.finish == Finish::add ? Store::add : fused(e, g.c);
-  const bool in_rows = g.a_layout == Layout::rows;
-  const bool fetch_b = g.b_layout == Layout::packed && g.k * g.n * static_cast<Index>(sizeof(T)) > second_level;
+  const bool a_packed = g.a_layout == Layout::packed, in_rows = g.a_layout == Layout::rows;
+  const bool b_packed = g.b_layout == Layout::packed, c_packed = g.c_layout == Layout::packed;
+  const bool fetch_b = b_packed && g.k * g.n * static_cast<Index>(sizeof(T)) > second_level;
   for (Index j = 0; j < g.n; j += width) {
     const Index columns = g.n - j < width ? g.n - j : width;
-    const Index vectors = (columns + lanes<T> - 1) / lanes<T>;
-    const bool ragged = columns % lanes<T> != 0, b_packed = g.b_layout == Layout::packed;
+    const Index vectors = (columns + lanes<T> - 1) / lanes<T>, step = vectors * lanes<T>;
+    const bool ragged = columns % lanes<T> != 0;
+    const T* b = b_packed ? g.b + j * g.b_rows + g.b_first * step : g.b + j;
+    T* c = c_packed ? g.c + j * g.c_rows + g.c_first * step : g.c + j;
+    const Index ldc = c_packed ? step : g.ldc;
     for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
-      const bool a_packed = g.a_layout == Layout::packed;
+      const T* next = fetch_b ? b + width * g.b_rows + t * (g.k / 2 * line<T>) : nullptr;
       tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](
-          {g.k,
-           g.a + row * (a_packed  ? g.k
-                        : in_rows ? g.lda
-                                  : 1),
-           a_packed ? rows : g.lda, g.b + j * (b_packed ? g.k : 1), b_packed ? vectors * lanes<T> : g.ldb,
-           g.c + row * g.ldc + j, g.ldc, g.bias ? g.bias + j : nullptr, g.start, store, e.a + row * e.lda + j, e.lda,
-           columns, fetch_b ? g.b + (j + width) * g.k + t * (g.k / 2 * line<T>) : nullptr,
-           g.fetch});
+          {g.k, g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1), a_packed ? rows : g.lda, b,
+           b_packed ? step : g.ldb, c + row * ldc, ldc, g.bias != nullptr ? g.bias + j : nullptr, g.start, store,
+           e.a + row * e.lda + j, e.lda, columns, next, g.fetch});
     }
     if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }

@@ -51,8 +51,9 @@ struct RowFetch {
 enum class Layout { packed, rows, columns };
 
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k. A has any layout, packed
-// tile by tile as gemm_block splits its rows; B is packed in panels of tile_columns, the last one padded to whole
-// vectors, or lies in rows.
+// tile by tile as gemm_block splits its rows. B and C lie in rows or packed: in panels of tile_columns columns, the last
+// one padded to whole vectors; these have b_rows, c_rows rows each, of which the product takes those from b_first,
+// c_first on.
 template <class T>
 struct GemmBlock {
   Index m = 0, n = 0, k = 0;
@@ -62,12 +63,15 @@ struct GemmBlock {
   const T* b = nullptr;
   Index ldb = 0;
   Layout b_layout = Layout::packed;
+  Index b_rows = 0, b_first = 0;
   T* c = nullptr;
   Index ldc = 0;
+  Layout c_layout = Layout::rows;
+  Index c_rows = 0, c_first = 0;
   const T* bias = nullptr;  // n values, for Start::bias
   Start start = Start::zero;
   Finish finish = Finish::store;
-  Epilogue<T> epilogue{};
+  Epilogue<T> epilogue{};  // with C in rows
   RowFetch<T>* fetch = nullptr;
 };
 

@@ -91,8 +91,20 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
                    const T* bias, T* c, Index ldc, Activate<T> g = nullptr) {
   const bool relu = g == activate<T, Relu>;
   const Epilogue<T> epilogue{relu ? g : nullptr, nullptr, c, ldc};
-  gemm_block<T>({m, n, k, a, lda, a_layout, b, ldb, Layout::rows, c, ldc, bias,
-                 bias != nullptr ? Start::bias : Start::zero, Finish::store, epilogue});
+  gemm_block<T>({.m = m,
+                 .n = n,
+                 .k = k,
+                 .a = a,
+                 .lda = lda,
+                 .a_layout = a_layout,
+                 .b = b,
+                 .ldb = ldb,
+                 .b_layout = Layout::rows,
+                 .c = c,
+                 .ldc = ldc,
+                 .bias = bias,
+                 .start = bias != nullptr ? Start::bias : Start::zero,
+                 .epilogue = epilogue});
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 

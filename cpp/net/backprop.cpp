@@ -18,17 +18,26 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
 }  // namespace
 
 template <class T>
-Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads,
-                      bool inputs)
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs)
+    : Backprop(model, batch_rows, gradients, threads,
+               batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16
+                   ? PackedWeights<T>(model, gradients, inputs)
+                   : PackedWeights<T>()) {}
+
+template <class T>
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights)
+    : Backprop(model, batch_rows, true, threads, std::move(weights)) {}
+
+template <class T>
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, PackedWeights<T> weights)
     : model_(model),
       team_(threads_for(row_operations(model, gradients) * static_cast<double>(batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
+      packed_(std::move(weights)),
       scratch_(team_scratch(model, batch_rows, team_.largest())),
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
-  if (batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16)
-    packed_ = PackedWeights<T>(model, gradients, inputs);
   const auto matrix = [&](Index columns) {
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
@@ -111,7 +120,8 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
 }
 
 template <class T>
-BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients,
+BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
+                           GradientPlaces<T> gradients,
                            const MatrixView<T>* dx, const After* after, std::span<const Index> upcoming) {
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
@@ -130,7 +140,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       const MatrixView<T>* dx_part = dx_slab ? &*dx_slab : nullptr;
       const auto losses = [&](Share part) {
         loss_rows<T>(model_.loss, dz_.back(), s.targets, s.weights, scale, value_.data(),
-                     gradients != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
+                     gradients.data != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
       };
       if (by_columns(model_, m, team)) {
         gather(examples, rows, first, mine);
@@ -138,7 +148,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         forward_columns<T>(model_, packed_, s.x, a_, a_, team, scratch);
         losses(mine);
         team.barrier();
-        if (gradients != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
+        if (gradients.data != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
       } else {
         const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
         for (Index b = 0; b < blocks; ++b) {
@@ -147,17 +157,19 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
           gather(examples, rows, first, part);
           forward_rows<T>(model_, packed_, s.x, a_, a_, part, scratch);
           losses(part);
-          if (gradients != nullptr) backward_rows<T>(model_, packed_, a_, dz_, dx_part, part, scratch);
+          if (gradients.data != nullptr) backward_rows<T>(model_, packed_, a_, dz_, dx_part, part, scratch);
         }
         team.barrier();
       }
       const bool last = first + count >= m;
       if (team.rank == 0) total = add_values(total, count, value_.data(), chain);
-      if (gradients != nullptr)
-        gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, last ? l2 : 0, gradients, team, scratch, &fetch);
+      if (gradients.data != nullptr)
+        gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, gradients, team, scratch, &fetch);
       if (last) break;
       team.barrier();
     }
+    if (gradients.data != nullptr && gradients.panels == nullptr)
+      add_penalty_of_owned(model_, l2, gradients.data, team);
     if (after != nullptr) (*after)(team, packed_);
   });
   team_.end(static_cast<double>(m));

@@ -21,16 +21,19 @@ class Backprop {
 
   // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only; inputs: dx too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
+  // For training, with the weights that it keeps.
+  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights);
 
   void repack();  // after the weights changed outside of run()
 
-  // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. gradients may
-  // be null for the cost alone, dx and after may be null. upcoming: the rows of the next batch, which are fetched
-  // towards the caches on the way.
-  BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, T* gradients = nullptr,
+  // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. Without
+  // gradients.data, the cost alone; in panels, gradients lack that of the penalty. dx and after may be null. upcoming:
+  // the rows of the next batch, which are fetched towards the caches on the way.
+  BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
                 const MatrixView<T>* dx = nullptr, const After* after = nullptr, std::span<const Index> upcoming = {});
 
  private:
+  Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, PackedWeights<T> weights);
   // Rows [first, first + count) of the batch: where they lie if that serves, else gathered into our own matrices.
   struct Slab {
     MatrixView<const T> x;

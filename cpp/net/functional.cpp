@@ -69,7 +69,8 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
       backward_rows<T>(model, packed, a, dz, nullptr, rows, mine);
     });
     team.barrier();
-    gradients_of_owned<T>(model, x, a, dz, chain_rows(model, x.rows), false, l2, gradients, team, mine);
+    gradients_of_owned<T>(model, x, a, dz, chain_rows(model, x.rows), false, {gradients}, team, mine);
+    add_penalty_of_owned(model, l2, gradients, team);
   });
 }
 

@@ -197,7 +197,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
   return Backprop<T>(model, examples.x.rows, true, threads, dx != nullptr)
-      .run(examples, nullptr, examples.x.rows, l2, gradients.data(), dx)
+      .run(examples, nullptr, examples.x.rows, l2, {gradients.data()}, dx)
       .mean;
 }
 

@@ -18,21 +18,33 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
 }
 
 template <class T>
+PanelView<T> PackedWeights<T>::copy(Index k, Index n) {
+  memory_.emplace_back(PanelView<T>::size(k, n), typename Buffer<T>::Uninitialized{});
+  return {memory_.back().data(), k, n};
+}
+
+template <class T>
 PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
   constexpr Index read_in_place = Index{1} << 21;  // bytes of Wᵀ, at most
-  const auto reserve = [&](auto& forwards, auto& backwards) {
-    using Packed = typename std::remove_reference_t<decltype(forwards)>::value_type;
-    for (const Layer<T>& layer : model.layers) {
-      const bool large = layer.n_in * layer.n_out * static_cast<Index>(sizeof(T)) > read_in_place;
-      const bool first = &layer == &model.layers.front();
-      forwards.push_back(large || model.precision == Precision::bf16 ? Packed(layer.n_in, layer.n_out) : Packed());
-      backwards.push_back(backward && (!first || inputs) ? Packed(layer.n_out, layer.n_in) : Packed());
+  for (const Layer<T>& layer : model.layers) {
+    const bool large = layer.n_in * layer.n_out * static_cast<Index>(sizeof(T)) > read_in_place;
+    const bool wanted = backward && (&layer != &model.layers.front() || inputs);
+    if (model.precision == Precision::bf16) {
+      forward_bf16_.emplace_back(layer.n_in, layer.n_out);
+      backward_bf16_.push_back(wanted ? PackedBf16<T>(layer.n_out, layer.n_in) : PackedBf16<T>());
+    } else {
+      forward_.push_back(large ? copy(layer.n_in, layer.n_out) : PanelView<T>{});
+      backward_.push_back(wanted ? copy(layer.n_out, layer.n_in) : PanelView<T>{});
     }
-  };
-  if (model.precision == Precision::bf16)
-    reserve(forward_bf16_, backward_bf16_);
-  else
-    reserve(forward_, backward_);
+  }
+}
+
+template <class T>
+PackedWeights<T>::PackedWeights(const Model<T>& model, const Panels<T>& panels, T* parameters) : in_panels_(true) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    forward_.push_back(panels.is_row(l) ? PanelView<T>{} : panels.weights(l, parameters));
+    backward_.push_back(l > 0 ? copy(model.layers[l].n_out, model.layers[l].n_in) : PanelView<T>{});
+  }
 }
 
 template <class T>
@@ -44,18 +56,22 @@ template <class T>
 void PackedWeights<T>::pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs) {
   if (outputs.begin >= outputs.end) return;
   const Index width = kernels<T>().tile_columns;
-  const auto pack = [&](auto& forwards, auto& backwards) {
-    if (l >= forwards.size()) return;
-    if (forwards[l].n() > 0)
-      forwards[l].pack(layer.transposed_weights(), outputs.begin / width, (outputs.end + width - 1) / width, 0,
-                       layer.n_in);
-    if (backwards[l].n() > 0)
-      backwards[l].pack(layer.weights(), 0, backwards[l].panels(), outputs.begin, outputs.end);
-  };
-  if (bf16())
-    pack(forward_bf16_, backward_bf16_);
-  else
-    pack(forward_, backward_);
+  const Share panels{outputs.begin / width, (outputs.end + width - 1) / width};
+  if (bf16()) {
+    forward_bf16_[l].pack(layer.transposed_weights(), panels.begin, panels.end, 0, layer.n_in);
+    if (PackedBf16<T>& backward = backward_bf16_[l]; backward.n() > 0)
+      backward.pack(layer.weights(), 0, backward.panels(), outputs.begin, outputs.end);
+    return;
+  }
+  if (l >= forward_.size()) return;
+  const PanelView<T> forward = forward_[l], backward = backward_[l];
+  if (forward.data != nullptr && !in_panels_) pack_panels(layer.transposed_weights(), forward, panels);
+  if (backward.data == nullptr) return;
+  if (forward.data == nullptr || !in_panels_)
+    return pack_panels(layer.weights().rows_between(outputs.begin, outputs.end), backward, {0, backward.panels()},
+                       outputs.begin);
+  for (Index panel = panels.begin; panel < panels.end; ++panel)
+    pack_panels<T>(forward.panel(panel).transposed(), backward, {0, backward.panels()}, panel * width);
 }
 
 template <class T>
@@ -82,8 +98,8 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
   else if (l + 1 == model.layers.size() && layer.n_out == 1 && from.col_stride == 1)
     kernel.dot_rows(from.rows, layer.n_in, from.data, from.row_stride, layer.w, *layer.b, z.data, z.row_stride);
-  else if (const PackedMatrix<T>* weights = packed.forward(l))
-    gemm_packed<T>(from, *weights, outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
+  else if (const PanelView<const T> weights = packed.forward(l); weights.data != nullptr)
+    gemm_packed<T>(from, weights, outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
                    epilogue);
   else
     gemm_unpacked<T>(from, layer.transposed_weights().columns_between(first, outputs.end), layer.b + first,
@@ -104,8 +120,8 @@ void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::
   T* to = into.data + first;
   if (packed.bf16())
     gemm_bf16_packed<T>(dz, packed.backward_bf16(l), nullptr, to, into.row_stride, scratch.bf16.data(), epilogue);
-  else if (const PackedMatrix<T>* weights = packed.backward(l))
-    gemm_packed<T>(dz, *weights, inputs, nullptr, to, into.row_stride, scratch.gemm.data(), epilogue);
+  else if (const PanelView<const T> weights = packed.backward(l); weights.data != nullptr)
+    gemm_packed<T>(dz, weights, inputs, nullptr, to, into.row_stride, scratch.gemm.data(), epilogue);
   else
     gemm_few_rows<T>(dz, layer.transposed_weights().rows_between(first, inputs.end), to, into.row_stride, epilogue);
 }
@@ -163,29 +179,44 @@ void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, cons
 
 template <class T>
 void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
-                        bool add, double l2, T* gradients, Team team, Scratch<T>& scratch, RowFetch<T>* fetch) {
-  const Kernels<T>& kernel = kernels<T>();
+                        bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch, RowFetch<T>* fetch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const Share outputs = owned_outputs(model, l, team);
     if (outputs.begin >= outputs.end) continue;
     const Layer<T>& layer = model.layers[l];
     const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]);
     const Index count = outputs.end - outputs.begin;
-    T* dw = gradients + layer.offset + outputs.begin;
-    T* db = gradients + layer.offset + layer.n_out * layer.n_in + outputs.begin;
+    Place<T> dw{gradients.data + layer.offset + outputs.begin, layer.n_out};
+    T* db = gradients.data + layer.offset + layer.n_out * layer.n_in + outputs.begin;
+    if (gradients.panels != nullptr) {
+      dw = gradients.panels->outputs(l, outputs.begin, gradients.data);
+      db = gradients.panels->biases(l, gradients.data) + outputs.begin;
+    }
     for (Index i = 0; i == 0 || i < x.rows; i += chain) {  // the tapes may have room for more rows
       const Index end = std::min(i + chain, x.rows);
       const Finish finish = add || i > 0 ? Finish::add : Finish::store;
       const MatrixView<const T> inputs = from.rows_between(i, end);
       const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
       if (model.precision == Precision::bf16)
-        gemm_bf16_transposed<T>(inputs, delta, finish, dw, layer.n_out, scratch.bf16.data());
+        gemm_bf16_transposed<T>(inputs, delta, finish, dw.data, dw.ld, scratch.bf16.data());
       else
-        gemm_transposed<T>(inputs, delta, finish, dw, layer.n_out, scratch.gemm.data(), fetch);
-      kernel.column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
+        gemm_transposed<T>(inputs, delta, finish, dw, scratch.gemm.data(), fetch);
+      kernels<T>().column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
     }
-    for (Index p = 0; l2 != 0 && p < layer.n_in; ++p)
-      kernel.axpy(count, static_cast<T>(l2), layer.w + p * layer.n_out + outputs.begin, dw + p * layer.n_out);
+  }
+}
+
+template <class T>
+void add_penalty_of_owned(const Model<T>& model, double l2, T* gradients, Team team) {
+  for (std::size_t l = 0; l2 != 0 && l < model.layers.size(); ++l) {
+    const Layer<T>& layer = model.layers[l];
+    const Share outputs = owned_outputs(model, l, team);
+    for (Index p = 0; p < layer.n_in; ++p) {
+      const Index first = p * layer.n_out + outputs.begin;
+      if (outputs.begin < outputs.end)
+        kernels<T>().axpy(outputs.end - outputs.begin, static_cast<T>(l2), layer.w + first,
+                          gradients + layer.offset + first);
+    }
   }
 }
 
@@ -213,7 +244,8 @@ double penalty(const Model<T>& model, double l2) {
   template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,   \
                           Scratch<T>&);                                                                               \
   template void gradients_of_owned(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, Index, bool, \
-                                   double, T*, Team, Scratch<T>&, RowFetch<T>*);                                      \
+                                   GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);                               \
+  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                              \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

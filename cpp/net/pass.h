@@ -6,33 +6,36 @@
 #include "core/gemm_bf16.h"
 #include "core/parallel.h"
 #include "net/model.h"
+#include "net/panels.h"
 
 namespace chainrule {
 
-// The weights as the products read them: Wᵀ for the forward product, W for the backward one. float32's forward products
-// read Wᵀ where it lies, unless it is so large that its lines lie in too many pages.
+// The weights as the products read them: Wᵀ for the forward product, W for the backward one.
 template <class T>
 class PackedWeights {
  public:
   PackedWeights() = default;  // holds none: products of few rows read all weights where they lie
-  // backward: of all layers but the first, which is needed for the gradient by the inputs alone.
+  // Copies. Of Wᵀ only where it is so large that its lines lie in too many pages to be read in place. backward: of all
+  // layers but the first, which is needed for the gradient by the inputs alone.
   PackedWeights(const Model<T>& model, bool backward, bool inputs = false);
+  // Wᵀ in the panels that training keeps it in, and copies of W.
+  PackedWeights(const Model<T>& model, const Panels<T>& panels, T* parameters);
 
   bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);  // followed by a barrier
   void pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs);
-  // Of layer l; null where the weights are to be read as they lie.
-  const PackedMatrix<T>* forward(std::size_t l) const { return packed(forward_, l); }
-  const PackedMatrix<T>* backward(std::size_t l) const { return packed(backward_, l); }
+  // Of layer l; data is null where the weights are to be read as they lie.
+  PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
+  PanelView<const T> backward(std::size_t l) const { return l < backward_.size() ? backward_[l] : PanelView<T>{}; }
   const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
   const PackedBf16<T>& backward_bf16(std::size_t l) const { return backward_bf16_[l]; }
 
  private:
-  static const PackedMatrix<T>* packed(const std::vector<PackedMatrix<T>>& all, std::size_t l) {
-    return l < all.size() && all[l].n() > 0 ? &all[l] : nullptr;
-  }
+  PanelView<T> copy(Index k, Index n);
 
-  std::vector<PackedMatrix<T>> forward_, backward_;
+  std::vector<Buffer<T>> memory_;  // of the copies
+  std::vector<PanelView<T>> forward_, backward_;
+  bool in_panels_ = false;
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
@@ -102,13 +105,23 @@ bool by_columns(const Model<T>& model, Index m, Team team) {
   return team.size > 1 && m <= rows_at_a_time(model) && model.precision != Precision::bf16;
 }
 
-// A member's part of all dW = dzᵀ a + l2 W and db = Σ dz, in the layout of Network::parameters(), from the rows of one
-// slab. chain: chain_rows of the whole batch; add: to what the slabs before left there; l2 belongs to the last slab;
-// fetch: rows of the next batch, to be asked for meanwhile. x has any strides.
+// Where gradients go: to the layout of Network::parameters(), or to panels.
+template <class T>
+struct GradientPlaces {
+  T* data = nullptr;
+  const Panels<T>* panels = nullptr;
+};
+
+// A member's part of all dW = dzᵀ a and db = Σ dz from the rows of one slab. chain: chain_rows of the whole batch; add:
+// to what the slabs before left there; fetch: rows of the next batch, to be asked for meanwhile. x has any strides.
 template <class T>
 void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
-                        bool add, double l2, T* gradients, Team team, Scratch<T>& scratch,
+                        bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
                         RowFetch<T>* fetch = nullptr);
+
+// dW = dW + l2 W, of a member's own, in the layout of Network::parameters().
+template <class T>
+void add_penalty_of_owned(const Model<T>& model, double l2, T* gradients, Team team);
 
 // l2 / 2 Σ_l ‖W[l]‖²
 template <class T>

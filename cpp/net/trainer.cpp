@@ -191,8 +191,12 @@ class Fit {
     const Clock::time_point now = Clock::now();
     if (now - last_poll_ < std::chrono::milliseconds(50)) return;
     last_poll_ = now;
-    schedule_->store();  // should it throw
-    options_.poll();
+    try {
+      options_.poll();
+    } catch (...) {
+      schedule_->store();
+      throw;
+    }
   }
 
   void keep_finite(int epoch) {

@@ -1,4 +1,5 @@
-// Training steps of medium and large networks: backpropagation in its two phases, then the update.
+// Training steps of medium and large networks: backpropagation in its two phases, then the update. The parameters lie in
+// panels meanwhile; but for batches of so few rows that the products read weights where they lie anyway, and for bf16.
 #pragma once
 
 #include "net/backprop.h"
@@ -15,17 +16,23 @@ class TwoPhase final : public Schedule<T> {
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
-  void load() override { backprop_.repack(); }
-  void store() override {}
-  void gradients(T* gradients) const override { std::copy_n(gradients_.data(), gradients_.size(), gradients); }
+  void load() override;
+  void store() override;
+  void gradients(T* gradients) const override;
 
  private:
-  const Model<T> model_;
-  T* parameters_;
+  void update(Team team, PackedWeights<T>& packed);
+  bool in_panels() const { return panels_.size() > 0; }
+
+  IsaInUse isa_in_use_;
+  T* flat_;  // the network's own parameters
   double l2_;
-  Backprop<T> backprop_;
-  Optimizer<T> optimizer_;
+  Panels<T> panels_;  // none for flat ones
+  Buffer<T> parameters_;  // in panels
+  Model<T> model_;
   Buffer<T> gradients_;
+  Optimizer<T> optimizer_;
+  Backprop<T> backprop_;
   BatchCost cost_{};
   typename Backprop<T>::After update_;
 };

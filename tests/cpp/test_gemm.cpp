@@ -58,17 +58,19 @@ void products(Index m, Index n, Index k) {
       for (Index p = 0; p < k; ++p) sum = std::fma(av(i, p), bv(p, j), sum);
       with_bias[static_cast<std::size_t>(i * n + j)] = sum;
     }
-  PackedMatrix<T> packed(k, n);
-  packed.pack(bv);
+  Buffer<T> memory(PanelView<T>::size(k, n));
+  const PanelView<T> packed{memory.data(), k, n};
+  pack_panels(bv, packed, {0, packed.panels()});
   std::vector<T> r = fresh();
   gemm_packed<T>(a_gaps, packed, {0, n}, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);
 
   // Packed in parts, as the threads do it after an update.
-  PackedMatrix<T> parts(k, n);
+  Buffer<T> parts_memory(PanelView<T>::size(k, n));
+  const PanelView<T> parts{parts_memory.data(), k, n};
   for (Index p = 0; p < k; p += 5)
     for (Index panel = 0; panel < parts.panels(); ++panel)
-      parts.pack(b_columns, panel, panel + 1, p, std::min(p + 5, k));
+      pack_panels(b_columns.rows_between(p, std::min(p + 5, k)), parts, {panel, panel + 1}, p);
   r = fresh();
   gemm_packed<T>(av, parts, {0, n}, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);
@@ -94,14 +96,12 @@ void products(Index m, Index n, Index k) {
     check_equal(r, ldc, slope, m, n, k);
   }
 
-  if (m <= block_rows) {
-    r = fresh();
-    gemm_unpacked<T>(av, bv, nullptr, r.data(), ldc, scratch.data());
-    check_equal(r, ldc, expected, m, n, k);
-    r = fresh();
-    gemm_unpacked<T>(a_gaps, bv, bias.data(), r.data(), ldc, scratch.data());
-    check_equal(r, ldc, with_bias, m, n, k);
-  }
+  r = fresh();
+  gemm_unpacked<T>(av, bv, nullptr, r.data(), ldc, scratch.data());
+  check_equal(r, ldc, expected, m, n, k);
+  r = fresh();
+  gemm_unpacked<T>(a_gaps, bv, bias.data(), r.data(), ldc, scratch.data());
+  check_equal(r, ldc, with_bias, m, n, k);
 
   if (m <= kernels<T>().few_rows) {
     r = fresh();
@@ -113,12 +113,24 @@ void products(Index m, Index n, Index k) {
     for (const auto& left : {MatrixView<const T>(matrix(at, k, m)), a_gaps.transposed()})
       for (const auto& right : {bv, b_columns}) {
         r = fresh();
-        gemm_transposed<T>(left, right, Finish::store, r.data(), ldc, scratch.data());
-        check_equal(r, ldc, expected, m, n, k);
-        gemm_transposed<T>(left, right, Finish::add, r.data(), ldc, scratch.data());
         std::vector<T> twice(expected);
         for (T& value : twice) value += value;
+        gemm_transposed<T>(left, right, Finish::store, {r.data(), ldc}, scratch.data());
+        check_equal(r, ldc, expected, m, n, k);
+        gemm_transposed<T>(left, right, Finish::add, {r.data(), ldc}, scratch.data());
         check_equal(r, ldc, twice, m, n, k);
+        Buffer<T> c_memory(PanelView<T>::size(m, n));
+        const PanelView<T> panels{c_memory.data(), m, n};
+        for (const auto& [finish, result] : {std::pair{Finish::store, expected}, std::pair{Finish::add, twice}}) {
+          gemm_transposed<T>(left, right, finish, {c_memory.data(), 0, m}, scratch.data());
+          for (Index panel = 0; panel < panels.panels(); ++panel) {
+            const MatrixView<T> part = panels.panel(panel);
+            for (Index j = 0; j < part.cols; ++j)
+              for (Index i = 0; i < m; ++i)
+                CHECK(agree(part(i, j), result[static_cast<std::size_t>(i * n + panel * kernels<T>().tile_columns + j)],
+                            2.0 * static_cast<double>(k)));
+          }
+        }
       }
   }
 }
