@@ -147,7 +147,9 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         team.barrier();
         forward_columns<T>(model_, packed_, s.x, a_, a_, team, scratch);
         losses(mine);
-        team.barrier();
+        // A narrow last layer goes back by the same rows, if it goes back.
+        if (!is_narrow(model_.layers.back(), team) || gradients.data == nullptr || model_.layers.size() == 1)
+          team.barrier();
         if (gradients.data != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
       } else {
         const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;

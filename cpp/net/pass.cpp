@@ -141,9 +141,12 @@ template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]).rows_between(0, x.rows);
-    forward_layer<T>(model, packed, l, from, z[l], a[l], owned_outputs(model, l, team), scratch);
-    team.barrier();
+    const bool by_rows = is_narrow(model.layers[l], team);
+    const Share rows = by_rows ? share(x.rows, team) : Share{0, x.rows};
+    const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : MatrixView<const T>(a[l - 1])), part(z[l]), part(a[l]),
+                     by_rows ? Share{0, model.layers[l].n_out} : owned_outputs(model, l, team), scratch);
+    if (!by_rows || l + 1 < model.layers.size()) team.barrier();
   }
 }
 
@@ -160,8 +163,12 @@ template <class T>
 void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
                       const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch) {
   for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);) {
-    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(0, m), a, 0, l == 0 ? *dx : dz[l - 1],
-                      share(model.layers[l].n_in, team, kernels<T>().tile_columns), scratch);
+    const bool by_rows = is_narrow(model.layers[l], team);
+    const Share rows = by_rows ? share(m, team) : Share{0, m};
+    const Index n_in = model.layers[l].n_in;
+    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), a, rows.begin,
+                      (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
+                      by_rows ? Share{0, n_in} : share(n_in, team, kernels<T>().tile_columns), scratch);
     team.barrier();
   }
 }

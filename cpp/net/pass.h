@@ -64,8 +64,8 @@ template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);
 
-// The same by a team for the few rows of by_columns(): a member takes all of them through its own outputs of every
-// layer, with a barrier behind each.
+// The same by a team, for by_columns(): a member takes all rows through its own outputs of a layer, or, where there are
+// too few for all members, its rows through all. With a barrier behind each layer but a last one that is shared by rows.
 template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch);
@@ -75,7 +75,8 @@ template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch);
 
-// The same by a team, a share of every layer's inputs each, for the first m rows.
+// The same by a team, for the first m rows: a share of a layer's inputs each, or of the rows where forward_columns does
+// so. With a barrier behind each layer.
 template <class T>
 void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
                       const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch);
@@ -98,11 +99,20 @@ Index rows_at_a_time(const Model<T>& model) {
   return cached ? block_rows / 2 : block_rows;
 }
 
-// Whether a team shares the outputs of a layer instead of the rows: with few rows a step is mostly the way of the
-// weights from the caches, which every member would wait for; its own weights it has.
+// Whether a layer has too few outputs for a team to share them.
+template <class T>
+bool is_narrow(const Layer<T>& layer, Team team) {
+  return layer.n_out <= (team.size - 1) * kernels<T>().tile_columns;
+}
+
+// Whether a team shares the outputs of layers instead of the rows: its own weights a member has in its cache, all others
+// would come from other caches in every step. The activations do, and take the place of the weights in the caches; so
+// only where they are small.
 template <class T>
 bool by_columns(const Model<T>& model, Index m, Team team) {
-  return team.size > 1 && m <= rows_at_a_time(model) && model.precision != Precision::bf16;
+  constexpr Index largest = Index{1} << 19;  // bytes of the activations of a layer
+  return team.size > 1 && m * model.widest() * static_cast<Index>(sizeof(T)) <= largest &&
+         model.precision != Precision::bf16;
 }
 
 // Where gradients go: to the layout of Network::parameters(), or to panels.

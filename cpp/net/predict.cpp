@@ -44,6 +44,8 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
   // Allocation and packing take their part of a call: half of the operations may count for a second thread.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
   const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
+  // A block of rows alone does not keep a team busy: its members share the outputs, and each reads its weights alone.
+  const bool columns = team_size > 1 && x.rows <= most;
   PackedWeights<T> packed;
   if (x.rows > most) packed = PackedWeights<T>(model, false);
   // A single thread keeps its workspace between calls, so that a few rows take no allocation.
@@ -61,7 +63,7 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
     packed.pack(model, team);
     team.barrier();
     const Share rows = share(x.rows, team);
-    if (by_columns(model, x.rows, team)) {
+    if (columns) {
       const Tape<T>& a = mine.activations(model, workspaces[0], out);
       forward_columns<T>(model, packed, x, a, a, team, mine.scratch);
       activate(out.rows_between(rows.begin, rows.end));
