@@ -1,6 +1,7 @@
 #include "net/panels.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace chainrule {
 namespace {
@@ -67,6 +68,15 @@ void Panels<T>::store(std::size_t l, Share outputs, const T* array, T* flat) con
 template <class T>
 void Panels<T>::store(const T* array, T* flat) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) store(l, {0, layers_[l].n_out}, array, flat);
+}
+
+template <class T>
+bool Panels<T>::finite(const T* array) const {
+  double squares = 0;
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    for_rows(l, {0, layers_[l].n_out},
+             [&](Index, Index at, Index count) { squares += kernels<T>().sum_of_squares(count, array + at); });
+  return std::isfinite(squares);
 }
 
 template class Panels<float>;

@@ -28,6 +28,7 @@ class Panels {
   void load(const T* flat, T* array) const;
   void store(std::size_t l, Share outputs, const T* array, T* flat) const;
   void store(const T* array, T* flat) const;
+  bool finite(const T* array) const;  // whether all numbers are; the padding is nobody's
 
  private:
   struct Layer {

@@ -41,8 +41,11 @@ class Schedule {
   virtual Index steps_at_once() const = 0;  // that run() can take
   // The costs of the batches, each before its update. Valid until the next call.
   virtual std::span<const BatchCost> run(const Batches<T>& batches) = 0;
-  virtual void load() = 0;                         // the parameters were changed by others
-  virtual void store() = 0;                        // brings the network's parameters up to date
+  // Whether the steps change the network's own parameters, so that store() has nothing to do.
+  virtual bool in_place() const = 0;
+  virtual bool finite() const = 0;                 // whether all parameters are
+  virtual void load() = 0;                         // the network's parameters were changed by others
+  virtual void store() = 0;                        // brings them up to date
   virtual void gradients(T* gradients) const = 0;  // of the last batch, in the layout of the parameters
 };
 

@@ -1,6 +1,7 @@
 #include "net/sliced.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/parallel.h"
 #include "net/pass.h"
@@ -103,6 +104,13 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
   for (int rank = 0; rank < team_.largest(); ++rank)
     workspaces_.emplace_back(model, std::min(batch_rows, largest_chain_of_small));
   load();
+}
+
+template <class T>
+bool Sliced<T>::finite() const {
+  bool all = true;  // of the parameters: the padding is nobody's
+  for_parameters(model_, [&](Index, Index sliced) { all = all && std::isfinite(sliced_[sliced]); });
+  return all;
 }
 
 template <class T>

@@ -17,6 +17,8 @@ class Sliced final : public Schedule<T> {
 
   Index steps_at_once() const override { return static_cast<Index>(costs_.size()); }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
+  bool in_place() const override { return false; }
+  bool finite() const override;
   void load() override;
   void store() override;
   void gradients(T* gradients) const override;

@@ -66,13 +66,13 @@ class Fit {
         batch_size_(options.batch_size > 0 ? std::min(options.batch_size, rows_) : rows_),
         schedule_(make_schedule(model_, network.parameters().data(), batch_size_, options.optimizer, options.l2,
                                 options.threads)),
-        last_finite_(model_.parameter_count()),
         stopping_(options.stop) {
     if (shuffled() || !options.rows.empty()) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
     if (options.validation) {
       validation_.emplace(model_of(network_), validation_rows(), false, options.threads);
     }
+    if (schedule_->in_place() || validation_) last_finite_ = Buffer<T>(model_.parameter_count());
   }
 
   History run() {
@@ -90,7 +90,7 @@ class Fit {
   History loop() {
     History history;
     start_ = last_poll_ = Clock::now();
-    std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
+    keep_finite(0);
     while (history.stop_reason.empty()) {
       if (epochs_are_steps()) {
         full_batches(history);
@@ -98,7 +98,7 @@ class Fit {
       }
       const int epoch = ++history.epochs;
       const double loss = this->epoch(epoch);
-      schedule_->store();
+      store(epoch);
       EpochLog log{epoch, loss, {}, 0};
       if (validation_) log.validation = validation_cost(epoch);
       keep_finite(epoch);
@@ -128,7 +128,7 @@ class Fit {
       if (!std::isfinite(cost.mean)) diverged(history.epochs, "the cost");
       history.loss.push_back(cost.mean);
     }
-    schedule_->store();
+    store(history.epochs);
     keep_finite(history.epochs);
     history.seconds = seconds_since(start_);
     if (history.epochs == options_.epochs) history.stop_reason = "epochs";
@@ -144,10 +144,8 @@ class Fit {
   bool keeps_best() const { return validation_.has_value() && options_.stop.no_improvement.has_value(); }
   void keep_best(int epoch) {
     best_epoch_ = epoch;
-    if (best_.size() == 0)
-      best_ = last_finite_;
-    else
-      std::copy_n(last_finite_.data(), best_.size(), best_.data());
+    best_.reserve(model_.parameter_count());
+    std::copy_n(parameters(), best_.size(), best_.data());
   }
   void restore_best() {
     std::copy_n(best_.data(), best_.size(), parameters());  // none before the first epoch has ended
@@ -199,10 +197,12 @@ class Fit {
     }
   }
 
+  void store(int epoch) {
+    if (!schedule_->finite()) diverged(epoch, "a parameter");
+    schedule_->store();
+  }
   void keep_finite(int epoch) {
-    const Index n = last_finite_.size();
-    if (!std::isfinite(kernels<T>().sum_of_squares(n, parameters()))) diverged(epoch, "a parameter");
-    std::copy_n(parameters(), n, last_finite_.data());
+    std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
     last_finite_epoch_ = epoch;
   }
 
@@ -222,7 +222,8 @@ class Fit {
   const Index rows_, batch_size_;
   std::unique_ptr<Schedule<T>> schedule_;
   std::optional<Backprop<T>> validation_;
-  Buffer<T> last_finite_, best_, gradients_;    // the last for its norm alone
+  Buffer<T> last_finite_;                       // none where the network's own parameters are just that
+  Buffer<T> best_, gradients_;                  // the gradients for their norm alone
   int best_epoch_ = 0, last_finite_epoch_ = 0;  // none yet
   Stopping stopping_;
   std::vector<Index> order_;

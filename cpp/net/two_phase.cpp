@@ -1,6 +1,7 @@
 #include "net/two_phase.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace chainrule {
 namespace {
@@ -11,12 +12,14 @@ Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
   return flat ? Panels<T>() : Panels<T>(model);
 }
 
-// The model with its biases, and the weights of a single output, where they lie in panels.
+// The model with its biases, and the weights of a single output, where they lie in panels; other weights are read for
+// the penalty alone.
 template <class T>
-Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters) {
+Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat) {
   for (std::size_t l = 0; panels.size() > 0 && l < model.layers.size(); ++l) {
-    model.layers[l].b = panels.biases(l, parameters);
-    if (panels.is_row(l)) model.layers[l].w = panels.outputs(l, 0, parameters).data;
+    Layer<T>& layer = model.layers[l];
+    layer.b = panels.biases(l, parameters);
+    layer.w = panels.is_row(l) ? panels.outputs(l, 0, parameters).data : flat + layer.offset;
   }
   return model;
 }
@@ -30,7 +33,8 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       l2_(l2),
       panels_(panels_for(model, batch_rows)),
       parameters_(panels_.size()),
-      model_(training_model(model, panels_, parameters_.data())),
+      weights_(in_panels() && l2 != 0 ? model.parameter_count() : 0),
+      model_(training_model(model, panels_, parameters_.data(), weights_.data())),
       gradients_(in_panels() ? panels_.size() : model.parameter_count()),
       optimizer_(optimizer, gradients_.size()),
       backprop_(in_panels() ? Backprop<T>(model_, batch_rows, threads,
@@ -41,8 +45,15 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
 }
 
 template <class T>
+bool TwoPhase<T>::finite() const {
+  return in_panels() ? panels_.finite(parameters_.data())
+                     : std::isfinite(kernels<T>().sum_of_squares(model_.parameter_count(), flat_));
+}
+
+template <class T>
 void TwoPhase<T>::load() {
   if (in_panels()) panels_.load(flat_, parameters_.data());
+  std::copy_n(flat_, weights_.size(), weights_.data());
   backprop_.repack();
 }
 
@@ -74,7 +85,7 @@ void TwoPhase<T>::update(Team team, PackedWeights<T>& packed) {
       if (l2_ != 0) kernels<T>().axpy(n, static_cast<T>(l2_), own + weights.begin, gradients_.data() + weights.begin);
       optimizer_.update(weights.begin, {1, n, 0}, gradients_.data(), own);
       optimizer_.update(biases.begin, {1, count, 0}, gradients_.data(), own);
-      if (l2_ != 0) panels_.store(l, outputs, own, flat_);  // the penalty is summed in the order of the flat layout
+      if (l2_ != 0) panels_.store(l, outputs, own, weights_.data());
     } else {
       // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
       const Region part = count == layer.n_out ? Region{1, layer.size(), 0} : Region{layer.n_in + 1, count, layer.n_out};

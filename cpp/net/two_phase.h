@@ -16,6 +16,8 @@ class TwoPhase final : public Schedule<T> {
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
+  bool in_place() const override { return !in_panels(); }
+  bool finite() const override;
   void load() override;
   void store() override;
   void gradients(T* gradients) const override;
@@ -27,8 +29,9 @@ class TwoPhase final : public Schedule<T> {
   IsaInUse isa_in_use_;
   T* flat_;  // the network's own parameters
   double l2_;
-  Panels<T> panels_;  // none for flat ones
+  Panels<T> panels_;      // none for flat ones
   Buffer<T> parameters_;  // in panels
+  Buffer<T> weights_;     // the same for the penalty, which is summed in the order of the flat layout
   Model<T> model_;
   Buffer<T> gradients_;
   Optimizer<T> optimizer_;
