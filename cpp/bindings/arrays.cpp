@@ -83,8 +83,8 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
   py::array array = real_array(object, "y");
-  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", Shape{array}, ", expected (", rows, ",) or (",
-          rows, ", ", outputs, ")");
+  require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", Shape{array}, ", expected (", rows, ",) or (", rows,
+          ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
   const bool class_column = loss == Loss::softmax_cross_entropy && one_column;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "chainrule/names.h"
@@ -20,7 +21,7 @@ inline Index checked_product(Index a, Index b) {
 }
 
 namespace detail {
-void* allocate(std::size_t bytes);
+void* allocate(std::size_t bytes, bool zero);
 void deallocate(void* memory, std::size_t bytes);
 }  // namespace detail
 
@@ -30,11 +31,8 @@ class Buffer {
   Buffer() = default;
   struct Uninitialized {};
 
-  explicit Buffer(Index size) : Buffer(size, Uninitialized{}) { std::fill_n(data(), size, T{}); }
-  Buffer(Index size, Uninitialized) : size_(size) {
-    const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
-    data_ = {static_cast<T*>(detail::allocate(static_cast<std::size_t>(bytes))), Free{static_cast<std::size_t>(bytes)}};
-  }
+  explicit Buffer(Index size) : Buffer(size, true) {}
+  Buffer(Index size, Uninitialized) : Buffer(size, false) {}
   Buffer(const Buffer& other) : Buffer(other.size_, Uninitialized{}) { std::copy_n(other.data(), size_, data()); }
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer other) noexcept {
@@ -55,6 +53,12 @@ class Buffer {
   T* end() const { return data() + size_; }
 
  private:
+  static_assert(std::is_arithmetic_v<T>);  // zeros are bytes of 0
+  Buffer(Index size, bool zero) : size_(size) {
+    const auto bytes = static_cast<std::size_t>(checked_product(size, static_cast<Index>(sizeof(T))));
+    data_ = {static_cast<T*>(detail::allocate(bytes, zero)), Free{bytes}};
+  }
+
   struct Free {
     std::size_t bytes;
     void operator()(T* memory) const { detail::deallocate(memory, bytes); }

@@ -198,14 +198,14 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
     }
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                       \
-  template void pack_panels(MatrixView<const T>, PanelView<T>, Share, Index);                                          \
-  template Index gemm_scratch<T>(Index, Index);                                                                        \
-  template void gemm_packed(MatrixView<const T>, PanelView<const T>, Share, const T*, T*, Index, T*, Epilogue<T>);     \
-  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);         \
-  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                       \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, Place<T>, T*, RowFetch<T>*);         \
-  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                    \
+#define CHAINRULE_INSTANTIATE(T)                                                                                   \
+  template void pack_panels(MatrixView<const T>, PanelView<T>, Share, Index);                                      \
+  template Index gemm_scratch<T>(Index, Index);                                                                    \
+  template void gemm_packed(MatrixView<const T>, PanelView<const T>, Share, const T*, T*, Index, T*, Epilogue<T>); \
+  template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);     \
+  template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                   \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, Place<T>, T*, RowFetch<T>*);     \
+  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

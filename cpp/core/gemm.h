@@ -46,8 +46,8 @@ Index gemm_scratch(Index rows, Index widest);
 // C (m x n, rows ldc apart) = bias + A B for n columns of B, which begin with a panel; bias: n values or null for 0. A
 // has any strides.
 template <class T>
-void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc,
-                 T* scratch, Epilogue<T> epilogue = {});
+void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
+                 Epilogue<T> epilogue = {});
 
 // The same with a B that has unit column stride and is read where it lies: for few rows of A, which do not pay for
 // packing it, and for a B of short rows.

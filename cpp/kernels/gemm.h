@@ -3,9 +3,7 @@
 // Packing and the cache-blocking loops around gemm_block are in core/gemm.
 #pragma once
 
-#include "activations.h"
-#include "kernels.h"
-#include "simd.h"
+#include "few_rows.h"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
@@ -163,54 +161,12 @@ constexpr TileTable<T> make_tiles() {
 template <class T>
 inline constexpr TileTable<T> tiles = make_tiles<T>();
 
-// Of columns [j, j + n) of an m-row product.
-template <class T>
-void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index ldc) {
-  if (e.activate != nullptr) e.activate(m, n, c + j, ldc, e.a + j, e.lda);
-  if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
-}
-
 // What the tile itself can do of an epilogue.
 template <class T>
 Store fused(const Epilogue<T>& e, const T* c) {
   if (e.activate == activate<T, Relu> && e.a == c) return Store::relu;
   if (e.activate_backward == activate_backward<T, Relu>) return Store::relu_backward;
   return Store::plain;
-}
-
-// One row of A and B where it lies: as many vectors of columns at once as there are registers, to read B in order and
-// to hide the latency of the chains.
-template <class T, int N, bool Ragged>
-void gemm_row(const GemmBlock<T>& g, Index j) {
-  constexpr int L = lanes<T>;
-  const Tail<T> tail(Ragged ? g.n - j - (N - 1) * L : L);
-  const auto read = [&tail](const T* p, int v) {
-    return Ragged && v == N - 1 ? load(p + v * L, tail) : load(p + v * L);
-  };
-  Vec<T> acc[N] = {};
-  if (g.start != Start::zero)
-    for (int v = 0; v < N; ++v) acc[v] = read((g.start == Start::bias ? g.bias : g.c) + j, v);
-  const Index step = g.a_layout == Layout::columns ? g.lda : 1;
-  const T *a = g.a, *b = g.b + j;
-  for (Index p = 0; p < g.k; ++p, a += step, b += g.ldb)
-#pragma GCC unroll 16
-    for (int v = 0; v < N; ++v) acc[v] = fma(splat(*a), read(b, v), acc[v]);
-  for (int v = 0; v < N; ++v)
-    if (Ragged && v == N - 1)
-      store(g.c + j + v * L, acc[v], tail);
-    else
-      store(g.c + j + v * L, acc[v]);
-}
-
-template <class T>
-void gemm_one_row(const GemmBlock<T>& g) {
-  constexpr Index L = lanes<T>, N = tile_rows * tile_vectors > 16 ? 16 : 8;
-  Index j = 0;
-  for (; j + N * L <= g.n; j += N * L) gemm_row<T, N, false>(g, j);
-  for (; j + 2 * L <= g.n; j += 2 * L) gemm_row<T, 2, false>(g, j);
-  for (; j + L <= g.n; j += L) gemm_row<T, 1, false>(g, j);
-  if (j < g.n) gemm_row<T, 1, true>(g, j);
-  apply_epilogue(g.epilogue, 1, g.n, 0, g.c, g.ldc);
 }
 
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
@@ -235,136 +191,17 @@ void gemm_block(const GemmBlock<T>& g) {
     for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
       const T* next = fetch_b ? b + width * g.b_rows + t * (g.k / 2 * line<T>) : nullptr;
-      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](
-          {g.k, g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1), a_packed ? rows : g.lda, b,
-           b_packed ? step : g.ldb, c + row * ldc, ldc, g.bias != nullptr ? g.bias + j : nullptr, g.start, store,
-           e.a + row * e.lda + j, e.lda, columns, next, g.fetch});
+      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged]({g.k,
+                                                             g.a + row * (a_packed  ? g.k
+                                                                          : in_rows ? g.lda
+                                                                                    : 1),
+                                                             a_packed ? rows : g.lda, b, b_packed ? step : g.ldb,
+                                                             c + row * ldc, ldc,
+                                                             g.bias != nullptr ? g.bias + j : nullptr, g.start, store,
+                                                             e.a + row * e.lda + j, e.lda, columns, next, g.fetch});
     }
     if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }
-}
-
-// dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B.
-template <class T>
-void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, T* dst) {
-  constexpr int L = lanes<T>;
-  if (stride_k == 1 && stride_i != 1) {  // rows become columns, a square block of registers at a time
-    for (Index i = 0; i < step; i += L) {
-      const Index rows = count - i < L ? count - i : L, columns = step - i < L ? step - i : L;
-      const Tail<T> column_tail(columns);
-      for (Index p = 0; p < k; p += L) {
-        const Index depth = k - p < L ? k - p : L;
-        Vec<T> v[L];
-        if (depth == L) {
-          for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p) : Vec<T>{};
-        } else {
-          const Tail<T> depth_tail(depth);
-          for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p, depth_tail) : Vec<T>{};
-        }
-        transpose<T>(v);
-        T* to = dst + p * step + i;
-        if (columns == L && depth == L) {
-#pragma GCC unroll 16
-          for (int q = 0; q < L; ++q) store(to + q * step, v[q]);
-        } else {
-          for (int q = 0; q < depth; ++q) store(to + q * step, v[q], column_tail);
-        }
-      }
-    }
-    return;
-  }
-  const Index whole = stride_i == 1 ? count / L * L : 0;
-  const Tail<T> tail(stride_i == 1 ? count - whole : 0);
-  for (Index p = 0; p < k; ++p, dst += step) {
-    const T* from = src + p * stride_k;
-    for (Index i = 0; i < whole; i += L) store(dst + i, load(from + i));
-    if (stride_i != 1)
-      for (Index i = 0; i < count; ++i) dst[i] = from[i * stride_i];
-    else if (whole < count)
-      store(dst + whole, load(from + whole, tail), tail);
-    for (Index i = count; i < step; ++i) dst[i] = T(0);
-  }
-}
-
-// Few rows: B is transposed block by block in registers on its way to the accumulators, two groups of columns at once
-// to hide the latency of the chains.
-template <class T, int M, int Groups>
-void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
-  constexpr int L = lanes<T>;
-  Vec<T> acc[Groups][M] = {};
-  for (Index p = 0; p < g.k; p += L) {
-    const Index depth = g.k - p < L ? g.k - p : L;
-#pragma GCC unroll 2
-    for (int s = 0; s < Groups; ++s) {
-      const T* b = g.b + (first + s * L) * g.ldb + p;
-      Vec<T> v[L];
-      if (depth == L && count >= L) {
-#pragma GCC unroll 16
-        for (int j = 0; j < L; ++j) v[j] = load(b + j * g.ldb);
-      } else {
-        const Tail<T> tail(depth);
-        for (int j = 0; j < L; ++j) v[j] = j < count ? load(b + j * g.ldb, tail) : Vec<T>{};
-      }
-      transpose<T>(v);
-      if (depth == L) {
-#pragma GCC unroll 16
-        for (int q = 0; q < L; ++q)
-#pragma GCC unroll 8
-          for (int r = 0; r < M; ++r) acc[s][r] = fma(splat(g.a[r * g.lda + p + q]), v[q], acc[s][r]);
-      } else {
-        for (int q = 0; q < depth; ++q)
-          for (int r = 0; r < M; ++r) acc[s][r] = fma(splat(g.a[r * g.lda + p + q]), v[q], acc[s][r]);
-      }
-    }
-  }
-  for (int s = 0; s < Groups; ++s)
-    for (int r = 0; r < M; ++r) store(g.c + r * g.ldc + first + s * L, acc[s][r], Tail<T>(count < L ? count : L));
-}
-
-inline constexpr int few_rows = 8;
-
-template <class T, int M = 1>
-void gemm_exactly_m_rows(const GemmFewRows<T>& g) {
-  if constexpr (M < few_rows) {
-    if (g.m > M) return gemm_exactly_m_rows<T, M + 1>(g);
-  }
-  constexpr int L = lanes<T>;
-  Index j = 0;
-  for (; j + 2 * L <= g.n; j += 2 * L) gemm_few_rows_group<T, M, 2>(g, j, L);
-  for (; j < g.n; j += L) gemm_few_rows_group<T, M, 1>(g, j, g.n - j);
-}
-
-template <class T>
-void gemm_few_rows(const GemmFewRows<T>& g) {
-  if (g.m == 0) return;
-  gemm_exactly_m_rows(g);
-  apply_epilogue(g.epilogue, g.m, g.n, 0, g.c, g.ldc);
-}
-
-// The sums of N vectors of columns, one chain of additions a column, in the order of the rows; the last one ragged.
-template <class T, int N>
-inline void column_group(Index m, const T* x, Index ldx, T* sums, Tail<T> tail, Finish finish) {
-  constexpr int L = lanes<T>;
-  Vec<T> sum[N] = {};
-  for (Index i = 0; i < m; ++i) {
-#pragma GCC unroll 8
-    for (int v = 0; v + 1 < N; ++v) sum[v] = sum[v] + load(x + i * ldx + v * L);
-    sum[N - 1] = sum[N - 1] + load(x + i * ldx + (N - 1) * L, tail);
-  }
-  const bool add = finish == Finish::add;
-  for (int v = 0; v + 1 < N; ++v) store(sums + v * L, add ? load(sums + v * L) + sum[v] : sum[v]);
-  T* last = sums + (N - 1) * L;
-  store(last, add ? load(last, tail) + sum[N - 1] : sum[N - 1], tail);
-}
-
-// The sums of the columns of at most sum_rows rows.
-template <class T>
-void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Finish finish) {
-  constexpr int L = lanes<T>;  // several chains hide the latency of an addition
-  Index j = 0;
-  for (; j + 4 * L <= n; j += 4 * L) column_group<T, 4>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
-  for (; j + 2 * L <= n; j += 2 * L) column_group<T, 2>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
-  for (; j < n; j += L) column_group<T, 1>(m, x + j, ldx, sums + j, Tail<T>(n - j < L ? n - j : L), finish);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "dot.h"
 #include "gemm.h"
 #include "losses.h"
+#include "pack.h"
 #include "slice.h"
 #include "updates.h"
 

@@ -51,8 +51,8 @@ struct RowFetch {
 enum class Layout { packed, rows, columns };
 
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k. A has any layout, packed
-// tile by tile as gemm_block splits its rows. B and C lie in rows or packed: in panels of tile_columns columns, the last
-// one padded to whole vectors; these have b_rows, c_rows rows each, of which the product takes those from b_first,
+// tile by tile as gemm_block splits its rows. B and C lie in rows or packed: in panels of tile_columns columns, the
+// last one padded to whole vectors; these have b_rows, c_rows rows each, of which the product takes those from b_first,
 // c_first on.
 template <class T>
 struct GemmBlock {

@@ -3,7 +3,7 @@
 // no lane. To add one: its name in chainrule/names.h, a struct here, a line in kernels.cpp.
 #pragma once
 
-#include "gemm.h"
+#include "pack.h"
 #include "math.h"
 
 namespace chainrule::CHAINRULE_ISA {

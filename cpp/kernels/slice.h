@@ -6,6 +6,7 @@
 #include "dot.h"
 #include "gemm.h"
 #include "losses.h"
+#include "pack.h"
 #include "updates.h"
 
 namespace chainrule::CHAINRULE_ISA {

@@ -15,7 +15,8 @@ inline void for_vectors(Region r, Visit visit) {
   for (Index i = 0; i < r.m; ++i) {
     const Index begin = i * r.stride;
     Index j = 0;
-    for (; j + L <= r.n; j += L) visit(begin + j, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
+    for (; j + L <= r.n; j += L)
+      visit(begin + j, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
     if (j == r.n) continue;
     const Tail<T> tail(r.n - j);
     visit(begin + j, [tail](const T* p) { return load(p, tail); }, [tail](T* p, Vec<T> v) { store(p, v, tail); });

@@ -103,7 +103,7 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
 // A member's share of the rows, spread over the tiles of its part of the column phase, and over their steps.
 template <class T>
 RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m,
-                                  Team team) const {
+                                   Team team) const {
   RowFetch<T> fetch;
   if (upcoming.empty() || examples.x.col_stride != 1) return fetch;
   const Share mine = share(static_cast<Index>(upcoming.size()), team);
@@ -121,8 +121,8 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
 
 template <class T>
 BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
-                           GradientPlaces<T> gradients,
-                           const MatrixView<T>* dx, const After* after, std::span<const Index> upcoming) {
+                           GradientPlaces<T> gradients, const MatrixView<T>* dx, const After* after,
+                           std::span<const Index> upcoming) {
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   const Index chain = chain_rows(model_, m);

@@ -109,8 +109,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
 
 template <class T>
 Network<T>::Network(const Network& other)
-    : state_(std::make_unique<State>(State{other.state_->sizes, other.state_->activations, other.state_->loss,
-                                           other.state_->parameters})) {}
+    : state_(std::make_unique<State>(
+          State{other.state_->sizes, other.state_->activations, other.state_->loss, other.state_->parameters})) {}
 template <class T>
 Network<T>::Network(Network&&) noexcept = default;
 template <class T>

@@ -78,7 +78,8 @@ void Optimizer<T>::update(Index begin, Region region, const T* gradients, T* par
   if (const auto* sgd = std::get_if<SgdUpdate<T>>(&step_))
     kernels<T>().sgd(region, *sgd, gradients + begin, m, parameters + begin);
   else
-    kernels<T>().adam(region, std::get<AdamUpdate<T>>(step_), gradients + begin, m, v_.data() + begin, parameters + begin);
+    kernels<T>().adam(region, std::get<AdamUpdate<T>>(step_), gradients + begin, m, v_.data() + begin,
+                      parameters + begin);
 }
 
 template class Optimizer<float>;

@@ -50,7 +50,8 @@ void Panels<T>::for_rows(std::size_t l, Share outputs, Pair pair) const {
     for (Index p = 0; p < layer.n_in; ++p)
       pair(layer.flat + p * layer.n_out + first, layer.weights + first * layer.n_in + p * step, count);
   }
-  pair(layer.flat + layer.n_in * layer.n_out + outputs.begin, layer.biases + outputs.begin, outputs.end - outputs.begin);
+  pair(layer.flat + layer.n_in * layer.n_out + outputs.begin, layer.biases + outputs.begin,
+       outputs.end - outputs.begin);
 }
 
 template <class T>

@@ -1,6 +1,6 @@
 // How training keeps parameters, their gradients and their moments: Wᵀ of each layer in the panels that the forward
-// product reads, with its biases behind it. So nothing is packed for that product, a tile of dWᵀ is written in one piece,
-// and what belongs to the outputs of one thread lies together, apart from what another thread writes.
+// product reads, with its biases behind it. So nothing is packed for that product, a tile of dWᵀ is written in one
+// piece, and what belongs to the outputs of one thread lies together, apart from what another thread writes.
 #pragma once
 
 #include "core/gemm.h"
@@ -17,7 +17,9 @@ class Panels {
   Index size() const { return size_; }  // of an array, its padding included, which begins and stays 0
   // W of a single output is one row, without panels.
   bool is_row(std::size_t l) const { return layers_[l].n_out == 1; }
-  PanelView<T> weights(std::size_t l, T* array) const { return {array + layers_[l].weights, layers_[l].n_in, layers_[l].n_out}; }
+  PanelView<T> weights(std::size_t l, T* array) const {
+    return {array + layers_[l].weights, layers_[l].n_in, layers_[l].n_out};
+  }
   Place<T> outputs(std::size_t l, Index first, T* array) const;  // where dWᵀ of the outputs from `first` on begins
   T* biases(std::size_t l, T* array) const { return array + layers_[l].biases; }
   // What belongs to the weights, and to the biases, of some outputs (whole panels, or up to the last output).

@@ -65,7 +65,8 @@ void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixV
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);
 
 // The same by a team, for by_columns(): a member takes all rows through its own outputs of a layer, or, where there are
-// too few for all members, its rows through all. With a barrier behind each layer but a last one that is shared by rows.
+// too few for all members, its rows through all. With a barrier behind each layer but a last one that is shared by
+// rows.
 template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch);
@@ -105,9 +106,9 @@ bool is_narrow(const Layer<T>& layer, Team team) {
   return layer.n_out <= (team.size - 1) * kernels<T>().tile_columns;
 }
 
-// Whether a team shares the outputs of layers instead of the rows: its own weights a member has in its cache, all others
-// would come from other caches in every step. The activations do, and take the place of the weights in the caches; so
-// only where they are small.
+// Whether a team shares the outputs of layers instead of the rows: its own weights a member has in its cache, all
+// others would come from other caches in every step. The activations do, and take the place of the weights in the
+// caches; so only where they are small.
 template <class T>
 bool by_columns(const Model<T>& model, Index m, Team team) {
   constexpr Index largest = Index{1} << 19;  // bytes of the activations of a layer

@@ -37,9 +37,9 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       model_(training_model(model, panels_, parameters_.data(), weights_.data())),
       gradients_(in_panels() ? panels_.size() : model.parameter_count()),
       optimizer_(optimizer, gradients_.size()),
-      backprop_(in_panels() ? Backprop<T>(model_, batch_rows, threads,
-                                          PackedWeights<T>(model_, panels_, parameters_.data()))
-                            : Backprop<T>(model_, batch_rows, true, threads)),
+      backprop_(in_panels()
+                    ? Backprop<T>(model_, batch_rows, threads, PackedWeights<T>(model_, panels_, parameters_.data()))
+                    : Backprop<T>(model_, batch_rows, true, threads)),
       update_([this](Team team, PackedWeights<T>& packed) { update(team, packed); }) {
   load();
 }
@@ -88,7 +88,8 @@ void TwoPhase<T>::update(Team team, PackedWeights<T>& packed) {
       if (l2_ != 0) panels_.store(l, outputs, own, weights_.data());
     } else {
       // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
-      const Region part = count == layer.n_out ? Region{1, layer.size(), 0} : Region{layer.n_in + 1, count, layer.n_out};
+      const Region part =
+          count == layer.n_out ? Region{1, layer.size(), 0} : Region{layer.n_in + 1, count, layer.n_out};
       optimizer_.update(layer.offset + outputs.begin, part, gradients_.data(), flat_);
     }
     packed.pack_outputs(layer, l, outputs);

@@ -1,5 +1,6 @@
-// Training steps of medium and large networks: backpropagation in its two phases, then the update. The parameters lie in
-// panels meanwhile; but for batches of so few rows that the products read weights where they lie anyway, and for bf16.
+// Training steps of medium and large networks: backpropagation in its two phases, then the update. The parameters lie
+// in panels meanwhile; but for batches of so few rows that the products read weights where they lie anyway, and for
+// bf16.
 #pragma once
 
 #include "net/backprop.h"

@@ -78,10 +78,31 @@ void twins(const Case<T>& c) {
   }
 }
 
+// A team's bits in two phases are those of one thread, however it shares the work: rows, outputs, or both in turn.
+template <class T>
+void teams(const Case<T>& c) {
+  for (const OptimizerOptions& optimizer : {OptimizerOptions(Sgd{.learning_rate = 0.1}), OptimizerOptions(Adam{})}) {
+    std::vector<double> expected_costs;
+    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, optimizer, 1, expected_costs);
+    for (const int threads : {2, 3, 7}) {
+      std::vector<double> costs;
+      CHECK((trained<T, TwoPhase<T>>(c, optimizer, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
+      CHECK(costs == expected_costs, c.sizes.back(), c.batch, threads);
+    }
+  }
+}
+
 template <class T>
 void all() {
   using enum Activation;
   using enum Loss;
+  teams<T>({{70, 230, 130, 7}, relu, softmax_cross_entropy, 150, 70, true, false, true});         // a narrow last layer
+  teams<T>({{90, 20, 300, 130}, tanh, squared_error, 100, 50, false, false, false, true, 0.01});  // and a wide one
+  teams<T>({{130, 300, 1}, logistic, binary_cross_entropy, 130, 65, true, true});
+  teams<T>({{200, 150}, identity, squared_error, 120, 60, true});                                // no hidden layer,
+  teams<T>({{300, 10}, identity, softmax_cross_entropy, 900, 450, true, false, true});           // and few outputs
+  teams<T>({{300, 500, 400, 40}, relu, squared_error, 700, 700, false, true, false, true});      // by rows
+  teams<T>({{100, 300, 200, 100}, relu, squared_error, 24, 8, true, false, false, false, 0.1});  // few: not in panels
   twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
   twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
   twins<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});

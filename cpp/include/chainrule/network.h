@@ -38,9 +38,9 @@ struct NetworkOptions {
 };
 
 // z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), column-major: all weights of
-// an input lie together. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once in several threads; results are
-// bit-identical for any number of threads. threads: 0 for chainrule::num_threads(). Bad shapes throw
-// std::invalid_argument, nothing changed.
+// an input lie together. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once
+// in several threads; results are bit-identical for any number of threads. threads: 0 for chainrule::num_threads(). Bad
+// shapes throw std::invalid_argument, nothing changed.
 template <class T>
 class Network {
  public:

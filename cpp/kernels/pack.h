@@ -1,0 +1,79 @@
+// The passes over a matrix beside a product: copying it into panels, and the sums of its columns (bias gradients).
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+// dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B.
+template <class T>
+void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, T* dst) {
+  constexpr int L = lanes<T>;
+  if (stride_k == 1 && stride_i != 1) {  // rows become columns, a square block of registers at a time
+    for (Index i = 0; i < step; i += L) {
+      const Index rows = count - i < L ? count - i : L, columns = step - i < L ? step - i : L;
+      const Tail<T> column_tail(columns);
+      for (Index p = 0; p < k; p += L) {
+        const Index depth = k - p < L ? k - p : L;
+        Vec<T> v[L];
+        if (depth == L) {
+          for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p) : Vec<T>{};
+        } else {
+          const Tail<T> depth_tail(depth);
+          for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p, depth_tail) : Vec<T>{};
+        }
+        transpose<T>(v);
+        T* to = dst + p * step + i;
+        if (columns == L && depth == L) {
+#pragma GCC unroll 16
+          for (int q = 0; q < L; ++q) store(to + q * step, v[q]);
+        } else {
+          for (int q = 0; q < depth; ++q) store(to + q * step, v[q], column_tail);
+        }
+      }
+    }
+    return;
+  }
+  const Index whole = stride_i == 1 ? count / L * L : 0;
+  const Tail<T> tail(stride_i == 1 ? count - whole : 0);
+  for (Index p = 0; p < k; ++p, dst += step) {
+    const T* from = src + p * stride_k;
+    for (Index i = 0; i < whole; i += L) store(dst + i, load(from + i));
+    if (stride_i != 1)
+      for (Index i = 0; i < count; ++i) dst[i] = from[i * stride_i];
+    else if (whole < count)
+      store(dst + whole, load(from + whole, tail), tail);
+    for (Index i = count; i < step; ++i) dst[i] = T(0);
+  }
+}
+
+// The sums of N vectors of columns, one chain of additions a column, in the order of the rows; the last one ragged.
+template <class T, int N>
+inline void column_group(Index m, const T* x, Index ldx, T* sums, Tail<T> tail, Finish finish) {
+  constexpr int L = lanes<T>;
+  Vec<T> sum[N] = {};
+  for (Index i = 0; i < m; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v + 1 < N; ++v) sum[v] = sum[v] + load(x + i * ldx + v * L);
+    sum[N - 1] = sum[N - 1] + load(x + i * ldx + (N - 1) * L, tail);
+  }
+  const bool add = finish == Finish::add;
+  for (int v = 0; v + 1 < N; ++v) store(sums + v * L, add ? load(sums + v * L) + sum[v] : sum[v]);
+  T* last = sums + (N - 1) * L;
+  store(last, add ? load(last, tail) + sum[N - 1] : sum[N - 1], tail);
+}
+
+// The sums of the columns of at most sum_rows rows.
+template <class T>
+void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Finish finish) {
+  constexpr int L = lanes<T>;  // several chains hide the latency of an addition
+  Index j = 0;
+  for (; j + 4 * L <= n; j += 4 * L) column_group<T, 4>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
+  for (; j + 2 * L <= n; j += 2 * L) column_group<T, 2>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
+  for (; j < n; j += L) column_group<T, 1>(m, x + j, ldx, sums + j, Tail<T>(n - j < L ? n - j : L), finish);
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA
