@@ -29,7 +29,7 @@ INCLUDES = {
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
-    "core/parallel.cpp": "<omp.h> <pthread.h> <sched.h>",
+    "core/parallel.cpp": "<omp.h> <pthread.h> <sched.h> <sys/resource.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
@@ -50,7 +50,7 @@ LAYERS = ["_core", "_optional", "_arguments", "functional", "gradients", "optimi
           "many", "files", "_columns", "table", "target", "__init__", "cli", "__main__"]  # fmt: skip
 
 ISAS = cr.build_config()["isas_compiled"]
-TABLES = dict.fromkeys(ISAS, {"kernels_float32", "kernels_float64"})
+TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}
 if "avx512" in ISAS:
     TABLES["avx512_bf16"] = {"kernels_bf16"}
 COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that no source asked for

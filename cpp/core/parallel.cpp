@@ -15,6 +15,7 @@
 #ifdef __linux__
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #endif
 
 namespace chainrule {
@@ -99,6 +100,14 @@ int threads_for(double operations, int requested) {
   static_cast<void>(operations);
   return 1;
 #endif
+}
+
+long preemptions() {
+#ifdef __linux__
+  rusage usage;
+  if (getrusage(RUSAGE_THREAD, &usage) == 0) return usage.ru_nivcsw;
+#endif
+  return 0;
 }
 
 void Team::barrier() const {

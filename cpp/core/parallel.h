@@ -32,6 +32,9 @@ inline Share share(Index n, Team team, Index grain = 1) {
 // operations: the arithmetic of one region, in multiply-adds and additions.
 int threads_for(double operations, int requested);
 
+// How often the system has taken the processor from the calling thread; 0 where it does not say.
+long preemptions();
+
 namespace detail {
 void run_team(int threads, void (*body)(void*, Team), void* context);
 }

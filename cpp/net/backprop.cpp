@@ -173,6 +173,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
     if (gradients.data != nullptr && gradients.panels == nullptr)
       add_penalty_of_owned(model_, l2, gradients.data, team);
     if (after != nullptr) (*after)(team, packed_);
+    team_.done(team.rank);
   });
   team_.end(static_cast<double>(m));
   return {total * scale + cost_of_weights, weight};

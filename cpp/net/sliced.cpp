@@ -179,6 +179,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
     mine.loss_scratch = own.loss;
     mine.label = own.label.data();
     kernels<T>().slice_steps(mine);
+    team_.done(team.rank);
   });
   team_.end(static_cast<double>(batches.m * batches.steps));
   return {costs_.data(), static_cast<std::size_t>(batches.steps)};

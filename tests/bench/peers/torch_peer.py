@@ -76,9 +76,7 @@ def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
     """All models in one step, by `vmap` over stacked parameters; one fused Adam."""
     torch.set_num_threads(n_threads)
     w, loss, net = problem.workload, loss_function(problem.workload), network(problem)
-    X, y, names = torch.from_numpy(problem.X), torch.from_numpy(problem.y), [n for n, _ in net.named_parameters()]
-    flat = [[torch.from_numpy(p) for pair in params for p in pair] for params in problem.all_params()]
-    params = [torch.stack(same).requires_grad_() for same in zip(*flat, strict=True)]
+    names, params = [n for n, _ in net.named_parameters()], stacked(problem)
     assert w.optimizer is not None
     optimizer = torch.optim.Adam(params, lr=w.optimizer.learning_rate, fused=True)
 
@@ -87,17 +85,35 @@ def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
 
     gradients = torch.func.vmap(torch.func.grad(cost))
 
+    def step(x: torch.Tensor, target: torch.Tensor) -> None:
+        with torch.no_grad():
+            found = gradients(params, x, target)
+        for p, g in zip(params, found, strict=True):
+            p.grad = g
+        optimizer.step()
+
+    return session_of_many(problem, step, params, shuffle)
+
+
+def stacked(problem: Problem) -> list[torch.Tensor]:
+    """Return the models' parameters, each kind as one tensor."""
+    flat = [[torch.from_numpy(p) for pair in params for p in pair] for params in problem.all_params()]
+    return [torch.stack(same).requires_grad_() for same in zip(*flat, strict=True)]
+
+
+def session_of_many(
+    problem: Problem, step: Callable[[Any, Any], None], params: list[torch.Tensor], shuffle: bool
+) -> Session:
+    """Return the session that calls `step` with a batch of each model, in an order of its own."""
+    w, X, y = problem.workload, torch.from_numpy(problem.X), torch.from_numpy(problem.y)
+
     def run(epochs: int) -> None:
         for _ in range(epochs):
             order = torch.arange(w.rows).expand(w.models, -1)
             if shuffle:
                 order = torch.rand(w.models, w.rows).argsort(dim=1)
             for rows in order.split(w.batch, dim=1):
-                with torch.no_grad():
-                    found = gradients(params, X[rows], y[rows])
-                for p, g in zip(params, found, strict=True):
-                    p.grad = g
-                optimizer.step()
+                step(X[rows], y[rows])
 
     return Session(run, lambda: [pairs([p[k] for p in params]) for k in range(w.models)])
 
