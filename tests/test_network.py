@@ -183,3 +183,13 @@ def test_the_array_functions_say_the_same():
     assert reference.error(net.predict(X), cache.a[-1]) <= 1e-14
     assert reference.error(J, cr.cost(params, cache, Y, w, 0.1)) <= 1e-14
     assert reference.error(grads.parameters, reference.flatten(cr.backward(params, cache, Y, w, 0.1))) <= 1e-14
+
+
+@pytest.mark.parametrize("sizes", [[30, 1], [3000, 1], [40, 1, 1], [30, 5], [70, 20, 1]])
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_the_layout_of_X_changes_no_bit(sizes, rows):
+    net = cr.Network(sizes, loss="squared_error", seed=0)
+    X = np.random.default_rng(0).standard_normal((rows, sizes[0]), dtype=np.float32)
+    want = net.predict(X)
+    for same in (np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], np.flip(np.flip(X).copy())):
+        assert np.array_equal(net.predict(same), want)

@@ -65,8 +65,9 @@ void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index fir
 template <class T>
 Index gemm_scratch(Index rows, Index widest) {
   const Index summed = std::min(rows, sum_rows);
-  const Index block_of_a = std::max(std::min(rows, block_rows) * std::min(widest, block_depth),
-                                    std::min(widest, block_rows) * summed);  // in gemm_transposed
+  const Index block_of_a = std::max({std::min(rows, block_rows) * std::min(widest, block_depth),
+                                     std::min(widest, block_rows) * summed,  // in gemm_transposed
+                                     widest});
   const Index block_of_b = PanelView<T>::size(summed, std::min(widest, block_columns));
   return block_of_a + block_of_b;
 }

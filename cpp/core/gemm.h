@@ -39,7 +39,7 @@ void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index fir
 inline constexpr Index block_rows = 112;
 
 // Elements that one thread needs for the products of a batch of so many rows, no matrix of which has more columns than
-// widest.
+// widest, or for one of the rows.
 template <class T>
 Index gemm_scratch(Index rows, Index widest);
 

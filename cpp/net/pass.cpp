@@ -83,6 +83,19 @@ void Scratch<T>::prepare(const Model<T>& model, Index rows) {
 
 namespace {
 
+// By dot products of rows, whose sums have an order of their own; rows that do not lie dense come to scratch first.
+template <class T>
+void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z, T* scratch) {
+  const Kernels<T>& kernel = kernels<T>();
+  const Index n = layer.n_in;
+  if (x.col_stride == 1)
+    return kernel.dot_rows(x.rows, n, x.data, x.row_stride, layer.w, *layer.b, z.data, z.row_stride);
+  for (Index i = 0; i < x.rows; ++i) {
+    kernel.pack_panel(n, n, 1, x.row(i), x.col_stride, n, scratch);
+    kernel.dot_rows(1, n, scratch, n, layer.w, *layer.b, z.row(i), z.row_stride);
+  }
+}
+
 // Layer l of the forward pass: all rows of the views, and the outputs of a share, which begins with a panel.
 template <class T>
 void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> from,
@@ -96,8 +109,8 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
     epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};
   if (packed.bf16())
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
-  else if (l + 1 == model.layers.size() && layer.n_out == 1 && from.col_stride == 1)
-    kernel.dot_rows(from.rows, layer.n_in, from.data, from.row_stride, layer.w, *layer.b, z.data, z.row_stride);
+  else if (l + 1 == model.layers.size() && layer.n_out == 1)
+    single_output<T>(layer, from, z, scratch.gemm.data());
   else if (const PanelView<const T> weights = packed.forward(l); weights.data != nullptr)
     gemm_packed<T>(from, weights, outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
                    epilogue);
