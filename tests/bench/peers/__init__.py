@@ -23,6 +23,16 @@ class Session:
     result: Callable[[], Any]
 
 
+def one_after_the_other(sessions: list[Session]) -> Session:
+    """Return the session of several models for a peer that trains one at a time."""
+
+    def run(epochs: int) -> None:
+        for session in sessions:
+            session.run(epochs)
+
+    return Session(run, lambda: [session.result() for session in sessions])
+
+
 @dataclass(frozen=True)
 class Peer:
     """Where a peer lives, and what must be installed for it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from peers import Session
+from peers import Session, one_after_the_other
 from workloads import Adam, Array, Problem, Workload
 
 CHUNK = 1024  # rows of a prediction that stay in cache
@@ -130,14 +130,8 @@ def train(problem: Problem, n_threads: int, shuffle: bool, model: int = 0) -> Se
 
 
 def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
-    """One after the other."""
-    sessions = [train(problem, n_threads, shuffle, model) for model in range(problem.workload.models)]
-
-    def run(epochs: int) -> None:
-        for session in sessions:
-            session.run(epochs)
-
-    return Session(run, lambda: [session.result() for session in sessions])
+    models = range(problem.workload.models)
+    return one_after_the_other([train(problem, n_threads, shuffle, model) for model in models])
 
 
 def predict(problem: Problem, n_threads: int) -> Session:

@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from peers import Session
+from peers import Session, one_after_the_other
 from workloads import Adam, Problem
 
 warnings.simplefilter("ignore", ConvergenceWarning)
@@ -51,14 +51,8 @@ def train(problem: Problem, n_threads: int, shuffle: bool, model: int = 0) -> Se
 
 
 def train_many(problem: Problem, n_threads: int, shuffle: bool) -> Session:
-    """One after the other."""
-    sessions = [train(problem, n_threads, shuffle, model) for model in range(problem.workload.models)]
-
-    def run(epochs: int) -> None:
-        for session in sessions:
-            session.run(epochs)
-
-    return Session(run, lambda: [session.result() for session in sessions])
+    models = range(problem.workload.models)
+    return one_after_the_other([train(problem, n_threads, shuffle, model) for model in models])
 
 
 def predict(problem: Problem, n_threads: int) -> Session:
