@@ -1,6 +1,5 @@
 #include "core/gemm.h"
 
-#include <cassert>
 #include <cmath>
 #include <numeric>
 #include <vector>

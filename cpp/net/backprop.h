@@ -1,6 +1,6 @@
-// Backpropagation. Two phases a batch, with a barrier between: first every thread takes its rows forward through all
-// layers, to the loss and back to the first dZ, block by block in its own cache; then every thread takes its columns of
-// every dW = dZᵀ A over all rows. No element is summed by two threads, so no bit depends on their number.
+// Backpropagation. Two phases a batch, with a barrier between: first forward through all layers, to the loss and back
+// to the first dZ, where threads share the rows or each layer's outputs; then every thread takes its outputs of every
+// dW = dZᵀ A over all rows. No element is summed by two threads, so no bit depends on their number.
 #pragma once
 
 #include <functional>

@@ -9,10 +9,10 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
   const Index width = kernels<T>().tile_columns;
   const auto panels = [&](std::size_t layer) { return (model.layers[layer].n_out + width - 1) / width; };
   const Index n_out = model.layers[l].n_out;
-  if (panels(l) >= team.size) return share(n_out, team, width);
+  if (!is_narrow(model.layers[l], team)) return share(n_out, team, width);
   Index first = 0;  // the narrow layers before have given their panels to the members before
   for (std::size_t before = 0; before < l; ++before)
-    if (panels(before) < team.size) first += panels(before);
+    if (is_narrow(model.layers[before], team)) first += panels(before);
   const Index panel = (team.rank - first % team.size + team.size) % team.size;
   return {std::min(panel * width, n_out), std::min((panel + 1) * width, n_out)};
 }
