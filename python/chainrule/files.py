@@ -11,7 +11,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,21 +68,12 @@ def save(network: Network, path: StrPath, metadata: Mapping[str, str] | None = N
     for key, value in texts.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise TypeError(f"metadata must map texts to texts, got {key!r}: {value!r:.100}")
-    configuration = {
-        "format": FORMAT,
-        "version": _core.__version__,
-        "layer_sizes": list(network.layer_sizes),
-        "activations": list(network.activations),
-        "loss": network.loss_name,
-        "init": network.init,
-        "seed": network.seed,
-        "dtype": network.dtype.name,
-    }
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
         tensors[f"weights.{layer}"] = np.ascontiguousarray(weights)
         tensors[f"biases.{layer}"] = np.ascontiguousarray(biases)
-    container = _optional.require("safetensors.numpy", "cli").save(tensors, {_KEY: json.dumps(configuration), **texts})
+    texts[_KEY] = json.dumps(describe(network))
+    container = _optional.require("safetensors.numpy", "cli").save(tensors, texts)
     write_atomically(path, _sort_metadata(container))
 
 
@@ -135,23 +126,65 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
     texts: dict[str, str] = _split_header(data)[0].get("__metadata__", {})
     if _KEY not in texts:
         raise ValueError(f"{os.fspath(path)} is not a chainrule model: its metadata has no entry {_KEY!r}")
-    configuration = _parse_configuration(texts.pop(_KEY), path)
-    _check_tensors(configuration, tensors, path)
     try:
-        network = Network(
-            configuration["layer_sizes"],
-            activation=configuration["activations"],
-            loss=configuration["loss"],
-            init=configuration["init"],
-            dtype=configuration["dtype"],
-            seed=configuration["seed"],
-        )
+        configuration = check_description(_parse(texts.pop(_KEY)))
+        _check_tensors(configuration, tensors)
+        network = make_network(configuration)
+    except NewerFormatError as error:
+        raise ValueError(f"{os.fspath(path)} has {error}") from error
     except (TypeError, ValueError) as error:
-        _damaged(path, str(error), error)
+        raise ValueError(f"{os.fspath(path)} is a damaged chainrule model: {error}") from error
     for layer, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
         weights[...] = tensors[f"weights.{layer}"]
         biases[...] = tensors[f"biases.{layer}"]
     return network, texts
+
+
+class NewerFormatError(ValueError):
+    """A description that a later version of chainrule wrote."""
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return all of a network but its parameters, as JSON has it."""
+    return {
+        "format": FORMAT,
+        "version": _core.__version__,
+        "layer_sizes": list(network.layer_sizes),
+        "activations": list(network.activations),
+        "loss": network.loss_name,
+        "init": network.init,
+        "seed": network.seed,
+        "dtype": network.dtype.name,
+    }
+
+
+def check_description(value: Any) -> dict[str, Any]:
+    """Return what `describe` gave, or raise ValueError with what is wrong, as the end of a sentence."""
+    if not isinstance(value, dict) or type(value.get("format")) is not int:
+        raise ValueError("its configuration has no format version")
+    if value["format"] > FORMAT:
+        raise NewerFormatError(
+            f"format {value['format']} (of chainrule {value.get('version')}), "
+            f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
+        )
+    for name, kind in _FIELDS.items():
+        if type(value.get(name)) is not kind:
+            raise ValueError(f"{name} is {value.get(name)!r:.100}")
+    if not all(type(size) is int for size in value["layer_sizes"]) or len(value["layer_sizes"]) < 2:
+        raise ValueError(f"layer_sizes is {value['layer_sizes']!r:.100}")
+    return value
+
+
+def make_network(description: Mapping[str, Any]) -> Network:
+    """Make the network of a description that was checked, with initial parameters."""
+    return Network(
+        description["layer_sizes"],
+        activation=description["activations"],
+        loss=description["loss"],
+        init=description["init"],
+        dtype=description["dtype"],
+        seed=description["seed"],
+    )
 
 
 def write_atomically(path: StrPath, data: bytes) -> None:
@@ -207,39 +240,22 @@ def _sort_metadata(container: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + tensors
 
 
-def _damaged(path: StrPath, what: str, error: Exception | None = None) -> NoReturn:
-    raise ValueError(f"{os.fspath(path)} is a damaged chainrule model: {what}") from error
-
-
-def _parse_configuration(text: str, path: StrPath) -> dict[str, Any]:
+def _parse(text: str) -> Any:
     try:
-        configuration = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
-        _damaged(path, f"its configuration is not JSON ({error})", error)
-    if not isinstance(configuration, dict) or type(configuration.get("format")) is not int:
-        _damaged(path, "its configuration has no format version")
-    if configuration["format"] > FORMAT:
-        raise ValueError(
-            f"{os.fspath(path)} has format {configuration['format']} (of chainrule {configuration.get('version')}), "
-            f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
-        )
-    for name, kind in _FIELDS.items():
-        if type(configuration.get(name)) is not kind:
-            _damaged(path, f"{name} is {configuration.get(name)!r:.100}")
-    if not all(type(size) is int for size in configuration["layer_sizes"]) or len(configuration["layer_sizes"]) < 2:
-        _damaged(path, f"layer_sizes is {configuration['layer_sizes']!r:.100}")
-    return configuration
+        raise ValueError(f"its configuration is not JSON ({error})") from error
 
 
-def _check_tensors(configuration: dict[str, Any], tensors: Mapping[str, NDArray[Any]], path: StrPath) -> None:
+def _check_tensors(configuration: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     sizes = configuration["layer_sizes"]
     for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         expected |= {f"weights.{layer}": (n_out, n_in), f"biases.{layer}": (n_out,)}
     if wrong := sorted(tensors.keys() ^ expected.keys()):
-        _damaged(path, f"it {'lacks' if wrong[0] in expected else 'has an unexpected'} tensor {wrong[0]!r:.100}")
+        raise ValueError(f"it {'lacks' if wrong[0] in expected else 'has an unexpected'} tensor {wrong[0]!r:.100}")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
-            _damaged(path, f"{name} has shape {tensors[name].shape}, expected {shape}")
+            raise ValueError(f"{name} has shape {tensors[name].shape}, expected {shape}")
         if tensors[name].dtype != configuration["dtype"]:
-            _damaged(path, f"{name} is {tensors[name].dtype}, expected {configuration['dtype']:.20}")
+            raise ValueError(f"{name} is {tensors[name].dtype}, expected {configuration['dtype']:.20}")
