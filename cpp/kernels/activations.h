@@ -64,5 +64,13 @@ void activate_backward(Index m, Index n, const T* a, Index lda, const T* da, Ind
       Rows<const T>{a, lda}, Rows<const T>{da, ldda});
 }
 
+// dz = a * da.
+template <class T>
+void multiply(Index m, Index n, const T* a, Index lda, const T* da, Index ldda, T* dz, Index lddz) {
+  map_matrix<T>(
+      m, n, [](Vec<T> av, Vec<T> dav) { return av * dav; }, Rows<T>{dz, lddz}, Rows<const T>{a, lda},
+      Rows<const T>{da, ldda});
+}
+
 }  // namespace
 }  // namespace chainrule::CHAINRULE_ISA

@@ -8,6 +8,7 @@
 #include "gemm.h"
 #include "losses.h"
 #include "pack.h"
+#include "random.h"
 #include "slice.h"
 #include "updates.h"
 
@@ -52,6 +53,8 @@ constexpr Kernels<T> make_kernels() {
                             activate_backward<T, Relu>},
       .one_output_backward = {one_output_backward<T, Identity>, one_output_backward<T, Logistic>,
                               one_output_backward<T, Tanh>, one_output_backward<T, Relu>},
+      .dropout_factors = dropout_factors<T>,
+      .multiply = multiply<T>,
       .predict = {predict_rows<T, BinaryCrossEntropy>, predict_rows<T, SoftmaxCrossEntropy>,
                   predict_rows<T, SquaredError>},
       .loss = {loss_rows<T, BinaryCrossEntropy>, loss_rows<T, SoftmaxCrossEntropy>, loss_rows<T, SquaredError>},
@@ -68,6 +71,7 @@ constexpr Kernels<T> make_kernels() {
                       {"tanh", apply<T, tanh<T>>},
                       {"logistic", apply<T, logistic<T>>},
                       {"softplus", apply<T, softplus<T>>}},
+      .random_words = random_words,
       .peak = peak<T>,
   };
 }

@@ -200,6 +200,15 @@ struct SliceSteps {
   std::int32_t* label;
 };
 
+// What a training step drops of a layer (Srivastava et al. 2014, inverted: what is kept grows instead). Unit j of the
+// batch's row i is kept where its 16 bits of the four words that Threefry-4x32-20 makes of the counter (j, i / 8, step)
+// under the key (seed, layer) are below `kept`; which of the words, i mod 8 decides. The factor of a unit is
+// 65536 / kept, or 0: 1 on average.
+struct Dropout {
+  std::uint64_t seed, step;
+  std::uint32_t layer, kept;  // 1 <= kept <= 65536
+};
+
 template <class T>
 struct Kernels {
   int lanes, tile_rows, tile_columns, few_rows;
@@ -216,6 +225,10 @@ struct Kernels {
   Activate<T> activate[activation_count];
   ActivateBackward<T> activate_backward[activation_count];
   OneOutputBackward<T> one_output_backward[activation_count];
+
+  // out(i, j) = the factor of unit `column + j` in row `row + i`, of m x n.
+  void (*dropout_factors)(const Dropout&, Index m, Index n, Index row, Index column, T* out, Index ld);
+  ActivateBackward<T> multiply;  // dz = a * da: the slope, or the factors, times what comes
 
   // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);
@@ -237,6 +250,9 @@ struct Kernels {
     void (*apply)(Index n, const T* x, T* y);
   };
   Elementwise elementwise[6];
+
+  // Threefry-4x32-20 itself, for tests.
+  void (*random_words)(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]);
 
   // Runs independent chains of fma and returns the number of operations done: the arithmetic peak. sink: lanes
   // elements.

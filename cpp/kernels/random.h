@@ -1,0 +1,125 @@
+// Counter-based random bits for dropout: Threefry-4x32-20 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy
+// as 1, 2, 3, SC 2011), of which each lane makes four words for a counter of its own. It has additions, rotations and
+// exclusive ors alone, so that vectors take it in their stride.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+using Words [[gnu::vector_size(vector_bytes)]] = std::uint32_t;
+using Word4 = Words[4];
+
+template <int Left, int Right>
+inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
+  x0 += x1;
+  x1 = (x1 << Left | x1 >> (32 - Left)) ^ x0;
+  x2 += x3;
+  x3 = (x3 << Right | x3 >> (32 - Right)) ^ x2;
+}
+
+// The words of the counter x take its place.
+inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
+  const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
+  const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], parity};
+  for (int i = 0; i < 4; ++i) x[i] += keys[i];
+#pragma GCC unroll 5
+  for (std::uint32_t four = 1; four <= 5; ++four) {
+    if (four % 2 == 1) {
+      threefry_round<10, 26>(x[0], x[1], x[2], x[3]);
+      threefry_round<11, 21>(x[0], x[3], x[2], x[1]);
+      threefry_round<13, 27>(x[0], x[1], x[2], x[3]);
+      threefry_round<23, 5>(x[0], x[3], x[2], x[1]);
+    } else {
+      threefry_round<6, 20>(x[0], x[1], x[2], x[3]);
+      threefry_round<17, 11>(x[0], x[3], x[2], x[1]);
+      threefry_round<25, 10>(x[0], x[1], x[2], x[3]);
+      threefry_round<18, 20>(x[0], x[3], x[2], x[1]);
+    }
+    for (std::uint32_t i = 0; i < 4; ++i) x[i] += keys[(four + i) % 5];
+    x[3] += four;
+  }
+}
+
+// The counters (first[lane], second, step) under the key (seed, layer).
+inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, Word4& x) {
+  const Words zero{};
+  x[0] = first;
+  x[1] = zero + second;
+  x[2] = zero + static_cast<std::uint32_t>(d.step);
+  x[3] = zero + static_cast<std::uint32_t>(d.step >> 32);
+  const std::uint32_t key[4] = {static_cast<std::uint32_t>(d.seed), static_cast<std::uint32_t>(d.seed >> 32), d.layer,
+                                0};
+  threefry(x, key);
+}
+
+// The 16 bits of row r of a block of eight.
+template <int R>
+inline Words sixteen_bits(const Word4& x) {
+  return R % 2 == 0 ? x[R / 2] & 0xffff : x[R / 2] >> 16;
+}
+
+// Factor `part` of the lanes of `bits`, as many as a vector of T has: scale where they are below `kept`, else 0.
+template <class T>
+inline Vec<T> dropout_factors(Words bits, std::uint32_t kept, T scale, int part) {
+  using Half [[gnu::vector_size(lanes<T> * 4)]] = std::int32_t;
+  using Signed [[gnu::vector_size(vector_bytes)]] = std::int32_t;
+  const Signed below = (Signed)bits < (Signed{} + static_cast<std::int32_t>(kept));
+  if constexpr (sizeof(T) == 4) {
+    return from_bits<T>(below & to_bits<T>(splat(scale)));
+  } else {
+    Half half;
+    __builtin_memcpy(&half, reinterpret_cast<const char*>(&below) + part * sizeof half, sizeof half);
+    return from_bits<T>(__builtin_convertvector(half, Bits<T>) & to_bits<T>(splat(scale)));
+  }
+}
+
+template <class T>
+inline T dropout_scale(const Dropout& d) {
+  return static_cast<T>(65536.0 / d.kept);
+}
+
+template <class T, int R = 0>
+inline void store_dropout_rows(const Word4& x, const Dropout& d, Index first, Index m, Index n, T* out, Index ld) {
+  constexpr Index L = lanes<T>;
+  const Words bits = sixteen_bits<R>(x);
+  const Index i = first + R;
+  if (0 <= i && i < m) {
+    for (int part = 0; part < static_cast<int>(sizeof(T)) / 4 && part * L < n; ++part) {
+      T* to = out + i * ld + part * L;
+      const Vec<T> factors = dropout_factors<T>(bits, d.kept, dropout_scale<T>(d), part);
+      if (n - part * L >= L)
+        store(to, factors);
+      else
+        store(to, factors, Tail<T>(n - part * L));
+    }
+  }
+  if constexpr (R < 7) store_dropout_rows<T, R + 1>(x, d, first, m, n, out, ld);
+}
+
+// out(i, j) = the factor of unit `column + j` in row `row + i`.
+template <class T>
+void dropout_factors(const Dropout& d, Index m, Index n, Index row, Index column, T* out, Index ld) {
+  constexpr Index L = lanes<float>;
+  Words lane;
+  for (int c = 0; c < L; ++c) lane[c] = static_cast<std::uint32_t>(c);
+  for (Index block = row / 8; block * 8 < row + m; ++block)
+    for (Index j = 0; j < n; j += L) {
+      Word4 x;
+      dropout_words(d, lane + static_cast<std::uint32_t>(column + j), static_cast<std::uint32_t>(block), x);
+      store_dropout_rows<T>(x, d, block * 8 - row, m, n - j, out + j, ld);
+    }
+}
+
+// The words of one counter, for tests.
+inline void random_words(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]) {
+  Word4 x;
+  for (int i = 0; i < 4; ++i) x[i] = Words{} + counter[i];
+  threefry(x, key);
+  for (int i = 0; i < 4; ++i) words[i] = x[i][lanes<float> - 1];
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA
