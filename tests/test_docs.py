@@ -13,7 +13,7 @@ import chainrule as cr
 
 README = Path(__file__).parent.parent / "README.md"
 MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} - {"_core", "__main__"})
-PUBLIC = [name for name in cr.__all__ if not name.startswith("__")]
+PUBLIC = [name for name in cr.__all__ if not name.startswith("__") and not inspect.ismodule(getattr(cr, name))]
 
 
 @pytest.fixture(autouse=True)

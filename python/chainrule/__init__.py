@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import _core
 from chainrule._arguments import optional_integer, text
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
+from chainrule._optional import own_module
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
 from chainrule.many import fit_many
@@ -17,6 +18,7 @@ from chainrule.optimizers import SGD, Adam
 from chainrule.training import History, Stop
 
 if TYPE_CHECKING:
+    from chainrule import plots
     from chainrule.files import load
 
 __all__ = [
@@ -40,11 +42,14 @@ __all__ = [
     "get_num_threads",
     "init_params",
     "load",
+    "plots",
     "set_isa",
     "set_num_threads",
     "show_config",
     "update",
 ]
+
+_LATER = {"load": "files", "plots": "plots"}  # name: its module
 
 
 def set_num_threads(n_threads: int | None) -> None:
@@ -88,10 +93,9 @@ def show_config() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # imported when first used: `import chainrule` stays quick
-        from chainrule.files import load
-
-        return load
+    if name in _LATER:  # imported when first used: `import chainrule` stays quick
+        module = own_module(_LATER[name])
+        return module if _LATER[name] == name else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,8 +1,10 @@
 """Derivatives as a value, and the check that every textbook recommends: backpropagation against finite differences."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,6 +82,8 @@ class GradientReport:
         How many derivatives were compared: all of them.
     layers : tuple of WorstElement
         For every layer the element whose two derivatives differ most, and the layer's own relative error.
+    derivatives : tuple of (ndarray, ndarray)
+        For every layer those of backward and the differences, by W row by row and then by b.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class GradientReport:
     relative_error: float
     compared: int
     layers: tuple[WorstElement, ...]
+    derivatives: tuple[tuple[Array, Array], ...] = field(repr=False, compare=False)
 
     def __str__(self) -> str:
         lines = [
@@ -103,6 +108,35 @@ class GradientReport:
         for w in self.layers:
             lines.append(f"{w.layer:>5}  {w.name:<14}{w.backward:>14.6g}{w.difference:>14.6g}{w.relative_error:>16.1e}")
         return "\n".join(lines)
+
+    def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
+        """Draw the error of each derivative over its size, with the border of what to expect. Needs the extra ``plot``.
+
+        Parameters
+        ----------
+        path_or_axes : str or path or matplotlib Axes, optional
+            A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes drawn on.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib; the message holds the command that installs it.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> params = cr.init_params([2, 3, 1], seed=0)
+        >>> report = cr.check_gradients(params, [[0.0, 1.0]], [1.0], activation="tanh", loss="binary_cross_entropy")
+        >>> axes = report.plot("gradients.png")  # doctest: +SKIP
+        """
+        from chainrule.plots import gradient_check
+
+        return gradient_check(self, path_or_axes)
 
 
 def check_gradients(
@@ -153,18 +187,20 @@ def check_gradients(
         return cost(theta, forward(theta, cache.a[0], activation=activation, loss=loss), Y, sample_weight, l2)
 
     gradients = backward(theta, cache, Y, sample_weight, l2)
-    layers, errors, scales = [], [], []
+    layers, errors, scales, derivatives = [], [], [], []
     for layer, (arrays, exact) in enumerate(zip(theta, gradients, strict=True), 1):
         names = [f"{letter}{list(i)}" for letter, x in zip("Wb", arrays, strict=True) for i in np.ndindex(x.shape)]
         computed = np.concatenate([gradient.ravel() for gradient in exact])
         differences = np.array([d for x in arrays for d in _differences(x, evaluate)])
+        derivatives.append((computed, differences))
         error = abs(computed - differences)
         worst = int(error.argmax())  # a NaN counts as the largest
         errors.append(float(error[worst]))
         scales.append(float(np.maximum(abs(computed), abs(differences)).max()))
         relative = _ratio(errors[-1], scales[-1])
         layers.append(WorstElement(layer, names[worst], float(computed[worst]), float(differences[worst]), relative))
-    return GradientReport(_ratio(np.max(errors), np.max(scales)), sum(W.size + b.size for W, b in theta), tuple(layers))
+    compared = sum(W.size + b.size for W, b in theta)
+    return GradientReport(_ratio(np.max(errors), np.max(scales)), compared, tuple(layers), tuple(derivatives))
 
 
 def _ratio(error: float, scale: float) -> float:

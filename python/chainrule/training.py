@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from chainrule import _core
 from chainrule._arguments import flag, integer, optional_integer, real
-from chainrule._optional import require
 from chainrule.optimizers import Adam, Optimizer
 
 
@@ -141,28 +140,9 @@ class History:
         >>> history = cr.Network([1, 1], loss="squared_error", seed=0).fit([[-1.0], [1.0]], [-1.0, 1.0], epochs=3)
         >>> axes = history.plot("learning_curve.png")  # doctest: +SKIP
         """
-        path = None
-        if path_or_axes is None:
-            axes = require("matplotlib.pyplot", "plot").figure().add_subplot()
-        elif isinstance(path_or_axes, (str, os.PathLike)):
-            path = path_or_axes
-            axes = require("matplotlib.figure", "plot").Figure(layout="constrained").add_subplot()
-        else:
-            axes = path_or_axes
-        epochs = np.arange(1, self.epochs + 1)
-        style = {"marker": "o"} if self.epochs == 1 else {}  # a line needs two points
-        axes.plot(epochs, self.loss, label="training", **style)
-        if self.validation is not None:
-            axes.plot(epochs, self.validation, label="validation", **style)
-            best = int(self.validation.argmin()) + 1
-            axes.axvline(best, color="gray", linewidth=0.8, zorder=1, label=f"best validation: epoch {best}")
-        ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}
-        axes.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator("auto", **ticks))
-        axes.set(xlabel="epoch", ylabel="cost", title=f"stopped by: {self.stop_reason}")
-        axes.legend()
-        if path is not None:
-            axes.figure.savefig(path)
-        return axes
+        from chainrule.plots import learning_curves
+
+        return learning_curves(self, path_or_axes)
 
 
 class Callbacks:

@@ -1,0 +1,286 @@
+"""Plots, with the extra `plot`: learning curves, decision regions, the gradient check, the network with its weights.
+
+Each takes a file to write or matplotlib axes to draw on, and returns the axes. The colors are Okabe and Ito's, which
+people who see few colors tell apart; where color says something, a shape, a width or a text says it too.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule._optional import require
+
+if TYPE_CHECKING:
+    from chainrule.gradients import GradientReport
+    from chainrule.network import Network
+    from chainrule.training import History
+
+PathOrAxes: TypeAlias = "str | os.PathLike[str] | Any"
+_Floats: TypeAlias = NDArray[np.floating[Any]]
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_POSITIVE, _NEGATIVE = COLORS[0], COLORS[1]
+_GRAY = "0.45"
+
+
+def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
+    """Draw what `History.plot` describes, which calls this.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> history = cr.Network([1, 1], loss="squared_error", seed=0).fit([[-1.0], [1.0]], [-1.0, 1.0], epochs=3)
+    >>> axes = cr.plots.learning_curves(history, "learning_curves.png")  # doctest: +SKIP
+    """
+    with _drawing(path_or_axes) as axes:
+        epochs = np.arange(1, history.epochs + 1)
+        style = {"marker": "o"} if history.epochs == 1 else {}  # a line needs two points
+        axes.plot(epochs, history.loss, color=COLORS[0], label="training", **style)
+        if history.validation is not None:
+            axes.plot(epochs, history.validation, color=COLORS[1], label="validation", **style)
+            best = int(history.validation.argmin()) + 1
+            axes.axvline(best, color="gray", linewidth=0.8, zorder=1, label=f"best validation: epoch {best}")
+        ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}
+        axes.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator("auto", **ticks))
+        axes.set(xlabel="epoch", ylabel="cost", title=f"stopped by: {history.stop_reason}")
+        axes.legend()
+    return axes
+
+
+def gradient_check(report: "GradientReport", path_or_axes: PathOrAxes = None) -> Any:
+    """Draw what `GradientReport.plot` describes, which calls this.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> report = cr.check_gradients([([[1.0]], [0.0])], [[3.0], [5.0]], [2.0, 5.0], loss="squared_error")
+    >>> axes = cr.plots.gradient_check(report, "gradients.png")  # doctest: +SKIP
+    """
+    layers = [(abs(difference), abs(backward - difference)) for backward, difference in report.derivatives]
+    sizes, errors = (np.concatenate(part) for part in zip(*layers, strict=True))
+    largest = float(np.nanmax(np.maximum(sizes, errors), initial=0.0)) or 1.0
+    floor = largest * 1e-18  # zeros have a place on logarithmic axes, too
+    low, high = float(max(sizes[sizes > 0].min(initial=largest), floor)), 3 * largest
+    bottom = float(max(errors[errors > 0].min(initial=largest * 1e-12), floor)) / 10
+    with _drawing(path_or_axes) as axes:
+        for i, (size, error) in enumerate(layers):
+            shown = np.maximum(np.nan_to_num(size, nan=low), low), np.maximum(np.nan_to_num(error, nan=high), bottom)
+            style = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
+            axes.scatter(*shown, s=22, alpha=0.65, linewidths=0, label=f"layer {i + 1}", rasterized=True, **style)
+        limit = 1e-6 * largest
+        top = 3 * max(float(np.nanmax(errors, initial=0.0)), limit)
+        axes.axhspan(limit, 10 * top, color=COLORS[1], alpha=0.12, linewidth=0)
+        axes.axhline(limit, color=COLORS[1], linewidth=1)
+        axes.set(xscale="log", yscale="log", xlim=(low / 3, high), ylim=(bottom / 3, 10 * top))
+        axes.text(high / 1.2, limit * 1.5, "1e-6 of the largest", color=COLORS[1], ha="right", va="bottom", fontsize=9)
+        verdict = f"{report.compared} derivatives, relative error {report.relative_error:.1e}"
+        axes.set(xlabel="|finite difference|", ylabel="|backward - finite difference|", title=verdict)
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.legend(loc="lower right")
+    return axes
+
+
+def decision_regions(
+    model: Any, X: Any, y: ArrayLike, path_or_axes: PathOrAxes = None, *, resolution: int = 300
+) -> Any:
+    """Draw what a model of two features predicts over the plane, with the data on top.
+
+    Classes have a color and a marker each; the surer the prediction, the stronger the color of a region; lines are
+    where the predicted class changes. One predicted value is drawn as filled contours with a scale.
+
+    Parameters
+    ----------
+    model : Network or estimator
+        An estimator with ``predict_proba`` and ``classes_`` is a classifier, one with only ``predict`` a regressor.
+    X : array_like, shape (m, 2)
+        The data; the names of a data frame's columns label the axes.
+    y : array_like, shape (m,)
+        Classes as the model knows them, or values.
+    path_or_axes : str or path or matplotlib Axes, optional
+        A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+    resolution : int, default 300
+        How many points are predicted along each axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib; the message holds the command that installs it.
+    ValueError
+        If X does not have two columns, or the model several outputs that are no classes.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = cr.Network([2, 8, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
+    >>> history = net.fit(X, y, optimizer=cr.Adam(learning_rate=0.05))
+    >>> axes = cr.plots.decision_regions(net, X, y, "xor.png")  # doctest: +SKIP
+    """
+    points = np.asarray(X, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"decision regions are of two features, X has shape {points.shape}")
+    names = [str(name) for name in getattr(X, "columns", ("feature 1", "feature 2"))]
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.where(high > low, 0.06 * (high - low), 1.0)
+    (left, bottom), (right, top) = low - margin, high + margin
+    across, up = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
+    grid: Any = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
+    if hasattr(X, "iloc"):  # scikit-learn warns where names that were seen at fit are missing
+        grid = type(X)(grid, columns=X.columns)
+    classes, predicted = _predict(model, grid)
+    target = np.asarray(y)
+    with _drawing(path_or_axes) as axes:
+        if classes is None:
+            values = predicted.reshape(resolution, resolution)
+            target = target.reshape(len(points)).astype(np.float64)
+            limits = {"vmin": min(values.min(), target.min()), "vmax": max(values.max(), target.max())}
+            filled = axes.contourf(across, up, values, 24, cmap="cividis", **limits)
+            axes.scatter(*points.T, c=target, s=26, cmap="cividis", edgecolors="white", linewidths=0.7, **limits)
+            filled.set_rasterized(True)
+            axes.figure.colorbar(filled, ax=axes, label="prediction")
+        else:
+            _draw_regions(axes, predicted.reshape(resolution, resolution, -1), across, up)
+            if target.ndim == 2:
+                target = target.argmax(axis=1) if target.shape[1] > 1 else target[:, 0]
+            for i, label in enumerate(classes):
+                rows = points[target == label]
+                style = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
+                axes.scatter(*rows.T, s=26, edgecolors="white", linewidths=0.7, label=str(label), zorder=3, **style)
+            axes.legend(title="class", framealpha=0.9)
+        axes.set(xlabel=names[0], ylabel=names[1], xlim=(left, right), ylim=(bottom, top))
+    return axes
+
+
+def _predict(model: Any, X: Any) -> tuple[Sequence[Any] | None, _Floats]:
+    """Classes and their probabilities, or None and values."""
+    classes: Sequence[Any] | None = None
+    if hasattr(model, "predict_proba"):
+        classes, predicted = model.classes_, np.asarray(model.predict_proba(X))
+    else:
+        predicted = np.asarray(model.predict(np.asarray(X) if hasattr(model, "loss_name") else X))
+    predicted = predicted.reshape(len(X), -1)
+    loss = getattr(model, "loss_name", None)
+    if loss == "binary_cross_entropy" and predicted.shape[1] == 1:
+        classes, predicted = range(2), np.hstack([1 - predicted, predicted])
+    elif loss == "softmax_cross_entropy":
+        classes = range(predicted.shape[1])
+    if predicted.shape[1] != (1 if classes is None else len(classes)):
+        raise ValueError(f"decision regions are of classes or of one value, the model has {predicted.shape[1]} outputs")
+    return classes, predicted
+
+
+def _draw_regions(axes: Any, probabilities: _Floats, across: _Floats, up: _Floats) -> None:
+    n_classes = probabilities.shape[2]
+    palette = np.array([require("matplotlib.colors", "plot").to_rgb(color) for color in COLORS])
+    winner = probabilities.argmax(axis=2)
+    sure = (probabilities.max(axis=2) - 1 / n_classes) / (1 - 1 / n_classes) if n_classes > 1 else np.ones(winner.shape)
+    strength = (0.12 + 0.38 * np.clip(sure, 0, 1))[..., None]
+    image = 1 - strength * (1 - palette[winner % len(COLORS)])
+    extent = (across[0], across[-1], up[0], up[-1])
+    axes.imshow(image, extent=extent, origin="lower", aspect="auto", interpolation="bilinear", zorder=0)
+    for label in range(n_classes):
+        others = np.delete(probabilities, label, axis=2).max(axis=2, initial=-np.inf)
+        lead = probabilities[..., label] - others
+        if n_classes > 1 and lead.min() < 0 < lead.max():
+            axes.contour(across, up, lead, levels=[0.0], colors="0.25", linewidths=0.9, zorder=2)
+
+
+def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
+    """Draw what `Network.plot` describes, which calls this.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([2, 8, 1], loss="squared_error", seed=0)
+    >>> axes = cr.plots.draw_network(net, "network.png")  # doctest: +SKIP
+    """
+    sizes = network.layer_sizes
+    units = [_shown_units(size, max_units) for size in sizes]
+    heights = [_heights(shown, size) for shown, size in zip(units, sizes, strict=True)]
+    half = max(float(y.max()) for y in heights)
+    places = [_DISTANCE * layer for layer in range(len(sizes))]
+    lines = require("matplotlib.collections", "plot").LineCollection
+    with _drawing(path_or_axes, figsize=(2.1 * len(sizes) - 0.6, 1.9 + 0.95 * half)) as axes:
+        for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
+            part = np.asarray(weights)[np.ix_(units[i + 1], units[i])]
+            ends = [[(places[i], y0), (places[i + 1], y1)] for y1 in heights[i + 1] for y0 in heights[i]]
+            colors, strength = _weigh(part.ravel(), abs(weights).max())
+            order = strength.argsort()  # the strongest on top
+            style = {"linewidths": 0.4 + 2.4 * strength[order], "colors": colors[order], "zorder": 1}
+            axes.add_collection(lines([ends[k] for k in order], **style))
+            text = f"|w| ≤ {abs(weights).max():.2g}\n|b| ≤ {abs(biases).max():.2g}"
+            middle = (places[i] + places[i + 1]) / 2
+            axes.text(middle, -half - 0.6, text, ha="center", va="top", fontsize=8, color=_GRAY)
+            filled, _ = _weigh(np.asarray(biases)[units[i + 1]], abs(biases).max())
+            _draw_units(axes, places[i + 1], heights[i + 1], filled, len(units[i + 1]) < sizes[i + 1])
+        _draw_units(axes, places[0], heights[0], np.full((len(units[0]), 4), 0.92), len(units[0]) < sizes[0])
+        output = _OUTPUTS.get(network.loss_name, "identity")
+        names = ["input", *network.activations, output]
+        for place, size, name in zip(places, sizes, names, strict=True):
+            axes.text(place, half + 0.65, f"{size}\n{name}", ha="center", va="bottom", fontsize=9)
+        for color, label in ((_POSITIVE, "positive"), (_NEGATIVE, "negative")):
+            axes.plot([], [], color=color, linewidth=2.5, label=label)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False, fontsize=8)
+        axes.set(xlim=(-0.8, places[-1] + 0.8), ylim=(-half - 1.7, half + 1.8), aspect="equal")
+        axes.set_axis_off()
+    return axes
+
+
+_DISTANCE = 4.0  # of two layers, where two units are 1 apart
+_OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}
+
+
+def _shown_units(size: int, max_units: int) -> NDArray[np.intp]:
+    """Numbers of the units that are drawn: all, or the first ones and the last."""
+    return np.arange(size) if size <= max_units else np.append(np.arange(max(max_units - 2, 1)), size - 1)
+
+
+def _heights(shown: NDArray[np.intp], size: int) -> _Floats:
+    """Where they are drawn; before the last of many, one place is free."""
+    places = np.arange(len(shown), dtype=np.float64)
+    places[-1] += len(shown) < size
+    middle: float = places[-1] / 2
+    return middle - places
+
+
+def _weigh(values: Any, largest: float) -> tuple[_Floats, _Floats]:
+    """Colors by sign, and opaque as the size says; sizes from 0 to 1."""
+    to_rgb = require("matplotlib.colors", "plot").to_rgb
+    sizes = np.nan_to_num(abs(values.astype(np.float64)), posinf=0.0)  # what is no number is as faint as zero
+    strength = sizes / largest if 0 < largest < np.inf else 0.0 * sizes
+    colors = np.where((values >= 0)[:, None], to_rgb(_POSITIVE), to_rgb(_NEGATIVE))
+    return np.column_stack([colors, 0.08 + 0.92 * strength]), strength
+
+
+def _draw_units(axes: Any, place: float, heights: _Floats, colors: _Floats, elided: bool) -> None:
+    circle = require("matplotlib.patches", "plot").Circle
+    for y, (*rgb, alpha) in zip(heights, colors, strict=True):
+        color = 1 - alpha * (1 - np.array(rgb))  # opaque: no line shines through
+        axes.add_patch(circle((place, y), 0.32, facecolor=color, edgecolor="0.2", linewidth=1, zorder=2))
+    if elided:
+        axes.text(place, float(heights[-2:].mean()), "⋮", ha="center", va="center", fontsize=14, zorder=3)
+
+
+@contextmanager
+def _drawing(path_or_axes: PathOrAxes, figsize: tuple[float, float] | None = None) -> Iterator[Any]:
+    """Axes to draw on, which are written to the file afterwards where a path is given."""
+    if path_or_axes is None:
+        figure = require("matplotlib.pyplot", "plot").figure(figsize=figsize, layout="constrained")
+    elif isinstance(path_or_axes, (str, os.PathLike)):
+        figure = require("matplotlib.figure", "plot").Figure(figsize=figsize, layout="constrained")
+    else:
+        yield path_or_axes
+        return
+    yield figure.add_subplot()
+    if path_or_axes is not None:
+        figure.savefig(path_or_axes, dpi=150)
