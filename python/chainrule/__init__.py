@@ -19,18 +19,23 @@ from chainrule.training import History, Stop
 
 if TYPE_CHECKING:
     from chainrule import plots
+    from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
     from chainrule.files import load
 
 __all__ = [
     "SGD",
     "Adam",
+    "CSVLog",
     "Cache",
     "DivergenceError",
     "GradientReport",
     "Gradients",
     "History",
+    "MLflow",
     "Network",
+    "ProgressBar",
     "Stop",
+    "TensorBoard",
     "__version__",
     "available_isas",
     "backward",
@@ -49,7 +54,14 @@ __all__ = [
     "update",
 ]
 
-_LATER = {"load": "files", "plots": "plots"}  # name: its module
+_LATER = {
+    "CSVLog": "callbacks",
+    "MLflow": "callbacks",
+    "ProgressBar": "callbacks",
+    "TensorBoard": "callbacks",
+    "load": "files",
+    "plots": "plots",
+}  # name: its module
 
 
 def set_num_threads(n_threads: int | None) -> None:

@@ -1,0 +1,259 @@
+"""Callbacks that show and record a training, one call an epoch: a bar, a CSV file, TensorBoard, MLflow.
+
+Each takes the numbers among the logs of an epoch (cost, validation cost, metrics, learning rate, seconds) and ignores
+the rest. They go into ``callbacks=`` of `Network.fit` and of the estimators, and may serve one fit after another.
+"""
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from chainrule._arguments import flag, integer, text
+from chainrule._optional import require
+from chainrule.files import StrPath, write_atomically
+from chainrule.training import History
+
+
+def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers among the logs of an epoch, but not its own.
+
+    Examples
+    --------
+    >>> from chainrule.callbacks import scalars
+    >>> scalars({"epoch": 3, "loss": 0.5, "validation": None, "snapshot": print})
+    {'loss': 0.5}
+    """
+    numbers = {name: value for name, value in logs.items() if isinstance(value, Real) and name != "epoch"}
+    return {name: float(value) for name, value in numbers.items()}
+
+
+class ProgressBar:
+    """A line that moves: epoch, bar, costs, metrics, time. On a terminal or in a notebook; elsewhere the last state.
+
+    Needs the extra ``cli``, which brings rich.
+
+    Parameters
+    ----------
+    epochs : int, optional
+        How many epochs to expect, the ``epochs`` of the fit. Default: unknown, and the bar only shows that it moves.
+    console : rich.console.Console, optional
+        Where to. Default: standard error.
+
+    Raises
+    ------
+    ImportError
+        Without rich; the message holds the command that installs it.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> history = net.fit([[1.0]], [1.0], epochs=100, callbacks=[cr.ProgressBar(100)])  # doctest: +SKIP
+    epoch 100/100 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ loss 0.0000 0:00:00
+    """
+
+    def __init__(self, epochs: int | None = None, console: Any = None) -> None:
+        self._epochs = None if epochs is None else integer("epochs", epochs, low=1)
+        require("rich.progress", "cli")
+        self._console = console
+        self._progress: Any = None
+        self._drawn = 0.0
+
+    def on_train_begin(self, network: Any) -> None:
+        """Show an empty bar."""
+        rich = require("rich.progress", "cli")
+        console = self._console or require("rich.console", "cli").Console(stderr=True)
+        count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
+        columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
+        # No thread and a visible cursor: a fit that raises never says that it ended, and nothing must be left behind.
+        options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+        self._progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, **options)
+        self._progress.add_task("epoch", total=self._epochs, costs="")
+        self._progress.start()
+        console.show_cursor(True)
+        self._drawn = time.monotonic()
+
+    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
+        """Move the bar, ten times a second at most."""
+        shown = {name: value for name, value in scalars(logs).items() if name not in ("learning_rate", "seconds")}
+        costs = " ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        now = time.monotonic()
+        refresh = now - self._drawn > 0.1
+        self._progress.update(self._progress.task_ids[0], completed=logs["epoch"], costs=costs, refresh=refresh)
+        if refresh:
+            self._drawn = now
+
+    def on_train_end(self, history: History) -> None:
+        """Leave the last state where the bar was."""
+        self._progress.refresh()
+        self._progress.stop()
+        self._progress = None
+
+
+class CSVLog:
+    """A CSV file with a row for each epoch, on the disk as soon as the epoch ends.
+
+    The columns are epoch and the numbers that the first epoch has. What an interrupted program wrote is whole but for
+    its last row perhaps, which ``append`` then cuts.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its folder must exist.
+    append : bool, default False
+        Go on with an existing file instead of replacing it. A training that is resumed at epoch e > 1 replaces the rows
+        from e on, which it repeats.
+
+    Raises
+    ------
+    ValueError
+        While training, if the existing file has other columns.
+    OSError
+        While training, if the file cannot be written.
+
+    Examples
+    --------
+    >>> import chainrule as cr, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "log.csv")
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> history = net.fit([[1.0]], [1.0], epochs=3, callbacks=[cr.CSVLog(path)])
+    >>> [line.split(",")[0] for line in path.read_text().splitlines()]
+    ['epoch', '1', '2', '3']
+    """
+
+    def __init__(self, path: StrPath, append: bool = False) -> None:
+        self._path = Path(path)
+        self._append = flag("append", append)
+        self._columns: list[str] = []
+
+    def on_train_begin(self, network: Any) -> None:
+        """Forget the columns of the fit before."""
+        self._columns = []
+
+    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
+        """Write a row."""
+        numbers = {"epoch": logs["epoch"], **scalars(logs)}
+        if not self._columns:
+            self._begin(numbers)
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            file.write(_csv_line([numbers.get(name, "") for name in self._columns]))
+
+    def _begin(self, numbers: Mapping[str, Any]) -> None:
+        columns = list(numbers)
+        kept = self._rows_before(columns, numbers["epoch"]) if self._append and self._path.exists() else []
+        write_atomically(self._path, "".join([_csv_line(columns), *kept]).encode())
+        self._columns = columns
+
+    def _rows_before(self, columns: list[str], epoch: int) -> list[str]:
+        """Lines of the existing file that stay."""
+        header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        if header.endswith("\n") and header.strip().split(",") != columns:
+            raise ValueError(f"{self._path} has the columns {header.strip()}, this training {','.join(columns)}")
+        lines = [line for line in lines if line.endswith("\n")]  # but one that was being written
+        if epoch > 1:
+            lines = [line for line in lines if int(line.partition(",")[0]) < epoch]
+        return lines
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+class _Tracker:
+    """What sends every number of an epoch to an object of somebody else's."""
+
+    def __init__(self, target: Any, prefix: str, method: str) -> None:
+        if not callable(getattr(target, method, None)):
+            raise TypeError(f"expected an object with a method {method}, got {type(target).__name__}")
+        self._target = target
+        self._prefix = text("prefix", prefix)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Tracker":
+        return self  # scikit-learn's clone copies parameters, but a connection is not to be copied
+
+    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
+        """Send the numbers."""
+        for name, value in scalars(logs).items():
+            self._send(self._prefix + name, value, logs["epoch"])
+
+    def _send(self, name: str, value: float, epoch: int) -> None:
+        raise NotImplementedError
+
+
+class TensorBoard(_Tracker):
+    """Scalars for TensorBoard: ``writer.add_scalar(name, value, epoch)`` for each number of an epoch.
+
+    Parameters
+    ----------
+    writer : object
+        A SummaryWriter of torch.utils.tensorboard or tensorboardX, or anything with ``add_scalar``. It is flushed after
+        a training, if it can be, and stays open.
+    prefix : str, default ""
+        Put before each name, such as ``"run 3/"``.
+
+    Raises
+    ------
+    TypeError
+        For an object without ``add_scalar``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> class Writer:
+    ...     def add_scalar(self, name, value, step):
+    ...         print(name, step)
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> history = net.fit([[1.0]], [1.0], epochs=1, callbacks=[cr.TensorBoard(Writer())])  # doctest: +ELLIPSIS
+    loss 1
+    ...
+    """
+
+    def __init__(self, writer: Any, prefix: str = "") -> None:
+        super().__init__(writer, prefix, "add_scalar")
+
+    def _send(self, name: str, value: float, epoch: int) -> None:
+        self._target.add_scalar(name, value, epoch)
+
+    def on_train_end(self, history: History) -> None:
+        """Flush the writer."""
+        if hasattr(self._target, "flush"):
+            self._target.flush()
+
+
+class MLflow(_Tracker):
+    """Metrics for MLflow: ``log_metric(name, value, step=epoch)`` for each number of an epoch.
+
+    Parameters
+    ----------
+    client : module or object
+        The module ``mlflow``, which logs to its active run; with ``run_id`` an ``MlflowClient``.
+    run_id : str, optional
+        The run that a client logs to.
+    prefix : str, default ""
+        Put before each name.
+
+    Raises
+    ------
+    TypeError
+        For an object without ``log_metric``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> import mlflow  # doctest: +SKIP
+    >>> with mlflow.start_run():  # doctest: +SKIP
+    ...     history = net.fit(X, y, callbacks=[cr.MLflow(mlflow)])
+    """
+
+    def __init__(self, client: Any, run_id: str | None = None, prefix: str = "") -> None:
+        super().__init__(client, prefix, "log_metric")
+        self._run = () if run_id is None else (text("run_id", run_id),)
+
+    def _send(self, name: str, value: float, epoch: int) -> None:
+        self._target.log_metric(*self._run, name, value, step=epoch)

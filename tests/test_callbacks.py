@@ -1,0 +1,209 @@
+"""Callbacks of ours: what they show and write of an epoch, also after a failure; any logs, any fit."""
+
+import copy
+import csv
+import io
+import math
+import sys
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+X, Y = np.linspace(-1, 1, 20).reshape(-1, 1), np.linspace(-1, 1, 20) ** 2
+LOGS = {"loss": 0.25, "validation": None, "accuracy": np.float32(0.5), "snapshot": print, "note": "hello"}
+
+
+def fit(*callbacks, epochs=5, **options):
+    net = cr.Network([1, 4, 1], loss="squared_error", seed=0)
+    return net.fit(X, Y, epochs=epochs, callbacks=callbacks, **options)
+
+
+def imitate(callback, epochs, first=1, **logs):
+    """What a fit would tell."""
+    callback.on_train_begin(None)
+    for epoch in range(first, first + epochs):
+        callback.on_epoch_end({"epoch": epoch, **LOGS, **logs})
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# The bar
+
+
+@pytest.fixture
+def console():
+    return pytest.importorskip("rich.console").Console(file=io.StringIO(), force_terminal=True, width=120)
+
+
+@pytest.mark.parametrize("epochs", [5, None])
+def test_the_bar_ends_with_the_last_epoch(console, epochs):
+    history = fit(cr.ProgressBar(epochs, console=console), validation=(X, Y))
+    last = console.file.getvalue().rstrip().rpartition("epoch")[2]
+    assert ("5/5" if epochs else "5 ") in last
+    assert f"loss {history.loss[-1]:.4f} validation {history.validation[-1]:.4f}" in last
+    assert "seconds" not in last
+
+
+def test_the_bar_shows_metrics_and_ignores_the_rest(console):
+    bar = cr.ProgressBar(3, console=console)
+    imitate(bar, 3, learning_rate=0.001)
+    bar.on_train_end(None)
+    assert "loss 0.2500 accuracy 0.5000" in console.file.getvalue()
+    assert "learning_rate" not in console.file.getvalue()
+
+
+def test_the_bar_is_drawn_ten_times_a_second_at_most(console):
+    fit(cr.ProgressBar(5000, console=console), epochs=5000)
+    assert console.file.getvalue().count("epoch") < 100
+
+
+def test_a_fit_that_raises_leaves_the_terminal_as_it_was(console):
+    def fail(logs):
+        raise LookupError("enough")
+
+    before = sys.stdout, sys.stderr
+    bar = cr.ProgressBar(5, console=console)
+    with pytest.raises(LookupError):
+        fit(bar, fail)
+    assert (sys.stdout, sys.stderr) == before
+    written = console.file.getvalue()
+    assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l")  # the cursor is visible
+    fit(bar)
+    assert "5/5" in console.file.getvalue()
+
+
+def test_without_rich_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    with pytest.raises(ImportError, match=r"chainrule\[cli\]"):
+        cr.ProgressBar()
+
+
+def test_wrong_numbers_of_epochs():
+    pytest.importorskip("rich")
+    with pytest.raises(ValueError, match="epochs is 0"):
+        cr.ProgressBar(0)
+    with pytest.raises(TypeError, match="epochs must be an integer"):
+        cr.ProgressBar("many")
+
+
+# The CSV file
+
+
+@pytest.mark.parametrize("validation", [None, (X, Y)])
+def test_the_file_has_a_row_for_each_epoch(tmp_path, validation):
+    history = fit(cr.CSVLog(tmp_path / "log.csv"), validation=validation)
+    written = rows(tmp_path / "log.csv")
+    assert [int(row["epoch"]) for row in written] == [1, 2, 3, 4, 5]
+    assert [float(row["loss"]) for row in written] == history.loss.tolist()
+    if validation is None:
+        assert "validation" not in written[0]
+    else:
+        assert [float(row["validation"]) for row in written] == history.validation.tolist()
+
+
+def test_the_columns_are_the_numbers_of_the_first_epoch(tmp_path):
+    log = cr.CSVLog(tmp_path / "log.csv")
+    imitate(log, 1)
+    log.on_epoch_end({"epoch": 2, "loss": math.nan, "later": 1.0})
+    assert (tmp_path / "log.csv").read_text() == "epoch,loss,accuracy\n1,0.25,0.5\n2,nan,\n"
+
+
+def test_a_row_is_there_when_its_epoch_ends(tmp_path):
+    seen = []
+    fit(cr.CSVLog(str(tmp_path / "log.csv")), lambda logs: seen.append(len(rows(tmp_path / "log.csv"))))
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_new_fit_replaces_the_file_or_goes_on(tmp_path):
+    for append, expected in ((False, [1, 2]), (False, [1, 2]), (True, [1, 2, 1, 2])):
+        log = cr.CSVLog(tmp_path / "log.csv", append=append)
+        fit(log, epochs=2)
+        assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == expected
+    fit(log, epochs=1)  # the same object again
+    assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == [1, 2, 1, 2, 1]
+
+
+def test_a_resumed_training_replaces_the_rows_that_it_repeats(tmp_path):
+    imitate(cr.CSVLog(tmp_path / "log.csv"), 10)
+    with open(tmp_path / "log.csv", "a") as file:
+        file.write("11,0.2")  # killed here
+    imitate(cr.CSVLog(tmp_path / "log.csv", append=True), 5, first=8)
+    assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("content", ["", "epo", "epoch,loss,accuracy\n", "epoch,loss,accuracy\n1,"])
+def test_a_file_that_was_hardly_begun(tmp_path, content):
+    (tmp_path / "log.csv").write_text(content)
+    imitate(cr.CSVLog(tmp_path / "log.csv", append=True), 2)
+    assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == [1, 2]
+
+
+def test_a_file_with_other_columns_is_kept(tmp_path):
+    (tmp_path / "log.csv").write_text("name,price\na,1\n")
+    with pytest.raises(ValueError, match=r"columns name,price, this training epoch,loss,accuracy"):
+        imitate(cr.CSVLog(tmp_path / "log.csv", append=True), 2)
+    assert (tmp_path / "log.csv").read_text() == "name,price\na,1\n"
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        fit(cr.CSVLog(tmp_path / "nowhere" / "log.csv"))
+
+
+# Those that send to others
+
+
+class Recorder:
+    def __init__(self):
+        self.sent = []
+        self.flushed = 0
+
+    def add_scalar(self, name, value, step):
+        self.sent.append((name, value, step))
+
+    def flush(self):
+        self.flushed += 1
+
+    def log_metric(self, *arguments, step):
+        self.sent.append((*arguments, step))
+
+
+def test_tensorboard():
+    writer = Recorder()
+    history = fit(cr.TensorBoard(writer, prefix="a/"), epochs=2, validation=(X, Y))
+    losses = [(name, value, step) for name, value, step in writer.sent if name == "a/loss"]
+    assert losses == [("a/loss", history.loss[0], 1), ("a/loss", history.loss[1], 2)]
+    assert ("a/validation", history.validation[1], 2) in writer.sent
+    assert writer.flushed == 1
+
+
+@pytest.mark.parametrize("run", [(), ("run 7",)])
+def test_mlflow(run):
+    client = Recorder()
+    callback = cr.MLflow(client, *run)
+    callback.on_epoch_end({"epoch": 3, **LOGS})
+    assert client.sent == [(*run, "loss", 0.25, 3), (*run, "accuracy", 0.5, 3)]
+    assert all(type(entry[-2]) is float for entry in client.sent)
+
+
+@pytest.mark.parametrize(("make", "method"), [(cr.TensorBoard, "add_scalar"), (cr.MLflow, "log_metric")])
+def test_objects_that_take_no_numbers(make, method):
+    with pytest.raises(TypeError, match=f"a method {method}, got list"):
+        make([])
+    with pytest.raises(TypeError, match="prefix must be a string"):
+        make(Recorder(), prefix=3)
+
+
+def test_a_copy_sends_to_the_same_object():
+    callback = cr.TensorBoard(Recorder())
+    assert copy.deepcopy([callback])[0]._target is callback._target
+
+
+@pytest.mark.parametrize("make", [lambda path: cr.CSVLog(path), lambda path: cr.TensorBoard(Recorder())])
+def test_copies_work(make, tmp_path):
+    fit(copy.deepcopy(make(tmp_path / "log.csv")))
