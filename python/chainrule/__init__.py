@@ -20,6 +20,7 @@ from chainrule.training import History, Stop
 if TYPE_CHECKING:
     from chainrule import plots
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
+    from chainrule.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
     from chainrule.files import load
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Adam",
     "CSVLog",
     "Cache",
+    "Checkpoint",
     "DivergenceError",
     "GradientReport",
     "Gradients",
@@ -36,6 +38,7 @@ __all__ = [
     "ProgressBar",
     "Stop",
     "TensorBoard",
+    "TrainingState",
     "__version__",
     "available_isas",
     "backward",
@@ -47,7 +50,9 @@ __all__ = [
     "get_num_threads",
     "init_params",
     "load",
+    "load_checkpoint",
     "plots",
+    "save_checkpoint",
     "set_isa",
     "set_num_threads",
     "show_config",
@@ -56,11 +61,15 @@ __all__ = [
 
 _LATER = {
     "CSVLog": "callbacks",
+    "Checkpoint": "checkpoint",
     "MLflow": "callbacks",
     "ProgressBar": "callbacks",
     "TensorBoard": "callbacks",
+    "TrainingState": "checkpoint",
     "load": "files",
+    "load_checkpoint": "checkpoint",
     "plots": "plots",
+    "save_checkpoint": "checkpoint",
 }  # name: its module
 
 

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Mapping
@@ -222,6 +223,15 @@ def write_atomically(path: StrPath, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove_leftovers(path: StrPath) -> None:
+    """Remove the temporary files of `write_atomically` for this path whose programs were killed."""
+    target = Path(os.path.realpath(path))
+    pattern = re.compile(rf"\.{re.escape(target.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    for file in target.parent.iterdir() if target.parent.is_dir() else ():
+        if pattern.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def _split_header(container: bytes) -> tuple[dict[str, Any], bytes]:

@@ -1,0 +1,213 @@
+"""Checkpoints: exact, replaced as a whole, refused with a reason when damaged; training goes on as if never ended."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import checkpoint
+
+
+def make_state(dtype="float32", n_parameters=38):
+    rng = np.random.default_rng(0)
+    numbers = {"step": np.array([80.0, np.nan]), "rates": np.empty(0)}
+    vectors = {name: rng.normal(size=n_parameters).astype(dtype) for name in ("parameters", "momentum", "best π")}
+    return cr.TrainingState(epoch=80, seed=2**64 - 1, numbers=numbers, vectors=vectors)
+
+
+def make_network(dtype="float32"):
+    return cr.Network([3, 5, 3], activation="tanh", loss="softmax_cross_entropy", dtype=dtype, seed=7)
+
+
+@pytest.fixture
+def path(tmp_path):
+    cr.save_checkpoint(tmp_path / "good", make_network(), make_state())
+    return tmp_path / "good"
+
+
+def assert_same(state, expected):
+    assert (state.epoch, state.seed) == (expected.epoch, expected.seed)
+    for found, wanted in ((state.numbers, expected.numbers), (state.vectors, expected.vectors)):
+        assert found.keys() == wanted.keys()
+        for name, array in wanted.items():
+            assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+            assert found[name].tobytes() == array.tobytes()
+
+
+# The file
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_network_and_state_come_back_exactly(tmp_path, dtype):
+    net, state = make_network(dtype), make_state(dtype)
+    net.parameters[0] = np.nan  # any bits
+    cr.save_checkpoint(str(tmp_path / "file"), net, state)
+    again, loaded = cr.load_checkpoint(str(tmp_path / "file"))
+    assert repr(again) == repr(net)
+    assert (again.init, again.seed) == (net.init, net.seed)
+    assert again.parameters.tobytes() == net.parameters.tobytes()
+    assert_same(loaded, state)
+    loaded.vectors["parameters"][0] = 1.0  # arrays of one's own
+
+
+def test_the_same_training_is_the_same_file(path, tmp_path):
+    cr.save_checkpoint(tmp_path / "again", *cr.load_checkpoint(path))
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_numpy_is_all_it_takes(path):
+    script = f"""
+import sys
+for package in ("safetensors", "pandas", "rich", "matplotlib", "sklearn", "scipy"):
+    sys.modules[package] = None
+import chainrule as cr
+cr.save_checkpoint({str(path)!r}, *cr.load_checkpoint({str(path)!r}))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_is_no_network_or_state(tmp_path):
+    with pytest.raises(TypeError, match="network must be a Network, got str"):
+        cr.save_checkpoint(tmp_path / "file", "net", make_state())
+    history = make_network().fit(np.ones((2, 3)), [0, 1], epochs=1)
+    with pytest.raises(TypeError, match=r"a TrainingState such as history.state, got History"):
+        cr.save_checkpoint(tmp_path / "file", make_network(), history)
+    assert not list(tmp_path.iterdir())
+
+
+# Files that are refused
+
+
+def test_a_file_cut_anywhere_says_so(path):
+    good = path.read_bytes()
+    for size in range(len(good)):
+        path.write_bytes(good[:size])
+        with pytest.raises(ValueError, match="is cut short" if size else "is not a chainrule checkpoint"):
+            cr.load_checkpoint(path)
+
+
+def test_a_changed_bit_anywhere_is_noticed(path):
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in {*range(checkpoint._START + 16), *rng.integers(len(good), size=200).tolist()}:
+        data = bytearray(good)
+        data[place] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"is damaged|is a damaged|is not a chainrule|is cut short"):
+            cr.load_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"income,age\n1,2\n", b"\x08" + bytes(100)])
+def test_other_files(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match="is not a chainrule checkpoint"):
+        cr.load_checkpoint(tmp_path / "file")
+
+
+def test_a_longer_file_and_none(path):
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match="checksum is wrong"):
+        cr.load_checkpoint(path)
+    with pytest.raises(FileNotFoundError):
+        cr.load_checkpoint(path.with_name("nowhere"))
+
+
+def forge(path, header, rest):
+    """A file whose checksum is right."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + rest
+    start = checkpoint.MAGIC + len(content).to_bytes(8, "little") + hashlib.sha256(content).digest()
+    path.write_bytes(start + content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2, "version": "9.9"}, r"has format 2 \(of chainrule 9.9\).*upgrade"),
+        ({"format": None}, "no format version"),
+        ({"network": None}, "its configuration has no format version"),
+        ({"network": {"format": 1}}, "layer_sizes is None"),
+        ({"layer_sizes": [3, 5, 4]}, r"the parameters are float32 of shape \(38,\), expected float32 of shape \(44,\)"),
+        ({"layer_sizes": [10**12, 10**12, 3]}, r"the parameters are .*, expected"),
+        ({"dtype": "float64"}, "expected float64"),
+        ({"loss": "regret"}, "regret"),
+        ({"epoch": -1}, "epoch is -1"),
+        ({"epoch": "80"}, "epoch must be an integer"),
+        ({"seed": None}, "seed must be an integer"),
+        ({"arrays": None}, "lists no arrays"),
+        ({"arrays": []}, "bytes behind its arrays|the parameters are float64"),
+        ({"arrays": [["network", "parameters", "float32", [38]]]}, "bytes behind its arrays"),
+        ({"arrays": [["network", "parameters", "float32", [10**30]]]}, "'parameters' is cut short"),
+        ({"arrays": [["network", "parameters", "int32", [38]]]}, "has the entry"),
+        ({"arrays": [["network", "parameters", "float32", [-38]]]}, "has the entry"),
+        ({"arrays": [["others", "parameters", "float32", [38]]]}, "has the entry"),
+        ({"arrays": [7]}, "has the entry 7"),
+    ],
+)
+def test_contradictions(path, changes, message):
+    data = path.read_bytes()[checkpoint._START :]
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    for name, value in changes.items():
+        (header if name in header else header["network"])[name] = value
+    forge(path, header, data[end:])
+    with pytest.raises(ValueError, match=message):
+        cr.load_checkpoint(path)
+
+
+@pytest.mark.parametrize("header", [b"", b"{", b"[]", b"\xff", b"[" * 10**5])
+def test_headers_that_are_none(path, header):
+    forge(path, header, b"")
+    with pytest.raises(ValueError, match="is a damaged chainrule checkpoint"):
+        cr.load_checkpoint(path)
+
+
+# The callback
+
+
+def imitate(callback, net, epochs, clock):
+    """What a fit would tell: a second passes in each epoch."""
+    callback.on_train_begin(net)
+    written = []
+    for epoch in range(1, epochs + 1):
+        clock[0] += 1.0
+        callback.on_epoch_end({"epoch": epoch, "snapshot": lambda epoch=epoch: written.append(epoch) or make_state()})
+    return written
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6, 7, 8]),
+        ({"every": 3}, [3, 6]),
+        ({"seconds": 2.5}, [3, 6]),
+        ({"every": 2, "seconds": 3}, [4, 8]),
+    ],
+)
+def test_when_it_is_written(tmp_path, monkeypatch, options, expected):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    callback = cr.Checkpoint(tmp_path / "file", **options)
+    for _ in range(2):  # one fit after another
+        assert imitate(callback, make_network(), 8, clock) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"every": 0}, "every is 0"), ({"seconds": -1}, "seconds is -1"), ({"seconds": float("nan")}, "nan")],
+)
+def test_settings_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        cr.Checkpoint("file", **options)
+
+
+def test_what_a_killed_program_left_is_removed(tmp_path, path):
+    leftover, other = tmp_path / ".good.0123456789ab.tmp", tmp_path / ".better.0123456789ab.tmp"
+    for file in (leftover, other):
+        file.write_bytes(b"half")
+    cr.Checkpoint(path).on_train_begin(make_network())
+    assert sorted(tmp_path.iterdir()) == sorted([path, other])
