@@ -1,4 +1,4 @@
-"""What the documentation shows is so: the examples in docstrings and the Python blocks of README.md run."""
+"""What the documentation shows is so: the examples in docstrings and the Python blocks of the pages run."""
 
 import doctest
 import importlib
@@ -11,7 +11,8 @@ import pytest
 
 import chainrule as cr
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("python/docs/*.md"))]
 MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} - {"_core", "__main__"})
 PUBLIC = [name for name in cr.__all__ if not name.startswith("__") and not inspect.ismodule(getattr(cr, name))]
 
@@ -48,9 +49,16 @@ def test_examples_of_the_extension(name):
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
-def test_python_blocks_of_the_readme():
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert blocks
-    namespace = {"__name__": "readme"}
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks(page):
+    """Those of a page share one namespace."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    namespace = {"__name__": "page"}
     for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"README.md, Python block {number}", "exec"), namespace)
+        exec(compile(block, f"{page}, Python block {number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
