@@ -1,23 +1,22 @@
-"""Tables in, arrays out: pandas columns of numbers, text, truth values and dates, with gaps, as float32 features.
+"""Tables in, arrays out: columns of numbers, text, truth values and dates, with gaps, as float32 features.
 
 What was learnt from the training part is plain data, so that it is stored with the model and `predict` repeats it.
 The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default", https://arxiv.org/abs/2407.04491).
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from chainrule import _columns
+from chainrule._frames import Column, Frame, is_frame
 
-if TYPE_CHECKING:
-    import pandas as pd
+CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 
-_KINDS: dict[str, type[_columns.Column]] = {
+_KINDS: dict[str, type[_columns.Encoder]] = {
     kind.kind: kind
     for kind in (_columns.NumberColumn, _columns.DateColumn, _columns.LevelColumn, _columns.IgnoredColumn)
 }
@@ -40,10 +39,14 @@ class TableEncoder:
 
     Where the quartiles are equal the range takes the place of their difference.
 
+    A table is a data frame of pandas, polars or Arrow, or any other that narwhals takes for an eager one (extra
+    `sklearn`), or an array of numbers or objects. The same data give the same features, whatever they come in.
+
     Parameters
     ----------
-    categorical : collection of str, default=()
-        Columns whose numbers are the names of levels.
+    categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
+        Columns whose values are the names of levels, also where these are numbers: those of a categorical type; those
+        with the names or places, or with True in a mask of all columns; none. Text is taken for levels anyway.
     max_levels : int, default=100
         The number of levels of a column that get a feature.
 
@@ -67,35 +70,44 @@ class TableEncoder:
            [0., 0., 0., 1.]], dtype=float32)
     """
 
-    def __init__(self, *, categorical: Collection[str] = (), max_levels: int = 100) -> None:
-        self.categorical = tuple(categorical)
+    def __init__(self, *, categorical_features: CategoricalFeatures = "from_dtype", max_levels: int = 100) -> None:
+        self.categorical_features = categorical_features
         self.max_levels = max_levels
-        self.columns: list[_columns.Column] = []
+        self.columns: list[_columns.Encoder] = []
 
-    def fit(self, table: "pd.DataFrame") -> "TableEncoder":
-        """Learn from the rows of a table (m, any number of columns), the training part, how each column is encoded.
+    def fit(self, table: Any, rows: NDArray[np.intp] | None = None) -> "TableEncoder":
+        """Learn from a table (m, any number of columns), the training part, how each column is encoded.
+
+        Parameters
+        ----------
+        table : data frame or array
+            The table.
+        rows : array of int, optional
+            The rows to learn from, the training part; default: all.
 
         Raises
         ------
         ValueError
             For a column that cannot be encoded, an infinite number, two columns of one name, no column to learn from.
         """
-        names = _names(table)
-        if unknown := [name for name in self.categorical if name not in names]:
-            raise ValueError(f"the table has no column {unknown[0]!r}, named as categorical")
-        if not len(table):
+        frame = Frame(table, rows)
+        categorical = _choose_categorical(self.categorical_features, frame.names)
+        if not len(frame):
             raise ValueError("the table has no rows")
-        columns = [
-            _columns.fit_column(name, table.iloc[:, i], name in self.categorical, self.max_levels)
-            for i, name in enumerate(names)
-        ]
+        columns = []
+        for place in range(len(frame.names)):
+            column = frame.column(place)
+            is_categorical = column.categorical if categorical is None else place in categorical
+            columns.append(_columns.fit_column(column, is_categorical, self.max_levels))
         if not any(column.width for column in columns):
             raise ValueError("the table has no column to learn from")
         self.columns = columns
         return self
 
-    def transform(self, table: "pd.DataFrame") -> NDArray[np.float32]:
-        """Return the features (m, n_features) of a table; its columns may come in any order and there may be more.
+    def transform(self, table: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """Return the features (m, n_features) of a table, or of some of its rows.
+
+        The columns of a data frame may come in any order and there may be more; those of an array are taken in turn.
 
         Raises
         ------
@@ -103,20 +115,30 @@ class TableEncoder:
             For a column that is absent, or holds a value of another kind than at fit: the message names column, value
             and row, counted from 1 and by the index where that has whole numbers.
         """
+        frame = Frame(table, rows)
+        features = np.zeros((len(frame), self.n_features), dtype=np.float32)
+        start = 0
+        for encoder, column in zip(self.columns, self._find_columns(frame), strict=True):
+            if column is not None:
+                encoder.encode(column, features[:, start : start + encoder.width])
+                start += encoder.width
+        return features
+
+    def _find_columns(self, frame: Frame) -> Iterator[Column | None]:
+        """Yield the column of each encoder, None for those that need none."""
         if not self.columns:
             raise ValueError("the encoder is not fitted: call fit with the training part first")
-        place = {name: i for i, name in enumerate(_names(table))}
+        names = [column.name for column in self.columns]
+        if frame.has_names:
+            names = frame.names
+        elif len(frame.names) != len(names):
+            raise ValueError(f"the table has {len(frame.names)} columns, the encoder was fitted on {len(names)}")
+        place = {name: i for i, name in enumerate(names)}
         if lacking := [column.name for column in self.columns if column.width and column.name not in place]:
-            names = ", ".join(map(repr, lacking[:10])) + (", ..." if len(lacking) > 10 else "")
+            listed = ", ".join(map(repr, lacking[:10])) + (", ..." if len(lacking) > 10 else "")
             count = "a column" if len(lacking) == 1 else f"{len(lacking)} columns"
-            raise ValueError(f"the table lacks {count} that the encoder was fitted on: {names}")
-        features = np.zeros((len(table), self.n_features), dtype=np.float32)
-        start = 0
-        for column in self.columns:
-            if column.width:
-                column.encode(table.iloc[:, place[column.name]], features[:, start : start + column.width])
-                start += column.width
-        return features
+            raise ValueError(f"the table lacks {count} that the encoder was fitted on: {listed}")
+        return (frame.column(place[column.name]) if column.width else None for column in self.columns)
 
     @property
     def n_features(self) -> int:
@@ -135,6 +157,10 @@ class TableEncoder:
                 names += [column.name] + [f"{column.name} missing"] * column.indicator
         return names
 
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `feature_names` as scikit-learn's transformers do; `input_features` is not looked at."""
+        return np.array(self.feature_names, dtype=object)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
         return {"format": _columns.FORMAT, "columns": [_column_to_dict(column) for column in self.columns]}
@@ -150,20 +176,59 @@ class TableEncoder:
         return encoder
 
 
-def _names(table: "pd.DataFrame") -> list[str]:
-    names = [str(name) for name in table.columns]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"the table has more than one column {twice[0]!r}")
-    return names
+def needs_encoding(table: Any) -> bool:
+    """Return whether a data frame has a column that is no plain numbers or truth values, or has missing ones.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from chainrule.table import needs_encoding
+    >>> needs_encoding(pd.DataFrame({"x": [1.0, 2.0], "y": ["a", "b"]})), needs_encoding(pd.DataFrame({"x": [1, 2]}))
+    (True, False)
+    >>> needs_encoding(np.ones((2, 2)))
+    False
+    """
+    try:
+        if not is_frame(table):
+            return False
+    except ImportError:  # frames of plain numbers need no narwhals
+        return False
+    frame = Frame(table)
+    columns = map(frame.column, range(len(frame.names)))
+    return any(column.categorical or not column.is_plain() for column in columns)
 
 
-def _column_to_dict(column: _columns.Column) -> dict[str, Any]:
+def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[int] | None:
+    """Return the places of the columns that hold levels; None: the types of the columns tell."""
+    if isinstance(chosen, str):
+        if chosen != "from_dtype":
+            raise ValueError(f"categorical_features is {chosen!r}, expected 'from_dtype' or a list")
+        return None
+    values = np.asarray([] if chosen is None else chosen)
+    if values.dtype == bool:
+        if values.shape != (len(names),):
+            raise ValueError(f"categorical_features is a mask of {values.size}, the table has {len(names)} columns")
+        return set(np.flatnonzero(values).tolist())
+    places = set()
+    for value in values.ravel().tolist():
+        if isinstance(value, int):
+            if not 0 <= value < len(names):
+                raise ValueError(f"categorical_features has the column {value}, the table has {len(names)}")
+            places.add(value)
+        elif str(value) not in names:
+            raise ValueError(f"the table has no column {value!r}, named as categorical")
+        else:
+            places.add(names.index(str(value)))
+    return places
+
+
+def _column_to_dict(column: _columns.Encoder) -> dict[str, Any]:
     """Return the state of an encoder, ready for JSON."""
     state = {"kind": column.kind, **dataclasses.asdict(column)}
     return state | {"levels": list(column.levels)} if isinstance(column, _columns.LevelColumn) else state
 
 
-def _column_from_dict(state: dict[str, Any]) -> _columns.Column:
+def _column_from_dict(state: dict[str, Any]) -> _columns.Encoder:
     """Return the encoder of a state that `_column_to_dict` wrote."""
     values = dict(state)
     kind = values.pop("kind", None)

@@ -2,15 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule import _columns
-
-if TYPE_CHECKING:
-    import pandas as pd
+from chainrule._frames import Column, as_column
 
 MAX_CLASSES = 10  # whole numbers of more different values are amounts
 
@@ -54,8 +52,8 @@ class TargetEncoder:
         self.mean = 0.0
         self.std = 1.0
 
-    def fit(self, column: "pd.Series") -> "TargetEncoder":
-        """Learn from a column, shape (m,), without missing values.
+    def fit(self, values: Any, name: str = "") -> "TargetEncoder":
+        """Learn from a series or an array, shape (m,), without missing values; `name` stands for the series' own.
 
         Raises
         ------
@@ -63,11 +61,12 @@ class TargetEncoder:
             For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite
             numbers.
         """
-        name = str(column.name)
-        _refuse_missing(column, name)
-        task = self.task or _infer_task(column, name)
+        column = as_column(values, name)
+        name = column.name
+        _refuse_missing(column)
+        task = self.task or _infer_task(column)
         if task == "classification":
-            codes, names = _columns.read_levels(column, name)
+            codes, names = column.levels()
             counts = Counter(names[code] for code in codes.tolist())
             if len(counts) < 2:
                 raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
@@ -75,9 +74,9 @@ class TargetEncoder:
                 raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
             self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
         else:
-            values = _columns.read_numbers(column, name)
+            numbers = column.numbers()
             with np.errstate(over="ignore"):
-                mean, std = float(values.mean()), float(values.std())
+                mean, std = float(numbers.mean()), float(numbers.std())
             if not 0 < std < np.inf:
                 problem = "has one value only" if std == 0 else "holds numbers that are too large"
                 raise ValueError(f"the target {name!r} {problem}")
@@ -85,7 +84,7 @@ class TargetEncoder:
         self.task, self.name = task, name
         return self
 
-    def transform(self, column: "pd.Series") -> NDArray[Any]:
+    def transform(self, values: Any) -> NDArray[Any]:
         """Return what the network is trained on: class numbers (m,), or standardised values (m,) as float32.
 
         Raises
@@ -94,10 +93,11 @@ class TargetEncoder:
             For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
         """
         self._check_fitted()
-        _refuse_missing(column, self.name)
+        column = as_column(values, self.name)
+        _refuse_missing(column)
         if self.task == "regression":
-            return ((_columns.read_numbers(column, self.name) - self.mean) / self.std).astype(np.float32)
-        codes, names = _columns.read_levels(column, self.name)
+            return ((column.numbers() - self.mean) / self.std).astype(np.float32)
+        codes, names = column.levels()
         classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
         if (classes < 0).any():
             unseen = min(names[code] for code in codes[classes < 0])
@@ -157,19 +157,18 @@ class TargetEncoder:
             raise ValueError("the encoder is not fitted: call fit with the training part first")
 
 
-def _refuse_missing(column: "pd.Series", name: str) -> None:
-    if (missing := column.isna().to_numpy()).any():
-        row = _columns.row_number(column, int(missing.argmax()))
-        raise ValueError(f"the target {name!r} is missing in row {row}")
+def _refuse_missing(column: Column) -> None:
+    if (missing := column.missing()).any():
+        raise ValueError(f"the target {column.name!r} is missing in row {column.row_number(int(missing.argmax()))}")
 
 
-def _infer_task(column: "pd.Series", name: str) -> str:
-    kind = _columns.read_kind(column, name)
+def _infer_task(column: Column) -> str:
+    kind = "levels" if column.categorical else column.kind()
     if kind == "date":
-        raise ValueError(f"the target {name!r} holds dates, expected classes or numbers")
+        raise ValueError(f"the target {column.name!r} holds dates, expected classes or numbers")
     if kind == "levels":
         return "classification"
-    values = np.unique(_columns.read_numbers(column, name))
+    values = np.unique(column.numbers())
     return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
 
 

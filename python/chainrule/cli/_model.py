@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _columns
+from chainrule._frames import as_column
 from chainrule.cli._tables import read_table
 from chainrule.files import load_with_metadata, save
 from chainrule.network import Network
@@ -46,7 +47,7 @@ class TableModel:
     def find_strangers(self, table: "pd.DataFrame") -> dict[str, str]:
         """Return a value of each column of which the training had none."""
         columns = [c for c in self.features.columns if isinstance(c, _columns.LevelColumn)]
-        found = {column.name: column.find_stranger(table[column.name]) for column in columns}
+        found = {column.name: column.find_stranger(as_column(table[column.name])) for column in columns}
         return {name: value for name, value in found.items() if value is not None}
 
     def save(self, path: str) -> None:
@@ -96,7 +97,7 @@ def describe_columns(features: TableEncoder) -> list[str]:
     return lines
 
 
-def _describe_column(column: _columns.Column) -> str:
+def _describe_column(column: _columns.Encoder) -> str:
     if isinstance(column, _columns.LevelColumn):
         return f"{column.name} {len(column.levels)}" + "+other" * column.other + "+missing" * column.missing
     if isinstance(column, _columns.NumberColumn):
@@ -119,7 +120,7 @@ def score(target: TargetEncoder, predictions: NDArray[Any], column: "pd.Series",
         majority = int(np.bincount(seen).argmax())
         accuracy = np.mean(target.class_numbers(predictions) == truth)
         return f"accuracy {accuracy:.4f} (always {target.labels[majority]!r}: {np.mean(truth == majority):.4f})"
-    truth = _columns.read_numbers(column, target.name)
+    truth = as_column(column).numbers()
     error = np.sqrt(np.mean((target.decode(predictions) - truth) ** 2))
     trivial = np.sqrt(np.mean((target.mean - truth) ** 2))
     return f"RMSE {error:.6g} (always the mean: {trivial:.6g})"

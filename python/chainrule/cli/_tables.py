@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from chainrule import _columns, _optional
+from chainrule import _optional
+from chainrule._frames import as_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def _read_markers(column: "pd.Series", certain: bool) -> "pd.Series":
     unmarked = column.astype(object)
     unmarked = unmarked.mask(unmarked.astype(str).str.strip().str.lower().isin(MARKERS))
     present = unmarked.notna()
-    if certain or (present.any() and _columns.are_dates(unmarked[present])):
+    if certain or (present.any() and as_column(unmarked[present]).kind() == "date"):
         return unmarked
     numbers = pd.to_numeric(unmarked, errors="coerce")
     wrong = present & numbers.isna()

@@ -84,8 +84,8 @@ def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> 
     train, validation, test = parts
     columns = table.drop(columns=[target_name, *settings.ignore])
     known = np.concatenate([train, validation])
-    categorical = [name for name in settings.categorical if name in columns]
-    features = TableEncoder(categorical=categorical).fit(columns.iloc[known])
+    columns = columns.astype({name: "category" for name in settings.categorical if name in columns})
+    features = TableEncoder().fit(columns.iloc[known])
     for line in describe_columns(features):
         say("", line)
     say("rows", f"{len(train)} training, {len(validation)} validation, {len(test)} test")

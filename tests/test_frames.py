@@ -1,0 +1,245 @@
+"""Data frames of every library and arrays: the same data give the same features, and the same words for a mistake."""
+
+import datetime
+import decimal
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chainrule._frames import Frame, as_column, level_name
+from chainrule.table import TableEncoder, needs_encoding
+
+NAN = np.nan
+DATA = {
+    "whole": [1, 2, 4, None, 9, 5],
+    "real": [0.5, None, 2.5, -1.0, 7.0, 0.1],
+    "decimal": [decimal.Decimal("1.5"), None, decimal.Decimal("2.25"), *map(decimal.Decimal, (4, 3, 7))],
+    "text": ["b", "a", None, "b", "ä", ""],
+    "truth": [True, False, None, True, True, False],
+    "level": ["x", None, "y", "x", "x", "z"],
+    "day": [datetime.date(2024, 1, day) if day else None for day in (1, 3, 0, 9, 30, 31)],
+    "moment": [datetime.datetime(2024, 1, 1, hour) if hour else None for hour in (1, 3, 0, 9, 20, 23)],
+    "iso": ["2024-01-01", "2024-01-03T12:30:15.25Z", None, "2024-02-01 00:00+02:00", "1900-01-01", "2999-12-31"],
+    "empty": [None] * 6,
+    "constant": [7] * 6,
+}
+
+
+def in_pandas(data):
+    return pd.DataFrame(data).assign(level=pd.Categorical(data["level"]), whole=pd.Series(data["whole"], dtype="Int64"))
+
+
+def in_polars(data):
+    polars = pytest.importorskip("polars")
+    return polars.DataFrame(data).with_columns(polars.col("level").cast(polars.Categorical))
+
+
+def in_arrow(data):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table(data)
+    return table.set_column(table.column_names.index("level"), "level", table["level"].dictionary_encode())
+
+
+def in_arrow_within_pandas(data):
+    pa = pytest.importorskip("pyarrow")
+    types = {"whole": "int64[pyarrow]", "real": "double[pyarrow]", "text": "string[pyarrow]", "truth": "bool[pyarrow]"}
+    days = pd.Series(data["day"], dtype=pd.ArrowDtype(pa.date32()))
+    return in_pandas(data).assign(**{name: pd.Series(data[name], dtype=kind) for name, kind in types.items()}, day=days)
+
+
+def in_narwhals(data):
+    return pytest.importorskip("narwhals").from_native(in_pandas(data))
+
+
+def in_objects(data):
+    return np.array(list(data.values()), dtype=object).T
+
+
+LIBRARIES = [in_pandas, in_polars, in_arrow, in_arrow_within_pandas, in_narwhals, in_objects]
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda function: function.__name__)
+def library(request):
+    return request.param
+
+
+def test_the_same_data_give_the_same_features(library):
+    table, expected = library(DATA), TableEncoder().fit(pd.DataFrame(DATA, dtype=object))
+    encoder = TableEncoder().fit(table)
+    features = encoder.transform(table)
+    assert features.tobytes() == expected.transform(pd.DataFrame(DATA)).tobytes()
+    if library is not in_objects:
+        assert encoder.to_dict() == expected.to_dict()
+        assert encoder.transform(in_pandas(DATA)).tobytes() == features.tobytes()
+        assert expected.get_feature_names_out().tolist() == encoder.feature_names
+    kinds = [column.kind for column in encoder.columns]
+    assert kinds == ["number"] * 3 + ["levels"] * 3 + ["date"] * 3 + ["ignored"] * 2
+
+
+def test_rows_of_a_table(library):
+    table, rows = library(DATA), np.array([5, 0, 3])
+    encoder = TableEncoder().fit(table, rows)
+    part = library({name: [values[row] for row in rows] for name, values in DATA.items()})
+    assert encoder.to_dict() == TableEncoder().fit(part).to_dict()
+    assert encoder.transform(table, rows).tobytes() == encoder.transform(part).tobytes()
+
+
+def test_an_encoder_can_be_pickled(library):
+    table = library(DATA)
+    encoder = TableEncoder().fit(table)
+    assert pickle.loads(pickle.dumps(encoder)).transform(table).tobytes() == encoder.transform(table).tobytes()
+
+
+def test_values_are_refused_in_the_same_words(library):
+    encoder = TableEncoder().fit(library(DATA))
+    for name, value, expected in [
+        ("real", np.inf, "a number between"),
+        ("real", "many", "a number"),
+        ("iso", "2024-02-30", "a date such as"),
+    ]:
+        row = {column: values[:1] for column, values in DATA.items()} | {name: [value]}
+        shown = f"column '{'x' + str(list(DATA).index(name)) if library is in_objects else name}' holds {value!r} in "
+        later = (in_pandas if library is in_arrow_within_pandas else library)(row)
+        with pytest.raises(ValueError, match=rf"{shown}row 1, expected {expected}"):
+            encoder.transform(later)
+
+
+def test_rows_are_counted_in_the_table(library):
+    table = library(DATA | {"real": [0.5, 1.0, 2.0, 3.0, np.inf, 4.0]})
+    with pytest.raises(ValueError, match="holds inf in row 5"):
+        TableEncoder().fit(table, np.array([0, 1, 4, 5]))
+    assert TableEncoder().fit(table, np.array([0, 1, 2])).columns
+
+
+def test_which_tables_need_an_encoding(library):
+    plain = {name: np.arange(6.0) for name in DATA} | {"truth": [True, False] * 3, "whole": range(6)}
+    if library in (in_pandas, in_narwhals):
+        frame = pd.DataFrame(plain)
+        assert not needs_encoding(frame)
+        for column in ("text", "real", "level", "day", "truth", "iso"):
+            assert needs_encoding(frame.assign(**{column: DATA[column]})), column
+        assert needs_encoding(frame.astype({"whole": "category"}))
+    assert needs_encoding(library(DATA)) == (library is not in_objects)
+
+
+@pytest.mark.parametrize("thing", [np.ones((2, 2)), [[1, 2]], None, 3, "text", pd.Series([1, 2])])
+def test_what_is_no_data_frame_needs_no_encoding(thing):
+    assert not needs_encoding(thing)
+
+
+def test_categories_of_numbers(library):
+    numbers = {"level": [1, 2, 2, 1, 5, 1]}
+    if library is in_polars:
+        numbers = {"level": list(map(str, numbers["level"]))}
+    table = library(DATA | numbers)
+    names = ["level", "whole"] if library is not in_objects else [5, 0]
+
+    def levels(chosen):
+        encoder = TableEncoder(categorical_features=chosen).fit(table)
+        return {i for i, column in enumerate(encoder.columns) if column.kind == "levels"} - {3, 4}
+
+    mask = [name in ("level", "whole") for name in DATA]
+    assert levels(names) == levels(mask) == levels([5, 0]) == {0, 5}
+    assert levels("from_dtype") == ({5} if library is not in_objects else set())
+    assert levels(None) == levels([]) == ({5} if library is in_polars else set())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("all", "expected 'from_dtype'"),
+        (["y"], "no column 'y'"),
+        ([1], "has the column 1, the table has 1"),
+        ([True, False], "a mask of 2, the table has 1 columns"),
+    ],
+)
+def test_categorical_features_that_are_refused(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder(categorical_features=chosen).fit(pd.DataFrame({"x": [1, 2]}))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[1, 2], [2, 5], [4, 4]]),
+        np.array([[1, 2], [2, 5], [4, 4]], dtype="float32"),
+        np.array([["1", 2.0], [np.int8(2), "5"], [decimal.Decimal(4), 4]], dtype=object)[:, ::-1][:, ::-1],
+    ],
+)
+def test_arrays_of_numbers(array):
+    expected = TableEncoder().fit(pd.DataFrame({"x0": [1, 2, 4], "x1": [2, 5, 4]}))
+    assert expected.transform(array).tobytes() == expected.transform(array.astype(float)).tobytes()
+    if array.dtype != object:
+        assert TableEncoder().fit(array).to_dict() == expected.to_dict()
+
+
+def test_what_is_missing_in_arrays():
+    values = [1.0, None, NAN, np.float32(NAN), pd.NA, pd.NaT, decimal.Decimal("nan"), np.datetime64("NaT")]
+    assert as_column(np.array(values, dtype=object)).missing().tolist() == [False] + [True] * 7
+    assert as_column(values).missing().tolist() == [False] + [True] * 7
+    dates = np.array(["2024-01-01", "NaT"], dtype="datetime64[D]")
+    np.testing.assert_array_equal(as_column(dates).dates(), [19723, NAN])
+    assert as_column(np.array(["1", "a"])).kind() == "levels"
+
+
+def test_arrays_of_another_width_or_shape():
+    encoder = TableEncoder().fit(np.arange(6.0).reshape(3, 2))
+    with pytest.raises(ValueError, match="has 3 columns, the encoder was fitted on 2"):
+        encoder.transform(np.ones((2, 3)))
+    for thing in (np.ones(3), pd.Series([1.0]), None):
+        with pytest.raises(ValueError, match=r"expected a data frame or an array of 2 dimensions, got"):
+            encoder.transform(thing)
+
+
+def test_lazy_frames_are_refused():
+    lazy = pytest.importorskip("polars").LazyFrame({"x": [1, 2]})
+    assert not needs_encoding(lazy)
+    with pytest.raises(ValueError, match="got LazyFrame"):
+        TableEncoder().fit(lazy)
+
+
+def test_names_that_are_numbers():
+    table = pd.DataFrame([[1, "a"], [2, "b"]])
+    assert TableEncoder().fit(table).feature_names == ["0", "1=a", "1=b"]
+    with pytest.raises(ValueError, match="more than one column '1'"):
+        Frame(pd.DataFrame([[1, 2]], columns=[1, "1"]))
+
+
+def test_levels_of_mixed_types_depend_on_no_order():
+    for values in ([True, 1, "1", 1.0], [1, "1", 1.0, True]):
+        codes, names = as_column(values).levels()
+        assert [names[code] for code in codes] == [level_name(value) for value in values]
+
+
+@pytest.mark.parametrize("name", ["polars", "pyarrow"])
+def test_the_tables_of_one_library_need_no_other(name):
+    pytest.importorskip(name)
+    table = {"polars": "polars.DataFrame", "pyarrow": "pyarrow.table"}[name]
+    absent = {"pandas", "polars", "pyarrow", "sklearn", "scipy"} - {name}
+    code = f"""
+import sys
+class Absent:
+    def find_spec(name, *_):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent)
+import {name}
+from chainrule.table import TableEncoder, needs_encoding
+table = {table}({{"x": [1, 2], "y": ["a", "b"]}})
+assert needs_encoding(table) and TableEncoder().fit(table).transform(table).shape == (2, 3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_arrays_need_no_narwhals(monkeypatch):
+    monkeypatch.setitem(sys.modules, "narwhals", None)
+    assert TableEncoder().fit([[1, "a"], [2, "b"]]).n_features == 3
+    assert not needs_encoding(np.ones((2, 2)))
+    with pytest.raises(ImportError, match=r"chainrule\[sklearn\]"):
+        TableEncoder().fit(pd.DataFrame({"x": [1, 2]}))
+    assert not needs_encoding(pd.DataFrame({"x": ["a", "b"]}))
