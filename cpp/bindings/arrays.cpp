@@ -103,28 +103,16 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   return result;
 }
 
-template <class T>
-ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs) {
-  ExampleArrays<T> result;
-  result.x = matrix<T>(x, "X");
-  const Index rows = result.x.view.rows;
-  result.y = targets<T>(y, loss, rows, outputs);
-  result.weights = vector<T>(sample_weight, rows, "sample_weight");
-  result.examples = {result.x.view, result.y.targets, result.weights.data};
-  return result;
-}
-
 int thread_count(const std::optional<int>& n_threads) {
   if (!n_threads) return 0;
   require(*n_threads >= 1, "n_threads is ", *n_threads, ", expected at least 1");
   return *n_threads;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                    \
-  template Matrix<T> matrix(py::handle, const char*);               \
-  template Vector<T> vector(py::handle, Index, const char*);        \
-  template TargetArrays<T> targets(py::handle, Loss, Index, Index); \
-  template ExampleArrays<T> examples(py::handle, py::handle, py::handle, Loss, Index);
+#define CHAINRULE_INSTANTIATE(T)                             \
+  template Matrix<T> matrix(py::handle, const char*);        \
+  template Vector<T> vector(py::handle, Index, const char*); \
+  template TargetArrays<T> targets(py::handle, Loss, Index, Index);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)
 #undef CHAINRULE_INSTANTIATE

@@ -57,17 +57,6 @@ struct TargetArrays {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
 
-// X, y and sample_weight of one call.
-template <class T>
-struct ExampleArrays {
-  Matrix<T> x;
-  TargetArrays<T> y;
-  Vector<T> weights;
-  Examples<T> examples;
-};
-template <class T>
-ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs);
-
 // A new C-contiguous array; views of somebody's memory that keep `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {

@@ -3,8 +3,9 @@
 
 #include <pybind11/stl.h>
 
-#include "bindings/arrays.h"
+#include "bindings/inputs.h"
 #include "bindings/module.h"
+#include "core/check.h"
 
 namespace chainrule::python {
 namespace {
@@ -47,8 +48,8 @@ py::list biases(py::object self) {
 
 template <class T>
 py::array_t<T> apply(const Network<T>& network, py::handle x_object, std::optional<int> n_threads,
-                     void (Network<T>::*function)(MatrixView<const T>, MatrixView<T>, int) const) {
-  const Matrix<T> x = matrix<T>(x_object, "X");
+                     void (Network<T>::*function)(Inputs<T>, MatrixView<T>, int) const) {
+  const InputArrays<T> x = inputs<T>(x_object);
   auto out = new_matrix<T>(x.view.rows, network.layer_sizes().back());
   const MatrixView<T> out_view = view_of(out);
   const int threads = thread_count(n_threads);
@@ -84,6 +85,7 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   py::object dx = py::none();
   MatrixView<T> dx_view;
   if (inputs) {
+    require(!e.x.view.is_sparse(), "inputs=True is not available for a sparse X");
     auto array = new_matrix<T>(e.x.view.rows, e.x.view.cols);
     dx_view = view_of(array);
     dx = std::move(array);

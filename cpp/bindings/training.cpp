@@ -6,7 +6,7 @@
 #include <map>
 #include <tuple>
 
-#include "bindings/arrays.h"
+#include "bindings/inputs.h"
 #include "bindings/module.h"
 #include "core/check.h"
 #include "net/network.h"
@@ -86,18 +86,18 @@ template <class T>
 class SharedExamples {
  public:
   SharedExamples(py::handle x, py::object y, py::handle sample_weight)
-      : x_(matrix<T>(x, "X")), y_(std::move(y)), weights_(vector<T>(sample_weight, x_.view.rows, "sample_weight")) {}
+      : x_(inputs<T>(x)), y_(std::move(y)), weights_(vector<T>(sample_weight, x_.view.rows, "sample_weight")) {}
 
   Examples<T> for_network(const Network<T>& network) {
     const Index outputs = network.layer_sizes().back();
-    check_inputs(x_.view.cols, network.layer_sizes().front());
+    check_inputs(x_.view, network.layer_sizes().front());
     const auto [form, is_new] = forms_.try_emplace({network.loss(), outputs});
     if (is_new) form->second = targets<T>(y_, network.loss(), x_.view.rows, outputs);
     return {x_.view, form->second.targets, weights_.data};
   }
 
  private:
-  Matrix<T> x_;
+  InputArrays<T> x_;
   py::object y_;
   Vector<T> weights_;
   std::map<std::pair<Loss, Index>, TargetArrays<T>> forms_;

@@ -10,6 +10,7 @@
 #include "pack.h"
 #include "random.h"
 #include "slice.h"
+#include "sparse.h"
 #include "updates.h"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -58,6 +59,9 @@ constexpr Kernels<T> make_kernels() {
       .predict = {predict_rows<T, BinaryCrossEntropy>, predict_rows<T, SoftmaxCrossEntropy>,
                   predict_rows<T, SquaredError>},
       .loss = {loss_rows<T, BinaryCrossEntropy>, loss_rows<T, SoftmaxCrossEntropy>, loss_rows<T, SquaredError>},
+      .sparse_forward = sparse_forward<T>,
+      .sparse_dot = sparse_dot<T>,
+      .sparse_gradient = sparse_gradient<T>,
       .column_sums = column_sums<T>,
       .sum = sum<T>,
       .sum_of_squares = sum_of_squares<T>,

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "chainrule/names.h"
+#include "inputs.h"
 
 namespace chainrule {
 
@@ -200,15 +201,6 @@ struct SliceSteps {
   std::int32_t* label;
 };
 
-// What a training step drops of a layer (Srivastava et al. 2014, inverted: what is kept grows instead). Unit j of the
-// batch's row i is kept where its 16 bits of the four words that Threefry-4x32-20 makes of the counter (j, i / 8, step)
-// under the key (seed, layer) are below `kept`; which of the words, i mod 8 decides. The factor of a unit is
-// 65536 / kept, or 0: 1 on average.
-struct Dropout {
-  std::uint64_t seed, step;
-  std::uint32_t layer, kept;  // 1 <= kept <= 65536
-};
-
 template <class T>
 struct Kernels {
   int lanes, tile_rows, tile_columns, few_rows;
@@ -233,6 +225,10 @@ struct Kernels {
   // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);
   void (*loss[loss_count])(const LossRows<T>&);
+
+  void (*sparse_forward)(const SparseForward<T>&);
+  void (*sparse_dot)(const SparseForward<T>&);  // of one output, with the sums of dot_rows; ldw means nothing
+  void (*sparse_gradient)(const SparseGradient<T>&);
 
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Finish);  // m <= sum_rows
   double (*sum)(Index n, const T* x);  // by 16 interleaved chains in double, then a fixed tree

@@ -9,7 +9,7 @@ namespace {
 // Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole chains of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
-  Index width = model.inputs();
+  Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers) width += 2 * layer.n_out;
   const Index chains = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
   return std::min(batch_rows, chains * sum_rows);
@@ -50,7 +50,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
   };
-  x_ = matrix(model.inputs());
+  if (!model.sparse_inputs) x_ = matrix(model.inputs());
   y_ = matrix(model.outputs());
   for (const Layer<T>& layer : model.layers) {
     dz_.push_back(matrix(layer.n_out));
@@ -69,7 +69,12 @@ template <class T>
 typename Backprop<T>::Slab Backprop<T>::slab(const Examples<T>& examples, const Index* rows, Index first,
                                              Index count) const {
   Slab s{MatrixView<const T>(x_).rows_between(0, count), {}, nullptr};
-  if (rows == nullptr && examples.x.col_stride == 1) s.x = examples.x.rows_between(first, first + count);
+  if (examples.x.is_sparse()) {
+    const SparseView<T>& x = examples.x.sparse;
+    s.x = PassInputs<T>({x.indptr, x.indices, x.values, rows}, examples.x.rows).rows_between(first, first + count);
+  } else if (rows == nullptr && examples.x.matrix.col_stride == 1) {
+    s.x = examples.x.matrix.rows_between(first, first + count);
+  }
   if (examples.targets.labels != nullptr)
     s.targets.labels = rows == nullptr ? examples.targets.labels + first : label_.data();
   else if (rows == nullptr && examples.targets.values.col_stride == 1)
@@ -99,7 +104,7 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
         for (Index j = 0; j < from.cols; ++j) to[j] = row[j * from.col_stride];
     }
   };
-  copy(examples.x, x_);
+  if (!examples.x.is_sparse()) copy(examples.x.matrix, x_);
   if (examples.targets.labels == nullptr) copy(examples.targets.values, y_);
   if (rows == nullptr) return;
   for (Index i = part.begin; i < part.end; ++i) {
@@ -113,11 +118,12 @@ template <class T>
 RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m,
                                    Team team) const {
   RowFetch<T> fetch;
-  if (upcoming.empty() || examples.x.col_stride != 1) return fetch;
+  const MatrixView<const T>& x = examples.x.matrix;
+  if (upcoming.empty() || examples.x.is_sparse() || x.col_stride != 1) return fetch;
   const Share mine = share(static_cast<Index>(upcoming.size()), team);
-  fetch.x = examples.x.data;
-  fetch.row_stride = examples.x.row_stride;
-  fetch.cols = examples.x.cols;
+  fetch.x = x.data;
+  fetch.row_stride = x.row_stride;
+  fetch.cols = x.cols;
   fetch.rows = upcoming.data() + mine.begin;
   fetch.end = upcoming.data() + mine.end;
   const Index line = 64 / static_cast<Index>(sizeof(T)), tile = kernels<T>().tile_rows * kernels<T>().tile_columns;

@@ -36,7 +36,7 @@ class Backprop {
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, PackedWeights<T> weights);
   // Rows [first, first + count) of the batch: where they lie if that serves, else gathered into our own matrices.
   struct Slab {
-    MatrixView<const T> x;
+    PassInputs<T> x;
     Targets<T> targets;
     const T* weights;
   };

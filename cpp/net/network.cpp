@@ -27,6 +27,21 @@ void check_inputs(Index columns, Index expected) {
   require(columns == expected, "X has ", columns, " columns, the network expects ", expected);
 }
 
+template <class T>
+void check_inputs(const Inputs<T>& x, Index expected) {
+  check_inputs(x.cols, expected);
+  if (!x.is_sparse()) return;
+  const SparseView<T>& s = x.sparse;
+  require(s.indptr[0] >= 0, "X is not in CSR form: indptr[0] is ", s.indptr[0]);
+  for (Index i = 0; i < s.rows; ++i) {
+    require(s.indptr[i] <= s.indptr[i + 1], "X is not in CSR form: indptr falls after row ", i);
+    std::int32_t before = -1;
+    for (Index k = s.indptr[i]; k < s.indptr[i + 1]; before = s.indices[k++])
+      require(s.indices[k] > before && s.indices[k] < s.cols, "X has column ", s.indices[k], " in row ", i,
+              ", expected columns from 0 to ", s.cols - 1, " in ascending order");
+  }
+}
+
 void check_l2(double l2) { require(l2 >= 0 && std::isfinite(l2), "l2 is ", l2, ", expected 0 or more"); }
 
 template <class T>
@@ -61,7 +76,7 @@ void check_weights(const T* weights, Index rows) {
 
 template <class T>
 void check_examples(const Model<T>& model, const Examples<T>& examples) {
-  check_inputs(examples.x.cols, model.inputs());
+  check_inputs(examples.x, model.inputs());
   check_targets(model.loss, examples.targets, examples.x.rows, model.outputs());
   check_weights(examples.weights, examples.x.rows);
 }
@@ -78,6 +93,13 @@ struct Network<T>::State {
 template <class T>
 const Model<T>& model_of(const Network<T>& network) {
   return network.state_->model;
+}
+
+template <class T>
+Model<T> model_for(const Network<T>& network, const Inputs<T>& x) {
+  Model<T> model = model_of(network);
+  model.sparse_inputs = x.is_sparse();
+  return model;
 }
 
 template <class T>
@@ -157,10 +179,10 @@ std::span<T> Network<T>::biases(Index layer) {
 namespace {
 
 template <class T>
-void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixView<T> out, bool activation,
-                     int threads) {
-  const Model<T>& model = model_of(network);
-  check_inputs(x.cols, model.inputs());
+void checked_predict(const Network<T>& network, const Inputs<T>& x, MatrixView<T> out, bool activation, int threads) {
+  const Model<T> sparse = x.is_sparse() ? model_for(network, x) : Model<T>{};
+  const Model<T>& model = x.is_sparse() ? sparse : model_of(network);
+  check_inputs(x, model.inputs());
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
           "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),
           ") with unit column stride");
@@ -170,17 +192,17 @@ void checked_predict(const Network<T>& network, MatrixView<const T> x, MatrixVie
 }  // namespace
 
 template <class T>
-void Network<T>::logits(MatrixView<const T> x, MatrixView<T> out, int threads) const {
+void Network<T>::logits(Inputs<T> x, MatrixView<T> out, int threads) const {
   checked_predict(*this, x, out, false, threads);
 }
 template <class T>
-void Network<T>::predict(MatrixView<const T> x, MatrixView<T> out, int threads) const {
+void Network<T>::predict(Inputs<T> x, MatrixView<T> out, int threads) const {
   checked_predict(*this, x, out, true, threads);
 }
 
 template <class T>
 double Network<T>::cost(const Examples<T>& examples, double l2, int threads) const {
-  const Model<T>& model = model_of(*this);
+  const Model<T> model = model_for(*this, examples.x);
   check_examples(model, examples);
   check_l2(l2);
   return Backprop<T>(model, examples.x.rows, false, threads).run(examples, nullptr, examples.x.rows, l2).mean;
@@ -189,11 +211,12 @@ double Network<T>::cost(const Examples<T>& examples, double l2, int threads) con
 template <class T>
 double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients, double l2, const MatrixView<T>* dx,
                              int threads) const {
-  const Model<T>& model = model_of(*this);
+  const Model<T> model = model_for(*this, examples.x);
   check_examples(model, examples);
   check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
           parameters().size());
+  require(dx == nullptr || !examples.x.is_sparse(), "the gradient by X is not available for a sparse X");
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
   return Backprop<T>(model, examples.x.rows, true, threads, dx != nullptr)
@@ -204,6 +227,8 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
 #define CHAINRULE_INSTANTIATE(T)                                                                           \
   template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*); \
   template const Model<T>& model_of(const Network<T>&);                                                    \
+  template Model<T> model_for(const Network<T>&, const Inputs<T>&);                                        \
+  template void check_inputs(const Inputs<T>&, Index);                                                     \
   template void check_targets(Loss, const Targets<T>&, Index, Index);                                      \
   template void check_weights(const T*, Index);                                                            \
   template void check_examples(const Model<T>&, const Examples<T>&);                                       \

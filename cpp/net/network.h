@@ -15,8 +15,14 @@ Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activatio
 template <class T>
 const Model<T>& model_of(const Network<T>& network);
 
+// The same for such inputs.
+template <class T>
+Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
+
 // Refuse shapes that do not fit, by name.
 void check_inputs(Index columns, Index expected);
+template <class T>
+void check_inputs(const Inputs<T>& x, Index expected);
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs);
 void check_l2(double l2);

@@ -27,8 +27,10 @@ template <class T>
 PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
   constexpr Index read_in_place = Index{1} << 21;  // bytes of Wᵀ, at most
   for (const Layer<T>& layer : model.layers) {
-    const bool large = layer.n_in * layer.n_out * static_cast<Index>(sizeof(T)) > read_in_place;
-    const bool wanted = backward && (&layer != &model.layers.front() || inputs);
+    const bool first = &layer == &model.layers.front();
+    const bool large =
+        layer.n_in * layer.n_out * static_cast<Index>(sizeof(T)) > read_in_place && !(first && model.sparse_inputs);
+    const bool wanted = backward && (!first || inputs);
     if (model.precision == Precision::bf16) {
       forward_bf16_.emplace_back(layer.n_in, layer.n_out);
       backward_bf16_.push_back(wanted ? PackedBf16<T>(layer.n_out, layer.n_in) : PackedBf16<T>());
@@ -96,9 +98,20 @@ void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z
   }
 }
 
+// The first layer, of sparse inputs.
+template <class T>
+void sparse_layer(const Layer<T>& layer, const PassInputs<T>& x, MatrixView<T> z, Share outputs, bool single,
+                  Epilogue<T> epilogue) {
+  const Index first = outputs.begin, count = outputs.end - first;
+  T* to = z.data + first;
+  const auto product = single ? kernels<T>().sparse_dot : kernels<T>().sparse_forward;
+  product({x.rows, count, x.sparse, x.dropout, layer.w + first, layer.n_out, layer.b + first, to, z.row_stride});
+  if (epilogue.activate != nullptr) epilogue.activate(x.rows, count, to, z.row_stride, epilogue.a, epilogue.lda);
+}
+
 // Layer l of the forward pass: all rows of the views, and the outputs of a share, which begins with a panel.
 template <class T>
-void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> from,
+void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, const PassInputs<T>& x,
                    MatrixView<T> z, MatrixView<T> a, Share outputs, Scratch<T>& scratch) {
   const Kernels<T>& kernel = kernels<T>();
   const Layer<T>& layer = model.layers[l];
@@ -107,9 +120,13 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   Epilogue<T> epilogue;
   if (l + 1 < model.layers.size())
     epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};
-  if (packed.bf16())
+  const bool single = l + 1 == model.layers.size() && layer.n_out == 1;
+  const MatrixView<const T>& from = x.matrix;
+  if (x.is_sparse())
+    sparse_layer<T>(layer, x, z, outputs, single, epilogue);
+  else if (packed.bf16())
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
-  else if (l + 1 == model.layers.size() && layer.n_out == 1)
+  else if (single)
     single_output<T>(layer, from, z, scratch.gemm.data());
   else if (const PanelView<const T> weights = packed.forward(l); weights.data != nullptr)
     gemm_packed<T>(from, weights, outputs, layer.b + first, z.data + first, z.row_stride, scratch.gemm.data(),
@@ -142,22 +159,22 @@ void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::
 }  // namespace
 
 template <class T>
-void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch) {
   const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
   for (std::size_t l = 0; l < model.layers.size(); ++l)
-    forward_layer<T>(model, packed, l, part(l == 0 ? x : MatrixView<const T>(a[l - 1])), part(z[l]), part(a[l]),
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1])), part(z[l]), part(a[l]),
                      {0, model.layers[l].n_out}, scratch);
 }
 
 template <class T>
-void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const bool by_rows = is_narrow(model.layers[l], team);
     const Share rows = by_rows ? share(x.rows, team) : Share{0, x.rows};
     const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
-    forward_layer<T>(model, packed, l, part(l == 0 ? x : MatrixView<const T>(a[l - 1])), part(z[l]), part(a[l]),
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1])), part(z[l]), part(a[l]),
                      by_rows ? Share{0, model.layers[l].n_out} : owned_outputs(model, l, team), scratch);
     if (!by_rows || l + 1 < model.layers.size()) team.barrier();
   }
@@ -197,14 +214,29 @@ void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, cons
        value + i, dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data()});
 }
 
+namespace {
+
+// dW of the first layer for sparse inputs: one chain over the rows of the whole batch.
 template <class T>
-void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
+void sparse_gradient(const PassInputs<T>& x, MatrixView<const T> dz, Finish finish, Place<T> dw, Index n_in) {
+  if (finish == Finish::store) {
+    const bool dense = dw.ld == dz.cols;
+    for (Index j = 0; j < (dense ? 1 : n_in); ++j)
+      std::fill_n(dw.data + j * dw.ld, dense ? n_in * dz.cols : dz.cols, T(0));
+  }
+  kernels<T>().sparse_gradient({x.rows, dz.cols, x.sparse, x.dropout, dz.data, dz.row_stride, dw.data, dw.ld});
+}
+
+}  // namespace
+
+template <class T>
+void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Index chain,
                         bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch, RowFetch<T>* fetch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const Share outputs = owned_outputs(model, l, team);
     if (outputs.begin >= outputs.end) continue;
     const Layer<T>& layer = model.layers[l];
-    const MatrixView<const T> from = l == 0 ? x : MatrixView<const T>(a[l - 1]);
+    const PassInputs<T> from = l == 0 ? x : PassInputs<T>(a[l - 1]);
     const Index count = outputs.end - outputs.begin;
     Place<T> dw{gradients.data + layer.offset + outputs.begin, layer.n_out};
     T* db = gradients.data + layer.offset + layer.n_out * layer.n_in + outputs.begin;
@@ -215,12 +247,14 @@ void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape
     for (Index i = 0; i == 0 || i < x.rows; i += chain) {  // the tapes may have room for more rows
       const Index end = std::min(i + chain, x.rows);
       const Finish finish = add || i > 0 ? Finish::add : Finish::store;
-      const MatrixView<const T> inputs = from.rows_between(i, end);
+      const PassInputs<T> inputs = from.rows_between(i, end);
       const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
-      if (model.precision == Precision::bf16)
-        gemm_bf16_transposed<T>(inputs, delta, finish, dw.data, dw.ld, scratch.bf16.data());
+      if (inputs.is_sparse())
+        sparse_gradient(inputs, delta, finish, dw, layer.n_in);
+      else if (model.precision == Precision::bf16)
+        gemm_bf16_transposed<T>(inputs.matrix, delta, finish, dw.data, dw.ld, scratch.bf16.data());
       else
-        gemm_transposed<T>(inputs, delta, finish, dw, scratch.gemm.data(), fetch);
+        gemm_transposed<T>(inputs.matrix, delta, finish, dw, scratch.gemm.data(), fetch);
       kernels<T>().column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
     }
   }
@@ -249,23 +283,23 @@ double penalty(const Model<T>& model, double l2) {
   return l2 / 2 * squares;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                      \
-  template class PackedWeights<T>;                                                                                    \
-  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                   \
-  template struct Scratch<T>;                                                                                         \
-  template void forward_rows(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,           \
-                             const Tape<T>&, Share, Scratch<T>&);                                                     \
-  template void forward_columns(const Model<T>&, const PackedWeights<T>&, MatrixView<const T>, const Tape<T>&,        \
-                                const Tape<T>&, Team, Scratch<T>&);                                                   \
-  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,               \
-                              const MatrixView<T>*, Share, Scratch<T>&);                                              \
-  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,            \
-                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                     \
-  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,   \
-                          Scratch<T>&);                                                                               \
-  template void gradients_of_owned(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, Index, bool, \
-                                   GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);                               \
-  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                              \
+#define CHAINRULE_INSTANTIATE(T)                                                                                       \
+  template class PackedWeights<T>;                                                                                     \
+  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                    \
+  template struct Scratch<T>;                                                                                          \
+  template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,           \
+                             const Tape<T>&, Share, Scratch<T>&);                                                      \
+  template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,        \
+                                const Tape<T>&, Team, Scratch<T>&);                                                    \
+  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,                \
+                              const MatrixView<T>*, Share, Scratch<T>&);                                               \
+  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,             \
+                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                      \
+  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,    \
+                          Scratch<T>&);                                                                                \
+  template void gradients_of_owned(const Model<T>&, const PassInputs<T>&, const Tape<T>&, const Tape<T>&, Index, bool, \
+                                   GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);                                \
+  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                               \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

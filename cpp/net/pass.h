@@ -60,17 +60,16 @@ std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int thre
   return scratch;
 }
 
-// z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory. x has
-// any strides.
+// z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory.
 template <class T>
-void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);
 
 // The same by a team, for by_columns(): a member takes all rows through its own outputs of a layer, or, where there are
 // too few for all members, its rows through all. With a barrier behind each layer but a last one that is shared by
 // rows.
 template <class T>
-void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, MatrixView<const T> x, const Tape<T>& z,
+void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch);
 
 // From dz of the last layer to dz of all others, and to dx if it is not null.
@@ -126,9 +125,9 @@ struct GradientPlaces {
 };
 
 // A member's part of all dW = dzᵀ a and db = Σ dz from the rows of one slab. chain: chain_rows of the whole batch; add:
-// to what the slabs before left there; fetch: rows of the next batch, to be asked for meanwhile. x has any strides.
+// to what the slabs before left there; fetch: rows of the next batch, to be asked for meanwhile.
 template <class T>
-void gradients_of_owned(const Model<T>& model, MatrixView<const T> x, const Tape<T>& a, const Tape<T>& dz, Index chain,
+void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Index chain,
                         bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
                         RowFetch<T>* fetch = nullptr);
 

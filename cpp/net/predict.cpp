@@ -39,7 +39,7 @@ constexpr Index most_kept = 1 << 22;  // bytes
 }  // namespace
 
 template <class T>
-void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads) {
+void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
   // Allocation and packing take their part of a call: half of the operations may count for a second thread.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
@@ -79,7 +79,7 @@ void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bo
   if (kept.bytes() > most_kept) kept = {};
 }
 
-template void predict(const Model<float>&, MatrixView<const float>, MatrixView<float>, bool, int);
-template void predict(const Model<double>&, MatrixView<const double>, MatrixView<double>, bool, int);
+template void predict(const Model<float>&, const Inputs<float>&, MatrixView<float>, bool, int);
+template void predict(const Model<double>&, const Inputs<double>&, MatrixView<double>, bool, int);
 
 }  // namespace chainrule

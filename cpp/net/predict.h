@@ -7,6 +7,6 @@ namespace chainrule {
 
 // (m x n_L) logits, or predictions after the output activation. out has unit column stride.
 template <class T>
-void predict(const Model<T>& model, MatrixView<const T> x, MatrixView<T> out, bool output_activation, int threads);
+void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool output_activation, int threads);
 
 }  // namespace chainrule

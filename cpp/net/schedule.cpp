@@ -9,7 +9,7 @@ namespace chainrule {
 template <class T>
 std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
                                            const OptimizerOptions& optimizer, double l2, int threads) {
-  if (is_small(model) && model.precision == Precision::float32)
+  if (is_small(model) && model.precision == Precision::float32 && !model.sparse_inputs)
     return std::make_unique<Sliced<T>>(model, parameters, batch_rows, optimizer, l2, threads);
   return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, optimizer, l2, threads);
 }

@@ -135,9 +135,9 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   SliceSteps<T> steps{};
   steps.loss = kernels<T>().loss[static_cast<int>(model_.loss)];
   steps.layer_count = static_cast<Index>(model_.layers.size());
-  steps.examples = {e.x.data,
-                    e.x.row_stride,
-                    e.x.col_stride,
+  steps.examples = {e.x.matrix.data,
+                    e.x.matrix.row_stride,
+                    e.x.matrix.col_stride,
                     dense ? e.targets.values.data : nullptr,
                     e.targets.values.row_stride,
                     e.targets.values.col_stride,

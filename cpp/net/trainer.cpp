@@ -70,7 +70,7 @@ class Fit {
     if (shuffled() || !options.rows.empty()) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
     if (options.validation) {
-      validation_.emplace(model_of(network_), validation_rows(), false, options.threads);
+      validation_.emplace(model_for(network_, options.validation->x), validation_rows(), false, options.threads);
     }
     if (schedule_->in_place() || validation_) last_finite_ = Buffer<T>(model_.parameter_count());
   }
@@ -254,7 +254,9 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   check_l2(options.l2);
   require(examples.x.rows > 0, "X has no rows, training needs at least one");
   if (options.precision == Precision::bf16) require_bf16<T>();
-  Model<T> model = model_of(network);
+  require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
+          "precision bf16 is not available for a sparse X");
+  Model<T> model = model_for(network, examples.x);
   model.precision = options.precision;
   check_examples(model, examples);
   check_rows(examples, options.rows);

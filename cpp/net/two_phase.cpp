@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
-  const bool flat = batch_rows <= kernels<T>().few_rows || model.precision == Precision::bf16;
+  const bool flat = batch_rows <= kernels<T>().few_rows || model.precision == Precision::bf16 || model.sparse_inputs;
   return flat ? Panels<T>() : Panels<T>(model);
 }
 

@@ -140,8 +140,9 @@ def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
         what = f"shape {array.shape} and dtype {array.dtype}"
         raise ValueError(f"{name}: expected row numbers or a mask for each network (or one for all), got {what}")
     if array.dtype.kind == "b":
-        if len(array) != len(X):
-            raise ValueError(f"{name}: a mask has {len(array)} entries, X has {len(X)} rows")
+        count = X.shape[0] if hasattr(X, "shape") else len(X)  # a sparse matrix has no len
+        if len(array) != count:
+            raise ValueError(f"{name}: a mask has {len(array)} entries, X has {count} rows")
         array = np.flatnonzero(array)
     if not len(array):
         raise ValueError(f"{name} selects no row")

@@ -21,7 +21,7 @@ struct Targets {
 // The rows a cost is taken over. weights: one per row, or null for 1. All views must outlive the call.
 template <class T>
 struct Examples {
-  MatrixView<const T> x;
+  Inputs<T> x;
   Targets<T> targets;
   const T* weights = nullptr;
 };
@@ -63,12 +63,12 @@ class Network {
   MatrixView<T> weights(Index layer);
   std::span<T> biases(Index layer);
 
-  // x (m x n_0) of any strides, out (m x n_L) with unit column stride: before and after the output activation.
-  void logits(MatrixView<const T> x, MatrixView<T> out, int threads = 0) const;
-  void predict(MatrixView<const T> x, MatrixView<T> out, int threads = 0) const;
+  // x (m x n_0), out (m x n_L) with unit column stride: before and after the output activation.
+  void logits(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
+  void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
   // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
-  // column stride) if dx is not null. No rows: the penalty alone.
+  // column stride; not of a sparse x) if dx is not null. No rows: the penalty alone.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0) const;

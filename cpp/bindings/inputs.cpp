@@ -1,0 +1,122 @@
+#include "bindings/inputs.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/check.h"
+
+namespace chainrule::python {
+namespace {
+
+// A contiguous vector of Integer, from one of integers.
+template <class Integer>
+py::array_t<Integer> integers(py::handle object, const char* name) {
+  const py::array array = real_array(object, name);
+  require(array.ndim() == 1, name, " has shape ", Shape{array}, ", expected one dimension");
+  if (array.dtype().kind() != 'i' && array.dtype().kind() != 'u')
+    throw py::type_error(message(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
+  if (array.size() > 0 && sizeof(Integer) < static_cast<std::size_t>(array.itemsize())) {
+    const auto limits =
+        std::pair(array.attr("min")().template cast<Index>(), array.attr("max")().template cast<Index>());
+    require(limits.first >= 0 && limits.second <= std::numeric_limits<Integer>::max(), name, " goes from ",
+            limits.first, " to ", limits.second, ", expected numbers of columns that int32 can hold");
+  }
+  return py::array_t<Integer, py::array::c_style | py::array::forcecast>(array);
+}
+
+template <class T>
+bool is_ascending(const SparseView<T>& x) {
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = x.indptr[i] + 1; k < x.indptr[i + 1]; ++k)
+      if (x.indices[k] <= x.indices[k - 1]) return false;
+  return true;
+}
+
+// A copy whose rows have their columns in order, each once: the sum of what stood there.
+template <class T>
+void sort_columns(InputArrays<T>& result) {
+  const SparseView<T> x = result.view.sparse;
+  const Index first = x.indptr[0], count = x.indptr[x.rows] - first;
+  result.indptr = Buffer<Index>(x.rows + 1);
+  result.indices = Buffer<std::int32_t>(count);
+  result.values = Buffer<T>(count);
+  std::vector<std::pair<std::int32_t, T>> row;
+  Index end = 0;
+  for (Index i = 0; i < x.rows; ++i) {
+    row.clear();
+    for (Index k = x.indptr[i]; k < x.indptr[i + 1]; ++k) row.emplace_back(x.indices[k], x.values[k]);
+    std::stable_sort(row.begin(), row.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    const Index begin = end;
+    for (const auto& [column, value] : row) {
+      if (end > begin && result.indices[end - 1] == column) {
+        result.values[end - 1] += value;
+        continue;
+      }
+      result.indices[end] = column;
+      result.values[end++] = value;
+    }
+    result.indptr[i + 1] = end;
+  }
+  result.view = SparseView<T>{result.indptr.data(), result.indices.data(), result.values.data(), x.rows, x.cols};
+}
+
+template <class T>
+InputArrays<T> sparse_inputs(py::object object) {
+  if (!py::isinstance<py::str>(py::getattr(object, "format", py::none())) ||
+      object.attr("format").cast<std::string>() != "csr")
+    object = object.attr("tocsr")();
+  const py::tuple shape(object.attr("shape"));
+  require(shape.size() == 2, "X has shape ", std::string(py::str(shape)), ", expected two dimensions: (rows, columns)");
+  const Index rows = shape[0].cast<Index>(), cols = shape[1].cast<Index>();
+  const auto indptr = integers<Index>(object.attr("indptr"), "X.indptr");
+  const auto indices = integers<std::int32_t>(object.attr("indices"), "X.indices");
+  const py::array data = real_array(object.attr("data"), "X.data");
+  const Vector<T> values = vector<T>(data, data.ndim() > 0 ? data.shape(0) : 0, "X.data");
+  require(rows >= 0 && indptr.size() == rows + 1, "X is not in CSR form: indptr has ", indptr.size(), " entries for ",
+          rows, " rows");
+  const Index* ends = indptr.data();
+  for (Index i = 0; i < rows; ++i)
+    require(ends[0] >= 0 && ends[i] <= ends[i + 1], "X is not in CSR form: indptr goes from ", ends[i], " to ",
+            ends[i + 1], " in row ", i);
+  require(ends[rows] <= indices.size() && ends[rows] <= data.shape(0), "X is not in CSR form: indptr ends with ",
+          ends[rows], ", there are ", indices.size(), " indices and ", data.shape(0), " values");
+  InputArrays<T> result;
+  result.arrays = {indptr, indices, values.array};
+  result.view = SparseView<T>{ends, indices.data(), values.data, rows, cols};
+  if (!is_ascending(result.view.sparse)) sort_columns(result);
+  return result;
+}
+
+}  // namespace
+
+template <class T>
+InputArrays<T> inputs(py::handle object) {
+  if (!py::isinstance<py::array>(object) && py::hasattr(object, "tocsr"))
+    return sparse_inputs<T>(py::reinterpret_borrow<py::object>(object));
+  Matrix<T> dense = matrix<T>(object, "X");
+  InputArrays<T> result;
+  result.view = dense.view;
+  result.arrays = {std::move(dense.array)};
+  return result;
+}
+
+template <class T>
+ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs) {
+  ExampleArrays<T> result;
+  result.x = inputs<T>(x);
+  const Index rows = result.x.view.rows;
+  result.y = targets<T>(y, loss, rows, outputs);
+  result.weights = vector<T>(sample_weight, rows, "sample_weight");
+  result.examples = {result.x.view, result.y.targets, result.weights.data};
+  return result;
+}
+
+#define CHAINRULE_INSTANTIATE(T)              \
+  template InputArrays<T> inputs(py::handle); \
+  template ExampleArrays<T> examples(py::handle, py::handle, py::handle, Loss, Index);
+CHAINRULE_INSTANTIATE(float)
+CHAINRULE_INSTANTIATE(double)
+#undef CHAINRULE_INSTANTIATE
+
+}  // namespace chainrule::python

@@ -1,0 +1,33 @@
+// X as a network takes it: an array, or a sparse matrix in CSR form of whatever package has SciPy's attributes.
+#pragma once
+
+#include <vector>
+
+#include "bindings/arrays.h"
+
+namespace chainrule::python {
+
+// Keeps alive what the view looks at. A CSR matrix of T with ascending int32 columns is used where it lies.
+template <class T>
+struct InputArrays {
+  Inputs<T> view;
+  std::vector<py::object> arrays;
+  Buffer<std::int32_t> indices;  // of a copy in ascending order
+  Buffer<Index> indptr;
+  Buffer<T> values;
+};
+template <class T>
+InputArrays<T> inputs(py::handle object);
+
+// X, y and sample_weight of one call.
+template <class T>
+struct ExampleArrays {
+  InputArrays<T> x;
+  TargetArrays<T> y;
+  Vector<T> weights;
+  Examples<T> examples;
+};
+template <class T>
+ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, Loss loss, Index outputs);
+
+}  // namespace chainrule::python

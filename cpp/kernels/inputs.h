@@ -1,0 +1,60 @@
+// What the table's kernels for sparse inputs and for dropout are told: a part of kernels.h.
+#pragma once
+
+#include <cstdint>
+
+#include "chainrule/names.h"
+
+namespace chainrule {
+
+// What a training step drops of a layer (Srivastava et al. 2014, inverted: what is kept grows instead). Unit j of the
+// batch's row i is kept where its 16 bits of the four words that Threefry-4x32-20 makes of the counter (j, i / 8, step)
+// under the key (seed, layer) are below `kept`; which of the words, i mod 8 decides. The factor of a unit is
+// 65536 / kept, or 0: 1 on average.
+struct Dropout {
+  std::uint64_t seed, step;
+  std::uint32_t layer, kept;  // 1 <= kept <= 65536
+};
+
+// Of the inputs of a product's rows, the first of which is row `row` of the batch; settings null: nothing is dropped.
+struct InputDropout {
+  const Dropout* settings = nullptr;
+  Index row = 0;
+};
+
+// Rows of a matrix in CSR form: row i has values[k] in column indices[k], in ascending order, for k from indptr[r] to
+// indptr[r + 1], where r is rows[i], or i if rows is null.
+template <class T>
+struct SparseRows {
+  const Index* indptr = nullptr;
+  const std::int32_t* indices = nullptr;
+  const T* values = nullptr;
+  const Index* rows = nullptr;
+};
+
+// z (m x n) = bias + X W, where row j of W has the weights of input j.
+template <class T>
+struct SparseForward {
+  Index m, n;
+  SparseRows<T> x;
+  InputDropout dropout;
+  const T* w;
+  Index ldw;
+  const T* bias;
+  T* z;
+  Index ldz;
+};
+
+// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows.
+template <class T>
+struct SparseGradient {
+  Index m, n;
+  SparseRows<T> x;
+  InputDropout dropout;
+  const T* dz;
+  Index lddz;
+  T* dw;
+  Index lddw;
+};
+
+}  // namespace chainrule
