@@ -60,5 +60,12 @@ def test_python_blocks(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links(page):
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    """Files and headings that a page links to are there."""
+    for path, heading in re.findall(
+        r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", (ROOT / page).read_text(encoding="utf-8")
+    ):
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), path
+        if heading:
+            titles = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
