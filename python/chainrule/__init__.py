@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chainrule import plots
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
     from chainrule.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
+    from chainrule.estimators import MLPClassifier, MLPRegressor
     from chainrule.files import load
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "GradientReport",
     "Gradients",
     "History",
+    "MLPClassifier",
+    "MLPRegressor",
     "MLflow",
     "Network",
     "ProgressBar",
@@ -62,6 +65,8 @@ __all__ = [
 _LATER = {
     "CSVLog": "callbacks",
     "Checkpoint": "checkpoint",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
     "MLflow": "callbacks",
     "ProgressBar": "callbacks",
     "TensorBoard": "callbacks",

@@ -1,0 +1,6 @@
+"""The estimators: networks with the interface of scikit-learn, which the extra ``sklearn`` brings."""
+
+from chainrule.estimators.classifier import MLPClassifier
+from chainrule.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,253 @@
+"""What both estimators are: scikit-learn's parameters and attributes round one `Network`, one native call a fit."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import chainrule as cr
+from chainrule.estimators import _options, _record, _sklearn, _weights
+from chainrule.estimators._callbacks import Bridge
+from chainrule.estimators._data import Data, check_weights, split
+from chainrule.estimators._parameters import check_parameters
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}  # else identity
+
+
+def has_partial_fit(estimator: Any) -> bool:
+    """Whether the solver takes mini-batches; an AttributeError says that it does not."""
+    if not _options.is_stochastic(estimator.solver):
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
+        )
+    return True
+
+
+class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
+    """What classification and regression share; documented there."""
+
+    def _set_parameters(self, given: dict[str, Any]) -> None:
+        """Keep the constructor's arguments as they are, as scikit-learn wants it."""
+        self.__dict__.update((name, value) for name, value in given.items() if name not in ("self", "__class__"))
+
+    @_sklearn.with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:
+        """Train on data.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            One example per row.
+        y : array_like, shape (n_samples,) or (n_samples, n_outputs)
+            Classes, or values.
+        sample_weight : array_like, shape (n_samples,), optional
+            Weights of the rows, not negative; default 1 each.
+        eval_set : (X, y) or (X, y, sample_weight), optional
+            Data to watch in place of the part that ``early_stopping`` sets aside; they turn early stopping on.
+
+        Returns
+        -------
+        self
+            The trained estimator.
+        """
+        return self._fit(X, y, sample_weight, eval_set)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, *, incremental: bool = False) -> Any:
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if first or not incremental:
+            check_parameters(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        X, y = self._check(X, y, first)
+        data = self._data(
+            X, self._encode(y, new=first and not incremental, exact=self.warm_start), sample_weight, incremental
+        )
+        random = _sklearn.utils.check_random_state(self.random_state)
+        network = self._begin(data, random) if first else self._ensure_network()
+
+        held_out = None if eval_set is None else self._check_eval_set(*eval_set)
+        if self.early_stopping and held_out is None and _options.is_stochastic(self.solver):
+            data, held_out = split(data, self.validation_fraction, self._strata(data.y), random)
+        if self.batch_size != "auto" and self.batch_size > len(data):
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
+            )
+        options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
+        options["seed"] = int(random.randint(2**31 - 1))
+        if incremental and hasattr(self, "_optimizer"):
+            options["resume"] = self._optimizer.state
+        watched = None
+        if held_out is not None:
+            options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
+            watched = _record.watched_name(options["metrics"])
+        history = self._train(network, data, options, watched)
+        _record.record(self, history, len(data), watched)
+        if not incremental:
+            _record.warn(self, history)
+        return self
+
+    def _train(self, network: "cr.Network", data: Data, options: dict[str, Any], watched: str | None) -> "cr.History":
+        """Run the one native call; say what scikit-learn says where it does not come to its end."""
+        callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
+        bridge = Bridge(self, data) if hasattr(self, "_skl_callbacks") else None
+        try:
+            history = network.fit(
+                data.X,
+                data.y,
+                sample_weight=data.weight,
+                callbacks=callbacks if bridge is None else [*callbacks, bridge],
+                **options,
+            )
+        except cr.DivergenceError as error:
+            if watched is None:
+                raise ValueError(NOT_FINITE) from error
+            history = error.history
+            warnings.warn(
+                f"{error} The best parameters are kept.", _sklearn.exceptions.ConvergenceWarning, stacklevel=5
+            )
+        except KeyboardInterrupt as error:
+            history = error.history
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        if bridge is not None:
+            bridge.end()
+        return history
+
+    def _check(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+        """Take rows and targets as scikit-learn does; the network's dtype, or what a first fit makes it."""
+        if first:
+            dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
+        else:
+            dtype = self._ensure_network().dtype
+        X, y = _sklearn.validation.validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric, dtype=dtype, reset=first
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = _sklearn.validation.column_or_1d(y, warn=True)
+        return X, y
+
+    def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None) -> Data:
+        X, y = self._check(X, y, first=False)
+        return self._data(X, self._encode(y, new=False, exact=False), sample_weight)
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Data:
+        """Put data together; weights of classes join those of rows."""
+        given, by_class = check_weights(sample_weight, X.shape[0]), self._class_weights(y, incremental)
+        return Data(X, y, given if by_class is None else by_class if given is None else given * by_class)
+
+    def _metrics(self) -> tuple[Any, ...]:
+        """Name what to record of validation data; the first one is watched, or the cost where there is none."""
+        names = self._score_metric() if self.eval_metric is None else self.eval_metric
+        names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
+        return tuple(name for name in names if name != "loss")
+
+    def _begin(self, data: Data, random: np.random.RandomState) -> "cr.Network":
+        """Make the network and draw its weights; set what a first fit sets."""
+        hidden = self.hidden_layer_sizes
+        hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
+        if np.any(np.array(hidden) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        loss, n_outputs = self._loss_and_outputs(data.y)
+        self._set_network(self._make_network([data.X.shape[1], *hidden, n_outputs], loss, data.X.dtype))
+        _weights.draw(self.network_, random)
+        _record.begin(self)
+        return self.network_
+
+    def _make_network(self, sizes: Sequence[int], loss: Any, dtype: Any) -> "cr.Network":
+        activation = self.activation if isinstance(self.activation, str) else list(self.activation)
+        return cr.Network(sizes, activation=activation, loss=loss, init="glorot_uniform", dtype=dtype, seed=0)
+
+    def _set_network(self, network: "cr.Network") -> None:
+        for name in ("_assigned", "_optimizer"):
+            self.__dict__.pop(name, None)
+        self.network_ = network
+        self.n_layers_, self.n_outputs_ = len(network.layer_sizes), network.layer_sizes[-1]
+        self.out_activation_ = OUTPUTS.get(network.loss_name, "identity")
+
+    def _ensure_network(self) -> "cr.Network":
+        """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
+        if "_assigned" in vars(self):
+            weights, biases = (
+                [np.asarray(layer) for layer in getattr(self, name)] for name in ("coefs_", "intercepts_")
+            )
+            dtype = np.float32 if weights[0].dtype == np.float32 else np.float64
+            loss = next((loss for loss, output in OUTPUTS.items() if output == self.out_activation_), "squared_error")
+            network = self._make_network([len(weights[0]), *map(len, biases)], loss, dtype)
+            _weights.write(network, weights, biases)
+            self._set_network(network)
+        return self.network_
+
+    @property
+    def coefs_(self) -> Any:
+        """Weights of each layer, shape (n_in, n_out): views of the network's, so that writing there changes it."""
+        return self._layers("coefs_")
+
+    @coefs_.setter
+    def coefs_(self, layers: Sequence[ArrayLike]) -> None:
+        self._assign("coefs_", layers)
+
+    @property
+    def intercepts_(self) -> Any:
+        """Biases of each layer, shape (n_out,): views of the network's, so that writing there changes it."""
+        return self._layers("intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, layers: Sequence[ArrayLike]) -> None:
+        self._assign("intercepts_", layers)
+
+    def _layers(self, name: str) -> Any:
+        assigned = vars(self).get("_assigned", {})
+        if name in assigned:
+            return assigned[name]
+        if "network_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return (_weights.coefs if name == "coefs_" else _weights.intercepts)(self.network_)
+
+    def _assign(self, name: str, layers: Any) -> None:
+        """Write into the network where the shapes are its own; other layers make another network at the next use."""
+        if "network_" in vars(self):
+            views = self._layers(name)
+            if [np.shape(layer) for layer in layers] == [view.shape for view in views]:
+                for view, layer in zip(views, layers, strict=True):
+                    view[...] = layer
+                return
+            self._assigned = {kept: self._layers(kept) for kept in ("coefs_", "intercepts_")}
+            del self.network_
+        self._assigned = {**vars(self).get("_assigned", {}), name: layers}
+
+    def _loss_grad_lbfgs(
+        self,
+        packed: NDArray[Any],
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        activations: Any = None,
+        deltas: Any = None,
+        coef_grads: Any = None,
+        intercept_grads: Any = None,
+    ) -> tuple[float, NDArray[Any]]:
+        """Cost and derivatives at packed parameters, as scikit-learn's method; its work space is not needed."""
+        network = self._ensure_network()
+        _weights.unpack(network, packed)
+        total = X.shape[0] if sample_weight is None else np.sum(sample_weight)
+        loss, gradients = network.loss_and_gradients(X, y, sample_weight, self.alpha / total, n_threads=self.n_threads)
+        return loss, _weights.pack([dw.T for dw in gradients.weights], gradients.biases)
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Compute what the network says of rows, shape (m, n_outputs)."""
+        _sklearn.validation.check_is_fitted(self)
+        network = self._ensure_network()
+        X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
+        return network.predict(X, n_threads=self.n_threads)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return not vars(self).keys().isdisjoint({"network_", "_assigned"})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

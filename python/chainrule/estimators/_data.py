@@ -1,0 +1,61 @@
+"""Data of a fit: rows, targets and weights as scikit-learn checks them, and the part that is held out."""
+
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.estimators import _sklearn
+
+
+@dataclass
+class Data:
+    """Rows to train or to validate with; y as the network takes it."""
+
+    X: Any
+    y: NDArray[Any]
+    weight: NDArray[Any] | None
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def rows(self, numbers: NDArray[np.intp]) -> "Data":
+        """Copy some rows."""
+        return Data(self.X[numbers], self.y[numbers], None if self.weight is None else self.weight[numbers])
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """(X, y) or (X, y, weight), as `Network.fit` takes validation data."""
+        return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+
+
+def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
+    """Check the weights of rows: one number each, or one for all."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(n_rows, sample_weight)
+    array: NDArray[Any] = _sklearn.validation.check_array(
+        sample_weight, ensure_2d=False, dtype=[np.float64, np.float32], input_name="sample_weight"
+    )
+    if array.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {array.ndim}D array. "
+            f"Expected either a scalar value or a 1D array of length {n_rows}."
+        )
+    if array.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {array.shape}, expected {(n_rows,)}!")
+    if not array.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return array
+
+
+def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> tuple[Data, Data]:
+    """Hold a fraction of the rows out, the same rows that scikit-learn does."""
+    rows, held_out = _sklearn.model_selection.train_test_split(
+        np.arange(len(data)), random_state=random, test_size=fraction, stratify=stratify
+    )
+    if len(held_out) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return data.rows(rows), data.rows(held_out)

@@ -1,0 +1,109 @@
+"""The parts of the estimators' documentation that are the same for both."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from chainrule import _core
+
+Class = TypeVar("Class", bound=type)
+
+_PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
+        Units of each hidden layer; ``()`` is a linear model.
+    activation : str or list of str, default "relu"
+        Of the hidden layers, one for all or one for each: {activations}.
+    solver : {{"adam", "sgd", "lbfgs"}} or optimizer, default "adam"
+        "adam" and "sgd" are scikit-learn's; "lbfgs" takes all rows in each step; or ``cr.AdamW()``, ``cr.RMSprop()``
+        and so on with the settings of their own.
+    alpha : float, default 1e-4
+        L2 penalty: ``alpha / 2 · Σ‖W‖²``, divided by the sum of the batch's weights, is added to the batch's cost.
+    batch_size : int or "auto", default "auto"
+        Rows per step; "auto" is 200, or all rows where there are fewer.
+    learning_rate : {{"constant", "invscaling", "adaptive"}}, schedule or callable, default "constant"
+        The names are for "sgd": ``learning_rate_init / (rows seen + 1)^power_t`` after each epoch, or a fifth of the
+        rate before whenever nothing improved for ``n_iter_no_change`` epochs. Schedules such as ``cr.Cosine()``, or a
+        callable from epoch to factor, are for all solvers with mini-batches.
+    learning_rate_init : float, default 1e-3
+        Learning rate of "adam" and "sgd" at the beginning.
+    power_t : float, default 0.5
+        The exponent of "invscaling".
+    max_iter : int, default 200
+        Epochs, or iterations of "lbfgs", at most.
+    shuffle : bool, default True
+        Take the rows in a new random order in each epoch.
+    random_state : int, RandomState or None, default None
+        For initial weights, held-out rows, the order of the rows and dropout.
+    tol : float, default 1e-4
+        What counts as improvement: a cost lower, or a validation score higher, than the best so far by this much.
+        "lbfgs" ends when no derivative is larger.
+    verbose : bool or int, default False
+        Print the cost of each epoch.
+    warm_start : bool, default False
+        Begin `fit` with the weights of the last one; the optimizer begins anew.
+    momentum : float, default 0.9
+        Of "sgd".
+    nesterovs_momentum : bool, default True
+        Let "sgd" look ahead by one step.
+    early_stopping : bool, default False
+        Hold a part of the rows out, end the training when their score does not improve, keep the best weights.
+    validation_fraction : float, default 0.1
+        The part that is held out.
+    beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
+        Of "adam"; epsilon stands beside the uncorrected root.
+    n_iter_no_change : int or inf, default 10
+        End the training after more epochs without improvement than this.
+    max_fun : int, default 15000
+        Evaluations of the cost in "lbfgs" at most.
+    dropout : float or list of float, default 0
+        The part of a hidden layer's outputs that is dropped while training, one for all layers or one for each.
+    input_dropout : float, default 0
+        The part of the inputs that is dropped while training.
+    weight_decay : float, default 0
+        Decoupled: parameters shrink by ``learning rate · weight_decay`` in each step.
+    clip_norm : float, optional
+        The largest norm of a step's gradient; longer ones are shortened to it.
+    ema : float, optional
+        Decay of an average of the parameters, which is what the fitted network has.
+    eval_metric : str, callable or list of them, optional
+        What is recorded of the validation data in each epoch; the first one decides. "loss" is the cost. Default:
+        {metric}. Callables take ``(y_true, y_pred)`` or ``(y_true, y_pred, weight)`` as the network has them.
+    callbacks : iterable, default ()
+        As for `Network.fit`.
+    stratify : bool, optional
+        Hold out the same part of each class. Default: as scikit-learn does, for two classes.
+    time_limit : float, optional
+        Seconds after which no further epoch begins.
+    n_threads : int, optional
+        Default: as `get_num_threads` says. The results are the same for any number.
+    dtype : {{"float32", "float64"}}, optional
+        Of the network. Default: float32 where X is, else float64."""
+
+_ATTRIBUTES = """network_ : Network
+        The trained network.
+    history_ : History
+        Of the last fit: costs, metrics, learning rates, why it ended.
+    coefs_, intercepts_ : list of ndarray, shapes (n_in, n_out) and (n_out,)
+        Parameters of each layer: views of the network's, which may be assigned and written to.
+    loss_, loss_curve_ : float, list of float
+        The cost of the last epoch and of all, each before its steps.
+    best_loss_ : float or None
+        The lowest cost; None where validation data decided.
+    validation_scores_, best_validation_score_ : list of float and float, or None
+        Of the validation data after each epoch, and of the epoch whose weights were kept.
+    n_iter_, t_ : int
+        Epochs of the last fit, and rows seen in all of them.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers with the inputs; outputs; what the last layer applies.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Of X; names where X has them."""
+
+
+def documented(metric: str) -> Callable[[Class], Class]:
+    """Put the shared parts into a class's docstring; ``metric`` is the default of ``eval_metric``."""
+
+    def fill(estimator: Class) -> Class:
+        parameters = _PARAMETERS.format(activations=", ".join(_core.ACTIVATIONS), metric=metric)
+        if estimator.__doc__ is not None:  # as with python -OO
+            estimator.__doc__ = estimator.__doc__.format(parameters=parameters, attributes=_ATTRIBUTES)
+        return estimator
+
+    return fill

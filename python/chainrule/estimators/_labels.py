@@ -1,0 +1,54 @@
+"""Class labels and what a network computes with: numbers of classes, 0 and 1, or a matrix of them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.estimators import _sklearn
+
+
+class Labels:
+    """The classes of a target, and the way from them to a network's y and back.
+
+    Attributes
+    ----------
+    y_type_ : str
+        What scikit-learn's ``type_of_target`` says: "binary", "multiclass" or "multilabel-indicator".
+    classes_ : ndarray
+        In ascending order; for multi-label targets the numbers of the columns.
+    """
+
+    def __init__(self, y: Any) -> None:
+        self.y_type_ = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
+        if "multioutput" in self.y_type_:
+            raise ValueError("Multioutput target data is not supported with label binarization")
+        _sklearn.multiclass.check_classification_targets(y)
+        self.multilabel = self.y_type_.startswith("multilabel")
+        self.classes_: NDArray[Any] = np.arange(y.shape[1]) if self.multilabel else np.unique(y)
+        if not self.multilabel and len(self.classes_) == 1:
+            self.y_type_ = "binary"
+
+    def found_in(self, y: Any) -> NDArray[Any]:
+        """Classes that occur in a target, which must be of the same kind."""
+        multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
+        if multilabel != self.multilabel:
+            raise ValueError(f"The object was {'' if self.multilabel else 'not '}fitted with multilabel input.")
+        return np.arange(y.shape[1]) if multilabel else np.unique(y)
+
+    def encode(self, y: Any) -> NDArray[Any]:
+        """Number the classes, shape (m,); of a multi-label target 0 and 1, shape (m, labels)."""
+        if not self.multilabel:
+            return np.asarray(np.searchsorted(self.classes_, y), np.int32)
+        dense = y.toarray() if hasattr(y, "toarray") else y
+        return np.asarray(np.asarray(dense) != 0, np.int32)
+
+    def decode(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Find the most probable classes from a network's prediction, shape (m, outputs)."""
+        if self.multilabel:
+            return (probabilities > 0.5).astype(np.int64)
+        if probabilities.shape[1] == 1:
+            numbers = (probabilities[:, 0] > 0.5).astype(np.intp)
+        else:
+            numbers = probabilities.argmax(axis=1)
+        return self.classes_[np.minimum(numbers, len(self.classes_) - 1)]

@@ -1,0 +1,130 @@
+"""scikit-learn's parameters as the options of `Network.fit`: what each of them means, in one place."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import chainrule as cr
+from chainrule.optimizers import Optimizer
+
+SMALLEST_RATE = 1e-6  # where an adaptive learning rate is this low or lower, no improvement ends the training
+RELATIVE_DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn uses, has converged
+
+
+def is_stochastic(solver: Any) -> bool:
+    """Whether a solver takes mini-batches."""
+    return solver in ("adam", "sgd") if isinstance(solver, str) else not isinstance(solver, cr.LBFGS)
+
+
+def optimizer(estimator: Any, learning_rate: float) -> Optimizer:
+    """Make the optimizer that ``solver`` and its settings describe."""
+    if not isinstance(estimator.solver, str):
+        given: Optimizer = estimator.solver
+        return dataclasses.replace(given, weight_decay=estimator.weight_decay) if estimator.weight_decay else given
+    if estimator.solver == "lbfgs":
+        return cr.LBFGS(
+            max_evaluations=estimator.max_fun, tolerance_gradient=estimator.tol, tolerance_change=RELATIVE_DECREASE
+        )
+    if estimator.solver == "sgd":
+        return cr.SGD(
+            learning_rate=learning_rate,
+            momentum=estimator.momentum,
+            nesterov=bool(estimator.nesterovs_momentum and estimator.momentum > 0),
+            rate_in_velocity=True,
+            weight_decay=estimator.weight_decay,
+        )
+    return cr.Adam(
+        learning_rate=learning_rate,
+        beta1=estimator.beta_1,
+        beta2=estimator.beta_2,
+        epsilon=estimator.epsilon,
+        epsilon_hat=True,
+        weight_decay=estimator.weight_decay,
+    )
+
+
+def is_adaptive(estimator: Any) -> bool:
+    """Whether the learning rate falls where nothing improves, as scikit-learn understands it."""
+    return _follows(estimator, "adaptive")
+
+
+def _follows(estimator: Any, kind: str) -> bool:
+    """Whether the learning rate is of this kind; names count for SGD alone."""
+    names = isinstance(estimator.solver, str) and isinstance(estimator.learning_rate, str)
+    return names and (estimator.solver, estimator.learning_rate) == ("sgd", kind)
+
+
+def next_learning_rate(estimator: Any) -> float:
+    """Compute the next epoch's learning rate, as far as it does not depend on how well the training goes."""
+    rate = float(estimator.learning_rate_init)
+    return rate / (estimator.t_ + 1) ** estimator.power_t if _follows(estimator, "invscaling") else rate
+
+
+def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
+    """How the learning rate changes from epoch to epoch; None for a constant one."""
+    if not isinstance(estimator.learning_rate, str):
+        return estimator.learning_rate
+    patience = patience_of(estimator)
+    if is_adaptive(estimator) and patience is not None:
+        return cr.ReduceOnPlateau(factor=0.2, patience=patience - 1, min_delta=estimator.tol)
+    if not _follows(estimator, "invscaling") or incremental:  # the one epoch of partial_fit has a rate of its own
+        return None
+    if estimator.t_ == 0:
+        return cr.InverseScaling(power=estimator.power_t, scale=n_rows)
+    return continued_scaling(estimator.t_, n_rows, estimator.power_t)
+
+
+def continued_scaling(seen: int, n_rows: int, power: float) -> Callable[[int], float]:
+    """Inverse scaling from the second epoch on by all rows ever seen: how scikit-learn goes on with a warm start."""
+    return lambda epoch: 1.0 if epoch == 1 else float(seen + (epoch - 1) * n_rows + 1) ** -power
+
+
+def patience_of(estimator: Any) -> int | None:
+    """Epochs without improvement that end the training or lower the learning rate; None for any number."""
+    return None if np.isinf(estimator.n_iter_no_change) else int(estimator.n_iter_no_change) + 1
+
+
+def stop(estimator: Any, watched: bool) -> "cr.Stop":
+    """Say what ends the training before ``max_iter``; ``watched`` where validation data decide."""
+    if not is_stochastic(estimator.solver):
+        return cr.Stop(seconds=estimator.time_limit)
+    adaptive = is_adaptive(estimator)
+    patience = None if adaptive else patience_of(estimator)
+    if patience is None and watched:
+        patience = estimator.max_iter + 1  # never reached; but the best parameters are kept
+    return cr.Stop(
+        no_improvement=patience,
+        min_delta=estimator.tol,
+        learning_rate_below=SMALLEST_RATE / 5 if adaptive else None,
+        seconds=estimator.time_limit,
+    )
+
+
+def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool) -> dict[str, Any]:
+    """Options of `Network.fit`, all but data, seed and callbacks."""
+    shared = {
+        "l2": estimator.alpha,
+        "l2_per_row": True,
+        "clip_norm": estimator.clip_norm,
+        "ema": estimator.ema,
+        "loss": estimator.loss if callable(estimator.loss) else None,
+        "dropout": estimator.dropout,
+        "input_dropout": estimator.input_dropout,
+        "n_threads": estimator.n_threads,
+        "optimizer": optimizer(
+            estimator, next_learning_rate(estimator) if incremental else estimator.learning_rate_init
+        ),
+        "epochs": 1 if incremental else estimator.max_iter,
+        "stop": None if incremental else stop(estimator, watched),
+    }
+    if not is_stochastic(estimator.solver):
+        return {**shared, "batch_size": None, "shuffle": False}
+    batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
+    return {
+        **shared,
+        "batch_size": min(int(batch), n_rows),
+        "shuffle": bool(estimator.shuffle),
+        "schedules": schedule(estimator, n_rows, incremental),
+    }

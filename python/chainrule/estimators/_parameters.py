@@ -1,0 +1,125 @@
+"""Which values the constructor's parameters may have. What is said of another value is what scikit-learn would say."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from chainrule import _core
+from chainrule.estimators import _sklearn
+from chainrule.optimizers import Optimizer
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """A parameter of the constructor has a value of the wrong type or out of range."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+    def __or__(self, other: "Rule") -> "Rule":
+        return Rule(f"{self.words} or {other.words}", lambda value: self.holds(value) or other.holds(value))
+
+
+def _number(kind: type, low: float, high: float = np.inf, closed: str = "left") -> Rule:
+    left, right = "[" if closed in ("left", "both") else "(", "]" if closed in ("right", "both") else ")"
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, kind):
+            return False
+        number: Any = value
+        above = number >= low if left == "[" else number > low
+        return bool(above and (number <= high if right == "]" else number < high))
+
+    return Rule(f"{'an int' if kind is Integral else 'a float'} in the range {left}{low}, {high}{right}", holds)
+
+
+def _one_of(*options: str) -> Rule:
+    names = ", ".join(map(repr, sorted(options)))
+    return Rule(f"a str among {{{names}}}", lambda value: isinstance(value, str) and value in options)
+
+
+def _is_sequence(value: Any) -> bool:
+    return not isinstance(value, (str, Mapping)) and (hasattr(value, "__len__") or hasattr(value, "__array__"))
+
+
+def _are_activations(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(
+        isinstance(name, str) and name in _core.ACTIVATIONS for name in value
+    )
+
+
+def _is_seed(value: Any) -> bool:
+    return value is None or value is np.random or isinstance(value, np.random.RandomState)
+
+
+CALLABLE = Rule("a callable", callable)
+FLAG = Rule("an instance of 'bool' or an instance of 'numpy.bool'", lambda value: isinstance(value, (bool, np.bool_)))
+COUNT = _number(Integral, 1)
+NOT_NEGATIVE, POSITIVE = _number(Real, 0.0), _number(Real, 0.0, closed="neither")
+FRACTION = _number(Real, 0.0, 1.0)
+NONE = Rule("None", lambda value: value is None)
+
+# Parameters that are not here are checked where they are used: by the optimizer, the network or its fit.
+RULES = {
+    "hidden_layer_sizes": Rule("an array-like", _is_sequence) | COUNT,
+    "activation": _one_of(*_core.ACTIVATIONS) | Rule("a list of them, one for each hidden layer", _are_activations),
+    "solver": _one_of("adam", "lbfgs", "sgd")
+    | Rule("an optimizer such as chainrule.AdamW()", lambda value: isinstance(value, Optimizer)),
+    "alpha": NOT_NEGATIVE,
+    "batch_size": _one_of("auto") | COUNT,
+    "learning_rate": _one_of("constant", "invscaling", "adaptive")
+    | Rule("a schedule such as chainrule.Cosine()", lambda value: not isinstance(value, (str, Real))),
+    "learning_rate_init": POSITIVE,
+    "power_t": NOT_NEGATIVE,
+    "max_iter": COUNT,
+    "shuffle": FLAG,
+    "random_state": _number(Integral, 0, 2**32 - 1, "both")
+    | Rule("an instance of 'numpy.random.mtrand.RandomState' or None", _is_seed),
+    "tol": NOT_NEGATIVE,
+    "verbose": _number(Integral, 0) | FLAG,
+    "warm_start": FLAG,
+    "momentum": _number(Real, 0.0, 1.0, "both"),
+    "nesterovs_momentum": FLAG,
+    "early_stopping": FLAG,
+    "validation_fraction": FRACTION,
+    "beta_1": FRACTION,
+    "beta_2": FRACTION,
+    "epsilon": POSITIVE,
+    "n_iter_no_change": COUNT | Rule("a float among {inf}", lambda value: isinstance(value, Real) and value == np.inf),
+    "max_fun": COUNT,
+    "stratify": FLAG | NONE,
+    "time_limit": POSITIVE | NONE,
+    "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value)),
+    "eval_metric": Rule("a str, a callable, a list of them or None", lambda value: value is None or _is_metric(value)),
+}
+
+
+def _names_float(value: Any) -> bool:
+    try:
+        return np.dtype(value).name in ("float32", "float64")
+    except TypeError:
+        return False
+
+
+def _is_metric(value: Any) -> bool:
+    names = value if isinstance(value, (list, tuple)) else [value]
+    return bool(names) and all(isinstance(name, str) or callable(name) for name in names)
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise where a parameter of an estimator has a value that it may not have."""
+    if _sklearn.config.get_config()["skip_parameter_validation"]:
+        return
+    for name, rule in RULES.items():
+        value = getattr(estimator, name)
+        if not rule.holds(value):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.words}. Got {value!r} instead."
+            )

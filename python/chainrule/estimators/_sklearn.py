@@ -1,0 +1,30 @@
+"""What the estimators use of scikit-learn, public names all; and what not every version of it has."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from chainrule._optional import require
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+class_weights = require("sklearn.utils.class_weight", "sklearn")
+config = require("sklearn", "sklearn")
+exceptions = require("sklearn.exceptions", "sklearn")
+model_selection = require("sklearn.model_selection", "sklearn")
+multiclass = require("sklearn.utils.multiclass", "sklearn")
+utils = require("sklearn.utils", "sklearn")
+validation = require("sklearn.utils.validation", "sklearn")
+
+BaseEstimator: Any = require("sklearn.base", "sklearn").BaseEstimator
+ClassifierMixin: Any = require("sklearn.base", "sklearn").ClassifierMixin
+RegressorMixin: Any = require("sklearn.base", "sklearn").RegressorMixin
+available_if: Callable[[Callable[[Any], bool]], Callable[[Method], Method]]
+available_if = require("sklearn.utils.metaestimators", "sklearn").available_if
+
+CallbackSupport: Any
+with_callbacks: Callable[[Method], Method]
+try:  # since 1.9
+    CallbackSupport = require("sklearn.callback", "sklearn").CallbackSupportMixin
+    with_callbacks = require("sklearn.callback", "sklearn").with_callbacks
+except ImportError:
+    CallbackSupport, with_callbacks = object, lambda method: method

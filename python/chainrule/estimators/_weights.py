@@ -1,0 +1,59 @@
+"""Weights in scikit-learn's layout, (n_in, n_out), and biases: views of a network's parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.network import Network
+
+
+class Layers(list[NDArray[Any]]):
+    """Views of a network's parameters, one a layer: assigning to an entry writes its elements."""
+
+    def __setitem__(self, layer: Any, values: Any) -> None:
+        self[layer][...] = values
+
+
+def coefs(network: Network) -> Layers:
+    """View the weights of each layer, shape (n_in, n_out)."""
+    return Layers(weights.T for weights in network.weights)
+
+
+def intercepts(network: Network) -> Layers:
+    """View the biases of each layer."""
+    return Layers(network.biases)
+
+
+def draw(network: Network, random: np.random.RandomState) -> None:
+    """Draw initial weights and biases, the same numbers that scikit-learn draws from the same generator.
+
+    Uniform between -b and b, b² = 6 / (n_in + n_out), or 2 / (n_in + n_out) where a logistic function follows; the
+    last layer is treated as the one before.
+    """
+    activations = [*network.activations, *network.activations[-1:]] or ["identity"]
+    for weights, biases, activation in zip(coefs(network), intercepts(network), activations, strict=True):
+        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / sum(weights.shape))
+        weights[...] = random.uniform(-bound, bound, weights.shape)
+        biases[...] = random.uniform(-bound, bound, biases.shape)
+
+
+def write(network: Network, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
+    """Set all parameters."""
+    for views, values in ((coefs(network), weights), (intercepts(network), biases)):
+        for view, value in zip(views, values, strict=True):
+            view[...] = value
+
+
+def pack(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """All weights, each row by row, then all biases, as one array."""
+    return np.concatenate([array.ravel() for array in (*weights, *biases)])
+
+
+def unpack(network: Network, packed: NDArray[Any]) -> None:
+    """Set all parameters from what `pack` returned."""
+    views = [*coefs(network), *intercepts(network)]
+    parts = np.split(packed, np.cumsum([view.size for view in views])[:-1])
+    for view, part in zip(views, parts, strict=True):
+        view[...] = part.reshape(view.shape)

@@ -1,0 +1,236 @@
+"""Classification with the interface of scikit-learn."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+import chainrule as cr
+from chainrule.estimators import _docs, _sklearn
+from chainrule.estimators._base import Perceptron, has_partial_fit
+from chainrule.estimators._labels import Labels
+from chainrule.estimators._parameters import InvalidParameterError
+
+
+@_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
+class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
+    """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
+
+    Two or more classes, or several labels at once (y a matrix of 0 and 1). All parameters of scikit-learn's have its
+    names, defaults and meanings, and the same ``random_state`` gives the same initial weights and held-out rows.
+
+    Parameters
+    ----------
+    {parameters}
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, multiplied with ``sample_weight``; "balanced" makes all classes weigh the same.
+    loss : str, loss or callable, default "log_loss"
+        "log_loss" is the cross-entropy that fits the classes. Or ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a
+        callable as for `Network.fit`.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Class labels in ascending order.
+    {attributes}
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = cr.MLPClassifier(hidden_layer_sizes=20, solver="lbfgs", alpha=0.1, random_state=0)
+    >>> bool(clf.fit(X, y).score(X, y) > 0.95)
+    True
+
+    What scikit-learn's has not:
+
+    >>> clf = cr.MLPClassifier((32, 32), activation="gelu", dropout=0.1, solver=cr.AdamW(learning_rate=0.01),
+    ...                        learning_rate=cr.Cosine(), class_weight="balanced", max_iter=50, random_state=0)
+    >>> clf.fit(X[::2], y[::2], eval_set=(X[1::2], y[1::2])).network_.layer_sizes
+    (4, 32, 32, 3)
+    """
+
+    _y_numeric = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] | int = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        ema: float | None = None,
+        eval_metric: Any = None,
+        callbacks: Iterable[Any] = (),
+        stratify: bool | None = None,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self._set_parameters(locals())
+
+    @_sklearn.available_if(has_partial_fit)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> "MLPClassifier":
+        """Go through data once, from the present weights and the present state of the optimizer on.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array_like, optional
+            All classes that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        if classes is not None:
+            multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
+            labels = Labels(y if multilabel else np.asarray(classes))
+            if not hasattr(self, "classes_"):
+                self._label_binarizer, self.classes_ = labels, labels.classes_
+            elif not np.array_equal(self.classes_, labels.classes_):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
+        elif not hasattr(self, "classes_"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
+        return fitted
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            One example per row.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,) or (n_samples, n_labels)
+            The most probable class; or 0 and 1 for each label.
+        """
+        outputs = self._outputs(X)
+        return self._label_binarizer.decode(outputs)
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            One example per row.
+
+        Returns
+        -------
+        ndarray
+            Each row adds up to 1, except for multi-label targets.
+        """
+        outputs = self._outputs(X)
+        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            One example per row.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_classes)
+            -inf where a probability is 0.
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            np.log(probabilities, out=probabilities)
+        return probabilities
+
+    def _encode(self, y: Any, *, new: bool, exact: bool) -> NDArray[Any]:
+        if new:
+            self._label_binarizer = Labels(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            found = self._label_binarizer.found_in(y)
+            if exact and not np.array_equal(found, self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {found}"
+                )
+            if len(np.setdiff1d(found, self.classes_, assume_unique=True)):
+                raise ValueError(
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
+                )
+        return self._label_binarizer.encode(y)
+
+    def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
+        labels = self._label_binarizer
+        if isinstance(self.loss, cr.SoftmaxCrossEntropy) and not labels.multilabel:
+            return self.loss, max(2, len(labels.classes_))
+        if self.loss != "log_loss" and not callable(self.loss):
+            raise InvalidParameterError(
+                f"The 'loss' parameter of {type(self).__name__} must be 'log_loss', a callable or, without multi-label "
+                f"targets, an instance of 'SoftmaxCrossEntropy'. Got {self.loss!r} instead."
+            )
+        if labels.y_type_ == "binary":
+            return "binary_cross_entropy", 1
+        return "binary_cross_entropy" if labels.multilabel else "softmax_cross_entropy", len(labels.classes_)
+
+    def _class_weights(self, y: NDArray[Any], incremental: bool) -> NDArray[Any] | None:
+        if self.class_weight is None:
+            return None
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError("partial_fit cannot balance classes that it does not see: give class_weight as a dict")
+        labels = y if self._label_binarizer.multilabel else self.classes_[y]
+        row_weights: NDArray[Any] = _sklearn.class_weights.compute_sample_weight(self.class_weight, labels)
+        return row_weights
+
+    def _strata(self, y: NDArray[Any]) -> Any:
+        if self._label_binarizer.y_type_ == "binary" and self.stratify is not False:
+            return y.astype(bool).reshape(-1, 1)
+        return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None
+
+    def _score_metric(self) -> Any:
+        return subset_accuracy if self._label_binarizer.multilabel else "accuracy"
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def subset_accuracy(y: NDArray[Any], probabilities: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
+    """Compute the part of the rows of which all labels are predicted right."""
+    return float(np.average(((probabilities > 0.5) == (y > 0.5)).all(axis=1), weights=weight))

@@ -1,0 +1,145 @@
+"""Regression with the interface of scikit-learn."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+import chainrule as cr
+from chainrule.estimators import _docs, _sklearn
+from chainrule.estimators._base import Perceptron, has_partial_fit
+
+
+@_docs.documented(metric='"r2"')
+class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
+    """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
+
+    One target or several. All parameters of scikit-learn's have its names, defaults and meanings, and the same
+    ``random_state`` gives the same initial weights and held-out rows.
+
+    Parameters
+    ----------
+    loss : str, loss or callable, default "squared_error"
+        A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
+        which predicts each of its levels; or a callable as for `Network.fit`.
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> import numpy as np
+    >>> X = np.linspace(-2, 2, 200).reshape(-1, 1)
+    >>> y = np.sin(X[:, 0])
+    >>> reg = cr.MLPRegressor(hidden_layer_sizes=20, activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
+    >>> bool(reg.fit(X, y).score(X, y) > 0.999)
+    True
+
+    What scikit-learn's has not, here an interval that 80 % of the values fall in:
+
+    >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, max_iter=10, tol=0, random_state=0)
+    >>> reg.set_params(n_iter_no_change=9, time_limit=1.0).fit(X, y).predict(X[:3]).shape
+    (3, 2)
+    """
+
+    _y_numeric = True
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Sequence[int] | int = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        ema: float | None = None,
+        eval_metric: Any = None,
+        callbacks: Iterable[Any] = (),
+        stratify: bool | None = None,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self._set_parameters(locals())
+
+    @_sklearn.available_if(has_partial_fit)
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
+        """Go through data once, from the present weights and the present state of the optimizer on.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=True)
+        return fitted
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict values.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            One example per row.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,) or (n_samples, n_outputs)
+            Of the network's dtype.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _encode(self, y: Any, *, new: bool, exact: bool) -> Any:
+        return y
+
+    def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
+        if isinstance(self.loss, cr.Quantile):
+            return self.loss, len(self.loss.levels)
+        return "squared_error" if callable(self.loss) else self.loss, 1 if y.ndim == 1 else y.shape[1]
+
+    def _class_weights(self, y: NDArray[Any], incremental: bool) -> None:
+        return None
+
+    def _strata(self, y: NDArray[Any]) -> None:
+        return None
+
+    def _score_metric(self) -> Any:
+        return "loss" if isinstance(self.loss, cr.Quantile) else "r2"
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
