@@ -17,6 +17,8 @@ class Labels:
         What scikit-learn's ``type_of_target`` says: "binary", "multiclass" or "multilabel-indicator".
     classes_ : ndarray
         In ascending order; for multi-label targets the numbers of the columns.
+    multilabel, sparse : bool
+        Whether a row has many labels, and whether they come, and are predicted, as a sparse matrix.
     """
 
     def __init__(self, y: Any) -> None:
@@ -24,7 +26,7 @@ class Labels:
         if "multioutput" in self.y_type_:
             raise ValueError("Multioutput target data is not supported with label binarization")
         _sklearn.multiclass.check_classification_targets(y)
-        self.multilabel = self.y_type_.startswith("multilabel")
+        self.multilabel, self.sparse = self.y_type_.startswith("multilabel"), hasattr(y, "toarray")
         self.classes_: NDArray[Any] = np.arange(y.shape[1]) if self.multilabel else np.unique(y)
         if not self.multilabel and len(self.classes_) == 1:
             self.y_type_ = "binary"
@@ -43,10 +45,11 @@ class Labels:
         dense = y.toarray() if hasattr(y, "toarray") else y
         return np.asarray(np.asarray(dense) != 0, np.int32)
 
-    def decode(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+    def decode(self, probabilities: NDArray[Any]) -> Any:
         """Find the most probable classes from a network's prediction, shape (m, outputs)."""
         if self.multilabel:
-            return (probabilities > 0.5).astype(np.int64)
+            found = (probabilities > 0.5).astype(np.int64)
+            return _sklearn.sparse.csr_matrix(found) if self.sparse else found
         if probabilities.shape[1] == 1:
             numbers = (probabilities[:, 0] > 0.5).astype(np.intp)
         else:

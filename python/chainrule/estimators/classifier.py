@@ -128,7 +128,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
         return fitted
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> Any:
         """Predict classes.
 
         Parameters
@@ -139,7 +139,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n_samples,) or (n_samples, n_labels)
-            The most probable class; or 0 and 1 for each label.
+            The most probable class; or 0 and 1 for each label, as a CSR matrix where the labels came as one.
         """
         outputs = self._outputs(X)
         return self._label_binarizer.decode(outputs)
