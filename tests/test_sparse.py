@@ -1,0 +1,197 @@
+"""Sparse X: the numbers of the dense one, whatever the form, and an error for what is no matrix; never made dense."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import reference
+import scipy.sparse as sp
+from models import network
+from test_invariance import ACTIVATION, FUSED
+from test_memory import needs_proc
+
+import chainrule as cr
+
+SIZES = {"one layer, one output": [60, 1], "one layer": [60, 7], "ragged": [40, 33, 5, 1], "wide": [300, 150, 3]}
+ONE_CHAIN = {"few rows": 5, "some rows": 31, "a batch": 300}  # of the sums over rows: see chain_rows
+LOSS = {1: "binary_cross_entropy", 3: "softmax_cross_entropy", 7: "squared_error"}
+
+
+def problem(sizes, m, dtype="float64", density=0.1):
+    """A network, X in both forms, Y and weights; some rows and columns are empty."""
+    loss = LOSS[sizes[-1]]
+    params, X, Y, w = reference.problem(sizes, m, loss, dtype=dtype)
+    rng = np.random.default_rng(3)
+    X = np.where(rng.random(X.shape) < density, X, 0).astype(dtype)
+    X[0] = 0
+    X[:, sizes[0] // 2] = 0
+    return network(params, ACTIVATION[loss], loss), sp.csr_array(X), X, Y, w
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("m", [*ONE_CHAIN.values(), 700])
+def test_sparse_equals_dense(isa, threads, sizes, m, dtype):
+    net, S, X, Y, w = problem(sizes, m, dtype)
+    assert np.array_equal(net.predict(S), net.predict(X))
+    assert np.array_equal(net.logits(S), net.logits(X))
+    assert net.loss(S, Y, w, 0.1) == net.loss(X, Y, w, 0.1)
+    got, sparse = net.loss_and_gradients(S, Y, w, 0.1)
+    want, dense = net.loss_and_gradients(X, Y, w, 0.1)
+    assert got == want
+    small = net.parameters.size <= 16384
+    if m <= (32 if small else 512):  # one chain over the rows in both; with more the sparse one goes on
+        assert np.array_equal(sparse.parameters, dense.parameters)
+    else:
+        assert reference.error(sparse.parameters, dense.parameters) < 50 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 32}, {"batch_size": 5}, {"optimizer": cr.SGD(momentum=0.9)}])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_training_equals_dense(sizes, settings):
+    net, S, X, Y, w = problem(sizes, 90)
+    other, *_ = problem(sizes, 90)
+    settings = {"epochs": 4, "l2": 0.01, "sample_weight": w, "seed": 5, **settings}
+    history = net.fit(S, Y, validation=(S[:40], Y[:40]), **settings)
+    expected = other.fit(X, Y, validation=(X[:40], Y[:40]), **settings)
+    assert reference.error(net.parameters, other.parameters) < 1e-10
+    assert reference.error(history.loss, expected.loss) < 1e-10
+    assert reference.error(history.validation, expected.validation) < 1e-10
+
+
+def test_sparse_and_dense_mix():
+    net, S, X, Y, _ = problem([40, 33, 5, 1], 90)
+    other, *_ = problem([40, 33, 5, 1], 90)
+    one = net.fit(S, Y, epochs=2, batch_size=32, validation=(X, Y), seed=1)
+    two = other.fit(S, Y, epochs=2, batch_size=32, validation=(S, Y), seed=1)
+    assert np.array_equal(net.parameters, other.parameters)
+    assert np.array_equal(one.validation, two.validation)
+
+
+def test_fit_many_shares_a_sparse_matrix():
+    folds = np.arange(90) % 3
+    alone, together = [], []
+    for fits in (alone, together):
+        fits += [problem([40, 33, 5, 1], 90)[0] for _ in range(3)]
+    _, S, _, Y, _ = problem([40, 33, 5, 1], 90)
+    masks = [folds != k for k in range(3)]
+    histories = cr.fit_many(together, S, Y, rows=masks, validation=[~mask for mask in masks], epochs=3, batch_size=16)
+    for net, other, mask, history in zip(alone, together, masks, histories, strict=True):
+        expected = net.fit(S[mask], Y[mask], validation=(S[~mask], Y[~mask]), epochs=3, batch_size=16)
+        assert np.array_equal(net.parameters, other.parameters)
+        assert np.array_equal(history.validation, expected.validation)
+
+
+def trained(dtype, n_threads):
+    net, S, _, Y, w = problem([300, 150, 3], 700, dtype)
+    net.fit(S, Y, sample_weight=w, epochs=2, batch_size=600, l2=0.01, n_threads=n_threads, seed=0)
+    _, gradients = net.loss_and_gradients(S, Y, w, n_threads=n_threads)
+    return net.parameters.tobytes() + gradients.parameters.tobytes() + net.predict(S, n_threads=n_threads).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_number_of_threads_gives_the_same_bits(isa, dtype):
+    assert len({trained(dtype, n_threads) for n_threads in (1, 2, 3, 7)}) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_fused_instruction_set_gives_the_same_bits(dtype):
+    before, bits = cr.get_isa(), set()
+    for name in FUSED:
+        cr.set_isa(name)
+        bits.add(trained(dtype, 2))
+    cr.set_isa(before)
+    assert len(bits) <= 1
+
+
+def test_every_form():
+    net, S, X, _, _ = problem([40, 33, 5, 1], 20)
+    want = net.predict(X)
+    forms = [sp.csr_matrix(X), sp.csc_array(X), sp.coo_array(X), sp.lil_matrix(X), sp.bsr_array(X), S[::-1][::-1]]
+    for form in forms:
+        assert np.array_equal(net.predict(form), want)
+    whole = sp.csr_array(np.round(100 * X).astype(np.int16))
+    assert np.array_equal(net.predict(whole), net.predict(whole.toarray()))
+    assert np.array_equal(net.predict(S.astype(np.float32)), net.predict(X.astype(np.float32)))
+    assert net.predict(S[:0]).shape == (0, 1)
+    assert np.array_equal(net.predict(sp.csr_array((3, 40))), net.predict(np.zeros((3, 40))))
+    long = sp.csr_array(X)
+    long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
+    assert np.array_equal(net.predict(long), want)
+
+
+def test_columns_out_of_order_and_twice():
+    net, *_ = problem([40, 33, 5, 1], 3)
+    X = sp.csr_array((np.array([1.0, 2.0, 4.0, 8.0]), np.array([7, 3, 7, 0]), np.array([0, 3, 3, 4])), shape=(3, 40))
+    indices = X.indices.copy()
+    assert np.array_equal(net.predict(X), net.predict(X.toarray()))
+    assert np.array_equal(X.indices, indices), "the caller's matrix stays as it is"
+
+
+def csr(indptr, indices, data, shape=(2, 40)):
+    """A matrix that SciPy might refuse to make."""
+    arrays = {"indptr": np.asarray(indptr), "indices": np.asarray(indices), "data": np.asarray(data)}
+    return SimpleNamespace(format="csr", shape=shape, tocsr=None, **arrays)
+
+
+BROKEN = {
+    "no order": csr([0, 2, 1], [0, 1], [1.0, 2.0]),
+    "negative": csr([-1, 0, 1], [0, 1], [1.0, 2.0]),
+    "beyond the end": csr([0, 1, 3], [0, 1], [1.0, 2.0]),
+    "too few values": csr([0, 1, 2], [0, 1], [1.0]),
+    "too few ends": csr([0, 2], [0, 1], [1.0, 2.0]),
+    "column too large": csr([0, 1, 2], [0, 40], [1.0, 2.0]),
+    "column negative": csr([0, 1, 2], [-1, 1], [1.0, 2.0]),
+    "column beyond int32": csr([0, 1, 2], [0, 2**32], [1.0, 2.0]),
+    "columns that are no integers": csr([0, 1, 2], [0.0, 1.0], [1.0, 2.0]),
+    "ends that are no integers": csr([0.0, 1.0, 2.0], [0, 1], [1.0, 2.0]),
+    "complex": csr([0, 1, 2], [0, 1], [1.0, 2.0j]),
+    "a table of values": csr([0, 1, 2], [0, 1], [[1.0], [2.0]]),
+    "one dimension": csr([0, 1, 2], [0, 1], [1.0, 2.0], shape=(40,)),
+    "another width": csr([0, 1, 2], [0, 1], [1.0, 2.0], shape=(2, 39)),
+}
+
+
+@pytest.mark.parametrize("X", BROKEN.values(), ids=BROKEN)
+def test_broken_matrices_are_refused(X):
+    net, *_ = problem([40, 33, 5, 1], 3)
+    before = net.parameters.copy()
+    for use in (net.predict, net.logits, lambda X: net.loss(X, np.ones(2)), lambda X: net.fit(X, np.ones(2))):
+        with pytest.raises((ValueError, TypeError), match=r"X\b"):
+            use(X)
+    assert np.array_equal(net.parameters, before)
+
+
+def test_what_sparse_inputs_have_not():
+    net, S, _, Y, _ = problem([60, 7], 20, "float32")
+    with pytest.raises(ValueError, match="inputs=True is not available for a sparse X"):
+        net.loss_and_gradients(S, Y, inputs=True)
+    with pytest.raises(ValueError, match="bf16"):
+        net.fit(S, Y, precision="bf16")
+
+
+FIT = """
+import numpy as np, scipy.sparse as sp, chainrule as cr
+def resident(name):
+    with open("/proc/self/status") as status:
+        return int(status.read().split(name + ":")[1].split()[0]) * 1024
+m, n, k = 20_000, 50_000, 10
+X = sp.csr_array((np.ones(m * k, np.float32), np.tile(np.arange(k, dtype=np.int32), m), np.arange(m + 1) * k), (m, n))
+y = np.ones(m, np.float32)
+net = cr.Network([n, 8, 1], loss="squared_error", seed=0)
+net.fit(X[:100], y[:100], batch_size=50, epochs=1, n_threads=2)
+before = resident("VmRSS")
+net.fit(X, y, batch_size=64, epochs=1, validation=(X, y), n_threads=2)
+net.fit(X, y, epochs=1, n_threads=2)
+net.predict(X)
+print(resident("VmHWM") - before, net.parameters.nbytes)
+"""
+
+
+@needs_proc
+def test_no_part_is_made_dense():
+    done = subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, timeout=120, check=True)
+    taken, parameters = map(int, done.stdout.split())
+    assert taken < 6 * parameters + 8e6  # as a matrix X would have 4 GB, and a batch of 64 rows 13 MB
