@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "python" / "examples"
 
 
@@ -17,6 +19,14 @@ def test_xor():
     done = run("xor.py")
     assert done.returncode == 0, done.stderr
     assert [round(float(p)) for p in re.findall(r": (\d\.\d+)$", done.stdout, re.MULTILINE)] == [0, 1, 1, 0]
+
+
+def test_half_moons(tmp_path):
+    pytest.importorskip("matplotlib")
+    done = run("half_moons.py", tmp_path / "moons.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "moons.png").stat().st_size > 10_000
+    assert float(re.search(r"accuracy (\S+)", done.stdout)[1]) > 0.97
 
 
 def test_fashion_mnist(chainrule_data):
