@@ -1,5 +1,6 @@
 """The column to predict: classes as numbers, values brought to mean 0 and standard deviation 1."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,6 +12,48 @@ from chainrule import _columns
 from chainrule._frames import Column, as_column
 
 MAX_CLASSES = 10  # whole numbers of more different values are amounts
+
+
+@dataclasses.dataclass(frozen=True)
+class Standardizer:
+    """Brings values to mean 0 and standard deviation 1, those of several targets each for itself, and back.
+
+    Parameters
+    ----------
+    mean, std : array or float
+        Of each target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.target import Standardizer
+    >>> standardizer = Standardizer.fit(np.array([10.0, 20.0, 30.0]))
+    >>> standardizer.restore(standardizer.apply(np.array([20.0, 40.0])))
+    array([20., 40.])
+    """
+
+    mean: Any
+    std: Any
+
+    @classmethod
+    def fit(cls, values: ArrayLike) -> "Standardizer":
+        """Learn from values (m,) or (m, targets); ValueError where they are too large."""
+        numbers = np.asarray(values, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = numbers.mean(axis=0), numbers.std(axis=0)
+        if not np.isfinite(std).all():
+            raise ValueError("the target holds numbers that are too large")
+        return cls(mean, np.where(std == 0, 1.0, std))
+
+    def apply(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return values in the new unit, for the network."""
+        standard: NDArray[np.float64] = (np.asarray(values, dtype=np.float64) - self.mean) / self.std
+        return standard
+
+    def restore(self, outputs: ArrayLike) -> NDArray[np.float64]:
+        """Return what the network predicts in the old unit."""
+        restored: NDArray[np.float64] = np.asarray(outputs, dtype=np.float64) * self.std + self.mean
+        return restored
 
 
 class TargetEncoder:

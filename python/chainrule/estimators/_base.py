@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import chainrule as cr
-from chainrule.estimators import _options, _record, _sklearn, _weights
+from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_weights, split
 from chainrule.estimators._parameters import check_parameters
+from chainrule.table import TableEncoder
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -30,6 +31,8 @@ def has_partial_fit(estimator: Any) -> bool:
 
 class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
+
+    encoder_: TableEncoder
 
     def _set_parameters(self, given: dict[str, Any]) -> None:
         """Keep the constructor's arguments as they are, as scikit-learn wants it."""
@@ -63,16 +66,18 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             check_parameters(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        X, y = self._check(X, y, first)
+        table = _tables.is_table(self, X, first)
+        X, y = self._check(X, y, first, table)
         data = self._data(
             X, self._encode(y, new=first and not incremental, exact=self.warm_start), sample_weight, incremental
         )
         random = _sklearn.utils.check_random_state(self.random_state)
-        network = self._begin(data, random) if first else self._ensure_network()
-
-        held_out = None if eval_set is None else self._check_eval_set(*eval_set)
-        if self.early_stopping and held_out is None and _options.is_stochastic(self.solver):
-            data, held_out = split(data, self.validation_fraction, self._strata(data.y), random)
+        if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
+            data, held_out = self._encode_rows(*self._hold_out(data, eval_set, random, table), first)
+            network = self._begin(data, random) if first else self._ensure_network()
+        else:
+            network = self._begin(data, random) if first else self._ensure_network()
+            data, held_out = self._hold_out(data, eval_set, random, table)
         if self.batch_size != "auto" and self.batch_size > len(data):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
@@ -90,6 +95,32 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         if not incremental:
             _record.warn(self, history)
         return self
+
+    def _hold_out(
+        self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
+    ) -> tuple[Data, Data | None]:
+        if eval_set is not None:
+            return data, self._check_eval_set(*eval_set, table=table)
+        if self.early_stopping and _options.is_stochastic(self.solver):
+            return split(data, self.validation_fraction, self._strata(data.y), random)
+        return data, None
+
+    def _encode_rows(self, data: Data, held_out: Data | None, first: bool) -> tuple[Data, Data | None]:
+        """Encode a table's rows, and targets with them, as the rows to train with tell."""
+        if first:
+            self.encoder_ = _tables.learn(self, data.X)
+            self._learn_targets(data.y)
+
+        def encode(part: Data) -> Data:
+            return Data(part.X.encode(self.encoder_, self.dtype), self._scale_targets(part.y), part.weight)
+
+        return encode(data), None if held_out is None else encode(held_out)
+
+    def _learn_targets(self, y: NDArray[Any]) -> None:
+        """Learn from the targets of a table how to scale them; classes are not."""
+
+    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        return y
 
     def _train(self, network: "cr.Network", data: Data, options: dict[str, Any], watched: str | None) -> "cr.History":
         """Run the one native call; say what scikit-learn says where it does not come to its end."""
@@ -117,9 +148,13 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             bridge.end()
         return history
 
-    def _check(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+    def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
         """Take rows and targets as scikit-learn does; the network's dtype, or what a first fit makes it."""
+        if table:
+            return self._check_table(X, y, first)
         if first:
+            for name in {"encoder_", "standardizer_"} & vars(self).keys():
+                delattr(self, name)
             dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
         else:
             dtype = self._ensure_network().dtype
@@ -130,8 +165,16 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
 
-    def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None) -> Data:
-        X, y = self._check(X, y, first=False)
+    def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+        """Check names and number of the columns, and the targets; what the columns hold is the encoder's to check."""
+        X = _tables.as_table(X)
+        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
+        options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
+        _, y = _sklearn.validation.check_X_y(np.zeros((len(X), 1)), y, **options)
+        return _tables.Rows(X), _sklearn.validation.column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
+        X, y = self._check(X, y, first=False, table=table)
         return self._data(X, self._encode(y, new=False, exact=False), sample_weight)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Data:
@@ -241,7 +284,12 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         """Compute what the network says of rows, shape (m, n_outputs)."""
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()
-        X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
+        if hasattr(self, "encoder_"):
+            X = _tables.as_table(X)
+            _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
+            X = _tables.Rows(X).encode(self.encoder_, network.dtype)
+        else:
+            X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
         return network.predict(X, n_threads=self.n_threads)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -249,5 +297,6 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.preprocess is not True
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = self.preprocess is True
         return tags

@@ -72,6 +72,15 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         Hold out the same part of each class. Default: as scikit-learn does, for two classes.
     time_limit : float, optional
         Seconds after which no further epoch begins.
+    preprocess : bool or "auto", default "auto"
+        Encode the columns of a table, numbers, text, categories, truth values and dates, with gaps, as `TableEncoder`
+        does; for regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on
+        their unit as "poisson" and callables may. Costs and parameters of losses are in this unit then.
+        What is learnt is learnt from the rows to train with. "auto" does so for data frames that have a column of
+        another kind than numbers, or a missing value; True for arrays too; False is scikit-learn's behavior.
+    categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
+        Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
+        these names, places or True in a mask, or none.
     n_threads : int, optional
         Default: as `get_num_threads` says. The results are the same for any number.
     dtype : {{"float32", "float64"}}, optional
@@ -94,7 +103,9 @@ _ATTRIBUTES = """network_ : Network
     n_layers_, n_outputs_, out_activation_ : int, int, str
         Layers with the inputs; outputs; what the last layer applies.
     n_features_in_, feature_names_in_ : int, ndarray of str
-        Of X; names where X has them."""
+        Of X; names where X has them.
+    encoder_ : TableEncoder
+        Of a table that was encoded; ``encoder_.feature_names`` are those of the network's inputs."""
 
 
 def documented(metric: str) -> Callable[[Class], Class]:

@@ -96,6 +96,7 @@ RULES = {
     "max_fun": COUNT,
     "stratify": FLAG | NONE,
     "time_limit": POSITIVE | NONE,
+    "preprocess": _one_of("auto") | FLAG,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value)),
     "eval_metric": Rule("a str, a callable, a list of them or None", lambda value: value is None or _is_metric(value)),
 }

@@ -11,6 +11,7 @@ from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._labels import Labels
 from chainrule.estimators._parameters import InvalidParameterError
+from chainrule.table import CategoricalFeatures
 
 
 @_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
@@ -91,6 +92,8 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
+        preprocess: bool | str = "auto",
+        categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
-from chainrule.estimators import _docs, _sklearn
+from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
+from chainrule.table import CategoricalFeatures
+from chainrule.target import Standardizer
 
 
 @_docs.documented(metric='"r2"')
@@ -47,6 +49,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     """
 
     _y_numeric = True
+    standardizer_: Standardizer
 
     def __init__(
         self,
@@ -84,6 +87,8 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
+        preprocess: bool | str = "auto",
+        categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
@@ -120,7 +125,8 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
             Of the network's dtype.
         """
         outputs = self._outputs(X)
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        outputs = outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        return self.standardizer_.restore(outputs) if hasattr(self, "standardizer_") else outputs
 
     def _encode(self, y: Any, *, new: bool, exact: bool) -> Any:
         return y
@@ -129,6 +135,20 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         if isinstance(self.loss, cr.Quantile):
             return self.loss, len(self.loss.levels)
         return "squared_error" if callable(self.loss) else self.loss, 1 if y.ndim == 1 else y.shape[1]
+
+    def _learn_targets(self, y: NDArray[Any]) -> None:
+        if hasattr(self, "standardizer_"):
+            del self.standardizer_
+        if getattr(self.loss, "name", self.loss) in _tables.STANDARDIZED:
+            self.standardizer_ = Standardizer.fit(y)
+
+    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        return self.standardizer_.apply(y) if hasattr(self, "standardizer_") else y
+
+    def _metrics(self) -> tuple[Any, ...]:
+        if not hasattr(self, "standardizer_"):
+            return super()._metrics()
+        return tuple(_tables.in_unit_of_targets(metric, self.standardizer_) for metric in super()._metrics())
 
     def _class_weights(self, y: NDArray[Any], incremental: bool) -> None:
         return None

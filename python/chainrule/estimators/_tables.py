@@ -1,0 +1,84 @@
+"""Tables in an estimator: rows that wait for the encoder, which is learnt from those that are trained with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from chainrule.table import TableEncoder, needs_encoding
+from chainrule.target import Standardizer
+
+STANDARDIZED = ("squared_error", "absolute_error", "huber", "quantile")  # losses that stand for any unit of y
+
+
+class Rows:
+    """Rows of a table, to be split like those of an array.
+
+    Attributes
+    ----------
+    table : data frame or array
+        All rows.
+    numbers : ndarray
+        Those that count.
+    """
+
+    def __init__(self, table: Any, numbers: NDArray[np.intp] | None = None) -> None:
+        self.table = table
+        self.numbers = np.arange(len(table)) if numbers is None else numbers
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of rows."""
+        return (len(self.numbers),)
+
+    def __getitem__(self, numbers: NDArray[np.intp]) -> "Rows":
+        return Rows(self.table, self.numbers[numbers])
+
+    def encode(self, encoder: TableEncoder, dtype: DTypeLike | None) -> NDArray[Any]:
+        """Encode the rows."""
+        return encoder.transform(self.table, self.numbers).astype(dtype or np.float32, copy=False)
+
+
+def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
+    """Return a metric for standardized targets that says what it would of those that were given."""
+    own = ERRORS.get(metric) if isinstance(metric, str) else metric
+    if own is None:
+        return metric
+
+    def measured(y: NDArray[Any], predictions: NDArray[Any], *weight: NDArray[Any]) -> float:
+        return float(own(standardizer.restore(y), standardizer.restore(predictions), *weight))
+
+    measured.__name__ = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+    vars(measured)["more_is_better"] = own is metric and getattr(metric, "more_is_better", True)
+    return measured
+
+
+def _mae(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
+    return float(np.average(np.abs(predictions - y), axis=0, weights=weight).mean())
+
+
+def _rmse(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
+    return float(np.sqrt(np.average(np.square(predictions - y), axis=0, weights=weight).mean()))
+
+
+ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # which have a unit
+
+
+def is_table(estimator: Any, X: Any, first: bool) -> bool:
+    """Whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first."""
+    if not first:
+        return hasattr(estimator, "encoder_")
+    return estimator.preprocess is True or (estimator.preprocess == "auto" and needs_encoding(X))
+
+
+def as_table(X: Any) -> Any:
+    """Return a data frame or an array as it is, lists as an array of objects."""
+    if hasattr(X, "toarray"):
+        raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
+    return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+
+
+def learn(estimator: Any, rows: Rows) -> TableEncoder:
+    """Learn the encoding from the rows that are trained with."""
+    return TableEncoder(categorical_features=estimator.categorical_features).fit(rows.table, rows.numbers)

@@ -1,0 +1,58 @@
+"""The data sets of the folder that CHAINRULE_DATA names, as data frames of pandas: features, target, task."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import machine
+
+sys.path.append(str(machine.HERE.parents[1] / "python" / "examples"))
+
+Frame = Any  # of pandas, which is imported when first used
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table with what is to be predicted; `numeric` and `categorical` name its columns."""
+
+    name: str
+    task: str
+    X: Frame
+    y: np.ndarray
+    numeric: list[str]
+    categorical: list[str]
+
+
+def names() -> list[str]:
+    """Return the names of the sets that are there."""
+    return sorted(path.parent.name for path in folder().glob("*/meta.json"))
+
+
+def folder() -> Path:
+    """Return the folder with the data."""
+    if "CHAINRULE_DATA" not in os.environ:
+        raise SystemExit("set CHAINRULE_DATA to the folder with the data")
+    return Path(os.environ["CHAINRULE_DATA"])
+
+
+def load(name: str) -> Dataset:
+    """Read a set: `data.csv.gz` as `meta.json` describes it, or the images of Fashion-MNIST."""
+    import pandas as pd
+
+    meta = json.loads((folder() / name / "meta.json").read_text())
+    if name == "fashion_mnist":
+        from fashion_mnist import read_part
+
+        parts = [read_part(folder() / name, part) for part in ("train", "t10k")]
+        X = pd.DataFrame(np.concatenate([images for images, _ in parts])).rename(columns="pixel {}".format)
+        return Dataset(name, meta["task"], X, np.concatenate([labels for _, labels in parts]), list(X), [])
+    table = pd.read_csv(folder() / name / "data.csv.gz", keep_default_na=False, na_values=[""])
+    y = table.pop(meta["target"]).to_numpy()
+    return Dataset(name, meta["task"], table, y, meta["numeric"], meta["categorical"])
