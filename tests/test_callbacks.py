@@ -72,7 +72,8 @@ def test_a_fit_that_raises_leaves_the_terminal_as_it_was(console):
         fit(bar, fail)
     assert (sys.stdout, sys.stderr) == before
     written = console.file.getvalue()
-    assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l")  # the cursor is visible
+    assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l")  # the cursor is visible,
+    assert written.endswith("\n\x1b[?25h")  # in a line of its own
     fit(bar)
     assert "5/5" in console.file.getvalue()
 

@@ -69,11 +69,17 @@ class ProgressBar:
         console = self._console or require("rich.console", "cli").Console(stderr=True)
         count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
         columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
-        # No thread and a visible cursor: a fit that raises never says that it ended, and nothing must be left behind.
+        # A fit that raises never says that it ended. So that nothing is left behind then: no thread, a visible cursor,
+        # and a line below the bar, where the cursor waits and the traceback begins.
         options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-        self._progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, **options)
-        self._progress.add_task("epoch", total=self._epochs, costs="")
-        self._progress.start()
+        progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, **options)
+        progress.get_renderables = lambda: [
+            progress.make_tasks_table(progress.tasks),
+            *([""] if self._progress else []),
+        ]
+        self._progress = progress
+        progress.add_task("epoch", total=self._epochs, costs="")
+        progress.start()
         console.show_cursor(True)
         self._drawn = time.monotonic()
 
@@ -89,9 +95,9 @@ class ProgressBar:
 
     def on_train_end(self, history: History) -> None:
         """Leave the last state where the bar was."""
-        self._progress.refresh()
-        self._progress.stop()
-        self._progress = None
+        progress, self._progress = self._progress, None
+        progress.refresh()
+        progress.stop()
 
 
 class CSVLog:
