@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * logistic(-z))),
 }
 
 # name: (output activation, loss of each row from its logits). For these pairs dL/dZ[L] = A[L] - Y.

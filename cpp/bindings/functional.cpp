@@ -157,13 +157,17 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
   const Matrix<T> x = matrix<T>(a_list[0], "a[0]");
   check_inputs(x.view.cols, p.model.inputs());
   const Index rows = x.view.rows;
-  const Matrix<T> logits = cached<T>(z_list[layers - 1], rows, p.model.outputs(), "z[-1]");
-  std::vector<Matrix<T>> hidden;
-  Tape<T> a;
-  for (std::size_t l = 0; l + 1 < layers; ++l) {
-    hidden.push_back(cached<T>(a_list[l + 1], rows, p.model.layers[l].n_out, "a"));
-    const MatrixView<const T>& v = hidden.back().view;
-    a.push_back({const_cast<T*>(v.data), v.rows, v.cols, v.row_stride, v.col_stride});  // only read there
+  std::vector<Matrix<T>> kept;
+  const auto tape_entry = [&](py::handle object, std::size_t l, const char* name) -> MatrixView<T> {
+    kept.push_back(cached<T>(object, rows, p.model.layers[l].n_out, name));
+    const MatrixView<const T>& v = kept.back().view;
+    return {const_cast<T*>(v.data), v.rows, v.cols, v.row_stride, v.col_stride};  // only read there
+  };
+  Tape<T> z, a;
+  for (std::size_t l = 0; l < layers; ++l) {
+    const bool last = l + 1 == layers;
+    z.push_back(last || slope_reads_z(p.model.layers[l]) ? tape_entry(z_list[l], l, "z") : MatrixView<T>{});
+    a.push_back(last ? MatrixView<T>{} : tape_entry(a_list[l + 1], l, "a"));
   }
   const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
@@ -173,7 +177,7 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
   T* data = gradients.mutable_data();
   {
     const py::gil_scoped_release release;
-    chainrule::backward<T>(p.model, x.view, logits.view, a, t.targets, weights.data, l2, data, threads);
+    chainrule::backward<T>(p.model, x.view, z, a, t.targets, weights.data, l2, data, threads);
   }
   return as_pairs<T>(p.model, gradients);
 }

@@ -36,9 +36,24 @@ double peak(Index repeats, T* sink) {
   return 2.0 * chains * lanes<T> * static_cast<double>(repeats);
 }
 
-// The order of each list is that of the enumerations in chainrule/names.h.
-template <class T>
-constexpr Kernels<T> make_kernels() {
+// In the order of the enumerations in chainrule/names.h.
+template <class...>
+struct List {};
+using Activations = List<Identity, Logistic, Tanh, Relu, Silu>;
+using Losses = List<BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError>;
+
+// The sliced schedule keeps no z.
+template <class T, class G>
+constexpr OneOutputBackward<T> one_output_backward_of() {
+  if constexpr (G::slope_reads_z)
+    return nullptr;
+  else
+    return one_output_backward<T, G>;
+}
+
+template <class T, class... G, class... L>
+constexpr Kernels<T> make_kernels(List<G...>, List<L...>) {
+  static_assert(sizeof...(G) == activation_count && sizeof...(L) == loss_count);
   return {
       .lanes = lanes<T>,
       .tile_rows = tile_rows,
@@ -49,16 +64,14 @@ constexpr Kernels<T> make_kernels() {
       .gemm_few_rows = gemm_few_rows<T>,
       .dot_rows = dot_rows<T>,
       .slice_steps = slice_steps<T>,
-      .activate = {activate<T, Identity>, activate<T, Logistic>, activate<T, Tanh>, activate<T, Relu>},
-      .activate_backward = {activate_backward<T, Identity>, activate_backward<T, Logistic>, activate_backward<T, Tanh>,
-                            activate_backward<T, Relu>},
-      .one_output_backward = {one_output_backward<T, Identity>, one_output_backward<T, Logistic>,
-                              one_output_backward<T, Tanh>, one_output_backward<T, Relu>},
+      .activate = {activate<T, G>...},
+      .activate_backward = {activate_backward<T, G>...},
+      .slope_reads_z = {G::slope_reads_z...},
+      .one_output_backward = {one_output_backward_of<T, G>()...},
       .dropout_factors = dropout_factors<T>,
       .multiply = multiply<T>,
-      .predict = {predict_rows<T, BinaryCrossEntropy>, predict_rows<T, SoftmaxCrossEntropy>,
-                  predict_rows<T, SquaredError>},
-      .loss = {loss_rows<T, BinaryCrossEntropy>, loss_rows<T, SoftmaxCrossEntropy>, loss_rows<T, SquaredError>},
+      .predict = {predict_rows<T, L>...},
+      .loss = {loss_rows<T, L>...},
       .sparse_forward = sparse_forward<T>,
       .sparse_dot = sparse_dot<T>,
       .sparse_gradient = sparse_gradient<T>,
@@ -82,7 +95,7 @@ constexpr Kernels<T> make_kernels() {
 
 }  // namespace
 
-extern constinit const Kernels<float> kernels_float32 = make_kernels<float>();
-extern constinit const Kernels<double> kernels_float64 = make_kernels<double>();
+extern constinit const Kernels<float> kernels_float32 = make_kernels<float>(Activations(), Losses());
+extern constinit const Kernels<double> kernels_float64 = make_kernels<double>(Activations(), Losses());
 
 }  // namespace chainrule::CHAINRULE_ISA

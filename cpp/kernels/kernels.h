@@ -21,12 +21,13 @@ enum class Finish { store, add };    // what becomes of them: C = acc, or C = C 
 // a = g(z), in place if wanted.
 template <class T>
 using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-// dz = da * g'(z), given a = g(z); in place of da if wanted.
+// dz = da * g', given what the slope is written with: a = g(z), or z where slope_reads_z; in place of da if wanted.
 template <class T>
-using ActivateBackward = void (*)(Index m, Index n, const T* a, Index lda, const T* da, Index ldda, T* dz, Index lddz);
+using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
+                                  Index lddz);
 
 // What a product does with a finished part of C while that is in the first-level cache: nothing, a = g(C), or
-// C = C * g'(a). a has the shape of C.
+// C = C * g' with what the slope is written with in the place of a. a has the shape of C.
 template <class T>
 struct Epilogue {
   Activate<T> activate = nullptr;
@@ -216,7 +217,8 @@ struct Kernels {
 
   Activate<T> activate[activation_count];
   ActivateBackward<T> activate_backward[activation_count];
-  OneOutputBackward<T> one_output_backward[activation_count];
+  bool slope_reads_z[activation_count];
+  OneOutputBackward<T> one_output_backward[activation_count];  // null where the slope reads z
 
   // out(i, j) = the factor of unit `column + j` in row `row + i`, of m x n.
   void (*dropout_factors)(const Dropout&, Index m, Index n, Index row, Index column, T* out, Index ld);

@@ -10,7 +10,7 @@ namespace {
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
-  for (const Layer<T>& layer : model.layers) width += 2 * layer.n_out;
+  for (const Layer<T>& layer : model.layers) width += (slope_reads_z(layer) ? 3 : 2) * layer.n_out;
   const Index chains = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
   return std::min(batch_rows, chains * sum_rows);
 }
@@ -55,7 +55,9 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
   for (const Layer<T>& layer : model.layers) {
     dz_.push_back(matrix(layer.n_out));
     // Without gradients dz is unused, and the activations take its place; the last layer's logits always do.
-    a_.push_back(gradients && &layer != &model.layers.back() ? matrix(layer.n_out) : dz_.back());
+    const bool kept = gradients && &layer != &model.layers.back();
+    a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
+    saved_.push_back(kept && slope_reads_z(layer) ? matrix(layer.n_out) : a_.back());
   }
   repack();
 }
@@ -159,21 +161,21 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       if (by_columns(model_, m, team)) {
         gather(examples, rows, first, mine);
         team.barrier();
-        forward_columns<T>(model_, packed_, s.x, a_, a_, team, scratch);
+        forward_columns<T>(model_, packed_, s.x, saved_, a_, team, scratch);
         losses(mine);
         // A narrow last layer goes back by the same rows, if it goes back.
         if (!is_narrow(model_.layers.back(), team) || gradients.data == nullptr || model_.layers.size() == 1)
           team.barrier();
-        if (gradients.data != nullptr) backward_columns<T>(model_, packed_, a_, dz_, dx_part, count, team, scratch);
+        if (gradients.data != nullptr) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, team, scratch);
       } else {
         const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
         for (Index b = 0; b < blocks; ++b) {
           const Share part{mine.begin + (mine.end - mine.begin) * b / blocks,
                            mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
           gather(examples, rows, first, part);
-          forward_rows<T>(model_, packed_, s.x, a_, a_, part, scratch);
+          forward_rows<T>(model_, packed_, s.x, saved_, a_, part, scratch);
           losses(part);
-          if (gradients.data != nullptr) backward_rows<T>(model_, packed_, a_, dz_, dx_part, part, scratch);
+          if (gradients.data != nullptr) backward_rows<T>(model_, packed_, saved_, dz_, dx_part, part, scratch);
         }
         team.barrier();
       }

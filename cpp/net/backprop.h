@@ -52,7 +52,7 @@ class Backprop {
   std::vector<Scratch<T>> scratch_;
   std::vector<Buffer<T>> buffers_;  // of the matrices
   MatrixView<T> x_, y_;
-  Tape<T> a_, dz_;
+  Tape<T> a_, dz_, saved_;  // saved: a, or z where the slope is written with it
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;
 };

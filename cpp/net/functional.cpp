@@ -46,7 +46,7 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
 }
 
 template <class T>
-void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> logits, const Tape<T>& a,
+void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a,
               const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads) {
   const IsaInUse isa_in_use;
   const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
@@ -55,7 +55,9 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);
   std::vector<Buffer<T>> buffers;
-  Tape<T> dz;
+  Tape<T> dz, saved(a);
+  for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
+    if (slope_reads_z(model.layers[l])) saved[l] = z[l];
   for (const Layer<T>& layer : model.layers) {
     buffers.emplace_back(checked_product(x.rows, layer.n_out));
     dz.push_back(MatrixView<T>::contiguous(buffers.back().data(), x.rows, layer.n_out));
@@ -65,8 +67,8 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
     packed.pack(model, team);
     team.barrier();
     for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
-      loss_rows<T>(model.loss, logits, targets, weights, scale, value.data(), dz.back(), rows, mine);
-      backward_rows<T>(model, packed, a, dz, nullptr, rows, mine);
+      loss_rows<T>(model.loss, z.back(), targets, weights, scale, value.data(), dz.back(), rows, mine);
+      backward_rows<T>(model, packed, saved, dz, nullptr, rows, mine);
     });
     team.barrier();
     gradients_of_owned<T>(model, x, a, dz, chain_rows(model, x.rows), false, {gradients}, team, mine);
@@ -74,10 +76,10 @@ void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> 
   });
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                       \
-  template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);                    \
-  template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                     \
-  template void backward(const Model<T>&, MatrixView<const T>, MatrixView<const T>, const Tape<T>&, const Targets<T>&, \
+#define CHAINRULE_INSTANTIATE(T)                                                                                  \
+  template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);               \
+  template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                \
+  template void backward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, const Targets<T>&, \
                          const T*, double, T*, int);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

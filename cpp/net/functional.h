@@ -14,10 +14,10 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
 template <class T>
 double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, const T* weights, double l2);
 
-// The gradients of all parameters, in the flat layout, from what forward() left; x of any strides, a with unit column
-// stride.
+// The gradients of all parameters, in the flat layout, from what forward() left; x of any strides, z and a, of which
+// the last is not read, with unit column stride.
 template <class T>
-void backward(const Model<T>& model, MatrixView<const T> x, MatrixView<const T> logits, const Tape<T>& a,
+void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a,
               const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads);
 
 }  // namespace chainrule

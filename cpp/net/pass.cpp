@@ -139,14 +139,14 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
 // From dz of layer l to `into`, the dz of the layer before or, for the first one, dx: the inputs of a share.
 template <class T>
 void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> dz,
-                    const Tape<T>& a, Index first_row, MatrixView<T> into, Share inputs, Scratch<T>& scratch) {
+                    const Tape<T>& saved, Index first_row, MatrixView<T> into, Share inputs, Scratch<T>& scratch) {
   const Layer<T>& layer = model.layers[l];
   const Index first = inputs.begin, count = inputs.end - first;
   if (count <= 0) return;
   Epilogue<T> epilogue;
   if (l > 0)
     epilogue = {nullptr, kernels<T>().activate_backward[static_cast<int>(model.layers[l - 1].activation)],
-                a[l - 1].row(first_row) + first, a[l - 1].row_stride};
+                saved[l - 1].row(first_row) + first, saved[l - 1].row_stride};
   T* to = into.data + first;
   if (packed.bf16())
     gemm_bf16_packed<T>(dz, packed.backward_bf16(l), nullptr, to, into.row_stride, scratch.bf16.data(), epilogue);
@@ -181,23 +181,23 @@ void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, cons
 }
 
 template <class T>
-void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch) {
   for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);)
-    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), a, rows.begin,
-                      (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end), {0, model.layers[l].n_in},
-                      scratch);
+    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), saved,
+                      rows.begin, (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
+                      {0, model.layers[l].n_in}, scratch);
 }
 
 template <class T>
-void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
                       const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch) {
   for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);) {
     const bool by_rows = is_narrow(model.layers[l], team);
     const Share rows = by_rows ? share(m, team) : Share{0, m};
     const Index n_in = model.layers[l].n_in;
-    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), a, rows.begin,
-                      (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
+    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), saved,
+                      rows.begin, (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
                       by_rows ? Share{0, n_in} : share(n_in, team, kernels<T>().tile_columns), scratch);
     team.barrier();
   }

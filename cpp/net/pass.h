@@ -72,15 +72,22 @@ template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                      const Tape<T>& a, Team team, Scratch<T>& scratch);
 
-// From dz of the last layer to dz of all others, and to dx if it is not null.
+// Whether the slope of a hidden layer is written with its z, not with its a.
 template <class T>
-void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+bool slope_reads_z(const Layer<T>& layer) {
+  return kernels<T>().slope_reads_z[static_cast<int>(layer.activation)];
+}
+
+// From dz of the last layer to dz of all others, and to dx if it is not null. saved: what the slopes of the hidden
+// layers are written with.
+template <class T>
+void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch);
 
 // The same by a team, for the first m rows: a share of a layer's inputs each, or of the rows where forward_columns does
 // so. With a barrier behind each layer.
 template <class T>
-void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& a, const Tape<T>& dz,
+void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
                       const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch);
 
 // value[i] = weight_i L_i and dz = scale weight_i dL_i/dz from the logits z, in place if wanted; dz.data may be null.

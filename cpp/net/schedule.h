@@ -1,5 +1,5 @@
-// The two ways of training steps: in phases over a whole batch (two_phase), or slice by slice (sliced). The shapes
-// alone decide which, and neither changes what is summed in which order.
+// The two ways of training steps: in phases over a whole batch (two_phase), or slice by slice (sliced), which keeps no
+// z. The shapes and activations decide which, and neither changes what is summed in which order.
 #pragma once
 
 #include <memory>

@@ -109,12 +109,15 @@ void activations() {
        [](double v) { return std::exp(-std::abs(v)) / std::pow(1 + std::exp(-std::abs(v)), 2); }},
       {Activation::tanh, [](double v) { return std::tanh(v); }, [](double v) { return std::pow(std::cosh(v), -2); }},
       {Activation::relu, [](double v) { return std::max(v, 0.0); }, [](double v) { return v > 0 ? 1.0 : 0.0; }},
+      {Activation::silu, [](double v) { return v / (1 + std::exp(-v)); },
+       [](double v) { return (1 + v / (1 + std::exp(v))) / (1 + std::exp(-v)); }},
   };
   static_assert(std::size(formulas) == activation_count);
   for (const Formula& f : formulas) {
     const int index = static_cast<int>(f.activation);
     kernels<T>().activate[index](m, n - 1, z.data(), n, a.data(), n);
-    kernels<T>().activate_backward[index](m, n - 1, a.data(), n, da.data(), n, dz.data(), n);
+    const T* saved = kernels<T>().slope_reads_z[index] ? z.data() : a.data();
+    kernels<T>().activate_backward[index](m, n - 1, saved, n, da.data(), n, dz.data(), n);
     for (Index i = 0; i < m; ++i)
       for (Index j = 0; j < n - 1; ++j) {
         const auto at = static_cast<std::size_t>(i * n + j);

@@ -9,8 +9,8 @@ namespace chainrule {
 
 using Index = std::ptrdiff_t;
 
-enum class Activation { identity, logistic, tanh, relu };
-inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh", "relu"};
+enum class Activation { identity, logistic, tanh, relu, silu };
+inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh", "relu", "silu"};
 inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
 
 // All computed from the logits; the loss decides the output activation: logistic, softmax, identity.
