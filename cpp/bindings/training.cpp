@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "bindings/inputs.h"
+#include "bindings/mapped.h"
 #include "bindings/module.h"
 #include "core/check.h"
 #include "net/network.h"
@@ -176,7 +177,12 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const Named& optim
                                 "validation"_a = optional_number(log.validation), "seconds"_a = log.seconds));
       return answer.is(py::bool_(true));
     };
-  options.poll = check_signals;
+  const MappedFiles mapped{x, y, validation.is_none() ? validation : py::object(validation[py::int_(0)])};
+  options.poll = [&mapped] {
+    check_signals();
+    mapped.release();
+  };
+  if (!mapped.empty()) options.poll_seconds = MappedFiles::seconds;
   History history;
   {
     const py::gil_scoped_release release;
@@ -252,7 +258,11 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, py::obje
     if (outcome.error) return error_of(outcome.error, divergence);
     return history_dict(outcome.history, jobs[i].options.validation.has_value());
   };
-  FitManyOptions options{.threads = thread_count(n_threads), .poll = check_signals};
+  const MappedFiles mapped{x};
+  FitManyOptions options{.threads = thread_count(n_threads), .poll = [&mapped] {
+                           check_signals();
+                           mapped.release();
+                         }};
   if (!on_finished.is_none())
     options.on_finished = [&](std::size_t i, const FitOutcome& outcome) {
       const py::gil_scoped_acquire acquire;

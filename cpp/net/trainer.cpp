@@ -187,7 +187,7 @@ class Fit {
   void poll() {
     if (!options_.poll) return;
     const Clock::time_point now = Clock::now();
-    if (now - last_poll_ < std::chrono::milliseconds(50)) return;
+    if (std::chrono::duration<double>(now - last_poll_).count() < options_.poll_seconds) return;
     last_poll_ = now;
     try {
       options_.poll();

@@ -64,9 +64,10 @@ struct FitOptions {
   // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the
   // run too and is passed on.
   std::function<bool(const EpochLog&)> on_epoch_end{};
-  // Between batches, at most every 50 ms: may throw, to interrupt. The network keeps its last complete step, or the
-  // best epoch (see Stop).
+  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or
+  // the best epoch (see Stop).
   std::function<void()> poll{};
+  double poll_seconds = 0.05;
 };
 
 struct History {
