@@ -18,8 +18,8 @@ class MappedFiles {
 
   bool empty() const { return maps_.empty(); }
   void release() const;  // pages come back from the system's cache, or from the file, where they are read again
-  // How often: with each page that is read the system maps 15 others, so that 10,000 rows here and there are 640 MB.
-  static constexpr double seconds = 0.005;
+  // How often: the system may map a file in pages of 2 MB, so that 256 rows here and there are half a gigabyte.
+  static constexpr double seconds = 0.0005;
 
  private:
   void add(py::handle object);
