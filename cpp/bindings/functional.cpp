@@ -191,7 +191,7 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::array_t<T> g(numpy.attr("asfortranarray")(real_array(gradient, "grads"), dtype));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
           ", its parameters ", Shape{result});
-  kernels<T>().sgd({1, g.size(), 0}, {static_cast<T>(learning_rate), T(0), false, false}, g.data(), nullptr,
+  kernels<T>().sgd({1, g.size(), 0}, {T(1), static_cast<T>(learning_rate), T(0), T(1), false, false}, {}, g.data(), {},
                    result.mutable_data());
   return result;
 }

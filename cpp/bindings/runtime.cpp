@@ -34,6 +34,7 @@ void bind_runtime(py::module_& module) {
   module.attr("__version__") = CHAINRULE_VERSION;
   module.attr("ACTIVATIONS") = names(activation_names);
   module.attr("LOSSES") = names(loss_names);
+  module.attr("METRICS") = names(score_names);
   module.attr("INITS") = names(init_names);
   module.def("set_num_threads", [](std::optional<int> n) { set_num_threads(thread_count(n)); }, py::arg("n_threads"));
   module.def("get_num_threads", &num_threads);

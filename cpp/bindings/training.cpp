@@ -4,11 +4,11 @@
 #include <pybind11/stl.h>
 
 #include <map>
-#include <tuple>
 
 #include "bindings/inputs.h"
 #include "bindings/mapped.h"
 #include "bindings/module.h"
+#include "bindings/settings.h"
 #include "core/check.h"
 #include "net/network.h"
 
@@ -16,67 +16,6 @@ namespace chainrule::python {
 namespace {
 
 using namespace py::literals;
-
-// Reads settings out of a mapping; done() refuses those that nobody asked for.
-class Settings {
- public:
-  explicit Settings(py::dict values) : values_(std::move(values)) {}
-
-  template <class Value>
-  void read(const char* key, Value& into) {
-    if (!values_.contains(key)) return;
-    try {
-      into = values_[key].cast<Value>();
-    } catch (const py::cast_error&) {
-      throw py::type_error(message(key, " is ", std::string(py::repr(values_[key])), ", which has the wrong type"));
-    }
-    ++seen_;
-  }
-  void done(const char* what) const {
-    require(seen_ == values_.size(), what, " has a setting that does not exist: ", std::string(py::repr(values_)));
-  }
-
- private:
-  py::dict values_;
-  std::size_t seen_ = 0;
-};
-
-OptimizerOptions optimizer_options(const std::string& name, const py::dict& values) {
-  Settings settings(values);
-  OptimizerOptions options;
-  if (name == "sgd") {
-    Sgd sgd;
-    settings.read("learning_rate", sgd.learning_rate);
-    settings.read("momentum", sgd.momentum);
-    settings.read("nesterov", sgd.nesterov);
-    options = sgd;
-  } else {
-    require(name == "adam", "optimizer '", name, "' is unknown, expected one of sgd, adam");
-    Adam adam;
-    settings.read("learning_rate", adam.learning_rate);
-    settings.read("beta1", adam.beta1);
-    settings.read("beta2", adam.beta2);
-    settings.read("epsilon", adam.epsilon);
-    options = adam;
-  }
-  settings.done("the optimizer");
-  check(options);
-  return options;
-}
-
-Stop stop_options(const py::dict& values) {
-  Settings settings(values);
-  Stop stop;
-  settings.read("loss_below", stop.loss_below);
-  settings.read("loss_change_below", stop.loss_change_below);
-  settings.read("loss_change_epochs", stop.loss_change_epochs);
-  settings.read("gradient_norm_below", stop.gradient_norm_below);
-  settings.read("no_improvement", stop.no_improvement);
-  settings.read("seconds", stop.seconds);
-  settings.done("stop");
-  check(stop);
-  return stop;
-}
 
 py::object optional_number(const std::optional<double>& value) {
   return value ? py::object(py::float_(*value)) : py::object(py::none());
@@ -122,61 +61,80 @@ auto of_validation(Function function) {
   }
 }
 
-using Named = std::pair<std::string, py::dict>;  // an optimizer
-
-template <class T>
-FitOptions<T> fit_options(const OptimizerOptions& optimizer, std::optional<Index> batch_size, int epochs, bool shuffle,
-                          double l2, const Stop& stop, std::uint64_t seed) {
-  require(!batch_size || *batch_size >= 1, "batch_size is ", batch_size.value_or(0), ", expected at least 1");
-  FitOptions<T> options;
-  options.optimizer = optimizer;
-  options.batch_size = batch_size.value_or(0);
-  options.epochs = epochs;
-  options.shuffle = shuffle;
-  options.l2 = l2;
-  options.stop = stop;
-  options.seed = seed;
-  return options;
-}
-
 void check_signals() {
   const py::gil_scoped_acquire acquire;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-py::dict history_dict(const History& history, bool validated) {
-  const auto array = [](const std::vector<double>& values) {
-    return py::array_t<double>(static_cast<Index>(values.size()), values.data());
-  };
-  return py::dict("loss"_a = array(history.loss),
-                  "validation"_a = validated ? py::object(array(history.validation)) : py::object(py::none()),
-                  "epochs"_a = history.epochs, "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
+py::array_t<double> array_of(const std::vector<double>& values) {
+  return py::array_t<double>(static_cast<Index>(values.size()), values.data());
 }
 
+py::dict history_dict(const History& history, bool validated) {
+  py::list metrics;
+  for (const std::vector<double>& values : history.metrics) metrics.append(array_of(values));
+  return py::dict("loss"_a = array_of(history.loss),
+                  "validation"_a = validated ? py::object(array_of(history.validation)) : py::object(py::none()),
+                  "metrics"_a = metrics, "learning_rate"_a = array_of(history.learning_rate),
+                  "epochs"_a = history.epochs, "best_epoch"_a = history.best_epoch,
+                  "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
+}
+
+using Rows = py::array_t<Index, py::array::c_style>;
+
+// The numbers of rows in arrays that are kept alive; none for None.
+class RowArrays {
+ public:
+  std::span<const Index> span_of(py::handle object) {
+    if (object.is_none()) return {};
+    kept_.push_back(object.cast<Rows>());
+    return {kept_.back().data(), static_cast<std::size_t>(kept_.back().size())};
+  }
+
+ private:
+  std::vector<Rows> kept_;
+};
+
+// on_epoch_end(logs, snapshot), as the core calls it.
 template <class T>
-py::dict fit(Network<T>& network, py::object x, py::object y, const Named& optimizer, std::optional<Index> batch_size,
-             int epochs, bool shuffle, py::object sample_weight, double l2, const std::string& precision,
-             py::object validation, const py::dict& stop, py::object on_epoch_end, std::optional<int> n_threads,
-             std::uint64_t seed) {
+auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
+  return [&on_epoch_end, &state](const EpochLog& log, const std::function<void()>& snapshot) {
+    const py::gil_scoped_acquire acquire;
+    const auto take = [&] {
+      snapshot();
+      return state_dict(state);
+    };
+    const py::dict logs("epoch"_a = log.epoch, "loss"_a = log.loss, "validation"_a = optional_number(log.validation),
+                        "metrics"_a = array_of({log.metrics.begin(), log.metrics.end()}),
+                        "learning_rate"_a = log.learning_rate, "seconds"_a = log.seconds);
+    return on_epoch_end(logs, py::cpp_function(take)).is(py::bool_(true));
+  };
+}
+
+// state: of a training to go on with, or None; keep_state: whether the result has the state at the end. Held out are
+// `validation`, or those of the examples that validation_rows names.
+template <class T>
+py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& settings, py::object sample_weight,
+             py::object rows, py::object validation, py::object validation_rows, py::object on_epoch_end,
+             const std::optional<py::dict>& state, bool keep_state, std::optional<int> n_threads) {
   const ExampleArrays<T> e = examples<T>(x, y, sample_weight, network.loss(), network.layer_sizes().back());
-  auto options = fit_options<T>(optimizer_options(optimizer.first, optimizer.second), batch_size, epochs, shuffle, l2,
-                                stop_options(stop), seed);
-  options.precision = from_name<Precision>(precision, precision_names, "precision");
+  auto options = fit_options<T>(settings);
   options.threads = thread_count(n_threads);
+  RowArrays named;
+  options.rows = named.span_of(rows);
+  options.validation_rows = named.span_of(validation_rows);
   std::optional<SharedExamples<T>> held;
   if (!validation.is_none())
     of_validation([&] {
       held.emplace(held_out<T>(validation));
       options.validation = held->for_network(network);
     });
-  if (!on_epoch_end.is_none())
-    options.on_epoch_end = [&on_epoch_end](const EpochLog& log) {
-      const py::gil_scoped_acquire acquire;
-      const py::object answer =
-          on_epoch_end(py::dict("epoch"_a = log.epoch, "loss"_a = log.loss,
-                                "validation"_a = optional_number(log.validation), "seconds"_a = log.seconds));
-      return answer.is(py::bool_(true));
-    };
+  else if (!options.validation_rows.empty())
+    options.validation = e.examples;
+  FitState<T> training;
+  if (state) training = state_of<T>(*state);
+  if (state || keep_state || !on_epoch_end.is_none()) options.state = &training;
+  if (!on_epoch_end.is_none()) options.on_epoch_end = epoch_callback(on_epoch_end, training);
   const MappedFiles mapped{x, y, validation.is_none() ? validation : py::object(validation[py::int_(0)])};
   options.poll = [&mapped] {
     check_signals();
@@ -188,7 +146,9 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const Named& optim
     const py::gil_scoped_release release;
     history = chainrule::fit(network, e.examples, options);
   }
-  return history_dict(history, options.validation.has_value());
+  py::dict result = history_dict(history, options.validation.has_value());
+  result["state"] = keep_state || state ? py::object(state_dict(training)) : py::object(py::none());
+  return result;
 }
 
 // What make() makes of an object, once for all networks that share it.
@@ -198,15 +158,13 @@ Value& once(std::map<PyObject*, Value>& made, py::handle object, Make make) {
   return found != made.end() ? found->second : made.emplace(object.ptr(), make()).first->second;
 }
 
-using Rows = py::array_t<Index, py::array::c_style>;
-
-std::span<const Index> span_of(const Rows& rows) { return {rows.data(), static_cast<std::size_t>(rows.size())}; }
-
 py::object error_of(const std::exception_ptr& error, const py::object& divergence) {
   try {
     std::rethrow_exception(error);
   } catch (const DivergenceError& e) {
     return divergence(e.what());
+  } catch (const py::error_already_set& e) {  // of a function that scores or schedules
+    return e.value();
   } catch (const std::bad_alloc&) {
     return py::reinterpret_borrow<py::object>(PyExc_MemoryError)();
   } catch (const std::exception& e) {
@@ -214,36 +172,21 @@ py::object error_of(const std::exception_ptr& error, const py::object& divergenc
   }
 }
 
-// Each setting is a list with an entry for each network; entries that are one object are read once. A network looks
-// at its validation, or at validation_rows of the shared examples.
+// The lists have an entry for each network, as fit takes them. A network looks at its validation, or at validation_rows
+// of the shared examples.
 template <class T>
-py::list fit_many(const py::list& networks, py::object x, py::object y, py::object sample_weight, const py::list& rows,
-                  const py::list& validation, const py::list& validation_rows, const py::list& optimizer,
-                  const py::list& batch_size, const py::list& epochs, const py::list& shuffle, const py::list& l2,
-                  const py::list& stop, const py::list& seed, py::object on_finished, std::optional<int> n_threads) {
+py::list fit_many(const py::list& networks, py::object x, py::object y, const py::list& settings,
+                  py::object sample_weight, const py::list& rows, const py::list& validation,
+                  const py::list& validation_rows, py::object on_finished, std::optional<int> n_threads) {
   SharedExamples<T> shared(x, std::move(y), sample_weight);
-  std::map<PyObject*, OptimizerOptions> optimizers;
-  std::map<PyObject*, Stop> stops;
   std::map<PyObject*, SharedExamples<T>> held;
-  std::vector<Rows> kept;  // what the spans look at
-  const auto rows_of = [&kept](py::handle object) -> std::span<const Index> {
-    if (object.is_none()) return {};
-    kept.push_back(object.cast<Rows>());
-    return span_of(kept.back());
-  };
+  RowArrays named;
   std::vector<FitJob<T>> jobs;
   for (std::size_t i = 0; i < networks.size(); ++i) try {
       auto& network = networks[i].template cast<Network<T>&>();
-      const auto& method = once(optimizers, optimizer[i], [&] {
-        const auto named = optimizer[i].template cast<Named>();
-        return optimizer_options(named.first, named.second);
-      });
-      const Stop& until = once(stops, stop[i], [&] { return stop_options(stop[i].template cast<py::dict>()); });
-      auto options = fit_options<T>(method, batch_size[i].template cast<std::optional<Index>>(),
-                                    epochs[i].template cast<int>(), shuffle[i].template cast<bool>(),
-                                    l2[i].template cast<double>(), until, seed[i].template cast<std::uint64_t>());
-      options.rows = rows_of(rows[i]);
-      options.validation_rows = rows_of(validation_rows[i]);
+      auto options = fit_options<T>(settings[i].template cast<py::dict>());
+      options.rows = named.span_of(rows[i]);
+      options.validation_rows = named.span_of(validation_rows[i]);
       const Examples<T> examples = shared.for_network(network);
       if (!options.validation_rows.empty()) options.validation = examples;
       if (const py::object data = validation[i]; !data.is_none())
@@ -256,7 +199,9 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, py::obje
   const py::object divergence = py::module_::import("chainrule._core").attr("DivergenceError");
   const auto result_of = [&](std::size_t i, const FitOutcome& outcome) -> py::object {
     if (outcome.error) return error_of(outcome.error, divergence);
-    return history_dict(outcome.history, jobs[i].options.validation.has_value());
+    py::dict result = history_dict(outcome.history, jobs[i].options.validation.has_value());
+    result["state"] = py::none();
+    return result;
   };
   const MappedFiles mapped{x};
   FitManyOptions options{.threads = thread_count(n_threads), .poll = [&mapped] {
@@ -280,13 +225,13 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, py::obje
 
 template <class T>
 void bind(const py::object& type) {
+  const auto none = py::none();
   py::class_<Network<T>>(type)
-      .def("fit", &fit<T>, "X"_a, "y"_a, py::kw_only(), "optimizer"_a, "batch_size"_a, "epochs"_a, "shuffle"_a,
-           "sample_weight"_a, "l2"_a, "precision"_a, "validation"_a, "stop"_a, "on_epoch_end"_a, "n_threads"_a,
-           "seed"_a)
-      .def_static("fit_many", &fit_many<T>, "networks"_a, "X"_a, "y"_a, py::kw_only(), "sample_weight"_a, "rows"_a,
-                  "validation"_a, "validation_rows"_a, "optimizer"_a, "batch_size"_a, "epochs"_a, "shuffle"_a, "l2"_a,
-                  "stop"_a, "seed"_a, "on_finished"_a, "n_threads"_a);
+      .def("fit", &fit<T>, "X"_a, "y"_a, "settings"_a, py::kw_only(), "sample_weight"_a = none, "rows"_a = none,
+           "validation"_a = none, "validation_rows"_a = none, "on_epoch_end"_a = none, "state"_a = none,
+           "keep_state"_a = false, "n_threads"_a = none)
+      .def_static("fit_many", &fit_many<T>, "networks"_a, "X"_a, "y"_a, "settings"_a, py::kw_only(), "sample_weight"_a,
+                  "rows"_a, "validation"_a, "validation_rows"_a, "on_finished"_a, "n_threads"_a);
 }
 
 }  // namespace
@@ -296,9 +241,14 @@ void bind_training(py::module_& module) {
       "The cost or a parameter became NaN or infinite during a fit; the network keeps its last finite parameters.";
   bind<float>(module.attr("NetworkFloat32"));
   bind<double>(module.attr("NetworkFloat64"));
-  module.def(
-      "check_optimizer", [](const std::string& name, const py::dict& settings) { optimizer_options(name, settings); },
-      "name"_a, "settings"_a);
+  const auto make_optimizer = [](const std::string& name, const py::dict& settings) {
+    optimizer_options(py::make_tuple(name, settings));
+  };
+  const auto make_schedule = [](const std::string& name, const py::dict& settings) {
+    rate_schedule(py::make_tuple(name, settings));
+  };
+  module.def("check_optimizer", make_optimizer, "name"_a, "settings"_a);
+  module.def("check_schedule", make_schedule, "name"_a, "settings"_a);
   module.def("check_stop", [](const py::dict& settings) { stop_options(settings); }, "settings"_a);
 }
 

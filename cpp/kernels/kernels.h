@@ -114,17 +114,43 @@ struct Region {
   Index m, n, stride;
 };
 
+// What comes before every update: gradient = clamp(scale * gradient, -limit, limit).
+template <class T>
+struct Clip {
+  T scale = 1, limit = static_cast<T>(__builtin_inf());
+};
+
+// Before it, too, the decoupled weight decay: p = keep * p.
 template <class T>
 struct SgdUpdate {
-  T learning_rate, momentum;
+  T rate_in, rate_out;  // of the gradient into the velocity, and of the velocity into the parameters
+  T momentum, keep;
   bool nesterov, first;  // first: the velocity begins with the gradient
 };
 
 template <class T>
 struct AdamUpdate {
-  T step_size;                                         // learning_rate / (1 - beta1^t)
-  T root_scale;                                        // 1 / sqrt(1 - beta2^t)
-  T one_minus_beta1, beta2, one_minus_beta2, epsilon;  // the differences taken in double: 1 - 0.999f is off by 5e-5
+  T step_size;                                // learning_rate / (1 - beta1^t)
+  T root_scale;                               // 1 / sqrt(1 - beta2^t)
+  T one_minus_beta1, beta2, one_minus_beta2;  // the differences taken in double: 1 - 0.999f is off by 5e-5
+  T epsilon, keep;
+};
+
+template <class T>
+struct RmsPropUpdate {
+  T learning_rate, alpha, one_minus_alpha, epsilon, momentum, keep;
+};
+
+template <class T>
+struct AdagradUpdate {
+  T learning_rate, epsilon, keep;
+};
+
+// The arrays of an optimizer, null where it has none: m a mean of gradients or a velocity, v a mean or sum of their
+// squares, mean what RMSprop centers by.
+template <class T>
+struct Moments {
+  T *m = nullptr, *v = nullptr, *mean = nullptr;
 };
 
 // The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
@@ -191,9 +217,10 @@ struct SliceSteps {
   T* partials;  // partial_count times parameter_count: the first become the gradients of the last step
   Index partial_count;
   double l2;
+  bool l2_per_row;          // l2 is to be divided by Σw of each batch
   const SgdUpdate<T>* sgd;  // one per step, or null: Adam
   const AdamUpdate<T>* adam;
-  T *first_moment, *second_moment;
+  Moments<T> moments;
 
   BatchCost* cost;      // of each step, written by rank 0
   double* slice_value;  // partial_count of them
@@ -235,12 +262,19 @@ struct Kernels {
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Finish);  // m <= sum_rows
   double (*sum)(Index n, const T* x);  // by 16 interleaved chains in double, then a fixed tree
   double (*sum_of_squares)(Index n, const T* x);
-  void (*axpy)(Index n, T alpha, const T* x, T* y);  // y = y + alpha * x, one fma each
+  double (*dot)(Index n, const T* x, const T* y);
+  void (*column_squares)(Index m, Index n, const T* x, Index ldx, double* sums);  // Σ_i x(i, j)², in double
+  void (*axpy)(Index n, T alpha, const T* x, T* y);                               // y = y + alpha * x, one fma each
 
-  void (*sgd)(Region, const SgdUpdate<T>&, const T* gradient, T* velocity, T* parameters);  // velocity null: none
-  void (*adam)(Region, const AdamUpdate<T>&, const T* gradient, T* m, T* v, T* parameters);
+  void (*sgd)(Region, const SgdUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+  void (*adam)(Region, const AdamUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+  void (*rmsprop)(Region, const RmsPropUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+  void (*adagrad)(Region, const AdagradUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+  void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean)
 
-  void (*log)(Index n, const T* x, T* y);  // for normal random numbers
+  // For normal random numbers and schedules of rates.
+  void (*exp)(Index n, const T* x, T* y);
+  void (*log)(Index n, const T* x, T* y);
 
   // The vectorised elementary functions, for tests and benchmarks.
   struct Elementwise {

@@ -237,19 +237,20 @@ void add_partials(const SliceSteps<T>& s, Index begin, Index end, Index count) {
 
 // A member's part of the gradient of the penalty, and of the update.
 template <class T>
-void slice_update(const SliceSteps<T>& s, Index step, Index begin, Index end) {
-  if (s.l2 != 0)
+void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, Index end) {
+  if (l2 != 0)
     for (Index l = 0; l < s.layer_count; ++l) {
       const SliceLayer<T>& layer = s.layers[l];
       const Index from = begin > layer.offset ? begin : layer.offset, stop = layer.offset + layer.weight_count;
       const Index to = end < stop ? end : stop;
-      if (from < to) axpy(to - from, static_cast<T>(s.l2), s.parameters + from, s.partials + from);
+      if (from < to) axpy(to - from, static_cast<T>(l2), s.parameters + from, s.partials + from);
     }
-  T* m = s.first_moment != nullptr ? s.first_moment + begin : nullptr;
+  const auto from = [begin](T* moment) { return moment != nullptr ? moment + begin : nullptr; };
+  const Moments<T> moments{from(s.moments.m), from(s.moments.v)};
   if (s.sgd != nullptr)
-    sgd({1, end - begin, 0}, s.sgd[step], s.partials + begin, m, s.parameters + begin);
+    sgd({1, end - begin, 0}, s.sgd[step], {}, s.partials + begin, moments, s.parameters + begin);
   else
-    adam({1, end - begin, 0}, s.adam[step], s.partials + begin, m, s.second_moment + begin, s.parameters + begin);
+    adam({1, end - begin, 0}, s.adam[step], {}, s.partials + begin, moments, s.parameters + begin);
 }
 
 // Σ weights of the batch, or its rows where all weigh 1.
@@ -272,9 +273,10 @@ void slice_steps(const SliceSteps<T>& s) {
   for (Index step = 0; step < s.steps; ++step) {
     const Index first = s.first + step * s.advance;
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
+    const double l2 = s.l2_per_row ? s.l2 * inverse : s.l2;
     // The last step of a call leaves its gradients to be looked at.
-    const bool plain = s.sgd != nullptr && s.first_moment == nullptr && s.l2 == 0 && step + 1 < s.steps;
-    const T* descent = plain && s.m == 1 ? &s.sgd[step].learning_rate : nullptr;
+    const bool plain = s.sgd != nullptr && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
+    const T* descent = plain && s.m == 1 && s.sgd[step].keep == T(1) ? &s.sgd[step].rate_out : nullptr;
     double total = 0, squares = 0;
     for (Index l = 0; l < s.layer_count; ++l) {
       const SliceLayer<T>& layer = s.layers[l];
@@ -298,8 +300,8 @@ void slice_steps(const SliceSteps<T>& s) {
         for (Index i = 0; i < count; ++i) total += s.slice_value[i];
       done += count;
       if (done == slices) {
-        if (s.rank == 0) s.cost[step] = {total * inverse + s.l2 / 2 * squares, weight};
-        if (descent == nullptr) slice_update(s, step, begin, end);
+        if (s.rank == 0) s.cost[step] = {total * inverse + l2 / 2 * squares, weight};
+        if (descent == nullptr) slice_update(s, step, l2, begin, end);
       }
       if (s.size > 1) s.barrier(s.team);
     }

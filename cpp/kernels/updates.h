@@ -1,5 +1,6 @@
-// Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Kingma & Ba
-// 2015; semantics of PyTorch's), and the sums that norms and costs are made of.
+// Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Duchi et al.
+// 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019; semantics of PyTorch's), and
+// the sums that norms and costs are made of.
 #pragma once
 
 #include "kernels.h"
@@ -23,32 +24,98 @@ inline void for_vectors(Region r, Visit visit) {
   }
 }
 
-// velocity = momentum velocity + g; p = p - learning_rate (velocity, or g + momentum velocity if nesterov).
-template <class T>
-void sgd(Region region, const SgdUpdate<T>& u, const T* gradient, T* velocity, T* parameters) {
-  const Vec<T> rate = splat(-u.learning_rate), momentum = splat(u.momentum);
-  if (velocity == nullptr)
-    return for_vectors<T>(region, [=](Index j, auto read, auto write) {
-      write(parameters + j, fma(rate, read(gradient + j), read(parameters + j)));
+// Calls pass with what it is to do with the gradients.
+template <class T, class Pass>
+inline void with_clip(const Clip<T>& clip, Pass pass) {
+  if (clip.scale == T(1) && clip.limit == Clip<T>{}.limit)
+    pass([](Vec<T> g) { return g; });
+  else
+    pass([scale = splat(clip.scale), limit = splat(clip.limit)](Vec<T> g) {
+      return min(limit, max(-limit, scale * g));  // NaN is kept
     });
-  for_vectors<T>(region, [=](Index j, auto read, auto write) {
-    const Vec<T> g = read(gradient + j), v = u.first ? g : fma(momentum, read(velocity + j), g);
-    write(velocity + j, v);
-    write(parameters + j, fma(rate, u.nesterov ? fma(momentum, v, g) : v, read(parameters + j)));
+}
+
+// velocity = momentum velocity + rate_in g; p = p - rate_out (velocity, or rate_in g + momentum velocity if nesterov).
+template <class T>
+void sgd(Region region, const SgdUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments, T* parameters) {
+  T* velocity = moments.m;
+  const Vec<T> in = splat(u.rate_in), out = splat(-u.rate_out), momentum = splat(u.momentum), keep = splat(u.keep);
+  with_clip(clip, [&](auto clipped) {
+    if (velocity == nullptr)
+      return for_vectors<T>(region, [=](Index j, auto read, auto write) {
+        write(parameters + j, fma(out, in * clipped(read(gradient + j)), keep * read(parameters + j)));
+      });
+    for_vectors<T>(region, [=, nesterov = u.nesterov, first = u.first](Index j, auto read, auto write) {
+      const Vec<T> g = in * clipped(read(gradient + j)), v = first ? g : fma(momentum, read(velocity + j), g);
+      write(velocity + j, v);
+      write(parameters + j, fma(out, nesterov ? fma(momentum, v, g) : v, keep * read(parameters + j)));
+    });
   });
 }
 
 // m = m + (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²; p = p - step_size m / (root_scale sqrt(v) + epsilon).
 template <class T>
-void adam(Region region, const AdamUpdate<T>& u, const T* gradient, T* m, T* v, T* parameters) {
+void adam(Region region, const AdamUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments, T* parameters) {
   const Vec<T> first = splat(u.one_minus_beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
-               root_scale = splat(u.root_scale), step_size = splat(-u.step_size);
-  for_vectors<T>(region, [=](Index j, auto read, auto write) {
-    const Vec<T> g = read(gradient + j), old = read(m + j), mean = fma(first, g - old, old);
-    const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
-    write(m + j, mean);
-    write(v + j, square);
-    write(parameters + j, fma(step_size, mean / fma(root_scale, sqrt(square), epsilon), read(parameters + j)));
+               root_scale = splat(u.root_scale), step_size = splat(-u.step_size), keep = splat(u.keep);
+  with_clip(clip, [&](auto clipped) {
+    for_vectors<T>(region, [=, m = moments.m, v = moments.v, u = u](Index j, auto read, auto write) {
+      const Vec<T> g = clipped(read(gradient + j)), old = read(m + j), mean = fma(first, g - old, old);
+      const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
+      write(m + j, mean);
+      write(v + j, square);
+      const Vec<T> step = mean / fma(root_scale, sqrt(square), epsilon);
+      write(parameters + j, fma(step_size, step, keep * read(parameters + j)));
+    });
+  });
+}
+
+// v = alpha v + (1 - alpha) g²; with mean = mean + (1 - alpha)(g - mean) to center by, v - mean² for v;
+// m = momentum m + g / (sqrt(v) + epsilon); p = p - learning_rate m.
+template <class T>
+void rmsprop(Region region, const RmsPropUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+             T* parameters) {
+  const Vec<T> alpha = splat(u.alpha), rest = splat(u.one_minus_alpha), epsilon = splat(u.epsilon),
+               momentum = splat(u.momentum), rate = splat(-u.learning_rate), keep = splat(u.keep);
+  with_clip(clip, [&](auto clipped) {
+    for_vectors<T>(region, [=](Index j, auto read, auto write) {
+      const Vec<T> g = clipped(read(gradient + j)), square = fma(alpha, read(moments.v + j), rest * g * g);
+      write(moments.v + j, square);
+      Vec<T> spread = square;
+      if (moments.mean != nullptr) {
+        const Vec<T> old = read(moments.mean + j), mean = fma(rest, g - old, old);
+        write(moments.mean + j, mean);
+        spread = max(Vec<T>{}, fma(-mean, mean, square));
+      }
+      Vec<T> step = g / (sqrt(spread) + epsilon);
+      if (moments.m != nullptr) {
+        step = fma(momentum, read(moments.m + j), step);
+        write(moments.m + j, step);
+      }
+      write(parameters + j, fma(rate, step, keep * read(parameters + j)));
+    });
+  });
+}
+
+// v = v + g²; p = p - learning_rate g / (sqrt(v) + epsilon).
+template <class T>
+void adagrad(Region region, const AdagradUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+             T* parameters) {
+  const Vec<T> rate = splat(-u.learning_rate), epsilon = splat(u.epsilon), keep = splat(u.keep);
+  with_clip(clip, [&](auto clipped) {
+    for_vectors<T>(region, [=, v = moments.v](Index j, auto read, auto write) {
+      const Vec<T> g = clipped(read(gradient + j)), sum = fma(g, g, read(v + j));
+      write(v + j, sum);
+      write(parameters + j, fma(rate, g / (sqrt(sum) + epsilon), keep * read(parameters + j)));
+    });
+  });
+}
+
+template <class T>
+void average(Region region, T rate, const T* x, T* mean) {
+  for_vectors<T>(region, [=, rate = splat(rate)](Index j, auto read, auto write) {
+    const Vec<T> old = read(mean + j);
+    write(mean + j, fma(rate, read(x + j) - old, old));
   });
 }
 
@@ -58,16 +125,17 @@ void axpy(Index n, T alpha, const T* x, T* y) {
   map_vector(n, [=](Vec<T> xv, Vec<T> yv) { return fma(factor, xv, yv); }, y, x, y);
 }
 
-// The sum of f(x[j]) in double: element j belongs to chain j mod 16, and the chains are added as a tree, so the bits
-// depend on n alone. No fma here: the square of a float is exact in double, and for double every ISA rounds the same.
-template <class T, class F>
-double chained_sum(Index n, const T* x, F f) {
+// The sum of f(j) in double: element j belongs to chain j mod 16, and the chains are added as a tree, so the bits
+// depend on n alone. No fma here: the product of two floats is exact in double, and for double every ISA rounds the
+// same.
+template <class F>
+double chained_sum(Index n, F f) {
   constexpr int chains = 16;
   double sum[chains] = {};
   Index j = 0;
   for (; j + chains <= n; j += chains)
-    for (int c = 0; c < chains; ++c) sum[c] += f(static_cast<double>(x[j + c]));
-  for (int c = 0; j + c < n; ++c) sum[c] += f(static_cast<double>(x[j + c]));
+    for (int c = 0; c < chains; ++c) sum[c] += f(j + c);
+  for (int c = 0; j + c < n; ++c) sum[c] += f(j + c);
   for (int half = chains / 2; half > 0; half /= 2)
     for (int c = 0; c < half; ++c) sum[c] += sum[c + half];
   return sum[0];
@@ -75,12 +143,27 @@ double chained_sum(Index n, const T* x, F f) {
 
 template <class T>
 double sum(Index n, const T* x) {
-  return chained_sum(n, x, [](double v) { return v; });
+  return chained_sum(n, [x](Index j) { return static_cast<double>(x[j]); });
+}
+
+template <class T>
+double dot(Index n, const T* x, const T* y) {
+  return chained_sum(n, [x, y](Index j) { return static_cast<double>(x[j]) * static_cast<double>(y[j]); });
 }
 
 template <class T>
 double sum_of_squares(Index n, const T* x) {
-  return chained_sum(n, x, [](double v) { return v * v; });
+  return dot(n, x, x);
+}
+
+template <class T>
+void column_squares(Index m, Index n, const T* x, Index ldx, double* sums) {
+  for (Index j = 0; j < n; ++j) sums[j] = 0;
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      const double value = static_cast<double>(x[i * ldx + j]);
+      sums[j] += value * value;
+    }
 }
 
 }  // namespace

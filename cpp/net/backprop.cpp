@@ -157,6 +157,8 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       const auto losses = [&](Share part) {
         loss_rows<T>(model_.loss, dz_.back(), s.targets, s.weights, scale, value_.data(),
                      gradients.data != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
+        for (Index i = part.begin; logits_.data != nullptr && i < part.end; ++i)
+          std::copy_n(dz_.back().row(i), logits_.cols, logits_.row(first + i));
       };
       if (by_columns(model_, m, team)) {
         gather(examples, rows, first, mine);

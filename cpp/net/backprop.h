@@ -24,6 +24,9 @@ class Backprop {
   // For training, with the weights that it keeps.
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights);
 
+  // Without gradients: run() also leaves the logits there, a row for each of the m examples.
+  void keep_logits(MatrixView<T> logits) { logits_ = logits; }
+
   void repack();  // after the weights changed outside of run()
 
   // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. Without
@@ -52,6 +55,7 @@ class Backprop {
   std::vector<Scratch<T>> scratch_;
   std::vector<Buffer<T>> buffers_;  // of the matrices
   MatrixView<T> x_, y_;
+  MatrixView<T> logits_{};  // or null
   Tape<T> a_, dz_, saved_;  // saved: a, or z where the slope is written with it
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;

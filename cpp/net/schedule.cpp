@@ -2,24 +2,37 @@
 
 #include <algorithm>
 
+#include "net/lbfgs.h"
 #include "net/pass.h"
 #include "net/sliced.h"
 #include "net/two_phase.h"
 
 namespace chainrule {
 
+namespace {
+
+// What a step of the sliced schedule has no place for.
 template <class T>
-std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
-                                           const OptimizerOptions& optimizer, double l2, int threads) {
-  const bool keeps_z = std::any_of(model.layers.begin(), model.layers.end(), slope_reads_z<T>);
-  if (is_small(model) && model.precision == Precision::float32 && !model.sparse_inputs && !keeps_z)
-    return std::make_unique<Sliced<T>>(model, parameters, batch_rows, optimizer, l2, threads);
-  return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, optimizer, l2, threads);
+bool is_plain(const Model<T>& model, const StepOptions& options) {
+  const bool keeps_z = std::ranges::any_of(model.layers, slope_reads_z<T>);
+  const bool simple = std::holds_alternative<Sgd>(options.optimizer) || std::holds_alternative<Adam>(options.optimizer);
+  return simple && options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema &&
+         model.precision == Precision::float32 && !model.sparse_inputs && !keeps_z;
 }
 
-template std::unique_ptr<Schedule<float>> make_schedule(const Model<float>&, float*, Index, const OptimizerOptions&,
-                                                        double, int);
-template std::unique_ptr<Schedule<double>> make_schedule(const Model<double>&, double*, Index, const OptimizerOptions&,
-                                                         double, int);
+}  // namespace
+
+template <class T>
+std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
+                                           const StepOptions& options) {
+  if (std::holds_alternative<Lbfgs>(options.optimizer))
+    return std::make_unique<LbfgsSteps<T>>(model, parameters, batch_rows, options);
+  if (is_small(model) && is_plain(model, options))
+    return std::make_unique<Sliced<T>>(model, parameters, batch_rows, options);
+  return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, options);
+}
+
+template std::unique_ptr<Schedule<float>> make_schedule(const Model<float>&, float*, Index, const StepOptions&);
+template std::unique_ptr<Schedule<double>> make_schedule(const Model<double>&, double*, Index, const StepOptions&);
 
 }  // namespace chainrule

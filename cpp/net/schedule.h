@@ -8,16 +8,18 @@
 #include "chainrule/training.h"
 #include "kernels/kernels.h"
 #include "net/model.h"
+#include "net/step.h"
 
 namespace chainrule {
 
 // Batches of m examples: batch s has those that rows[first + s * advance ...) names, or, where rows is null, the
-// examples first + s * advance and on.
+// examples first + s * advance and on; rates has an entry for each.
 template <class T>
 struct Batches {
   const Examples<T>& examples;
   std::span<const Index> rows;  // of the whole epoch, or empty
-  Index first, m, advance, steps;
+  Index first, m, advance;
+  std::span<const Rates> rates;
 };
 
 // The examples from `first` on.
@@ -45,12 +47,19 @@ class Schedule {
   virtual bool in_place() const = 0;
   virtual bool finite() const = 0;                 // whether all parameters are
   virtual void load() = 0;                         // the network's parameters were changed by others
-  virtual void store() = 0;                        // brings them up to date
+  virtual void store() = 0;                        // brings them up to date: the average, where there is one
   virtual void gradients(T* gradients) const = 0;  // of the last batch, in the layout of the parameters
+  // Why no step can follow, or null.
+  virtual const char* converged() const { return nullptr; }
+
+  // All that the next step depends on, in the layout of the parameters; restore() makes the next step what it would
+  // have been there.
+  virtual void save(FitState<T>& state) = 0;
+  virtual void restore(const FitState<T>& state) = 0;
 };
 
 template <class T>
 std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
-                                           const OptimizerOptions& optimizer, double l2, int threads);
+                                           const StepOptions& options);
 
 }  // namespace chainrule

@@ -83,13 +83,13 @@ Sliced<T>::Workspace::Workspace(const Model<T>& model, Index rows) : label(rows)
 }
 
 template <class T>
-Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer, double l2,
-                  int threads)
+Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
     : model_(model),
       parameters_(parameters),
-      l2_(l2),
+      l2_(options.l2),
+      l2_per_row_(options.l2_per_row),
       team_(static_cast<int>(
-          std::min<Index>(threads_for(row_operations(model, true) * static_cast<double>(batch_rows), threads),
+          std::min<Index>(threads_for(row_operations(model, true) * static_cast<double>(batch_rows), options.threads),
                           (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows)))),
       size_(for_layers(model, [](const Layer<T>&, const SliceLayer<T>&) {})),
       places_(
@@ -97,7 +97,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
       sliced_(size_),
       partials_(places_ * size_),
       slice_value_(places_),
-      optimizer_(optimizer, size_),
+      optimizer_(options, static_cast<Index>(model.layers.size()), size_),
       costs_(static_cast<std::size_t>(
           std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
                      static_cast<double>(most_steps)))) {
@@ -129,6 +129,26 @@ void Sliced<T>::gradients(T* gradients) const {
 }
 
 template <class T>
+void Sliced<T>::save(FitState<T>& state) {
+  optimizer_.save(
+      state, model_.parameter_count(),
+      [this](const T* array, T* flat) {
+        for_parameters(model_, [&](Index to, Index from) { flat[to] = array[from]; });
+      },
+      sliced_.data());
+}
+
+template <class T>
+void Sliced<T>::restore(const FitState<T>& state) {
+  optimizer_.restore(
+      state,
+      [this](const T* flat, T* array) {
+        for_parameters(model_, [&](Index from, Index to) { array[to] = flat[from]; });
+      },
+      sliced_.data());
+}
+
+template <class T>
 std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   const Examples<T>& e = batches.examples;
   const bool dense = e.targets.labels == nullptr;
@@ -147,7 +167,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
                     static_cast<Index>(batches.rows.size())};
   steps.m = batches.m;
   steps.slice_rows = chain_rows(model_, batches.m);
-  steps.steps = batches.steps;
+  steps.steps = static_cast<Index>(batches.rates.size());
   steps.first = batches.first;
   steps.advance = batches.advance;
   steps.parameters = sliced_.data();
@@ -155,11 +175,11 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.partials = partials_.data();
   steps.partial_count = places_;
   steps.l2 = l2_;
-  optimizer_.next_steps(batches.steps, sgd_, adam_);
+  steps.l2_per_row = l2_per_row_;
+  optimizer_.next_steps(batches.rates, sgd_, adam_);
   steps.sgd = sgd_.empty() ? nullptr : sgd_.data();
   steps.adam = adam_.data();
-  steps.first_moment = optimizer_.first_moment();
-  steps.second_moment = optimizer_.second_moment();
+  steps.moments = optimizer_.moments();
   steps.cost = costs_.data();
   steps.slice_value = slice_value_.data();
   steps.barrier = [](const void* team) { static_cast<const Team*>(team)->barrier(); };
@@ -181,8 +201,8 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
     kernels<T>().slice_steps(mine);
     team_.done(team.rank);
   });
-  team_.end(static_cast<double>(batches.m * batches.steps));
-  return {costs_.data(), static_cast<std::size_t>(batches.steps)};
+  team_.end(static_cast<double>(batches.m * steps.steps));
+  return {costs_.data(), batches.rates.size()};
 }
 
 template class Sliced<float>;

@@ -12,8 +12,7 @@ namespace chainrule {
 template <class T>
 class Sliced final : public Schedule<T> {
  public:
-  Sliced(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer, double l2,
-         int threads);
+  Sliced(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
 
   Index steps_at_once() const override { return static_cast<Index>(costs_.size()); }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
@@ -22,6 +21,8 @@ class Sliced final : public Schedule<T> {
   void load() override;
   void store() override;
   void gradients(T* gradients) const override;
+  void save(FitState<T>& state) override;
+  void restore(const FitState<T>& state) override;
 
  private:
   // What one thread needs for itself.
@@ -37,6 +38,7 @@ class Sliced final : public Schedule<T> {
   const Model<T> model_;
   T* parameters_;
   double l2_;
+  bool l2_per_row_;
   TeamSize team_;
   std::vector<Workspace> workspaces_;
   Index size_, places_;  // of the parameters in the kernel's layout; for partial gradients

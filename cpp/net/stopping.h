@@ -5,10 +5,17 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "chainrule/training.h"
 
 namespace chainrule {
+
+// Whether a value counts as better than the lowest before. A min_delta below 0 lets it be worse.
+inline bool improves(double value, double lowest, double min_delta) {
+  return min_delta == 0 ? value < lowest : !(value > lowest - min_delta);
+}
 
 class Stopping {
  public:
@@ -19,15 +26,15 @@ class Stopping {
            stop_.seconds;
   }
   bool needs_gradient_norm() const { return stop_.gradient_norm_below.has_value(); }
-  // The epoch just seen had the lowest cost so far; only followed for no_improvement.
-  bool improved() const { return epochs_since_best_ == 0; }
+  bool lowest() const { return lowest_; }  // the epoch just seen is the best so far
 
-  // The name of the criterion that holds after an epoch, or null. gradient_norm is looked at only if it is needed.
-  const char* after(const EpochLog& log, double gradient_norm) {
+  // The name of the criterion that holds after an epoch, or null. watched: see Stop::no_improvement; gradient_norm is
+  // looked at only if it is needed.
+  const char* after(const EpochLog& log, double watched, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
-    const double watched = log.validation.value_or(log.loss);
-    epochs_since_best_ = watched < best_ ? 0 : epochs_since_best_ + 1;
+    epochs_since_best_ = improves(watched, best_, stop_.min_delta) ? 0 : epochs_since_best_ + 1;
+    lowest_ = watched < best_;
     best_ = std::min(best_, watched);
     if (stop_.loss_below && log.loss < *stop_.loss_below) return "loss_below";
     if (stop_.loss_change_below && change_epochs_ >= stop_.loss_change_epochs) return "loss_change_below";
@@ -36,11 +43,23 @@ class Stopping {
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
+  bool too_slow(double learning_rate) const {
+    return stop_.learning_rate_below && learning_rate <= *stop_.learning_rate_below;
+  }
+
+  std::vector<double> progress() const { return {last_loss_, best_, change_epochs_, epochs_since_best_}; }
+  void set_progress(std::span<const double> progress) {
+    last_loss_ = progress[0];
+    best_ = progress[1];
+    change_epochs_ = progress[2];
+    epochs_since_best_ = progress[3];
+  }
 
  private:
   Stop stop_;
   double last_loss_ = std::numeric_limits<double>::infinity(), best_ = last_loss_;
-  int change_epochs_ = 0, epochs_since_best_ = 0;
+  double change_epochs_ = 0, epochs_since_best_ = 0;
+  bool lowest_ = false;
 };
 
 }  // namespace chainrule

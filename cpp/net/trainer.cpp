@@ -1,12 +1,13 @@
 #include "net/trainer.h"
 
 #include <chrono>
-#include <numeric>
 
 #include "core/check.h"
-#include "core/random.h"
-#include "net/backprop.h"
+#include "net/evaluation.h"
+#include "net/metrics.h"
 #include "net/network.h"
+#include "net/order.h"
+#include "net/rates.h"
 #include "net/schedule.h"
 #include "net/stopping.h"
 
@@ -17,41 +18,9 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// All rows, or those that are named, in their own order.
-void in_order(std::vector<Index>& order, std::span<const Index> rows) {
-  if (rows.empty())
-    std::iota(order.begin(), order.end(), Index{0});
-  else
-    std::copy(rows.begin(), rows.end(), order.begin());
-}
-
-// A permutation of places (Fisher & Yates), a function of (seed, epoch). A block of Philox gives four picks of 32 bits
-// where these favor no row by more than 2^-16, else two of 64.
-void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch) {
-  std::size_t i = order.size();
-  const auto swap_last_with = [&](std::size_t pick) { std::swap(order[--i], order[pick]); };
-  while (i > std::size_t{1} << 16) {
-    for (const std::uint64_t word : philox64(seed, Stream::shuffle, static_cast<std::uint32_t>(epoch), i)) {
-      __extension__ using Wide = unsigned __int128;
-      swap_last_with(static_cast<std::size_t>(static_cast<Wide>(word) * i >> 64));
-    }
-  }
-  constexpr std::size_t blocks = 16;
-  while (i > 1) {
-    const auto words = philox_blocks<blocks>(seed, Stream::shuffle, static_cast<std::uint32_t>(epoch), i, 4);
-    for (std::size_t block = 0; block < blocks; ++block)
-      for (std::size_t w = 0; w < 4; ++w)
-        if (i > 1) swap_last_with(std::uint64_t{words[w][block]} * i >> 32);
-  }
-}
-
 template <class T>
-void check_rows(const Examples<T>& examples, std::span<const Index> rows) {
-  if (rows.empty()) return;
-  for (const Index row : rows)
-    require(row >= 0 && row < examples.x.rows, "rows name row ", row, ", X has rows 0 to ", examples.x.rows - 1);
-  require(weight_sum(examples.weights, rows.data(), static_cast<Index>(rows.size())) > 0,
-          "sample_weight is 0 for every row");
+StepOptions step_options(const FitOptions<T>& o) {
+  return {o.optimizer, o.l2, o.l2_per_row, o.groups, o.clip_norm, o.clip_value, o.ema, o.threads};
 }
 
 template <class T>
@@ -64,20 +33,22 @@ class Fit {
         model_(checked_model(network, examples, options)),
         rows_(row_count(examples, options.rows)),
         batch_size_(options.batch_size > 0 ? std::min(options.batch_size, rows_) : rows_),
-        schedule_(make_schedule(model_, network.parameters().data(), batch_size_, options.optimizer, options.l2,
-                                options.threads)),
+        schedule_(make_schedule(model_, network.parameters().data(), batch_size_, step_options(options))),
+        steps_((rows_ + batch_size_ - 1) / batch_size_),
+        rates_(options.schedules, options.epochs, steps_),
+        seed_(options.seed),
         stopping_(options.stop) {
     if (shuffled() || !options.rows.empty()) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
-    if (options.validation) {
-      validation_.emplace(model_for(network_, options.validation->x), validation_rows(), false, options.threads);
-    }
-    if (schedule_->in_place() || validation_) last_finite_ = Buffer<T>(model_.parameter_count());
+    if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options);
+    if (schedule_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
+    if (options.state != nullptr && options.state->epoch > 0) resume(*options.state);
   }
 
   History run() {
     try {
       History history = loop();
+      if (options_.state != nullptr) save();
       restore_best();
       return history;
     } catch (...) {
@@ -89,47 +60,79 @@ class Fit {
  private:
   History loop() {
     History history;
+    history.metrics.resize(options_.metrics.size());
     start_ = last_poll_ = Clock::now();
-    keep_finite(0);
+    keep_finite();
     while (history.stop_reason.empty()) {
       if (epochs_are_steps()) {
         full_batches(history);
         continue;
       }
-      const int epoch = ++history.epochs;
-      const double loss = this->epoch(epoch);
-      store(epoch);
-      EpochLog log{epoch, loss, {}, 0};
-      if (validation_) log.validation = validation_cost(epoch);
-      keep_finite(epoch);
-      history.loss.push_back(loss);
-      if (validation_) history.validation.push_back(*log.validation);
+      ++epoch_;
+      EpochLog log{epoch_, epoch(), {}, {}, 0, 0};
+      store();
+      if (evaluation_) evaluate(log, history);
+      keep_finite();
+      ++history.epochs;
+      history.loss.push_back(log.loss);
+      history.learning_rate.push_back(log.learning_rate = learning_rate_);
       log.seconds = history.seconds = seconds_since(start_);
-      const char* reason = stopping_.after(log, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
-      if (keeps_best() && stopping_.improved()) keep_best(epoch);
+      const char* reason = decide(log);
+      if (stopping_.lowest()) history.best_epoch = history.epochs;
       if (options_.on_epoch_end) {
-        if (options_.on_epoch_end(log)) reason = "callback";
-        schedule_->load();  // it may have written to the parameters
+        if (options_.on_epoch_end(log, [this] { save(); })) reason = "callback";
+        if (!options_.ema) schedule_->load();  // it may have written to the parameters
       }
-      if (reason == nullptr && epoch == options_.epochs) reason = "epochs";
+      if (reason == nullptr && history.epochs == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
     return history;
   }
 
+  void evaluate(EpochLog& log, History& history) {
+    evaluation_->run();
+    if (!std::isfinite(evaluation_->cost())) diverged("the validation cost");
+    log.validation = evaluation_->cost();
+    log.metrics = evaluation_->metrics();
+    history.validation.push_back(*log.validation);
+    for (std::size_t i = 0; i < log.metrics.size(); ++i) history.metrics[i].push_back(log.metrics[i]);
+  }
+
+  // Why to stop after an epoch, or null.
+  const char* decide(const EpochLog& log) {
+    double watched = log.validation.value_or(log.loss);
+    if (!log.metrics.empty()) {
+      const Metric<T>& first = options_.metrics.front();
+      const bool more = first.function ? first.more_is_better : more_is_better(first.score);
+      watched = more ? -log.metrics.front() : log.metrics.front();
+    }
+    const char* reason = stopping_.after(log, watched, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
+    if (keeps_best() && stopping_.lowest()) keep_best();
+    if (rates_.plateau(watched) && stopping_.too_slow(learning_rate_) && reason == nullptr)
+      reason = "learning_rate_below";
+    rates_.reduce();
+    return reason != nullptr ? reason : schedule_->converged();
+  }
+
   // Epochs of one step that nobody looks at one by one.
   bool epochs_are_steps() const {
-    return batch_size_ == rows_ && !validation_ && !options_.on_epoch_end && !stopping_.needed();
+    return steps_ == 1 && !evaluation_ && !options_.on_epoch_end && !stopping_.needed() && !rates_.needs_watch() &&
+           !std::holds_alternative<Lbfgs>(options_.optimizer);
   }
   void full_batches(History& history) {
     const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
-    for (const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, steps})) {
+    const std::span<const Rates> rates = rates_.next(epoch_, steps);
+    for (std::size_t i = 0; const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates})) {
+      ++epoch_;
       ++history.epochs;
-      if (!std::isfinite(cost.mean)) diverged(history.epochs, "the cost");
+      if (!std::isfinite(cost.mean)) diverged("the cost");
       history.loss.push_back(cost.mean);
+      history.learning_rate.push_back(learning_rate(options_.optimizer) * rates[i++].learning_rate);
+      stopping_.after({epoch_, cost.mean, {}, {}, 0, 0}, cost.mean, 0);
+      if (stopping_.lowest()) history.best_epoch = history.epochs;
     }
-    store(history.epochs);
-    keep_finite(history.epochs);
+    store();
+    keep_finite();
     history.seconds = seconds_since(start_);
     if (history.epochs == options_.epochs) history.stop_reason = "epochs";
     poll();
@@ -141,9 +144,9 @@ class Fit {
     return std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()));
   }
 
-  bool keeps_best() const { return validation_.has_value() && options_.stop.no_improvement.has_value(); }
-  void keep_best(int epoch) {
-    best_epoch_ = epoch;
+  bool keeps_best() const { return evaluation_.has_value() && options_.stop.no_improvement.has_value(); }
+  void keep_best() {
+    best_epoch_ = epoch_;
     best_.reserve(model_.parameter_count());
     std::copy_n(parameters(), best_.size(), best_.data());
   }
@@ -152,36 +155,31 @@ class Fit {
   }
 
   bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
-  Index validation_rows() const { return row_count(*options_.validation, options_.validation_rows); }
   T* parameters() { return network_.parameters().data(); }
 
   // All batches once; returns the mean of their costs, each weighted as its rows are.
-  double epoch(int number) {
+  double epoch() {
     if (shuffled()) {
       in_order(order_, options_.rows);
-      shuffle(order_, options_.seed, number);
+      shuffle(order_, seed_, epoch_);
     }
     double total = 0, weight = 0;
+    Index step = (epoch_ - 1) * steps_;
     for (Index first = 0; first < rows_;) {
       const Index m = std::min(batch_size_, rows_ - first);
       const Index steps = std::min(schedule_->steps_at_once(), (rows_ - first) / m);
-      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, steps})) {
-        if (!std::isfinite(cost.mean)) diverged(number, "the cost");
+      const std::span<const Rates> rates = rates_.next(step, steps);
+      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, rates})) {
+        if (!std::isfinite(cost.mean)) diverged("the cost");
         total += cost.mean * cost.weight;
         weight += cost.weight;
       }
+      learning_rate_ = learning_rate(options_.optimizer) * rates.back().learning_rate;
+      step += steps;
       first += steps * m;
       poll();
     }
     return total / weight;
-  }
-
-  double validation_cost(int epoch) {
-    validation_->repack();
-    const Index* rows = options_.validation_rows.empty() ? nullptr : options_.validation_rows.data();
-    const double cost = validation_->run(*options_.validation, rows, validation_rows(), 0).mean;
-    if (!std::isfinite(cost)) diverged(epoch, "the validation cost");
-    return cost;
   }
 
   void poll() {
@@ -197,19 +195,43 @@ class Fit {
     }
   }
 
-  void store(int epoch) {
-    if (!schedule_->finite()) diverged(epoch, "a parameter");
+  void store() {
+    if (!schedule_->finite()) diverged("a parameter");
     schedule_->store();
   }
-  void keep_finite(int epoch) {
+  void keep_finite() {
     std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
-    last_finite_epoch_ = epoch;
+    last_finite_epoch_ = epoch_;
   }
 
-  [[noreturn]] void diverged(int epoch, const char* what) {
+  void save() {
+    FitState<T>& state = *options_.state;
+    state.epoch = epoch_;
+    state.seed = seed_;
+    schedule_->save(state);
+    state.numbers["rates"] = rates_.progress();
+    state.numbers["stopping"] = stopping_.progress();
+    state.numbers["best_epoch"] = {static_cast<double>(best_epoch_)};
+    if (best_epoch_ > 0) state.vectors["best"].assign(best_.begin(), best_.end());
+  }
+  void resume(const FitState<T>& state) {
+    check_state(state, model_.parameter_count());
+    epoch_ = last_finite_epoch_ = state.epoch;
+    seed_ = state.seed;
+    schedule_->restore(state);
+    schedule_->store();
+    rates_.set_progress(state.numbers.at("rates"));
+    stopping_.set_progress(state.numbers.at("stopping"));
+    best_epoch_ = static_cast<int>(state.numbers.at("best_epoch").front());
+    if (best_epoch_ == 0) return;
+    best_.reserve(model_.parameter_count());
+    std::ranges::copy(state.vectors.at("best"), best_.data());
+  }
+
+  [[noreturn]] void diverged(const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
     throw DivergenceError(message(
-        what, " became NaN or infinite in epoch ", epoch, "; the parameters are those of the end of epoch ",
+        what, " became NaN or infinite in epoch ", epoch_, "; the parameters are those of the end of epoch ",
         best_epoch_ > 0 ? best_epoch_ : last_finite_epoch_,
         ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "
         "and look for NaN or infinity in the data"));
@@ -221,10 +243,15 @@ class Fit {
   const Model<T> model_;
   const Index rows_, batch_size_;
   std::unique_ptr<Schedule<T>> schedule_;
-  std::optional<Backprop<T>> validation_;
-  Buffer<T> last_finite_;                       // none where the network's own parameters are just that
-  Buffer<T> best_, gradients_;                  // the gradients for their norm alone
-  int best_epoch_ = 0, last_finite_epoch_ = 0;  // none yet
+  const Index steps_;  // of an epoch
+  RateCourse rates_;
+  std::uint64_t seed_;
+  std::optional<Evaluation<T>> evaluation_;
+  Buffer<T> last_finite_;       // none where the network's own parameters are just that
+  Buffer<T> best_, gradients_;  // the gradients for their norm alone
+  int epoch_ = 0;               // the last that was begun; of the whole training, like these:
+  int best_epoch_ = 0, last_finite_epoch_ = 0;
+  double learning_rate_ = 0;  // of the last step
   Stopping stopping_;
   std::vector<Index> order_;
   Clock::time_point start_, last_poll_;
@@ -232,49 +259,11 @@ class Fit {
 
 }  // namespace
 
-void check(const Stop& stop) {
-  const auto check_level = [](const char* name, const std::optional<double>& value) {
-    require(!value || *value >= 0, name, " is ", value.value_or(0), ", expected 0 or more");
-  };
-  require(!stop.loss_below || !std::isnan(*stop.loss_below), "loss_below is NaN");
-  check_level("loss_change_below", stop.loss_change_below);
-  check_level("gradient_norm_below", stop.gradient_norm_below);
-  check_level("seconds", stop.seconds);
-  require(stop.loss_change_epochs >= 1, "loss_change_epochs is ", stop.loss_change_epochs, ", expected at least 1");
-  require(!stop.no_improvement || *stop.no_improvement >= 1, "no_improvement is ", stop.no_improvement.value_or(0),
-          ", expected at least 1");
-}
-
-template <class T>
-Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
-  check(options.optimizer);
-  check(options.stop);
-  require(options.epochs >= 1, "epochs is ", options.epochs, ", expected at least 1");
-  require(options.batch_size >= 0, "batch_size is ", options.batch_size, ", expected at least 1");
-  check_l2(options.l2);
-  require(examples.x.rows > 0, "X has no rows, training needs at least one");
-  if (options.precision == Precision::bf16) require_bf16<T>();
-  require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
-          "precision bf16 is not available for a sparse X");
-  Model<T> model = model_for(network, examples.x);
-  model.precision = options.precision;
-  check_examples(model, examples);
-  check_rows(examples, options.rows);
-  if (options.validation) {
-    require(options.validation->x.rows > 0, "validation: X has no rows");
-    check_examples(model, *options.validation);
-    check_rows(*options.validation, options.validation_rows);
-  }
-  return model;
-}
-
 template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
   return Fit<T>(network, examples, options).run();
 }
 
-template Model<float> checked_model(const Network<float>&, const Examples<float>&, const FitOptions<float>&);
-template Model<double> checked_model(const Network<double>&, const Examples<double>&, const FitOptions<double>&);
 template History fit(Network<float>&, const Examples<float>&, const FitOptions<float>&);
 template History fit(Network<double>&, const Examples<double>&, const FitOptions<double>&);
 

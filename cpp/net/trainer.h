@@ -1,4 +1,4 @@
-// The training loop, as one of many fits needs it.
+// What the parts of a training share: which rows it takes, and which options it refuses (fit_options.cpp).
 #pragma once
 
 #include "chainrule/training.h"
@@ -15,5 +15,9 @@ Index row_count(const Examples<T>& examples, std::span<const Index> rows) {
 // The network as fit() trains it, or std::invalid_argument for what fit() refuses.
 template <class T>
 Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options);
+
+// Refuses a state of another network.
+template <class T>
+void check_state(const FitState<T>& state, Index parameters);
 
 }  // namespace chainrule

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace chainrule {
 namespace {
@@ -12,93 +13,187 @@ Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
   return flat ? Panels<T>() : Panels<T>(model);
 }
 
-// The model with its biases, and the weights of a single output, where they lie in panels; other weights are read for
-// the penalty alone.
+// The model of the parameters that are trained. In panels it has its biases there, and the weights of a single output;
+// other weights are read for the penalty alone.
 template <class T>
 Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat) {
-  for (std::size_t l = 0; panels.size() > 0 && l < model.layers.size(); ++l) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
     Layer<T>& layer = model.layers[l];
-    layer.b = panels.biases(l, parameters);
-    layer.w = panels.is_row(l) ? panels.outputs(l, 0, parameters).data : flat + layer.offset;
+    if (panels.size() > 0) {
+      layer.b = panels.biases(l, parameters);
+      layer.w = panels.is_row(l) ? panels.outputs(l, 0, parameters).data : flat + layer.offset;
+    } else {
+      layer.w = parameters + layer.offset;
+      layer.b = layer.w + layer.n_in * layer.n_out;
+    }
   }
   return model;
+}
+
+template <class T>
+Index output_count(const Model<T>& model) {
+  return std::accumulate(model.layers.begin(), model.layers.end(), Index{0},
+                         [](Index sum, const Layer<T>& layer) { return sum + layer.n_out; });
 }
 
 }  // namespace
 
 template <class T>
-TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer,
-                      double l2, int threads)
-    : flat_(parameters),
-      l2_(l2),
+TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
+    : options_(options),
+      home_(parameters),
       panels_(panels_for(model, batch_rows)),
-      parameters_(panels_.size()),
-      weights_(in_panels() && l2 != 0 ? model.parameter_count() : 0),
-      model_(training_model(model, panels_, parameters_.data(), weights_.data())),
+      own_(in_panels()   ? panels_.size()
+           : options.ema ? model.parameter_count()
+                         : 0),
+      parameters_(own_.size() > 0 ? own_.data() : home_),
+      weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
+      model_(training_model(model, panels_, parameters_, weights_.data())),
       gradients_(in_panels() ? panels_.size() : model.parameter_count()),
-      optimizer_(optimizer, gradients_.size()),
+      optimizer_(options, static_cast<Index>(model.layers.size()), gradients_.size()),
+      squares_(options.clip_norm ? output_count(model) : 0),
       backprop_(in_panels()
-                    ? Backprop<T>(model_, batch_rows, threads, PackedWeights<T>(model_, panels_, parameters_.data()))
-                    : Backprop<T>(model_, batch_rows, true, threads)),
+                    ? Backprop<T>(model_, batch_rows, options.threads, PackedWeights<T>(model_, panels_, parameters_))
+                    : Backprop<T>(model_, batch_rows, true, options.threads)),
       update_([this](Team team, PackedWeights<T>& packed) { update(team, packed); }) {
   load();
 }
 
 template <class T>
 bool TwoPhase<T>::finite() const {
-  return in_panels() ? panels_.finite(parameters_.data())
-                     : std::isfinite(kernels<T>().sum_of_squares(model_.parameter_count(), flat_));
+  return in_panels() ? panels_.finite(parameters_)
+                     : std::isfinite(kernels<T>().sum_of_squares(model_.parameter_count(), parameters_));
 }
 
 template <class T>
 void TwoPhase<T>::load() {
-  if (in_panels()) panels_.load(flat_, parameters_.data());
-  std::copy_n(flat_, weights_.size(), weights_.data());
+  if (in_panels())
+    panels_.load(home_, parameters_);
+  else if (!in_place())
+    std::copy_n(home_, own_.size(), parameters_);
+  parameters_changed();
+}
+
+template <class T>
+void TwoPhase<T>::parameters_changed() {
+  if (weights_.size() > 0) flatten(parameters_, weights_.data());
   backprop_.repack();
 }
 
 template <class T>
+void TwoPhase<T>::flatten(const T* array, T* flat) const {
+  if (in_panels())
+    panels_.store(array, flat);
+  else
+    std::copy_n(array, model_.parameter_count(), flat);
+}
+
+template <class T>
 void TwoPhase<T>::store() {
-  if (in_panels()) panels_.store(parameters_.data(), flat_);
+  if (!in_place()) flatten(optimizer_.average() != nullptr ? optimizer_.average() : parameters_, home_);
 }
 
 template <class T>
 void TwoPhase<T>::gradients(T* gradients) const {
-  if (in_panels())
-    panels_.store(gradients_.data(), gradients);
-  else
-    std::copy_n(gradients_.data(), gradients_.size(), gradients);
+  flatten(gradients_.data(), gradients);
+}
+
+template <class T>
+void TwoPhase<T>::save(FitState<T>& state) {
+  optimizer_.save(
+      state, model_.parameter_count(), [this](const T* array, T* flat) { flatten(array, flat); }, parameters_);
+}
+
+template <class T>
+void TwoPhase<T>::restore(const FitState<T>& state) {
+  optimizer_.restore(
+      state,
+      [this](const T* flat, T* array) {
+        if (in_panels())
+          panels_.load(flat, array);
+        else
+          std::copy_n(flat, model_.parameter_count(), array);
+      },
+      parameters_);
+  parameters_changed();
+}
+
+// By the norm of all gradients: each output's are summed by the one that owns it, in the order of its inputs, and the
+// outputs' sums by everybody, so that neither threads nor the width of panels change a bit.
+template <class T>
+Clip<T> TwoPhase<T>::clip_for(Team team) {
+  Clip<T> clip;
+  if (options_.clip_value) clip.limit = static_cast<T>(*options_.clip_value);
+  if (!options_.clip_norm) return clip;
+  double* squares = squares_.data();
+  for (std::size_t l = 0; l < model_.layers.size(); squares += model_.layers[l++].n_out) {
+    const Layer<T>& layer = model_.layers[l];
+    const Share outputs = owned_outputs(model_, l, team);
+    const Index width = kernels<T>().tile_columns;
+    for (Index first = outputs.begin; first < outputs.end; first += width) {
+      const Index count = std::min(width, outputs.end - first);
+      const T* dw = gradients_.data() + layer.offset + first;
+      const T* db = dw + layer.n_in * layer.n_out;
+      Index ld = layer.n_out;
+      if (in_panels()) {
+        const Place<T> place = panels_.outputs(l, first, gradients_.data());
+        dw = place.data;
+        db = panels_.biases(l, gradients_.data()) + first;
+        ld = place.ld > 0 ? place.ld : PanelView<T>::padded(count);
+      }
+      if (layer.n_out == 1)
+        squares[0] = kernels<T>().sum_of_squares(layer.n_in, dw);
+      else
+        kernels<T>().column_squares(layer.n_in, count, dw, ld, squares + first);
+      for (Index j = 0; j < count; ++j) squares[first + j] += static_cast<double>(db[j]) * static_cast<double>(db[j]);
+    }
+  }
+  team.barrier();
+  const double norm = std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
+  clip.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (norm + 1e-6)));
+  return clip;
 }
 
 // A member updates the weights whose gradients it has just made, and packs them for the next step while they are warm.
 template <class T>
 void TwoPhase<T>::update(Team team, PackedWeights<T>& packed) {
-  for (std::size_t l = 0; l < model_.layers.size(); ++l) {
+  const auto layers = [&](auto visit) {
+    for (std::size_t l = 0; l < model_.layers.size(); ++l)
+      if (const Share outputs = owned_outputs(model_, l, team); outputs.begin < outputs.end) visit(l, outputs);
+  };
+  if (in_panels() && l2_ != 0)
+    layers([&](std::size_t l, Share outputs) {
+      const Share weights = panels_.weights_of(l, outputs);
+      kernels<T>().axpy(weights.end - weights.begin, static_cast<T>(l2_), parameters_ + weights.begin,
+                        gradients_.data() + weights.begin);
+    });
+  const Clip<T> clip = clip_for(team);
+  layers([&](std::size_t l, Share outputs) {
     const Layer<T>& layer = model_.layers[l];
-    const Share outputs = owned_outputs(model_, l, team);
     const Index count = outputs.end - outputs.begin;
-    if (count <= 0) continue;
+    const auto update = [&](Kind kind, Index begin, Region region) {
+      optimizer_.update(l, kind, begin, region, clip, gradients_.data(), parameters_);
+    };
     if (in_panels()) {
       const Share weights = panels_.weights_of(l, outputs), biases = panels_.biases_of(l, outputs);
-      const Index n = weights.end - weights.begin;
-      T* own = parameters_.data();
-      if (l2_ != 0) kernels<T>().axpy(n, static_cast<T>(l2_), own + weights.begin, gradients_.data() + weights.begin);
-      optimizer_.update(weights.begin, {1, n, 0}, gradients_.data(), own);
-      optimizer_.update(biases.begin, {1, count, 0}, gradients_.data(), own);
-      if (l2_ != 0) panels_.store(l, outputs, own, weights_.data());
+      update(Kind::weights, weights.begin, {1, weights.end - weights.begin, 0});
+      update(Kind::biases, biases.begin, {1, count, 0});
+      if (weights_.size() > 0) panels_.store(l, outputs, parameters_, weights_.data());
     } else {
       // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
-      const Region part =
-          count == layer.n_out ? Region{1, layer.size(), 0} : Region{layer.n_in + 1, count, layer.n_out};
-      optimizer_.update(layer.offset + outputs.begin, part, gradients_.data(), flat_);
+      const Index begin = layer.offset + outputs.begin, row = layer.n_out;
+      const bool together = optimizer_.same_for_all();
+      const Index rows = layer.n_in + together;
+      update(Kind::weights, begin, count == row ? Region{1, rows * row, 0} : Region{rows, count, row});
+      if (!together) update(Kind::biases, begin + rows * row, {1, count, 0});
     }
     packed.pack_outputs(layer, l, outputs);
-  }
+  });
 }
 
 template <class T>
 std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
-  optimizer_.begin_step();
+  optimizer_.begin_step(batches.rates.front());
   Examples<T> examples = batches.examples;
   const Index* rows = nullptr;
   std::span<const Index> upcoming;
@@ -109,6 +204,8 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   } else {
     examples = examples_from(examples, batches.first);
   }
+  l2_ = options_.l2;
+  if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
   cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &update_, upcoming);
   return {&cost_, 1};

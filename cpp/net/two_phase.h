@@ -12,31 +12,38 @@ namespace chainrule {
 template <class T>
 class TwoPhase final : public Schedule<T> {
  public:
-  TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const OptimizerOptions& optimizer, double l2,
-           int threads);
+  TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
-  bool in_place() const override { return !in_panels(); }
+  bool in_place() const override { return parameters_ == home_; }
   bool finite() const override;
   void load() override;
   void store() override;
   void gradients(T* gradients) const override;
+  void save(FitState<T>& state) override;
+  void restore(const FitState<T>& state) override;
 
  private:
   void update(Team team, PackedWeights<T>& packed);
+  Clip<T> clip_for(Team team);
+  void parameters_changed();
+  void flatten(const T* array, T* flat) const;
   bool in_panels() const { return panels_.size() > 0; }
 
   IsaInUse isa_in_use_;
-  T* flat_;  // the network's own parameters
-  double l2_;
-  Panels<T> panels_;      // none for flat ones
-  Buffer<T> parameters_;  // in panels
-  Buffer<T> weights_;     // the same for the penalty, which is summed in the order of the flat layout
+  StepOptions options_;
+  T* home_;           // the network's own parameters
+  Panels<T> panels_;  // none for flat ones
+  Buffer<T> own_;     // none where the network's are trained in place
+  T* parameters_;
+  Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
   Model<T> model_;
   Buffer<T> gradients_;
   Optimizer<T> optimizer_;
+  Buffer<double> squares_;  // of the gradients of each output, for their norm
   Backprop<T> backprop_;
+  double l2_ = 0;  // of the current step
   BatchCost cost_{};
   typename Backprop<T>::After update_;
 };

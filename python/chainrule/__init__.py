@@ -14,31 +14,43 @@ from chainrule.functional import Cache, backward, cost, forward, init_params, up
 from chainrule.gradients import GradientReport, Gradients, check_gradients
 from chainrule.many import fit_many
 from chainrule.network import Network
-from chainrule.optimizers import SGD, Adam
-from chainrule.training import History, Stop
+from chainrule.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Group, RMSprop
+from chainrule.schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay
+from chainrule.training import History, Stop, TrainingState
 
 if TYPE_CHECKING:
     from chainrule import plots
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
-    from chainrule.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
     from chainrule.estimators import MLPClassifier, MLPRegressor
+    from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from chainrule.files import load
 
 __all__ = [
-    "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "CSVLog",
     "Cache",
     "Checkpoint",
+    "Cosine",
     "DivergenceError",
+    "ExponentialDecay",
     "GradientReport",
     "Gradients",
+    "Group",
     "History",
+    "InverseScaling",
+    "LBFGS",
     "MLPClassifier",
     "MLPRegressor",
     "MLflow",
     "Network",
+    "OneCycle",
     "ProgressBar",
+    "RMSprop",
+    "ReduceOnPlateau",
+    "SGD",
+    "StepDecay",
     "Stop",
     "TensorBoard",
     "TrainingState",
@@ -70,7 +82,6 @@ _LATER = {
     "MLflow": "callbacks",
     "ProgressBar": "callbacks",
     "TensorBoard": "callbacks",
-    "TrainingState": "checkpoint",
     "load": "files",
     "load_checkpoint": "checkpoint",
     "plots": "plots",

@@ -26,6 +26,7 @@ def build_config() -> dict[str, Any]: ...
 ACTIVATIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 INITS: tuple[str, ...]
+METRICS: tuple[str, ...]
 
 # Array functions; the dtype of params decides, X and Y are brought to it
 def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...
@@ -57,6 +58,7 @@ def update(
 
 # Raises ValueError where fit would; so that a bad setting is refused when it is written, not when it is used
 def check_optimizer(name: str, settings: Mapping[str, Any]) -> None: ...
+def check_schedule(name: str, settings: Mapping[str, Any]) -> None: ...
 def check_stop(settings: Mapping[str, Any]) -> None: ...
 
 # For tests and benchmarks: the matrix product of any strides and its naive twin, the elementary functions, the peak
@@ -101,23 +103,22 @@ class _Network(Generic[_Scalar]):
         inputs: bool = False,
         n_threads: int | None = None,
     ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
+    # settings: what fit_options in cpp/bindings/settings.cpp reads; on_epoch_end takes logs and a function that returns
+    # the state
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
+        settings: Mapping[str, Any],
         *,
-        optimizer: tuple[str, Mapping[str, Any]],
-        batch_size: int | None,
-        epochs: int,
-        shuffle: bool,
-        sample_weight: ArrayLike | None,
-        l2: float,
-        precision: str,
-        validation: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None,
-        stop: Mapping[str, Any],
-        on_epoch_end: Callable[[dict[str, Any]], bool | None] | None,
-        n_threads: int | None,
-        seed: int,
+        sample_weight: ArrayLike | None = None,
+        rows: NDArray[np.intp] | None = None,
+        validation: tuple[Any, ...] | None = None,
+        validation_rows: NDArray[np.intp] | None = None,
+        on_epoch_end: Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None] | None = None,
+        state: dict[str, Any] | None = None,
+        keep_state: bool = False,
+        n_threads: int | None = None,
     ) -> dict[str, Any]: ...
     # Lists of one entry per network; a result is what fit returns, or the exception
     @staticmethod
@@ -125,18 +126,12 @@ class _Network(Generic[_Scalar]):
         networks: list[Any],
         X: ArrayLike,
         y: ArrayLike,
+        settings: list[dict[str, Any]],
         *,
         sample_weight: ArrayLike | None,
         rows: list[NDArray[np.intp] | None],
         validation: list[Any],
         validation_rows: list[NDArray[np.intp] | None],
-        optimizer: list[tuple[str, Mapping[str, Any]]],
-        batch_size: list[int | None],
-        epochs: list[int],
-        shuffle: list[bool],
-        l2: list[float],
-        stop: list[Mapping[str, Any]],
-        seed: list[int],
         on_finished: Callable[[int, dict[str, Any] | Exception], object] | None,
         n_threads: int | None,
     ) -> list[dict[str, Any] | Exception]: ...

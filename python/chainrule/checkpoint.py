@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,39 +30,12 @@ from chainrule.files import (
     write_atomically,
 )
 from chainrule.network import Network
-from chainrule.training import History
+from chainrule.training import History, TrainingState
 
 FORMAT = 1
 MAGIC = b"chainrule checkpoint\n"
 _START = len(MAGIC) + 8 + hashlib.sha256().digest_size
 _DTYPES = ("float32", "float64")
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingState:
-    """A training between two epochs: what the next one depends on.
-
-    Attributes
-    ----------
-    epoch : int
-        How many epochs are done.
-    seed : int
-        For the order of the rows and for dropout.
-    numbers, vectors : dict of str to ndarray
-        Of optimizer, schedules and stopping; vectors have an entry for each parameter.
-
-    Examples
-    --------
-    >>> import chainrule as cr
-    >>> net, state = cr.load_checkpoint("training.checkpoint")  # doctest: +SKIP
-    >>> state  # doctest: +SKIP
-    TrainingState(epoch=80, seed=0)
-    """
-
-    epoch: int
-    seed: int
-    numbers: dict[str, NDArray[np.float64]] = field(repr=False)
-    vectors: dict[str, NDArray[np.floating[Any]]] = field(repr=False)
 
 
 def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> None:
@@ -245,6 +217,8 @@ class Checkpoint:
     >>> net.fit(X, y, epochs=200 - state.epoch, resume=state)  # doctest: +SKIP
     """
 
+    wants_state = True  # of the history, at the end
+
     def __init__(self, path: StrPath, every: int = 1, seconds: float | None = None) -> None:
         self._path = Path(path)
         self._every = integer("every", every, low=1)
@@ -267,8 +241,8 @@ class Checkpoint:
 
     def on_train_end(self, history: History) -> None:
         """Write the last checkpoint."""
-        if (state := vars(history).get("state")) is not None:
-            self._write(state)
+        if history.state is not None:
+            self._write(history.state)
         self._network = None
 
     def _write(self, state: TrainingState) -> None:

@@ -24,6 +24,13 @@ def fit_many(
     shuffle: bool | list[bool] = True,
     sample_weight: ArrayLike | None = None,
     l2: float | list[float] = 0.0,
+    l2_per_row: bool | list[bool] = False,
+    groups: Any = (),
+    clip_norm: float | list[float | None] | None = None,
+    clip_value: float | list[float | None] | None = None,
+    ema: float | list[float | None] | None = None,
+    schedules: Any = None,
+    precision: str | list[str] = "float32",
     validation: Any = None,
     stop: Stop | list[Stop | None] | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
@@ -44,8 +51,9 @@ def fit_many(
     rows : array of int or bool, or list of them, optional
         The rows to train on: their numbers, in this order, or a mask; the same as ``fit(X[rows], y[rows])``.
         Default: all.
-    optimizer, batch_size, epochs, shuffle, l2, stop : value or list
-        As for `Network.fit`.
+    optimizer, batch_size, epochs, shuffle, l2, l2_per_row, groups, clip_norm, clip_value, ema, schedules, precision
+        As for `Network.fit`, and so is ``stop``; or a list. Values that are sequences themselves, such as groups, stand
+        in tuples.
     validation : array of int or bool, tuple (X, y) or (X, y, sample_weight), or list of them, optional
         The held-out rows of X, as in ``rows``; or other data.
     progress : callable, optional
@@ -92,14 +100,13 @@ def fit_many(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, got {progress!r}")
     count, threads = len(networks), optional_integer("n_threads", n_threads)
-    given = {"optimizer": optimizer, "batch_size": batch_size, "epochs": epochs, "shuffle": shuffle, "l2": l2}
-    options = {name: _each(name, value, count, SETTINGS[name]) for name, value in {**given, "stop": stop}.items()}
+    given = locals()
+    each = {name: _each(name, given[name], count, convert) for name, convert in SETTINGS.items()}
     seeds = _each("seed", seed, count, lambda value: None if value is None else seed_number(value))
-    options["seed"] = [net._seed if own is None else own for net, own in zip(networks, seeds, strict=True)]
-    options["rows"] = _each("rows", rows, count, lambda value: _row_numbers("rows", value, X))
+    each["seed"] = [net._seed if own is None else own for net, own in zip(networks, seeds, strict=True)]
+    settings = [{name: values[i] for name, values in each.items()} for i in range(count)]
+    chosen = _each("rows", rows, count, lambda value: _row_numbers("rows", value, X))
     held_out = _each("validation", validation, count, lambda value: _held_out(value, X))
-    options["validation"] = [data for data, _ in held_out]
-    options["validation_rows"] = [numbers for _, numbers in held_out]
     if not networks:
         return []
     finished = 0
@@ -112,7 +119,16 @@ def fit_many(
 
     native = [network._native for network in networks]
     results = native[0].fit_many(
-        native, X, y, sample_weight=sample_weight, on_finished=tell if progress else None, n_threads=threads, **options
+        native,
+        X,
+        y,
+        settings,
+        sample_weight=sample_weight,
+        rows=chosen,
+        validation=[data for data, _ in held_out],
+        validation_rows=[numbers for _, numbers in held_out],
+        on_finished=tell if progress else None,
+        n_threads=threads,
     )
     return [_result(result) for result in results]
 
@@ -150,4 +166,4 @@ def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
 
 
 def _result(result: Any) -> History | Exception:
-    return result if isinstance(result, Exception) else History(**result)
+    return result if isinstance(result, Exception) else History.from_core(result, ())

@@ -1,5 +1,6 @@
 """Optimizers as values: names, defaults and meaning of their settings are those of torch.optim."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,8 @@ class SGD(Optimizer):
         θ = θ - learning_rate · v                      (g itself where momentum is 0)
         θ = θ - learning_rate · (g + momentum · v)     (nesterov)
 
-    As in PyTorch the learning rate multiplies the velocity; in Sutskever's form it is inside, which differs only
-    when the learning rate changes during training.
+    As in PyTorch the learning rate multiplies the velocity; with ``rate_in_velocity`` it is inside, the form of
+    Sutskever and of scikit-learn, which differs only when the learning rate changes during training.
 
     Parameters
     ----------
@@ -39,6 +40,11 @@ class SGD(Optimizer):
         The part of the velocity that is kept, in [0, 1).
     nesterov : bool, default False
         Look ahead by one step; needs a momentum above 0.
+    rate_in_velocity : bool, default False
+        ``v = momentum · v + learning_rate · g``, and v is the step.
+    weight_decay : float, default 0
+        Decoupled: before each step ``θ = (1 - learning_rate · weight_decay) θ``, biases included (see `Group`). For
+        PyTorch's coupled one use ``l2`` of `Network.fit`.
 
     Raises
     ------
@@ -53,13 +59,15 @@ class SGD(Optimizer):
     Examples
     --------
     >>> import chainrule as cr
-    >>> cr.SGD(learning_rate=0.1, momentum=0.9)
-    SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
+    >>> cr.SGD(learning_rate=0.1, momentum=0.9).momentum
+    0.9
     """
 
     learning_rate: float = 1e-3
     momentum: float = 0.0
     nesterov: bool = False
+    rate_in_velocity: bool = False
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +88,10 @@ class Adam(Optimizer):
         The parts of the first and second moment that are kept; in [0, 1).
     epsilon : float, default 1e-8
         Added to the corrected root; not negative.
+    epsilon_hat : bool, default False
+        Add it to √v, before the correction: the last formula of section 2 of the paper, and scikit-learn's.
+    weight_decay : float, default 0
+        Decoupled, as for `SGD`.
 
     Raises
     ------
@@ -93,11 +105,197 @@ class Adam(Optimizer):
     Examples
     --------
     >>> import chainrule as cr
-    >>> cr.Adam(learning_rate=0.01)
-    Adam(learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-08)
+    >>> cr.Adam(learning_rate=0.01).beta2
+    0.999
     """
 
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW(Adam):
+    """`Adam` with decoupled weight decay: before each step ``θ = (1 - learning_rate · weight_decay) θ``.
+
+    Parameters
+    ----------
+    weight_decay : float, default 0.01
+        Of all parameters, biases included, as in PyTorch; `Group` has factors.
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
+        As for `Adam`.
+
+    References
+    ----------
+    Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.AdamW(learning_rate=0.01).weight_decay
+    0.01
+    """
+
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop(Optimizer):
+    """Gradients divided by the root of a running mean of their squares.
+
+    With the gradient g, and v = a = m = 0 before the first step::
+
+        v = alpha · v + (1 - alpha) · g²
+        a = alpha · a + (1 - alpha) · g        (centered: v - a² takes the place of v below)
+        m = momentum · m + g / (√v + epsilon)
+        θ = θ - learning_rate · m
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        Above 0.
+    alpha : float, default 0.99
+        The part of the mean that is kept, in [0, 1).
+    epsilon : float, default 1e-8
+        Added to the root; not negative.
+    momentum : float, default 0
+        The part of the last step that is kept, in [0, 1).
+    centered : bool, default False
+        Divide by the standard deviation of the gradients.
+    weight_decay : float, default 0
+        Decoupled, as for `SGD`.
+
+    References
+    ----------
+    Tieleman and Hinton, Lecture 6.5 - RMSProp, COURSERA: Neural networks for machine learning, 2012.
+    Graves, Generating sequences with recurrent neural networks, arXiv:1308.0850, 2013 (centered).
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.RMSprop(momentum=0.9).alpha
+    0.99
+    """
+
+    learning_rate: float = 1e-2
+    alpha: float = 0.99
+    epsilon: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adagrad(Optimizer):
+    """Gradients divided by the root of the sum of all their squares so far.
+
+    With the gradient g of step t = 1, 2, ..., and v = initial_accumulator before the first::
+
+        v = v + g²
+        θ = θ - learning_rate / (1 + (t - 1) · learning_rate_decay) · g / (√v + epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        Above 0.
+    learning_rate_decay : float, default 0
+        Not negative.
+    initial_accumulator : float, default 0
+        What v begins with; not negative.
+    epsilon : float, default 1e-10
+        Added to the root; not negative.
+    weight_decay : float, default 0
+        Decoupled, as for `SGD`.
+
+    References
+    ----------
+    Duchi, Hazan and Singer, Adaptive subgradient methods for online learning, JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.Adagrad(learning_rate=0.1).epsilon
+    1e-10
+    """
+
+    learning_rate: float = 1e-2
+    learning_rate_decay: float = 0.0
+    initial_accumulator: float = 0.0
+    epsilon: float = 1e-10
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LBFGS(Optimizer):
+    """Limited-memory BFGS with a line search for the strong Wolfe conditions, on the whole data set.
+
+    An epoch is an iteration. Training ends, with the stop reason "converged", by the tolerances below.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1
+        The first length that each line search tries, as a factor on the direction.
+    history : int, default 10
+        Pairs of steps and changes of the gradient that make up the curvature.
+    max_evaluations : int, optional
+        Stop after the iteration in which the cost has been computed this often.
+    tolerance_gradient : float, default 1e-7
+        Converged where no derivative is larger.
+    tolerance_change : float, default 1e-9
+        Converged where an iteration changes no parameter, or the cost, by more.
+
+    References
+    ----------
+    Liu and Nocedal, On the limited memory BFGS method for large scale optimization, Math. Programming 45 (1989).
+    Nocedal and Wright, Numerical optimization, 2006, algorithms 3.5, 3.6 and 7.4.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> history = net.fit([[-1.0], [1.0]], [-2.0, 4.0], optimizer=cr.LBFGS())
+    >>> net.parameters.round(3).tolist(), history.stop_reason
+    ([3.0, 1.0], 'converged')
+    """
+
+    learning_rate: float = 1.0
+    history: int = 10
+    max_evaluations: int | None = None
+    tolerance_gradient: float = 1e-7
+    tolerance_change: float = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Factors on the learning rate and the weight decay of some parameters.
+
+    Parameters
+    ----------
+    layers : iterable of int, optional
+        Numbers of layers, from 0. Default: all.
+    kind : {"weights", "biases"}, optional
+        Default: both.
+    learning_rate, weight_decay : float, default 1
+        The factors; 0 freezes the parameters, or keeps them from decaying.
+
+    Examples
+    --------
+    No decay for biases, and a first layer that learns slowly:
+
+    >>> import chainrule as cr
+    >>> groups = [cr.Group(kind="biases", weight_decay=0.0), cr.Group(layers=[0], learning_rate=0.1)]
+    >>> net = cr.Network([2, 8, 1], loss="squared_error", seed=0)
+    >>> history = net.fit([[0.0, 1.0]], [1.0], optimizer=cr.AdamW(), groups=groups, epochs=2)
+    """
+
+    layers: Iterable[int] | None = None
+    kind: str | None = None
+    learning_rate: float = 1.0
+    weight_decay: float = 1.0
+
+    def as_core(self) -> dict[str, Any]:
+        """Return the settings, as the core takes them."""
+        return {**vars(self), "layers": None if self.layers is None else list(self.layers)}

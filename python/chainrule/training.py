@@ -1,7 +1,7 @@
 """What goes round a fit: when to stop, what was recorded, whom to tell."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import flag, integer, optional_integer, real
-from chainrule.optimizers import Adam, Optimizer
+from chainrule._arguments import flag, integer, optional_integer, real, text
+from chainrule.optimizers import Adam, Group, Optimizer
+from chainrule.schedules import schedules_as_core
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,13 @@ class Stop:
     gradient_norm_below : float, optional
         Stop when the Euclidean norm of the gradient of the epoch's last step is below this value.
     no_improvement : int, optional
-        Stop when the validation cost, or without validation the training cost, has not reached a new minimum for this
-        many epochs. With validation the parameters of the best epoch are then restored, however the training ended.
+        Stop when what is watched has not improved for this many epochs: the first of the metrics, or without metrics
+        the validation cost, or without validation the training cost. With validation the parameters of the best epoch
+        are then restored, however the training ended.
+    min_delta : float, default 0
+        By how much an epoch must be better than the best so far to be an improvement.
+    learning_rate_below : float, optional
+        Stop on a plateau of `ReduceOnPlateau` when the learning rate is not above this value any more.
     seconds : float, optional
         Stop after the epoch in which this much time has passed.
 
@@ -52,6 +58,8 @@ class Stop:
     loss_change_epochs: int = 1
     gradient_norm_below: float | None = None
     no_improvement: int | None = None
+    min_delta: float = 0.0
+    learning_rate_below: float | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +80,19 @@ def _stop_as_core(value: Any) -> dict[str, Any]:
     return dict(vars(stop))
 
 
+def _groups_as_core(value: Any) -> list[dict[str, Any]]:
+    groups = [value] if isinstance(value, Group) else list(value)
+    for group in groups:
+        if not isinstance(group, Group):
+            raise TypeError(f"groups must be instances of Group, got {group!r}")
+    return [group.as_core() for group in groups]
+
+
+def optional_real(name: str, value: Any) -> float | None:
+    """Take a real number, or None for the default."""
+    return None if value is None else real(name, value)
+
+
 # The settings of a fit: how each is checked by type, and brought to the core.
 SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "optimizer": _optimizer_as_core,
@@ -79,8 +100,60 @@ SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "epochs": lambda value: integer("epochs", value),
     "shuffle": lambda value: flag("shuffle", value),
     "l2": lambda value: real("l2", value),
+    "l2_per_row": lambda value: flag("l2_per_row", value),
+    "groups": _groups_as_core,
+    "clip_norm": lambda value: optional_real("clip_norm", value),
+    "clip_value": lambda value: optional_real("clip_value", value),
+    "ema": lambda value: optional_real("ema", value),
+    "schedules": schedules_as_core,
+    "precision": lambda value: text("precision", value),
     "stop": _stop_as_core,
 }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingState:
+    """A training between two epochs: what the next one depends on, for `Network.fit` to go on with.
+
+    It holds copies, so that it stays what it is while the training goes on.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    seed : int
+        For the order of the rows, and dropout.
+    numbers : dict of str to ndarray of float64
+        How far optimizer, schedules and criteria are.
+    vectors : dict of str to ndarray, shape (P,)
+        Parameters, moments, averages, in the order of `Network.parameters`.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+    >>> net = cr.Network([1, 4, 1], loss="squared_error", seed=0)
+    >>> history = net.fit(X, y, batch_size=1, epochs=3, keep_state=True)
+    >>> history.state
+    TrainingState(epoch=3)
+    >>> _ = net.fit(X, y, batch_size=1, epochs=2, resume=history.state)
+    >>> once = cr.Network([1, 4, 1], loss="squared_error", seed=0)
+    >>> _ = once.fit(X, y, batch_size=1, epochs=5)
+    >>> bool((net.parameters == once.parameters).all())
+    True
+    """
+
+    epoch: int
+    seed: int
+    numbers: Mapping[str, NDArray[np.float64]]
+    vectors: Mapping[str, NDArray[np.floating[Any]]]
+
+    def __repr__(self) -> str:
+        return f"TrainingState(epoch={self.epoch})"
+
+    def as_core(self) -> dict[str, Any]:
+        """Return the state, as the core takes it."""
+        return {**vars(self), "numbers": dict(self.numbers), "vectors": dict(self.vectors)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +167,20 @@ class History:
         before its step. With the whole data set as batch, the cost before the step.
     validation : ndarray of float64, shape (epochs,), or None
         The cost of the validation data after each epoch, without the penalty.
+    metrics : dict of str to ndarray of float64, shape (epochs,)
+        The metrics of the validation data after each epoch.
+    learning_rate : ndarray of float64, shape (epochs,)
+        That of the last step of each epoch.
     epochs : int
         How many epochs were run.
+    best_epoch : int
+        The one, from 1, that was best by what `Stop.no_improvement` watches; 0 if none was better than before a resume.
     stop_reason : str
-        "epochs" when all were run, a field of `Stop`, or "callback".
+        "epochs" when all were run, a field of `Stop`, "converged" (`LBFGS`), or "callback".
     seconds : float
         Wall-clock time.
+    state : TrainingState or None
+        To resume from, where it was asked for by ``keep_state`` or the fit was itself resumed.
 
     Examples
     --------
@@ -112,9 +193,20 @@ class History:
 
     loss: NDArray[np.float64] = field(repr=False)
     validation: NDArray[np.float64] | None = field(repr=False)
+    metrics: Mapping[str, NDArray[np.float64]] = field(repr=False)
+    learning_rate: NDArray[np.float64] = field(repr=False)
     epochs: int
+    best_epoch: int
     stop_reason: str
     seconds: float
+    state: TrainingState | None = field(repr=False)
+
+    @classmethod
+    def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":
+        """Make one of what the core returns, and the names of its metrics."""
+        state = result["state"]
+        named = dict(zip(metrics, result["metrics"], strict=True))
+        return cls(**{**result, "metrics": named, "state": state and TrainingState(**state)})
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
         """Draw the learning curve, with a thin line at the best epoch by validation. Needs the extra ``plot``.
@@ -154,7 +246,9 @@ class Callbacks:
         self._end: list[Callable[[History], Any]] = []
         if not isinstance(callbacks, Iterable):
             raise TypeError(f"callbacks must be an iterable of callbacks, such as [print], got {callbacks!r}")
+        self.wants_state = False
         for callback in callbacks:
+            self.wants_state |= bool(getattr(callback, "wants_state", False))
             hooks = ((self._begin, "on_train_begin"), (self._epoch, "on_epoch_end"), (self._end, "on_train_end"))
             found = [(told, getattr(callback, name)) for told, name in hooks if hasattr(callback, name)]
             if not found and not callable(callback):
@@ -170,10 +264,12 @@ class Callbacks:
         for hook in self._begin:
             hook(network)
 
-    def epoch_end(self) -> Callable[[dict[str, Any]], bool] | None:
+    def epoch_end(self, metrics: Sequence[str]) -> Callable[[dict[str, Any], Callable[[], Any]], bool] | None:
         """One function for the core to call: it tells everybody, and says whether anybody wants to stop."""
 
-        def tell(logs: dict[str, Any]) -> bool:
+        def tell(core_logs: dict[str, Any], snapshot: Callable[[], Any]) -> bool:
+            values = dict(zip(metrics, core_logs.pop("metrics").tolist(), strict=True))
+            logs = {**core_logs, **values, "snapshot": lambda: TrainingState(**snapshot())}
             answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
             return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 

@@ -154,7 +154,8 @@ void updates(Index n) {
     std::vector<T> p(start), velocity(start);
     std::vector<double> pd(start.begin(), start.end()), vd(pd);
     for (const bool first : {true, false}) {
-      kernels<T>().sgd({1, n, 0}, {T(0.1), T(0.9), nesterov, first}, g.data(), velocity.data(), p.data());
+      kernels<T>().sgd({1, n, 0}, {T(1), T(0.1), T(0.9), T(1), nesterov, first}, {}, g.data(), {velocity.data()},
+                       p.data());
       for (std::size_t i = 0; i < g.size(); ++i) {
         const auto gi = static_cast<double>(g[i]);
         vd[i] = first ? gi : 0.9 * vd[i] + gi;
@@ -169,8 +170,8 @@ void updates(Index n) {
     const double correction1 = 1 - std::pow(0.9, t), correction2 = 1 - std::pow(0.99, t);
     kernels<T>().adam({1, n, 0},
                       {static_cast<T>(0.01 / correction1), static_cast<T>(1 / std::sqrt(correction2)), T(0.1), T(0.99),
-                       static_cast<T>(0.01), T(1e-8)},
-                      g.data(), m.data(), v.data(), p.data());
+                       static_cast<T>(0.01), T(1e-8), T(1)},
+                      {}, g.data(), {m.data(), v.data()}, p.data());
     for (std::size_t i = 0; i < g.size(); ++i) {
       const auto gi = static_cast<double>(g[i]);
       md[i] = 0.9 * md[i] + 0.1 * gi;
@@ -179,6 +180,26 @@ void updates(Index n) {
       close(p[i], pd[i]);
     }
   }
+}
+
+// What is done to gradients and parameters before any update, and the sums that a norm is made of.
+template <class T>
+void around_updates(Index n) {
+  const std::vector<T> g = random_values<T>(n, 13), start = random_values<T>(n, 14);
+  std::vector<T> p(start), mean(start);
+  kernels<T>().sgd({1, n, 0}, {T(1), T(0.5), T(0), T(0.75), false, false}, {T(0.5), T(0.25)}, g.data(), {}, p.data());
+  kernels<T>().average({1, n, 0}, T(0.25), g.data(), mean.data());
+  double dot = 0;
+  std::vector<double> squares(static_cast<std::size_t>(n));
+  kernels<T>().column_squares(1, n, g.data(), n, squares.data());
+  for (std::size_t i = 0; i < g.size(); ++i) {
+    const auto gi = static_cast<double>(g[i]), pi = static_cast<double>(start[i]);
+    close(p[i], 0.75 * pi - 0.5 * std::clamp(0.5 * gi, -0.25, 0.25));
+    close(mean[i], 0.75 * pi + 0.25 * gi);
+    CHECK(squares[i] == gi * gi);
+    dot += gi * pi;
+  }
+  CHECK(std::abs(kernels<T>().dot(n, g.data(), start.data()) - dot) < 1e-12 * static_cast<double>(n));
 }
 
 template <class T>
@@ -196,6 +217,7 @@ void all() {
   for (const Index n : {Index{1}, lanes, 2 * lanes + 1}) {
     reductions<T>(37, n);
     updates<T>(n);
+    around_updates<T>(n);
   }
 }
 

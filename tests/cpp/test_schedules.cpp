@@ -21,8 +21,8 @@ struct Case {
 };
 
 // Some epochs; the costs of all steps, the last gradients, and the parameters.
-template <class T, class Kind>
-std::vector<T> trained(const Case<T>& c, const OptimizerOptions& optimizer, int threads, std::vector<double>& costs) {
+template <class T, class Steps>
+std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::vector<double>& costs) {
   Network<T> network(c.sizes, {.activation = c.activation, .loss = c.loss, .seed = 5});
   const Index inputs = c.sizes.front(), outputs = c.sizes.back();
   std::vector<T> x = random_values<T>(c.rows * inputs, 2), y = random_values<T>(c.rows * outputs, 3),
@@ -40,12 +40,17 @@ std::vector<T> trained(const Case<T>& c, const OptimizerOptions& optimizer, int 
   if (c.labels) examples.targets = {{}, labels.data()};
 
   const Model<T> model = model_of(network);
-  Kind schedule(model, network.parameters().data(), c.batch, optimizer, c.l2, threads);
+  options.l2 = c.l2;
+  options.threads = threads;
+  Steps schedule(model, network.parameters().data(), c.batch, options);
+  const std::vector<Rates> rates(64, Rates{.learning_rate = 0.9, .weight_decay = 0.5});
   for (int epoch = 0; epoch < 3; ++epoch)
     for (Index first = 0; first < c.rows;) {
       const Index m = std::min(c.batch, c.rows - first);
       const Index steps = std::min(schedule.steps_at_once(), (c.rows - first) / m);
-      for (const BatchCost& cost : schedule.run({examples, order, first, m, m, steps})) costs.push_back(cost.mean);
+      for (const BatchCost& cost :
+           schedule.run({examples, order, first, m, m, std::span(rates).first(static_cast<std::size_t>(steps))}))
+        costs.push_back(cost.mean);
       first += steps * m;
     }
   schedule.store();
@@ -57,17 +62,22 @@ std::vector<T> trained(const Case<T>& c, const OptimizerOptions& optimizer, int 
 
 template <class T>
 void twins(const Case<T>& c) {
-  const OptimizerOptions optimizers[] = {Sgd{.learning_rate = 0.1}, Sgd{.learning_rate = 0.05, .momentum = 0.9},
-                                         Adam{.learning_rate = 0.01}};
-  for (const OptimizerOptions& optimizer : optimizers) {
+  const StepOptions settings[] = {
+      {.optimizer = Sgd{.learning_rate = 0.1}},
+      {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9}},
+      {.optimizer = Sgd{.learning_rate = 0.1, .weight_decay = 0.1}},
+      {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .rate_in_velocity = true}},
+      {.optimizer = Adam{.learning_rate = 0.01}},
+      {.optimizer = Adam{.learning_rate = 0.01, .epsilon_hat = true, .weight_decay = 0.1}, .l2_per_row = true}};
+  for (const StepOptions& options : settings) {
     std::vector<double> expected_costs;
-    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, optimizer, 1, expected_costs);
+    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, options, 1, expected_costs);
     for (const int threads : {1, 2, 3}) {
       std::vector<double> costs;
-      const std::vector<T> got = trained<T, Sliced<T>>(c, optimizer, threads, costs);
+      const std::vector<T> got = trained<T, Sliced<T>>(c, options, threads, costs);
       Index different = 0;
       for (std::size_t i = 0; i < got.size(); ++i) different += !agree(got[i], expected[i], 1e4);
-      CHECK(different == 0, c.sizes.front(), c.sizes.back(), c.rows, c.batch, optimizer.index(), threads, different);
+      CHECK(different == 0, c.sizes.front(), c.sizes.back(), c.rows, c.batch, &options - settings, threads, different);
       // With a penalty the squares of the weights are summed in the order of another layout.
       for (std::size_t i = 0; i < costs.size(); ++i) {
         const double tolerance = c.l2 == 0 && fused() ? 0 : fused() ? 1e-14 : 1e-3;
@@ -81,12 +91,21 @@ void twins(const Case<T>& c) {
 // A team's bits in two phases are those of one thread, however it shares the work: rows, outputs, or both in turn.
 template <class T>
 void teams(const Case<T>& c) {
-  for (const OptimizerOptions& optimizer : {OptimizerOptions(Sgd{.learning_rate = 0.1}), OptimizerOptions(Adam{})}) {
+  const StepOptions settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
+                                  {.optimizer = Adam{}},
+                                  {.optimizer = RmsProp{.momentum = 0.5, .centered = true}, .clip_norm = 0.1},
+                                  {.optimizer = Adagrad{}, .clip_value = 1e-3, .ema = 0.9},
+                                  {.optimizer = Adam{.weight_decay = 0.1},
+                                   .l2_per_row = true,
+                                   .groups = {{{0}, Kind::weights, 0.5, 0}, {{}, Kind::biases, 2, 0}},
+                                   .clip_norm = 0.1,
+                                   .ema = 0.5}};
+  for (const StepOptions& options : settings) {
     std::vector<double> expected_costs;
-    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, optimizer, 1, expected_costs);
+    const std::vector<T> expected = trained<T, TwoPhase<T>>(c, options, 1, expected_costs);
     for (const int threads : {2, 3, 7}) {
       std::vector<double> costs;
-      CHECK((trained<T, TwoPhase<T>>(c, optimizer, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
+      CHECK((trained<T, TwoPhase<T>>(c, options, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
       CHECK(costs == expected_costs, c.sizes.back(), c.batch, threads);
     }
   }

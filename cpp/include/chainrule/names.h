@@ -27,4 +27,11 @@ inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 enum class Precision { float32, bf16 };
 inline constexpr const char* precision_names[] = {"float32", "bf16"};
 
+// Scores of predictions (m x n_L): accuracy of the class that is
+// likeliest, or of all labels of a row together; its mean over the classes; -log p of the class, mean over labels; area
+// under the ROC curve, mean over classes or labels; R², mean absolute error and root of the mean squared error, means
+// over the outputs. All weighted as the rows are.
+enum class Score { accuracy, balanced_accuracy, log_loss, auc, r2, mae, rmse };
+inline constexpr const char* score_names[] = {"accuracy", "balanced_accuracy", "log_loss", "auc", "r2", "mae", "rmse"};
+
 }  // namespace chainrule

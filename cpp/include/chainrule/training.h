@@ -4,28 +4,18 @@
 
 #include <exception>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <variant>
+#include <vector>
 
 #include "chainrule/network.h"
+#include "chainrule/optimizers.h"
+#include "chainrule/rates.h"
 
 namespace chainrule {
-
-// The optimizers, with PyTorch's names, defaults and semantics. Formulas in kernels/updates.h.
-struct Sgd {
-  double learning_rate = 1e-3;
-  double momentum = 0;
-  bool nesterov = false;
-};
-struct Adam {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;  // outside the square root
-};
-using OptimizerOptions = std::variant<Sgd, Adam>;
 
 // When to end before the last epoch: any that holds ends the run and is named in History::stop_reason. With
 // no_improvement and validation rows the network ends with the parameters of the best epoch, also after an exception.
@@ -34,38 +24,73 @@ struct Stop {
   std::optional<double> loss_change_below{};    // |change of the cost from epoch to epoch|,
   int loss_change_epochs = 1;                   // this many times in a row
   std::optional<double> gradient_norm_below{};  // Euclidean norm of the epoch's last gradient
-  std::optional<int> no_improvement{};  // epochs since the lowest cost (of the validation rows, if there are some)
+  // Epochs in which what is watched did not fall by min_delta below the lowest before: the first metric, negative where
+  // more is better; without metrics the cost of the validation rows, without these the cost of the epoch.
+  std::optional<int> no_improvement{};
+  double min_delta = 0;
+  std::optional<double> learning_rate_below{};  // on a plateau of ReduceOnPlateau
   std::optional<double> seconds{};
+};
+
+// What is computed of the validation rows after each epoch.
+template <class T>
+struct Metric {
+  Score score = Score::accuracy;                          // or, if there is one:
+  std::function<double(MatrixView<const T>)> function{};  // of the predictions for the validation rows, in their order
+  bool more_is_better = true;                             // of the function
 };
 
 struct EpochLog {
   int epoch;  // from 1
   double loss;
   std::optional<double> validation;
-  double seconds;  // since the start of the fit
+  std::span<const double> metrics;
+  double learning_rate;  // of the epoch's last step
+  double seconds;        // since the start of the fit
+};
+
+// A training between two epochs: what the next one depends on, by name, to be stored and gone on with. The vectors are
+// in the layout of Network::parameters().
+template <class T>
+struct FitState {
+  int epoch = 0;  // done; 0: there is none
+  std::uint64_t seed = 0;
+  std::map<std::string, std::vector<double>> numbers;
+  std::map<std::string, std::vector<T>> vectors;
 };
 
 template <class T>
 struct FitOptions {
   OptimizerOptions optimizer = Adam{};
   Index batch_size = 0;  // 0: all rows, the notes' gradient descent
-  int epochs = 100;
+  int epochs = 100;      // more than the state has, if one is given
   bool shuffle = true;
   double l2 = 0;
+  bool l2_per_row = false;  // the penalty of a batch is divided by its Σw
+  std::vector<Group> groups{};
+  std::optional<double> clip_norm{};   // gradients are scaled so that their norm is not larger,
+  std::optional<double> clip_value{};  // and then none of them
+  // After each step average = ema average + (1 - ema) parameters, which it begins with; the network ends with the
+  // average, and validation looks at it.
+  std::optional<double> ema{};
+  RateSchedules schedules{};
   // bf16, for Network<float> on CPUs with AVX512_BF16: results do not depend on the number of threads, but on the CPU.
   Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};
+  std::vector<Metric<T>> metrics{};
   // Those of the examples to train on, and those of `validation` to look at, in this order; none: all of them. The same
   // bits as from examples that are a copy of these rows. They must outlive the call.
   std::span<const Index> rows{}, validation_rows{};
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
-  // After each epoch, in the calling thread; true ends the run. It may write to the parameters. An exception ends the
-  // run too and is passed on.
-  std::function<bool(const EpochLog&)> on_epoch_end{};
-  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or
-  // the best epoch (see Stop).
+  // If it holds a training, fit() goes on with that, bit for bit as if it had not ended; at the end it holds this one.
+  FitState<T>* state = nullptr;
+  // After each epoch, in the calling thread; true ends the run. It may write to the parameters, unless there is an
+  // average. snapshot() brings *state up to date. An exception ends the run too and is passed on.
+  std::function<bool(const EpochLog&, const std::function<void()>& snapshot)> on_epoch_end{};
+  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or the
+  // best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
 };
@@ -73,8 +98,11 @@ struct FitOptions {
 struct History {
   std::vector<double> loss;        // of each epoch: the mean of its batches' costs, before each update, weighted by Σw
   std::vector<double> validation;  // of each epoch, without l2; empty without validation rows
+  std::vector<std::vector<double>> metrics;  // of each metric, for each epoch
+  std::vector<double> learning_rate;         // of each epoch's last step
   int epochs = 0;
-  std::string stop_reason;  // "epochs", "callback", or the name of the member of Stop
+  int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
+  std::string stop_reason;  // "epochs", "callback", "converged" (L-BFGS), or the name of the member of Stop
   double seconds = 0;
 };
 
@@ -124,8 +152,7 @@ struct FitManyOptions {
 template <class T>
 std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
-// What fit() asks of its options: std::invalid_argument says what is out of range.
-void check(const OptimizerOptions&);
+// What fit() asks of it: std::invalid_argument says what is out of range.
 void check(const Stop&);
 
 }  // namespace chainrule

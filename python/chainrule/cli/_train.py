@@ -207,10 +207,14 @@ def _fit(
                 raise
     return History(
         loss=np.array([log["loss"] for log in logs]),
-        validation=np.array([log["validation"] for log in logs]),
+        validation=(costs := np.array([log["validation"] for log in logs])),
+        metrics={},
+        learning_rate=np.array([log["learning_rate"] for log in logs]),
         epochs=len(logs),
+        best_epoch=int(costs.argmin()) + 1,
         stop_reason="interrupted",
         seconds=logs[-1]["seconds"],
+        state=None,
     )
 
 

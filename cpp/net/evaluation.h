@@ -1,0 +1,35 @@
+// The validation rows after an epoch: their cost, and the metrics of the predictions.
+#pragma once
+
+#include <vector>
+
+#include "chainrule/training.h"
+#include "net/backprop.h"
+#include "net/model.h"
+
+namespace chainrule {
+
+template <class T>
+class Evaluation {
+ public:
+  // Of the parameters that the model refers to; all must outlive it.
+  Evaluation(const Model<T>& model, const FitOptions<T>& options);
+
+  void run();
+  double cost() const { return cost_; }
+  const std::vector<double>& metrics() const { return metrics_; }
+
+ private:
+  const Index* rows() const { return options_.validation_rows.empty() ? nullptr : options_.validation_rows.data(); }
+
+  const FitOptions<T>& options_;
+  Loss loss_;
+  Backprop<T> backprop_;
+  Index count_;            // of the rows
+  Buffer<T> predictions_;  // only where a metric wants them
+  Scratch<T> scratch_;
+  double cost_ = 0;
+  std::vector<double> metrics_;
+};
+
+}  // namespace chainrule

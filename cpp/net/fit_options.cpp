@@ -1,0 +1,102 @@
+// Checks the options of a fit.
+#include <cmath>
+
+#include "core/check.h"
+#include "net/metrics.h"
+#include "net/network.h"
+#include "net/pass.h"
+#include "net/trainer.h"
+
+namespace chainrule {
+namespace {
+
+template <class T>
+void check_rows(const Examples<T>& examples, std::span<const Index> rows) {
+  if (rows.empty()) return;
+  for (const Index row : rows)
+    require(row >= 0 && row < examples.x.rows, "rows name row ", row, ", X has rows 0 to ", examples.x.rows - 1);
+  require(weight_sum(examples.weights, rows.data(), static_cast<Index>(rows.size())) > 0,
+          "sample_weight is 0 for every row");
+}
+
+void check_clip(const char* name, const std::optional<double>& limit) {
+  require(!limit || *limit > 0, name, " is ", limit.value_or(0), ", expected a positive number");
+}
+
+template <class T>
+void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
+  check(options.optimizer);
+  for (const Group& group : options.groups) check(group, layers);
+  check_clip("clip_norm", options.clip_norm);
+  check_clip("clip_value", options.clip_value);
+  require(!options.ema || (*options.ema >= 0 && *options.ema < 1), "ema is ", options.ema.value_or(0),
+          ", expected 0 <= ema < 1");
+  check(options.schedules.learning_rate);
+  check(options.schedules.weight_decay);
+  check(options.schedules.dropout);
+  check_l2(options.l2);
+  if (!std::holds_alternative<Lbfgs>(options.optimizer)) return;
+  require(options.batch_size == 0 || options.batch_size >= rows, "L-BFGS takes all rows at a time, batch_size is ",
+          options.batch_size);
+  const bool plain = options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema &&
+                     options.schedules.learning_rate.index() == 0 && options.schedules.dropout.index() == 0;
+  require(plain, "L-BFGS has no groups, clipping, averages or schedules");
+}
+
+}  // namespace
+
+void check(const Stop& stop) {
+  const auto check_level = [](const char* name, const std::optional<double>& value) {
+    require(!value || *value >= 0, name, " is ", value.value_or(0), ", expected 0 or more");
+  };
+  require(!stop.loss_below || !std::isnan(*stop.loss_below), "loss_below is NaN");
+  require(!std::isnan(stop.min_delta), "min_delta is NaN");
+  check_level("loss_change_below", stop.loss_change_below);
+  check_level("gradient_norm_below", stop.gradient_norm_below);
+  check_level("learning_rate_below", stop.learning_rate_below);
+  check_level("seconds", stop.seconds);
+  require(stop.loss_change_epochs >= 1, "loss_change_epochs is ", stop.loss_change_epochs, ", expected at least 1");
+  require(!stop.no_improvement || *stop.no_improvement >= 1, "no_improvement is ", stop.no_improvement.value_or(0),
+          ", expected at least 1");
+}
+
+template <class T>
+void check_state(const FitState<T>& state, Index parameters) {
+  for (const auto& [name, vector] : state.vectors)
+    require(static_cast<Index>(vector.size()) == parameters, "the state to go on from has ", vector.size(),
+            " numbers in ", name, ", the network has ", parameters, " parameters");
+}
+
+template <class T>
+Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
+  Model<T> model = model_for(network, examples.x);
+  check_steps(options, network.layers(), row_count(examples, options.rows));
+  check(options.stop);
+  require(options.epochs >= 1, "epochs is ", options.epochs, ", expected at least 1");
+  require(options.batch_size >= 0, "batch_size is ", options.batch_size, ", expected at least 1");
+  require(examples.x.rows > 0, "X has no rows, training needs at least one");
+  if (options.precision == Precision::bf16) require_bf16<T>();
+  require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
+          "precision bf16 is not available for a sparse X");
+  model.precision = options.precision;
+  check_examples(model, examples);
+  check_rows(examples, options.rows);
+  for (const Metric<T>& metric : options.metrics)
+    if (!metric.function) check_score(metric.score, model.loss);
+  require(options.metrics.empty() || options.validation, "metrics are of validation rows, and there are none");
+  if (options.validation) {
+    require(options.validation->x.rows > 0, "validation: X has no rows");
+    check_examples(model, *options.validation);
+    check_rows(*options.validation, options.validation_rows);
+  }
+  return model;
+}
+
+#define CHAINRULE_INSTANTIATE(T)                        \
+  template void check_state(const FitState<T>&, Index); \
+  template Model<T> checked_model(const Network<T>&, const Examples<T>&, const FitOptions<T>&);
+CHAINRULE_INSTANTIATE(float)
+CHAINRULE_INSTANTIATE(double)
+#undef CHAINRULE_INSTANTIATE
+
+}  // namespace chainrule

@@ -1,0 +1,197 @@
+#include "net/lbfgs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/check.h"
+#include "core/dispatch.h"
+
+namespace chainrule {
+namespace {
+
+template <class T>
+double dot(const Buffer<T>& x, const Buffer<T>& y) {
+  return kernels<T>().dot(x.size(), x.data(), y.data());
+}
+template <class T>
+void add(double factor, const Buffer<T>& x, const Buffer<T>& y) {
+  kernels<T>().axpy(x.size(), static_cast<T>(factor), x.data(), y.data());
+}
+template <class T>
+void scale(double factor, const Buffer<T>& x) {
+  for (T& value : x) value *= static_cast<T>(factor);
+}
+template <class T>
+double largest(const Buffer<T>& x) {
+  double value = 0;
+  for (const T element : x) value = std::max(value, std::abs(static_cast<double>(element)));
+  return value;
+}
+template <class T>
+double sum_of_magnitudes(const Buffer<T>& x) {
+  double sum = 0;
+  for (const T element : x) sum += std::abs(static_cast<double>(element));
+  return sum;
+}
+
+}  // namespace
+
+template <class T>
+LbfgsSteps<T>::LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
+    : options_(options),
+      settings_(std::get<Lbfgs>(options.optimizer)),
+      model_(model),
+      parameters_(parameters),
+      backprop_(model, batch_rows, true, options.threads),
+      now_{0, 0, 0, Buffer<T>(model.parameter_count())},
+      start_(model.parameter_count()),
+      direction_(model.parameter_count()),
+      last_gradient_(model.parameter_count()) {}
+
+template <class T>
+bool LbfgsSteps<T>::finite() const {
+  return std::isfinite(kernels<T>().sum_of_squares(model_.parameter_count(), parameters_));
+}
+
+template <class T>
+void LbfgsSteps<T>::load() {
+  if (!std::equal(start_.begin(), start_.end(), parameters_)) known_ = false;
+  backprop_.repack();
+}
+
+template <class T>
+void LbfgsSteps<T>::gradients(T* gradients) const {
+  std::copy_n(now_.gradient.data(), now_.gradient.size(), gradients);
+}
+
+template <class T>
+void LbfgsSteps<T>::evaluate(const Batches<T>& batches, T* gradient, double& cost) {
+  const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
+  double l2 = options_.l2;
+  if (options_.l2_per_row) l2 *= scale_for(weight_sum<T>(batches.examples.weights, rows, batches.m));
+  backprop_.repack();
+  const BatchCost found = backprop_.run(batches.examples, rows, batches.m, l2, {gradient});
+  cost_.weight = found.weight;
+  cost = found.mean;
+  ++evaluations_;
+}
+
+// The two loops over the pairs: direction = -H gradient.
+template <class T>
+void LbfgsSteps<T>::update_direction() {
+  const Buffer<T>& g = now_.gradient;
+  if (iterations_ > 0) {
+    Pair pair{Buffer<T>(direction_), Buffer<T>(g), 0};
+    add(-1, last_gradient_, pair.y);
+    scale(length_, pair.s);
+    const double ys = dot(pair.y, pair.s);
+    if (ys > 1e-10) {
+      if (pairs_.size() == static_cast<std::size_t>(settings_.history)) pairs_.pop_front();
+      scale_ = ys / dot(pair.y, pair.y);
+      pair.rho = 1 / ys;
+      pairs_.push_back(std::move(pair));
+    }
+  }
+  std::copy_n(g.data(), g.size(), direction_.data());
+  scale(-1, direction_);
+  std::vector<double> alpha;
+  for (auto pair = pairs_.rbegin(); pair != pairs_.rend(); ++pair) {
+    alpha.push_back(dot(pair->s, direction_) * pair->rho);
+    add(-alpha.back(), pair->y, direction_);
+  }
+  scale(scale_, direction_);
+  for (const Pair& pair : pairs_) {
+    const double beta = dot(pair.y, direction_) * pair.rho;
+    add(alpha.back() - beta, pair.s, direction_);
+    alpha.pop_back();
+  }
+}
+
+template <class T>
+std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
+  if (!known_) evaluate(batches, now_.gradient.data(), now_.cost);
+  known_ = true;
+  cost_.mean = now_.cost;
+  converged_ = largest(now_.gradient) <= settings_.tolerance_gradient;
+  if (converged_ || !std::isfinite(now_.cost)) return {&cost_, 1};
+
+  update_direction();
+  std::copy_n(now_.gradient.data(), last_gradient_.size(), last_gradient_.data());
+  std::copy_n(parameters_, start_.size(), start_.data());
+  now_.length = 0;
+  now_.slope = dot(now_.gradient, direction_);
+  if (now_.slope > -settings_.tolerance_change) {
+    converged_ = true;
+    return {&cost_, 1};
+  }
+  const double first = iterations_ == 0 ? std::min(1.0, 1 / sum_of_magnitudes(now_.gradient)) * settings_.learning_rate
+                                        : settings_.learning_rate;
+  const auto move_to = [&](double length) {
+    std::copy_n(start_.data(), start_.size(), parameters_);
+    kernels<T>().axpy(start_.size(), static_cast<T>(length), direction_.data(), parameters_);
+  };
+  const double before = now_.cost, size = largest(direction_);
+  now_ = search_line<T>(now_, first, {settings_.tolerance_change, size}, [&](SearchPoint<T>& point) {
+    move_to(point.length);
+    point.gradient = Buffer<T>(start_.size());
+    evaluate(batches, point.gradient.data(), point.cost);
+    point.slope = dot(point.gradient, direction_);
+  });
+  length_ = now_.length;
+  move_to(length_);
+  std::copy_n(parameters_, start_.size(), start_.data());
+  ++iterations_;
+  converged_ = largest(now_.gradient) <= settings_.tolerance_gradient ||
+               std::abs(length_) * size <= settings_.tolerance_change ||
+               std::abs(now_.cost - before) < settings_.tolerance_change ||
+               evaluations_ >= settings_.max_evaluations.value_or(std::numeric_limits<int>::max());
+  return {&cost_, 1};
+}
+
+template <class T>
+void LbfgsSteps<T>::save(FitState<T>& state) {
+  const auto keep = [&](const std::string& name, const T* array) {
+    state.vectors[name].assign(array, array + start_.size());
+  };
+  keep("parameters", parameters_);
+  keep("gradient", now_.gradient.data());
+  keep("direction", direction_.data());
+  keep("last_gradient", last_gradient_.data());
+  std::vector<double> numbers{now_.cost, scale_, length_, static_cast<double>(iterations_),
+                              static_cast<double>(evaluations_)};
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    keep(message("s", i), pairs_[i].s.data());
+    keep(message("y", i), pairs_[i].y.data());
+    numbers.push_back(pairs_[i].rho);
+  }
+  state.numbers["lbfgs"] = std::move(numbers);
+}
+
+template <class T>
+void LbfgsSteps<T>::restore(const FitState<T>& state) {
+  const auto take = [&](const std::string& name, T* array) { std::ranges::copy(state.vectors.at(name), array); };
+  take("parameters", parameters_);
+  take("parameters", start_.data());
+  take("gradient", now_.gradient.data());
+  take("direction", direction_.data());
+  take("last_gradient", last_gradient_.data());
+  const std::vector<double>& numbers = state.numbers.at("lbfgs");
+  now_.cost = numbers.at(0);
+  scale_ = numbers.at(1);
+  length_ = numbers.at(2);
+  iterations_ = static_cast<Index>(numbers.at(3));
+  evaluations_ = static_cast<Index>(numbers.at(4));
+  pairs_.clear();
+  for (std::size_t i = 0; i + 5 < numbers.size(); ++i) {
+    pairs_.push_back({Buffer<T>(start_.size()), Buffer<T>(start_.size()), numbers[i + 5]});
+    take(message("s", i), pairs_.back().s.data());
+    take(message("y", i), pairs_.back().y.data());
+  }
+  known_ = true;
+}
+
+template class LbfgsSteps<float>;
+template class LbfgsSteps<double>;
+
+}  // namespace chainrule

@@ -1,0 +1,51 @@
+// Limited-memory BFGS (Liu & Nocedal 1989), with the settings and tests for convergence of PyTorch's: a step of this
+// schedule is an iteration over all rows.
+#pragma once
+
+#include <deque>
+
+#include "net/backprop.h"
+#include "net/line_search.h"
+#include "net/schedule.h"
+
+namespace chainrule {
+
+template <class T>
+class LbfgsSteps final : public Schedule<T> {
+ public:
+  LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
+
+  Index steps_at_once() const override { return 1; }
+  std::span<const BatchCost> run(const Batches<T>& batches) override;
+  bool in_place() const override { return true; }
+  bool finite() const override;
+  void load() override;
+  void store() override {}
+  void gradients(T* gradients) const override;
+  const char* converged() const override { return converged_ ? "converged" : nullptr; }
+  void save(FitState<T>& state) override;
+  void restore(const FitState<T>& state) override;
+
+ private:
+  struct Pair {  // of two iterations: their steps, the change of the gradient, 1 / (y · s)
+    Buffer<T> s, y;
+    double rho;
+  };
+  void evaluate(const Batches<T>& batches, T* gradient, double& cost);
+  void update_direction();
+
+  StepOptions options_;
+  Lbfgs settings_;
+  Model<T> model_;
+  T* parameters_;
+  Backprop<T> backprop_;
+  SearchPoint<T> now_;  // cost and gradient of the parameters
+  Buffer<T> start_, direction_, last_gradient_;
+  std::deque<Pair> pairs_;
+  double scale_ = 1, length_ = 0;  // of the first guess of the curvature; of the last step along the direction
+  Index iterations_ = 0, evaluations_ = 0;
+  bool known_ = false, converged_ = false;  // cost and gradient; that no step can follow
+  BatchCost cost_{};
+};
+
+}  // namespace chainrule

@@ -1,0 +1,195 @@
+#include "net/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/check.h"
+#include "net/pass.h"
+
+namespace chainrule {
+namespace {
+
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+// The rows of a table of predictions beside what they should be.
+template <class T>
+struct Table {
+  MatrixView<const T> predictions;
+  const Examples<T>& examples;
+  const Index* rows;
+
+  Index row(Index i) const { return rows != nullptr ? rows[i] : i; }
+  double weight(Index i) const {
+    return examples.weights != nullptr ? static_cast<double>(examples.weights[row(i)]) : 1.0;
+  }
+  double prediction(Index i, Index j) const { return static_cast<double>(predictions(i, j)); }
+  double target(Index i, Index j) const {
+    const Targets<T>& targets = examples.targets;
+    if (targets.labels != nullptr) return targets.labels[row(i)] == j ? 1 : 0;
+    return static_cast<double>(targets.values(row(i), j));
+  }
+  Index outputs() const { return predictions.cols; }
+  // (Σ_i w_i f(i)) / Σ_i w_i
+  template <class Function>
+  double mean(Function f) const {
+    double sum = 0, total = 0;
+    for (Index i = 0; i < predictions.rows; ++i) {
+      sum += weight(i) * f(i);
+      total += weight(i);
+    }
+    return sum / total;
+  }
+  template <class Function>
+  double mean_of_outputs(Function f) const {
+    double sum = 0;
+    for (Index j = 0; j < outputs(); ++j) sum += f(j);
+    return sum / static_cast<double>(outputs());
+  }
+};
+
+// The class of a row by its values: the largest, or, of a single output, whether it is more than one half.
+template <class Value>
+Index class_of(Index outputs, Value value) {
+  if (outputs == 1) return value(0) > 0.5;
+  Index best = 0;
+  for (Index j = 1; j < outputs; ++j)
+    if (value(j) > value(best)) best = j;
+  return best;
+}
+
+template <class T>
+Index predicted_class(const Table<T>& t, Index i) {
+  return class_of(t.outputs(), [&](Index j) { return t.prediction(i, j); });
+}
+template <class T>
+Index true_class(const Table<T>& t, Index i) {
+  return class_of(t.outputs(), [&](Index j) { return t.target(i, j); });
+}
+
+bool has_labels(Loss loss, Index outputs) { return loss == Loss::binary_cross_entropy && outputs > 1; }
+
+template <class T>
+double accuracy(const Table<T>& t, Loss loss) {
+  return t.mean([&](Index i) {
+    if (!has_labels(loss, t.outputs())) return predicted_class(t, i) == true_class(t, i);
+    for (Index j = 0; j < t.outputs(); ++j)
+      if ((t.prediction(i, j) > 0.5) != (t.target(i, j) > 0.5)) return false;
+    return true;
+  });
+}
+
+// The mean over classes of the share of their rows that are found; of several labels, over the two classes of each.
+template <class T>
+double balanced_accuracy(const Table<T>& t, Loss loss) {
+  const bool labels = has_labels(loss, t.outputs());
+  const Index classes = t.outputs() == 1 ? 2 : t.outputs();
+  const auto size = static_cast<std::size_t>(labels ? 2 * t.outputs() : classes);
+  std::vector<double> found(size), all(size);
+  const auto count = [&](Index true_place, Index predicted_place, double weight) {
+    all[static_cast<std::size_t>(true_place)] += weight;
+    if (true_place == predicted_place) found[static_cast<std::size_t>(true_place)] += weight;
+  };
+  for (Index i = 0; i < t.predictions.rows; ++i) {
+    if (!labels) count(true_class(t, i), predicted_class(t, i), t.weight(i));
+    for (Index j = 0; labels && j < t.outputs(); ++j)
+      count(2 * j + (t.target(i, j) > 0.5), 2 * j + (t.prediction(i, j) > 0.5), t.weight(i));
+  }
+  double sum = 0, present = 0;
+  for (std::size_t c = 0; c < size; ++c)
+    if (all[c] > 0) sum += found[c] / all[c], ++present;
+  return sum / present;
+}
+
+template <class T>
+double log_loss(const Table<T>& t, Loss loss) {
+  const auto minus_log = [](double p) {
+    return -std::log(std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())));
+  };
+  return t.mean([&](Index i) {
+    double sum = 0;
+    for (Index j = 0; j < t.outputs(); ++j) {
+      const double p = t.prediction(i, j), y = t.target(i, j);
+      if (y > 0) sum += y * minus_log(p);
+      if (loss == Loss::binary_cross_entropy && y < 1) sum += (1 - y) * minus_log(1 - p);
+    }
+    return loss == Loss::binary_cross_entropy ? sum / static_cast<double>(t.outputs()) : sum;
+  });
+}
+
+// The probability that a row of the class is given a higher prediction than one that is not, ties counting one half.
+template <class T>
+double auc(const Table<T>& t, Index j) {
+  std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::ranges::sort(order, {}, [&](Index i) { return t.prediction(i, j); });
+  double pairs = 0, below = 0, positives = 0;
+  for (auto tie = order.begin(); tie != order.end();) {
+    double in = 0, out = 0;
+    const double value = t.prediction(*tie, j);
+    for (; tie != order.end() && !(t.prediction(*tie, j) > value); ++tie)
+      (t.target(*tie, j) > 0.5 ? in : out) += t.weight(*tie);
+    pairs += in * (below + out / 2);
+    below += out;
+    positives += in;
+  }
+  return positives > 0 && below > 0 ? pairs / (positives * below) : undefined;
+}
+
+template <class T>
+double r2(const Table<T>& t, Index j) {
+  const double center = t.mean([&](Index i) { return t.target(i, j); });
+  const auto square = [](double x) { return x * x; };
+  const double error = t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
+  const double spread = t.mean([&](Index i) { return square(t.target(i, j) - center); });
+  if (spread > 0) return 1 - error / spread;
+  return error > 0 ? 0 : 1;  // as scikit-learn's
+}
+
+bool is_regression(Score score) { return score == Score::r2 || score == Score::mae || score == Score::rmse; }
+
+}  // namespace
+
+template <class T>
+double score(Score score, Loss loss, MatrixView<const T> predictions, const Examples<T>& examples, const Index* rows) {
+  const Table<T> t{predictions, examples, rows};
+  switch (score) {
+    case Score::accuracy:
+      return accuracy(t, loss);
+    case Score::balanced_accuracy:
+      return balanced_accuracy(t, loss);
+    case Score::log_loss:
+      return log_loss(t, loss);
+    case Score::auc:
+      return t.mean_of_outputs([&](Index j) { return auc(t, j); });
+    case Score::r2:
+      return t.mean_of_outputs([&](Index j) { return r2(t, j); });
+    case Score::mae:
+      return t.mean_of_outputs(
+          [&](Index j) { return t.mean([&](Index i) { return std::abs(t.target(i, j) - t.prediction(i, j)); }); });
+    case Score::rmse:
+      return t.mean_of_outputs([&](Index j) {
+        return std::sqrt(t.mean([&](Index i) {
+          const double error = t.target(i, j) - t.prediction(i, j);
+          return error * error;
+        }));
+      });
+  }
+  return undefined;
+}
+
+bool more_is_better(Score score) {
+  return score == Score::accuracy || score == Score::balanced_accuracy || score == Score::auc || score == Score::r2;
+}
+
+void check_score(Score score, Loss loss) {
+  const bool classes = loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy;
+  require(classes || is_regression(score), "the metric ", score_names[static_cast<int>(score)],
+          " is for classes, the loss ", loss_names[static_cast<int>(loss)], " is not");
+}
+
+template double score(Score, Loss, MatrixView<const float>, const Examples<float>&, const Index*);
+template double score(Score, Loss, MatrixView<const double>, const Examples<double>&, const Index*);
+
+}  // namespace chainrule

@@ -1,0 +1,47 @@
+// The schedules of rates at work: which factors a step has, and what a plateau changes.
+#pragma once
+
+#include <array>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "chainrule/training.h"
+#include "net/step.h"
+
+namespace chainrule {
+
+class RateCourse {
+ public:
+  // epochs: of the whole training, for schedules that are given no length; steps: of an epoch.
+  RateCourse(const RateSchedules& schedules, int epochs, Index steps);
+
+  bool constant() const;     // all factors are 1 at every step
+  bool needs_watch() const;  // after_epoch() has something to do
+  // The factors of `count` steps from number `first` on (from 0, over all epochs).
+  std::span<const Rates> next(Index first, Index count);
+  // After an epoch, told what is watched (see Stop::no_improvement); whether the learning rate is on a plateau.
+  bool plateau(double watched);
+  // Then: all rates that are on a plateau are reduced.
+  void reduce();
+
+  std::vector<double> progress() const;
+  void set_progress(std::span<const double> progress);
+
+ private:
+  struct Plateau {
+    double best, factor;
+    double epochs;  // without improvement
+  };
+  double factor(std::size_t which, Index step);
+  double asked(std::size_t which, const EpochFactor& function, Index epoch);
+
+  std::array<RateSchedule, 3> schedules_;  // of learning rate, weight decay, dropout
+  std::array<Plateau, 3> plateaus_;
+  std::array<std::pair<Index, double>, 3> known_;  // the epoch whose factor a function was asked for, and this
+  double epochs_;
+  Index steps_;
+  std::vector<Rates> rates_;
+};
+
+}  // namespace chainrule

@@ -1,0 +1,27 @@
+// What every step of a training needs to know beyond the network and its data.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "chainrule/optimizers.h"
+
+namespace chainrule {
+
+// The settings of all steps.
+struct StepOptions {
+  OptimizerOptions optimizer{};
+  double l2 = 0;
+  bool l2_per_row = false;  // the penalty is divided by Σw of the batch
+  std::vector<Group> groups{};
+  std::optional<double> clip_norm{}, clip_value{};
+  std::optional<double> ema{};  // the part of the average of the parameters that is kept
+  int threads = 0;
+};
+
+// Factors on the settings of one step.
+struct Rates {
+  double learning_rate = 1, weight_decay = 1, dropout = 1;
+};
+
+}  // namespace chainrule

@@ -1,0 +1,102 @@
+"""Held-out rows: which they are, and how predictions for them are scored."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import _core
+from chainrule._arguments import real
+from chainrule.functional import Array
+
+
+class HeldOut:
+    """What a fit looks at after each epoch, in the core's terms.
+
+    Attributes
+    ----------
+    rows, validation_rows : ndarray of int, or None
+        Numbers of the rows to train on, and of those held out, where these are a part of the data.
+    data : tuple, or None
+        (X, y) or (X, y, sample_weight), where they are other data.
+    """
+
+    def __init__(self, validation: Any, y: Any, sample_weight: Any, loss: str, seed: int) -> None:
+        self.rows: NDArray[np.intp] | None = None
+        self.validation_rows: NDArray[np.intp] | None = None
+        self.data: tuple[Any, ...] | None = None
+        self._y: Any = None
+        self._weight: Any = None
+        if validation is None:
+            return
+        if isinstance(validation, (tuple, list)):
+            self.data = tuple(validation)
+            if len(self.data) in (2, 3):
+                _, self._y, self._weight = (*self.data, None)[:3]
+            return
+        self.rows, self.validation_rows = split_rows(y, real("validation", validation), loss, seed)
+        self._y = np.asarray(y)[self.validation_rows]
+        self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
+
+    def metrics(self, metrics: Any) -> tuple[list[str], list[tuple[Any, bool]]]:
+        """Names of metrics, and each as the core takes it: a name, or a function of the predictions alone."""
+        if isinstance(metrics, str) or callable(metrics):
+            metrics = (metrics,)
+        if not isinstance(metrics, Iterable):
+            raise TypeError(f"metrics must be names or callables, got {metrics!r}")
+        names: list[str] = []
+        wanted: list[tuple[Any, bool]] = []
+        for metric in metrics:
+            if isinstance(metric, str):
+                names.append(metric)
+                wanted.append((metric, True))
+            elif callable(metric):
+                names.append(str(getattr(metric, "__name__", type(metric).__name__)))
+                wanted.append((self._scorer(metric), bool(getattr(metric, "more_is_better", True))))
+            else:
+                raise TypeError(f"a metric must be callable or one of {', '.join(_core.METRICS)}; got {metric!r}")
+        if names and self._y is None and self.data is None:
+            raise ValueError("metrics are of validation rows: give validation=, data or a fraction")
+        return names, wanted
+
+    def _scorer(self, metric: Callable[..., float]) -> Callable[[Array], float]:
+        y = np.asarray(self._y)
+        arguments = () if self._weight is None else (np.asarray(self._weight),)
+
+        def score(predictions: Array) -> float:
+            return float(
+                metric(y, predictions[:, 0] if predictions.shape[1] == 1 and y.ndim == 1 else predictions, *arguments)
+            )
+
+        return score
+
+
+def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Numbers of rows to train on and to hold out, both ascending; every class gives its share.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.validation import split_rows
+    >>> train, held_out = split_rows(np.repeat([0, 1], 10), 0.2, "softmax_cross_entropy", seed=0)
+    >>> len(train), int((held_out < 10).sum()), int((held_out >= 10).sum())
+    (16, 2, 2)
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation is {fraction}, expected data or a fraction between 0 and 1")
+    labels = np.asarray(y)
+    count = len(labels)
+    wanted = round(count * fraction)
+    if not 0 < wanted < count:
+        raise ValueError(f"validation is {fraction}, of {count} rows that leaves none to train on or to look at")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(count)
+    if "cross_entropy" in loss and (labels.ndim == 1 or labels.shape[1] == 1):
+        # Rows by class, the classes' places spread evenly over the whole: the first rows have their share of each.
+        _, numbers = np.unique(labels.reshape(-1)[order], return_inverse=True)
+        by_class = np.argsort(numbers, kind="stable")
+        sizes = np.bincount(numbers)
+        place = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+        order = order[by_class[np.argsort(place, kind="stable")]]
+    return np.sort(order[wanted:]), np.sort(order[:wanted])
