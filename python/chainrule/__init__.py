@@ -21,11 +21,13 @@ from chainrule.training import History, Stop, TrainingState
 if TYPE_CHECKING:
     from chainrule import plots
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
-    from chainrule.estimators import MLPClassifier, MLPRegressor
     from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from chainrule.estimators import MLPClassifier, MLPRegressor
     from chainrule.files import load
 
 __all__ = [
+    "LBFGS",
+    "SGD",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -40,7 +42,6 @@ __all__ = [
     "Group",
     "History",
     "InverseScaling",
-    "LBFGS",
     "MLPClassifier",
     "MLPRegressor",
     "MLflow",
@@ -49,7 +50,6 @@ __all__ = [
     "ProgressBar",
     "RMSprop",
     "ReduceOnPlateau",
-    "SGD",
     "StepDecay",
     "Stop",
     "TensorBoard",
