@@ -80,6 +80,14 @@ py::dict history_dict(const History& history, bool validated) {
                   "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
 }
 
+// With what was done until then as its attribute.
+[[noreturn]] void raise_with_history(const py::object& type, const py::object& error, const History& history,
+                                     bool validated) {
+  error.attr("history") = history_dict(history, validated);
+  PyErr_SetObject(type.ptr(), error.ptr());
+  throw py::error_already_set();
+}
+
 using Rows = py::array_t<Index, py::array::c_style>;
 
 // The numbers of rows in arrays that are kept alive; none for None.
@@ -142,11 +150,19 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
   };
   if (!mapped.empty()) options.poll_seconds = MappedFiles::seconds;
   History history;
-  {
+  options.history = &history;
+  const bool validated = options.validation.has_value();
+  try {
     const py::gil_scoped_release release;
-    history = chainrule::fit(network, e.examples, options);
+    chainrule::fit(network, e.examples, options);
+  } catch (const DivergenceError& error) {
+    const py::object type = py::module_::import("chainrule._core").attr("DivergenceError");
+    raise_with_history(type, type(error.what()), history, validated);
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_KeyboardInterrupt)) throw;
+    raise_with_history(error.type(), error.value(), history, validated);
   }
-  py::dict result = history_dict(history, options.validation.has_value());
+  py::dict result = history_dict(history, validated);
   result["state"] = keep_state || state ? py::object(state_dict(training)) : py::object(py::none());
   return result;
 }
@@ -199,9 +215,7 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
   const py::object divergence = py::module_::import("chainrule._core").attr("DivergenceError");
   const auto result_of = [&](std::size_t i, const FitOutcome& outcome) -> py::object {
     if (outcome.error) return error_of(outcome.error, divergence);
-    py::dict result = history_dict(outcome.history, jobs[i].options.validation.has_value());
-    result["state"] = py::none();
-    return result;
+    return history_dict(outcome.history, jobs[i].options.validation.has_value());
   };
   const MappedFiles mapped{x};
   FitManyOptions options{.threads = thread_count(n_threads), .poll = [&mapped] {

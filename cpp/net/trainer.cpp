@@ -45,12 +45,12 @@ class Fit {
     if (options.state != nullptr && options.state->epoch > 0) resume(*options.state);
   }
 
-  History run() {
+  // Into a history, which is right at any time.
+  void run(History& history) {
     try {
-      History history = loop();
+      loop(history);
       if (options_.state != nullptr) save();
       restore_best();
-      return history;
     } catch (...) {
       restore_best();
       throw;
@@ -58,8 +58,7 @@ class Fit {
   }
 
  private:
-  History loop() {
-    History history;
+  void loop(History& history) {
     history.metrics.resize(options_.metrics.size());
     start_ = last_poll_ = Clock::now();
     keep_finite();
@@ -86,7 +85,6 @@ class Fit {
       if (reason == nullptr && history.epochs == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
-    return history;
   }
 
   void evaluate(EpochLog& log, History& history) {
@@ -261,7 +259,11 @@ class Fit {
 
 template <class T>
 History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
-  return Fit<T>(network, examples, options).run();
+  History own;
+  History& history = options.history != nullptr ? *options.history : own;
+  history = {};
+  Fit<T>(network, examples, options).run(history);
+  return history;
 }
 
 template History fit(Network<float>&, const Examples<float>&, const FitOptions<float>&);

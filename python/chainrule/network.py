@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from chainrule._arguments import flag, integer, optional_integer, real, seed_number
+from chainrule._core import DivergenceError
 from chainrule._state import State
 from chainrule.functional import Array
 from chainrule.gradients import Gradients
@@ -266,9 +267,10 @@ class Network(State):
             As `loss_and_gradients`, for options out of range, and for bf16 where it is not available; the network is
             then unchanged.
         DivergenceError
-            If the cost becomes NaN or infinite; the last finite parameters are kept.
+            If the cost becomes NaN or infinite; the last finite parameters are kept, and ``error.history`` has what was
+            recorded until then.
         KeyboardInterrupt
-            On Ctrl-C; the parameters are those after the last whole step.
+            On Ctrl-C; the parameters are those after the last whole step, ``error.history`` as above.
 
         Examples
         --------
@@ -289,19 +291,24 @@ class Network(State):
         names, settings["metrics"] = held.metrics(metrics)
         threads = optional_integer("n_threads", n_threads)
         told.train_begin(self)
-        result = self._native.fit(
-            X,
-            y,
-            settings,
-            sample_weight=sample_weight,
-            rows=held.rows,
-            validation=held.data,
-            validation_rows=held.validation_rows,
-            on_epoch_end=told.epoch_end(names),
-            state=None if resume is None else resume.as_core(),
-            keep_state=flag("keep_state", keep_state) or told.wants_state,
-            n_threads=threads,
-        )
+        try:
+            result = self._native.fit(
+                X,
+                y,
+                settings,
+                sample_weight=sample_weight,
+                rows=held.rows,
+                validation=held.data,
+                validation_rows=held.validation_rows,
+                on_epoch_end=told.epoch_end(names),
+                state=None if resume is None else resume.as_core(),
+                keep_state=flag("keep_state", keep_state) or told.wants_state,
+                n_threads=threads,
+            )
+        except (DivergenceError, KeyboardInterrupt) as error:
+            if done := vars(error).get("history"):
+                vars(error)["history"] = History.from_core(done, names)
+            raise
         history = History.from_core(result, names)
         told.train_end(history)
         return history

@@ -204,9 +204,9 @@ class History:
     @classmethod
     def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":
         """Make one of what the core returns, and the names of its metrics."""
-        state = result["state"]
+        state = result.get("state")
         named = dict(zip(metrics, result["metrics"], strict=True))
-        return cls(**{**result, "metrics": named, "state": state and TrainingState(**state)})
+        return cls(**{**result, "metrics": named, "state": None if state is None else TrainingState(**state)})
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
         """Draw the learning curve, with a thin line at the best epoch by validation. Needs the extra ``plot``.

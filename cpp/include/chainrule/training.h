@@ -59,6 +59,17 @@ struct FitState {
   std::map<std::string, std::vector<T>> vectors;
 };
 
+struct History {
+  std::vector<double> loss;        // of each epoch: the mean of its batches' costs, before each update, weighted by Σw
+  std::vector<double> validation;  // of each epoch, without l2; empty without validation rows
+  std::vector<std::vector<double>> metrics;  // of each metric, for each epoch
+  std::vector<double> learning_rate;         // of each epoch's last step
+  int epochs = 0;
+  int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
+  std::string stop_reason;  // "epochs", "callback", "converged" (L-BFGS), or the name of the member of Stop
+  double seconds = 0;
+};
+
 template <class T>
 struct FitOptions {
   OptimizerOptions optimizer = Adam{};
@@ -86,24 +97,14 @@ struct FitOptions {
   std::uint64_t seed = 0;
   // If it holds a training, fit() goes on with that, bit for bit as if it had not ended; at the end it holds this one.
   FitState<T>* state = nullptr;
+  History* history = nullptr;  // if given, what fit() returns comes there too, epoch by epoch, and stays if it throws
   // After each epoch, in the calling thread; true ends the run. It may write to the parameters, unless there is an
   // average. snapshot() brings *state up to date. An exception ends the run too and is passed on.
   std::function<bool(const EpochLog&, const std::function<void()>& snapshot)> on_epoch_end{};
-  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or the
-  // best epoch (see Stop).
+  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or
+  // the best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
-};
-
-struct History {
-  std::vector<double> loss;        // of each epoch: the mean of its batches' costs, before each update, weighted by Σw
-  std::vector<double> validation;  // of each epoch, without l2; empty without validation rows
-  std::vector<std::vector<double>> metrics;  // of each metric, for each epoch
-  std::vector<double> learning_rate;         // of each epoch's last step
-  int epochs = 0;
-  int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
-  std::string stop_reason;  // "epochs", "callback", "converged" (L-BFGS), or the name of the member of Stop
-  double seconds = 0;
 };
 
 // The cost or a parameter became NaN or infinite. The network holds its last finite parameters.
