@@ -3,6 +3,7 @@
 Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b). Tests hold everything else against this.
 """
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -20,13 +21,55 @@ def identity(z):
     return z
 
 
+def elu(z):
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def elu_slope(z):
+    return np.where(z > 0, 1, np.exp(np.minimum(z, 0)))
+
+
+def normal(z):
+    """The cumulative distribution function."""
+    return np.vectorize(math.erfc, otypes=[float])(-z / np.sqrt(2)) / 2
+
+
+def gelu_tanh(z):
+    return z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+
+
+def gelu_tanh_slope(z):
+    t = np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
+    return (1 + t) / 2 + z / 2 * (1 - t**2) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2)
+
+
+def mish_slope(z):
+    t = np.tanh(np.logaddexp(0, z))
+    return t + z * (1 - t**2) * logistic(z)
+
+
+SELU, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
 # name: (g, g')
 ACTIVATIONS = {
     "identity": (identity, np.ones_like),
     "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
+    "elu": (elu, elu_slope),
+    "selu": (
+        lambda z: SELU * np.where(z > 0, z, SELU_ALPHA * elu(z)),
+        lambda z: SELU * np.where(z > 0, 1, SELU_ALPHA * elu_slope(z)),
+    ),
+    "gelu": (lambda z: z * normal(z), lambda z: normal(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)),
+    "gelu_tanh": (gelu_tanh, gelu_tanh_slope),
     "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * logistic(-z))),
+    "softplus": (lambda z: np.logaddexp(0, z), logistic),
+    "mish": (lambda z: z * np.tanh(np.logaddexp(0, z)), mish_slope),
+    "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(abs(z) < 1, 1.0, 0.0)),
+    "sin": (np.sin, np.cos),
 }
 
 # name: (output activation, loss of each row from its logits). For these pairs dL/dZ[L] = A[L] - Y.

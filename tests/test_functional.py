@@ -13,6 +13,8 @@ from chainrule import _core
 
 ACTIVATIONS, LOSSES = _core.ACTIVATIONS, _core.LOSSES
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+# A loss and an activation know nothing of one another.
+PAIRS = [(activation, "squared_error") for activation in ACTIVATIONS] + [("tanh", loss) for loss in LOSSES]
 WIDTHS = [1, 2, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 48, 64, 65]
 
 
@@ -53,8 +55,7 @@ def test_the_oracle_knows_every_name():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
 @pytest.mark.parametrize(("m", "sizes"), [(5, [3, 4, 2]), (50, [20, 33, 17, 3]), (130, [40, 65, 1]), (600, [8, 9, 2])])
 def test_equals_reference(isa, dtype, loss, activation, m, sizes):
     params, X, Y, w = reference.problem(sizes, m, loss, seed=m, dtype=dtype)
@@ -95,8 +96,7 @@ def away_from_kinks(sizes, m, activation, loss):
     raise AssertionError("no such problem")
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
 def test_finite_differences(isa, activation, loss):
     params, X, Y, w = away_from_kinks([4, 5, 3, 2], 6, activation, loss)
     before = reference.flatten(params)
@@ -108,8 +108,7 @@ def test_finite_differences(isa, activation, loss):
     assert np.array_equal(reference.flatten(params), before)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
 def test_the_oracle_agrees_with_finite_differences(activation, loss):
     params, X, Y, w = away_from_kinks([3, 4, 2], 5, activation, loss)
 
@@ -207,7 +206,7 @@ def test_init_params(init, dtype):
     sizes = [300, 200, 100]
     params = cr.init_params(sizes, init=init, seed=7, dtype=dtype)
     for (W, b), n_in, n_out in zip(params, sizes[:-1], sizes[1:], strict=True):
-        variance = 2 / n_in if init.startswith("he") else 2 / (n_in + n_out)
+        variance = {"he": 2 / n_in, "lecun": 1 / n_in, "glorot": 2 / (n_in + n_out)}[init.partition("_")[0]]
         assert W.shape == (n_out, n_in)
         assert W.dtype == b.dtype == dtype
         assert not b.any()

@@ -59,6 +59,83 @@ struct Relu : SlopeOfA {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
   }
 };
 
+struct LeakyRelu : SlopeOfA {  // g = z where z > 0, else z / 100
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return select<T>(z > Vec<T>{}, z, z * T(0.01));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    return select<T>(a > Vec<T>{}, da, da * T(0.01));
+  }
+};
+
+struct Elu : SlopeOfA {  // g = z where z > 0, else exp(z) - 1; g' = 1, or a + 1 (Clevert et al. 2016)
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return select<T>(z > Vec<T>{}, z, expm1<T>(min(Vec<T>{}, z)));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    return da * min(splat(T(1)), a + T(1));
+  }
+};
+
+struct Selu
+    : SlopeOfA {  // g = s z where z > 0, else s alpha (exp(z) - 1); g' = s, or a + s alpha (Klambauer et al. 2017)
+  static constexpr double s = 1.0507009873554804934193349852946, s_alpha = 1.7580993408473768599402175208123;
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return select<T>(z > Vec<T>{}, z * T(s), expm1<T>(min(Vec<T>{}, z)) * T(s_alpha));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    return da * select<T>(a > Vec<T>{}, splat(T(s)), a + T(s_alpha));
+  }
+};
+
+// Where a slope has long reached its limit z goes no further, so that no term of it overflows.
+template <class T>
+inline Vec<T> at_most(Vec<T> z, T limit) {
+  return min(splat(limit), max(splat(-limit), z));
+}
+
+struct Gelu : SlopeOfZ {  // g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F + z exp(-z²/2) / sqrt(2 pi)
+  template <class T>
+  static Vec<T> cumulative(Vec<T> z) {
+    return fma(erf<T>(z * MathConstants<T>::sqrt_half), splat(T(0.5)), splat(T(0.5)));
+  }
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return z * cumulative<T>(z);
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> z, Vec<T> da) {
+    constexpr double density = 0.39894228040143267793994605993438;  // 1 / sqrt(2 pi)
+    const Vec<T> y = at_most<T>(z, T(40));
+    return da * fma(y * T(density), exp<T>(y * y * T(-0.5)), cumulative<T>(y));
+  }
+};
+
+struct GeluTanh
+    : SlopeOfZ {  // g = z (1 + t) / 2, t = tanh(u), u = sqrt(2/pi) (z + c z³); g' = (1 + t + z (1 - t²) u') / 2
+  static constexpr double root = 0.79788456080286535587989211986876, c = 0.044715;
+  template <class T>
+  static Vec<T> tanh_of_u(Vec<T> z) {
+    return tanh<T>(z * T(root) * fma(z * z, splat(T(c)), splat(T(1))));
+  }
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return z * fma(tanh_of_u<T>(z), splat(T(0.5)), splat(T(0.5)));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> z, Vec<T> da) {
+    const Vec<T> y = at_most<T>(z, T(16)), t = tanh_of_u<T>(y), one = splat(T(1));
+    const Vec<T> slope_of_u = fma(y * y, splat(T(3 * root * c)), splat(T(root)));
+    return da * (T(0.5) * fma(y * fma(-t, t, one), slope_of_u, one + t));
+  }
+};
+
 struct Silu : SlopeOfZ {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
   template <class T>
   static Vec<T> value(Vec<T> z) {
@@ -68,6 +145,53 @@ struct Silu : SlopeOfZ {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
   static Vec<T> backward(Vec<T> z, Vec<T> da) {
     const Vec<T> s = logistic<T>(z);
     return da * (s * fma(z, T(1) - s, splat(T(1))));
+  }
+};
+
+struct Softplus : SlopeOfA {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return softplus<T>(z);
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    return da * -expm1<T>(-a);
+  }
+};
+
+// With e = exp(z) and w = e (e + 2), tanh(log(1 + e)) is w / (w + 2).
+struct Mish : SlopeOfZ {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra 2020)
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    const Vec<T> e = exp<T>(at_most<T>(z, 2 * MathConstants<T>::tanh_max)), w = e * (e + T(2));
+    return z * (w / (w + T(2)));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> z, Vec<T> da) {
+    const Vec<T> y = at_most<T>(z, 2 * MathConstants<T>::tanh_max), e = exp<T>(y), w = e * (e + T(2));
+    return da * (fma(T(4) * y * e, (e + T(1)) / (w + T(2)), w) / (w + T(2)));
+  }
+};
+
+struct HardTanh : SlopeOfA {  // g = min(max(z, -1), 1); g' = 1 where |a| < 1, else 0
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return at_most<T>(z, T(1));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    return select<T>(abs<T>(a) < splat(T(1)), da, Vec<T>{});
+  }
+};
+
+struct Sin : SlopeOfZ {
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return sin<T>(z);
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> z, Vec<T> da) {
+    return da * cos<T>(z);
   }
 };
 

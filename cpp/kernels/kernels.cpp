@@ -39,7 +39,8 @@ double peak(Index repeats, T* sink) {
 // In the order of the enumerations in chainrule/names.h.
 template <class...>
 struct List {};
-using Activations = List<Identity, Logistic, Tanh, Relu, Silu>;
+using Activations =
+    List<Identity, Logistic, Tanh, Relu, LeakyRelu, Elu, Selu, Gelu, GeluTanh, Silu, Softplus, Mish, HardTanh, Sin>;
 using Losses = List<BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError>;
 
 // The sliced schedule keeps no z.
@@ -88,12 +89,17 @@ constexpr Kernels<T> make_kernels(List<G...>, List<L...>) {
       .average = average<T>,
       .exp = apply<T, exp<T>>,
       .log = apply<T, log<T>>,
+      .cos = apply<T, cos<T>>,
       .elementwise = {{"exp", apply<T, exp<T>>},
                       {"log", apply<T, log<T>>},
                       {"log1p", apply<T, log1p<T>>},
                       {"tanh", apply<T, tanh<T>>},
                       {"logistic", apply<T, logistic<T>>},
-                      {"softplus", apply<T, softplus<T>>}},
+                      {"softplus", apply<T, softplus<T>>},
+                      {"expm1", apply<T, expm1<T>>},
+                      {"erf", apply<T, erf<T>>},
+                      {"sin", apply<T, sin<T>>},
+                      {"cos", apply<T, cos<T>>}},
       .random_words = random_words,
       .peak = peak<T>,
   };

@@ -272,16 +272,17 @@ struct Kernels {
   void (*adagrad)(Region, const AdagradUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
   void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean)
 
-  // For normal random numbers and schedules of rates.
+  // For schedules and normal random numbers: libm's results change with its version.
   void (*exp)(Index n, const T* x, T* y);
   void (*log)(Index n, const T* x, T* y);
+  void (*cos)(Index n, const T* x, T* y);
 
   // The vectorised elementary functions, for tests and benchmarks.
   struct Elementwise {
     const char* name;
     void (*apply)(Index n, const T* x, T* y);
   };
-  Elementwise elementwise[6];
+  Elementwise elementwise[10];
 
   // Threefry-4x32-20 itself, for tests.
   void (*random_words)(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]);

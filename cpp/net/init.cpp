@@ -31,9 +31,10 @@ template <class T>
 void init_weights(Init init, std::uint64_t seed, Index layer, MatrixView<T> weights) {
   const Index n_in = weights.cols, n_out = weights.rows, count = n_in * n_out;
   const bool glorot = init == Init::glorot_uniform || init == Init::glorot_normal;
+  const bool he = init == Init::he_uniform || init == Init::he_normal;
   const double fan = static_cast<double>(glorot ? n_in + n_out : 2 * n_in) / 2;  // the variance is 1/fan or 2/fan
-  const double variance = (glorot ? 1.0 : 2.0) / fan;
-  const bool normal = init == Init::glorot_normal || init == Init::he_normal;
+  const double variance = (he ? 2.0 : 1.0) / fan;
+  const bool normal = init == Init::glorot_normal || init == Init::he_normal || init == Init::lecun_normal;
   const double scale = std::sqrt(normal ? variance : 3 * variance);
   for (Index i = 0; i < count; i += 2) {
     const auto number = static_cast<std::uint64_t>(i / 2);

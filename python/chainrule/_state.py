@@ -13,6 +13,16 @@ from chainrule.functional import Array, per_hidden_layer
 from chainrule.gradients import Views
 
 
+_LIKE_RELU = {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
+
+
+def default_init(activations: Sequence[str]) -> str:
+    """Return the distribution of initial weights that suits these activations of the hidden layers."""
+    if _LIKE_RELU.intersection(activations):
+        return "he_uniform"
+    return "lecun_uniform" if set(activations) == {"selu"} else "glorot_uniform"
+
+
 class State:
     """The part of `Network` that holds state; documented there."""
 
@@ -31,7 +41,7 @@ class State:
         layers = sizes(layer_sizes)
         activations = per_hidden_layer(activation, len(layers) - 2)
         if init is None:
-            init = "he_uniform" if "relu" in activations else "glorot_uniform"
+            init = default_init(activations)
         self._init = text("init", init)
         self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
         self._make_native(layers, activations, text("loss", loss), np.dtype(dtype).name)

@@ -70,6 +70,8 @@ def init_params(
     ``"glorot_normal"``       normal with variance 2 / (n_{l-1} + n_l)  [1]_, eq. 12
     ``"he_uniform"``          uniform on ±√(6 / n_{l-1})
     ``"he_normal"``           normal with variance 2 / n_{l-1}  [2]_, eq. 10
+    ``"lecun_uniform"``       uniform on ±√(3 / n_{l-1})
+    ``"lecun_normal"``        normal with variance 1 / n_{l-1}  [3]_, eq. 16
     ========================  ==============================================================
 
     Parameters
@@ -77,7 +79,7 @@ def init_params(
     layer_sizes : sequence of int
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     init : str, default "glorot_uniform"
-        Glorot's suit identity, logistic and tanh, He's suit relu.
+        Glorot's suit identity, logistic, tanh, hard_tanh and sin, LeCun's suit selu, He's suit the others.
     seed : int, default 0
         From 0 to 2**64 - 1. The same seed gives the same parameters on every machine.
     dtype : {"float32", "float64"}, default "float32"
@@ -99,6 +101,7 @@ def init_params(
     ----------
     .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
     .. [2] He et al., Delving deep into rectifiers, ICCV 2015.
+    .. [3] LeCun et al., Efficient BackProp, Neural Networks: Tricks of the Trade, 1998.
 
     Examples
     --------
@@ -119,6 +122,25 @@ def forward(
 ) -> Cache:
     """Compute the prediction: ``Z[l] = A[l-1] W[l]ᵀ + b[l]``, ``A[l] = g(Z[l])``, with ``A[0] = X``.
 
+    ==================  ====================================================================
+    ``activation``      g(z)
+    ==================  ====================================================================
+    ``"identity"``      z
+    ``"logistic"``      1 / (1 + exp(-z))
+    ``"tanh"``          tanh(z)
+    ``"relu"``          max(z, 0)
+    ``"leaky_relu"``    z for z > 0, else 0.01 z
+    ``"elu"``           z for z > 0, else exp(z) - 1
+    ``"selu"``          1.0507 z for z > 0, else 1.7581 (exp(z) - 1)
+    ``"gelu"``          z Φ(z), Φ the normal distribution's cumulative function
+    ``"gelu_tanh"``     z (1 + tanh(√(2/π) (z + 0.044715 z³))) / 2
+    ``"silu"``          z / (1 + exp(-z))
+    ``"softplus"``      log(1 + exp(z))
+    ``"mish"``          z tanh(log(1 + exp(z)))
+    ``"hard_tanh"``     z, but not beyond -1 and 1
+    ``"sin"``           sin(z)
+    ==================  ====================================================================
+
     Parameters
     ----------
     params : list of (W, b)
@@ -126,7 +148,7 @@ def forward(
     X : array_like, shape (m, n_0)
         One example per row. Data with one example per column goes in as its transpose ``X.T``, without a copy.
     activation : str or sequence of str, default "relu"
-        "identity", "logistic", "tanh" or "relu": one name, or one per hidden layer.
+        One name of the table, or one per hidden layer.
     loss : str
         Decides the activation of the last layer: "binary_cross_entropy" takes logistic, "softmax_cross_entropy"
         softmax, "squared_error" identity.
@@ -223,7 +245,7 @@ def backward(
         dZ[l-1] = dA[l-1] ⊙ g'(Z[l-1])
 
     For ``"softmax_cross_entropy"`` the first line is ``(A[L] Σ_j Y_j - Y) · w/Σw``, which is the same where the rows of
-    Y sum to 1. The slope of relu at 0 is taken to be 0.
+    Y sum to 1. At a kink the slope is that on the left, for hard_tanh 0 at both.
 
     Parameters
     ----------

@@ -25,12 +25,12 @@ class Network(State):
     layer_sizes : sequence of int
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     activation : str or sequence of str, default "relu"
-        "identity", "logistic", "tanh" or "relu": one name, or one per hidden layer.
+        One name, or one per hidden layer; see `forward` for the formulas.
     loss : str
         "binary_cross_entropy", "softmax_cross_entropy" or "squared_error"; see `cost` for the formulas.
     init : str, optional
-        Distribution of the initial weights, see `init_params`. Default: "he_uniform" where a hidden layer is relu,
-        else "glorot_uniform".
+        Distribution of the initial weights, see `init_params`. Default: "he_uniform" where a hidden layer has one of
+        relu's kin, "lecun_uniform" where all are selu, else "glorot_uniform".
     dtype : {"float32", "float64"}, default "float32"
         Type of the parameters, and of the arithmetic.
     seed : int, optional

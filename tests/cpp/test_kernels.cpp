@@ -93,6 +93,12 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
   }
 }
 
+constexpr double pi = 3.14159265358979323846;
+constexpr double s = 1.0507009873554804934193349852946, alpha = 1.6732632423543772848170429916717;  // of selu
+double normal(double v) { return std::erfc(-v / std::sqrt(2)) / 2; }
+double gelu_t(double v) { return std::tanh(std::sqrt(2 / pi) * (v + 0.044715 * v * v * v)); }
+double mish_t(double v) { return std::tanh(std::log1p(std::exp(v))); }
+
 template <class T>
 void activations() {
   const Index m = 3, n = 2 * kernels<T>().lanes + 3;
@@ -109,8 +115,27 @@ void activations() {
        [](double v) { return std::exp(-std::abs(v)) / std::pow(1 + std::exp(-std::abs(v)), 2); }},
       {Activation::tanh, [](double v) { return std::tanh(v); }, [](double v) { return std::pow(std::cosh(v), -2); }},
       {Activation::relu, [](double v) { return std::max(v, 0.0); }, [](double v) { return v > 0 ? 1.0 : 0.0; }},
+      {Activation::leaky_relu, [](double v) { return v > 0 ? v : 0.01 * v; },
+       [](double v) { return v > 0 ? 1 : 0.01; }},
+      {Activation::elu, [](double v) { return v > 0 ? v : std::expm1(v); },
+       [](double v) { return v > 0 ? 1 : std::exp(v); }},
+      {Activation::selu, [](double v) { return s * (v > 0 ? v : alpha * std::expm1(v)); },
+       [](double v) { return s * (v > 0 ? 1 : alpha * std::exp(v)); }},
+      {Activation::gelu, [](double v) { return v * normal(v); },
+       [](double v) { return normal(v) + v * std::exp(-v * v / 2) / std::sqrt(2 * pi); }},
+      {Activation::gelu_tanh, [](double v) { return v * (1 + gelu_t(v)) / 2; },
+       [](double v) {
+         return (1 + gelu_t(v) + v * (1 - std::pow(gelu_t(v), 2)) * std::sqrt(2 / pi) * (1 + 3 * 0.044715 * v * v)) / 2;
+       }},
       {Activation::silu, [](double v) { return v / (1 + std::exp(-v)); },
        [](double v) { return (1 + v / (1 + std::exp(v))) / (1 + std::exp(-v)); }},
+      {Activation::softplus, [](double v) { return std::log1p(std::exp(v)); },
+       [](double v) { return 1 / (1 + std::exp(-v)); }},
+      {Activation::mish, [](double v) { return v * mish_t(v); },
+       [](double v) { return mish_t(v) + v * (1 - std::pow(mish_t(v), 2)) / (1 + std::exp(-v)); }},
+      {Activation::hard_tanh, [](double v) { return std::clamp(v, -1.0, 1.0); },
+       [](double v) { return std::abs(v) < 1 ? 1.0 : 0.0; }},
+      {Activation::sin, [](double v) { return std::sin(v); }, [](double v) { return std::cos(v); }},
   };
   static_assert(std::size(formulas) == activation_count);
   for (const Formula& f : formulas) {

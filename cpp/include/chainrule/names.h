@@ -9,8 +9,25 @@ namespace chainrule {
 
 using Index = std::ptrdiff_t;
 
-enum class Activation { identity, logistic, tanh, relu, silu };
-inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh", "relu", "silu"};
+enum class Activation {
+  identity,
+  logistic,
+  tanh,
+  relu,
+  leaky_relu,
+  elu,
+  selu,
+  gelu,
+  gelu_tanh,
+  silu,
+  softplus,
+  mish,
+  hard_tanh,
+  sin
+};
+inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh",      "relu",      "leaky_relu",
+                                                   "elu",      "selu",     "gelu",      "gelu_tanh", "silu",
+                                                   "softplus", "mish",     "hard_tanh", "sin"};
 inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
 
 // All computed from the logits; the loss decides the output activation: logistic, softmax, identity.
@@ -18,9 +35,10 @@ enum class Loss { binary_cross_entropy, softmax_cross_entropy, squared_error };
 inline constexpr const char* loss_names[] = {"binary_cross_entropy", "softmax_cross_entropy", "squared_error"};
 inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
 
-// Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015.
-enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal };
-inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal"};
+// Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
+enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal };
+inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform",
+                                             "he_normal",      "lecun_uniform", "lecun_normal"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
 // Of the operands of a training's products: the network's own, or rounded to bf16 with sums in float32.
