@@ -12,7 +12,6 @@ from chainrule._arguments import seed_number, sizes, text
 from chainrule.functional import Array, per_hidden_layer
 from chainrule.gradients import Views
 
-
 _LIKE_RELU = {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
 
 
