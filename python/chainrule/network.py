@@ -307,7 +307,8 @@ class Network(State):
             )
         except (DivergenceError, KeyboardInterrupt) as error:
             if done := vars(error).get("history"):
-                vars(error)["history"] = History.from_core(done, names)
+                reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
+                vars(error)["history"] = History.from_core({**done, "stop_reason": reason}, names)
             raise
         history = History.from_core(result, names)
         told.train_end(history)
