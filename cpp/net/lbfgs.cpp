@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/check.h"
 #include "core/dispatch.h"
+#include "net/state.h"
 
 namespace chainrule {
 namespace {
@@ -170,24 +170,24 @@ void LbfgsSteps<T>::save(FitState<T>& state) {
 
 template <class T>
 void LbfgsSteps<T>::restore(const FitState<T>& state) {
-  const auto take = [&](const std::string& name, T* array) { std::ranges::copy(state.vectors.at(name), array); };
-  take("parameters", parameters_);
-  take("parameters", start_.data());
-  take("gradient", now_.gradient.data());
-  take("direction", direction_.data());
-  take("last_gradient", last_gradient_.data());
-  const std::vector<double>& numbers = state.numbers.at("lbfgs");
-  now_.cost = numbers.at(0);
-  scale_ = numbers.at(1);
-  length_ = numbers.at(2);
-  iterations_ = static_cast<Index>(numbers.at(3));
-  evaluations_ = static_cast<Index>(numbers.at(4));
+  const auto take = [&](const std::string& name, T* array) { std::ranges::copy(entry(state.vectors, name), array); };
+  const std::vector<double>& progress = numbers(state.numbers, "lbfgs", 5);
   pairs_.clear();
-  for (std::size_t i = 0; i + 5 < numbers.size(); ++i) {
-    pairs_.push_back({Buffer<T>(start_.size()), Buffer<T>(start_.size()), numbers[i + 5]});
+  for (std::size_t i = 0; i + 5 < progress.size(); ++i) {
+    pairs_.push_back({Buffer<T>(start_.size()), Buffer<T>(start_.size()), progress[i + 5]});
     take(message("s", i), pairs_.back().s.data());
     take(message("y", i), pairs_.back().y.data());
   }
+  take("gradient", now_.gradient.data());
+  take("direction", direction_.data());
+  take("last_gradient", last_gradient_.data());
+  take("parameters", start_.data());
+  std::copy_n(start_.data(), start_.size(), parameters_);
+  now_.cost = progress[0];
+  scale_ = progress[1];
+  length_ = progress[2];
+  iterations_ = static_cast<Index>(progress[3]);
+  evaluations_ = static_cast<Index>(progress[4]);
   known_ = true;
 }
 

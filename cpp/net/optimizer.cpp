@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/dispatch.h"
+#include "net/state.h"
 
 namespace chainrule {
 namespace {
@@ -197,13 +198,13 @@ void Optimizer<T>::save(FitState<T>& state, Index count, const Copy& flatten, co
 
 template <class T>
 void Optimizer<T>::restore(const FitState<T>& state, const Copy& unflatten, T* parameters) {
-  unflatten(state.vectors.at("parameters").data(), parameters);
+  const std::vector<double>& progress = numbers(state.numbers, "optimizer", 3);
   for (const auto& [name, array] : arrays())
-    if (array->size() > 0) unflatten(state.vectors.at(name).data(), array->data());
-  const std::vector<double>& progress = state.numbers.at("optimizer");
-  steps_ = static_cast<Index>(progress.at(0));
-  beta1_power_ = progress.at(1);
-  beta2_power_ = progress.at(2);
+    if (array->size() > 0) unflatten(entry(state.vectors, name).data(), array->data());
+  unflatten(entry(state.vectors, "parameters").data(), parameters);
+  steps_ = static_cast<Index>(progress[0]);
+  beta1_power_ = progress[1];
+  beta2_power_ = progress[2];
 }
 
 template class Optimizer<float>;

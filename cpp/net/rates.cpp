@@ -27,7 +27,7 @@ double elementary(void (*function)(Index, const double*, double*), double x) {
 
 // From a to b along half a period of the cosine, u from 0 to 1.
 double along_cosine(double a, double b, double u) {
-  const double cosine = std::cos(std::numbers::pi * std::clamp(u, 0.0, 1.0));
+  const double cosine = elementary(kernels<double>().cos, std::numbers::pi * std::clamp(u, 0.0, 1.0));
   return b + (a - b) * (1 + cosine) / 2;
 }
 

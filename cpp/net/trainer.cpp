@@ -9,6 +9,7 @@
 #include "net/order.h"
 #include "net/rates.h"
 #include "net/schedule.h"
+#include "net/state.h"
 #include "net/stopping.h"
 
 namespace chainrule {
@@ -214,16 +215,18 @@ class Fit {
   }
   void resume(const FitState<T>& state) {
     check_state(state, model_.parameter_count());
-    epoch_ = last_finite_epoch_ = state.epoch;
-    seed_ = state.seed;
-    schedule_->restore(state);
+    const int best_epoch = static_cast<int>(numbers(state.numbers, "best_epoch", 1).front());
+    if (best_epoch > 0) {
+      best_.reserve(model_.parameter_count());
+      std::ranges::copy(entry(state.vectors, "best"), best_.data());
+    }
+    rates_.set_progress(numbers(state.numbers, "rates", 10));
+    stopping_.set_progress(numbers(state.numbers, "stopping", 4));
+    schedule_->restore(state);  // with which the network may change
     schedule_->store();
-    rates_.set_progress(state.numbers.at("rates"));
-    stopping_.set_progress(state.numbers.at("stopping"));
-    best_epoch_ = static_cast<int>(state.numbers.at("best_epoch").front());
-    if (best_epoch_ == 0) return;
-    best_.reserve(model_.parameter_count());
-    std::ranges::copy(state.vectors.at("best"), best_.data());
+    epoch_ = last_finite_epoch_ = state.epoch;
+    best_epoch_ = best_epoch;
+    seed_ = state.seed;
   }
 
   [[noreturn]] void diverged(const char* what) {

@@ -1,0 +1,25 @@
+// Entries of a state that was given to go on from.
+#pragma once
+
+#include "chainrule/training.h"
+#include "core/check.h"
+
+namespace chainrule {
+
+template <class Value>
+const Value& entry(const std::map<std::string, Value>& entries, const std::string& name) {
+  const auto found = entries.find(name);
+  require(found != entries.end(), "the state to go on from has no ", name, ": it is of another optimizer");
+  return found->second;
+}
+
+// Of so many numbers, or more.
+inline const std::vector<double>& numbers(const std::map<std::string, std::vector<double>>& entries,
+                                          const std::string& name, std::size_t count) {
+  const std::vector<double>& found = entry(entries, name);
+  require(found.size() >= count, "the state to go on from has ", found.size(), " numbers in ", name, ", expected ",
+          count);
+  return found;
+}
+
+}  // namespace chainrule

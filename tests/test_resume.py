@@ -1,0 +1,153 @@
+"""A training that is interrupted and resumed ends bit for bit where one that is not does; and what L-BFGS reaches."""
+
+import numpy as np
+import pytest
+import reference
+import scipy.optimize
+from sklearn.datasets import load_breast_cancer
+
+import chainrule as cr
+
+random = np.random.default_rng(0)
+X = random.normal(size=(100, 6))
+y = random.integers(0, 3, 100)
+V, v = random.normal(size=(40, 6)), random.integers(0, 3, 40)
+
+OPTIMIZERS = [
+    cr.SGD(learning_rate=0.05),
+    cr.SGD(learning_rate=0.05, momentum=0.9, nesterov=True),
+    cr.Adam(),
+    cr.AdamW(learning_rate=0.01),
+    cr.RMSprop(momentum=0.5, centered=True),
+    cr.Adagrad(learning_rate=0.1),
+]
+WAYS = {
+    "small": {},
+    "wide": {"clip_norm": 0.1},
+    "average": {"ema": 0.9, "schedules": cr.Cosine(epochs=10, warmup=2)},
+    "watched": {
+        "validation": (V, v),
+        "metrics": "accuracy",
+        "stop": cr.Stop(no_improvement=100),
+        "schedules": cr.ReduceOnPlateau(patience=0, factor=0.7),
+    },
+    "few rows": {"batch_size": 4, "clip_value": 0.1},
+}
+
+
+def network():
+    return cr.Network([6, 40, 3], activation="tanh", loss="softmax_cross_entropy", seed=1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_resumed_is_uninterrupted(optimizer, way):
+    options = {"optimizer": optimizer, "batch_size": 16, **WAYS[way]}
+    once, twice = network(), network()
+    whole = once.fit(X, y, epochs=10, **options)
+    first = twice.fit(X, y, epochs=4, keep_state=True, **options)
+    assert first.state.epoch == 4
+    other = network()  # as in a new process: nothing but the state is there
+    rest = other.fit(X, y, epochs=6, resume=first.state, **options)
+    assert np.array_equal(once.parameters, other.parameters)
+    assert np.array_equal([*first.loss, *rest.loss], whole.loss)
+    assert np.array_equal([*first.learning_rate, *rest.learning_rate], whole.learning_rate)
+    assert rest.state.epoch == 10
+
+
+@pytest.mark.parametrize("batch_size", [None, 16])
+def test_a_snapshot_is_a_state(batch_size):
+    states = []
+    once = network()
+    options = {"optimizer": cr.AdamW(), "batch_size": batch_size, "ema": 0.5}
+    once.fit(X, y, epochs=8, callbacks=[lambda logs: states.append(logs["snapshot"]())], **options)
+    assert [state.epoch for state in states] == list(range(1, 9))
+    for state in states[:-1]:
+        other = network()
+        other.fit(X, y, epochs=8 - state.epoch, resume=state, **options)
+        assert np.array_equal(once.parameters, other.parameters)
+
+
+def test_full_batches_and_lbfgs_resume():
+    for optimizer in (cr.Adam(), cr.LBFGS(history=3)):
+        once, twice = network(), network()
+        once.fit(X, y, epochs=12, optimizer=optimizer)
+        state = twice.fit(X, y, epochs=7, optimizer=optimizer, keep_state=True).state
+        twice.fit(X, y, epochs=5, optimizer=optimizer, resume=state)
+        assert np.array_equal(once.parameters, twice.parameters)
+
+
+def test_a_state_of_another_network_is_refused():
+    state = network().fit(X, y, epochs=2, keep_state=True).state
+    other = cr.Network([6, 4, 3], activation="tanh", loss="softmax_cross_entropy", seed=1)
+    before = other.parameters.copy()
+    with pytest.raises(ValueError, match="the network has"):
+        other.fit(X, y, epochs=2, resume=state)
+    with pytest.raises(ValueError, match="of another optimizer"):
+        network().fit(X, y, epochs=2, resume=state, optimizer=cr.LBFGS())
+    with pytest.raises(ValueError, match="of another optimizer"):
+        network().fit(X, y, epochs=2, resume=state, optimizer=cr.RMSprop(centered=True))
+    with pytest.raises(TypeError, match="TrainingState"):
+        other.fit(X, y, epochs=2, resume={"epoch": 3})
+    assert np.array_equal(other.parameters, before)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, cr.LBFGS()], ids=lambda o: type(o).__name__)
+def test_threads_and_instruction_sets_change_no_bit(optimizer, way):
+    options = {"optimizer": optimizer, "batch_size": 16, "epochs": 3, **WAYS[way]}
+    if isinstance(optimizer, cr.LBFGS):
+        if way != "small":
+            pytest.skip("L-BFGS has none of these")
+        options["batch_size"] = None
+    results = []
+    before = cr.get_isa()
+    try:
+        for isa in cr.available_isas():
+            if isa == "baseline":
+                continue
+            cr.set_isa(isa)
+            for threads in (1, 2, 3, 7):
+                net = cr.Network([6, 150, 90, 3], activation="relu", loss="softmax_cross_entropy", seed=1)
+                net.fit(X, y, n_threads=threads, **options)
+                results.append(net.parameters)
+    finally:
+        cr.set_isa(before)
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_lbfgs_reaches_the_optimum_of_scipy():
+    data = load_breast_cancer()
+    Z = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
+    net = cr.Network([30, 1], loss="binary_cross_entropy", dtype="float64", seed=0)
+    params = [(net.weights[0].copy(), net.biases[0].copy())]
+
+    def cost(theta):
+        at = reference.unflatten(theta, params)
+        z, a = reference.forward(at, Z, [], "binary_cross_entropy")
+        grads, _ = reference.backward(at, z, a, data.target, [], "binary_cross_entropy", l2=0.01)
+        return reference.cost(at, z[-1], data.target, "binary_cross_entropy", l2=0.01), reference.flatten(grads)
+
+    optimum = scipy.optimize.minimize(
+        cost,
+        net.parameters.copy(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": 1e-10, "ftol": 1e-16, "maxiter": 1000},
+    )
+    history = net.fit(Z, data.target, l2=0.01, optimizer=cr.LBFGS(tolerance_gradient=1e-10, tolerance_change=1e-16), epochs=1000)
+    assert history.stop_reason == "converged"
+    assert abs(net.parameters - optimum.x).max() <= 1e-6
+    assert net.loss(Z, data.target, l2=0.01) == pytest.approx(optimum.fun, rel=1e-12)
+
+
+def test_lbfgs_stops_by_its_settings():
+    few = network().fit(X, y, optimizer=cr.LBFGS(max_evaluations=5), epochs=100)
+    assert few.stop_reason == "converged"
+    assert few.epochs <= 5
+    loose = network().fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=1e3), epochs=100)
+    assert (loose.epochs, loose.stop_reason) == (1, "converged")
+    with pytest.raises(ValueError, match="all rows at a time"):
+        network().fit(X, y, optimizer=cr.LBFGS(), batch_size=10)
+    with pytest.raises(ValueError, match="no groups, clipping"):
+        network().fit(X, y, optimizer=cr.LBFGS(), clip_norm=1.0)
