@@ -78,6 +78,7 @@ void read(Settings& s, Lbfgs& o) {
   s.read("max_evaluations", o.max_evaluations);
   s.read("tolerance_gradient", o.tolerance_gradient);
   s.read("tolerance_change", o.tolerance_change);
+  s.read("unit_first_step", o.unit_first_step);
 }
 void read(Settings& s, StepDecay& o) {
   s.read("every", o.every);

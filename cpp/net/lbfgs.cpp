@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/dispatch.h"
 #include "net/state.h"
@@ -108,13 +107,20 @@ void LbfgsSteps<T>::update_direction() {
   }
 }
 
+// As a factor on the gradient.
+template <class T>
+double LbfgsSteps<T>::first_length() const {
+  if (!settings_.unit_first_step) return std::min(1.0, 1 / sum_of_magnitudes(now_.gradient));
+  return 1 / std::sqrt(kernels<T>().sum_of_squares(now_.gradient.size(), now_.gradient.data()));
+}
+
 template <class T>
 std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   if (!known_) evaluate(batches, now_.gradient.data(), now_.cost);
   known_ = true;
   cost_.mean = now_.cost;
-  converged_ = largest(now_.gradient) <= settings_.tolerance_gradient;
-  if (converged_ || !std::isfinite(now_.cost)) return {&cost_, 1};
+  ended_ = largest(now_.gradient) <= settings_.tolerance_gradient ? "converged" : nullptr;
+  if (ended_ != nullptr || !std::isfinite(now_.cost)) return {&cost_, 1};
 
   update_direction();
   std::copy_n(now_.gradient.data(), last_gradient_.size(), last_gradient_.data());
@@ -122,11 +128,10 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   now_.length = 0;
   now_.slope = dot(now_.gradient, direction_);
   if (now_.slope > -settings_.tolerance_change) {
-    converged_ = true;
+    ended_ = "converged";
     return {&cost_, 1};
   }
-  const double first = iterations_ == 0 ? std::min(1.0, 1 / sum_of_magnitudes(now_.gradient)) * settings_.learning_rate
-                                        : settings_.learning_rate;
+  const double first = settings_.learning_rate * (iterations_ == 0 ? first_length() : 1);
   const auto move_to = [&](double length) {
     std::copy_n(start_.data(), start_.size(), parameters_);
     kernels<T>().axpy(start_.size(), static_cast<T>(length), direction_.data(), parameters_);
@@ -142,10 +147,12 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   move_to(length_);
   std::copy_n(parameters_, start_.size(), start_.data());
   ++iterations_;
-  converged_ = largest(now_.gradient) <= settings_.tolerance_gradient ||
-               std::abs(length_) * size <= settings_.tolerance_change ||
-               std::abs(now_.cost - before) < settings_.tolerance_change ||
-               evaluations_ >= settings_.max_evaluations.value_or(std::numeric_limits<int>::max());
+  if (largest(now_.gradient) <= settings_.tolerance_gradient ||
+      std::abs(length_) * size <= settings_.tolerance_change ||
+      std::abs(now_.cost - before) < settings_.tolerance_change)
+    ended_ = "converged";
+  else if (settings_.max_evaluations && evaluations_ >= *settings_.max_evaluations)
+    ended_ = "max_evaluations";
   return {&cost_, 1};
 }
 

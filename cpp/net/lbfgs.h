@@ -22,7 +22,7 @@ class LbfgsSteps final : public Schedule<T> {
   void load() override;
   void store() override {}
   void gradients(T* gradients) const override;
-  const char* converged() const override { return converged_ ? "converged" : nullptr; }
+  const char* converged() const override { return ended_; }
   void save(FitState<T>& state) override;
   void restore(const FitState<T>& state) override;
 
@@ -33,6 +33,7 @@ class LbfgsSteps final : public Schedule<T> {
   };
   void evaluate(const Batches<T>& batches, T* gradient, double& cost);
   void update_direction();
+  double first_length() const;
 
   StepOptions options_;
   Lbfgs settings_;
@@ -44,7 +45,8 @@ class LbfgsSteps final : public Schedule<T> {
   std::deque<Pair> pairs_;
   double scale_ = 1, length_ = 0;  // of the first guess of the curvature; of the last step along the direction
   Index iterations_ = 0, evaluations_ = 0;
-  bool known_ = false, converged_ = false;  // cost and gradient; that no step can follow
+  bool known_ = false;           // cost and gradient
+  const char* ended_ = nullptr;  // why no step follows
   BatchCost cost_{};
 };
 

@@ -246,6 +246,8 @@ class LBFGS(Optimizer):
         Converged where no derivative is larger.
     tolerance_change : float, default 1e-9
         Converged where an iteration changes no parameter, or the cost, by more.
+    unit_first_step : bool, default False
+        Try a first step of Euclidean length 1, as SciPy's L-BFGS-B does, and not ``-g / max(1, Σ|g|)``, torch's.
 
     References
     ----------
@@ -266,6 +268,7 @@ class LBFGS(Optimizer):
     max_evaluations: int | None = None
     tolerance_gradient: float = 1e-7
     tolerance_change: float = 1e-9
+    unit_first_step: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,8 +176,8 @@ class History:
     best_epoch : int
         The one, from 1, that was best by what `Stop.no_improvement` watches; 0 if none was better than before a resume.
     stop_reason : str
-        "epochs" when all were run, a field of `Stop`, "converged" (`LBFGS`), or "callback"; "diverged" or "interrupted"
-        in the history that comes with an exception.
+        "epochs" when all were run, a field of `Stop`, "converged" or "max_evaluations" (`LBFGS`), or "callback";
+        "diverged" or "interrupted" in the history that comes with an exception.
     seconds : float
         Wall-clock time.
     state : TrainingState or None

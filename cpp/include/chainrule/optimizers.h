@@ -47,6 +47,7 @@ struct Lbfgs {
   std::optional<int> max_evaluations{};  // of the cost, in all
   double tolerance_gradient = 1e-7;      // ends where no element of the gradient is larger,
   double tolerance_change = 1e-9;        // or no parameter, or the cost, changes more
+  bool unit_first_step = false;          // SciPy's: the first trial of all moves by 1, not by g / max(1, sum |g|)
 };
 using OptimizerOptions = std::variant<Sgd, Adam, RmsProp, Adagrad, Lbfgs>;
 

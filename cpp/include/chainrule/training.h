@@ -66,7 +66,7 @@ struct History {
   std::vector<double> learning_rate;         // of each epoch's last step
   int epochs = 0;
   int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
-  std::string stop_reason;  // "epochs", "callback", "converged" (L-BFGS), or the name of the member of Stop
+  std::string stop_reason;  // "epochs", "callback", "converged", "max_evaluations" (L-BFGS), or the member of Stop
   double seconds = 0;
 };
 

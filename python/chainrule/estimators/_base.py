@@ -1,6 +1,5 @@
 """What both estimators are: scikit-learn's parameters and attributes round one `Network`, one native call a fit."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,21 +78,21 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             network = self._begin(data, random) if first else self._ensure_network()
             data, held_out = self._hold_out(data, eval_set, random, table)
         if self.batch_size != "auto" and self.batch_size > len(data):
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
-            )
+            _record.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
         options["seed"] = int(random.randint(2**31 - 1))
         if incremental and hasattr(self, "_optimizer"):
-            options["resume"] = self._optimizer.state
+            options["resume"] = self._optimizer.of_network(network)
         watched = None
         if held_out is not None:
             options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
             watched = _record.watched_name(options["metrics"])
         history = self._train(network, data, options, watched)
         _record.record(self, history, len(data), watched)
+        if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # its history ends before the last step
+            self.loss_ = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
         if not incremental:
-            _record.warn(self, history)
+            _record.warn_unless_converged(self, history)
         return self
 
     def _hold_out(
@@ -137,13 +136,11 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         except cr.DivergenceError as error:
             if watched is None:
                 raise ValueError(NOT_FINITE) from error
-            history = error.history
-            warnings.warn(
-                f"{error} The best parameters are kept.", _sklearn.exceptions.ConvergenceWarning, stacklevel=5
-            )
+            history = _record.with_diverged_epoch(vars(error)["history"])
+            _record.warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
-            history = error.history
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            history = vars(error)["history"]
+            _record.warn("Training interrupted by user.")
         if bridge is not None:
             bridge.end()
         return history
@@ -196,7 +193,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         loss, n_outputs = self._loss_and_outputs(data.y)
         self._set_network(self._make_network([data.X.shape[1], *hidden, n_outputs], loss, data.X.dtype))
-        _weights.draw(self.network_, random)
+        _weights.draw(self.network_, self.activation, random)
         _record.begin(self)
         return self.network_
 
@@ -214,6 +211,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
     def _ensure_network(self) -> "cr.Network":
         """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
         if "_assigned" in vars(self):
+            _record.begin(self)
             weights, biases = (
                 [np.asarray(layer) for layer in getattr(self, name)] for name in ("coefs_", "intercepts_")
             )

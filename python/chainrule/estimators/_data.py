@@ -21,6 +21,10 @@ class Data:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
+    def total(self) -> float:
+        """Add up the weights of the rows."""
+        return float(len(self) if self.weight is None else self.weight.sum())
+
     def rows(self, numbers: NDArray[np.intp]) -> "Data":
         """Copy some rows."""
         return Data(self.X[numbers], self.y[numbers], None if self.weight is None else self.weight[numbers])

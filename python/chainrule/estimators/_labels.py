@@ -39,7 +39,7 @@ class Labels:
         return np.arange(y.shape[1]) if multilabel else np.unique(y)
 
     def encode(self, y: Any) -> NDArray[Any]:
-        """Number the classes, shape (m,); of a multi-label target 0 and 1, shape (m, labels)."""
+        """Return the classes' numbers, shape (m,); of a multi-label target 0 and 1, shape (m, labels)."""
         if not self.multilabel:
             return np.asarray(np.searchsorted(self.classes_, y), np.int32)
         dense = y.toarray() if hasattr(y, "toarray") else y

@@ -9,8 +9,8 @@ import numpy as np
 import chainrule as cr
 from chainrule.optimizers import Optimizer
 
-SMALLEST_RATE = 1e-6  # where an adaptive learning rate is this low or lower, no improvement ends the training
-RELATIVE_DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn uses, has converged
+SMALLEST_RATE = 1e-6  # where an adaptive learning rate is not above, it falls no more: the training ends
+DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn uses, has converged
 
 
 def is_stochastic(solver: Any) -> bool:
@@ -22,10 +22,14 @@ def optimizer(estimator: Any, learning_rate: float) -> Optimizer:
     """Make the optimizer that ``solver`` and its settings describe."""
     if not isinstance(estimator.solver, str):
         given: Optimizer = estimator.solver
-        return dataclasses.replace(given, weight_decay=estimator.weight_decay) if estimator.weight_decay else given
+        decay = {"weight_decay": estimator.weight_decay} if estimator.weight_decay else {}
+        return dataclasses.replace(given, **decay)
     if estimator.solver == "lbfgs":
         return cr.LBFGS(
-            max_evaluations=estimator.max_fun, tolerance_gradient=estimator.tol, tolerance_change=RELATIVE_DECREASE
+            max_evaluations=estimator.max_fun,
+            tolerance_gradient=estimator.tol,
+            tolerance_change=DECREASE,
+            unit_first_step=True,
         )
     if estimator.solver == "sgd":
         return cr.SGD(
@@ -78,7 +82,7 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
 
 def continued_scaling(seen: int, n_rows: int, power: float) -> Callable[[int], float]:
     """Inverse scaling from the second epoch on by all rows ever seen: how scikit-learn goes on with a warm start."""
-    return lambda epoch: 1.0 if epoch == 1 else float(seen + (epoch - 1) * n_rows + 1) ** -power
+    return lambda epoch: 1.0 if epoch == 0 else float(seen + epoch * n_rows + 1) ** -power
 
 
 def patience_of(estimator: Any) -> int | None:
@@ -97,7 +101,7 @@ def stop(estimator: Any, watched: bool) -> "cr.Stop":
     return cr.Stop(
         no_improvement=patience,
         min_delta=estimator.tol,
-        learning_rate_below=SMALLEST_RATE / 5 if adaptive else None,
+        learning_rate_below=SMALLEST_RATE if adaptive else None,
         seconds=estimator.time_limit,
     )
 
@@ -109,9 +113,6 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
         "l2_per_row": True,
         "clip_norm": estimator.clip_norm,
         "ema": estimator.ema,
-        "loss": estimator.loss if callable(estimator.loss) else None,
-        "dropout": estimator.dropout,
-        "input_dropout": estimator.input_dropout,
         "n_threads": estimator.n_threads,
         "optimizer": optimizer(
             estimator, next_learning_rate(estimator) if incremental else estimator.learning_rate_init
@@ -119,6 +120,9 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
         "epochs": 1 if incremental else estimator.max_iter,
         "stop": None if incremental else stop(estimator, watched),
     }
+    if callable(estimator.loss):
+        shared["loss"] = estimator.loss
+    shared |= {name: value for name in ("dropout", "input_dropout") if (value := getattr(estimator, name)) != 0.0}
     if not is_stochastic(estimator.solver):
         return {**shared, "batch_size": None, "shuffle": False}
     batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
@@ -126,5 +130,6 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
         **shared,
         "batch_size": min(int(batch), n_rows),
         "shuffle": bool(estimator.shuffle),
+        "keep_state": True,
         "schedules": schedule(estimator, n_rows, incremental),
     }

@@ -55,7 +55,9 @@ def _are_activations(value: Any) -> bool:
     )
 
 
-def _is_seed(value: Any) -> bool:
+def _is_random_state(value: Any) -> bool:
+    if isinstance(value, Integral):
+        return 0 <= int(value) < 2**32
     return value is None or value is np.random or isinstance(value, np.random.RandomState)
 
 
@@ -80,10 +82,15 @@ RULES = {
     "power_t": NOT_NEGATIVE,
     "max_iter": COUNT,
     "shuffle": FLAG,
-    "random_state": _number(Integral, 0, 2**32 - 1, "both")
-    | Rule("an instance of 'numpy.random.mtrand.RandomState' or None", _is_seed),
+    "random_state": Rule(
+        "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' or None",
+        _is_random_state,
+    ),
     "tol": NOT_NEGATIVE,
-    "verbose": _number(Integral, 0) | FLAG,
+    "verbose": Rule(
+        "an int in the range [0, inf), an instance of 'bool' or an instance of 'numpy.bool'",
+        lambda value: FLAG.holds(value) or _number(Integral, 0).holds(value),
+    ),
     "warm_start": FLAG,
     "momentum": _number(Real, 0.0, 1.0, "both"),
     "nesterovs_momentum": FLAG,

@@ -1,5 +1,7 @@
 """What a fit leaves in an estimator, curves, scores and the state of the optimizer; and what is said about it."""
 
+import dataclasses
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import chainrule as cr
 from chainrule.estimators import _options, _sklearn
 from chainrule.training import History
 
@@ -26,7 +29,16 @@ class OptimizerState:
     """
 
     learning_rate: float
-    state: Any
+    state: "cr.TrainingState | None"
+
+    def of_network(self, network: "cr.Network") -> "cr.TrainingState | None":
+        """Return the state for what the network is now, should its parameters have been written to meanwhile."""
+        if self.state is None:  # the fit was interrupted
+            return None
+        kept = {name: vector for name, vector in self.state.vectors.items() if name != "best"}
+        if "average" not in kept:
+            kept["parameters"] = network.parameters
+        return dataclasses.replace(self.state, vectors=kept, numbers={**self.state.numbers, "best_epoch": np.zeros(1)})
 
 
 class Printer:
@@ -68,11 +80,28 @@ def no_improvement(estimator: Any, watched: str | None) -> str:
 
 
 def begin(estimator: Any) -> None:
-    """Set the attributes that a first fit starts from."""
+    """Set the attributes that a fit starts from."""
     estimator.n_iter_ = estimator.t_ = estimator._no_improvement_count = 0
-    estimator.loss_curve_ = []
+    estimator.loss_curve_, estimator._learning_rates = [], []
     estimator.best_loss_ = np.inf
     estimator.validation_scores_ = estimator.best_validation_score_ = None
+
+
+def with_diverged_epoch(history: History) -> History:
+    """Return a history with one epoch more, of which everything is NaN."""
+
+    def longer(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.append(values, np.nan)
+
+    return dataclasses.replace(
+        history,
+        loss=longer(history.loss),
+        validation=None if history.validation is None else longer(history.validation),
+        metrics={name: longer(values) for name, values in history.metrics.items()},
+        learning_rate=longer(history.learning_rate),
+        epochs=history.epochs + 1,
+        best_epoch=history.best_epoch or 1,
+    )
 
 
 def record(estimator: Any, history: History, n_rows: int, watched: str | None) -> None:
@@ -86,18 +115,22 @@ def record(estimator: Any, history: History, n_rows: int, watched: str | None) -
         estimator.best_loss_ = float(np.fmin.reduce(estimator.loss_curve_))
         losses = np.array(estimator.loss_curve_)
     else:
+        assert history.validation is not None
         scores = history.validation if watched == "validation" else history.metrics[watched]
         estimator.best_loss_ = None
         estimator.validation_scores_ = (estimator.validation_scores_ or []) + scores.tolist()
         estimator.best_validation_score_ = float(scores[history.best_epoch - 1])
         losses = np.array(estimator.validation_scores_) * (1 if watched in LOWER_IS_BETTER else -1)
-    count = epochs_without_improvement(losses, estimator.tol)
+    estimator._learning_rates += history.learning_rate.tolist()
+    count, rate = epochs_without_improvement(losses, estimator.tol), _options.next_learning_rate(estimator)
     if _options.is_adaptive(estimator):
-        lowered = np.flatnonzero(np.diff(history.learning_rate))
-        count = min(count, history.epochs - 1 - int(lowered[-1])) if len(lowered) else count
+        lowered = np.flatnonzero(np.diff(estimator._learning_rates) < 0)
+        count = min(count, len(losses) - 1 - int(np.max(lowered, initial=-1)))
+        rate = estimator._learning_rates[-1]
+        if count > estimator.n_iter_no_change and history.stop_reason == "epochs":
+            count, rate = 0, rate / 5
     estimator._no_improvement_count = count
-    rate = history.learning_rate[-1] if _options.is_adaptive(estimator) else _options.next_learning_rate(estimator)
-    estimator._optimizer = OptimizerState(float(rate), history.state)
+    estimator._optimizer = OptimizerState(rate, history.state)
 
 
 def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
@@ -107,26 +140,27 @@ def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
     return len(losses) - 1 - int(np.max(np.flatnonzero(~worse) + 1, initial=0))
 
 
-def warn(estimator: Any, history: History) -> None:
+def warn_unless_converged(estimator: Any, history: History) -> None:
     """Warn where the training did not end by itself."""
-    if not _options.is_stochastic(estimator.solver):
-        if history.stop_reason in ("epochs", "evaluations"):
-            what = (
-                f"{estimator.max_iter} iterations"
-                if history.stop_reason == "epochs"
-                else f"{estimator.max_fun} evaluations"
-            )
-            warnings.warn(
-                f"lbfgs failed to converge after {history.epochs} iteration(s): the limit of {what} is reached.\n\n"
-                "Increase the number of iterations to improve the convergence "
-                f"(max_iter={estimator.max_iter}).\nYou might also want to scale the data.",
+    if _options.is_stochastic(estimator.solver):
+        if history.stop_reason == "epochs":
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
                 _sklearn.exceptions.ConvergenceWarning,
-                stacklevel=4,
             )
-    elif history.stop_reason == "epochs":
-        warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
-            "reached and the optimization hasn't converged yet.",
+    elif history.stop_reason != "converged":
+        warn(
+            f"lbfgs failed to converge after {history.epochs} iteration(s) ({history.stop_reason}).\n\n"
+            f"Increase the number of iterations to improve the convergence (max_iter={estimator.max_iter}).\n"
+            "You might also want to scale the data.",
             _sklearn.exceptions.ConvergenceWarning,
-            stacklevel=4,
         )
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the line that called an estimator, through how many of our functions and scikit-learn's ever."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("chainrule.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level + 1)

@@ -28,4 +28,4 @@ try:  # since 1.9
     CallbackSupport = require("sklearn.callback", "sklearn").CallbackSupportMixin
     with_callbacks = require("sklearn.callback", "sklearn").with_callbacks
 except ImportError:
-    CallbackSupport, with_callbacks = object, lambda method: method
+    CallbackSupport, with_callbacks = type("CallbackSupport", (), {}), lambda method: method

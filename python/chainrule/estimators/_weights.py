@@ -26,15 +26,16 @@ def intercepts(network: Network) -> Layers:
     return Layers(network.biases)
 
 
-def draw(network: Network, random: np.random.RandomState) -> None:
+def draw(network: Network, activation: str | Sequence[str], random: np.random.RandomState) -> None:
     """Draw initial weights and biases, the same numbers that scikit-learn draws from the same generator.
 
     Uniform between -b and b, b² = 6 / (n_in + n_out), or 2 / (n_in + n_out) where a logistic function follows; the
     last layer is treated as the one before.
     """
-    activations = [*network.activations, *network.activations[-1:]] or ["identity"]
-    for weights, biases, activation in zip(coefs(network), intercepts(network), activations, strict=True):
-        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / sum(weights.shape))
+    layers = list(zip(coefs(network), intercepts(network), strict=True))
+    names = [activation] * len(layers) if isinstance(activation, str) else [*activation, *activation[-1:]]
+    for (weights, biases), name in zip(layers, names, strict=True):
+        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(weights.shape))
         weights[...] = random.uniform(-bound, bound, weights.shape)
         biases[...] = random.uniform(-bound, bound, biases.shape)
 

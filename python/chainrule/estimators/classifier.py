@@ -200,7 +200,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
         labels = self._label_binarizer
-        if isinstance(self.loss, cr.SoftmaxCrossEntropy) and not labels.multilabel:
+        if not isinstance(self.loss, str) and isinstance(self.loss, cr.SoftmaxCrossEntropy) and not labels.multilabel:
             return self.loss, max(2, len(labels.classes_))
         if self.loss != "log_loss" and not callable(self.loss):
             raise InvalidParameterError(

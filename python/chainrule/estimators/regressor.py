@@ -132,7 +132,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         return y
 
     def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
-        if isinstance(self.loss, cr.Quantile):
+        if self._has_levels():
             return self.loss, len(self.loss.levels)
         return "squared_error" if callable(self.loss) else self.loss, 1 if y.ndim == 1 else y.shape[1]
 
@@ -157,7 +157,11 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         return None
 
     def _score_metric(self) -> Any:
-        return "loss" if isinstance(self.loss, cr.Quantile) else "r2"
+        return "loss" if self._has_levels() else "r2"
+
+    def _has_levels(self) -> bool:
+        """Whether each output predicts a quantile, not a target."""
+        return not isinstance(self.loss, str) and isinstance(self.loss, cr.Quantile)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

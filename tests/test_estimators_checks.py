@@ -1,0 +1,22 @@
+"""scikit-learn's checks of estimators: none may fail."""
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import chainrule as cr
+
+ESTIMATORS = [
+    cr.MLPClassifier(max_iter=100),
+    cr.MLPClassifier(solver="lbfgs", alpha=1.0),
+    cr.MLPRegressor(max_iter=100),
+    cr.MLPRegressor(solver="lbfgs"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(ESTIMATORS)
+def test_check(estimator, check):
+    check(estimator)
