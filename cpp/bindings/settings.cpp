@@ -229,6 +229,8 @@ FitOptions<T> fit_options(const py::dict& values) {
   settings.read("clip_norm", options.clip_norm);
   settings.read("clip_value", options.clip_value);
   settings.read("ema", options.ema);
+  settings.read("dropout", options.dropout);
+  settings.read("input_dropout", options.input_dropout);
   settings.read("schedules", options.schedules, [](const py::object& value) {
     Settings of_rates(value.cast<py::dict>());
     RateSchedules schedules;

@@ -10,6 +10,7 @@
 #include "core/gemm.h"
 #include "core/gemm_bf16.h"
 #include "core/parallel.h"
+#include "net/dropout.h"
 
 namespace chainrule::python {
 namespace {
@@ -83,6 +84,18 @@ double peak(double (*operations_of)(Index repeats, T* sink), int threads, double
   return sum / 1e9;
 }
 
+// What the units of a place (0: the inputs, l: hidden layer l) are multiplied with in a step.
+template <class T>
+py::array dropout_factors(Index rows, Index columns, std::size_t place, double rate, std::uint64_t seed, Index step) {
+  StepDropout dropout(rate, {rate}, static_cast<Index>(place));
+  dropout.begin_step(seed, step, 1);
+  auto factors = new_matrix<T>(rows, columns);
+  const Dropout* settings = dropout.of(place);
+  require(settings != nullptr, "rate is ", rate, ", expected a positive number");
+  kernels<T>().dropout_factors(*settings, rows, columns, 0, 0, factors.mutable_data(), columns);
+  return factors;
+}
+
 }  // namespace
 
 void bind_testing(py::module_& module) {
@@ -110,6 +123,14 @@ void bind_testing(py::module_& module) {
         return is_float64(array) ? elementwise<double>(name, array) : elementwise<float>(name, array);
       },
       "name"_a, "x"_a);
+  module.def(
+      "dropout_factors",
+      [](Index rows, Index columns, std::size_t place, double rate, std::uint64_t seed, Index step,
+         const std::string& dtype) {
+        return dtype == "float64" ? dropout_factors<double>(rows, columns, place, rate, seed, step)
+                                  : dropout_factors<float>(rows, columns, place, rate, seed, step);
+      },
+      "rows"_a, "columns"_a, "place"_a, "rate"_a, "seed"_a, "step"_a, "dtype"_a);
   module.def(
       "peak_gflops",
       [](const std::string& dtype, int n_threads, double seconds) {

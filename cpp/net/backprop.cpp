@@ -10,7 +10,8 @@ namespace {
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
-  for (const Layer<T>& layer : model.layers) width += (slope_reads_z(layer) ? 3 : 2) * layer.n_out;
+  for (const Layer<T>& layer : model.layers)
+    width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
   const Index chains = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
   return std::min(batch_rows, chains * sum_rows);
 }
@@ -57,7 +58,8 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
     // Without gradients dz is unused, and the activations take its place; the last layer's logits always do.
     const bool kept = gradients && &layer != &model.layers.back();
     a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
-    saved_.push_back(kept && slope_reads_z(layer) ? matrix(layer.n_out) : a_.back());
+    const bool apart = slope_reads_z(layer) || model.dropout_of(a_.size()) != nullptr;
+    saved_.push_back(kept && apart ? matrix(layer.n_out) : a_.back());
   }
   repack();
 }
@@ -74,9 +76,10 @@ typename Backprop<T>::Slab Backprop<T>::slab(const Examples<T>& examples, const 
   if (examples.x.is_sparse()) {
     const SparseView<T>& x = examples.x.sparse;
     s.x = PassInputs<T>({x.indptr, x.indices, x.values, rows}, examples.x.rows).rows_between(first, first + count);
-  } else if (rows == nullptr && examples.x.matrix.col_stride == 1) {
+  } else if (rows == nullptr && examples.x.matrix.col_stride == 1 && model_.dropout_of(0) == nullptr) {
     s.x = examples.x.matrix.rows_between(first, first + count);
   }
+  s.x.first = first;
   if (examples.targets.labels != nullptr)
     s.targets.labels = rows == nullptr ? examples.targets.labels + first : label_.data();
   else if (rows == nullptr && examples.targets.values.col_stride == 1)
@@ -90,9 +93,10 @@ typename Backprop<T>::Slab Backprop<T>::slab(const Examples<T>& examples, const 
 template <class T>
 void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const {
   const Index m = part.end - part.begin;
-  const auto copy = [&](MatrixView<const T> from, const MatrixView<T>& into) {
+  const Dropout* dropout = model_.dropout_of(0);
+  const auto copy = [&](MatrixView<const T> from, const MatrixView<T>& into, bool always) {
     if (rows == nullptr) {
-      if (from.col_stride != 1)
+      if (from.col_stride != 1 || always)
         kernels<T>().pack_panel(from.cols, into.row_stride, m, from.row(first + part.begin), from.col_stride,
                                 from.row_stride, into.row(part.begin));
       return;
@@ -106,8 +110,11 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
         for (Index j = 0; j < from.cols; ++j) to[j] = row[j * from.col_stride];
     }
   };
-  if (!examples.x.is_sparse()) copy(examples.x.matrix, x_);
-  if (examples.targets.labels == nullptr) copy(examples.targets.values, y_);
+  if (!examples.x.is_sparse()) {
+    copy(examples.x.matrix, x_, dropout != nullptr);
+    if (dropout != nullptr) drop_inputs<T>(*dropout, first + part.begin, 0, x_.rows_between(part.begin, part.end));
+  }
+  if (examples.targets.labels == nullptr) copy(examples.targets.values, y_, false);
   if (rows == nullptr) return;
   for (Index i = part.begin; i < part.end; ++i) {
     if (examples.targets.labels != nullptr) label_[i] = examples.targets.labels[rows[first + i]];

@@ -23,6 +23,10 @@ void check_clip(const char* name, const std::optional<double>& limit) {
   require(!limit || *limit > 0, name, " is ", limit.value_or(0), ", expected a positive number");
 }
 
+void check_dropout(const char* name, double rate) {
+  require(rate >= 0 && rate < 1, name, " is ", rate, ", expected 0 <= ", name, " < 1");
+}
+
 template <class T>
 void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   check(options.optimizer);
@@ -35,12 +39,17 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   check(options.schedules.weight_decay);
   check(options.schedules.dropout);
   check_l2(options.l2);
+  check_dropout("input_dropout", options.input_dropout);
+  for (const double rate : options.dropout) check_dropout("dropout", rate);
+  require(options.dropout.size() <= 1 || static_cast<Index>(options.dropout.size()) == layers - 1, "dropout has ",
+          options.dropout.size(), " entries, the network has ", layers - 1, " hidden layers");
   if (!std::holds_alternative<Lbfgs>(options.optimizer)) return;
   require(options.batch_size == 0 || options.batch_size >= rows, "L-BFGS takes all rows at a time, batch_size is ",
           options.batch_size);
   const bool plain = options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema &&
                      options.schedules.learning_rate.index() == 0 && options.schedules.dropout.index() == 0;
   require(plain, "L-BFGS has no groups, clipping, averages or schedules");
+  require(!StepDropout(options.input_dropout, options.dropout, layers - 1).drops(), "L-BFGS has no dropout");
 }
 
 }  // namespace

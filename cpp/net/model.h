@@ -7,6 +7,7 @@
 
 #include "chainrule/network.h"
 #include "kernels/kernels.h"
+#include "net/dropout.h"
 
 namespace chainrule {
 
@@ -29,6 +30,10 @@ struct Model {
   Loss loss;
   Precision precision = Precision::float32;  // of the products of gradients
   bool sparse_inputs = false;
+  const StepDropout* dropout = nullptr;  // of the present step of a training, or null
+
+  // What that drops of the inputs (0) or of hidden layer l (l + 1); null: nothing.
+  const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }
@@ -41,28 +46,27 @@ struct Model {
   Index parameter_count() const { return layers.back().offset + layers.back().size(); }
 };
 
-// The inputs of the rows of a pass: a matrix of any strides, or rows of a sparse one; and what is dropped of the
-// latter.
+// The inputs of the rows of a pass, the first of which is row `first` of the batch: a matrix of any strides, or rows of
+// a sparse one.
 template <class T>
 struct PassInputs {
   MatrixView<const T> matrix{};
   SparseRows<T> sparse{};
-  InputDropout dropout{};
-  Index rows = 0;
+  Index rows = 0, first = 0;
 
-  PassInputs(MatrixView<const T> m) : matrix(m), rows(m.rows) {}
-  PassInputs(MatrixView<T> m) : PassInputs(MatrixView<const T>(m)) {}
-  PassInputs(SparseRows<T> s, Index count, InputDropout d = {}) : sparse(s), dropout(d), rows(count) {}
+  PassInputs(MatrixView<const T> m, Index first_row = 0) : matrix(m), rows(m.rows), first(first_row) {}
+  PassInputs(MatrixView<T> m, Index first_row = 0) : PassInputs(MatrixView<const T>(m), first_row) {}
+  PassInputs(SparseRows<T> s, Index count, Index first_row = 0) : sparse(s), rows(count), first(first_row) {}
   PassInputs(const Inputs<T>& x) : matrix(x.matrix), rows(x.rows) {
     if (x.is_sparse()) sparse = {x.sparse.indptr, x.sparse.indices, x.sparse.values, nullptr};
   }
 
   bool is_sparse() const { return sparse.indptr != nullptr; }
   PassInputs rows_between(Index begin, Index end) const {
-    if (!is_sparse()) return matrix.rows_between(begin, end);
+    if (!is_sparse()) return {matrix.rows_between(begin, end), first + begin};
     SparseRows<T> part = sparse;
     (part.rows != nullptr ? part.rows : part.indptr) += begin;
-    return {part, end - begin, {dropout.settings, dropout.row + begin}};
+    return {part, end - begin, first + begin};
   }
 };
 

@@ -100,30 +100,41 @@ void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z
 
 // The first layer, of sparse inputs.
 template <class T>
-void sparse_layer(const Layer<T>& layer, const PassInputs<T>& x, MatrixView<T> z, Share outputs, bool single,
+void sparse_layer(const Model<T>& model, const PassInputs<T>& x, MatrixView<T> z, Share outputs, bool single,
                   Epilogue<T> epilogue) {
+  const Layer<T>& layer = model.layers.front();
   const Index first = outputs.begin, count = outputs.end - first;
   T* to = z.data + first;
   const auto product = single ? kernels<T>().sparse_dot : kernels<T>().sparse_forward;
-  product({x.rows, count, x.sparse, x.dropout, layer.w + first, layer.n_out, layer.b + first, to, z.row_stride});
+  product({x.rows,
+           count,
+           x.sparse,
+           {model.dropout_of(0), x.first},
+           layer.w + first,
+           layer.n_out,
+           layer.b + first,
+           to,
+           z.row_stride});
   if (epilogue.activate != nullptr) epilogue.activate(x.rows, count, to, z.row_stride, epilogue.a, epilogue.lda);
 }
 
 // Layer l of the forward pass: all rows of the views, and the outputs of a share, which begins with a panel.
 template <class T>
 void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, const PassInputs<T>& x,
-                   MatrixView<T> z, MatrixView<T> a, Share outputs, Scratch<T>& scratch) {
+                   MatrixView<T> saved, MatrixView<T> a, Share outputs, Scratch<T>& scratch) {
   const Kernels<T>& kernel = kernels<T>();
   const Layer<T>& layer = model.layers[l];
   const Index first = outputs.begin, count = outputs.end - first;
   if (count <= 0) return;
+  const Dropout* dropout = model.dropout_of(l + 1);
+  const MatrixView<T> z = dropout != nullptr && !slope_reads_z(layer) ? a : saved;
   Epilogue<T> epilogue;
   if (l + 1 < model.layers.size())
     epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};
   const bool single = l + 1 == model.layers.size() && layer.n_out == 1;
   const MatrixView<const T>& from = x.matrix;
   if (x.is_sparse())
-    sparse_layer<T>(layer, x, z, outputs, single, epilogue);
+    sparse_layer<T>(model, x, z, outputs, single, epilogue);
   else if (packed.bf16())
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
   else if (single)
@@ -134,6 +145,9 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   else
     gemm_unpacked<T>(from, layer.transposed_weights().columns_between(first, outputs.end), layer.b + first,
                      z.data + first, z.row_stride, scratch.gemm.data(), epilogue);
+  if (dropout != nullptr)
+    drop_units<T>(*dropout, x.first, first, layer.activation, a.columns_between(first, outputs.end),
+                  saved.columns_between(first, outputs.end));
 }
 
 // From dz of layer l to `into`, the dz of the layer before or, for the first one, dx: the inputs of a share.
@@ -145,7 +159,10 @@ void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::
   if (count <= 0) return;
   Epilogue<T> epilogue;
   if (l > 0)
-    epilogue = {nullptr, kernels<T>().activate_backward[static_cast<int>(model.layers[l - 1].activation)],
+    epilogue = {nullptr,
+                model.dropout_of(l) != nullptr
+                    ? kernels<T>().multiply
+                    : kernels<T>().activate_backward[static_cast<int>(model.layers[l - 1].activation)],
                 saved[l - 1].row(first_row) + first, saved[l - 1].row_stride};
   T* to = into.data + first;
   if (packed.bf16())
@@ -163,7 +180,7 @@ void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const P
                   const Tape<T>& a, Share rows, Scratch<T>& scratch) {
   const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
   for (std::size_t l = 0; l < model.layers.size(); ++l)
-    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1])), part(z[l]), part(a[l]),
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1], x.first)), part(z[l]), part(a[l]),
                      {0, model.layers[l].n_out}, scratch);
 }
 
@@ -174,7 +191,7 @@ void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, cons
     const bool by_rows = is_narrow(model.layers[l], team);
     const Share rows = by_rows ? share(x.rows, team) : Share{0, x.rows};
     const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
-    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1])), part(z[l]), part(a[l]),
+    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1], x.first)), part(z[l]), part(a[l]),
                      by_rows ? Share{0, model.layers[l].n_out} : owned_outputs(model, l, team), scratch);
     if (!by_rows || l + 1 < model.layers.size()) team.barrier();
   }
@@ -218,13 +235,16 @@ namespace {
 
 // dW of the first layer for sparse inputs: one chain over the rows of the whole batch.
 template <class T>
-void sparse_gradient(const PassInputs<T>& x, MatrixView<const T> dz, Finish finish, Place<T> dw, Index n_in) {
+void sparse_gradient(const Model<T>& model, const PassInputs<T>& x, MatrixView<const T> dz, Finish finish,
+                     Place<T> dw) {
   if (finish == Finish::store) {
     const bool dense = dw.ld == dz.cols;
+    const Index n_in = model.inputs();
     for (Index j = 0; j < (dense ? 1 : n_in); ++j)
       std::fill_n(dw.data + j * dw.ld, dense ? n_in * dz.cols : dz.cols, T(0));
   }
-  kernels<T>().sparse_gradient({x.rows, dz.cols, x.sparse, x.dropout, dz.data, dz.row_stride, dw.data, dw.ld});
+  kernels<T>().sparse_gradient(
+      {x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, dw.data, dw.ld});
 }
 
 }  // namespace
@@ -250,7 +270,7 @@ void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tap
       const PassInputs<T> inputs = from.rows_between(i, end);
       const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
       if (inputs.is_sparse())
-        sparse_gradient(inputs, delta, finish, dw, layer.n_in);
+        sparse_gradient(model, inputs, delta, finish, dw);
       else if (model.precision == Precision::bf16)
         gemm_bf16_transposed<T>(inputs.matrix, delta, finish, dw.data, dw.ld, scratch.bf16.data());
       else

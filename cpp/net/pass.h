@@ -61,6 +61,8 @@ std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int thre
 }
 
 // z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for the hidden ones; z[l] and a[l] may be the same memory.
+// Not so for a layer whose units are dropped: a[l] is then g(z[l]) times their factors, and z[l] ends as g'(z[l]) times
+// them, which is what backward_rows multiplies with.
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch);

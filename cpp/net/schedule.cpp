@@ -15,8 +15,9 @@ namespace {
 template <class T>
 bool is_plain(const Model<T>& model, const StepOptions& options) {
   const bool keeps_z = std::ranges::any_of(model.layers, slope_reads_z<T>);
+  const bool drops = dropout_for(model, options).drops();
   const bool simple = std::holds_alternative<Sgd>(options.optimizer) || std::holds_alternative<Adam>(options.optimizer);
-  return simple && options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema &&
+  return simple && options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema && !drops &&
          model.precision == Precision::float32 && !model.sparse_inputs && !keeps_z;
 }
 

@@ -20,6 +20,8 @@ struct Batches {
   std::span<const Index> rows;  // of the whole epoch, or empty
   Index first, m, advance;
   std::span<const Rates> rates;
+  Index step = 0;          // number of the first one since the training began
+  std::uint64_t seed = 0;  // of what is random in the steps
 };
 
 // The examples from `first` on.

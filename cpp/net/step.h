@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chainrule/optimizers.h"
+#include "net/model.h"
 
 namespace chainrule {
 
@@ -16,8 +17,15 @@ struct StepOptions {
   std::vector<Group> groups{};
   std::optional<double> clip_norm{}, clip_value{};
   std::optional<double> ema{};  // the part of the average of the parameters that is kept
+  std::vector<double> dropout{};
+  double input_dropout = 0;
   int threads = 0;
 };
+
+template <class T>
+StepDropout dropout_for(const Model<T>& model, const StepOptions& options) {
+  return {options.input_dropout, options.dropout, static_cast<Index>(model.layers.size()) - 1};
+}
 
 // Factors on the settings of one step.
 struct Rates {

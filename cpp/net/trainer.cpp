@@ -21,7 +21,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 template <class T>
 StepOptions step_options(const FitOptions<T>& o) {
-  return {o.optimizer, o.l2, o.l2_per_row, o.groups, o.clip_norm, o.clip_value, o.ema, o.threads};
+  return {o.optimizer,  o.l2,  o.l2_per_row, o.groups,        o.clip_norm,
+          o.clip_value, o.ema, o.dropout,    o.input_dropout, o.threads};
 }
 
 template <class T>
@@ -121,7 +122,8 @@ class Fit {
   void full_batches(History& history) {
     const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
-    for (std::size_t i = 0; const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates})) {
+    for (std::size_t i = 0;
+         const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
       ++epoch_;
       ++history.epochs;
       if (!std::isfinite(cost.mean)) diverged("the cost");
@@ -168,7 +170,7 @@ class Fit {
       const Index m = std::min(batch_size_, rows_ - first);
       const Index steps = std::min(schedule_->steps_at_once(), (rows_ - first) / m);
       const std::span<const Rates> rates = rates_.next(step, steps);
-      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, rates})) {
+      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, rates, step, seed_})) {
         if (!std::isfinite(cost.mean)) diverged("the cost");
         total += cost.mean * cost.weight;
         weight += cost.weight;

@@ -16,7 +16,9 @@ Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
 // The model of the parameters that are trained. In panels it has its biases there, and the weights of a single output;
 // other weights are read for the penalty alone.
 template <class T>
-Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat) {
+Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat,
+                        const StepDropout& dropout) {
+  if (dropout.drops()) model.dropout = &dropout;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     Layer<T>& layer = model.layers[l];
     if (panels.size() > 0) {
@@ -48,7 +50,8 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
                          : 0),
       parameters_(own_.size() > 0 ? own_.data() : home_),
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
-      model_(training_model(model, panels_, parameters_, weights_.data())),
+      dropout_(dropout_for(model, options)),
+      model_(training_model(model, panels_, parameters_, weights_.data(), dropout_)),
       gradients_(in_panels() ? panels_.size() : model.parameter_count()),
       optimizer_(options, static_cast<Index>(model.layers.size()), gradients_.size()),
       squares_(options.clip_norm ? output_count(model) : 0),
@@ -194,6 +197,7 @@ void TwoPhase<T>::update(Team team, PackedWeights<T>& packed) {
 template <class T>
 std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   optimizer_.begin_step(batches.rates.front());
+  dropout_.begin_step(batches.seed, batches.step, batches.rates.front().dropout);
   Examples<T> examples = batches.examples;
   const Index* rows = nullptr;
   std::span<const Index> upcoming;

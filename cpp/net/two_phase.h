@@ -38,6 +38,7 @@ class TwoPhase final : public Schedule<T> {
   Buffer<T> own_;     // none where the network's are trained in place
   T* parameters_;
   Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
+  StepDropout dropout_;
   Model<T> model_;
   Buffer<T> gradients_;
   Optimizer<T> optimizer_;

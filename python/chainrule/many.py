@@ -26,6 +26,8 @@ def fit_many(
     l2: float | list[float] = 0.0,
     l2_per_row: bool | list[bool] = False,
     groups: Any = (),
+    dropout: Any = 0.0,
+    input_dropout: float | list[float] = 0.0,
     clip_norm: float | list[float | None] | None = None,
     clip_value: float | list[float | None] | None = None,
     ema: float | list[float | None] | None = None,
@@ -51,7 +53,9 @@ def fit_many(
     rows : array of int or bool, or list of them, optional
         The rows to train on: their numbers, in this order, or a mask; the same as ``fit(X[rows], y[rows])``.
         Default: all.
-    optimizer, batch_size, epochs, shuffle, l2, l2_per_row, groups, clip_norm, clip_value, ema, schedules, precision
+    optimizer, batch_size, epochs, shuffle, l2, l2_per_row, groups, dropout, input_dropout, clip_norm, clip_value
+        As for `Network.fit`.
+    ema, schedules, precision
         As for `Network.fit`, and so is ``stop``; or a list. Values that are sequences themselves, such as groups, stand
         in tuples.
     validation : array of int or bool, tuple (X, y) or (X, y, sample_weight), or list of them, optional

@@ -1,7 +1,7 @@
 """A network: prediction, cost and derivatives, and a whole training as one native call."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -186,6 +186,8 @@ class Network(State):
         l2: float = 0.0,
         l2_per_row: bool = False,
         groups: Iterable[Group] = (),
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         ema: float | None = None,
@@ -219,6 +221,10 @@ class Network(State):
             Divide the penalty of a batch by the sum of its weights, as scikit-learn's alpha is.
         groups : iterable of Group, default ()
             Factors on learning rate and weight decay of layers, weights or biases.
+        dropout : float or sequence of float, default 0
+            The part of the units that each step leaves out, of all hidden layers, or of each (inverted dropout).
+        input_dropout : float, default 0
+            The same of the columns of X.
         clip_norm : float, optional
             Scale the gradient of a step, all parameters together, so that its Euclidean norm is not larger.
         clip_value : float, optional

@@ -93,6 +93,13 @@ def optional_real(name: str, value: Any) -> float | None:
     return None if value is None else real(name, value)
 
 
+def _dropout_as_core(value: Any) -> list[float]:
+    """One rate for all hidden layers, or one for each."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [real(f"dropout[{i}]", rate) for i, rate in enumerate(value)]
+    return [real("dropout", value)]
+
+
 # The settings of a fit: how each is checked by type, and brought to the core.
 SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "optimizer": _optimizer_as_core,
@@ -102,6 +109,8 @@ SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "l2": lambda value: real("l2", value),
     "l2_per_row": lambda value: flag("l2_per_row", value),
     "groups": _groups_as_core,
+    "dropout": _dropout_as_core,
+    "input_dropout": lambda value: real("input_dropout", value),
     "clip_norm": lambda value: optional_real("clip_norm", value),
     "clip_value": lambda value: optional_real("clip_value", value),
     "ema": lambda value: optional_real("ema", value),

@@ -84,6 +84,10 @@ struct FitOptions {
   // After each step average = ema average + (1 - ema) parameters, which it begins with; the network ends with the
   // average, and validation looks at it.
   std::optional<double> ema{};
+  // Of every hidden layer, and of the inputs: the part of the units that each step leaves out, rounded to steps of
+  // 2^-16. Only in training, where those that stay grow by 1 / (1 - dropout).
+  std::vector<double> dropout{};  // one by one, or one for all; none: 0
+  double input_dropout = 0;
   RateSchedules schedules{};
   // bf16, for Network<float> on CPUs with AVX512_BF16: results do not depend on the number of threads, but on the CPU.
   Precision precision = Precision::float32;
