@@ -73,7 +73,7 @@ class Network(State):
 
         Parameters
         ----------
-        X : array_like, shape (m, n_0)
+        X : array_like or SciPy sparse matrix, shape (m, n_0)
             One example per row.
         n_threads : int, optional
             Default: as `get_num_threads` says. The result is the same for any number.
@@ -133,7 +133,7 @@ class Network(State):
 
         Parameters
         ----------
-        X : array_like, shape (m, n_0)
+        X : array_like or SciPy sparse matrix, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
             Numbers from 0 to 1; class numbers (m,) or rows of probabilities (m, n_L); values.
@@ -221,14 +221,11 @@ class Network(State):
             Divide the penalty of a batch by the sum of its weights, as scikit-learn's alpha is.
         groups : iterable of Group, default ()
             Factors on learning rate and weight decay of layers, weights or biases.
-        dropout : float or sequence of float, default 0
-            The part of the units that each step leaves out, of all hidden layers, or of each (inverted dropout).
-        input_dropout : float, default 0
-            The same of the columns of X.
-        clip_norm : float, optional
-            Scale the gradient of a step, all parameters together, so that its Euclidean norm is not larger.
-        clip_value : float, optional
-            Then bring each derivative into [-clip_value, clip_value].
+        dropout, input_dropout : float, or for dropout one for each hidden layer, default 0
+            The part of the hidden units, and of the columns of X, that each step leaves out (inverted dropout).
+        clip_norm, clip_value : float, optional
+            Scale the gradient of a step, all parameters together, so that its Euclidean norm is at most clip_norm; then
+            bring each derivative into [-clip_value, clip_value].
         ema : float, optional
             Keep an exponential moving average of the parameters, ``average = ema · average + (1 - ema) · θ`` after each
             step, which begins with the first θ; validation looks at it, and the network ends with it.
