@@ -4,6 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,3 +213,93 @@ def test_what_a_killed_program_left_is_removed(tmp_path, path):
         file.write_bytes(b"half")
     cr.Checkpoint(path).on_train_begin(make_network())
     assert sorted(tmp_path.iterdir()) == sorted([path, other])
+
+
+# Going on
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(90, 3)).astype("float32"), RNG.integers(0, 3, 90)
+HELD_OUT = (RNG.normal(size=(30, 3)).astype("float32"), RNG.integers(0, 3, 30))
+RUNS = {
+    "sgd": {"optimizer": cr.SGD(learning_rate=0.1)},
+    "momentum": {"optimizer": cr.SGD(learning_rate=0.05, momentum=0.9, nesterov=True)},
+    "scikit-learn's momentum": {"optimizer": cr.SGD(momentum=0.9, rate_in_velocity=True)},
+    "adam": {"optimizer": cr.Adam(learning_rate=0.01)},
+    "scikit-learn's adam": {"optimizer": cr.Adam(epsilon_hat=True)},
+    "adamw": {"optimizer": cr.AdamW(learning_rate=0.01, weight_decay=0.1)},
+    "rmsprop": {"optimizer": cr.RMSprop(momentum=0.9, centered=True)},
+    "adagrad": {"optimizer": cr.Adagrad(learning_rate_decay=0.01)},
+    "lbfgs": {"optimizer": cr.LBFGS(history=3), "batch_size": None},
+    "all rows": {"batch_size": None},
+    "average": {"ema": 0.95, "validation": HELD_OUT},
+    "early stopping": {"validation": HELD_OUT, "metrics": ["accuracy"], "stop": cr.Stop(no_improvement=1000)},
+    "plateau": {"schedules": cr.ReduceOnPlateau(patience=3, factor=0.5), "validation": HELD_OUT},
+    "cosine": {"schedules": cr.Cosine(epochs=200, warmup=5, restart_every=30, period_factor=2)},
+    "one cycle": {"optimizer": cr.SGD(learning_rate=0.1, momentum=0.9), "schedules": cr.OneCycle(epochs=200)},
+    "clipping": {"clip_norm": 0.1, "clip_value": 0.05, "groups": [cr.Group(kind="biases", learning_rate=2.0)]},
+    "fraction held out": {"validation": 0.2},
+}  # fmt: skip
+GO_ON = """
+import sys
+import chainrule as cr
+name, path = sys.argv[1:]
+from test_checkpoint import RUNS, X, Y, settings
+net, state = cr.load_checkpoint(path)
+history = net.fit(X, Y, epochs=120, resume=state, callbacks=[cr.Checkpoint(path)], **settings(name))
+"""
+
+
+def settings(name):
+    return {"batch_size": 32, "optimizer": cr.Adam(learning_rate=0.01), **RUNS[name]}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", RUNS)
+def test_200_epochs_are_80_and_120_in_another_process(tmp_path, name, dtype):
+    whole, first = make_network(dtype), make_network(dtype)
+    history = whole.fit(X, Y, epochs=200, keep_state=True, **settings(name))
+    first.fit(X, Y, epochs=80, callbacks=[cr.Checkpoint(tmp_path / "file", every=50)], **settings(name))
+    assert cr.load_checkpoint(tmp_path / "file")[1].epoch == 80
+    subprocess.run([sys.executable, "-c", GO_ON, name, tmp_path / "file"], check=True, cwd=Path(__file__).parent)
+    again, state = cr.load_checkpoint(tmp_path / "file")
+    assert again.parameters.tobytes() == whole.parameters.tobytes()
+    state.numbers["rates"][0] = 200  # the length of the first fit, which schedules go by that have none of their own
+    assert_same(state, history.state)
+
+
+KILLED = """
+import os, sys
+import chainrule as cr
+from test_checkpoint import X, Y, make_network, settings
+path = sys.argv[1]
+net, state = cr.load_checkpoint(path) if os.path.exists(path) else (make_network(), None)
+print("ready", flush=True)
+net.fit(X, Y, epochs=10**6, resume=state, callbacks=[cr.Checkpoint(path)], **settings("adam"))
+"""
+
+
+def test_killed_at_any_moment_the_file_is_whole_and_the_training_goes_on(tmp_path):
+    rng = np.random.default_rng()
+    path = tmp_path / "file"
+    epochs = [0]
+    for _ in range(20):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, cwd=Path(__file__).parent
+        )
+        with child:
+            line = child.stdout.readline()
+            time.sleep(rng.uniform(0, 0.1))
+            child.kill()
+        assert line == b"ready\n"
+        if path.exists():
+            net, state = cr.load_checkpoint(path)
+            epochs.append(state.epoch)
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > 20
+    cr.Checkpoint(path).on_train_begin(net)
+    assert list(tmp_path.iterdir()) == [path]  # what the killed ones left is gone
+
+    net.fit(X, Y, epochs=10, resume=state, **settings("adam"))
+    whole = make_network()
+    whole.fit(X, Y, epochs=epochs[-1] + 10, **settings("adam"))
+    assert net.parameters.tobytes() == whole.parameters.tobytes()

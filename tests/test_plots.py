@@ -51,7 +51,14 @@ def draw_regions(place):
     return plots.decision_regions(trained("squared_error", y), POINTS, y, place, resolution=50)
 
 
-DRAW = {draw.__name__: draw for draw in (draw_network, draw_gradient_check, draw_history, draw_regions)}
+def draw_all_curves(place):
+    net = cr.Network([2, 3, 1], loss="squared_error", seed=0)
+    options = {"validation": 0.3, "metrics": ["r2", "rmse"], "schedules": cr.Cosine()}
+    return net.fit(POINTS, POINTS[:, 0], epochs=30, **options).plot(place)
+
+
+DRAWINGS = (draw_network, draw_gradient_check, draw_history, draw_all_curves, draw_regions)
+DRAW = {draw.__name__: draw for draw in DRAWINGS}
 
 
 def check():
@@ -97,7 +104,8 @@ def test_no_text_is_cut_or_covered(what):
     shown = [text for text in figure.findobj(matplotlib.text.Text) if text.get_visible() and text.get_text()]
     boxes = [box for text in shown if (box := text.get_window_extent()).width > 1]
     inside = figure.bbox.padded(1)
-    ticks = {id(label) for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels(which="both")}
+    every_axis = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    ticks = {id(label) for axis in every_axis for label in axis.get_ticklabels(which="both")}
     for text in shown:
         box = text.get_window_extent()
         if id(text) not in ticks:  # labels of ticks beyond the limits are there, but not drawn
@@ -107,6 +115,27 @@ def test_no_text_is_cut_or_covered(what):
     assert not any(a.overlaps(b) for a, b in itertools.combinations(own, 2))
     assert boxes
     pyplot.close(figure)
+
+
+# Learning curves
+
+
+def test_metrics_and_a_learning_rate_that_changes_have_curves_of_their_own():
+    y = (POINTS[:, 0] > 0).astype(int)
+    net = cr.Network([2, 8, 1], loss="binary_cross_entropy", seed=0)
+    history = net.fit(POINTS, y, epochs=20, validation=0.5, metrics=["auc", "accuracy"], schedules=cr.Cosine())
+    axes = history.plot()
+    panels = axes.figure.axes
+    assert panels[0] is axes
+    assert [panel.get_ylabel() for panel in panels] == ["cost", "auc", "accuracy", "learning rate"]
+    for panel, values in zip(panels[1:], [*history.metrics.values(), history.learning_rate], strict=True):
+        assert panel.lines[0].get_ydata().tolist() == values.tolist()
+    assert f"best auc: epoch {history.best_epoch}" in [text.get_text() for text in axes.get_legend().get_texts()]
+    pyplot.close(axes.figure)
+
+    axes = new_axes()
+    history.plot(axes)  # one place has one curve
+    assert len(axes.figure.axes) == 1
 
 
 # The network

@@ -37,17 +37,26 @@ def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
     >>> history = cr.Network([1, 1], loss="squared_error", seed=0).fit([[-1.0], [1.0]], [-1.0, 1.0], epochs=3)
     >>> axes = cr.plots.learning_curves(history, "learning_curves.png")  # doctest: +SKIP
     """
-    with _drawing(path_or_axes) as axes:
+    curves = dict(history.metrics)
+    if np.ptp(history.learning_rate) > 0:
+        curves["learning rate"] = history.learning_rate
+    with _drawing(path_or_axes, figsize=(6.4, 4.8), below=len(curves)) as (axes, *others):
         epochs = np.arange(1, history.epochs + 1)
         style = {"marker": "o"} if history.epochs == 1 else {}  # a line needs two points
         axes.plot(epochs, history.loss, color=COLORS[0], label="training", **style)
         if history.validation is not None:
             axes.plot(epochs, history.validation, color=COLORS[1], label="validation", **style)
-            best = int(history.validation.argmin()) + 1
-            axes.axvline(best, color="gray", linewidth=0.8, zorder=1, label=f"best validation: epoch {best}")
+        for panel, (name, values) in zip(others, curves.items(), strict=False):
+            panel.plot(epochs, values, color=COLORS[2 if name in history.metrics else 7], **style)
+            panel.set_ylabel(name)
+        if history.validation is not None and history.best_epoch:
+            label = f"best {next(iter(history.metrics), 'validation')}: epoch {history.best_epoch}"
+            for panel in (axes, *others):
+                panel.axvline(history.best_epoch, color="gray", linewidth=0.8, zorder=1, label=label)
         ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}
         axes.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator("auto", **ticks))
-        axes.set(xlabel="epoch", ylabel="cost", title=f"stopped by: {history.stop_reason}")
+        axes.set(ylabel="cost", title=f"stopped by: {history.stop_reason}")
+        [axes, *others][-1].set_xlabel("epoch")
         axes.legend()
     return axes
 
@@ -67,7 +76,7 @@ def gradient_check(report: "GradientReport", path_or_axes: PathOrAxes = None) ->
     floor = largest * 1e-18  # zeros have a place on logarithmic axes, too
     low, high = float(max(sizes[sizes > 0].min(initial=largest), floor)), 3 * largest
     bottom = float(max(errors[errors > 0].min(initial=largest * 1e-12), floor)) / 10
-    with _drawing(path_or_axes) as axes:
+    with _drawing(path_or_axes) as (axes,):
         for i, (size, error) in enumerate(layers):
             shown = np.maximum(np.nan_to_num(size, nan=low), low), np.maximum(np.nan_to_num(error, nan=high), bottom)
             style = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
@@ -139,7 +148,7 @@ def decision_regions(
         grid = type(X)(grid, columns=X.columns)
     classes, predicted = _predict(model, grid)
     target = np.asarray(y)
-    with _drawing(path_or_axes) as axes:
+    with _drawing(path_or_axes) as (axes,):
         if classes is None:
             values = predicted.reshape(resolution, resolution)
             target = target.reshape(len(points)).astype(np.float64)
@@ -210,7 +219,7 @@ def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_uni
     half = max(float(y.max()) for y in heights)
     places = [_DISTANCE * layer for layer in range(len(sizes))]
     lines = require("matplotlib.collections", "plot").LineCollection
-    with _drawing(path_or_axes, figsize=(2.1 * len(sizes) - 0.6, 1.9 + 0.95 * half)) as axes:
+    with _drawing(path_or_axes, figsize=(2.1 * len(sizes) - 0.6, 1.9 + 0.95 * half)) as (axes,):
         for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
             part = np.asarray(weights)[np.ix_(units[i + 1], units[i])]
             ends = [[(places[i], y0), (places[i + 1], y1)] for y1 in heights[i + 1] for y0 in heights[i]]
@@ -272,15 +281,22 @@ def _draw_units(axes: Any, place: float, heights: _Floats, colors: _Floats, elid
 
 
 @contextmanager
-def _drawing(path_or_axes: PathOrAxes, figsize: tuple[float, float] | None = None) -> Iterator[Any]:
-    """Axes to draw on, which are written to the file afterwards where a path is given."""
-    if path_or_axes is None:
-        figure = require("matplotlib.pyplot", "plot").figure(figsize=figsize, layout="constrained")
-    elif isinstance(path_or_axes, (str, os.PathLike)):
-        figure = require("matplotlib.figure", "plot").Figure(figsize=figsize, layout="constrained")
-    else:
-        yield path_or_axes
+def _drawing(
+    path_or_axes: PathOrAxes, figsize: tuple[float, float] = (6.4, 4.8), below: int = 0
+) -> Iterator[Sequence[Any]]:
+    """Make axes to draw on, with lower ones below; write them to the file afterwards where a path is given.
+
+    Where the caller gives axes these are all.
+    """
+    if path_or_axes is not None and not isinstance(path_or_axes, (str, os.PathLike)):
+        yield (path_or_axes,)
         return
-    yield figure.add_subplot()
+    make: Any = require("matplotlib.figure", "plot").Figure
+    if path_or_axes is None:
+        make = require("matplotlib.pyplot", "plot").figure
+    figure = make(figsize=(figsize[0], figsize[1] + 1.3 * below), layout="constrained")
+    heights = [figsize[1], *below * [1.3]]
+    yield figure.subplots(1 + below, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    figure.align_ylabels()
     if path_or_axes is not None:
         figure.savefig(path_or_axes, dpi=150)
