@@ -72,22 +72,65 @@ ACTIVATIONS = {
     "sin": (np.sin, np.cos),
 }
 
-# name: (output activation, loss of each row from its logits). For these pairs dL/dZ[L] = A[L] - Y.
+
+def huber(z, y, delta=1):
+    d = abs(z - y)
+    return np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)).sum(axis=1)
+
+
+def levels_of(n):
+    """Return the levels of the quantiles that n outputs estimate."""
+    return np.arange(1, n + 1) / (n + 1)
+
+
+def quantile(z, y):
+    d, levels = z - y, levels_of(z.shape[1])
+    return np.maximum((1 - levels) * d, -levels * d).sum(axis=1)
+
+
+def quantile_slope(z, y):
+    levels = levels_of(z.shape[1])
+    return (z > y) * (1 - levels) - (z < y) * levels
+
+
+def smoothed(y, smoothing):
+    return (1 - smoothing) * y + smoothing / y.shape[1]
+
+
+def cross_entropy(z, y, smoothing=0):
+    return (smoothed(y, smoothing) * (np.logaddexp.reduce(z, axis=1, keepdims=True) - z)).sum(axis=1)
+
+
+def cross_entropy_slope(z, y, smoothing=0):
+    t = smoothed(y, smoothing)
+    return softmax(z) * t.sum(axis=1, keepdims=True) - t
+
+
+def poisson(z, y):
+    return (np.exp(z) - y * z + y * np.log(np.where(y > 0, y, 1)) - y).sum(axis=1)
+
+
+# name: (output activation, loss of each row from its logits, its slope by the logits)
 LOSSES = {
-    "binary_cross_entropy": (logistic, lambda z, y: (np.logaddexp(0, z) - y * z).sum(axis=1)),
-    "softmax_cross_entropy": (
-        softmax,
-        lambda z, y: (y * (np.logaddexp.reduce(z, axis=1, keepdims=True) - z)).sum(axis=1),
+    "binary_cross_entropy": (
+        logistic,
+        lambda z, y: (np.logaddexp(0, z) - y * z).sum(axis=1),
+        lambda z, y: logistic(z) - y,
     ),
-    "squared_error": (identity, lambda z, y: 0.5 * ((z - y) ** 2).sum(axis=1)),
+    "softmax_cross_entropy": (softmax, cross_entropy, cross_entropy_slope),
+    "squared_error": (identity, lambda z, y: 0.5 * ((z - y) ** 2).sum(axis=1), lambda z, y: z - y),
+    "absolute_error": (identity, lambda z, y: abs(z - y).sum(axis=1), lambda z, y: np.sign(z - y)),
+    "huber": (identity, huber, lambda z, y, delta=1: np.clip(z - y, -delta, delta)),
+    "quantile": (identity, quantile, quantile_slope),
+    "poisson": (np.exp, poisson, lambda z, y: np.exp(z) - y),
 }
 
 
 def targets(y, n_out, loss):
-    """Y as (m, n_out): class numbers become rows with a single 1."""
+    """Y as (m, n_out): class numbers become rows with a single 1; all quantiles are those of one column."""
     if y.ndim == 1 and loss == "softmax_cross_entropy":
         return np.eye(n_out)[y.astype(int)]
-    return y.reshape(len(y), n_out)
+    return np.broadcast_to(y.reshape(len(y), -1), (len(y), n_out))
 
 
 def forward(params, X, activations, loss):
@@ -99,16 +142,16 @@ def forward(params, X, activations, loss):
     return z, a
 
 
-def cost(params, logits, Y, loss, w=None, l2=0.0):
+def cost(params, logits, Y, loss, w=None, l2=0.0, **settings):
     w = np.ones(len(logits)) if w is None else w
-    L = LOSSES[loss][1](logits, targets(Y, logits.shape[1], loss))
+    L = LOSSES[loss][1](logits, targets(Y, logits.shape[1], loss), **settings)
     return (w * L).sum() / w.sum() + l2 / 2 * sum((W**2).sum() for W, b in params)
 
 
-def backward(params, z, a, Y, activations, loss, w=None, l2=0.0):
+def backward(params, z, a, Y, activations, loss, w=None, l2=0.0, **settings):
     """The gradients of the parameters, and of X."""
     w = np.ones(len(Y)) if w is None else w
-    dZ = (a[-1] - targets(Y, a[-1].shape[1], loss)) * (w / w.sum())[:, None]
+    dZ = LOSSES[loss][2](z[-1], targets(Y, z[-1].shape[1], loss), **settings) * (w / w.sum())[:, None]
     grads = []
     for layer in range(len(params), 0, -1):  # a[layer - 1] goes in; z[layer - 1] and a[layer] come out
         W, _ = params[layer - 1]
@@ -171,8 +214,9 @@ def problem(layer_sizes, m, loss, seed=0, dtype="float64"):
     Y = {
         "binary_cross_entropy": lambda: random.integers(0, 2, (m, n_out)).astype(dtype),
         "softmax_cross_entropy": lambda: random.integers(0, n_out, m),
-        "squared_error": lambda: random.normal(2, 1, (m, n_out)).astype(dtype),
-    }[loss]()
+        "quantile": lambda: random.normal(2, 1, m).astype(dtype),
+        "poisson": lambda: random.poisson(2, (m, n_out)).astype(dtype),
+    }.get(loss, lambda: random.normal(2, 1, (m, n_out)).astype(dtype))()
     return params, random.normal(0, 1, (m, layer_sizes[0])).astype(dtype), Y, random.uniform(0.5, 2, m)
 
 

@@ -88,8 +88,9 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
   const bool class_column = loss == Loss::softmax_cross_entropy && one_column;
-  require(class_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ", Shape{array},
-          ", expected (", rows, ", ", outputs, ")");
+  const bool shared_column = loss == Loss::quantile && one_column;
+  require(class_column || shared_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ",
+          Shape{array}, ", expected (", rows, ", ", outputs, ")");
   TargetArrays<T> result;
   if (class_column) {
     result.labels = class_numbers(array, rows, outputs);
@@ -98,6 +99,8 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   }
   if (array.ndim() == 1) array = array.attr("reshape")(rows, 1);
   result.values = matrix<T>(array, "y");
+  if (shared_column)
+    result.values.view = {result.values.view.data, rows, outputs, result.values.view.row_stride, outputs == 1};
   result.targets.values = result.values.view;
   check_targets(loss, result.targets, rows, outputs);
   return result;

@@ -46,8 +46,8 @@ struct Vector {
 template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name);
 
-// y as a loss takes it: (m,) or (m, 1) for one output, (m, n) for several, or m class numbers for softmax
-// cross-entropy.
+// y as a loss takes it: (m,) or (m, 1) for one output, and for all levels of quantile; (m, n) for several, or m class
+// numbers for softmax cross-entropy.
 template <class T>
 struct TargetArrays {
   Matrix<T> values;
@@ -86,6 +86,9 @@ Enum from_name(const std::string& name, const char* const (&names)[Count], const
   }
   throw std::invalid_argument(std::string(what) + " '" + name + "' is unknown, expected one of " + all);
 }
+
+// A loss by its name and parameters; none for the default ones.
+using LossOptions = std::pair<std::string, std::vector<double>>;
 
 // n_threads of Python: None is 0, the process's number.
 int thread_count(const std::optional<int>& n_threads);

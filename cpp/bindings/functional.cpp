@@ -45,12 +45,12 @@ bool all_float64(py::handle params) {
 }
 
 template <class T>
-Parameters<T> parameters(py::handle params, const Names& activations, const std::string& loss) {
+Parameters<T> parameters(py::handle params, const Names& activations, const LossOptions& loss) {
   const std::size_t layers = layer_count(params, "params");
   require(activations.size() + 1 == layers, "activation has ", activations.size(), " names, the network has ",
           layers - 1, " hidden layers");
   Parameters<T> result;
-  result.model.loss = from_name<Loss>(loss, loss_names, "loss");
+  result.model.loss = from_name<Loss>(loss.first, loss_names, "loss");
   const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray");
   Index offset = 0;
   for (std::size_t l = 0; l < layers; ++l) {
@@ -70,6 +70,8 @@ Parameters<T> parameters(py::handle params, const Names& activations, const std:
         {w.view.cols, w.view.rows, static_cast<const T*>(w_array.data()), b.data, activation, offset});
     offset += result.model.layers.back().size();
   }
+  for (const double value : checked_loss_parameters(result.model.loss, loss.second, result.model.outputs()))
+    result.model.loss_parameters.push_back(static_cast<T>(value));
   return result;
 }
 
@@ -95,7 +97,7 @@ py::list init_params(const std::vector<Index>& layer_sizes, Init init, std::uint
 }
 
 template <class T>
-py::tuple forward(py::handle params, py::handle x_object, const Names& activations, const std::string& loss,
+py::tuple forward(py::handle params, py::handle x_object, const Names& activations, const LossOptions& loss,
                   int threads) {
   const Parameters<T> p = parameters<T>(params, activations, loss);
   const Matrix<T> x = matrix<T>(x_object, "X");
@@ -130,11 +132,15 @@ Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name)
 // The loss kernels read target values row by row.
 template <class T>
 TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
-  return targets<T>(py::module_::import("numpy").attr("ascontiguousarray")(real_array(y, "y")), loss, rows, outputs);
+  const py::module_ numpy = py::module_::import("numpy");
+  py::array array = real_array(y, "y");
+  if (loss == Loss::quantile && array.size() == rows)
+    array = numpy.attr("repeat")(array.attr("reshape")(rows, 1), outputs, 1);
+  return targets<T>(numpy.attr("ascontiguousarray")(array), loss, rows, outputs);
 }
 
 template <class T>
-double cost(py::handle params, py::handle logits, py::handle y, const std::string& loss, py::handle sample_weight,
+double cost(py::handle params, py::handle logits, py::handle y, const LossOptions& loss, py::handle sample_weight,
             double l2) {
   const Parameters<T> p = parameters<T>(params, Names(layer_count(params, "params") - 1, "identity"), loss);
   const Index rows = matrix<T>(logits, "logits").view.rows;
@@ -149,7 +155,7 @@ double cost(py::handle params, py::handle logits, py::handle y, const std::strin
 
 template <class T>
 py::list backward(py::handle params, const py::sequence& z_list, const py::sequence& a_list, py::handle y,
-                  const Names& activations, const std::string& loss, py::handle sample_weight, double l2, int threads) {
+                  const Names& activations, const LossOptions& loss, py::handle sample_weight, double l2, int threads) {
   const Parameters<T> p = parameters<T>(params, activations, loss);
   const std::size_t layers = p.model.layers.size();
   require(z_list.size() == layers && a_list.size() == layers + 1, "the cache has ", z_list.size(), " z and ",
@@ -250,7 +256,7 @@ void bind_functional(py::module_& module) {
       "layer_sizes"_a, "init"_a, "seed"_a, "dtype"_a);
   module.def(
       "forward",
-      [](py::object params, py::object x, const Names& activations, const std::string& loss,
+      [](py::object params, py::object x, const Names& activations, const LossOptions& loss,
          std::optional<int> threads) {
         return all_float64(params) ? forward<double>(params, x, activations, loss, thread_count(threads))
                                    : forward<float>(params, x, activations, loss, thread_count(threads));
@@ -258,7 +264,7 @@ void bind_functional(py::module_& module) {
       "params"_a, "X"_a, "activations"_a, "loss"_a, "n_threads"_a = py::none());
   module.def(
       "cost",
-      [](py::object params, py::object logits, py::object y, const std::string& loss, py::object sample_weight,
+      [](py::object params, py::object logits, py::object y, const LossOptions& loss, py::object sample_weight,
          double l2) {
         return all_float64(params) ? cost<double>(params, logits, y, loss, sample_weight, l2)
                                    : cost<float>(params, logits, y, loss, sample_weight, l2);
@@ -267,7 +273,7 @@ void bind_functional(py::module_& module) {
   module.def(
       "backward",
       [](py::object params, py::sequence z, py::sequence a, py::object y, const Names& activations,
-         const std::string& loss, py::object sample_weight, double l2, std::optional<int> threads) {
+         const LossOptions& loss, py::object sample_weight, double l2, std::optional<int> threads) {
         const int n = thread_count(threads);
         return all_float64(params) ? backward<double>(params, z, a, y, activations, loss, sample_weight, l2, n)
                                    : backward<float>(params, z, a, y, activations, loss, sample_weight, l2, n);

@@ -14,8 +14,9 @@ using namespace py::literals;
 
 template <class T>
 Network<T> make_network(std::vector<Index> layer_sizes, const std::vector<std::string>& activations,
-                        const std::string& loss, const std::string& init, std::uint64_t seed) {
-  NetworkOptions options{.loss = from_name<Loss>(loss, loss_names, "loss"),
+                        const LossOptions& loss, const std::string& init, std::uint64_t seed) {
+  NetworkOptions options{.loss = from_name<Loss>(loss.first, loss_names, "loss"),
+                         .loss_parameters = loss.second,
                          .init = from_name<Init>(init, init_names, "init"),
                          .seed = seed};
   for (const std::string& name : activations)
@@ -106,6 +107,7 @@ void bind(py::module_& module, const char* name) {
       .def_property_readonly("layer_sizes", &Network<T>::layer_sizes)
       .def_property_readonly("activations", [](const Network<T>& n) { return activation_list(n.activations()); })
       .def_property_readonly("loss", [](const Network<T>& n) { return loss_names[static_cast<int>(n.loss())]; })
+      .def_property_readonly("loss_parameters", &Network<T>::loss_parameters)
       .def_property_readonly("parameters",
                              [](py::object self) {
                                const std::span<T> p = self.cast<Network<T>&>().parameters();

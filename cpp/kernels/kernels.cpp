@@ -41,7 +41,7 @@ template <class...>
 struct List {};
 using Activations =
     List<Identity, Logistic, Tanh, Relu, LeakyRelu, Elu, Selu, Gelu, GeluTanh, Silu, Softplus, Mish, HardTanh, Sin>;
-using Losses = List<BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError>;
+using Losses = List<BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson>;
 
 // The sliced schedule keeps no z.
 template <class T, class G>

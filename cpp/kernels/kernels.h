@@ -106,7 +106,8 @@ struct LossRows {
   T* value = nullptr;
   T* dz = nullptr;
   Index lddz = 0;
-  T* scratch = nullptr;  // 2 * n * lanes elements
+  T* scratch = nullptr;           // 2 * n * lanes elements
+  const T* parameters = nullptr;  // of the loss: see NetworkOptions
 };
 
 // n parameters in each of m rows that lie `stride` apart, and their places in the arrays of an optimizer.
@@ -207,6 +208,7 @@ struct SliceSteps {
   const SliceLayer<T>* layers;
   Index layer_count;
   void (*loss)(const LossRows<T>&);
+  const T* loss_parameters;
 
   SliceExamples<T> examples;
   Index m, slice_rows;          // rows of a batch, and of a slice

@@ -3,8 +3,8 @@
 // no lane. To add one: its name in chainrule/names.h, a struct here, a line in kernels.cpp.
 #pragma once
 
-#include "pack.h"
 #include "math.h"
+#include "pack.h"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
@@ -43,12 +43,12 @@ inline void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ld
   }
 }
 
-// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors, returns the loss of each row and
-// leaves dL/dz in z. The predictions replace z in predict().
+// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors and the loss's own parameters,
+// returns the loss of each row and leaves dL/dz in z. The predictions replace z in predict().
 
 struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logistic(z) - y
   template <class T>
-  static Vec<T> group(Index n, T* z, const T* y) {
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
     constexpr int L = lanes<T>;
     Vec<T> value{};
     for (Index j = 0; j < n; ++j) {
@@ -67,7 +67,9 @@ struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logisti
   }
 };
 
-struct SoftmaxCrossEntropy {  // L = sum_j y_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j y_j - y
+// L = sum_j t_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j t_j - t, with t = (1 - s) y + s / n, s =
+// smoothing.
+struct SoftmaxCrossEntropy {
   template <class T>
   static Vec<T> maximum(Index n, const T* z) {
     Vec<T> largest = load(z);
@@ -86,19 +88,21 @@ struct SoftmaxCrossEntropy {  // L = sum_j y_j (log sum_i exp(z_i) - z_j), dL/dz
     return sum;
   }
   template <class T>
-  static Vec<T> group(Index n, T* z, const T* y) {
+  static Vec<T> group(Index n, T* z, const T* y, const T* smoothing) {
     constexpr int L = lanes<T>;
+    const Vec<T> kept = splat(T(1) - *smoothing), added = splat(*smoothing / static_cast<T>(n));
+    const auto target = [&](Index j) { return fma(load(y + j * L), kept, added); };
     const Vec<T> max = maximum(n, z);
     Vec<T> total{}, linear{};
     for (Index j = 0; j < n; ++j) {
-      const Vec<T> yj = load(y + j * L), shifted = load(z + j * L) - max;
+      const Vec<T> yj = target(j), shifted = load(z + j * L) - max;
       total = total + yj;
       // A target of 0 counts nothing, also where the shifted logit overflowed to -infinity.
       linear = select<T>(yj == Vec<T>{}, linear, fma(yj, shifted, linear));
     }
     const Vec<T> sum = exponentials(n, z, max);
     const Vec<T> scale = total / sum;
-    for (Index j = 0; j < n; ++j) store(z + j * L, fma(load(z + j * L), scale, -load(y + j * L)));
+    for (Index j = 0; j < n; ++j) store(z + j * L, fma(load(z + j * L), scale, -target(j)));
     return fma(total, log<T>(sum), -linear);
   }
   template <class T>
@@ -108,9 +112,14 @@ struct SoftmaxCrossEntropy {  // L = sum_j y_j (log sum_i exp(z_i) - z_j), dL/dz
   }
 };
 
-struct SquaredError {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
+struct IdentityOutput {
   template <class T>
-  static Vec<T> group(Index n, T* z, const T* y) {
+  static void predict(Index, T*) {}
+};
+
+struct SquaredError : IdentityOutput {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
     constexpr int L = lanes<T>;
     Vec<T> value{};
     for (Index j = 0; j < n; ++j) {
@@ -120,8 +129,71 @@ struct SquaredError {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
     }
     return T(0.5) * value;
   }
+};
+
+struct AbsoluteError : IdentityOutput {  // L = sum_j |z_j - y_j|, dL/dz = 1, 0 or -1
   template <class T>
-  static void predict(Index, T*) {}
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> d = load(z + j * L) - load(y + j * L), zero{};
+      value = value + abs<T>(d);
+      store(z + j * L, select<T>(d == zero, zero, from_bits<T>(to_bits<T>(splat(T(1))) | sign_bits<T>(d))));
+    }
+    return value;
+  }
+};
+
+struct Huber
+    : IdentityOutput {  // d = z_j - y_j, c = min(|d|, delta): L = sum_j c (|d| - c / 2), dL/dz = c with d's sign
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T* delta) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> d = load(z + j * L) - load(y + j * L), c = min(splat(*delta), abs<T>(d));
+      value = fma(c, fma(c, splat(T(-0.5)), abs<T>(d)), value);
+      store(z + j * L, from_bits<T>(to_bits<T>(c) | sign_bits<T>(d)));
+    }
+    return value;
+  }
+};
+
+// d = z_j - y_j: L = sum_j (1 - level_j) d where d > 0, else -level_j d; dL/dz = 1 - level, 0 or -level (Koenker &
+// Bassett 1978).
+struct Quantile : IdentityOutput {
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T* levels) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> d = load(z + j * L) - load(y + j * L), zero{};
+      const Vec<T> slope = select<T>(d > zero, splat(T(1) - levels[j]), splat(-levels[j]));
+      value = fma(slope, d, value);
+      store(z + j * L, select<T>(d == zero, zero, slope));
+    }
+    return value;
+  }
+};
+
+struct Poisson {  // L = sum_j exp(z) - y z + y log(y) - y, half the deviance; dL/dz = exp(z) - y
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), rate = exp<T>(zj), zero{};
+      const Vec<T> log_y = select<T>(yj == zero, zero, log<T>(yj));
+      value = value + (rate + fma(yj, log_y - zj, -yj));
+      store(z + j * L, rate - yj);
+    }
+    return value;
+  }
+  template <class T>
+  static void predict(Index n, T* z) {
+    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, exp<T>(load(z + j * lanes<T>)));
+  }
 };
 
 // Column: one output, dense, so that a group of rows stays in registers.
@@ -142,7 +214,7 @@ void loss_groups(const LossRows<T>& r) {
       for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
     }
     const Vec<T> weight = r.weight != nullptr ? load_rows(r.weight + i, rows) : splat(T(1));
-    const Vec<T> value = Formula::template group<T>(n, z, y);
+    const Vec<T> value = Formula::template group<T>(n, z, y, r.parameters);
     store_rows(r.value + i, weight * value, rows);
     if (r.dz == nullptr) continue;
     const Vec<T> scale = weight * r.scale;

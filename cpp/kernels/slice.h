@@ -186,7 +186,7 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
   }
   const SliceLayer<T>& last = s.layers[s.layer_count - 1];
   s.loss({rows, last.n_out, last.a, last.width, slice.y, slice.ldy, slice.labels, slice.weights, scale, s.value, last.a,
-          last.width, s.loss_scratch});
+          last.width, s.loss_scratch, s.loss_parameters});
   for (Index l = s.layer_count; l-- > 0;) {
     const SliceLayer<T>& layer = s.layers[l];
     from = l > 0 ? s.layers[l - 1].a : slice.x;

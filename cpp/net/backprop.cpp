@@ -162,7 +162,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
       const MatrixView<T>* dx_part = dx_slab ? &*dx_slab : nullptr;
       const auto losses = [&](Share part) {
-        loss_rows<T>(model_.loss, dz_.back(), s.targets, s.weights, scale, value_.data(),
+        loss_rows<T>(model_, dz_.back(), s.targets, s.weights, scale, value_.data(),
                      gradients.data != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
         for (Index i = part.begin; logits_.data != nullptr && i < part.end; ++i)
           std::copy_n(dz_.back().row(i), logits_.cols, logits_.row(first + i));

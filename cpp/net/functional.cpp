@@ -39,7 +39,7 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
   const IsaInUse isa_in_use;
   Scratch<T> scratch(model, 0);
   Buffer<T> value(logits.rows);
-  loss_rows<T>(model.loss, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
+  loss_rows<T>(model, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
   return add_values(0, logits.rows, value.data(), chain_rows(model, logits.rows)) *
              scale_for(weight_sum<T>(weights, nullptr, logits.rows)) +
          penalty(model, l2);
@@ -67,7 +67,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
     packed.pack(model, team);
     team.barrier();
     for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
-      loss_rows<T>(model.loss, z.back(), targets, weights, scale, value.data(), dz.back(), rows, mine);
+      loss_rows<T>(model, z.back(), targets, weights, scale, value.data(), dz.back(), rows, mine);
       backward_rows<T>(model, packed, saved, dz, nullptr, rows, mine);
     });
     team.barrier();

@@ -11,8 +11,9 @@ namespace chainrule {
 
 template <class T>
 Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
-                    const T* parameters) {
-  Model<T> model{{}, loss};
+                    const std::vector<double>& loss_parameters, const T* parameters) {
+  Model<T> model{{}, loss, {}};
+  for (const double parameter : loss_parameters) model.loss_parameters.push_back(static_cast<T>(parameter));
   Index offset = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     const T* w = parameters + offset;
@@ -21,6 +22,31 @@ Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activatio
     offset += model.layers.back().size();
   }
   return model;
+}
+
+std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs) {
+  const auto check = [&](std::size_t count, const char* name, double initial, auto allowed, const char* expected) {
+    if (parameters.empty()) parameters = {initial};
+    require(parameters.size() == count, loss_names[static_cast<int>(loss)], " has ", parameters.size(), " ", name,
+            ", expected ", count);
+    for (const double value : parameters) require(allowed(value), name, " is ", value, ", expected ", expected);
+  };
+  switch (loss) {
+    case Loss::huber:
+      check(1, "delta", 1, [](double v) { return v > 0 && std::isfinite(v); }, "a number above 0");
+      break;
+    case Loss::quantile:
+      check(
+          static_cast<std::size_t>(outputs), "levels", 0.5, [](double v) { return v > 0 && v < 1; },
+          "numbers between 0 and 1");
+      break;
+    case Loss::softmax_cross_entropy:
+      check(1, "label_smoothing", 0, [](double v) { return v >= 0 && v <= 1; }, "a number from 0 to 1");
+      break;
+    default:
+      require(parameters.empty(), loss_names[static_cast<int>(loss)], " has no parameters");
+  }
+  return parameters;
 }
 
 void check_inputs(Index columns, Index expected) {
@@ -56,10 +82,14 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
   const MatrixView<const T>& y = targets.values;
   require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ",
           outputs, ")");
-  if (loss == Loss::squared_error) return;
+  const bool probabilities = loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy;
+  if (!probabilities && loss != Loss::poisson) return;
   for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < outputs; ++j)
-      require(!(y(i, j) < 0 || y(i, j) > 1), "y[", i, ", ", j, "] is ", y(i, j), ", cross-entropy expects 0 to 1");
+    for (Index j = 0; j < outputs; ++j) {
+      require(probabilities || !(y(i, j) < 0), "y[", i, ", ", j, "] is ", y(i, j), ", poisson expects 0 or more");
+      require(!probabilities || !(y(i, j) < 0 || y(i, j) > 1), "y[", i, ", ", j, "] is ", y(i, j),
+              ", cross-entropy expects 0 to 1");
+    }
 }
 
 template <class T>
@@ -86,8 +116,9 @@ struct Network<T>::State {
   std::vector<Index> sizes;
   std::vector<Activation> activations;
   Loss loss;
+  std::vector<double> loss_parameters;
   Buffer<T> parameters;
-  Model<T> model = make_model(sizes, activations, loss, parameters.data());
+  Model<T> model = make_model(sizes, activations, loss, loss_parameters, parameters.data());
 };
 
 template <class T>
@@ -121,8 +152,10 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
           " hidden layers");
   require(options.loss != Loss::softmax_cross_entropy || layer_sizes.back() > 1,
           "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
-  state_ =
-      std::make_unique<State>(State{std::move(layer_sizes), std::move(activations), options.loss, Buffer<T>(count)});
+  std::vector<double> loss_parameters =
+      checked_loss_parameters(options.loss, options.loss_parameters, layer_sizes.back());
+  state_ = std::make_unique<State>(State{std::move(layer_sizes), std::move(activations), options.loss,
+                                         std::move(loss_parameters), Buffer<T>(count)});
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
     init_weights<T>(options.init, options.seed, l, w);
@@ -131,8 +164,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
 
 template <class T>
 Network<T>::Network(const Network& other)
-    : state_(std::make_unique<State>(
-          State{other.state_->sizes, other.state_->activations, other.state_->loss, other.state_->parameters})) {}
+    : state_(std::make_unique<State>(State{other.state_->sizes, other.state_->activations, other.state_->loss,
+                                           other.state_->loss_parameters, other.state_->parameters})) {}
 template <class T>
 Network<T>::Network(Network&&) noexcept = default;
 template <class T>
@@ -154,6 +187,10 @@ const std::vector<Activation>& Network<T>::activations() const {
 template <class T>
 Loss Network<T>::loss() const {
   return state_->loss;
+}
+template <class T>
+const std::vector<double>& Network<T>::loss_parameters() const {
+  return state_->loss_parameters;
 }
 template <class T>
 std::span<T> Network<T>::parameters() {
@@ -224,14 +261,15 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
       .mean;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                           \
-  template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, const T*); \
-  template const Model<T>& model_of(const Network<T>&);                                                    \
-  template Model<T> model_for(const Network<T>&, const Inputs<T>&);                                        \
-  template void check_inputs(const Inputs<T>&, Index);                                                     \
-  template void check_targets(Loss, const Targets<T>&, Index, Index);                                      \
-  template void check_weights(const T*, Index);                                                            \
-  template void check_examples(const Model<T>&, const Examples<T>&);                                       \
+#define CHAINRULE_INSTANTIATE(T)                                                                \
+  template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, \
+                               const std::vector<double>&, const T*);                           \
+  template const Model<T>& model_of(const Network<T>&);                                         \
+  template Model<T> model_for(const Network<T>&, const Inputs<T>&);                             \
+  template void check_inputs(const Inputs<T>&, Index);                                          \
+  template void check_targets(Loss, const Targets<T>&, Index, Index);                           \
+  template void check_weights(const T*, Index);                                                 \
+  template void check_examples(const Model<T>&, const Examples<T>&);                            \
   template class Network<T>;
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

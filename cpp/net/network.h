@@ -9,7 +9,7 @@ namespace chainrule {
 // The layers of given sizes whose parameters lie at `parameters` in the flat layout.
 template <class T>
 Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
-                    const T* parameters);
+                    const std::vector<double>& loss_parameters, const T* parameters);
 
 // Of the network's own parameters.
 template <class T>
@@ -18,6 +18,9 @@ const Model<T>& model_of(const Network<T>& network);
 // The same for such inputs.
 template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
+
+// The parameters of a loss, checked; the defaults where none are given.
+std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs);
 
 // Refuse shapes that do not fit, by name.
 void check_inputs(Index columns, Index expected);

@@ -221,14 +221,15 @@ void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, con
 }
 
 template <class T>
-void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale, T* value,
-               MatrixView<T> dz, Share rows, Scratch<T>& scratch) {
+void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale,
+               T* value, MatrixView<T> dz, Share rows, Scratch<T>& scratch) {
   const Index i = rows.begin;
   const bool dense = targets.labels == nullptr;
-  kernels<T>().loss[static_cast<int>(loss)](
+  kernels<T>().loss[static_cast<int>(model.loss)](
       {rows.end - i, z.cols, z.row(i), z.row_stride, dense ? targets.values.row(i) : nullptr, targets.values.row_stride,
        dense ? nullptr : targets.labels + i, weights != nullptr ? weights + i : nullptr, static_cast<T>(scale),
-       value + i, dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data()});
+       value + i, dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data(),
+       model.loss_parameters.data()});
 }
 
 namespace {
@@ -315,8 +316,8 @@ double penalty(const Model<T>& model, double l2) {
                               const MatrixView<T>*, Share, Scratch<T>&);                                               \
   template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,             \
                                  const MatrixView<T>*, Index, Team, Scratch<T>&);                                      \
-  template void loss_rows(Loss, MatrixView<const T>, const Targets<T>&, const T*, double, T*, MatrixView<T>, Share,    \
-                          Scratch<T>&);                                                                                \
+  template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,               \
+                          MatrixView<T>, Share, Scratch<T>&);                                                          \
   template void gradients_of_owned(const Model<T>&, const PassInputs<T>&, const Tape<T>&, const Tape<T>&, Index, bool, \
                                    GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);                                \
   template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                               \

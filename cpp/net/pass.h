@@ -94,8 +94,8 @@ void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, con
 
 // value[i] = weight_i L_i and dz = scale weight_i dL_i/dz from the logits z, in place if wanted; dz.data may be null.
 template <class T>
-void loss_rows(Loss loss, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale, T* value,
-               MatrixView<T> dz, Share rows, Scratch<T>& scratch);
+void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale,
+               T* value, MatrixView<T> dz, Share rows, Scratch<T>& scratch);
 
 // The outputs of layer l that belong to a team member, whole panels: their gradients, update and packing are its own,
 // so that these weights stay in its cache. A layer of fewer panels than members goes to the next ones in turn.

@@ -154,6 +154,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   const bool dense = e.targets.labels == nullptr;
   SliceSteps<T> steps{};
   steps.loss = kernels<T>().loss[static_cast<int>(model_.loss)];
+  steps.loss_parameters = model_.loss_parameters.data();
   steps.layer_count = static_cast<Index>(model_.layers.size());
   steps.examples = {e.x.matrix.data,
                     e.x.matrix.row_stride,

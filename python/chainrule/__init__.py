@@ -12,6 +12,7 @@ from chainrule._core import DivergenceError, __version__, available_isas, build_
 from chainrule._optional import own_module
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
+from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.many import fit_many
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Group, RMSprop
@@ -41,6 +42,7 @@ __all__ = [
     "Gradients",
     "Group",
     "History",
+    "Huber",
     "InverseScaling",
     "MLPClassifier",
     "MLPRegressor",
@@ -48,8 +50,10 @@ __all__ = [
     "Network",
     "OneCycle",
     "ProgressBar",
+    "Quantile",
     "RMSprop",
     "ReduceOnPlateau",
+    "SoftmaxCrossEntropy",
     "StepDecay",
     "Stop",
     "TensorBoard",

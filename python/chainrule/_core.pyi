@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 _Scalar = TypeVar("_Scalar", np.float32, np.float64)
 _Array: TypeAlias = NDArray[np.floating[Any]]
 _Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
+_Loss: TypeAlias = tuple[str, Sequence[float]]  # its name and parameters
 
 __version__: str
 
@@ -31,13 +32,13 @@ METRICS: tuple[str, ...]
 # Array functions; the dtype of params decides, X and Y are brought to it
 def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...
 def forward(
-    params: _Params, X: ArrayLike, activations: Sequence[str], loss: str, n_threads: int | None = None
+    params: _Params, X: ArrayLike, activations: Sequence[str], loss: _Loss, n_threads: int | None = None
 ) -> tuple[list[_Array], list[_Array]]: ...
 def cost(
     params: _Params,
     logits: ArrayLike,
     Y: ArrayLike,
-    loss: str,
+    loss: _Loss,
     sample_weight: ArrayLike | None = None,
     l2: float = 0.0,
 ) -> float: ...
@@ -47,7 +48,7 @@ def backward(
     a: Sequence[ArrayLike],
     Y: ArrayLike,
     activations: Sequence[str],
-    loss: str,
+    loss: _Loss,
     sample_weight: ArrayLike | None = None,
     l2: float = 0.0,
     n_threads: int | None = None,
@@ -71,7 +72,7 @@ def peak_gflops(dtype: str, n_threads: int = 1, seconds: float = 0.2) -> float: 
 
 class _Network(Generic[_Scalar]):
     def __init__(
-        self, layer_sizes: Sequence[int], activations: Sequence[str], loss: str, init: str, seed: int
+        self, layer_sizes: Sequence[int], activations: Sequence[str], loss: _Loss, init: str, seed: int
     ) -> None: ...
     @property
     def layer_sizes(self) -> list[int]: ...
@@ -79,6 +80,8 @@ class _Network(Generic[_Scalar]):
     def activations(self) -> list[str]: ...
     @property
     def loss(self) -> str: ...
+    @property
+    def loss_parameters(self) -> list[float]: ...
     @property
     def parameters(self) -> NDArray[_Scalar]: ...
     @property

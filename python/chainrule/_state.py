@@ -11,6 +11,7 @@ from chainrule import _core
 from chainrule._arguments import seed_number, sizes, text
 from chainrule.functional import Array, per_hidden_layer
 from chainrule.gradients import Views
+from chainrule.losses import Loss, from_core, to_core
 
 _LIKE_RELU = {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
 
@@ -32,7 +33,7 @@ class State:
         layer_sizes: Sequence[int],
         *,
         activation: str | Sequence[str] = "relu",
-        loss: str,
+        loss: Loss,
         init: str | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
@@ -43,13 +44,13 @@ class State:
             init = default_init(activations)
         self._init = text("init", init)
         self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
-        self._make_native(layers, activations, text("loss", loss), np.dtype(dtype).name)
+        self._make_native(layers, activations, loss, np.dtype(dtype).name)
 
-    def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: str, dtype: str) -> None:
+    def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: Loss, dtype: str) -> None:
         if dtype == "float32":
-            self._native = _core.NetworkFloat32(layer_sizes, activations, loss, self._init, self._seed)
+            self._native = _core.NetworkFloat32(layer_sizes, activations, to_core(loss), self._init, self._seed)
         elif dtype == "float64":
-            self._native = _core.NetworkFloat64(layer_sizes, activations, loss, self._init, self._seed)
+            self._native = _core.NetworkFloat64(layer_sizes, activations, to_core(loss), self._init, self._seed)
         else:
             raise TypeError(f"dtype must be float32 or float64, got {dtype}")
 
@@ -67,6 +68,11 @@ class State:
     def loss_name(self) -> str:
         """The loss that decides the output activation and is minimised."""
         return self._native.loss
+
+    @property
+    def loss_spec(self) -> Loss:
+        """The loss as `Network` takes it: the name, or a value such as `Huber` where its parameters are others."""
+        return from_core(self._native.loss, self._native.loss_parameters)
 
     @property
     def init(self) -> str:
@@ -101,15 +107,16 @@ class State:
     def __repr__(self) -> str:
         names = self.activations
         activation = f"activation={(names[0] if len(set(names)) == 1 else names)!r}, " if names else ""
-        return f"Network({list(self.layer_sizes)}, {activation}loss={self.loss_name!r}, dtype='{self.dtype}')"
+        return f"Network({list(self.layer_sizes)}, {activation}loss={self.loss_spec!r}, dtype='{self.dtype}')"
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("layer_sizes", "activations", "loss_name", "parameters")
+        names = ("layer_sizes", "activations", "loss_name", "loss_spec", "parameters")
         attributes = {name: value for name, value in vars(self).items() if name != "_native"}  # of subclasses too
         return {**{name: getattr(self, name) for name in names}, "attributes": attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         parameters = state["parameters"]
         vars(self).update(state["attributes"])
-        self._make_native(state["layer_sizes"], state["activations"], state["loss_name"], parameters.dtype.name)
+        loss = state.get("loss_spec", state["loss_name"])  # not in the pickles of version 0.1.0
+        self._make_native(state["layer_sizes"], state["activations"], loss, parameters.dtype.name)
         self.parameters[...] = parameters

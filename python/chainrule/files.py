@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core, _optional
+from chainrule.losses import from_core, to_core
 from chainrule.network import Network
 
 FORMAT = 1
@@ -153,6 +154,7 @@ def describe(network: Network) -> dict[str, Any]:
         "layer_sizes": list(network.layer_sizes),
         "activations": list(network.activations),
         "loss": network.loss_name,
+        **({} if isinstance(network.loss_spec, str) else {"loss_parameters": to_core(network.loss_spec)[1]}),
         "init": network.init,
         "seed": network.seed,
         "dtype": network.dtype.name,
@@ -173,6 +175,9 @@ def check_description(value: Any) -> dict[str, Any]:
             raise ValueError(f"{name} is {value.get(name)!r:.100}")
     if not all(type(size) is int for size in value["layer_sizes"]) or len(value["layer_sizes"]) < 2:
         raise ValueError(f"layer_sizes is {value['layer_sizes']!r:.100}")
+    parameters = value.get("loss_parameters", [])
+    if not isinstance(parameters, list) or not all(type(number) in (int, float) for number in parameters):
+        raise ValueError(f"loss_parameters is {parameters!r:.100}")
     return value
 
 
@@ -181,7 +186,7 @@ def make_network(description: Mapping[str, Any]) -> Network:
     return Network(
         description["layer_sizes"],
         activation=description["activations"],
-        loss=description["loss"],
+        loss=from_core(description["loss"], description.get("loss_parameters", ())),
         init=description["init"],
         dtype=description["dtype"],
         seed=description["seed"],

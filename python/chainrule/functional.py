@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
 from chainrule._arguments import optional_integer, real, seed_number, sizes, text
+from chainrule.losses import Loss, to_core
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
@@ -30,7 +31,7 @@ class Cache:
         ``A[l]``, shape (m, n_l), one more than ``z``: ``a[0]`` is X, ``a[-1]`` the prediction.
     activations : tuple of str
         One name per hidden layer.
-    loss : str
+    loss : str or Huber, Quantile, SoftmaxCrossEntropy
         The loss, which decides the output activation.
 
     Examples
@@ -46,7 +47,7 @@ class Cache:
     z: list[Array] = field(repr=False)
     a: list[Array] = field(repr=False)
     activations: tuple[str, ...]
-    loss: str
+    loss: Loss
 
 
 def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ def forward(
     X: ArrayLike,
     *,
     activation: str | Sequence[str] = "relu",
-    loss: str,
+    loss: Loss,
     n_threads: int | None = None,
 ) -> Cache:
     """Compute the prediction: ``Z[l] = A[l-1] W[l]ᵀ + b[l]``, ``A[l] = g(Z[l])``, with ``A[0] = X``.
@@ -149,9 +150,9 @@ def forward(
         One example per row. Data with one example per column goes in as its transpose ``X.T``, without a copy.
     activation : str or sequence of str, default "relu"
         One name of the table, or one per hidden layer.
-    loss : str
+    loss : str or Huber, Quantile, SoftmaxCrossEntropy
         Decides the activation of the last layer: "binary_cross_entropy" takes logistic, "softmax_cross_entropy"
-        softmax, "squared_error" identity.
+        softmax, "poisson" exp, the others identity.
     n_threads : int, optional
         Default: as `get_num_threads` says. The result is the same for any number.
 
@@ -175,7 +176,7 @@ def forward(
     [[13.0], [-1.0]]
     """
     activations = per_hidden_layer(activation, len(params) - 1)
-    z, a = _core.forward(params, X, activations, text("loss", loss), optional_integer("n_threads", n_threads))
+    z, a = _core.forward(params, X, activations, to_core(loss), optional_integer("n_threads", n_threads))
     return Cache(z, a, activations, loss)
 
 
@@ -190,6 +191,10 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     ``"binary_cross_entropy"``     Σ_j log(1 + exp(z_j)) - y_j z_j
     ``"softmax_cross_entropy"``    Σ_j y_j (log Σ_k exp(z_k) - z_j)
     ``"squared_error"``            ½ Σ_j (z_j - y_j)²
+    ``"absolute_error"``           Σ_j |z_j - y_j|
+    ``"huber"``                    see `Huber`
+    ``"quantile"``                 see `Quantile`
+    ``"poisson"``                  Σ_j exp(z_j) - y_j z_j + y_j log(y_j) - y_j
     =============================  ============================================================
 
     Parameters
@@ -199,7 +204,9 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     cache : Cache
         Of `forward`.
     Y : array_like, shape (m,) or (m, n_L)
-        Numbers from 0 to 1; class numbers (m,) or rows of probabilities (m, n_L); values.
+        For "binary_cross_entropy" numbers from 0 to 1, with several outputs one for each label; for
+        "softmax_cross_entropy" class numbers (m,) or rows of probabilities (m, n_L); for "poisson" numbers of 0 or
+        more; values for the others, (m,) for all levels of "quantile".
     sample_weight : array_like, shape (m,), optional
         The weights w, not negative; default 1 each.
     l2 : float, default 0
@@ -222,7 +229,7 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     >>> cr.cost(params, cr.forward(params, [[3.0], [5.0]], loss="squared_error"), [2.0, 5.0])
     0.25
     """
-    return _core.cost(params, cache.z[-1], Y, cache.loss, sample_weight, real("l2", l2))
+    return _core.cost(params, cache.z[-1], Y, to_core(cache.loss), sample_weight, real("l2", l2))
 
 
 def backward(
@@ -245,7 +252,8 @@ def backward(
         dZ[l-1] = dA[l-1] ⊙ g'(Z[l-1])
 
     For ``"softmax_cross_entropy"`` the first line is ``(A[L] Σ_j Y_j - Y) · w/Σw``, which is the same where the rows of
-    Y sum to 1. At a kink the slope is that on the left, for hard_tanh 0 at both.
+    Y sum to 1; for the losses that know kinks it is their slope, which is taken to be 0 where a residual is 0. At a
+    kink of an activation the slope is that on the left, for hard_tanh 0 at both.
 
     Parameters
     ----------
@@ -281,7 +289,9 @@ def backward(
     ([[1.5]], [0.5])
     """
     penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
-    return _core.backward(params, cache.z, cache.a, Y, cache.activations, cache.loss, sample_weight, penalty, threads)
+    return _core.backward(
+        params, cache.z, cache.a, Y, cache.activations, to_core(cache.loss), sample_weight, penalty, threads
+    )
 
 
 def update(params: Params, grads: Params, learning_rate: float, out: Params | None = None) -> list[tuple[Array, Array]]:

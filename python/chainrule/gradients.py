@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.functional import Array, Params, backward, cost, forward
+from chainrule.losses import Loss
 
 
 class Views(tuple[Array, ...]):
@@ -145,7 +146,7 @@ def check_gradients(
     Y: ArrayLike,
     *,
     activation: str | Sequence[str] = "relu",
-    loss: str,
+    loss: Loss,
     sample_weight: ArrayLike | None = None,
     l2: float = 0.0,
 ) -> GradientReport:

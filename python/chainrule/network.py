@@ -26,8 +26,9 @@ class Network(State):
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     activation : str or sequence of str, default "relu"
         One name, or one per hidden layer; see `forward` for the formulas.
-    loss : str
-        "binary_cross_entropy", "softmax_cross_entropy" or "squared_error"; see `cost` for the formulas.
+    loss : str or Huber, Quantile, SoftmaxCrossEntropy
+        "binary_cross_entropy", "softmax_cross_entropy", "squared_error", "absolute_error", "huber", "quantile" or
+        "poisson"; see `cost` for the formulas. `Huber`, `Quantile` and `SoftmaxCrossEntropy` set a loss's parameters.
     init : str, optional
         Distribution of the initial weights, see `init_params`. Default: "he_uniform" where a hidden layer has one of
         relu's kin, "lecun_uniform" where all are selu, else "glorot_uniform".
@@ -69,7 +70,7 @@ class Network(State):
         return self._native.logits(X, optional_integer("n_threads", n_threads))
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute ``A[L]``: probabilities for the cross-entropies, values for the squared error.
+        """Compute ``A[L]``: probabilities for the cross-entropies, else values.
 
         Parameters
         ----------
@@ -136,7 +137,7 @@ class Network(State):
         X : array_like or SciPy sparse matrix, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
-            Numbers from 0 to 1; class numbers (m,) or rows of probabilities (m, n_L); values.
+            What the loss expects, see `cost`.
         sample_weight : array_like, shape (m,), optional
             Weights of the rows, not negative; default 1 each.
         l2 : float, default 0

@@ -30,9 +30,19 @@ inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh
                                                    "softplus", "mish",     "hard_tanh", "sin"};
 inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
 
-// All computed from the logits; the loss decides the output activation: logistic, softmax, identity.
-enum class Loss { binary_cross_entropy, softmax_cross_entropy, squared_error };
-inline constexpr const char* loss_names[] = {"binary_cross_entropy", "softmax_cross_entropy", "squared_error"};
+// All computed from the logits; the loss decides the output activation: logistic, softmax, exp for poisson, identity
+// for the others.
+enum class Loss {
+  binary_cross_entropy,
+  softmax_cross_entropy,
+  squared_error,
+  absolute_error,
+  huber,
+  quantile,
+  poisson
+};
+inline constexpr const char* loss_names[] = {
+    "binary_cross_entropy", "softmax_cross_entropy", "squared_error", "absolute_error", "huber", "quantile", "poisson"};
 inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
 
 // Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.

@@ -33,6 +33,9 @@ struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer,
   std::vector<Activation> activations{};     // unless this names one for each
   Loss loss = Loss::squared_error;
+  // Its own: huber {delta}, default 1; quantile {one level for each output}, default 0.5; softmax_cross_entropy
+  // {label smoothing}, default 0; none for the others.
+  std::vector<double> loss_parameters{};
   Init init = Init::he_uniform;
   std::uint64_t seed = 0;
 };
@@ -55,6 +58,7 @@ class Network {
   Index layers() const { return static_cast<Index>(layer_sizes().size()) - 1; }
   const std::vector<Activation>& activations() const;  // one per hidden layer
   Loss loss() const;
+  const std::vector<double>& loss_parameters() const;
 
   // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps
   // them.

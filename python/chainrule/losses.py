@@ -1,0 +1,108 @@
+"""Losses with parameters, as values; a loss without, or with its default ones, may also be given by its name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from chainrule._arguments import real
+
+
+@dataclass(frozen=True)
+class Huber:
+    """The loss "huber": half the squared error up to ``delta``, then linear.
+
+    ``L = Σ_j ½ d²`` where ``|d| ≤ delta``, else ``delta (|d| - ½ delta)``, with ``d = z_j - y_j``.
+
+    Parameters
+    ----------
+    delta : float, default 1
+        Where the two meet, above 0.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.Network([3, 1], loss=cr.Huber(delta=2.0))
+    Network([3, 1], loss=Huber(delta=2.0), dtype='float32')
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", real("delta", self.delta))
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The loss "quantile": each output estimates a quantile of y.
+
+    ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. A y of one column is every output's target.
+
+    Parameters
+    ----------
+    levels : sequence of float, default (0.5,)
+        One for each output, between 0 and 1.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 3], loss=cr.Quantile(levels=[0.1, 0.5, 0.9]), seed=0)
+    >>> net.parameters[:] = 0
+    >>> net.loss([[0.0]], [2.0])  # 0.2 + 1.0 + 1.8
+    3.0
+    """
+
+    levels: Sequence[float] = (0.5,)
+
+    def __post_init__(self) -> None:
+        levels = tuple(real(f"levels[{i}]", level) for i, level in enumerate(self.levels))
+        object.__setattr__(self, "levels", levels)
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """The loss "softmax_cross_entropy": of targets that are mixed with the uniform distribution.
+
+    ``L = Σ_j t_j (log Σ_k exp(z_k) - z_j)`` with ``t_j = (1 - label_smoothing) y_j + label_smoothing / n_L``.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.Network([4, 3], loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)).loss_name
+    'softmax_cross_entropy'
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label_smoothing", real("label_smoothing", self.label_smoothing))
+
+
+Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
+"""What is taken as a loss: its name, or a value."""
+
+_NAMES: dict[type[Any], str] = {Huber: "huber", Quantile: "quantile", SoftmaxCrossEntropy: "softmax_cross_entropy"}
+_KINDS = {name: kind for kind, name in _NAMES.items()}
+
+
+def to_core(loss: Loss) -> tuple[str, list[float]]:
+    """Return the loss as the core takes it: name and parameters."""
+    if isinstance(loss, str):
+        return loss, []
+    if type(loss) not in _NAMES:
+        raise TypeError(f"loss must be a string, got {loss!r}")
+    (value,) = vars(loss).values()
+    return _NAMES[type(loss)], list(value) if isinstance(value, tuple) else [value]
+
+
+def from_core(name: str, parameters: Sequence[float]) -> Loss:
+    """Return the loss that the core describes so: a name where it says all."""
+    if name not in _KINDS:
+        return name
+    kind = _KINDS[name]
+    loss: Loss = kind(tuple(parameters)) if kind is Quantile else kind(*parameters)
+    return name if loss == kind() or not parameters else loss
