@@ -25,7 +25,8 @@ class Labels:
         self.y_type_ = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
         if "multioutput" in self.y_type_:
             raise ValueError("Multioutput target data is not supported with label binarization")
-        _sklearn.multiclass.check_classification_targets(y)
+        if self.y_type_ not in ("binary", "multiclass", "multilabel-indicator"):
+            _sklearn.multiclass.check_classification_targets(y)  # which says why not
         self.multilabel, self.sparse = self.y_type_.startswith("multilabel"), hasattr(y, "toarray")
         self.classes_: NDArray[Any] = np.arange(y.shape[1]) if self.multilabel else np.unique(y)
         if not self.multilabel and len(self.classes_) == 1:
