@@ -13,7 +13,10 @@ import chainrule as cr
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("python/docs/*.md"))]
-MODULES = sorted({module.name for module in pkgutil.iter_modules(cr.__path__)} - {"_core", "__main__"})
+MODULES = sorted(
+    {module.name for module in pkgutil.walk_packages(cr.__path__, "chainrule.")}
+    - {"chainrule._core", "chainrule.__main__"}
+)
 PUBLIC = [name for name in cr.__all__ if not name.startswith("__") and not inspect.ismodule(getattr(cr, name))]
 
 
@@ -26,7 +29,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_of_the_module(module):
-    failed, _ = doctest.testmod(importlib.import_module(f"chainrule.{module}"))
+    failed, _ = doctest.testmod(importlib.import_module(module))
     assert failed == 0
 
 

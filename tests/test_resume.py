@@ -135,7 +135,9 @@ def test_lbfgs_reaches_the_optimum_of_scipy():
         method="L-BFGS-B",
         options={"gtol": 1e-10, "ftol": 1e-16, "maxiter": 1000},
     )
-    history = net.fit(Z, data.target, l2=0.01, optimizer=cr.LBFGS(tolerance_gradient=1e-10, tolerance_change=1e-16), epochs=1000)
+    history = net.fit(
+        Z, data.target, l2=0.01, optimizer=cr.LBFGS(tolerance_gradient=1e-10, tolerance_change=1e-16), epochs=1000
+    )
     assert history.stop_reason == "converged"
     assert abs(net.parameters - optimum.x).max() <= 1e-6
     assert net.loss(Z, data.target, l2=0.01) == pytest.approx(optimum.fun, rel=1e-12)

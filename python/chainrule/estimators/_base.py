@@ -99,6 +99,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
     ) -> tuple[Data, Data | None]:
         if eval_set is not None:
+            if not (isinstance(eval_set, (tuple, list)) and len(eval_set) in (2, 3)):
+                raise ValueError(f"eval_set must be (X, y) or (X, y, sample_weight), got {type(eval_set).__name__}")
             return data, self._check_eval_set(*eval_set, table=table)
         if self.early_stopping and _options.is_stochastic(self.solver):
             return split(data, self.validation_fraction, self._strata(data.y), random)

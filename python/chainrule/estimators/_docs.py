@@ -21,7 +21,8 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     learning_rate : {{"constant", "invscaling", "adaptive"}}, schedule or callable, default "constant"
         The names are for "sgd": ``learning_rate_init / (rows seen + 1)^power_t`` after each epoch, or a fifth of the
         rate before whenever nothing improved for ``n_iter_no_change`` epochs. Schedules such as ``cr.Cosine()``, or a
-        callable from epoch to factor, are for all solvers with mini-batches.
+        callable from epoch to factor, are for all solvers with mini-batches. `Cosine` and `OneCycle` end at
+        ``max_iter``, which then brings no warning.
     learning_rate_init : float, default 1e-3
         Learning rate of "adam" and "sgd" at the beginning.
     power_t : float, default 0.5
@@ -64,8 +65,8 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     ema : float, optional
         Decay of an average of the parameters, which is what the fitted network has.
     eval_metric : str, callable or list of them, optional
-        What is recorded of the validation data in each epoch; the first one decides. "loss" is the cost. Default:
-        {metric}. Callables take ``(y_true, y_pred)`` or ``(y_true, y_pred, weight)`` as the network has them.
+        What is recorded of the validation data in each epoch beside the cost; the first one decides, or with "loss" the
+        cost. Default: {metric}. Metrics and callables as for `Network.fit`.
     callbacks : iterable, default ()
         As for `Network.fit`.
     stratify : bool, optional

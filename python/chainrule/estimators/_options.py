@@ -113,6 +113,8 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
         "l2_per_row": True,
         "clip_norm": estimator.clip_norm,
         "ema": estimator.ema,
+        "dropout": estimator.dropout,
+        "input_dropout": estimator.input_dropout,
         "n_threads": estimator.n_threads,
         "optimizer": optimizer(
             estimator, next_learning_rate(estimator) if incremental else estimator.learning_rate_init
@@ -122,7 +124,6 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
     }
     if callable(estimator.loss):
         shared["loss"] = estimator.loss
-    shared |= {name: value for name in ("dropout", "input_dropout") if (value := getattr(estimator, name)) != 0.0}
     if not is_stochastic(estimator.solver):
         return {**shared, "batch_size": None, "shuffle": False}
     batch = 200 if estimator.batch_size == "auto" else estimator.batch_size

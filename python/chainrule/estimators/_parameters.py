@@ -105,7 +105,10 @@ RULES = {
     "time_limit": POSITIVE | NONE,
     "preprocess": _one_of("auto") | FLAG,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value)),
-    "eval_metric": Rule("a str, a callable, a list of them or None", lambda value: value is None or _is_metric(value)),
+    "eval_metric": Rule(
+        "'loss', a metric's name, a callable, a list of metrics or None",
+        lambda value: value is None or _is_metric(value),
+    ),
 }
 
 
@@ -118,7 +121,8 @@ def _names_float(value: Any) -> bool:
 
 def _is_metric(value: Any) -> bool:
     names = value if isinstance(value, (list, tuple)) else [value]
-    return bool(names) and all(isinstance(name, str) or callable(name) for name in names)
+    known = all(isinstance(name, str) or callable(name) for name in names)
+    return bool(names) and known and (len(names) == 1 or "loss" not in names)
 
 
 def check_parameters(estimator: Any) -> None:

@@ -143,7 +143,7 @@ def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
 def warn_unless_converged(estimator: Any, history: History) -> None:
     """Warn where the training did not end by itself."""
     if _options.is_stochastic(estimator.solver):
-        if history.stop_reason == "epochs":
+        if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (cr.Cosine, cr.OneCycle)):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
                 "reached and the optimization hasn't converged yet.",

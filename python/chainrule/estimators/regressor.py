@@ -43,8 +43,9 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
 
     What scikit-learn's has not, here an interval that 80 % of the values fall in:
 
-    >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, max_iter=10, tol=0, random_state=0)
-    >>> reg.set_params(n_iter_no_change=9, time_limit=1.0).fit(X, y).predict(X[:3]).shape
+    >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, activation="silu", learning_rate=cr.OneCycle(),
+    ...                       learning_rate_init=0.01, max_iter=100, random_state=0)
+    >>> reg.fit(X, y).predict(X[:3]).shape
     (3, 2)
     """
 
