@@ -87,7 +87,7 @@ def test_without_the_packages_the_extra_is_named(houses, capsys, monkeypatch):
 def test_help_and_the_import_need_numpy_only():
     code = """
 import sys
-for name in ("pandas", "rich", "safetensors", "sklearn", "matplotlib", "pyarrow"):
+for name in ("pandas", "narwhals", "rich", "safetensors", "sklearn", "matplotlib", "pyarrow"):
     sys.modules[name] = None
 from chainrule.cli import main
 main(["train", "--help"])
@@ -215,7 +215,8 @@ def test_pictures_of_unknown_kind(houses, capsys):
 
 
 def test_out_of_memory_and_divergence_speak_of_the_options(houses, capsys, monkeypatch):
-    errors = {"out of memory: fewer": MemoryError("std::bad_alloc"), "--learning-rate": cr.DivergenceError("cost")}
-    for message, error in errors.items():
-        monkeypatch.setattr(_train.Network, "fit", lambda *_, error=error, **__: (_ for _ in ()).throw(error))
-        assert message in failure(capsys, "train", houses, "--target", "dear")
+    options = ["--target", "price", "--activation", "identity", "--learning-rate", 1e38]
+    assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
+    assert not Path("houses.safetensors").exists()
+    monkeypatch.setattr(cr.Network, "fit", lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
+    assert "out of memory: fewer" in failure(capsys, "train", houses, "--target", "dear")

@@ -1,6 +1,5 @@
 """Data frames of every library and arrays: the same data give the same features, and the same words for a mistake."""
 
-import datetime
 import decimal
 import pickle
 import subprocess
@@ -9,57 +8,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from tables import DATA, LIBRARIES, in_arrow_within_pandas, in_narwhals, in_objects, in_pandas, in_polars
 
 from chainrule._frames import Frame, as_column, level_name
 from chainrule.table import TableEncoder, needs_encoding
 
 NAN = np.nan
-DATA = {
-    "whole": [1, 2, 4, None, 9, 5],
-    "real": [0.5, None, 2.5, -1.0, 7.0, 0.1],
-    "decimal": [decimal.Decimal("1.5"), None, decimal.Decimal("2.25"), *map(decimal.Decimal, (4, 3, 7))],
-    "text": ["b", "a", None, "b", "ä", ""],
-    "truth": [True, False, None, True, True, False],
-    "level": ["x", None, "y", "x", "x", "z"],
-    "day": [datetime.date(2024, 1, day) if day else None for day in (1, 3, 0, 9, 30, 31)],
-    "moment": [datetime.datetime(2024, 1, 1, hour) if hour else None for hour in (1, 3, 0, 9, 20, 23)],
-    "iso": ["2024-01-01", "2024-01-03T12:30:15.25Z", None, "2024-02-01 00:00+02:00", "1900-01-01", "2999-12-31"],
-    "empty": [None] * 6,
-    "constant": [7] * 6,
-}
-
-
-def in_pandas(data):
-    return pd.DataFrame(data).assign(level=pd.Categorical(data["level"]), whole=pd.Series(data["whole"], dtype="Int64"))
-
-
-def in_polars(data):
-    polars = pytest.importorskip("polars")
-    return polars.DataFrame(data).with_columns(polars.col("level").cast(polars.Categorical))
-
-
-def in_arrow(data):
-    pa = pytest.importorskip("pyarrow")
-    table = pa.table(data)
-    return table.set_column(table.column_names.index("level"), "level", table["level"].dictionary_encode())
-
-
-def in_arrow_within_pandas(data):
-    pa = pytest.importorskip("pyarrow")
-    types = {"whole": "int64[pyarrow]", "real": "double[pyarrow]", "text": "string[pyarrow]", "truth": "bool[pyarrow]"}
-    days = pd.Series(data["day"], dtype=pd.ArrowDtype(pa.date32()))
-    return in_pandas(data).assign(**{name: pd.Series(data[name], dtype=kind) for name, kind in types.items()}, day=days)
-
-
-def in_narwhals(data):
-    return pytest.importorskip("narwhals").from_native(in_pandas(data))
-
-
-def in_objects(data):
-    return np.array(list(data.values()), dtype=object).T
-
-
-LIBRARIES = [in_pandas, in_polars, in_arrow, in_arrow_within_pandas, in_narwhals, in_objects]
 
 
 @pytest.fixture(params=LIBRARIES, ids=lambda function: function.__name__)
@@ -243,3 +197,14 @@ def test_arrays_need_no_narwhals(monkeypatch):
     with pytest.raises(ImportError, match=r"chainrule\[sklearn\]"):
         TableEncoder().fit(pd.DataFrame({"x": [1, 2]}))
     assert not needs_encoding(pd.DataFrame({"x": ["a", "b"]}))
+
+
+def test_rows_are_places_and_messages_name_the_index():
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.inf]}, index=[30, 20, 10, 0])
+    rows = np.array([2, 0])
+    encoder = TableEncoder().fit(table, rows)
+    assert encoder.to_dict() == TableEncoder().fit(pd.DataFrame({"x": [3.0, 1.0]})).to_dict()
+    with pytest.raises(ValueError, match="holds inf in row 1,"):
+        encoder.transform(table, np.array([1, 3]))
+    with pytest.raises(ValueError, match="holds inf in row 4,"):
+        encoder.transform(table.set_index(pd.Index(list("abcd"))), np.array([1, 3]))

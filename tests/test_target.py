@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chainrule.target import TargetEncoder
+from chainrule.target import Standardizer, TargetEncoder
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,19 @@ def test_two_classes_have_one_output_and_more_have_one_each():
 def test_values_are_standardised_and_come_back():
     column = pd.Series([100.5, 200.0, 350.0, -20.0], name="y")
     target = TargetEncoder().fit(column)
-    standard = target.transform(column)
-    assert (standard.dtype, target.loss, target.n_outputs) == (np.float32, "squared_error", 1)
-    np.testing.assert_allclose([standard.mean(), standard.std()], [0, 1], atol=1e-6)
-    np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-5)
+    assert (target.loss, target.n_outputs, target.transform(column).tolist()) == ("squared_error", 1, column.tolist())
+    standard = Standardizer.fit(column).apply(column)
+    np.testing.assert_allclose([standard.mean(), standard.std()], [0, 1], atol=1e-15)
+    np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-14)
+
+
+def test_targets_are_standardised_each_for_itself():
+    values = np.array([[1.0, 1e6, 3.0], [2.0, 3e6, 3.0], [6.0, 8e6, 3.0]])
+    standardizer = Standardizer.fit(values)
+    standard = standardizer.apply(values)
+    np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(standard.std(axis=0), [1, 1, 0], atol=1e-15)
+    np.testing.assert_allclose(standardizer.restore(standard.astype(np.float32)), values, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

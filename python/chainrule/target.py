@@ -57,7 +57,7 @@ class Standardizer:
 
 
 class TargetEncoder:
-    """Encodes the column to predict: class numbers, or values brought to mean 0 and standard deviation 1.
+    """Encodes the column to predict: class numbers, or values, which a network predicts in a unit of its own.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class TargetEncoder:
     labels : list of str
         The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
     mean, std : float
-        Of the values that the encoder was fitted on; 0 and 1 for classes.
+        Of the values that the encoder was fitted on, the network's 0 and 1; 0 and 1 for classes.
 
     Examples
     --------
@@ -118,17 +118,15 @@ class TargetEncoder:
             self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
         else:
             numbers = column.numbers()
-            with np.errstate(over="ignore"):
-                mean, std = float(numbers.mean()), float(numbers.std())
-            if not 0 < std < np.inf:
-                problem = "has one value only" if std == 0 else "holds numbers that are too large"
-                raise ValueError(f"the target {name!r} {problem}")
-            self.labels, self.mean, self.std = [], mean, std
+            if (numbers == numbers[0]).all():
+                raise ValueError(f"the target {name!r} has one value only")
+            standardizer = Standardizer.fit(numbers)
+            self.labels, self.mean, self.std = [], float(standardizer.mean), float(standardizer.std)
         self.task, self.name = task, name
         return self
 
     def transform(self, values: Any) -> NDArray[Any]:
-        """Return what the network is trained on: class numbers (m,), or standardised values (m,) as float32.
+        """Return what an estimator is trained on: class numbers (m,), or values (m,).
 
         Raises
         ------
@@ -139,7 +137,7 @@ class TargetEncoder:
         column = as_column(values, self.name)
         _refuse_missing(column)
         if self.task == "regression":
-            return ((column.numbers() - self.mean) / self.std).astype(np.float32)
+            return column.numbers()
         codes, names = column.levels()
         classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
         if (classes < 0).any():
@@ -152,7 +150,7 @@ class TargetEncoder:
         self._check_fitted()
         outputs = np.asarray(predictions)
         if self.task == "regression":
-            return outputs[:, 0].astype(np.float64) * self.std + self.mean
+            return Standardizer(self.mean, self.std).restore(outputs[:, 0])
         return np.array(self.labels, dtype=object)[self.class_numbers(outputs)]
 
     def class_numbers(self, predictions: ArrayLike) -> NDArray[np.intp]:

@@ -167,7 +167,7 @@ def _number(kind: type, low: float, high: float, exclusive: bool) -> Callable[[s
 
 
 _positive_int = _number(int, 0, float("inf"), True)
-_not_negative_int = _number(int, 0, 2.0**63, False)
+_not_negative_int = _number(int, 0, 2.0**32, False)
 _positive_float = _number(float, 0, float("inf"), True)
 _not_negative_float = _number(float, 0, float("inf"), False)
 _fraction = _number(float, 0, 1, True)

@@ -1,28 +1,25 @@
-"""From a table to a tested and saved model: split, encode, train until the validation cost rises, score, save."""
+"""From a table to a tested and saved model: split, train an estimator until the validation cost rises, score, save."""
 
-import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+import chainrule as cr
 from chainrule import _optional
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target, score
-from chainrule.network import Network
-from chainrule.optimizers import Adam
-from chainrule.table import TableEncoder
 from chainrule.target import TargetEncoder
-from chainrule.training import History, Stop
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _Rows: TypeAlias = NDArray[np.intp]
-_Part: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
+_Say: TypeAlias = Callable[[str, str], None]
 
 VALIDATION_SIZE = 0.1  # of the training rows
 MIN_ROWS = 10
@@ -79,36 +76,25 @@ def check_output(path: str, *others: str | None) -> None:
 
 def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
     """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
-    say = (lambda *_: None) if settings.quiet else _say
+    say: _Say = (lambda *_: None) if settings.quiet else _say
     table, target, parts = _prepare(table, target_name, settings, say)
-    train, validation, test = parts
     columns = table.drop(columns=[target_name, *settings.ignore])
-    known = np.concatenate([train, validation])
     columns = columns.astype({name: "category" for name in settings.categorical if name in columns})
-    features = TableEncoder().fit(columns.iloc[known])
-    for line in describe_columns(features):
-        say("", line)
-    say("rows", f"{len(train)} training, {len(validation)} validation, {len(test)} test")
+    train, validation, test = parts
+    estimator = _make_estimator(target, len(train), settings)
+    callbacks: list[Any] = [_Told(estimator, parts, say)]
+    if not settings.quiet and sys.stderr.isatty():
+        callbacks.append(cr.ProgressBar(settings.epochs))
+    estimator.set_params(callbacks=callbacks)
 
-    network = Network(
-        [features.n_features, *settings.hidden, target.n_outputs],
-        activation=settings.activation,
-        loss=target.loss,
-        seed=settings.seed,
-    )
-    model = TableModel(network, features, target, settings.missing)
-    optimizer = Adam(learning_rate=settings.learning_rate)
-    say("network", describe(network))
-    batch_size = settings.batch_size or choose_batch_size(len(train))
-    batches = f"batches of {batch_size}, l2 {settings.l2:g}, at most {settings.epochs} epochs"
-    say("training", f"{optimizer}, {batches}")
+    def take(rows: _Rows) -> tuple["pd.DataFrame", NDArray[Any]]:
+        return columns.iloc[rows], target.transform(table[target_name].iloc[rows])
 
-    def encode(rows: _Rows) -> _Part:
-        return features.transform(columns.iloc[rows]), target.transform(table[target_name].iloc[rows])
-
-    history = _fit(network, encode(train), encode(validation), optimizer, batch_size, settings)
+    history = _fit(estimator, *take(train), take(validation))
     say("stopped", _why(history))
+    model = TableModel(estimator.network_, estimator.encoder_, target, settings.missing)
     predictions = model.predict(columns.iloc[test], settings.threads)
+    known = np.concatenate([train, validation])
     say("test", score(target, predictions, table[target_name].iloc[test], table[target_name].iloc[known]))
     model.save(settings.output)
     say("model", settings.output)
@@ -120,12 +106,64 @@ def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> 
     return 0
 
 
+def _fit(estimator: Any, X: "pd.DataFrame", y: NDArray[Any], validation: Any) -> "cr.History":
+    """Train; where the cost became NaN or infinite there is nothing to keep, whatever was learnt before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is printed later says why it ended
+        estimator.fit(X, y, eval_set=validation)
+    history: cr.History = estimator.history_
+    if history.stop_reason == "diverged":
+        raise cr.DivergenceError
+    return history
+
+
+def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> Any:
+    """Return the estimator of so many training rows."""
+    batch_size = settings.batch_size or choose_batch_size(n_rows)
+    kind = cr.MLPRegressor if target.task == "regression" else cr.MLPClassifier
+    return kind(
+        hidden_layer_sizes=settings.hidden,
+        activation=settings.activation,
+        solver=cr.Adam(learning_rate=settings.learning_rate),
+        alpha=settings.l2 * batch_size,  # which is divided by a batch's rows
+        batch_size=min(batch_size, n_rows),
+        max_iter=settings.epochs,
+        tol=0.0,
+        n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # one more ends it
+        eval_metric="loss",
+        preprocess=True,
+        random_state=settings.seed,
+        n_threads=settings.threads,
+    )
+
+
+class _Told:
+    """A callback that says what is about to be trained."""
+
+    def __init__(self, estimator: Any, parts: Sequence[_Rows], say: _Say) -> None:
+        self._estimator, self._parts, self._say = estimator, parts, say
+
+    def on_train_begin(self, network: "cr.Network") -> None:
+        for line in describe_columns(self._estimator.encoder_):
+            self._say("", line)
+        sizes = zip(map(len, self._parts), ("training", "validation", "test"), strict=True)
+        self._say("rows", ", ".join(f"{size} {part}" for size, part in sizes))
+        self._say("network", describe(network))
+        options = self._estimator.get_params(deep=False)
+        optimizer = f"Adam(learning_rate={options['solver'].learning_rate:g})"
+        batches = f"batches of {options['batch_size']}, l2 {options['alpha'] / options['batch_size']:g}"
+        self._say(
+            "training",
+            f"{optimizer}, {batches}, at most {options['max_iter']} epochs",
+        )
+
+
 def _say(topic: str, text: str) -> None:
     print(f"{topic:<10}{text}", flush=True)
 
 
 def _prepare(
-    table: "pd.DataFrame", name: str, settings: Settings, say: Any
+    table: "pd.DataFrame", name: str, settings: Settings, say: _Say
 ) -> tuple["pd.DataFrame", TargetEncoder, list[_Rows]]:
     """Leave out rows without a target, fit the target, split the rows."""
     for column in (name, *settings.ignore, *settings.categorical):
@@ -145,7 +183,7 @@ def _prepare(
     rest, test = split(classes, settings.test_size, rng)
     train, validation = split(classes[rest], VALIDATION_SIZE, rng)
     parts = [rest[train], rest[validation], test]
-    target = TargetEncoder(whole.task).fit(table[name].iloc[rest])
+    target = TargetEncoder(whole.task).fit(table[name].iloc[parts[0]])
     say("target", describe_target(target))
     return table, target, parts
 
@@ -178,66 +216,8 @@ def choose_patience(n_rows: int, batch_size: int) -> int:
     return max(20, 2000 // -(-n_rows // batch_size))
 
 
-def _fit(
-    network: Network, train: _Part, validation: _Part, optimizer: Adam, batch_size: int, settings: Settings
-) -> History:
-    """Train; after Ctrl-C return what was recorded so far, the network holds its best parameters."""
-    logs: list[dict[str, Any]] = []
-    with _progress_bar(settings) as show:
-
-        def on_epoch_end(log: dict[str, Any]) -> None:
-            logs.append(log)
-            show(log)
-
-        try:
-            return network.fit(
-                *train,
-                optimizer=optimizer,
-                batch_size=batch_size,
-                epochs=settings.epochs,
-                l2=settings.l2,
-                validation=validation,
-                stop=Stop(no_improvement=choose_patience(len(train[1]), batch_size)),
-                callbacks=[on_epoch_end],
-                n_threads=settings.threads,
-                seed=settings.seed,
-            )
-        except KeyboardInterrupt:
-            if not logs:  # nothing was learnt yet
-                raise
-    return History(
-        loss=np.array([log["loss"] for log in logs]),
-        validation=(costs := np.array([log["validation"] for log in logs])),
-        metrics={},
-        learning_rate=np.array([log["learning_rate"] for log in logs]),
-        epochs=len(logs),
-        best_epoch=int(costs.argmin()) + 1,
-        stop_reason="interrupted",
-        seconds=logs[-1]["seconds"],
-        state=None,
-    )
-
-
-@contextlib.contextmanager
-def _progress_bar(settings: Settings) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show a live bar on standard error where that is a terminal."""
-    if settings.quiet or not sys.stderr.isatty():
-        yield lambda log: None
-        return
-    rich = _optional.require("rich.progress", "cli")
-    console = _optional.require("rich.console", "cli").Console(stderr=True)
-    bar = [rich.TextColumn("epoch"), rich.MofNCompleteColumn(), rich.BarColumn()]
-    rest = [rich.TextColumn("{task.fields[costs]}"), rich.TimeElapsedColumn()]
-    with rich.Progress(*bar, *rest, console=console, transient=True) as progress:
-        task = progress.add_task("epoch", total=settings.epochs, costs="")
-        yield lambda log: progress.update(
-            task, completed=log["epoch"], costs=f"cost {log['loss']:.4f}, validation {log['validation']:.4f}"
-        )
-
-
-def _why(history: History) -> str:
-    assert history.validation is not None
-    best = int(history.validation.argmin()) + 1
+def _why(history: "cr.History") -> str:
+    best = history.best_epoch
     reasons = {
         "epochs": f"all are done, kept are the parameters of epoch {best}",
         "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",

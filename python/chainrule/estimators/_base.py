@@ -142,6 +142,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             _record.warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
             history = vars(error)["history"]
+            if history.epochs == 0:
+                raise
             _record.warn("Training interrupted by user.")
         if bridge is not None:
             bridge.end()

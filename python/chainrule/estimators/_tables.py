@@ -73,9 +73,11 @@ def is_table(estimator: Any, X: Any, first: bool) -> bool:
 
 
 def as_table(X: Any) -> Any:
-    """Return a data frame or an array as it is, lists as an array of objects."""
+    """Return a data frame or an array as scikit-learn knows it; lists are an array of objects."""
     if hasattr(X, "toarray"):
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
+    if hasattr(X, "to_native"):  # of narwhals, the names of whose columns scikit-learn does not look for
+        return X.to_native()
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
 
 
