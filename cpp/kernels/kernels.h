@@ -124,7 +124,7 @@ struct Clip {
 // Before it, too, the decoupled weight decay: p = keep * p.
 template <class T>
 struct SgdUpdate {
-  T rate_in, rate_out;  // of the gradient into the velocity, and of the velocity into the parameters
+  T rate_in, rate_out;  // of the gradient into the velocity, where there is one, and from there into the parameters
   T momentum, keep;
   bool nesterov, first;  // first: the velocity begins with the gradient
 };

@@ -43,7 +43,7 @@ void sgd(Region region, const SgdUpdate<T>& u, Clip<T> clip, const T* gradient, 
   with_clip(clip, [&](auto clipped) {
     if (velocity == nullptr)
       return for_vectors<T>(region, [=](Index j, auto read, auto write) {
-        write(parameters + j, fma(out, in * clipped(read(gradient + j)), keep * read(parameters + j)));
+        write(parameters + j, fma(out, clipped(read(gradient + j)), keep * read(parameters + j)));
       });
     for_vectors<T>(region, [=, nesterov = u.nesterov, first = u.first](Index j, auto read, auto write) {
       const Vec<T> g = in * clipped(read(gradient + j)), v = first ? g : fma(momentum, read(velocity + j), g);

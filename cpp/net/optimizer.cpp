@@ -95,57 +95,72 @@ Optimizer<T>::Optimizer(const StepOptions& options, Index layers, Index paramete
 }
 
 template <class T>
-typename Optimizer<T>::Step Optimizer<T>::step(double rate_factor, double decay_factor) const {
-  const auto number = [](double value) { return static_cast<T>(value); };
-  return std::visit(
-      [&](const auto& o) -> Step {
-        using Options = std::decay_t<decltype(o)>;
-        const double rate = o.learning_rate * rate_factor;
-        if constexpr (std::is_same_v<Options, Lbfgs>) {
-          return {};  // has a schedule of its own
-        } else {
-          const T keep = number(1 - rate * o.weight_decay * decay_factor);
-          if constexpr (std::is_same_v<Options, Sgd>) {
-            const bool inside = o.rate_in_velocity && o.momentum > 0;
-            return SgdUpdate<T>{number(inside ? rate : 1),
-                                number(inside ? 1 : rate),
-                                number(o.momentum),
-                                keep,
-                                o.nesterov,
-                                steps_ == 1};
-          } else if constexpr (std::is_same_v<Options, Adam>) {
-            const double corrected = 1 - beta1_power_, root = std::sqrt(1 - beta2_power_);
-            return AdamUpdate<T>{number(rate / corrected * (o.epsilon_hat ? root : 1)),
-                                 number(o.epsilon_hat ? 1 : 1 / root),
-                                 number(1 - o.beta1),
-                                 number(o.beta2),
-                                 number(1 - o.beta2),
-                                 number(o.epsilon),
-                                 keep};
-          } else if constexpr (std::is_same_v<Options, RmsProp>) {
-            return RmsPropUpdate<T>{number(rate),      number(o.alpha),    number(1 - o.alpha),
-                                    number(o.epsilon), number(o.momentum), keep};
-          } else {
-            const double now = rate / (1 + static_cast<double>(steps_ - 1) * o.learning_rate_decay);
-            return AdagradUpdate<T>{number(now), number(o.epsilon), keep};
-          }
-        }
-      },
-      options_);
+T Optimizer<T>::keep(double rate, double weight_decay, const Rates& factors) const {
+  return static_cast<T>(1 - rate * weight_decay * factors.weight_decay);
 }
 
 template <class T>
-void Optimizer<T>::begin_step(const Rates& rates) {
-  average_rate_ = steps_ == 0 ? T(1) : static_cast<T>(1 - average_decay_);
+SgdUpdate<T> Optimizer<T>::step(const Sgd& o, const Rates& factors) const {
+  const double rate = o.learning_rate * factors.learning_rate;
+  const bool inside = o.rate_in_velocity && o.momentum > 0;
+  return {static_cast<T>(inside ? rate : 1),
+          static_cast<T>(inside ? 1 : rate),
+          static_cast<T>(o.momentum),
+          keep(rate, o.weight_decay, factors),
+          o.nesterov,
+          steps_ == 1};
+}
+
+template <class T>
+AdamUpdate<T> Optimizer<T>::step(const Adam& o, const Rates& factors) const {
+  const double rate = o.learning_rate * factors.learning_rate;
+  const double corrected = 1 - beta1_power_, root = std::sqrt(1 - beta2_power_);
+  return {static_cast<T>(rate / corrected * (o.epsilon_hat ? root : 1)),
+          static_cast<T>(o.epsilon_hat ? 1 : 1 / root),
+          static_cast<T>(1 - o.beta1),
+          static_cast<T>(o.beta2),
+          static_cast<T>(1 - o.beta2),
+          static_cast<T>(o.epsilon),
+          keep(rate, o.weight_decay, factors)};
+}
+
+template <class T>
+RmsPropUpdate<T> Optimizer<T>::step(const RmsProp& o, const Rates& factors) const {
+  const double rate = o.learning_rate * factors.learning_rate;
+  return {static_cast<T>(rate),      static_cast<T>(o.alpha),    static_cast<T>(1 - o.alpha),
+          static_cast<T>(o.epsilon), static_cast<T>(o.momentum), keep(rate, o.weight_decay, factors)};
+}
+
+template <class T>
+AdagradUpdate<T> Optimizer<T>::step(const Adagrad& o, const Rates& factors) const {
+  const double rate = o.learning_rate * factors.learning_rate;
+  return {static_cast<T>(rate / (1 + static_cast<double>(steps_ - 1) * o.learning_rate_decay)),
+          static_cast<T>(o.epsilon), keep(rate, o.weight_decay, factors)};
+}
+
+template <class T>
+void Optimizer<T>::advance() {
   ++steps_;
   if (const Adam* adam = std::get_if<Adam>(&options_)) {
     beta1_power_ *= adam->beta1;
     beta2_power_ *= adam->beta2;
   }
+}
+
+template <class T>
+void Optimizer<T>::begin_step(const Rates& rates) {
+  average_rate_ = steps_ == 0 ? T(1) : static_cast<T>(1 - average_decay_);
+  advance();
   step_.clear();
-  if (groups_.empty()) step_.push_back(step(rates.learning_rate, rates.weight_decay));
+  const auto add = [this](const Rates& factors) {
+    if (const auto* sgd = std::get_if<Sgd>(&options_)) step_.push_back(step(*sgd, factors));
+    if (const auto* adam = std::get_if<Adam>(&options_)) step_.push_back(step(*adam, factors));
+    if (const auto* rms = std::get_if<RmsProp>(&options_)) step_.push_back(step(*rms, factors));
+    if (const auto* adagrad = std::get_if<Adagrad>(&options_)) step_.push_back(step(*adagrad, factors));
+  };
+  if (groups_.empty()) add(rates);
   for (const Rates& group : groups_)
-    step_.push_back(step(rates.learning_rate * group.learning_rate, rates.weight_decay * group.weight_decay));
+    add({rates.learning_rate * group.learning_rate, rates.weight_decay * group.weight_decay});
 }
 
 template <class T>
@@ -154,11 +169,11 @@ void Optimizer<T>::next_steps(std::span<const Rates> rates, std::vector<SgdUpdat
   sgd.clear();
   adam.clear();
   for (const Rates& factors : rates) {
-    begin_step(factors);
-    if (const auto* step = std::get_if<SgdUpdate<T>>(&step_.front()))
-      sgd.push_back(*step);
+    advance();
+    if (const Sgd* options = std::get_if<Sgd>(&options_))
+      sgd.push_back(step(*options, factors));
     else
-      adam.push_back(std::get<AdamUpdate<T>>(step_.front()));
+      adam.push_back(step(std::get<Adam>(options_), factors));
   }
 }
 

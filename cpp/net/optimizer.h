@@ -40,7 +40,12 @@ class Optimizer {
 
  private:
   using Step = std::variant<SgdUpdate<T>, AdamUpdate<T>, RmsPropUpdate<T>, AdagradUpdate<T>>;
-  Step step(double learning_rate, double weight_decay) const;
+  void advance();
+  T keep(double rate, double weight_decay, const Rates& factors) const;
+  SgdUpdate<T> step(const Sgd& options, const Rates& factors) const;
+  AdamUpdate<T> step(const Adam& options, const Rates& factors) const;
+  RmsPropUpdate<T> step(const RmsProp& options, const Rates& factors) const;
+  AdagradUpdate<T> step(const Adagrad& options, const Rates& factors) const;
   Moments<T> moments_from(Index begin) const;
   std::array<std::pair<const char*, const Buffer<T>*>, 4> arrays() const {
     return {{{"first_moment", &m_}, {"second_moment", &v_}, {"mean", &mean_}, {"average", &average_}}};

@@ -34,14 +34,19 @@ class Stopping {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
     epochs_since_best_ = improves(watched, best_, stop_.min_delta) ? 0 : epochs_since_best_ + 1;
-    lowest_ = watched < best_;
-    best_ = std::min(best_, watched);
+    note(watched);
     if (stop_.loss_below && log.loss < *stop_.loss_below) return "loss_below";
     if (stop_.loss_change_below && change_epochs_ >= stop_.loss_change_epochs) return "loss_change_below";
     if (needs_gradient_norm() && gradient_norm < *stop_.gradient_norm_below) return "gradient_norm_below";
     if (stop_.no_improvement && epochs_since_best_ >= *stop_.no_improvement) return "no_improvement";
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
+  }
+  // All that an epoch without criteria leaves; whether it is the best so far.
+  bool note(double watched) {
+    lowest_ = watched < best_;
+    best_ = std::min(best_, watched);
+    return lowest_;
   }
   bool too_slow(double learning_rate) const {
     return stop_.learning_rate_below && learning_rate <= *stop_.learning_rate_below;

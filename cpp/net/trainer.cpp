@@ -122,16 +122,15 @@ class Fit {
   void full_batches(History& history) {
     const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
-    for (std::size_t i = 0;
-         const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
+    for (const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
       ++epoch_;
       ++history.epochs;
       if (!std::isfinite(cost.mean)) diverged("the cost");
       history.loss.push_back(cost.mean);
-      history.learning_rate.push_back(learning_rate(options_.optimizer) * rates[i++].learning_rate);
-      stopping_.after({epoch_, cost.mean, {}, {}, 0, 0}, cost.mean, 0);
-      if (stopping_.lowest()) history.best_epoch = history.epochs;
+      if (stopping_.note(cost.mean)) history.best_epoch = history.epochs;
     }
+    const double rate = learning_rate(options_.optimizer);
+    for (const Rates& factors : rates) history.learning_rate.push_back(rate * factors.learning_rate);
     store();
     keep_finite();
     history.seconds = seconds_since(start_);
