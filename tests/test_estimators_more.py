@@ -129,7 +129,7 @@ def test_label_smoothing():
     for y in (Y, Y > 0):
         estimator = classifier(loss=cr.SoftmaxCrossEntropy(label_smoothing=0.2), max_iter=500, alpha=0.0).fit(X, y)
         assert estimator.out_activation_ == "softmax"
-        assert estimator.predict_proba(X).max() < 0.97
+        assert np.median(estimator.predict_proba(X).max(axis=1)) < 0.95
         assert estimator.score(X, y) > 0.9
 
 

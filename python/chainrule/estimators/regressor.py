@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 import chainrule as cr
 from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
+from chainrule.losses import to_core
 from chainrule.table import CategoricalFeatures
 from chainrule.target import Standardizer
 
@@ -140,7 +141,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     def _learn_targets(self, y: NDArray[Any]) -> None:
         if hasattr(self, "standardizer_"):
             del self.standardizer_
-        if getattr(self.loss, "name", self.loss) in _tables.STANDARDIZED:
+        if not callable(self.loss) and to_core(self.loss)[0] in _tables.STANDARDIZED:
             self.standardizer_ = Standardizer.fit(y)
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
