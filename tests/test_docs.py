@@ -72,3 +72,29 @@ def test_links(page):
         if heading:
             titles = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+TABLES = {
+    "Network": [cr.Network],
+    "Network.fit": [cr.Network.fit],
+    "Stop": [cr.Stop],
+    "Estimators": [cr.MLPClassifier, cr.MLPRegressor],
+}
+
+
+@pytest.mark.parametrize("section", TABLES)
+def test_the_page_of_parameters_has_them_all_with_their_defaults(section):
+    """A row is | `name` | default | ..., or has several of both."""
+    text = (ROOT / "python" / "docs" / "parameters.md").read_text(encoding="utf-8")
+    [table] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    listed = {}
+    for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) *\|", table, re.MULTILINE):
+        several = re.findall(r"`(\w+)`", names)
+        listed |= dict(
+            zip(several, defaults.split("`, `") if several[1:] and defaults else [defaults] * len(several), strict=True)
+        )
+    parameters = [p for f in TABLES[section] for p in inspect.signature(f).parameters.values() if p.name != "self"]
+    assert listed.keys() == {parameter.name for parameter in parameters}
+    for parameter in parameters:
+        if parameter.default is not parameter.empty:
+            assert repr(parameter.default).replace("'", '"') in listed[parameter.name], parameter
