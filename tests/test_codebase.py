@@ -47,8 +47,8 @@ ONLY_IN = {
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.
 LAYERS = ["_core", "_optional", "_arguments", "losses", "functional", "gradients", "optimizers", "schedules",
-          "training", "validation", "_state", "network", "many", "files", "callbacks", "checkpoint", "plots",
-          "_frames", "_columns", "table", "target", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
+          "training", "validation", "_state", "_evaluation", "network", "many", "files", "callbacks", "checkpoint",
+          "plots", "_frames", "_columns", "table", "target", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
 
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}

@@ -140,6 +140,22 @@ TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index ou
 }
 
 template <class T>
+py::array_t<T> losses(py::handle logits, py::handle y, const LossOptions& loss) {
+  const Index rows = matrix<T>(logits, "logits").view.rows, outputs = matrix<T>(logits, "logits").view.cols;
+  const Matrix<T> z = cached<T>(logits, rows, outputs, "logits");
+  Model<T> model{
+      {{1, outputs, nullptr, nullptr, Activation::identity, 0}}, from_name<Loss>(loss.first, loss_names, "loss"), {}};
+  for (const double value : checked_loss_parameters(model.loss, loss.second, outputs))
+    model.loss_parameters.push_back(static_cast<T>(value));
+  const TargetArrays<T> t = contiguous_targets<T>(y, model.loss, rows, outputs);
+  py::array_t<T> values(rows);
+  T* data = values.mutable_data();
+  const py::gil_scoped_release release;
+  chainrule::losses<T>(model, z.view, t.targets, data);
+  return values;
+}
+
+template <class T>
 double cost(py::handle params, py::handle logits, py::handle y, const LossOptions& loss, py::handle sample_weight,
             double l2) {
   const Parameters<T> p = parameters<T>(params, Names(layer_count(params, "params") - 1, "identity"), loss);
@@ -154,8 +170,9 @@ double cost(py::handle params, py::handle logits, py::handle y, const LossOption
 }
 
 template <class T>
-py::list backward(py::handle params, const py::sequence& z_list, const py::sequence& a_list, py::handle y,
-                  const Names& activations, const LossOptions& loss, py::handle sample_weight, double l2, int threads) {
+py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequence& a_list, py::handle y,
+                   const Names& activations, const LossOptions& loss, py::handle sample_weight, double l2,
+                   int threads) {
   const Parameters<T> p = parameters<T>(params, activations, loss);
   const std::size_t layers = p.model.layers.size();
   require(z_list.size() == layers && a_list.size() == layers + 1, "the cache has ", z_list.size(), " z and ",
@@ -179,13 +196,20 @@ py::list backward(py::handle params, const py::sequence& z_list, const py::seque
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
   check_l2(l2);
+  py::list dz_list;
+  Tape<T> dz;
+  for (const Layer<T>& layer : p.model.layers) {
+    auto array = new_matrix<T>(rows, layer.n_out);
+    dz.push_back(view_of(array));
+    dz_list.append(std::move(array));
+  }
   py::array_t<T> gradients(p.model.parameter_count());
   T* data = gradients.mutable_data();
   {
     const py::gil_scoped_release release;
-    chainrule::backward<T>(p.model, x.view, z, a, t.targets, weights.data, l2, data, threads);
+    chainrule::backward<T>(p.model, x.view, z, a, t.targets, weights.data, l2, data, dz, threads);
   }
-  return as_pairs<T>(p.model, gradients);
+  return py::make_tuple(as_pairs<T>(p.model, gradients), dz_list);
 }
 
 // parameters - learning_rate gradient, as a new array.
@@ -280,6 +304,13 @@ void bind_functional(py::module_& module) {
       },
       "params"_a, "z"_a, "a"_a, "Y"_a, "activations"_a, "loss"_a, "sample_weight"_a = py::none(), "l2"_a = 0.0,
       "n_threads"_a = py::none());
+  module.def(
+      "losses",
+      [](py::object logits, py::object y, const LossOptions& loss) -> py::array {
+        if (is_float64(real_array(logits, "logits"))) return losses<double>(logits, y, loss);
+        return losses<float>(logits, y, loss);
+      },
+      "logits"_a, "Y"_a, "loss"_a);
   module.def(
       "update",
       [](py::sequence params, py::sequence grads, double learning_rate, py::object out) {

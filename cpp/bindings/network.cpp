@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include "bindings/custom_loss.h"
 #include "bindings/inputs.h"
 #include "bindings/module.h"
 #include "core/check.h"
@@ -77,8 +78,16 @@ double cost(const Network<T>& network, py::object x, py::object y, py::object sa
 
 template <class T>
 py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object y, py::object sample_weight, double l2,
-                             bool inputs, std::optional<int> n_threads) {
-  const ExampleArrays<T> e = examples_for(network, x, y, sample_weight);
+                             bool inputs, std::optional<int> n_threads, py::object loss) {
+  CustomLoss<T> custom;
+  ExampleArrays<T> e;
+  if (loss.is_none()) {
+    e = examples_for(network, x, y, sample_weight);
+  } else {
+    e.x = python::inputs<T>(x);
+    e.examples.x = e.x.view;
+    custom = custom_loss<T>(loss, y, sample_weight, false);
+  }
   const int threads = thread_count(n_threads);
   const std::size_t size = network.parameters().size();
   py::array_t<T> gradients(static_cast<Index>(size));
@@ -94,7 +103,8 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   double value = 0;
   {
     const py::gil_scoped_release release;
-    value = network.gradients(e.examples, {data, size}, l2, inputs ? &dx_view : nullptr, threads);
+    value = network.gradients(e.examples, {data, size}, l2, inputs ? &dx_view : nullptr, threads,
+                              custom ? &custom : nullptr);
   }
   return py::make_tuple(value, gradients, dx);
 }
@@ -125,7 +135,7 @@ void bind(py::module_& module, const char* name) {
           "X"_a, "n_threads"_a = none)
       .def("cost", &cost<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0, "n_threads"_a = none)
       .def("loss_and_gradients", &loss_and_gradients<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0,
-           "inputs"_a = false, "n_threads"_a = none);
+           "inputs"_a = false, "n_threads"_a = none, "loss"_a = none);
 }
 
 }  // namespace

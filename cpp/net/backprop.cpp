@@ -1,6 +1,7 @@
 #include "net/backprop.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 namespace chainrule {
@@ -9,6 +10,7 @@ namespace {
 // Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole chains of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
+  if (model.custom_loss != nullptr) return batch_rows;
   Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers)
     width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
@@ -60,6 +62,11 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
     a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
     const bool apart = slope_reads_z(layer) || model.dropout_of(a_.size()) != nullptr;
     saved_.push_back(kept && apart ? matrix(layer.n_out) : a_.back());
+  }
+  if (model.custom_loss != nullptr) {
+    dlogits_ = matrix(model.outputs());
+    every_row_.resize(static_cast<std::size_t>(batch_rows));
+    std::iota(every_row_.begin(), every_row_.end(), Index{0});
   }
   repack();
 }
@@ -142,6 +149,22 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
   return fetch;
 }
 
+// From the logits of all rows to dz in their place. By one member, between two barriers: an exception waits until all
+// have left the parallel region.
+template <class T>
+void Backprop<T>::call_custom_loss(const Index* rows, Index m, Team team) {
+  team.barrier();
+  if (team.rank == 0) try {
+      const MatrixView<T> dz = dz_.back().rows_between(0, m), dlogits = dlogits_.rows_between(0, m);
+      custom_cost_ =
+          (*model_.custom_loss)(dz, {rows != nullptr ? rows : every_row_.data(), static_cast<std::size_t>(m)}, dlogits);
+      for (Index i = 0; i < m; ++i) std::copy_n(dlogits.row(i), dz.cols, dz.row(i));
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  team.barrier();
+}
+
 template <class T>
 BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
                            GradientPlaces<T> gradients, const MatrixView<T>* dx, const After* after,
@@ -149,7 +172,9 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   const Index chain = chain_rows(model_, m);
+  const bool custom = model_.custom_loss != nullptr;
   double total = 0;
+  failure_ = nullptr;
   team_.begin();
   parallel(team_.current(), [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
@@ -171,37 +196,57 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         gather(examples, rows, first, mine);
         team.barrier();
         forward_columns<T>(model_, packed_, s.x, saved_, a_, team, scratch);
-        losses(mine);
+        if (custom)
+          call_custom_loss(rows, m, team);
+        else
+          losses(mine);
         // A narrow last layer goes back by the same rows, if it goes back.
         if (!is_narrow(model_.layers.back(), team) || gradients.data == nullptr || model_.layers.size() == 1)
           team.barrier();
         if (gradients.data != nullptr) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, team, scratch);
       } else {
-        const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
-        for (Index b = 0; b < blocks; ++b) {
-          const Share part{mine.begin + (mine.end - mine.begin) * b / blocks,
-                           mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+        const auto for_blocks = [&](auto visit) {
+          const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
+          for (Index b = 0; b < blocks; ++b)
+            visit(Share{mine.begin + (mine.end - mine.begin) * b / blocks,
+                        mine.begin + (mine.end - mine.begin) * (b + 1) / blocks});
+        };
+        const auto forward = [&](Share part) {
           gather(examples, rows, first, part);
           forward_rows<T>(model_, packed_, s.x, saved_, a_, part, scratch);
-          losses(part);
+        };
+        const auto backward = [&](Share part) {
           if (gradients.data != nullptr) backward_rows<T>(model_, packed_, saved_, dz_, dx_part, part, scratch);
+        };
+        if (custom) {
+          for_blocks(forward);
+          call_custom_loss(rows, m, team);
+          for_blocks(backward);
+        } else {
+          for_blocks([&](Share part) {
+            forward(part);
+            losses(part);
+            backward(part);
+          });
         }
         team.barrier();
       }
       const bool last = first + count >= m;
-      if (team.rank == 0) total = add_values(total, count, value_.data(), chain);
+      if (team.rank == 0 && !custom) total = add_values(total, count, value_.data(), chain);
       if (gradients.data != nullptr)
         gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, gradients, team, scratch, &fetch);
       if (last) break;
       team.barrier();
     }
+    if (failure_) return;
     if (gradients.data != nullptr && gradients.panels == nullptr)
       add_penalty_of_owned(model_, l2, gradients.data, team);
     if (after != nullptr) (*after)(team, packed_);
     team_.done(team.rank);
   });
   team_.end(static_cast<double>(m));
-  return {total * scale + cost_of_weights, weight};
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  return {(custom ? custom_cost_ : total * scale) + cost_of_weights, weight};
 }
 
 template class Backprop<float>;

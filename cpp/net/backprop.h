@@ -3,6 +3,7 @@
 // dW = dZᵀ A over all rows. No element is summed by two threads, so no bit depends on their number.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <span>
 
@@ -46,6 +47,7 @@ class Backprop {
   Slab slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
   RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
+  void call_custom_loss(const Index* rows, Index m, Team team);
 
   IsaInUse isa_in_use_;
   Model<T> model_;
@@ -59,6 +61,11 @@ class Backprop {
   Tape<T> a_, dz_, saved_;  // saved: a, or z where the slope is written with it
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;
+  // Of a custom loss:
+  std::vector<Index> every_row_;
+  MatrixView<T> dlogits_;
+  double custom_cost_ = 0;
+  std::exception_ptr failure_;  // what it threw
 };
 
 }  // namespace chainrule

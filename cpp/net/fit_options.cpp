@@ -88,6 +88,7 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
           "precision bf16 is not available for a sparse X");
   model.precision = options.precision;
+  if (options.custom_loss) model.custom_loss = &options.custom_loss;
   check_examples(model, examples);
   check_rows(examples, options.rows);
   for (const Metric<T>& metric : options.metrics)
@@ -95,7 +96,7 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   require(options.metrics.empty() || options.validation, "metrics are of validation rows, and there are none");
   if (options.validation) {
     require(options.validation->x.rows > 0, "validation: X has no rows");
-    check_examples(model, *options.validation);
+    check_examples(model_for(network, options.validation->x), *options.validation);
     check_rows(*options.validation, options.validation_rows);
   }
   return model;

@@ -35,6 +35,13 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
 }
 
 template <class T>
+void losses(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, T* value) {
+  const IsaInUse isa_in_use;
+  Scratch<T> scratch(model, 0);
+  loss_rows<T>(model, logits, targets, nullptr, 0, value, {}, {0, logits.rows}, scratch);
+}
+
+template <class T>
 double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>& targets, const T* weights, double l2) {
   const IsaInUse isa_in_use;
   Scratch<T> scratch(model, 0);
@@ -47,21 +54,16 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
 
 template <class T>
 void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, const Tape<T>& a,
-              const Targets<T>& targets, const T* weights, double l2, T* gradients, int threads) {
+              const Targets<T>& targets, const T* weights, double l2, T* gradients, const Tape<T>& dz, int threads) {
   const IsaInUse isa_in_use;
   const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
   const double scale = scale_for(weight_sum<T>(weights, nullptr, x.rows));
   PackedWeights<T> packed(model, true);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);
-  std::vector<Buffer<T>> buffers;
-  Tape<T> dz, saved(a);
+  Tape<T> saved(a);
   for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
     if (slope_reads_z(model.layers[l])) saved[l] = z[l];
-  for (const Layer<T>& layer : model.layers) {
-    buffers.emplace_back(checked_product(x.rows, layer.n_out));
-    dz.push_back(MatrixView<T>::contiguous(buffers.back().data(), x.rows, layer.n_out));
-  }
   parallel(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
@@ -78,9 +80,10 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                  \
   template void forward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, int);               \
+  template void losses(const Model<T>&, MatrixView<const T>, const Targets<T>&, T*);                              \
   template double cost(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double);                \
   template void backward(const Model<T>&, MatrixView<const T>, const Tape<T>&, const Tape<T>&, const Targets<T>&, \
-                         const T*, double, T*, int);
+                         const T*, double, T*, const Tape<T>&, int);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)
 #undef CHAINRULE_INSTANTIATE

@@ -29,7 +29,8 @@ struct Model {
   std::vector<Layer<T>> layers;
   Loss loss;
   std::vector<T> loss_parameters;
-  Precision precision = Precision::float32;  // of the products of gradients
+  const CustomLoss<T>* custom_loss = nullptr;  // in the place of the loss
+  Precision precision = Precision::float32;    // of the products of gradients
   bool sparse_inputs = false;
   const StepDropout* dropout = nullptr;  // of the present step of a training, or null
 

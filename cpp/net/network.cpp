@@ -107,7 +107,7 @@ void check_weights(const T* weights, Index rows) {
 template <class T>
 void check_examples(const Model<T>& model, const Examples<T>& examples) {
   check_inputs(examples.x, model.inputs());
-  check_targets(model.loss, examples.targets, examples.x.rows, model.outputs());
+  if (model.custom_loss == nullptr) check_targets(model.loss, examples.targets, examples.x.rows, model.outputs());
   check_weights(examples.weights, examples.x.rows);
 }
 
@@ -247,8 +247,9 @@ double Network<T>::cost(const Examples<T>& examples, double l2, int threads) con
 
 template <class T>
 double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients, double l2, const MatrixView<T>* dx,
-                             int threads) const {
-  const Model<T> model = model_for(*this, examples.x);
+                             int threads, const CustomLoss<T>* loss) const {
+  Model<T> model = model_for(*this, examples.x);
+  model.custom_loss = loss;
   check_examples(model, examples);
   check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",

@@ -18,7 +18,7 @@ bool is_plain(const Model<T>& model, const StepOptions& options) {
   const bool drops = dropout_for(model, options).drops();
   const bool simple = std::holds_alternative<Sgd>(options.optimizer) || std::holds_alternative<Adam>(options.optimizer);
   return simple && options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema && !drops &&
-         model.precision == Precision::float32 && !model.sparse_inputs && !keeps_z;
+         model.precision == Precision::float32 && !model.sparse_inputs && model.custom_loss == nullptr && !keeps_z;
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ class Fit {
         rates_(options.schedules, options.epochs, steps_),
         seed_(options.seed),
         stopping_(options.stop) {
-    if (shuffled() || !options.rows.empty()) order_.resize(static_cast<std::size_t>(rows_));
+    if (shuffled() || !options.rows.empty() || options.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
     if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options);
     if (schedule_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import _core
 from chainrule._arguments import optional_integer, text
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
+from chainrule._evaluation import Trace
 from chainrule._optional import own_module
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
@@ -57,6 +58,7 @@ __all__ = [
     "StepDecay",
     "Stop",
     "TensorBoard",
+    "Trace",
     "TrainingState",
     "__version__",
     "available_isas",

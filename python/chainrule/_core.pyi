@@ -52,7 +52,8 @@ def backward(
     sample_weight: ArrayLike | None = None,
     l2: float = 0.0,
     n_threads: int | None = None,
-) -> list[tuple[_Array, _Array]]: ...
+) -> tuple[list[tuple[_Array, _Array]], list[_Array]]: ...
+def losses(logits: ArrayLike, Y: ArrayLike, loss: _Loss) -> _Array: ...
 def update(
     params: _Params, grads: _Params, learning_rate: float, out: _Params | None = None
 ) -> list[tuple[_Array, _Array]]: ...
@@ -106,6 +107,7 @@ class _Network(Generic[_Scalar]):
         l2: float = 0.0,
         inputs: bool = False,
         n_threads: int | None = None,
+        loss: Callable[[Any, Any, Any], tuple[float, Any]] | None = None,
     ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
     # settings: what fit_options in cpp/bindings/settings.cpp reads; on_epoch_end takes logs and a function that returns
     # the state

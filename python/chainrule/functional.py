@@ -288,10 +288,8 @@ def backward(
     >>> dW.tolist(), db.tolist()
     ([[1.5]], [0.5])
     """
-    penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
-    return _core.backward(
-        params, cache.z, cache.a, Y, cache.activations, to_core(cache.loss), sample_weight, penalty, threads
-    )
+    loss, penalty, threads = to_core(cache.loss), real("l2", l2), optional_integer("n_threads", n_threads)
+    return _core.backward(params, cache.z, cache.a, Y, cache.activations, loss, sample_weight, penalty, threads)[0]
 
 
 def update(params: Params, grads: Params, learning_rate: float, out: Params | None = None) -> list[tuple[Array, Array]]:

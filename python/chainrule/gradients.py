@@ -187,7 +187,13 @@ def check_gradients(
     def evaluate() -> float:
         return cost(theta, forward(theta, cache.a[0], activation=activation, loss=loss), Y, sample_weight, l2)
 
-    gradients = backward(theta, cache, Y, sample_weight, l2)
+    return compare(theta, backward(theta, cache, Y, sample_weight, l2), evaluate)
+
+
+def compare(
+    theta: Sequence[tuple[Array, Array]], gradients: Sequence[tuple[Array, Array]], evaluate: Callable[[], float]
+) -> GradientReport:
+    """Compare gradients by the parameters theta with differences of what ``evaluate`` returns while theta changes."""
     layers, errors, scales, derivatives = [], [], [], []
     for layer, (arrays, exact) in enumerate(zip(theta, gradients, strict=True), 1):
         names = [f"{letter}{list(i)}" for letter, x in zip("Wb", arrays, strict=True) for i in np.ndindex(x.shape)]
@@ -212,7 +218,7 @@ def _copy(x: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(x).astype(np.float64, order="C", casting="same_kind")
 
 
-def _differences(x: NDArray[np.float64], evaluate: Callable[[], float]) -> Iterator[float]:
+def _differences(x: Array, evaluate: Callable[[], float]) -> Iterator[float]:
     for i in np.ndindex(x.shape):
         value = float(x[i])
         h = 1e-6 * max(1.0, abs(value))

@@ -1,6 +1,6 @@
 """Losses with parameters, as values; a loss without, or with its default ones, may also be given by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -84,6 +84,9 @@ class SoftmaxCrossEntropy:
 
 Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
 """What is taken as a loss: its name, or a value."""
+
+CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
+"""A loss of one's own: of logits, y and weight the cost of a batch and its derivatives by the logits."""
 
 _NAMES: dict[type[Any], str] = {Huber: "huber", Quantile: "quantile", SoftmaxCrossEntropy: "softmax_cross_entropy"}
 _KINDS = {name: kind for kind, name in _NAMES.items()}

@@ -6,18 +6,16 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from chainrule._arguments import flag, integer, optional_integer, real, seed_number
+from chainrule._arguments import flag, integer, optional_integer, seed_number
 from chainrule._core import DivergenceError
-from chainrule._state import State
-from chainrule.functional import Array
-from chainrule.gradients import Gradients
+from chainrule._evaluation import Evaluation
 from chainrule.optimizers import Group, Optimizer
 from chainrule.schedules import AnySchedule
 from chainrule.training import SETTINGS, Callbacks, History, Stop, TrainingState
 from chainrule.validation import HeldOut
 
 
-class Network(State):
+class Network(Evaluation):
     """A dense feed-forward network: ``A[l] = g(A[l-1] W[l]ᵀ + b[l])``, the last activation decided by the loss.
 
     Parameters
@@ -56,123 +54,6 @@ class Network(State):
     >>> net.predict(X).round().ravel().tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-
-    def logits(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Takes what `predict` takes.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> net = cr.Network([2, 3], loss="softmax_cross_entropy", seed=0)
-        >>> net.logits([[0.0, 0.0]]).tolist()
-        [[0.0, 0.0, 0.0]]
-        """
-        return self._native.logits(X, optional_integer("n_threads", n_threads))
-
-    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute ``A[L]``: probabilities for the cross-entropies, else values.
-
-        Parameters
-        ----------
-        X : array_like or SciPy sparse matrix, shape (m, n_0)
-            One example per row.
-        n_threads : int, optional
-            Default: as `get_num_threads` says. The result is the same for any number.
-
-        Returns
-        -------
-        ndarray, shape (m, n_L)
-            Of the network's dtype.
-
-        Raises
-        ------
-        ValueError
-            For a wrong number of columns or dimensions.
-        TypeError
-            For an array that does not hold real numbers.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> net = cr.Network([2, 1], loss="binary_cross_entropy", seed=0)
-        >>> net.predict([[0.0, 0.0]]).tolist()
-        [[0.5]]
-        """
-        return self._native.predict(X, optional_integer("n_threads", n_threads))
-
-    def loss(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        l2: float = 0.0,
-        *,
-        n_threads: int | None = None,
-    ) -> float:
-        """Compute the cost J of `cost` without keeping what `backward` would need. Arguments: `loss_and_gradients`.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> net = cr.Network([2, 1], loss="squared_error", seed=0)
-        >>> net.loss([[0.0, 0.0]], [2.0])
-        2.0
-        """
-        return self._native.cost(X, y, sample_weight, real("l2", l2), optional_integer("n_threads", n_threads))
-
-    def loss_and_gradients(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        l2: float = 0.0,
-        *,
-        inputs: bool = False,
-        n_threads: int | None = None,
-    ) -> tuple[float, Gradients]:
-        """Compute the cost and its derivatives, for optimizers of your own.
-
-        Parameters
-        ----------
-        X : array_like or SciPy sparse matrix, shape (m, n_0)
-            One example per row.
-        y : array_like, shape (m,) or (m, n_L)
-            What the loss expects, see `cost`.
-        sample_weight : array_like, shape (m,), optional
-            Weights of the rows, not negative; default 1 each.
-        l2 : float, default 0
-            The penalty λ of ``(λ/2) Σ_l ‖W[l]‖²``.
-        inputs : bool, default False
-            Also compute the derivatives by X.
-        n_threads : int, optional
-            Default: as `get_num_threads` says. The result is the same for any number.
-
-        Returns
-        -------
-        loss : float
-            The cost.
-        gradients : Gradients
-            Of the network's dtype.
-
-        Raises
-        ------
-        ValueError
-            For shapes that do not fit, class numbers out of range, a weight below 0, or none above 0.
-        TypeError
-            For arrays that do not hold real numbers.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
-        >>> net.parameters[:] = [1.0, 0.0]
-        >>> loss, grads = net.loss_and_gradients([[3.0], [5.0]], [2.0, 5.0])
-        >>> loss, grads.parameters.tolist()
-        (0.25, [1.5, 0.5])
-        """
-        penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
-        loss, flat, dx = self._native.loss_and_gradients(X, y, sample_weight, penalty, flag("inputs", inputs), threads)
-        return loss, Gradients.from_flat(flat, self.layer_sizes, dx)
 
     def fit(
         self,

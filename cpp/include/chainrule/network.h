@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,6 +26,13 @@ struct Examples {
   Targets<T> targets;
   const T* weights = nullptr;
 };
+
+// A loss of the caller's own. Called by one thread, once for a batch, with the logits of its rows and their numbers
+// among the examples; returns the batch's cost and writes its gradient by the logits, complete: for a mean, divided by
+// the number of rows. What it throws reaches the caller.
+template <class T>
+using CustomLoss =
+    std::function<double(MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits)>;
 
 template <class T>
 struct Model;  // the library's own
@@ -72,10 +80,11 @@ class Network {
   void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
   // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
-  // column stride; not of a sparse x) if dx is not null. No rows: the penalty alone.
+  // column stride; not of a sparse x) if dx is not null. No rows: the penalty alone. With a loss of the caller's own
+  // the examples' targets are not looked at.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
-                   const MatrixView<T>* dx = nullptr, int threads = 0) const;
+                   const MatrixView<T>* dx = nullptr, int threads = 0, const CustomLoss<T>* loss = nullptr) const;
 
  private:
   template <class U>

@@ -88,6 +88,8 @@ struct FitOptions {
   // 2^-16. Only in training, where those that stay grow by 1 / (1 - dropout).
   std::vector<double> dropout{};  // one by one, or one for all; none: 0
   double input_dropout = 0;
+  // In the place of the network's loss; validation keeps that one.
+  CustomLoss<T> custom_loss{};
   RateSchedules schedules{};
   // bf16, for Network<float> on CPUs with AVX512_BF16: results do not depend on the number of threads, but on the CPU.
   Precision precision = Precision::float32;

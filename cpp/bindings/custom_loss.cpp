@@ -1,0 +1,40 @@
+#include "bindings/custom_loss.h"
+
+#include "core/check.h"
+
+namespace chainrule::python {
+
+template <class T>
+CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, bool some) {
+  const py::module_ numpy = py::module_::import("numpy");
+  if (some) {
+    y = numpy.attr("asarray")(y);
+    if (!weight.is_none()) weight = numpy.attr("asarray")(weight);
+  }
+  return [=](MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits) {
+    const py::gil_scoped_acquire acquire;
+    auto z = new_matrix<T>(logits.rows, logits.cols);
+    const MatrixView<T> copy = view_of(z);
+    for (Index i = 0; i < copy.rows; ++i) std::copy_n(logits.row(i), copy.cols, copy.row(i));
+    const auto part = [&](const py::object& values) -> py::object {
+      if (!some || values.is_none()) return values;
+      return values[py::array_t<Index>(static_cast<Index>(rows.size()), rows.data())];
+    };
+    const py::object answer = function(z, part(y), part(weight));
+    if (!py::isinstance<py::tuple>(answer) || py::len(answer) != 2)
+      throw py::type_error("loss must return (cost, gradient by the logits)");
+    const py::tuple pair = py::reinterpret_borrow<py::tuple>(answer);
+    const Matrix<T> gradient = matrix<T>(pair[1], "the gradient that loss returned");
+    require(gradient.view.rows == dlogits.rows && gradient.view.cols == dlogits.cols,
+            "loss returned a gradient of shape ", Shape{gradient.array}, ", expected (", dlogits.rows, ", ",
+            dlogits.cols, ")");
+    for (Index i = 0; i < dlogits.rows; ++i)
+      for (Index j = 0; j < dlogits.cols; ++j) dlogits(i, j) = gradient.view(i, j);
+    return pair[0].template cast<double>();
+  };
+}
+
+template CustomLoss<float> custom_loss(py::object, py::object, py::object, bool);
+template CustomLoss<double> custom_loss(py::object, py::object, py::object, bool);
+
+}  // namespace chainrule::python
