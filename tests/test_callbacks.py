@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import math
+import pickle
 import sys
 
 import numpy as np
@@ -78,8 +79,15 @@ def test_a_fit_that_raises_leaves_the_terminal_as_it_was(console):
     assert "5/5" in console.file.getvalue()
 
 
+def test_what_others_print_stays(console):
+    bar = cr.ProgressBar(2, console=console)
+    fit(bar, lambda logs: bar.console.print("first" if logs["epoch"] == 1 else "second"), epochs=2)
+    written = console.file.getvalue()
+    assert written.index("first") < written.index("second") < written.rindex("2/2")
+
+
 def test_without_rich_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
     with pytest.raises(ImportError, match=r"chainrule\[cli\]"):
         cr.ProgressBar()
 
@@ -205,6 +213,24 @@ def test_a_copy_sends_to_the_same_object():
     assert copy.deepcopy([callback])[0]._target is callback._target
 
 
-@pytest.mark.parametrize("make", [lambda path: cr.CSVLog(path), lambda path: cr.TensorBoard(Recorder())])
-def test_copies_work(make, tmp_path):
-    fit(copy.deepcopy(make(tmp_path / "log.csv")))
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda callback: pickle.loads(pickle.dumps(callback))])
+@pytest.mark.parametrize("name", ["CSVLog", "ProgressBar", "TensorBoard", "Checkpoint"])
+def test_copies_work(name, copied, tmp_path):
+    arguments = {"ProgressBar": 5, "TensorBoard": Recorder()}
+    fit(copied(getattr(cr, name)(arguments.get(name, tmp_path / "file"))))
+
+
+def test_the_estimators_take_them(tmp_path, console):
+    base = pytest.importorskip("sklearn.base")
+    writer = Recorder()
+    callbacks = [cr.ProgressBar(5, console=console), cr.CSVLog(tmp_path / "log.csv"), cr.TensorBoard(writer)]
+    clf = cr.MLPClassifier(4, max_iter=5, tol=0.5, n_iter_no_change=3, early_stopping=True, random_state=0)
+    clf = base.clone(clf.set_params(callbacks=[*callbacks, cr.Checkpoint(tmp_path / "file")]))
+    clf.fit(np.tile(X, (10, 1)), np.tile(Y > 0.3, 10))
+    written = rows(tmp_path / "log.csv")
+    assert [float(row["loss"]) for row in written] == clf.loss_curve_
+    assert [float(row["accuracy"]) for row in written] == clf.validation_scores_
+    assert ("accuracy", clf.validation_scores_[0], 1) in writer.sent
+    net, state = cr.load_checkpoint(tmp_path / "file")
+    assert state.epoch == clf.n_iter_
+    assert net.parameters.tobytes() == clf.network_.parameters.tobytes()

@@ -56,6 +56,13 @@ def test_network_and_state_come_back_exactly(tmp_path, dtype):
     loaded.vectors["parameters"][0] = 1.0  # arrays of one's own
 
 
+def test_a_loss_keeps_its_parameters(tmp_path):
+    net = cr.Network([3, 2], loss=cr.Quantile([0.1, 0.9]), seed=0)
+    history = net.fit(np.ones((4, 3)), np.ones(4), epochs=2, keep_state=True)
+    cr.save_checkpoint(tmp_path / "file", net, history.state)
+    assert cr.load_checkpoint(tmp_path / "file")[0].loss_spec == net.loss_spec
+
+
 def test_the_same_training_is_the_same_file(path, tmp_path):
     cr.save_checkpoint(tmp_path / "again", *cr.load_checkpoint(path))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()

@@ -41,7 +41,7 @@ class ProgressBar:
     epochs : int, optional
         How many epochs to expect, the ``epochs`` of the fit. Default: unknown, and the bar only shows that it moves.
     console : rich.console.Console, optional
-        Where to. Default: standard error.
+        Where to. Default: standard error. What others want to show meanwhile goes through its `print`, too.
 
     Raises
     ------
@@ -58,21 +58,25 @@ class ProgressBar:
 
     def __init__(self, epochs: int | None = None, console: Any = None) -> None:
         self._epochs = None if epochs is None else integer("epochs", epochs, low=1)
-        require("rich.progress", "cli")
-        self._console = console
+        self.console = console or require("rich.console", "cli").Console(stderr=True)
         self._progress: Any = None
         self._drawn = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ProgressBar":
+        return ProgressBar(self._epochs, self.console)  # scikit-learn's clone copies parameters; a console cannot be
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProgressBar, (self._epochs,)  # in another process: that one's standard error
 
     def on_train_begin(self, network: Any) -> None:
         """Show an empty bar."""
         rich = require("rich.progress", "cli")
-        console = self._console or require("rich.console", "cli").Console(stderr=True)
         count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
         columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
         # A fit that raises never says that it ended. So that nothing is left behind then: no thread, a visible cursor,
         # and a line below the bar, where the cursor waits and the traceback begins.
         options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-        progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, **options)
+        progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=self.console, **options)
         progress.get_renderables = lambda: [
             progress.make_tasks_table(progress.tasks),
             *([""] if self._progress else []),
@@ -80,7 +84,7 @@ class ProgressBar:
         self._progress = progress
         progress.add_task("epoch", total=self._epochs, costs="")
         progress.start()
-        console.show_cursor(True)
+        self.console.show_cursor(True)
         self._drawn = time.monotonic()
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from chainrule._arguments import flag, integer, optional_integer, seed_number
+from chainrule._arguments import flag, optional_integer, seed_number
 from chainrule._core import DivergenceError
 from chainrule._evaluation import Evaluation
 from chainrule.optimizers import Group, Optimizer
@@ -206,32 +206,7 @@ class Network(Evaluation):
         save(self, path, metadata)
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
-        """Draw units as circles and weights as lines, colored by sign, the wider the larger. Needs the extra ``plot``.
-
-        The largest absolute weight and bias of each layer, which has full width and color, stands below.
-
-        Parameters
-        ----------
-        path_or_axes : str or path or matplotlib Axes, optional
-            A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
-        max_units : int, default 12
-            Of a larger layer the first units and the last are drawn.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes drawn on.
-
-        Raises
-        ------
-        ImportError
-            Without matplotlib; the message holds the command that installs it.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> axes = cr.Network([2, 8, 1], loss="squared_error", seed=0).plot("network.png")  # doctest: +SKIP
-        """
+        """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""
         from chainrule.plots import draw_network
 
-        return draw_network(self, path_or_axes, max_units=integer("max_units", max_units, low=1))
+        return draw_network(self, path_or_axes, max_units=max_units)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule._arguments import integer
 from chainrule._optional import require
 
 if TYPE_CHECKING:
@@ -205,7 +206,28 @@ def _draw_regions(axes: Any, probabilities: _Floats, across: _Floats, up: _Float
 
 
 def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
-    """Draw what `Network.plot` describes, which calls this.
+    """Draw units as circles and weights as lines, colored by sign, the wider the larger; biases color the units.
+
+    The largest absolute weight and bias of each layer, which has full width and color, stands below.
+
+    Parameters
+    ----------
+    network : Network
+        What to draw; `Network.plot` calls this.
+    path_or_axes : str or path or matplotlib Axes, optional
+        A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+    max_units : int, default 12
+        Of a larger layer the first units and the last are drawn.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib; the message holds the command that installs it.
 
     Examples
     --------
@@ -214,7 +236,7 @@ def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_uni
     >>> axes = cr.plots.draw_network(net, "network.png")  # doctest: +SKIP
     """
     sizes = network.layer_sizes
-    units = [_shown_units(size, max_units) for size in sizes]
+    units = [_shown_units(size, integer("max_units", max_units, low=1)) for size in sizes]
     heights = [_heights(shown, size) for shown, size in zip(units, sizes, strict=True)]
     half = max(float(y.max()) for y in heights)
     places = [_DISTANCE * layer for layer in range(len(sizes))]
