@@ -30,7 +30,13 @@ CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, 
             dlogits.cols, ")");
     for (Index i = 0; i < dlogits.rows; ++i)
       for (Index j = 0; j < dlogits.cols; ++j) dlogits(i, j) = gradient.view(i, j);
-    return pair[0].template cast<double>();
+    const double cost = PyFloat_AsDouble(pair[0].ptr());
+    if (PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      throw py::type_error(
+          message("the cost that loss returned is ", std::string(py::repr(pair[0])), ", expected a number"));
+    }
+    return cost;
   };
 }
 
