@@ -238,6 +238,8 @@ RUNS = {
     "adagrad": {"optimizer": cr.Adagrad(learning_rate_decay=0.01)},
     "lbfgs": {"optimizer": cr.LBFGS(history=3), "batch_size": None},
     "all rows": {"batch_size": None},
+    "change of cost": {"batch_size": None, "stop": cr.Stop(loss_change_below=1e-12, loss_change_epochs=150)},
+    "dropout": {"dropout": 0.3, "input_dropout": 0.1, "schedules": {"dropout": cr.ExponentialDecay()}},
     "average": {"ema": 0.95, "validation": HELD_OUT},
     "early stopping": {"validation": HELD_OUT, "metrics": ["accuracy"], "stop": cr.Stop(no_improvement=1000)},
     "plateau": {"schedules": cr.ReduceOnPlateau(patience=3, factor=0.5), "validation": HELD_OUT},
@@ -271,6 +273,7 @@ def test_200_epochs_are_80_and_120_in_another_process(tmp_path, name, dtype):
     again, state = cr.load_checkpoint(tmp_path / "file")
     assert again.parameters.tobytes() == whole.parameters.tobytes()
     state.numbers["rates"][0] = 200  # the length of the first fit, which schedules go by that have none of their own
+    state.numbers["stopping"][0] = history.state.numbers["stopping"][0]  # the last cost, if asked for
     assert_same(state, history.state)
 
 
