@@ -171,3 +171,39 @@ def test_python_threads():
         work(seed)
         assert np.array_equal(together[seed][0], results[seed][0])
         assert together[seed][1]
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("sizes", [[5, 8, 3], [5, 70, 90, 3]])
+def test_a_loss_of_ones_own_trains_as_the_built_in(sizes, batch_size):
+    """Softmax cross-entropy in NumPy, by classes that are not numbers: the parameters of the native one, to rounding."""
+    params, X, Y, w = reference.problem(sizes, 50, "softmax_cross_entropy")
+    names = np.array(["a", "b", "c"])[Y]
+    nets = [cr.Network(sizes, loss="softmax_cross_entropy", dtype="float64", seed=0) for _ in range(2)]
+
+    def cross_entropy(logits, y, weight):
+        p = reference.softmax(logits)
+        one_hot = y[:, None] == np.array(["a", "b", "c"])
+        return -(weight * np.log(p[one_hot])).sum() / weight.sum(), (p - one_hot) * (weight / weight.sum())[:, None]
+
+    options = {"sample_weight": w, "batch_size": batch_size, "epochs": 5, "l2": 0.01}
+    native = nets[0].fit(X, Y, **options)
+    own = nets[1].fit(X, names, loss=cross_entropy, **options)
+    assert reference.error(nets[1].parameters, nets[0].parameters) <= 1e-10
+    assert own.loss == pytest.approx(native.loss, rel=1e-10)
+
+
+def test_a_loss_of_ones_own_that_fails():
+    net = cr.Network([5, 8, 1], loss="squared_error", seed=0)
+    X = np.ones((10, 5))
+    before = net.parameters.copy()
+    for loss, error in (
+        (lambda z, y, w: 1 / 0, ZeroDivisionError),
+        (lambda z, y, w: (0.0, z[:3]), ValueError),
+        (lambda z, y, w: 0.0, TypeError),
+    ):
+        with pytest.raises(error):
+            net.fit(X, X[:, 0], loss=loss, epochs=2)
+    with pytest.raises(cr.DivergenceError):
+        net.fit(X, X[:, 0], loss=lambda z, y, w: (np.nan, z), epochs=2)
+    assert np.array_equal(net.parameters, before)

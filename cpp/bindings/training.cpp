@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "bindings/custom_loss.h"
 #include "bindings/inputs.h"
 #include "bindings/mapped.h"
 #include "bindings/module.h"
@@ -119,14 +120,29 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   };
 }
 
-// state: of a training to go on with, or None; keep_state: whether the result has the state at the end. Held out are
-// `validation`, or those of the examples that validation_rows names.
+// With a loss of one's own y may be anything, unless a part of it is held out.
+template <class T>
+ExampleArrays<T> examples_to_fit(const Network<T>& network, py::handle x, py::handle y, py::handle sample_weight,
+                                 bool own_loss, bool held_out) {
+  if (!own_loss || held_out) return examples<T>(x, y, sample_weight, network.loss(), network.layer_sizes().back());
+  ExampleArrays<T> e;
+  e.x = inputs<T>(x);
+  e.weights = vector<T>(sample_weight, e.x.view.rows, "sample_weight");
+  e.examples = {e.x.view, {}, e.weights.data};
+  return e;
+}
+
+// loss: a function in the place of the network's, or None; state: of a training to go on with, or None; keep_state:
+// whether the result has the state at the end. Held out are `validation`, or those of the examples that validation_rows
+// names.
 template <class T>
 py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& settings, py::object sample_weight,
-             py::object rows, py::object validation, py::object validation_rows, py::object on_epoch_end,
-             const std::optional<py::dict>& state, bool keep_state, std::optional<int> n_threads) {
-  const ExampleArrays<T> e = examples<T>(x, y, sample_weight, network.loss(), network.layer_sizes().back());
+             py::object loss, py::object rows, py::object validation, py::object validation_rows,
+             py::object on_epoch_end, const std::optional<py::dict>& state, bool keep_state,
+             std::optional<int> n_threads) {
+  const ExampleArrays<T> e = examples_to_fit(network, x, y, sample_weight, !loss.is_none(), !validation_rows.is_none());
   auto options = fit_options<T>(settings);
+  if (!loss.is_none()) options.custom_loss = custom_loss<T>(loss, y, sample_weight, true);
   options.threads = thread_count(n_threads);
   RowArrays named;
   options.rows = named.span_of(rows);
@@ -241,9 +257,9 @@ template <class T>
 void bind(const py::object& type) {
   const auto none = py::none();
   py::class_<Network<T>>(type)
-      .def("fit", &fit<T>, "X"_a, "y"_a, "settings"_a, py::kw_only(), "sample_weight"_a = none, "rows"_a = none,
-           "validation"_a = none, "validation_rows"_a = none, "on_epoch_end"_a = none, "state"_a = none,
-           "keep_state"_a = false, "n_threads"_a = none)
+      .def("fit", &fit<T>, "X"_a, "y"_a, "settings"_a, py::kw_only(), "sample_weight"_a = none, "loss"_a = none,
+           "rows"_a = none, "validation"_a = none, "validation_rows"_a = none, "on_epoch_end"_a = none,
+           "state"_a = none, "keep_state"_a = false, "n_threads"_a = none)
       .def_static("fit_many", &fit_many<T>, "networks"_a, "X"_a, "y"_a, "settings"_a, py::kw_only(), "sample_weight"_a,
                   "rows"_a, "validation"_a, "validation_rows"_a, "on_finished"_a, "n_threads"_a);
 }

@@ -118,6 +118,7 @@ class _Network(Generic[_Scalar]):
         settings: Mapping[str, Any],
         *,
         sample_weight: ArrayLike | None = None,
+        loss: Callable[..., Any] | None = None,
         rows: NDArray[np.intp] | None = None,
         validation: tuple[Any, ...] | None = None,
         validation_rows: NDArray[np.intp] | None = None,

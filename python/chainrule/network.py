@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from chainrule._arguments import flag, optional_integer, seed_number
 from chainrule._core import DivergenceError
 from chainrule._evaluation import Evaluation
+from chainrule.losses import CustomLoss
 from chainrule.optimizers import Group, Optimizer
 from chainrule.schedules import AnySchedule
 from chainrule.training import SETTINGS, Callbacks, History, Stop, TrainingState
@@ -75,6 +76,7 @@ class Network(Evaluation):
         ema: float | None = None,
         schedules: AnySchedule | Mapping[str, AnySchedule] | None = None,
         precision: str = "float32",
+        loss: CustomLoss | None = None,
         validation: Any = None,
         metrics: Any = (),
         stop: Stop | None = None,
@@ -119,6 +121,10 @@ class Network(Evaluation):
             "bf16" rounds the operands of all matrix products to 8 significant bits and sums in float32: faster for
             wide layers. Parameters, optimizer, activations, gradients and validation stay float32. It needs dtype
             "float32" and a CPU with AVX512_BF16; results are the same for any number of threads, but not on every CPU.
+        loss : callable, optional
+            In the place of the network's, for training alone: ``loss(logits, y, weight)`` takes the logits (m, n_L) of a
+            batch, and its rows of y and sample_weight (or None), and returns the batch's cost and the gradient of that
+            cost by the logits. y may hold whatever it understands.
         validation : (X, y), (X, y, sample_weight) or float, optional
             Held-out data, whose cost is recorded after each epoch; or the fraction of the rows to hold out, chosen by
             the seed, for a cross-entropy the same share of every class.
@@ -182,6 +188,7 @@ class Network(Evaluation):
                 y,
                 settings,
                 sample_weight=sample_weight,
+                loss=loss,
                 rows=held.rows,
                 validation=held.data,
                 validation_rows=held.validation_rows,

@@ -226,14 +226,9 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None
 
     def _score_metric(self) -> Any:
-        return subset_accuracy if self._label_binarizer.multilabel else "accuracy"
+        return "accuracy"
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def subset_accuracy(y: NDArray[Any], probabilities: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
-    """Compute the part of the rows of which all labels are predicted right."""
-    return float(np.average(((probabilities > 0.5) == (y > 0.5)).all(axis=1), weights=weight))
