@@ -93,6 +93,23 @@ def test_values_come_back_in_their_unit():
     assert one.score(X, price) > 0.9
     assert two.predict(X).shape == (200, 2)
     assert two.predict(X).mean(axis=0) == pytest.approx(several.mean(axis=0), rel=1e-2)
+    quantiles = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), **FAST | {"max_iter": 200, "learning_rate_init": 0.01})
+    low, high = quantiles.fit(X, price).predict(X).T
+    assert 0.6 < np.mean((low < price) & (price < high)) < 0.95
+
+
+@pytest.mark.parametrize(
+    "loss", ["poisson", lambda z, y, w: (float(np.mean((z - y[:, None]) ** 2)), 2 * (z - y[:, None]) / len(y))]
+)
+def test_losses_that_depend_on_the_unit_get_what_was_given(loss):
+    X, price, _ = houses()
+    estimator = cr.MLPRegressor(loss, **FAST).fit(X, price / 100)
+    assert not hasattr(estimator, "standardizer_")
+    assert hasattr(estimator, "encoder_")
+    estimator.set_params(loss="squared_error").fit(X, price)
+    assert hasattr(estimator, "standardizer_")
+    estimator.set_params(loss=loss).fit(X, price / 100)
+    assert not hasattr(estimator, "standardizer_")
 
 
 def test_metrics_are_in_the_unit_of_the_targets():
@@ -101,7 +118,7 @@ def test_metrics_are_in_the_unit_of_the_targets():
 
     largest.more_is_better = False
     X, price, _ = houses()
-    metrics = ["rmse", "mae", "r2", largest, "loss"]
+    metrics = ["rmse", "mae", "r2", largest]
     estimator = cr.MLPRegressor(**FAST, eval_metric=metrics).fit(X[:150], price[:150], eval_set=(X[150:], price[150:]))
     errors = np.abs(estimator.predict(X[150:]) - price[150:])
     told = {name: values[estimator.history_.best_epoch - 1] for name, values in estimator.history_.metrics.items()}
