@@ -70,9 +70,10 @@ def check():
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_file_is_written(what, suffix, tmp_path):
     path = tmp_path / f"plot.{suffix}"
+    figures = pyplot.get_fignums()
     DRAW[what](path if suffix == "png" else str(path))
     assert path.stat().st_size > 2000
-    assert not pyplot.get_fignums()
+    assert pyplot.get_fignums() == figures
 
 
 @pytest.mark.parametrize("what", DRAW)

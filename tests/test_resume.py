@@ -145,7 +145,7 @@ def test_lbfgs_reaches_the_optimum_of_scipy():
 
 def test_lbfgs_stops_by_its_settings():
     few = network().fit(X, y, optimizer=cr.LBFGS(max_evaluations=5), epochs=100)
-    assert few.stop_reason == "converged"
+    assert few.stop_reason == "max_evaluations"
     assert few.epochs <= 5
     loose = network().fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=1e3), epochs=100)
     assert (loose.epochs, loose.stop_reason) == (1, "converged")
