@@ -146,26 +146,13 @@ def test_a_loss_is_kept(loss, tmp_path):
     assert net.loss_name in LOSSES
 
 
-@pytest.mark.parametrize(
-    ("loss", "message"),
-    [
-        (cr.Huber(delta=0), r"^delta is 0, expected a number above 0$"),
-        (cr.Huber(delta=np.nan), r"^delta is nan"),
-        (cr.Quantile([0.5]), r"^quantile has 1 levels, expected 2$"),
-        (cr.Quantile([0.5, 1]), r"^levels is 1, expected numbers between 0 and 1$"),
-        (cr.SoftmaxCrossEntropy(1.5), r"^label_smoothing is 1\.5, expected a number from 0 to 1$"),
-    ],
-)
-def test_wrong_parameters_are_named(loss, message):
-    with pytest.raises(ValueError, match=message):
-        cr.Network([3, 2], loss=loss)
-
-
 def test_wrong_types_and_targets_are_named():
     with pytest.raises(TypeError, match=r"^delta must be a number, got 'a'$"):
         cr.Huber(delta="a")
     with pytest.raises(TypeError, match=r"^levels\[1\] must be a number, got None$"):
         cr.Quantile(levels=[0.5, None])
+    with pytest.raises(ValueError, match=r"^quantile has 1 levels, expected 2$"):
+        cr.Network([3, 2], loss=cr.Quantile([0.5]))
     with pytest.raises(ValueError, match=r"^y\[1, 0\] is -1, poisson expects 0 or more$"):
         cr.Network([1, 1], loss="poisson").loss(np.zeros((2, 1)), [1.0, -1.0])
 

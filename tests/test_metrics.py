@@ -1,10 +1,13 @@
 """Metrics of validation rows, held-out fractions, and what stopping watches: scikit-learn as the oracle."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import sklearn.metrics as skm
 
 import chainrule as cr
+from chainrule.validation import split_rows
 
 random = np.random.default_rng(0)
 X = random.normal(size=(120, 4))
@@ -192,12 +195,32 @@ def test_a_fraction_is_held_out(loss):
     assert history.validation.shape == (2,)
 
 
+def named(name):
+    """A metric of this name."""
+
+    def metric(y_true, y_pred):
+        return 1.0
+
+    metric.__name__ = name
+    return metric
+
+
+def test_metrics_of_one_name_are_numbered():
+    net = cr.Network([4, 1], loss="squared_error", seed=0)
+    constant = partial(lambda y_true, y_pred, value: value, value=2.0)
+    metrics = [constant, named("f_2"), named("f"), named("f"), "mae", named("mae"), named("f")]
+    history = net.fit(X, X[:, 0], epochs=2, validation=(V, V[:, 0]), metrics=metrics)
+    assert list(history.metrics) == ["<lambda>", "f_2", "f", "f_3", "mae", "mae_2", "f_4"]
+    assert history.metrics["<lambda>"].tolist() == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"metrics": "accuracy"}, "validation"),
         ({"metrics": "accuracy", "validation": (V, V[:, 0])}, "is for classes"),
         ({"metrics": "acuracy", "validation": (V, V[:, 0])}, "'acuracy' is unknown"),
+        ({"metrics": named("loss"), "validation": (V, V[:, 0])}, "'loss', which the logs use"),
         ({"validation": 1.5}, "fraction between 0 and 1"),
         ({"validation": 1e-9}, "leaves none"),
     ],
@@ -208,3 +231,11 @@ def test_what_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         net.fit(X, X[:, 0], **arguments)
     assert np.array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_matrix_of_classes_is_stratified(soft):
+    rows = np.eye(3)[np.repeat([0, 1, 2], [60, 30, 10])]
+    y = 0.8 * rows + 0.01 * np.random.default_rng(0).uniform(size=rows.shape) if soft else rows
+    _, held_out = split_rows(y, 0.2, "softmax_cross_entropy", seed=0)
+    assert rows[held_out].sum(axis=0).tolist() == [12, 6, 2]

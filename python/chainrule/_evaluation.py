@@ -10,7 +10,7 @@ from chainrule._arguments import flag, optional_integer, real
 from chainrule._state import State
 from chainrule.functional import Array
 from chainrule.gradients import GradientReport, Gradients, compare
-from chainrule.losses import CustomLoss, to_core
+from chainrule.losses import CustomLoss, custom, to_core
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,6 +46,12 @@ class Trace:
     dz: list[Array]
     dweights: list[Array]
     dbiases: list[Array]
+
+
+def refuse_sparse(name: str, X: ArrayLike) -> None:
+    """Raise where X is a sparse matrix, in the name of what needs a dense one."""
+    if hasattr(X, "tocsr"):
+        raise ValueError(f"{name} is not available for a sparse X; give its rows as an array: X[:100].toarray()")
 
 
 class Evaluation(State):
@@ -138,7 +144,7 @@ class Evaluation(State):
         l2 : float, default 0
             The penalty λ of ``(λ/2) Σ_l ‖W[l]‖²``.
         inputs : bool, default False
-            Also compute the derivatives by X.
+            Also compute the derivatives by X, which is dense then.
         n_threads : int, optional
             Default: as `get_num_threads` says. The result is the same for any number.
         loss : callable, optional
@@ -170,7 +176,9 @@ class Evaluation(State):
         (0.25, [1.5, 0.5])
         """
         given = X, y, sample_weight, real("l2", l2), flag("inputs", inputs), optional_integer("n_threads", n_threads)
-        value, flat, dx = self._native.loss_and_gradients(*given, loss)
+        if inputs:
+            refuse_sparse("inputs=True", X)
+        value, flat, dx = self._native.loss_and_gradients(*given, custom(loss))
         return value, Gradients.from_flat(flat, self.layer_sizes, dx)
 
     def losses(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
@@ -203,6 +211,7 @@ class Evaluation(State):
         >>> [dz.shape for dz in trace.dz], [dW.shape for dW in trace.dweights]
         ([(1, 3), (1, 1)], [(3, 2), (1, 3)])
         """
+        refuse_sparse("trace", X)
         params = list(zip(self.weights, self.biases, strict=True))
         names, loss, threads = self.activations, to_core(self.loss_spec), optional_integer("n_threads", n_threads)
         z, a = _core.forward(params, X, names, loss, threads)
@@ -224,6 +233,7 @@ class Evaluation(State):
         >>> net.example_gradient_norms([[3.0], [5.0]], [2.0, 5.0]).tolist()
         [[10.0], [0.0]]
         """
+        refuse_sparse("example_gradient_norms", X)
         deltas, a = self._examples(X, y, n_threads)
         norms = [(delta**2).sum(axis=1) * ((x**2).sum(axis=1) + 1) for delta, x in zip(deltas, a, strict=False)]
         return np.stack(norms, axis=1)
@@ -239,6 +249,7 @@ class Evaluation(State):
         >>> net.example_gradients([[3.0], [5.0]], [2.0, 5.0]).tolist()
         [[3.0, 1.0], [0.0, 0.0]]
         """
+        refuse_sparse("example_gradients", X)
         deltas, a = self._examples(X, y, n_threads)
         parts = []
         for delta, x in zip(deltas, a, strict=False):
@@ -271,6 +282,7 @@ class Evaluation(State):
         >>> report.compared, report.relative_error < 1e-6
         (13, True)
         """
+        custom(loss)
         twin = State(
             self.layer_sizes, activation=self.activations, loss=self.loss_spec, init=self.init, dtype="float64", seed=0
         )

@@ -1,7 +1,8 @@
 """Losses with parameters, as values; a loss without, or with its default ones, may also be given by its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeAlias
 
 from chainrule._arguments import real
@@ -29,6 +30,8 @@ class Huber:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", real("delta", self.delta))
+        if not 0 < self.delta < inf:
+            raise ValueError(f"delta is {self.delta:g}, expected a number above 0")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Quantile:
 
     Parameters
     ----------
-    levels : sequence of float, default (0.5,)
+    levels : float or sequence of float, default (0.5,)
         One for each output, between 0 and 1.
 
     Examples
@@ -51,10 +54,16 @@ class Quantile:
     3.0
     """
 
-    levels: Sequence[float] = (0.5,)
+    levels: float | Sequence[float] = (0.5,)
 
     def __post_init__(self) -> None:
-        levels = tuple(real(f"levels[{i}]", level) for i, level in enumerate(self.levels))
+        given: Iterable[Any] = self.levels if isinstance(self.levels, Iterable) else [self.levels]
+        levels = tuple(real(f"levels[{i}]", level) for i, level in enumerate(given))
+        if not levels:
+            raise ValueError("levels is empty, expected one for each output")
+        for i, level in enumerate(levels):
+            if not 0 < level < 1:
+                raise ValueError(f"levels[{i}] is {level:g}, expected a number between 0 and 1")
         object.__setattr__(self, "levels", levels)
 
 
@@ -80,6 +89,8 @@ class SoftmaxCrossEntropy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label_smoothing", real("label_smoothing", self.label_smoothing))
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {self.label_smoothing:g}, expected a number from 0 to 1")
 
 
 Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
@@ -87,6 +98,14 @@ Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
 
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
 """A loss of one's own: of logits, y and weight the cost of a batch and its derivatives by the logits."""
+
+
+def custom(loss: CustomLoss | None) -> CustomLoss | None:
+    """Take a loss of one's own, or None for the network's."""
+    if loss is not None and not callable(loss):
+        raise TypeError(f"loss must be callable here, a name belongs to Network(loss=); got {loss!r}")
+    return loss
+
 
 _NAMES: dict[type[Any], str] = {Huber: "huber", Quantile: "quantile", SoftmaxCrossEntropy: "softmax_cross_entropy"}
 _KINDS = {name: kind for kind, name in _NAMES.items()}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from chainrule._arguments import flag, optional_integer, seed_number
 from chainrule._core import DivergenceError
 from chainrule._evaluation import Evaluation
-from chainrule.losses import CustomLoss
+from chainrule.losses import CustomLoss, custom
 from chainrule.optimizers import Group, Optimizer
 from chainrule.schedules import AnySchedule
 from chainrule.training import SETTINGS, Callbacks, History, Stop, TrainingState
@@ -173,6 +173,7 @@ class Network(Evaluation):
         """
         given = locals()
         settings = {name: convert(given[name]) for name, convert in SETTINGS.items()}
+        own_loss = custom(loss)
         told = Callbacks(callbacks)
         if resume is not None and not isinstance(resume, TrainingState):
             raise TypeError(f"resume must be a TrainingState, such as history.state, got {resume!r}")
@@ -188,7 +189,7 @@ class Network(Evaluation):
                 y,
                 settings,
                 sample_weight=sample_weight,
-                loss=loss,
+                loss=own_loss,
                 rows=held.rows,
                 validation=held.data,
                 validation_rows=held.validation_rows,

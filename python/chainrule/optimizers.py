@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from chainrule import _core
+from chainrule._arguments import integer, real
 
 
 @dataclass(frozen=True)
@@ -298,6 +300,18 @@ class Group:
     kind: str | None = None
     learning_rate: float = 1.0
     weight_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in (None, "weights", "biases"):
+            raise ValueError(f"the kind of a group {self.kind!r} is unknown, expected one of weights, biases")
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= real(name, vars(self)[name]) < inf:
+                raise ValueError(f"the {name} of a group is {vars(self)[name]:g}, expected 0 or more")
+        if self.layers is not None:
+            if not isinstance(self.layers, Iterable):
+                raise TypeError(f"layers must be numbers of layers such as [0], got {self.layers!r}")
+            layers = tuple(integer(f"layers[{i}]", layer) for i, layer in enumerate(self.layers))
+            object.__setattr__(self, "layers", layers)
 
     def as_core(self) -> dict[str, Any]:
         """Return the settings, as the core takes them."""

@@ -198,6 +198,16 @@ def schedules_as_core(value: AnySchedule | Mapping[str, AnySchedule] | None) -> 
     if unknown := [name for name in named if name not in RATES]:
         raise ValueError(f"schedules has {unknown[0]!r}, expected names among {', '.join(RATES)}")
     for name, schedule in named.items():
-        if not isinstance(schedule, Schedule) and not callable(schedule):
+        if isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule)):
             raise TypeError(f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}")
-    return {name: s.as_core() if isinstance(s, Schedule) else s for name, s in named.items()}
+    return {name: s.as_core() if isinstance(s, Schedule) else _checked(name, s) for name, s in named.items()}
+
+
+def _checked(name: str, schedule: Callable[[int], float]) -> Callable[[int], float]:
+    def factor(epoch: int) -> float:
+        value = schedule(epoch)
+        if not hasattr(value, "__float__"):
+            raise TypeError(f"schedules: {name} must return a number, got {value!r} in epoch {epoch}")
+        return float(value)
+
+    return factor

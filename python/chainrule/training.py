@@ -81,7 +81,8 @@ def _stop_as_core(value: Any) -> dict[str, Any]:
 
 
 def _groups_as_core(value: Any) -> list[dict[str, Any]]:
-    groups = [value] if isinstance(value, Group) else list(value)
+    groups = value if isinstance(value, Iterable) else (value,)
+    groups = list(groups)
     for group in groups:
         if not isinstance(group, Group):
             raise TypeError(f"groups must be instances of Group, got {group!r}")

@@ -1,14 +1,40 @@
 """Held-out rows: which they are, and how predictions for them are scored."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import real
 from chainrule.functional import Array
+
+TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # in the logs of callbacks
+
+
+def metric_name(metric: str | Callable[..., float]) -> str:
+    """Return the name under which a metric is recorded.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from chainrule.validation import metric_name
+    >>> metric_name("auc"), metric_name(max), metric_name(partial(max, default=0.0))
+    ('auc', 'max', 'max')
+    """
+    if isinstance(metric, str):
+        return metric
+    while isinstance(metric, partial):
+        metric = metric.func
+    return str(getattr(metric, "__name__", type(metric).__name__))
+
+
+def _numbered(name: str, names: list[str]) -> str:
+    """Return the name, or of one that is among the names already "name_2", "name_3", and so on."""
+    candidates = (name, *(f"{name}_{i}" for i in range(2, len(names) + 2)))
+    return next(candidate for candidate in candidates if candidate not in names)
 
 
 class HeldOut:
@@ -35,7 +61,9 @@ class HeldOut:
             if len(self.data) in (2, 3):
                 _, self._y, self._weight = (*self.data, None)[:3]
             return
-        self.rows, self.validation_rows = split_rows(y, real("validation", validation), loss, seed)
+        if not isinstance(validation, Real):
+            raise TypeError(f"validation must be (X, y), (X, y, sample_weight) or a fraction, got {validation!r}")
+        self.rows, self.validation_rows = split_rows(y, float(validation), loss, seed)
         self._y = np.asarray(y)[self.validation_rows]
         self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
 
@@ -49,13 +77,15 @@ class HeldOut:
         wanted: list[tuple[Any, bool]] = []
         for metric in metrics:
             if isinstance(metric, str):
-                names.append(metric)
                 wanted.append((metric, True))
             elif callable(metric):
-                names.append(str(getattr(metric, "__name__", type(metric).__name__)))
                 wanted.append((self._scorer(metric), bool(getattr(metric, "more_is_better", True))))
             else:
                 raise TypeError(f"a metric must be callable or one of {', '.join(_core.METRICS)}; got {metric!r}")
+            name = metric_name(metric)
+            if name in TAKEN:
+                raise ValueError(f"a metric has the name {name!r}, which the logs use for something else: rename it")
+            names.append(_numbered(name, names))
         if names and self._y is None and self.data is None:
             raise ValueError("metrics are of validation rows: give validation=, data or a fraction")
         return names, wanted
@@ -92,6 +122,8 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
         raise ValueError(f"validation is {fraction}, of {count} rows that leaves none to train on or to look at")
     generator = np.random.default_rng(seed)
     order = generator.permutation(count)
+    if loss == "softmax_cross_entropy" and labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(axis=1)
     if "cross_entropy" in loss and (labels.ndim == 1 or labels.shape[1] == 1):
         # Rows by class, the classes' places spread evenly over the whole: the first rows have their share of each.
         _, numbers = np.unique(labels.reshape(-1)[order], return_inverse=True)

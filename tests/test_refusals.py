@@ -1,0 +1,68 @@
+"""What cannot be meant is refused where it is said, by a message that names it and what came instead."""
+
+import re
+
+import numpy as np
+import pytest
+from models import problem
+
+import chainrule as cr
+
+NET, _, X, Y, _ = problem([3, 4, 2], 6)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: cr.Group(kind="foo"), ValueError, "kind of a group 'foo' is unknown, expected one of weights, biases"),
+        (lambda: cr.Group(learning_rate=-1), ValueError, "learning_rate of a group is -1, expected 0 or more"),
+        (lambda: cr.Group(weight_decay=np.nan), ValueError, "weight_decay of a group is nan, expected 0 or more"),
+        (lambda: cr.Group(learning_rate="x"), TypeError, "learning_rate must be a number, got 'x'"),
+        (lambda: cr.Group(layers=3), TypeError, "layers must be numbers of layers such as [0], got 3"),
+        (lambda: cr.Group(layers=[0.5]), TypeError, "layers[0] must be an integer, got 0.5"),
+        (lambda: cr.Huber(0), ValueError, "delta is 0, expected a number above 0"),
+        (lambda: cr.Huber(np.inf), ValueError, "delta is inf, expected a number above 0"),
+        (lambda: cr.SoftmaxCrossEntropy(2), ValueError, "label_smoothing is 2, expected a number from 0 to 1"),
+        (lambda: cr.Quantile([]), ValueError, "levels is empty"),
+        (lambda: cr.Quantile([0.5, 1]), ValueError, "levels[1] is 1, expected a number between 0 and 1"),
+    ],
+)
+def test_values_are_checked_when_they_are_made(make, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        make()
+
+
+def test_a_quantile_alone_is_a_level():
+    assert cr.Quantile(0.5) == cr.Quantile([0.5])
+
+
+def test_layers_of_a_group_may_come_from_an_iterator():
+    group = cr.Group(layers=iter([0]), learning_rate=0.0)
+    assert [group.as_core()["layers"] for _ in range(2)] == [[0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "mse"}, "loss must be callable here, a name belongs to Network(loss=); got 'mse'"),
+        ({"groups": 3}, "groups must be instances of Group, got 3"),
+        ({"schedules": cr.Cosine}, "learning_rate must be a schedule such as Cosine()"),
+        ({"schedules": {"dropout": lambda epoch: None}, "dropout": 0.1}, "dropout must return a number, got None"),
+        ({"validation": X}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got array"),
+        ({"validation": "x"}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got 'x'"),
+    ],
+)
+def test_what_a_fit_refuses(options, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        NET.fit(X, Y, epochs=2, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("trace", {}), ("example_gradients", {}), ("example_gradient_norms", {}), ("inputs=True", {"inputs": True})],
+)
+def test_what_needs_a_dense_matrix_says_so(name, arguments):
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
+    method = getattr(NET, "loss_and_gradients" if arguments else name)
+    with pytest.raises(ValueError, match=f"{name} is not available for a sparse X"):
+        method(sparse, Y, **arguments)
