@@ -122,9 +122,9 @@ class Network(Evaluation):
             wide layers. Parameters, optimizer, activations, gradients and validation stay float32. It needs dtype
             "float32" and a CPU with AVX512_BF16; results are the same for any number of threads, but not on every CPU.
         loss : callable, optional
-            In the place of the network's, for training alone: ``loss(logits, y, weight)`` takes the logits (m, n_L) of a
-            batch, and its rows of y and sample_weight (or None), and returns the batch's cost and the gradient of that
-            cost by the logits. y may hold whatever it understands.
+            In the place of the network's, for training alone: ``loss(logits, y, weight)`` takes the logits (m, n_L) of
+            a batch, and its rows of y and sample_weight (or None), and returns the batch's cost and the gradient of
+            that cost by the logits. y may hold whatever it understands.
         validation : (X, y), (X, y, sample_weight) or float, optional
             Held-out data, whose cost is recorded after each epoch; or the fraction of the rows to hold out, chosen by
             the seed, for a cross-entropy the same share of every class.
