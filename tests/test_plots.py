@@ -223,6 +223,38 @@ def test_regions_of_a_constant_feature():
     assert axes.get_ylim() == (0.0, 2.0)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_regions_of_a_frame_with_gaps(library):
+    points = POINTS.copy()
+    points[3, 1] = np.nan
+    frame = pytest.importorskip(library).DataFrame({"width": points[:, 0], "height": points[:, 1]})
+    axes = plots.decision_regions(trained("squared_error", POINTS[:, 0]), frame, POINTS[:, 0], new_axes(), resolution=9)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("width", "height")
+    low, high = axes.get_ylim()
+    assert low < np.nanmin(points[:, 1]) < np.nanmax(points[:, 1]) < high
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(59), r"y has shape \(59,\), X has 60 rows"),
+        (0, r"y has shape \(\), X has 60 rows"),
+        (np.full(60, 2), r"y has the label 2, the model's classes are \[0, 1\]"),
+        (np.zeros((60, 3)), r"y has shape \(60, 3\), the model has 2 classes"),
+    ],
+)
+def test_labels_that_do_not_fit_the_regions(y, message):
+    with pytest.raises(ValueError, match=message):
+        plots.decision_regions(trained("binary_cross_entropy", POINTS[:, 0] > 0), POINTS, y, new_axes(), resolution=9)
+
+
+def test_several_labels_have_no_regions():
+    model = pytest.importorskip("sklearn.neighbors").KNeighborsClassifier().fit(POINTS, POINTS > 0)
+    for labels in (model, cr.MLPClassifier(2, solver="lbfgs", max_iter=500, tol=1.0).fit(POINTS, POINTS > 0)):
+        with pytest.raises(ValueError, match="the model predicts several labels"):
+            plots.decision_regions(labels, POINTS, POINTS > 0, new_axes(), resolution=9)
+
+
 def test_what_has_no_regions():
     net = cr.Network([3, 1], loss="squared_error", seed=0)
     with pytest.raises(ValueError, match=r"two features, X has shape \(60, 3\)"):

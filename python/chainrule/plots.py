@@ -126,7 +126,7 @@ def decision_regions(
     ImportError
         Without matplotlib; the message holds the command that installs it.
     ValueError
-        If X does not have two columns, or the model several outputs that are no classes.
+        If X does not have two columns, y other rows or labels, or the model several outputs that are no classes.
 
     Examples
     --------
@@ -136,32 +136,36 @@ def decision_regions(
     >>> history = net.fit(X, y, optimizer=cr.Adam(learning_rate=0.05))
     >>> axes = cr.plots.decision_regions(net, X, y, "xor.png")  # doctest: +SKIP
     """
-    points = np.asarray(X, dtype=np.float64)
+    columns = X.columns if hasattr(X, "to_numpy") else None
+    points = np.asarray(X if columns is None else X.to_numpy(), dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"decision regions are of two features, X has shape {points.shape}")
-    names = [str(name) for name in getattr(X, "columns", ("feature 1", "feature 2"))]
-    low, high = points.min(axis=0), points.max(axis=0)
+    target = np.asarray(y)
+    if target.ndim == 0 or len(target) != len(points):
+        raise ValueError(f"y has shape {target.shape}, X has {len(points)} rows")
+    if not np.isfinite(points).any(axis=0).all():
+        raise ValueError("a feature has no finite value")
+    names = ["feature 1", "feature 2"] if columns is None else [str(name) for name in columns]
+    finite = np.where(np.isfinite(points), points, np.nan)  # a point without a place is not drawn
+    low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     margin = np.where(high > low, 0.06 * (high - low), 1.0)
     (left, bottom), (right, top) = low - margin, high + margin
     across, up = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
     grid: Any = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
-    if hasattr(X, "iloc"):  # scikit-learn warns where names that were seen at fit are missing
-        grid = type(X)(grid, columns=X.columns)
+    if columns is not None:  # scikit-learn warns where names that were seen at fit are missing
+        grid = type(X)(dict(zip(columns, grid.T, strict=True)))
     classes, predicted = _predict(model, grid)
-    target = np.asarray(y)
+    target = _values(target) if classes is None else _labels(target, classes)
     with _drawing(path_or_axes) as (axes,):
         if classes is None:
             values = predicted.reshape(resolution, resolution)
-            target = target.reshape(len(points)).astype(np.float64)
-            limits = {"vmin": min(values.min(), target.min()), "vmax": max(values.max(), target.max())}
+            limits = {"vmin": min(values.min(), np.nanmin(target)), "vmax": max(values.max(), np.nanmax(target))}
             filled = axes.contourf(across, up, values, 24, cmap="cividis", **limits)
             axes.scatter(*points.T, c=target, s=26, cmap="cividis", edgecolors="white", linewidths=0.7, **limits)
             filled.set_rasterized(True)
             axes.figure.colorbar(filled, ax=axes, label="prediction")
         else:
             _draw_regions(axes, predicted.reshape(resolution, resolution, -1), across, up)
-            if target.ndim == 2:
-                target = target.argmax(axis=1) if target.shape[1] > 1 else target[:, 0]
             for i, label in enumerate(classes):
                 rows = points[target == label]
                 style = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
@@ -171,11 +175,33 @@ def decision_regions(
     return axes
 
 
+def _values(y: NDArray[Any]) -> _Floats:
+    if y.size != len(y):
+        raise ValueError(f"y has shape {y.shape}, the model predicts one value")
+    return y.reshape(len(y)).astype(np.float64)
+
+
+def _labels(y: NDArray[Any], classes: Sequence[Any]) -> NDArray[Any]:
+    """One label of a row, of a matrix with a column for each class too."""
+    if y.ndim == 2 and y.shape[1] == len(classes) > 1:
+        y = np.asarray(classes)[y.argmax(axis=1)]
+    elif y.size != len(y):
+        raise ValueError(f"y has shape {y.shape}, the model has {len(classes)} classes")
+    y = y.reshape(len(y))
+    known = set(np.asarray(classes).tolist())
+    if unknown := [label for label in y.tolist() if label not in known]:
+        raise ValueError(f"y has the label {unknown[0]!r}, the model's classes are {list(classes)}")
+    return y
+
+
 def _predict(model: Any, X: Any) -> tuple[Sequence[Any] | None, _Floats]:
     """Classes and their probabilities, or None and values."""
     classes: Sequence[Any] | None = None
     if hasattr(model, "predict_proba"):
-        classes, predicted = model.classes_, np.asarray(model.predict_proba(X))
+        classes, probabilities = model.classes_, model.predict_proba(X)
+        if isinstance(probabilities, list) or np.ndim(model.predict(X[:1])) > 1:
+            raise ValueError("decision regions are of classes or of one value, the model predicts several labels")
+        predicted = np.asarray(probabilities)
     else:
         predicted = np.asarray(model.predict(np.asarray(X) if hasattr(model, "loss_name") else X))
     predicted = predicted.reshape(len(X), -1)
