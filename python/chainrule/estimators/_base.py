@@ -67,9 +67,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             raise ValueError("partial_fit does not support early_stopping=True")
         table = _tables.is_table(self, X, first)
         X, y = self._check(X, y, first, table)
-        data = self._data(
-            X, self._encode(y, new=first and not incremental, exact=self.warm_start), sample_weight, incremental
-        )
+        y = self._encode(y, new=first and not incremental, exact=self.warm_start)
+        data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
             data, held_out = self._encode_rows(*self._hold_out(data, eval_set, random, table), first)
@@ -77,12 +76,15 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         else:
             network = self._begin(data, random) if first else self._ensure_network()
             data, held_out = self._hold_out(data, eval_set, random, table)
+        if held_out is None and self.eval_metric is not None and not incremental:
+            raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
+        data = self._with_class_weights(data, incremental)
         if self.batch_size != "auto" and self.batch_size > len(data):
             _record.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
         options["seed"] = int(random.randint(2**31 - 1))
         if incremental and hasattr(self, "_optimizer"):
-            options["resume"] = self._optimizer.of_network(network)
+            options["resume"] = self._optimizer.of_network(network, options["optimizer"])
         watched = None
         if held_out is not None:
             options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
@@ -159,9 +161,9 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
         else:
             dtype = self._ensure_network().dtype
-        X, y = _sklearn.validation.validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric, dtype=dtype, reset=first
-        )
+        options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric, "dtype": dtype}
+        with _tables.advice(X):
+            X, y = _sklearn.validation.validate_data(self, X, y, **options, reset=first)
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
@@ -176,12 +178,11 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
 
     def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
         X, y = self._check(X, y, first=False, table=table)
-        return self._data(X, self._encode(y, new=False, exact=False), sample_weight)
+        return Data(X, self._encode(y, new=False, exact=False), check_weights(sample_weight, X.shape[0]))
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Data:
-        """Put data together; weights of classes join those of rows."""
-        given, by_class = check_weights(sample_weight, X.shape[0]), self._class_weights(y, incremental)
-        return Data(X, y, given if by_class is None else by_class if given is None else given * by_class)
+    def _with_class_weights(self, data: Data, incremental: bool) -> Data:
+        """Multiply the weights of rows to train with by those of their classes."""
+        return data
 
     def _metrics(self) -> tuple[Any, ...]:
         """Name what to record of validation data; the first one is watched, or the cost where there is none."""
@@ -195,8 +196,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
-        loss, n_outputs = self._loss_and_outputs(data.y)
-        self._set_network(self._make_network([data.X.shape[1], *hidden, n_outputs], loss, data.X.dtype))
+        sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
+        self._set_network(self._make_network(sizes, self._network_loss(), data.X.dtype))
         _weights.draw(self.network_, self.activation, random)
         _record.begin(self)
         return self.network_
@@ -211,6 +212,26 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         self.network_ = network
         self.n_layers_, self.n_outputs_ = len(network.layer_sizes), network.layer_sizes[-1]
         self.out_activation_ = OUTPUTS.get(network.loss_name, "identity")
+        self._made_for = self._functions()
+
+    def _functions(self) -> tuple[Any, Any]:
+        """Return the parameters that a network with the same weights can take on anew."""
+        return self.activation if isinstance(self.activation, str) else tuple(self.activation), self.loss
+
+    def _follow_functions(self) -> None:
+        """Make the network anew round its weights where ``activation`` or ``loss`` is another than when it was made."""
+        if vars(self).get("_made_for", self._functions()) == self._functions():  # not in the pickles of version 0.1.0
+            return
+        old, n_outputs = self.network_, self._count_outputs(None)
+        if n_outputs not in (None, self.n_outputs_):
+            raise ValueError(
+                f"loss={self.loss!r} needs {n_outputs} outputs, the network has {self.n_outputs_}: fit anew"
+            )
+        network = self._make_network(old.layer_sizes, self._network_loss(), old.dtype)
+        network.parameters[...] = old.parameters
+        state = {name: value for name, value in vars(self).items() if name == "_optimizer"}
+        self._set_network(network)
+        self.__dict__.update(state)
 
     def _ensure_network(self) -> "cr.Network":
         """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
@@ -224,6 +245,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             network = self._make_network([len(weights[0]), *map(len, biases)], loss, dtype)
             _weights.write(network, weights, biases)
             self._set_network(network)
+        self._follow_functions()
         return self.network_
 
     @property
@@ -291,7 +313,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
             X = _tables.Rows(X).encode(self.encoder_, network.dtype)
         else:
-            X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
+            with _tables.advice(X):
+                X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
         return network.predict(X, n_threads=self.n_threads)
 
     def __sklearn_is_fitted__(self) -> bool:

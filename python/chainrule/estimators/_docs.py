@@ -39,7 +39,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     verbose : bool or int, default False
         Print the cost of each epoch.
     warm_start : bool, default False
-        Begin `fit` with the weights of the last one; the optimizer begins anew.
+        Begin `fit` with the weights of the last one; the optimizer begins anew. ``activation`` and ``loss`` may change.
     momentum : float, default 0.9
         Of "sgd".
     nesterovs_momentum : bool, default True
@@ -65,8 +65,8 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     ema : float, optional
         Decay of an average of the parameters, which is what the fitted network has.
     eval_metric : str, callable or list of them, optional
-        What is recorded of the validation data in each epoch beside the cost; the first one decides, or with "loss" the
-        cost. Default: {metric}. Metrics and callables as for `Network.fit`.
+        What is recorded of the validation data, without which it is refused, in each epoch beside the cost; the first
+        one decides, or with "loss" alone the cost. Default: {metric}. Metrics and callables as for `Network.fit`.
     callbacks : iterable, default ()
         As for `Network.fit`.
     stratify : bool, optional
@@ -78,7 +78,8 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         does; for regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on
         their unit as "poisson" and callables may. Costs and parameters of losses are in this unit then.
         What is learnt is learnt from the rows to train with. "auto" does so for data frames that have a column of
-        another kind than numbers, or a missing value; True for arrays too; False is scikit-learn's behavior.
+        another kind than numbers, or a missing value, and where ``categorical_features`` names columns; True for all
+        data frames and arrays; False is scikit-learn's behavior.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
         Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
         these names, places or True in a mask, or none.

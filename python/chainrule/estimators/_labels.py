@@ -1,5 +1,6 @@
 """Class labels and what a network computes with: numbers of classes, 0 and 1, or a matrix of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,16 @@ class Labels:
         dense = y.toarray() if hasattr(y, "toarray") else y
         return np.asarray(np.asarray(dense) != 0, np.int32)
 
+    def weights(self, by_class: Any, y: NDArray[Any]) -> NDArray[Any]:
+        """Weights of rows by their classes, of which those that are not named weigh 1; y as `encode` returns it."""
+        if isinstance(by_class, str) or (self.multilabel and not isinstance(by_class, (list, tuple))):
+            labels = y if self.multilabel else self.classes_[y]
+            return np.asarray(_sklearn.class_weights.compute_sample_weight(by_class, labels))
+        if self.multilabel:
+            columns = [weights_of(weights, np.arange(2))[y[:, label]] for label, weights in enumerate(by_class)]
+            return np.asarray(np.prod(columns, axis=0))
+        return np.asarray(weights_of(by_class, self.classes_)[y])
+
     def decode(self, probabilities: NDArray[Any]) -> Any:
         """Find the most probable classes from a network's prediction, shape (m, outputs)."""
         if self.multilabel:
@@ -56,3 +67,13 @@ class Labels:
         else:
             numbers = probabilities.argmax(axis=1)
         return self.classes_[np.minimum(numbers, len(self.classes_) - 1)]
+
+
+def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
+    """Weights of the classes, of which a dict may leave out those that weigh 1."""
+    if not isinstance(by_class, Mapping):
+        raise ValueError(f"class_weight must be a dict from class to weight, 'balanced' or None, got {by_class!r}")
+    known = classes.tolist()
+    if unknown := [name for name in by_class if name not in known]:
+        raise ValueError(f"class_weight names {unknown}, the classes are {known}")
+    return np.array([float(by_class.get(name, 1.0)) for name in known])

@@ -92,7 +92,7 @@ def patience_of(estimator: Any) -> int | None:
 
 def stop(estimator: Any, watched: bool) -> "cr.Stop":
     """Say what ends the training before ``max_iter``; ``watched`` where validation data decide."""
-    if not is_stochastic(estimator.solver):
+    if not (is_stochastic(estimator.solver) or watched):
         return cr.Stop(seconds=estimator.time_limit)
     adaptive = is_adaptive(estimator)
     patience = None if adaptive else patience_of(estimator)
@@ -108,6 +108,11 @@ def stop(estimator: Any, watched: bool) -> "cr.Stop":
 
 def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool) -> dict[str, Any]:
     """Options of `Network.fit`, all but data, seed and callbacks."""
+    if not is_stochastic(estimator.solver):
+        if estimator.weight_decay:
+            raise ValueError("L-BFGS has no weight decay: choose weight_decay=0, and alpha for a penalty")
+        if not isinstance(estimator.learning_rate, str):
+            raise ValueError("L-BFGS has no schedule of its learning rate: choose learning_rate='constant'")
     shared = {
         "l2": estimator.alpha,
         "l2_per_row": True,

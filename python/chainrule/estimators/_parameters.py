@@ -1,6 +1,6 @@
 """Which values the constructor's parameters may have. What is said of another value is what scikit-learn would say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import _core
 from chainrule.estimators import _sklearn
+from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.optimizers import Optimizer
 
 
@@ -53,6 +54,10 @@ def _are_activations(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(
         isinstance(name, str) and name in _core.ACTIVATIONS for name in value
     )
+
+
+def _is_loss(value: Any) -> bool:
+    return isinstance(value, (str, Huber, Quantile, SoftmaxCrossEntropy))
 
 
 def _is_random_state(value: Any) -> bool:
@@ -104,9 +109,11 @@ RULES = {
     "stratify": FLAG | NONE,
     "time_limit": POSITIVE | NONE,
     "preprocess": _one_of("auto") | FLAG,
+    "callbacks": Rule("an iterable of callbacks, such as [print]", lambda value: isinstance(value, Iterable)),
+    "loss": Rule("the name of a loss, a loss such as chainrule.Huber()", _is_loss) | CALLABLE,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value)),
     "eval_metric": Rule(
-        "'loss', a metric's name, a callable, a list of metrics or None",
+        "'loss', a metric's name, a callable, a list of metrics, of several the first one not 'loss', or None",
         lambda value: value is None or _is_metric(value),
     ),
 }
@@ -122,7 +129,7 @@ def _names_float(value: Any) -> bool:
 def _is_metric(value: Any) -> bool:
     names = value if isinstance(value, (list, tuple)) else [value]
     known = all(isinstance(name, str) or callable(name) for name in names)
-    return bool(names) and known and (len(names) == 1 or "loss" not in names)
+    return bool(names) and known and (len(names) == 1 or names[0] != "loss")
 
 
 def check_parameters(estimator: Any) -> None:

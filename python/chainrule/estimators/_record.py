@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 import chainrule as cr
 from chainrule.estimators import _options, _sklearn
+from chainrule.optimizers import Optimizer
 from chainrule.training import History
+from chainrule.validation import metric_name
 
 LOWER_IS_BETTER = ("validation", "log_loss", "mae", "rmse")
 
@@ -26,14 +28,20 @@ class OptimizerState:
         Of the next step.
     state : TrainingState
         Moments, averages and counts, as `Network.fit` takes them.
+    kind : str
+        Name of the optimizer's class; empty in pickles of older versions.
     """
 
     learning_rate: float
     state: "cr.TrainingState | None"
+    kind: str = ""
 
-    def of_network(self, network: "cr.Network") -> "cr.TrainingState | None":
+    def of_network(self, network: "cr.Network", optimizer: Optimizer) -> "cr.TrainingState | None":
         """Return the state for what the network is now, should its parameters have been written to meanwhile."""
-        if self.state is None:  # the fit was interrupted
+        if self.state is None or self.kind not in (
+            "",
+            type(optimizer).__name__,
+        ):  # the fit was interrupted, or another's
             return None
         kept = {name: vector for name, vector in self.state.vectors.items() if name != "best"}
         if "average" not in kept:
@@ -68,9 +76,7 @@ class Printer:
 
 def watched_name(metrics: tuple[Any, ...]) -> str:
     """Name of what is watched of the validation data, in the history and in the logs of callbacks."""
-    if not metrics:
-        return "validation"
-    return metrics[0] if isinstance(metrics[0], str) else str(metrics[0].__name__)
+    return metric_name(metrics[0]) if metrics else "validation"
 
 
 def no_improvement(estimator: Any, watched: str | None) -> str:
@@ -130,7 +136,7 @@ def record(estimator: Any, history: History, n_rows: int, watched: str | None) -
         if count > estimator.n_iter_no_change and history.stop_reason == "epochs":
             count, rate = 0, rate / 5
     estimator._no_improvement_count = count
-    estimator._optimizer = OptimizerState(rate, history.state)
+    estimator._optimizer = OptimizerState(rate, history.state, type(_options.optimizer(estimator, rate)).__name__)
 
 
 def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
@@ -149,7 +155,7 @@ def warn_unless_converged(estimator: Any, history: History) -> None:
                 "reached and the optimization hasn't converged yet.",
                 _sklearn.exceptions.ConvergenceWarning,
             )
-    elif history.stop_reason != "converged":
+    elif history.stop_reason not in ("converged", "no_improvement"):
         warn(
             f"lbfgs failed to converge after {history.epochs} iteration(s) ({history.stop_reason}).\n\n"
             f"Increase the number of iterations to improve the convergence (max_iter={estimator.max_iter}).\n"

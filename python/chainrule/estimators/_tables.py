@@ -1,6 +1,7 @@
 """Tables in an estimator: rows that wait for the encoder, which is learnt from those that are trained with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.table import TableEncoder, needs_encoding
 from chainrule.target import Standardizer
+from chainrule.validation import metric_name
 
 STANDARDIZED = ("squared_error", "absolute_error", "huber", "quantile")  # losses that stand for any unit of y
 
@@ -49,17 +51,22 @@ def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
     def measured(y: NDArray[Any], predictions: NDArray[Any], *weight: NDArray[Any]) -> float:
         return float(own(standardizer.restore(y), standardizer.restore(predictions), *weight))
 
-    measured.__name__ = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+    measured.__name__ = metric_name(metric)
     vars(measured)["more_is_better"] = own is metric and getattr(metric, "more_is_better", True)
     return measured
 
 
+def _errors(y: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
+    errors: NDArray[Any] = predictions - (y[:, np.newaxis] if y.ndim < predictions.ndim else y)
+    return errors
+
+
 def _mae(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
-    return float(np.average(np.abs(predictions - y), axis=0, weights=weight).mean())
+    return float(np.average(np.abs(_errors(y, predictions)), axis=0, weights=weight).mean())
 
 
 def _rmse(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
-    return float(np.sqrt(np.average(np.square(predictions - y), axis=0, weights=weight).mean()))
+    return float(np.sqrt(np.average(np.square(_errors(y, predictions)), axis=0, weights=weight).mean()))
 
 
 ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # which have a unit
@@ -69,7 +76,24 @@ def is_table(estimator: Any, X: Any, first: bool) -> bool:
     """Whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first."""
     if not first:
         return hasattr(estimator, "encoder_")
-    return estimator.preprocess is True or (estimator.preprocess == "auto" and needs_encoding(X))
+    if estimator.preprocess == "auto":
+        chosen = estimator.categorical_features
+        default = chosen == "from_dtype" if isinstance(chosen, str) else chosen is None or not np.size(chosen)
+        return not default or needs_encoding(X)
+    return bool(estimator.preprocess)
+
+
+@contextmanager
+def advice(X: Any) -> Iterator[None]:
+    """Say of a table that is refused as plain numbers how it could be encoded."""
+    try:
+        yield
+    except ValueError as error:
+        if not needs_encoding(X):
+            raise
+        raise ValueError(
+            f"{error}\nThe estimator takes plain numbers: fit with preprocess=True for tables with gaps or text"
+        ) from error
 
 
 def as_table(X: Any) -> Any:

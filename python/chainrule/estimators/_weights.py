@@ -33,7 +33,9 @@ def draw(network: Network, activation: str | Sequence[str], random: np.random.Ra
     last layer is treated as the one before.
     """
     layers = list(zip(coefs(network), intercepts(network), strict=True))
-    names = [activation] * len(layers) if isinstance(activation, str) else [*activation, *activation[-1:]]
+    names = (
+        [activation] * len(layers) if isinstance(activation, str) else [*activation, *activation[-1:]] or ["identity"]
+    )
     for (weights, biases), name in zip(layers, names, strict=True):
         bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(weights.shape))
         weights[...] = random.uniform(-bound, bound, weights.shape)

@@ -1,5 +1,6 @@
 """Classification with the interface of scikit-learn."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 import chainrule as cr
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
+from chainrule.estimators._data import Data
 from chainrule.estimators._labels import Labels
 from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.table import CategoricalFeatures
@@ -25,7 +27,8 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     ----------
     {parameters}
     class_weight : dict, "balanced" or None, default None
-        Weights of the classes, multiplied with ``sample_weight``; "balanced" makes all classes weigh the same.
+        Weights of the classes, 1 for those that are not named, multiplied with ``sample_weight`` in training but not
+        in validation; "balanced" makes all classes weigh the same. For several labels a list of dicts from 0 and 1.
     loss : str, loss or callable, default "log_loss"
         "log_loss" is the cross-entropy that fits the classes. Or ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a
         callable as for `Network.fit`.
@@ -198,27 +201,33 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
                 )
         return self._label_binarizer.encode(y)
 
-    def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
+    def _network_loss(self) -> Any:
         labels = self._label_binarizer
-        if not isinstance(self.loss, str) and isinstance(self.loss, cr.SoftmaxCrossEntropy) and not labels.multilabel:
-            return self.loss, max(2, len(labels.classes_))
+        if self._is_smoothed() and not labels.multilabel:
+            return self.loss
         if self.loss != "log_loss" and not callable(self.loss):
             raise InvalidParameterError(
                 f"The 'loss' parameter of {type(self).__name__} must be 'log_loss', a callable or, without multi-label "
                 f"targets, an instance of 'SoftmaxCrossEntropy'. Got {self.loss!r} instead."
             )
-        if labels.y_type_ == "binary":
-            return "binary_cross_entropy", 1
-        return "binary_cross_entropy" if labels.multilabel else "softmax_cross_entropy", len(labels.classes_)
+        several = labels.y_type_ != "binary" and not labels.multilabel
+        return "softmax_cross_entropy" if several else "binary_cross_entropy"
 
-    def _class_weights(self, y: NDArray[Any], incremental: bool) -> NDArray[Any] | None:
+    def _is_smoothed(self) -> bool:
+        return not isinstance(self.loss, str) and isinstance(self.loss, cr.SoftmaxCrossEntropy)
+
+    def _count_outputs(self, y: NDArray[Any] | None) -> int:
+        labels = self._label_binarizer
+        binary = labels.y_type_ == "binary"
+        return (2 if self._is_smoothed() else 1) if binary else len(labels.classes_)
+
+    def _with_class_weights(self, data: Data, incremental: bool) -> Data:
         if self.class_weight is None:
-            return None
+            return data
         if incremental and isinstance(self.class_weight, str):
             raise ValueError("partial_fit cannot balance classes that it does not see: give class_weight as a dict")
-        labels = y if self._label_binarizer.multilabel else self.classes_[y]
-        row_weights: NDArray[Any] = _sklearn.class_weights.compute_sample_weight(self.class_weight, labels)
-        return row_weights
+        by_class = self._label_binarizer.weights(self.class_weight, data.y)
+        return dataclasses.replace(data, weight=by_class if data.weight is None else data.weight * by_class)
 
     def _strata(self, y: NDArray[Any]) -> Any:
         if self._label_binarizer.y_type_ == "binary" and self.stratify is not False:

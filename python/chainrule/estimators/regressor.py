@@ -130,13 +130,39 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         outputs = outputs[:, 0] if outputs.shape[1] == 1 else outputs
         return self.standardizer_.restore(outputs) if hasattr(self, "standardizer_") else outputs
 
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Compute R², or for quantiles D², which is the same of their own loss.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            At most 1; 0 of the best constant prediction. Of several quantiles the mean.
+        """
+        if not self._has_levels():
+            return float(super().score(X, y, sample_weight))
+        quantiles = self.predict(X).reshape(len(y), -1).T
+        score = _sklearn.metrics.d2_pinball_score
+        found = [
+            score(y, quantile, sample_weight=sample_weight, alpha=level)
+            for quantile, level in zip(quantiles, self.loss.levels, strict=True)
+        ]
+        return float(np.mean(found))
+
     def _encode(self, y: Any, *, new: bool, exact: bool) -> Any:
         return y
 
-    def _loss_and_outputs(self, y: NDArray[Any]) -> tuple[Any, int]:
+    def _network_loss(self) -> Any:
+        return "squared_error" if callable(self.loss) else self.loss
+
+    def _count_outputs(self, y: NDArray[Any] | None) -> int | None:
         if self._has_levels():
-            return self.loss, len(self.loss.levels)
-        return "squared_error" if callable(self.loss) else self.loss, 1 if y.ndim == 1 else y.shape[1]
+            return len(self.loss.levels)
+        return None if y is None else 1 if y.ndim == 1 else y.shape[1]
 
     def _learn_targets(self, y: NDArray[Any]) -> None:
         if hasattr(self, "standardizer_"):
@@ -151,9 +177,6 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         if not hasattr(self, "standardizer_"):
             return super()._metrics()
         return tuple(_tables.in_unit_of_targets(metric, self.standardizer_) for metric in super()._metrics())
-
-    def _class_weights(self, y: NDArray[Any], incremental: bool) -> None:
-        return None
 
     def _strata(self, y: NDArray[Any]) -> None:
         return None

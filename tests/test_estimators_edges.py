@@ -1,0 +1,173 @@
+"""Estimators whose parameters change after a fit, or do not go together; and data that lack something."""
+
+import functools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_iris, make_multilabel_classification, make_regression
+from sklearn.metrics import d2_pinball_score
+from sklearn.neural_network import MLPRegressor as Theirs
+
+import chainrule as cr
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(axis=0)) / X.std(axis=0)
+X_VALUES, Y_VALUES = make_regression(120, 6, noise=10.0, random_state=0)
+Y_VALUES /= Y_VALUES.std()
+SMALL = {"hidden_layer_sizes": 5, "max_iter": 20, "random_state": 0}
+
+
+def same(a, b):
+    return np.array_equal(a.network_.parameters, b.network_.parameters)
+
+
+def test_activation_of_a_fitted_estimator_may_change():
+    ours, theirs = cr.MLPRegressor(**SMALL, warm_start=True), Theirs(**SMALL, warm_start=True)
+    for activation in ("relu", "tanh"):
+        for estimator in (ours, theirs):
+            estimator.set_params(activation=activation).fit(X_VALUES, Y_VALUES)
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-9)
+    for estimator in (ours, theirs):
+        estimator.set_params(activation="logistic").partial_fit(X_VALUES, Y_VALUES)
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-9)
+    for estimator in (ours, theirs):
+        estimator.set_params(activation="relu")
+    np.testing.assert_allclose(ours.predict(X_VALUES), theirs.predict(X_VALUES), rtol=1e-9)
+
+
+def test_loss_of_a_fitted_estimator_may_change():
+    estimator = cr.MLPRegressor(**SMALL, warm_start=True).fit(X_VALUES, np.abs(Y_VALUES))
+    linear = estimator.predict(X_VALUES)
+    estimator.set_params(loss="poisson")
+    np.testing.assert_allclose(estimator.predict(X_VALUES), np.exp(linear))
+    assert estimator.fit(X_VALUES, np.abs(Y_VALUES)).out_activation_ == "exp"
+    with pytest.raises(ValueError, match="needs 2 outputs, the network has 1: fit anew"):
+        estimator.set_params(loss=cr.Quantile([0.1, 0.9])).predict(X_VALUES)
+
+
+def test_class_weights_where_classes_lack():
+    weights = {0: 2.0, 1: 3.0}
+    rows = np.flatnonzero(Y != 0)
+    by_class = cr.MLPClassifier(**SMALL, class_weight=weights).partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+    plain = cr.MLPClassifier(**SMALL)
+    assert same(by_class, plain.partial_fit(X[rows], Y[rows], np.where(Y[rows] == 1, 3.0, 1.0), classes=[0, 1, 2]))
+    cr.MLPClassifier(**SMALL, class_weight=weights).fit(X, Y, eval_set=(X[rows], Y[rows]))
+    with pytest.raises(ValueError, match=r"class_weight names \[7\], the classes are \[0, 1, 2\]"):
+        cr.MLPClassifier(**SMALL, class_weight={7: 1.0}).fit(X, Y)
+    with pytest.raises(ValueError, match="class_weight must be a dict"):
+        cr.MLPClassifier(**SMALL, class_weight=[1.0, 2.0, 3.0]).fit(X, Y)
+
+
+def test_class_weights_of_labels():
+    X_labels, labels = make_multilabel_classification(100, n_classes=2, random_state=0)
+    by_class = cr.MLPClassifier(**SMALL, class_weight=[{1: 2.0}, {0: 3.0, 1: 1.0}]).fit(X_labels, labels)
+    weights = np.where(labels[:, 0], 2.0, 1.0) * np.where(labels[:, 1], 1.0, 3.0)
+    assert same(by_class, cr.MLPClassifier(**SMALL).fit(X_labels, labels, weights))
+
+
+def test_class_weights_do_not_change_the_score():
+    estimator = cr.MLPClassifier(**SMALL, class_weight={0: 50.0}).fit(X, Y, eval_set=(X, Y))
+    assert estimator.best_validation_score_ == pytest.approx(estimator.score(X, Y))
+
+
+def test_another_solver_begins_anew():
+    estimator = cr.MLPClassifier(**SMALL).fit(X, Y)
+    fresh = cr.MLPClassifier(**SMALL, solver="sgd").partial_fit(X, Y, classes=[0, 1, 2])
+    fresh.network_.parameters[:] = estimator.network_.parameters
+    fresh._optimizer.state = None
+    for one in (estimator, fresh):
+        one.set_params(solver="sgd", random_state=1, learning_rate_init=0.1).partial_fit(X, Y)
+    assert same(estimator, fresh)
+
+
+def test_lbfgs_keeps_the_best_weights():
+    y = np.random.RandomState(0).randn(120)
+    estimator = cr.MLPRegressor(hidden_layer_sizes=50, random_state=0, solver="lbfgs", alpha=0.0)
+    estimator.fit(X_VALUES[::2], y[::2], eval_set=(X_VALUES[1::2], y[1::2]))
+    assert estimator.history_.stop_reason == "no_improvement"
+    assert estimator.best_validation_score_ == max(estimator.validation_scores_)
+    assert estimator.score(X_VALUES[1::2], y[1::2]) == pytest.approx(estimator.best_validation_score_)
+
+
+@pytest.mark.parametrize("option", [{"weight_decay": 0.1}, {"learning_rate": cr.Cosine()}])
+@pytest.mark.parametrize("solver", ["lbfgs", cr.LBFGS()])
+def test_what_lbfgs_has_not(solver, option):
+    with pytest.raises(ValueError, match="L-BFGS has no"):
+        cr.MLPClassifier(**SMALL, solver=solver, **option).fit(X, Y)
+
+
+def test_metrics_need_validation_data():
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(ValueError, match="eval_metric is of validation data: choose early_stopping=True or give"):
+            cr.MLPClassifier(**SMALL, solver=solver, eval_metric="auc").fit(X, Y)
+
+
+def _closeness(scale, y, predictions):
+    return -scale * float(np.abs(predictions - y).mean())
+
+
+def test_metrics_without_a_name():
+    metric = functools.partial(_closeness, 2.0)
+    estimator = cr.MLPRegressor(**SMALL, eval_metric=[metric, "loss", "rmse"])
+    estimator.fit(X_VALUES, Y_VALUES, eval_set=(X_VALUES, Y_VALUES))
+    assert list(estimator.history_.metrics) == ["_closeness", "rmse"]
+    assert estimator.best_validation_score_ == max(estimator.history_.metrics["_closeness"])
+    with pytest.raises(ValueError, match="of several the first one not 'loss'"):
+        estimator.set_params(eval_metric=["loss", "rmse"]).fit(X_VALUES, Y_VALUES)
+
+
+def test_score_of_quantiles():
+    levels = [0.1, 0.5, 0.9]
+    estimator = cr.MLPRegressor(cr.Quantile(levels), 8, max_iter=200, learning_rate_init=0.01, random_state=0)
+    quantiles = estimator.fit(X_VALUES, Y_VALUES).predict(X_VALUES).T
+    scores = [d2_pinball_score(Y_VALUES, q, alpha=level) for q, level in zip(quantiles, levels, strict=True)]
+    assert estimator.score(X_VALUES, Y_VALUES) == pytest.approx(np.mean(scores))
+    assert np.mean(scores) > 0.5
+
+
+def test_columns_of_numbers_may_be_categories():
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    table = pd.DataFrame({"size": X[:, 0], "kind": Y.astype(float)})
+    estimator = cr.MLPClassifier(**SMALL, categorical_features=["kind"]).fit(table, Y)
+    assert estimator.network_.layer_sizes[0] > 3
+    assert cr.MLPClassifier(**SMALL, categorical_features=[1]).fit(table.to_numpy(), Y).network_.layer_sizes[0] > 3
+    with pytest.raises(ValueError, match="the table has no column 'sort', named as categorical"):
+        cr.MLPClassifier(**SMALL, categorical_features=["sort"]).fit(table, Y)
+
+
+def test_gaps_after_a_fit_without_any():
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    table = pd.DataFrame(X, columns=list("abcd"))
+    estimator = cr.MLPClassifier(**SMALL).fit(table, Y)
+    table.loc[3, "b"] = np.nan
+    with pytest.raises(ValueError, match=r"(?s)NaN.*fit with preprocess=True"):
+        estimator.predict(table)
+
+
+def test_errors_of_quantiles_on_tables():
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    table = pd.DataFrame(X_VALUES, columns=list("abcdef")).assign(text="t")
+    for metric in ("mae", "rmse"):
+        estimator = cr.MLPRegressor(cr.Quantile([0.2, 0.8]), **SMALL, eval_metric=metric)
+        estimator.fit(table, Y_VALUES, eval_set=(table, Y_VALUES))
+        errors = estimator.predict(table) - Y_VALUES[:, None]
+        expected = np.abs(errors).mean() if metric == "mae" else np.sqrt((errors**2).mean(axis=0).mean())
+        assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_linear_model():
+    named, listed = (cr.MLPClassifier((), activation=a, max_iter=20, random_state=0) for a in ("relu", []))
+    assert same(named.fit(X, Y), listed.fit(X, Y))
+
+
+def test_values_that_are_refused():
+    with pytest.raises(ValueError, match=r"'loss' parameter of MLPRegressor must be the name of a loss.*Got \(5,\)"):
+        cr.MLPRegressor((5,)).fit(X_VALUES, Y_VALUES)
+    for callbacks in (None, print):
+        with pytest.raises(TypeError, match="must be an iterable of callbacks, such as"):
+            cr.MLPRegressor(callbacks=callbacks).fit(X_VALUES, Y_VALUES)
