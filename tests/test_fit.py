@@ -176,8 +176,8 @@ def test_python_threads():
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("sizes", [[5, 8, 3], [5, 70, 90, 3]])
 def test_a_loss_of_ones_own_trains_as_the_built_in(sizes, batch_size):
-    """Softmax cross-entropy in NumPy, by classes that are not numbers: the parameters of the native one, to rounding."""
-    params, X, Y, w = reference.problem(sizes, 50, "softmax_cross_entropy")
+    """Softmax cross-entropy in NumPy, by classes that are not numbers: as the native one, to rounding."""
+    _, X, Y, w = reference.problem(sizes, 50, "softmax_cross_entropy")
     names = np.array(["a", "b", "c"])[Y]
     nets = [cr.Network(sizes, loss="softmax_cross_entropy", dtype="float64", seed=0) for _ in range(2)]
 

@@ -87,6 +87,9 @@ def test_a_state_of_another_network_is_refused():
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.LBFGS())
     with pytest.raises(ValueError, match="of another optimizer"):
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.RMSprop(centered=True))
+    for optimizer in (cr.SGD(learning_rate=0.1), cr.Adagrad()):
+        with pytest.raises(ValueError, match="of another optimizer"):
+            network().fit(X, y, epochs=2, resume=state, optimizer=optimizer)
     with pytest.raises(TypeError, match="TrainingState"):
         other.fit(X, y, epochs=2, resume={"epoch": 3})
     assert np.array_equal(other.parameters, before)
@@ -153,3 +156,77 @@ def test_lbfgs_stops_by_its_settings():
         network().fit(X, y, optimizer=cr.LBFGS(), batch_size=10)
     with pytest.raises(ValueError, match="no groups, clipping"):
         network().fit(X, y, optimizer=cr.LBFGS(), clip_norm=1.0)
+
+
+def test_a_resumed_training_keeps_what_it_learns():
+    """Without a criterion that looks for the best epoch, the last one stays."""
+    options = {"optimizer": cr.Adam(learning_rate=0.05), "batch_size": 16}
+    net = network()
+    stop = cr.Stop(no_improvement=100)
+    state = net.fit(X, y, epochs=20, validation=(V, v), stop=stop, keep_state=True, **options).state
+    assert int(state.numbers["best_epoch"][0]) < 20
+    net.fit(X, y, epochs=3, resume=state, **options)
+    assert not np.array_equal(net.parameters, state.vectors["best"])
+
+
+def test_a_snapshot_after_its_time_is_refused_and_one_after_a_write_has_it():
+    logs, states = [], []
+    net, other = network(), network()
+
+    def write(log):
+        logs.append(log)
+        if log["epoch"] == 2:
+            net.parameters[:] *= 0.5
+            states.append(log["snapshot"]())
+
+    net.fit(X, y, epochs=4, batch_size=16, callbacks=[write])
+    with pytest.raises(RuntimeError, match="on_epoch_end alone"):
+        logs[-1]["snapshot"]()
+    other.fit(X, y, epochs=2, batch_size=16, resume=states[0])
+    assert np.array_equal(net.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("batch_size", [4, 16])
+def test_an_exception_leaves_the_last_whole_step(batch_size):
+    calls = []
+
+    def loss(logits, labels, weight):
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyError("enough")
+        p = reference.softmax(logits)
+        return 0.0, (p - np.eye(3)[labels]) / len(p)
+
+    net, other = network(), network()
+    with pytest.raises(KeyError):
+        net.fit(X, y, batch_size=batch_size, shuffle=False, loss=loss, optimizer=cr.SGD(learning_rate=0.1), epochs=9)
+    rows = [(i * batch_size) % len(X) for i in range(8)] if batch_size == 4 else [0, 16, 32, 48, 64, 80, 96, 0]
+    for start in rows:
+        part = slice(start, start + batch_size)
+        other.fit(X[part], y[part], loss=loss, optimizer=cr.SGD(learning_rate=0.1), epochs=1)
+    assert reference.error(net.parameters, other.parameters) < 1e-6
+
+
+def test_lbfgs_at_its_end():
+    def loss(logits, labels, weight):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyError("enough")
+        return (logits**2).mean(), 2 * logits / logits.size
+
+    calls, net = [], network()
+    before = net.parameters.copy()
+    with pytest.raises(KeyError):
+        net.fit(X, y, optimizer=cr.LBFGS(learning_rate=30.0), loss=loss, epochs=9)
+    assert np.array_equal(net.parameters, before)  # not those of a trial
+    converged = net.fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=10.0), epochs=9, keep_state=True)
+    again = net.fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=10.0), epochs=9, resume=converged.state)
+    assert again.loss.tolist() == converged.loss.tolist()
+
+
+def test_a_score_that_is_no_number_is_no_improvement():
+    net = network()
+    history = net.fit(
+        X, y, epochs=9, validation=(V, v), metrics=lambda y, p: np.nan, stop=cr.Stop(no_improvement=3, min_delta=1e-4)
+    )
+    assert (history.epochs, history.stop_reason) == (3, "no_improvement")

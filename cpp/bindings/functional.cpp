@@ -134,7 +134,7 @@ template <class T>
 TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
   const py::module_ numpy = py::module_::import("numpy");
   py::array array = real_array(y, "y");
-  if (loss == Loss::quantile && array.size() == rows)
+  if (loss == Loss::quantile && array.size() == rows && array.ndim() > 0 && array.shape(0) == rows)
     array = numpy.attr("repeat")(array.attr("reshape")(rows, 1), outputs, 1);
   return targets<T>(numpy.attr("ascontiguousarray")(array), loss, rows, outputs);
 }

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "bindings/shared.h"
 #include "core/check.h"
 
 namespace chainrule::python {
@@ -109,7 +110,7 @@ void read(Settings& s, ReduceOnPlateau& o) {
   s.read("lowest", o.lowest);
 }
 
-// The options struct of that name, read from its settings and checked.
+// Whether the name is that of the struct, which is then read from its settings.
 template <class Options, class Variant>
 bool read_named(const char* expected, const std::string& name, const py::dict& values, Variant& into) {
   if (name != expected) return false;
@@ -130,11 +131,11 @@ Metric<T> metric(py::handle value) {
     metric.score = from_name<Score>(what.template cast<std::string>(), score_names, "metric");
     return metric;
   }
-  metric.function = [function = py::reinterpret_borrow<py::function>(what)](MatrixView<const T> predictions) {
+  metric.function = [function = shared(what)](MatrixView<const T> predictions) {
     const py::gil_scoped_acquire acquire;
     auto array = new_matrix<T>(predictions.rows, predictions.cols);
     std::copy_n(predictions.data, predictions.rows * predictions.cols, array.mutable_data());
-    return function(array).template cast<double>();
+    return (*function)(array).template cast<double>();
   };
   return metric;
 }
@@ -156,9 +157,9 @@ OptimizerOptions optimizer_options(py::handle named) {
 RateSchedule rate_schedule(py::handle schedule) {
   if (schedule.is_none()) return {};
   if (PyCallable_Check(schedule.ptr()) != 0)
-    return [function = py::reinterpret_borrow<py::function>(schedule)](int epoch) {
+    return [function = shared(schedule)](int epoch) {
       const py::gil_scoped_acquire acquire;
-      return function(epoch).template cast<double>();
+      return (*function)(epoch).template cast<double>();
     };
   const auto [name, values] = schedule.cast<std::pair<std::string, py::dict>>();
   RateSchedule options;
@@ -265,7 +266,9 @@ template <class Value>
 std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
   std::map<std::string, std::vector<Value>> vectors;
   for (const auto& [name, values] : arrays.cast<py::dict>()) {
-    const auto array = values.template cast<py::array_t<Value, py::array::c_style | py::array::forcecast>>();
+    require(py::isinstance<py::array_t<Value>>(values), "the state to go on from has numbers of another type in ",
+            std::string(py::str(name)), ", expected ", std::string(py::str(py::dtype::of<Value>())));
+    const auto array = values.template cast<py::array_t<Value, py::array::c_style>>();
     vectors[name.template cast<std::string>()].assign(array.data(), array.data() + array.size());
   }
   return vectors;

@@ -109,10 +109,13 @@ template <class T>
 auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   return [&on_epoch_end, &state](const EpochLog& log, const std::function<void()>& snapshot) {
     const py::gil_scoped_acquire acquire;
-    const auto take = [&] {
+    const auto open = std::make_shared<bool>(true);  // until this returns
+    const auto take = [&snapshot, &state, open] {
+      if (!*open) throw std::runtime_error("snapshot() is for on_epoch_end alone: the training has gone on since");
       snapshot();
       return state_dict(state);
     };
+    const std::unique_ptr<bool, void (*)(bool*)> close(open.get(), [](bool* flag) { *flag = false; });
     const py::dict logs("epoch"_a = log.epoch, "loss"_a = log.loss, "validation"_a = optional_number(log.validation),
                         "metrics"_a = array_of({log.metrics.begin(), log.metrics.end()}),
                         "learning_rate"_a = log.learning_rate, "seconds"_a = log.seconds);
@@ -196,6 +199,7 @@ py::object error_of(const std::exception_ptr& error, const py::object& divergenc
   } catch (const DivergenceError& e) {
     return divergence(e.what());
   } catch (const py::error_already_set& e) {  // of a function that scores or schedules
+    if (e.matches(PyExc_KeyboardInterrupt)) throw;
     return e.value();
   } catch (const std::bad_alloc&) {
     return py::reinterpret_borrow<py::object>(PyExc_MemoryError)();

@@ -163,7 +163,8 @@ struct Softplus : SlopeOfA {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
 struct Mish : SlopeOfZ {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra 2020)
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    const Vec<T> e = exp<T>(at_most<T>(z, 2 * MathConstants<T>::tanh_max)), w = e * (e + T(2));
+    // Bounded above alone: far below 0 the factor must vanish, as z does not.
+    const Vec<T> e = exp<T>(min(splat(2 * MathConstants<T>::tanh_max), z)), w = e * (e + T(2));
     return z * (w / (w + T(2)));
   }
   template <class T>

@@ -64,7 +64,8 @@ void adam(Region region, const AdamUpdate<T>& u, Clip<T> clip, const T* gradient
       const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
       write(m + j, mean);
       write(v + j, square);
-      const Vec<T> step = mean / fma(root_scale, sqrt(square), epsilon);
+      // No mean, no step, also where epsilon is 0: so padding stays 0.
+      const Vec<T> step = select<T>(mean == Vec<T>{}, mean, mean / fma(root_scale, sqrt(square), epsilon));
       write(parameters + j, fma(step_size, step, keep * read(parameters + j)));
     });
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/check.h"
 #include "core/dispatch.h"
 
 namespace chainrule {
@@ -18,7 +19,9 @@ StepDropout::StepDropout(double input_rate, const std::vector<double>& rates, In
 
 void StepDropout::begin_step(std::uint64_t seed, Index step, double factor) {
   for (std::size_t place = 0; place < rates_.size(); ++place) {
-    const double kept = std::round((1 - std::min(1.0, factor * rates_[place])) * 65536);
+    const double rate = factor * rates_[place];
+    require(rate < 1, "the schedule makes a dropout rate of ", rate, ", expected less than 1");
+    const double kept = std::round((1 - rate) * 65536);
     settings_[place] = {seed, static_cast<std::uint64_t>(step), static_cast<std::uint32_t>(place),
                         static_cast<std::uint32_t>(std::max(kept, 1.0))};
   }

@@ -47,7 +47,8 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   require(options.batch_size == 0 || options.batch_size >= rows, "L-BFGS takes all rows at a time, batch_size is ",
           options.batch_size);
   const bool plain = options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema &&
-                     options.schedules.learning_rate.index() == 0 && options.schedules.dropout.index() == 0;
+                     options.schedules.learning_rate.index() == 0 && options.schedules.weight_decay.index() == 0 &&
+                     options.schedules.dropout.index() == 0;
   require(plain, "L-BFGS has no groups, clipping, averages or schedules");
   require(!StepDropout(options.input_dropout, options.dropout, layers - 1).drops(), "L-BFGS has no dropout");
 }

@@ -67,12 +67,9 @@ void LbfgsSteps<T>::gradients(T* gradients) const {
 template <class T>
 void LbfgsSteps<T>::evaluate(const Batches<T>& batches, T* gradient, double& cost) {
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
-  double l2 = options_.l2;
-  if (options_.l2_per_row) l2 *= scale_for(weight_sum<T>(batches.examples.weights, rows, batches.m));
+  const double l2 = options_.l2_per_row ? options_.l2 * scale_for(cost_.weight) : options_.l2;
   backprop_.repack();
-  const BatchCost found = backprop_.run(batches.examples, rows, batches.m, l2, {gradient});
-  cost_.weight = found.weight;
-  cost = found.mean;
+  cost = backprop_.run(batches.examples, rows, batches.m, l2, {gradient}).mean;
   ++evaluations_;
 }
 
@@ -86,7 +83,7 @@ void LbfgsSteps<T>::update_direction() {
     scale(length_, pair.s);
     const double ys = dot(pair.y, pair.s);
     if (ys > 1e-10) {
-      if (pairs_.size() == static_cast<std::size_t>(settings_.history)) pairs_.pop_front();
+      while (pairs_.size() >= static_cast<std::size_t>(settings_.history)) pairs_.pop_front();
       scale_ = ys / dot(pair.y, pair.y);
       pair.rho = 1 / ys;
       pairs_.push_back(std::move(pair));
@@ -116,6 +113,8 @@ double LbfgsSteps<T>::first_length() const {
 
 template <class T>
 std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
+  const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
+  cost_.weight = weight_sum<T>(batches.examples.weights, rows, batches.m);
   if (!known_) evaluate(batches, now_.gradient.data(), now_.cost);
   known_ = true;
   cost_.mean = now_.cost;
@@ -137,12 +136,17 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
     kernels<T>().axpy(start_.size(), static_cast<T>(length), direction_.data(), parameters_);
   };
   const double before = now_.cost, size = largest(direction_);
-  now_ = search_line<T>(now_, first, {settings_.tolerance_change, size}, [&](SearchPoint<T>& point) {
-    move_to(point.length);
-    point.gradient = Buffer<T>(start_.size());
-    evaluate(batches, point.gradient.data(), point.cost);
-    point.slope = dot(point.gradient, direction_);
-  });
+  try {
+    now_ = search_line<T>(now_, first, {settings_.tolerance_change, size}, [&](SearchPoint<T>& point) {
+      move_to(point.length);
+      point.gradient = Buffer<T>(start_.size());
+      evaluate(batches, point.gradient.data(), point.cost);
+      point.slope = dot(point.gradient, direction_);
+    });
+  } catch (...) {
+    move_to(0);
+    throw;
+  }
   length_ = now_.length;
   move_to(length_);
   std::copy_n(parameters_, start_.size(), start_.data());

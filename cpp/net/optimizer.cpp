@@ -21,7 +21,7 @@ void check_fraction(const char* name, double value) {
 }
 
 void check_settings(const Sgd& sgd) {
-  check_fraction("momentum", sgd.momentum);
+  require(sgd.momentum >= 0 && sgd.momentum <= 1, "momentum is ", sgd.momentum, ", expected 0 <= momentum <= 1");
   require(!sgd.nesterov || sgd.momentum > 0, "nesterov needs a momentum above 0");
   check_not_negative("weight_decay", sgd.weight_decay);
 }
@@ -208,12 +208,14 @@ void Optimizer<T>::save(FitState<T>& state, Index count, const Copy& flatten, co
   save_array("parameters", parameters);
   for (const auto& [name, array] : arrays())
     if (array->size() > 0) save_array(name, array->data());
-  state.numbers["optimizer"] = {static_cast<double>(steps_), beta1_power_, beta2_power_};
+  const auto kind = static_cast<double>(options_.index());
+  state.numbers["optimizer"] = {static_cast<double>(steps_), beta1_power_, beta2_power_, kind};
 }
 
 template <class T>
 void Optimizer<T>::restore(const FitState<T>& state, const Copy& unflatten, T* parameters) {
-  const std::vector<double>& progress = numbers(state.numbers, "optimizer", 3);
+  const std::vector<double>& progress = numbers(state.numbers, "optimizer", 4);
+  require(progress[3] == static_cast<double>(options_.index()), "the state to go on from is of another optimizer");
   for (const auto& [name, array] : arrays())
     if (array->size() > 0) unflatten(entry(state.vectors, name).data(), array->data());
   unflatten(entry(state.vectors, "parameters").data(), parameters);

@@ -52,6 +52,7 @@ double factor_at(const Cosine& s, const Time& t) {
   double time = t.now() - s.warmup, period = s.epochs.value_or(t.epochs) - s.warmup;
   if (s.restart_every) {
     period = *s.restart_every;
+    if (s.period_factor == 1) time = std::fmod(time, period);
     while (time >= period) time -= period, period *= s.period_factor;
   }
   return along_cosine(1, s.lowest, period > 0 ? time / period : 1);
@@ -88,7 +89,7 @@ void check_settings(const Cosine& s) {
   check_not_negative("warmup", s.warmup);
   check_positive("restart_every", s.restart_every.value_or(1));
   check_range(s.period_factor >= 1, "period_factor", s.period_factor, "1 or more");
-  check_not_negative("lowest", s.lowest);
+  check_range(s.lowest >= 0 && s.lowest <= 1, "lowest", s.lowest, "0 to 1");
 }
 void check_settings(const OneCycle& s) {
   check_positive("epochs", s.epochs.value_or(1));
@@ -100,7 +101,7 @@ void check_settings(const ReduceOnPlateau& s) {
   check_range(s.factor > 0 && s.factor < 1, "factor", s.factor, "more than 0 and less than 1");
   check_range(s.patience >= 0, "patience", s.patience, "0 or more");
   check_range(!std::isnan(s.min_delta), "min_delta", s.min_delta, "a number");
-  check_not_negative("lowest", s.lowest);
+  check_range(s.lowest >= 0 && s.lowest <= 1, "lowest", s.lowest, "0 to 1");
 }
 void check_settings(const EpochFactor& function) { require(function != nullptr, "a schedule has no function"); }
 

@@ -17,7 +17,7 @@ class RateCourse {
   RateCourse(const RateSchedules& schedules, int epochs, Index steps);
 
   bool constant() const;     // all factors are 1 at every step
-  bool needs_watch() const;  // after_epoch() has something to do
+  bool needs_watch() const;  // a rate is reduced on plateaus
   // The factors of `count` steps from number `first` on (from 0, over all epochs).
   std::span<const Rates> next(Index first, Index count);
   // After an epoch, told what is watched (see Stop::no_improvement); whether the learning rate is on a plateau.

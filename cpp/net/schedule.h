@@ -47,10 +47,11 @@ class Schedule {
   virtual std::span<const BatchCost> run(const Batches<T>& batches) = 0;
   // Whether the steps change the network's own parameters, so that store() has nothing to do.
   virtual bool in_place() const = 0;
-  virtual bool finite() const = 0;                 // whether all parameters are
-  virtual void load() = 0;                         // the network's parameters were changed by others
-  virtual void store() = 0;                        // brings them up to date: the average, where there is one
-  virtual void gradients(T* gradients) const = 0;  // of the last batch, in the layout of the parameters
+  virtual bool finite() const = 0;  // whether all parameters are
+  virtual void load() = 0;          // the network's parameters were changed by others
+  virtual void store() = 0;         // brings them up to date: the average, where there is one
+  virtual void gradients(
+      T* gradients) const = 0;  // of the last batch (L-BFGS: after its step), in the layout of the parameters
   // Why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }
 

@@ -14,7 +14,7 @@ namespace chainrule {
 
 // Whether a value counts as better than the lowest before. A min_delta below 0 lets it be worse.
 inline bool improves(double value, double lowest, double min_delta) {
-  return min_delta == 0 ? value < lowest : !(value > lowest - min_delta);
+  return min_delta == 0 ? value < lowest : value <= lowest - min_delta;
 }
 
 class Stopping {

@@ -66,11 +66,11 @@ class Fit {
     keep_finite();
     while (history.stop_reason.empty()) {
       if (epochs_are_steps()) {
-        full_batches(history);
+        keeping_steps([&] { full_batches(history); });
         continue;
       }
       ++epoch_;
-      EpochLog log{epoch_, epoch(), {}, {}, 0, 0};
+      EpochLog log{epoch_, keeping_steps([this] { return epoch(); }), {}, {}, 0, 0};
       store();
       if (evaluation_) evaluate(log, history);
       keep_finite();
@@ -81,8 +81,16 @@ class Fit {
       const char* reason = decide(log);
       if (stopping_.lowest()) history.best_epoch = history.epochs;
       if (options_.on_epoch_end) {
-        if (options_.on_epoch_end(log, [this] { save(); })) reason = "callback";
-        if (!options_.ema) schedule_->load();  // it may have written to the parameters
+        const auto take_over = [this] {  // what it may have written to the parameters
+          if (!options_.ema) schedule_->load();
+        };
+        const auto snapshot = [&] {
+          take_over();
+          save();
+        };
+        if (options_.on_epoch_end(log, snapshot)) reason = "callback";
+        take_over();
+        keep_finite();
       }
       if (reason == nullptr && history.epochs == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
@@ -114,6 +122,19 @@ class Fit {
     return reason != nullptr ? reason : schedule_->converged();
   }
 
+  // The network has the steps done before an exception: of a function of the user's, or to interrupt.
+  template <class Steps>
+  auto keeping_steps(Steps steps) {
+    try {
+      return steps();
+    } catch (const DivergenceError&) {
+      throw;
+    } catch (...) {
+      schedule_->store();
+      throw;
+    }
+  }
+
   // Epochs of one step that nobody looks at one by one.
   bool epochs_are_steps() const {
     return steps_ == 1 && !evaluation_ && !options_.on_epoch_end && !stopping_.needed() && !rates_.needs_watch() &&
@@ -122,15 +143,16 @@ class Fit {
   void full_batches(History& history) {
     const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
-    for (const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
+    const double rate = learning_rate(options_.optimizer);
+    for (const Rates* factors = rates.data();
+         const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
       ++epoch_;
-      ++history.epochs;
       if (!std::isfinite(cost.mean)) diverged("the cost");
+      ++history.epochs;
       history.loss.push_back(cost.mean);
+      history.learning_rate.push_back(rate * factors++->learning_rate);
       if (stopping_.note(cost.mean)) history.best_epoch = history.epochs;
     }
-    const double rate = learning_rate(options_.optimizer);
-    for (const Rates& factors : rates) history.learning_rate.push_back(rate * factors.learning_rate);
     store();
     keep_finite();
     history.seconds = seconds_since(start_);
@@ -187,12 +209,7 @@ class Fit {
     const Clock::time_point now = Clock::now();
     if (std::chrono::duration<double>(now - last_poll_).count() < options_.poll_seconds) return;
     last_poll_ = now;
-    try {
-      options_.poll();
-    } catch (...) {
-      schedule_->store();
-      throw;
-    }
+    options_.poll();
   }
 
   void store() {
@@ -216,7 +233,8 @@ class Fit {
   }
   void resume(const FitState<T>& state) {
     check_state(state, model_.parameter_count());
-    const int best_epoch = static_cast<int>(numbers(state.numbers, "best_epoch", 1).front());
+    int best_epoch = static_cast<int>(numbers(state.numbers, "best_epoch", 1).front());
+    if (!keeps_best()) best_epoch = 0;
     if (best_epoch > 0) {
       best_.reserve(model_.parameter_count());
       std::ranges::copy(entry(state.vectors, "best"), best_.data());

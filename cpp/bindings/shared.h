@@ -1,0 +1,20 @@
+// Python objects that the core's functions hold: these are copied and destroyed in any thread, without the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+namespace chainrule::python {
+
+using SharedObject = std::shared_ptr<const pybind11::object>;
+
+inline SharedObject shared(pybind11::handle object) {
+  return {new pybind11::object(pybind11::reinterpret_borrow<pybind11::object>(object)),
+          [](const pybind11::object* held) {
+            const pybind11::gil_scoped_acquire acquire;
+            delete held;
+          }};
+}
+
+}  // namespace chainrule::python
