@@ -161,9 +161,10 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
         else:
             dtype = self._ensure_network().dtype
-        options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric, "dtype": dtype}
+        # order: a batch takes rows from all over, which is slow where a row's numbers lie far apart.
+        options = {"accept_sparse": "csr", "order": "C", "multi_output": True, "y_numeric": self._y_numeric}
         with _tables.advice(X):
-            X, y = _sklearn.validation.validate_data(self, X, y, **options, reset=first)
+            X, y = _sklearn.validation.validate_data(self, X, y, dtype=dtype, **options, reset=first)
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
