@@ -47,6 +47,7 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def timed(function: Callable[[], object]) -> float:
     """Return the seconds of a call, whatever it warns of."""
+    time.sleep(0.3)  # the other's threads wait for work with a loop, for a while
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so few epochs do not converge
         start = time.perf_counter()
