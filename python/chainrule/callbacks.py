@@ -187,13 +187,8 @@ class _Tracker:
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Tracker":
         return self  # scikit-learn's clone copies parameters, but a connection is not to be copied
 
-    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
-        """Send the numbers."""
-        for name, value in scalars(logs).items():
-            self._send(self._prefix + name, value, logs["epoch"])
-
-    def _send(self, name: str, value: float, epoch: int) -> None:
-        raise NotImplementedError
+    def _named(self, logs: Mapping[str, Any]) -> dict[str, float]:
+        return {self._prefix + name: value for name, value in scalars(logs).items()}
 
 
 class TensorBoard(_Tracker):
@@ -227,8 +222,10 @@ class TensorBoard(_Tracker):
     def __init__(self, writer: Any, prefix: str = "") -> None:
         super().__init__(writer, prefix, "add_scalar")
 
-    def _send(self, name: str, value: float, epoch: int) -> None:
-        self._target.add_scalar(name, value, epoch)
+    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
+        """Send the numbers."""
+        for name, value in self._named(logs).items():
+            self._target.add_scalar(name, value, logs["epoch"])
 
     def on_train_end(self, history: History) -> None:
         """Flush the writer."""
@@ -265,5 +262,7 @@ class MLflow(_Tracker):
         super().__init__(client, prefix, "log_metric")
         self._run = () if run_id is None else (text("run_id", run_id),)
 
-    def _send(self, name: str, value: float, epoch: int) -> None:
-        self._target.log_metric(*self._run, name, value, step=epoch)
+    def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
+        """Send the numbers."""
+        for name, value in self._named(logs).items():
+            self._target.log_metric(*self._run, name, value, step=logs["epoch"])
