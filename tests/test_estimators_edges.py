@@ -171,3 +171,16 @@ def test_values_that_are_refused():
     for callbacks in (None, print):
         with pytest.raises(TypeError, match="must be an iterable of callbacks, such as"):
             cr.MLPRegressor(callbacks=callbacks).fit(X_VALUES, Y_VALUES)
+
+
+def test_a_metric_that_is_better_the_smaller_counts_epochs_so():
+    """Scores that fall every epoch are improvements, and no epoch counts as one without."""
+    scores = iter(np.linspace(9, 1, 40))
+
+    def falling(y, predictions):
+        return next(scores)
+
+    falling.more_is_better = False
+    clf = cr.MLPClassifier(eval_metric=falling, max_iter=20, random_state=0).fit(X, Y, eval_set=(X, Y))
+    assert clf.best_validation_score_ == min(clf.validation_scores_)
+    assert clf._no_improvement_count == 0

@@ -96,6 +96,8 @@ class SoftmaxCrossEntropy:
 Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
 """What is taken as a loss: its name, or a value."""
 
+# Output activations of the losses that have another than identity.
+OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
 """A loss of one's own: of logits, y and weight the cost of a batch and its derivatives by the logits."""
 
@@ -128,3 +130,8 @@ def from_core(name: str, parameters: Sequence[float]) -> Loss:
     kind = _KINDS[name]
     loss: Loss = kind(tuple(parameters)) if kind is Quantile else kind(*parameters)
     return name if loss == kind() or not parameters else loss
+
+
+def output_activation(name: str) -> str:
+    """Return the activation of the last layer that a loss decides."""
+    return OUTPUTS.get(name, "identity")

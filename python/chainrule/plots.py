@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import integer
 from chainrule._optional import require
+from chainrule.losses import output_activation
 
 if TYPE_CHECKING:
     from chainrule.gradients import GradientReport
@@ -281,7 +282,7 @@ def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_uni
             filled, _ = _weigh(np.asarray(biases)[units[i + 1]], abs(biases).max())
             _draw_units(axes, places[i + 1], heights[i + 1], filled, len(units[i + 1]) < sizes[i + 1])
         _draw_units(axes, places[0], heights[0], np.full((len(units[0]), 4), 0.92), len(units[0]) < sizes[0])
-        output = _OUTPUTS.get(network.loss_name, "identity")
+        output = output_activation(network.loss_name)
         names = ["input", *network.activations, output]
         for place, size, name in zip(places, sizes, names, strict=True):
             axes.text(place, half + 0.65, f"{size}\n{name}", ha="center", va="bottom", fontsize=9)
@@ -294,7 +295,6 @@ def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_uni
 
 
 _DISTANCE = 4.0  # of two layers, where two units are 1 apart
-_OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}
 
 
 def _shown_units(size: int, max_units: int) -> NDArray[np.intp]:

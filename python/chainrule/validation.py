@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chainrule import _core
 from chainrule.functional import Array
 
+LOWER_IS_BETTER = ("log_loss", "mae", "rmse")
 TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # in the logs of callbacks
 
 
@@ -29,6 +30,11 @@ def metric_name(metric: str | Callable[..., float]) -> str:
     while isinstance(metric, partial):
         metric = metric.func
     return str(getattr(metric, "__name__", type(metric).__name__))
+
+
+def more_is_better(metric: Any) -> bool:
+    """Whether a metric, a name or a callable, is better the larger it is."""
+    return metric not in LOWER_IS_BETTER if isinstance(metric, str) else bool(getattr(metric, "more_is_better", True))
 
 
 def _numbered(name: str, names: list[str]) -> str:
@@ -79,7 +85,7 @@ class HeldOut:
             if isinstance(metric, str):
                 wanted.append((metric, True))
             elif callable(metric):
-                wanted.append((self._scorer(metric), bool(getattr(metric, "more_is_better", True))))
+                wanted.append((self._scorer(metric), more_is_better(metric)))
             else:
                 raise TypeError(f"a metric must be callable or one of {', '.join(_core.METRICS)}; got {metric!r}")
             name = metric_name(metric)

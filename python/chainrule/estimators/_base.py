@@ -11,12 +11,12 @@ from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_weights, split
 from chainrule.estimators._parameters import check_parameters
+from chainrule.losses import OUTPUTS, output_activation
 from chainrule.table import TableEncoder
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}  # else identity
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -90,7 +90,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
             watched = _record.watched_name(options["metrics"])
         history = self._train(network, data, options, watched)
-        _record.record(self, history, len(data), watched)
+        _record.record(self, history, len(data), watched, options.get("metrics", ()))
         if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # its history ends before the last step
             self.loss_ = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
         if not incremental:
@@ -212,7 +212,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             self.__dict__.pop(name, None)
         self.network_ = network
         self.n_layers_, self.n_outputs_ = len(network.layer_sizes), network.layer_sizes[-1]
-        self.out_activation_ = OUTPUTS.get(network.loss_name, "identity")
+        self.out_activation_ = output_activation(network.loss_name)
         self._made_for = self._functions()
 
     def _functions(self) -> tuple[Any, Any]:

@@ -13,9 +13,7 @@ import chainrule as cr
 from chainrule.estimators import _options, _sklearn
 from chainrule.optimizers import Optimizer
 from chainrule.training import History
-from chainrule.validation import metric_name
-
-LOWER_IS_BETTER = ("validation", "log_loss", "mae", "rmse")
+from chainrule.validation import metric_name, more_is_better
 
 
 @dataclass
@@ -110,7 +108,7 @@ def with_diverged_epoch(history: History) -> History:
     )
 
 
-def record(estimator: Any, history: History, n_rows: int, watched: str | None) -> None:
+def record(estimator: Any, history: History, n_rows: int, watched: str | None, metrics: tuple[Any, ...]) -> None:
     """Set the attributes that tell how a fit went; ``watched`` names what was watched on the validation data."""
     estimator.history_ = history
     estimator.n_iter_ = history.epochs
@@ -126,7 +124,7 @@ def record(estimator: Any, history: History, n_rows: int, watched: str | None) -
         estimator.best_loss_ = None
         estimator.validation_scores_ = (estimator.validation_scores_ or []) + scores.tolist()
         estimator.best_validation_score_ = float(scores[history.best_epoch - 1])
-        losses = np.array(estimator.validation_scores_) * (1 if watched in LOWER_IS_BETTER else -1)
+        losses = np.array(estimator.validation_scores_) * (-1 if metrics and more_is_better(metrics[0]) else 1)
     estimator._learning_rates += history.learning_rate.tolist()
     count, rate = epochs_without_improvement(losses, estimator.tol), _options.next_learning_rate(estimator)
     if _options.is_adaptive(estimator):
