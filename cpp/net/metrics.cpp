@@ -104,8 +104,10 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
 
 template <class T>
 double log_loss(const Table<T>& t, Loss loss) {
-  const auto minus_log = [](double p) {
-    return -std::log(std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())));
+  const auto minus_log = [](double p) {  // our own: by it the best epoch is chosen, and C libraries differ
+    double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
+    kernels<double>().log(1, &x, &y);
+    return -y;
   };
   return t.mean([&](Index i) {
     double sum = 0;
