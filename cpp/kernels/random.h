@@ -71,7 +71,7 @@ inline Vec<T> dropout_factors(Words bits, std::uint32_t kept, T scale, int part)
     return from_bits<T>(below & to_bits<T>(splat(scale)));
   } else {
     Half half;
-    __builtin_memcpy(&half, reinterpret_cast<const char*>(&below) + part * sizeof half, sizeof half);
+    __builtin_memcpy(&half, reinterpret_cast<const Half*>(&below) + part, sizeof half);
     return from_bits<T>(__builtin_convertvector(half, Bits<T>) & to_bits<T>(splat(scale)));
   }
 }

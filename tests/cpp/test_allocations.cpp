@@ -15,7 +15,8 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-#ifdef __GLIBC__  // whose functions a program may define itself; they have a second name
+#ifdef __GLIBC__                      // whose functions a program may define itself; they have a second name
+#pragma GCC visibility push(default)  // or the libraries would not meet them
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -44,6 +45,7 @@ int posix_memalign(void** result, std::size_t alignment, std::size_t size) {
   return *result == nullptr ? ENOMEM : 0;
 }
 }
+#pragma GCC visibility pop
 #else  // elsewhere our own allocations alone; the other forms of new call these two
 void* operator new(std::size_t size) {
   ++allocations;

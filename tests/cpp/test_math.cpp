@@ -145,7 +145,7 @@ struct Measurement {
       apply(x, true, mirrored);
       for (std::size_t i = 0; i < x.size(); ++i)
         if (!std::isnan(x[i]) && bits(mirrored[i]) != bits(-y[i]))
-          CHECK(!"tanh(-x) == -tanh(x)", x[i], y[i], mirrored[i]);
+          CHECK(bits(mirrored[i]) == bits(-y[i]), F::name, x[i], y[i], mirrored[i]);
     }
   }
   void report() const {
