@@ -192,20 +192,20 @@ inline Vec<T> log_reduced(Vec<T> e, Vec<T> f) {
   return fma(e, splat(C::ln2_hi), log1p_from<T>(fma(e, splat(C::ln2_lo), f), f));
 }
 
-// x > 0, normal, is 2^e m with sqrt(1/2) <= m <= sqrt(2).
+// x > 0, normal, is 2^e m with sqrt(1/2) <= m <= sqrt(2). Words, as what other x give may overflow.
 template <class T>
 struct Split {
-  Bits<T> biased_e;  // e + bias, in the place of the exponent
+  using Words = typename MathConstants<T>::Words;
+  Words biased_e;  // e + bias, in the place of the exponent
   Vec<T> e, m;
   explicit Split(Vec<T> x) {
     using C = MathConstants<T>;
-    using Words = typename C::Words;
-    const Bits<T> root = to_bits<T>(splat(C::sqrt_half)), one = to_bits<T>(splat(T(1)));
-    const Bits<T> b = to_bits<T>(x) + (one - root), mantissa = to_bits<T>(splat(C::min_normal)) - 1;
+    const auto words = [](Vec<T> v) { return (Words)to_bits<T>(v); };
+    const Words root = words(splat(C::sqrt_half)), mantissa = words(splat(C::min_normal)) - 1;
+    const Words b = words(x) + (words(splat(T(1))) - root);
     biased_e = b & ~mantissa;
-    m = from_bits<T>((b & mantissa) + root);
-    const Bits<T> low = (Bits<T>)((Words)b >> C::mantissa_bits) + to_bits<T>(splat(C::shift));
-    e = from_bits<T>(low) - (C::shift + C::bias);
+    m = from_bits<T>((Bits<T>)((b & mantissa) + root));
+    e = from_bits<T>((Bits<T>)((b >> C::mantissa_bits) + words(splat(C::shift)))) - (C::shift + C::bias);
   }
 };
 
@@ -237,7 +237,8 @@ inline Vec<T> log1p(Vec<T> x) {
   const Vec<T> one = splat(T(1)), u = x + one;
   const Vec<T> c = min(one, x) - (u - max(one, x));
   const Split<T> s(u);
-  const Vec<T> scale = from_bits<T>(to_bits<T>(splat(C::infinity)) - s.biased_e);  // 2^(1-e): 2^-e may be subnormal
+  const auto inverse = (typename C::Words)to_bits<T>(splat(C::infinity)) - s.biased_e;
+  const Vec<T> scale = from_bits<T>((Bits<T>)inverse);  // 2^(1-e): 2^-e may be subnormal
   return log_limits<T>(u, log_reduced<T>(s.e, fma(c, scale * T(0.5), s.m - one)));
 }
 
@@ -276,7 +277,7 @@ inline Vec<T> sin_turned(Vec<T> x, int turn) {
   const Vec<T> r2 = r * r;
   const Vec<T> sine = fma(r * r2, polynomial<T>(r2, C::sin_poly), r);
   const Vec<T> cosine = fma(r2, fma(r2, polynomial<T>(r2, C::cos_poly), splat(T(-0.5))), one);
-  const Bits<T> quadrant = to_bits<T>(t) + turn;
+  const Bits<T> quadrant = (to_bits<T>(t) & 3) + turn;  // whatever the bits of a NaN
   const Bits<T> sign = (quadrant & 2) << (8 * static_cast<int>(sizeof(T)) - 2);
   const Vec<T> value = from_bits<T>(to_bits<T>(select<T>(-(quadrant & 1), cosine, sine)) ^ sign);
   return select<T>(abs<T>(x) < splat(C::infinity), value, x - x);

@@ -15,8 +15,15 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-#ifdef __GLIBC__                      // whose functions a program may define itself; they have a second name
-#pragma GCC visibility push(default)  // or the libraries would not meet them
+#ifdef __has_feature  // of clang
+#define CHAINRULE_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHAINRULE_SANITIZED 1
+#else
+#define CHAINRULE_SANITIZED 0
+#endif
+#if defined(__GLIBC__) && !CHAINRULE_SANITIZED  // whose functions a program may define; they have a second name
+#pragma GCC visibility push(default)            // or the libraries would not meet them
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -46,7 +53,7 @@ int posix_memalign(void** result, std::size_t alignment, std::size_t size) {
 }
 }
 #pragma GCC visibility pop
-#else  // elsewhere our own allocations alone; the other forms of new call these two
+#else  // elsewhere, or with a sanitizer's functions, our own allocations alone; the other forms of new call these two
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
