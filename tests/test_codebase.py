@@ -29,20 +29,24 @@ INCLUDES = {
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
-    "core/parallel.cpp": "<omp.h> <pthread.h> <sched.h> <sys/resource.h>",
+    "core/parallel.cpp": "<sys/resource.h>",
+    "core/parallel_openmp.cpp": "<omp.h> <pthread.h>",
+    "core/parallel_threads.cpp": "<pthread.h>",
+    "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
 # What stands nowhere in cpp/ but here.
 ONLY_IN = {
-    r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel.cpp",
-    r"getenv": "core/dispatch.cpp core/parallel.cpp",
+    r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel_openmp.cpp",
+    r"std::thread\(|pthread": "core/parallel_openmp.cpp core/parallel_threads.cpp",
+    r"getenv": "core/dispatch.cpp core/parallel",
     r"pybind11|\bPy\w*_\w+": "bindings/",
     r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|printf|std::cout|std::cerr|std::clog|iostream": "examples/",
-    r"fstream|std::filesystem|\bfopen|\bFILE\b": "examples/",
+    r"fstream|std::filesystem|\bfopen|\bFILE\b": "core/processors.cpp examples/",
 }
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.

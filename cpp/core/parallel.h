@@ -1,5 +1,7 @@
-// Threads: parallel.cpp is the only file that knows OpenMP. A team of threads runs the same function; each member takes
-// its share of the work from its rank. What a share is never changes a bit of the result.
+// Threads. A team runs the same function; each member takes its share of the work from its rank. What a share is never
+// changes a bit of the result. How a team is made is the back end's matter: parallel_openmp.cpp (the only file that
+// knows OpenMP), parallel_threads.cpp (a pool of our own) or parallel_serial.cpp; CMake's CHAINRULE_THREADS chooses
+// one.
 #pragma once
 
 #include <memory>
@@ -35,12 +37,17 @@ int threads_for(double operations, int requested);
 // How often the system has taken the processor from the calling thread; 0 where it does not say.
 long preemptions();
 
+// The threads that the calling thread's parallel regions may have; what threadpoolctl sees and sets. Where OpenMP makes
+// the teams it asks OpenMP itself, and these do nothing.
+int thread_limit();
+void set_thread_limit(int threads);
+
 namespace detail {
 void run_team(int threads, void (*body)(void*, Team), void* context);
 }
 
-// Calls body(team) on each of `threads` threads (serially for 1) and waits. An exception of a body without barriers is
-// rethrown here, the first one; a body with barriers must not throw.
+// Calls body(team) on each of `threads` threads, or fewer if the system has no more (serially for 1), and waits. An
+// exception of a body without barriers is rethrown here, the first one; a body with barriers must not throw.
 template <class Body>
 void parallel(int threads, Body&& body) {
   using Target = std::remove_reference_t<Body>;

@@ -1,0 +1,43 @@
+// Teams by OpenMP, for Linux and for C++ programs that use it themselves: one pool for all.
+#include <omp.h>
+#ifdef __linux__
+#include <pthread.h>
+#endif
+
+#include "core/parallel_backend.h"
+
+namespace chainrule {
+namespace {
+
+// A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool
+// before.
+void prepare_fork_once() {
+#ifdef __linux__
+  static const int registered = pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+  static_cast<void>(registered);
+#endif
+}
+
+}  // namespace
+
+const char* const backend::name = "openmp";
+
+// Read in the calling thread: limits such as threadpoolctl's are set for each.
+int backend::limit() { return omp_get_max_threads(); }
+void backend::set_limit(int) {}
+
+bool backend::in_team() { return omp_in_parallel() != 0; }
+
+void backend::run(int threads, void (*body)(void*, Team), void* context) {
+  prepare_fork_once();
+#pragma omp parallel num_threads(threads)
+  body(context, {omp_get_thread_num(), omp_get_num_threads()});
+}
+
+void Team::barrier() const {
+  if (size > 1) {
+#pragma omp barrier
+  }
+}
+
+}  // namespace chainrule

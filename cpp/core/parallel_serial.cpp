@@ -1,0 +1,17 @@
+// No threads: for platforms without them, and for whoever has a pool of his own around the library.
+#include "core/parallel_backend.h"
+
+namespace chainrule {
+
+const char* const backend::name = "serial";
+
+int backend::limit() { return 1; }
+void backend::set_limit(int) {}
+
+bool backend::in_team() { return false; }
+
+void backend::run(int, void (*body)(void*, Team), void* context) { body(context, {0, 1}); }
+
+void Team::barrier() const {}
+
+}  // namespace chainrule

@@ -1,0 +1,102 @@
+#include "core/processors.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace chainrule {
+namespace {
+
+constexpr double unlimited = std::numeric_limits<double>::infinity();
+
+// quota and period in one file ("max 100000", version 2) or in two (version 1, where -1 is no limit).
+double quota_in(const std::string& folder) {
+  std::ifstream version2(folder + "cpu.max");
+  double quota = 0, period = 0;
+  if (version2 >> quota >> period) return period > 0 ? quota / period : unlimited;
+  std::ifstream quota_file(folder + "cpu.cfs_quota_us"), period_file(folder + "cpu.cfs_period_us");
+  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0) return quota / period;
+  return unlimited;
+}
+
+// A group is limited by its parents too. In a container the path may begin outside of what is mounted there: then only
+// the mounted root is found, which is the container's own group.
+double least_quota(const std::string& mount, std::string path) {
+  double least = quota_in(mount + "/");
+  for (; path.size() > 1; path.erase(path.rfind('/'))) least = std::min(least, quota_in(mount + path + "/"));
+  return least;
+}
+
+double recent_quota() {
+  using Clock = std::chrono::steady_clock;
+  static std::mutex guard;
+  static Clock::time_point asked;
+  static double quota = 0;
+  const std::lock_guard lock(guard);
+  if (const Clock::time_point now = Clock::now(); quota == 0 || now - asked > std::chrono::seconds(1)) {
+    quota = cgroup_quota("/");
+    asked = now;
+  }
+  return quota;
+}
+
+}  // namespace
+
+double cgroup_quota(const std::string& root) {
+  std::ifstream groups(root + "proc/self/cgroup");  // "0::/path" (version 2) or "4:cpu,cpuacct:/path"
+  const std::string mounts = root + "sys/fs/cgroup";
+  double least = unlimited;
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+    if (controllers.empty()) {
+      least = std::min({least, least_quota(mounts, path), least_quota(mounts + "/unified", path)});
+    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
+      least = std::min({least, least_quota(mounts + "/" + controllers, path), least_quota(mounts + "/cpu", path)});
+    }
+  }
+  return least;
+}
+
+std::vector<int> cores_of_processors(const std::string& root) {
+  const auto file = [&](std::size_t processor) {
+    return root + "sys/devices/system/cpu/cpu" + std::to_string(processor) + "/topology/thread_siblings_list";
+  };
+  std::vector<int> cores;
+  for (int lowest; std::ifstream(file(cores.size())) >> lowest;) cores.push_back(lowest);  // "0,64" or "0-1"
+  return cores;
+}
+
+int Processors::useful() const {
+  return std::max(1, static_cast<int>(std::min(static_cast<double>(std::min(allowed, cores)), std::ceil(quota))));
+}
+
+Processors processors() {
+#ifdef __linux__
+  static const std::vector<int> core_of = cores_of_processors("/");
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    for (std::size_t i = 0, left = static_cast<std::size_t>(CPU_COUNT(&set)); left > 0; ++i) {
+      if (!CPU_ISSET(i, &set)) continue;
+      CPU_SET(i < core_of.size() ? static_cast<std::size_t>(core_of[i]) : i, &cores);
+      --left;
+    }
+    return {std::max(1, CPU_COUNT(&set)), std::max(1, CPU_COUNT(&cores)), recent_quota()};
+  }
+#endif
+  const int all = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return {all, all, unlimited};
+}
+
+}  // namespace chainrule
