@@ -66,3 +66,12 @@ def test_what_needs_a_dense_matrix_says_so(name, arguments):
     method = getattr(NET, "loss_and_gradients" if arguments else name)
     with pytest.raises(ValueError, match=f"{name} is not available for a sparse X"):
         method(sparse, Y, **arguments)
+
+
+@pytest.mark.parametrize("optimizer", [cr.SGD(), cr.Adam(), cr.Adagrad()])
+def test_a_first_step_that_fails_leaves_the_network(optimizer):
+    net, _, X, Y, _ = problem([3, 4, 2], 6)
+    before = net.parameters.copy()
+    with pytest.raises(ZeroDivisionError):
+        net.fit(X, Y, optimizer=optimizer, ema=0.9, loss=lambda logits, y, weight: 1 / 0)
+    assert np.array_equal(net.parameters, before)

@@ -218,7 +218,7 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::module_ numpy = py::module_::import("numpy");
   const py::dtype dtype = py::dtype::of<T>();
   py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "F"));
-  const py::array_t<T> g(numpy.attr("asfortranarray")(real_array(gradient, "grads"), dtype));
+  const py::array_t<T> g(numpy.attr("require")(real_array(gradient, "grads"), dtype, "FA"));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
           ", its parameters ", Shape{result});
   kernels<T>().sgd({1, g.size(), 0}, {T(1), static_cast<T>(learning_rate), T(0), T(1), false, false}, {}, g.data(), {},

@@ -80,15 +80,15 @@ class FitMany {
   }
 
   void train(std::size_t i, bool caller) {
-    FitOptions<T> options = jobs_[i].options;
-    options.threads = options_.threads;  // used in turn; within a team every fit has one
-    if (caller)
-      options.poll = [this] { attend(); };
-    else
-      options.poll = [this] {
-        if (stopped_) throw Abandoned{};
-      };
     try {
+      FitOptions<T> options = jobs_[i].options;
+      options.threads = options_.threads;  // used in turn; within a team every fit has one
+      if (caller)
+        options.poll = [this] { attend(); };
+      else
+        options.poll = [this] {
+          if (stopped_) throw Abandoned{};
+        };
       outcomes_[i].history = fit(*jobs_[i].network, jobs_[i].examples, options);
     } catch (const Abandoned&) {
       throw;

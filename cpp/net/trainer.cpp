@@ -25,6 +25,11 @@ StepOptions step_options(const FitOptions<T>& o) {
           o.clip_value, o.ema, o.dropout,    o.input_dropout, o.threads};
 }
 
+// Room for `count` more: before a step, so that what it did is noted without asking for memory.
+void make_room(std::vector<double>& values, std::size_t count) {
+  if (values.capacity() - values.size() < count) values.reserve(std::max(values.size() + count, 2 * values.size()));
+}
+
 template <class T>
 class Fit {
  public:
@@ -65,6 +70,7 @@ class Fit {
     start_ = last_poll_ = Clock::now();
     keep_finite();
     while (history.stop_reason.empty()) {
+      make_room(history);
       if (epochs_are_steps()) {
         keeping_steps([&] { full_batches(history); });
         continue;
@@ -95,6 +101,15 @@ class Fit {
       if (reason == nullptr && history.epochs == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
     }
+  }
+
+  void make_room(History& history) const {
+    const auto count = static_cast<std::size_t>(epochs_are_steps() ? schedule_->steps_at_once() : 1);
+    chainrule::make_room(history.loss, count);
+    chainrule::make_room(history.learning_rate, count);
+    if (!evaluation_) return;
+    chainrule::make_room(history.validation, count);
+    for (std::vector<double>& values : history.metrics) chainrule::make_room(values, count);
   }
 
   void evaluate(EpochLog& log, History& history) {
@@ -221,8 +236,9 @@ class Fit {
     last_finite_epoch_ = epoch_;
   }
 
+  // As a whole, or, where memory is lacking, not at all.
   void save() {
-    FitState<T>& state = *options_.state;
+    FitState<T> state;
     state.epoch = epoch_;
     state.seed = seed_;
     schedule_->save(state);
@@ -230,6 +246,7 @@ class Fit {
     state.numbers["stopping"] = stopping_.progress();
     state.numbers["best_epoch"] = {static_cast<double>(best_epoch_)};
     if (best_epoch_ > 0) state.vectors["best"].assign(best_.begin(), best_.end());
+    *options_.state = std::move(state);
   }
   void resume(const FitState<T>& state) {
     check_state(state, model_.parameter_count());

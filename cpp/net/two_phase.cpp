@@ -93,7 +93,7 @@ void TwoPhase<T>::flatten(const T* array, T* flat) const {
 
 template <class T>
 void TwoPhase<T>::store() {
-  if (!in_place()) flatten(optimizer_.average() != nullptr ? optimizer_.average() : parameters_, home_);
+  if (!in_place()) flatten(average_ != nullptr ? average_ : parameters_, home_);
 }
 
 template <class T>
@@ -118,6 +118,7 @@ void TwoPhase<T>::restore(const FitState<T>& state) {
           std::copy_n(flat, model_.parameter_count(), array);
       },
       parameters_);
+  average_ = optimizer_.average();
   parameters_changed();
 }
 
@@ -212,6 +213,7 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
   cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &update_, upcoming);
+  average_ = optimizer_.average();
   return {&cost_, 1};
 }
 

@@ -42,7 +42,8 @@ class TwoPhase final : public Schedule<T> {
   Model<T> model_;
   Buffer<T> gradients_;
   Optimizer<T> optimizer_;
-  Buffer<double> squares_;  // of the gradients of each output, for their norm
+  const T* average_ = nullptr;  // the optimizer's, once a step has ended
+  Buffer<double> squares_;      // of the gradients of each output, for their norm
   Backprop<T> backprop_;
   double l2_ = 0;  // of the current step
   BatchCost cost_{};
