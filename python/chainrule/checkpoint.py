@@ -135,7 +135,7 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
         return _parse(content)
     except NewerFormatError as error:
         raise ValueError(f"{os.fspath(path)} has {error}") from error
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)} is a damaged chainrule checkpoint: {error}") from error
 
 

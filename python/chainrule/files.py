@@ -134,7 +134,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
         network = make_network(configuration)
     except NewerFormatError as error:
         raise ValueError(f"{os.fspath(path)} has {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)} is a damaged chainrule model: {error}") from error
     for layer, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
         weights[...] = tensors[f"weights.{layer}"]

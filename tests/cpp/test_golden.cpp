@@ -49,7 +49,7 @@ struct Sample {
                                                                  : value);
       }
       weights.push_back(static_cast<T>(i % 7) / 4);
-      labels.push_back(static_cast<std::int32_t>((2 * (row[0] > 0) + (row[1] > row[2])) % outputs));
+      labels.push_back(static_cast<std::int32_t>((2 * (row[0] > 0) + (row[1 % inputs] > row[2 % inputs])) % outputs));
     }
     examples = {matrix(x, m, inputs), {matrix(y, m, outputs)}};
     if (t.data == Data::labels || t.data == Data::weighted_labels) examples.targets = {{}, labels.data()};

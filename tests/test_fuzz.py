@@ -1,0 +1,16 @@
+"""Damaged files into the loaders: some of what tests/fuzz/loaders.py tries for hours, the same ones each time."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("safetensors")
+sys.path.append(str(Path(__file__).parent / "fuzz"))
+import loaders
+
+
+@pytest.mark.parametrize("kind", loaders.KINDS)
+def test_damaged_files_are_refused_or_read(kind, tmp_path):
+    count, taken = loaders.fuzz(kind, tmp_path, 0, lambda count: count < 1000)
+    assert 10 < taken < count == 1000  # both happen
