@@ -125,7 +125,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
         tensors = _optional.require("safetensors.numpy", "cli").load(data)
     except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
         raise ValueError(f"{os.fspath(path)} is not a safetensors file that can be read: {error}") from error
-    texts: dict[str, str] = _split_header(data)[0].get("__metadata__", {})
+    texts: dict[str, str] = _split_header(data)[0].get("__metadata__") or {}
     if _KEY not in texts:
         raise ValueError(f"{os.fspath(path)} is not a chainrule model: its metadata has no entry {_KEY!r}")
     try:
