@@ -80,7 +80,7 @@ FUNCTIONS = {
     "fit with dropout": lambda X, y, w: fitted_with(X, y, w, dropout=0.2),
     "MLPRegressor.fit": lambda X, y, w: regressor(X, y, w).predict(np.ones((2, 5))),
     "MLPRegressor.predict": lambda X, y, w: learned(regressor).predict(X),
-    "MLPRegressor.score": lambda X, y, w: learned(regressor).score(X, np.array(y, float), w),
+    "MLPRegressor.score": lambda X, y, w: learned(regressor).score(X, np.array(y, float, order="C"), w),
     "MLPRegressor.partial_fit": lambda X, y, w: (
         estimators.MLPRegressor(**SMALL).partial_fit(X, y, w).predict(np.ones((2, 5)))
     ),
@@ -88,7 +88,7 @@ FUNCTIONS = {
     "MLPClassifier.predict": lambda X, y, w: learned(classifier).predict(X),
     "MLPClassifier.predict_proba": lambda X, y, w: learned(classifier).predict_proba(X),
     "MLPClassifier.predict_log_proba": lambda X, y, w: learned(classifier).predict_log_proba(X),
-    "MLPClassifier.score": lambda X, y, w: learned(classifier).score(X, np.array(y, float), w),
+    "MLPClassifier.score": lambda X, y, w: learned(classifier).score(X, np.array(y, float, order="C"), w),
 }
 
 

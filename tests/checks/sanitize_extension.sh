@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The Python suite on an extension built with AddressSanitizer and UndefinedBehaviorSanitizer: no report of either, in
+# any process that a test starts. Needs g++ and a Python with the extra `test`; arguments go to pytest, in the place of
+# the whole suite:
+#     bash tests/checks/sanitize_extension.sh [tests/test_arrays.py ...]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=${PYTHON:-python3}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+flags="-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+CXX=g++ "$python" -m pip install -q --no-deps --target "$work/site" -C build-dir="$work/build" -C cmake.build-type=None \
+  -C install.strip=false -C cmake.define.CMAKE_CXX_FLAGS="$flags" .
+
+# Leaks: the interpreter keeps memory until it ends. PYTHONMALLOC: each object is a block that the sanitizer knows.
+export PYTHONMALLOC=malloc PYTHONPATH="$work/site" MPLBACKEND=agg
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+preload="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)"
+
+# Left out: what builds or reads sources, and what measures memory or limits it, of which a sanitizer takes more.
+tests=("$@")
+if [ $# -eq 0 ]; then
+  tests=(tests --ignore=tests/test_codebase.py --ignore=tests/test_docs.py --ignore=tests/test_huge.py
+    --ignore=tests/test_cpp_package.py --deselect=tests/test_sparse.py::test_no_part_is_made_dense
+    --deselect=tests/test_memory.py::test_memory_of_a_fit_on_a_million_rows
+    --deselect=tests/test_memory.py::test_memory_of_a_fit_of_many_parameters
+    --deselect=tests/test_memory.py::test_pages_of_a_mapped_file_do_not_pile_up)
+fi
+# A report ends its process and stands in the log; in a process that a test started, it makes the test fail.
+status=0
+LD_PRELOAD="$preload" "$python" -m pytest -q --capture=sys -p no:cacheprovider "${tests[@]}" 2>&1 |
+  tee "$work/log" || status=$?
+reports=$(grep -c -E "runtime error:|ERROR: AddressSanitizer" "$work/log" || true)
+echo "sanitize_extension: pytest ended with $status, $reports reports of the sanitizers"
+[ "$status" -eq 0 ] && [ "$reports" -eq 0 ]
