@@ -40,7 +40,7 @@ for python in "${pythons[@]}"; do
   PATH="$tools:$PATH" "$tools/auditwheel" -q repair --wheel-dir "$folder/dist" "$folder"/raw/*.whl
   "$tools/python" tests/checks/wheel_content.py "$folder"/raw/*.whl "$folder"/dist/*.whl
   wheel=$(echo "$folder"/dist/*.whl)
-  "$folder/venv/bin/pip" install --quiet "$wheel[test]"
+  "$folder/venv/bin/pip" install --quiet "${wheel}[test]"
   (cd "$source" && PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
     tee "$folder/log"
   summary+="$name: $(tail -n 1 "$folder/log"); "
