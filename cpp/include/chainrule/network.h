@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "chainrule/api.h"
 #include "chainrule/view.h"
 
 namespace chainrule {
@@ -53,7 +54,7 @@ struct NetworkOptions {
 // in several threads; results are bit-identical for any number of threads. threads: 0 for chainrule::num_threads(). Bad
 // shapes throw std::invalid_argument, nothing changed.
 template <class T>
-class Network {
+class CHAINRULE_API Network {
  public:
   // layer_sizes: inputs, hidden layers, outputs; at least two.
   explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {});

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "chainrule/api.h"
 #include "chainrule/names.h"
 
 namespace chainrule {
@@ -61,10 +62,10 @@ struct Group {
 };
 
 // What fit() asks of them: std::invalid_argument says what is out of range.
-void check(const OptimizerOptions&);
-void check(const Group&, Index layers);
+CHAINRULE_API void check(const OptimizerOptions&);
+CHAINRULE_API void check(const Group&, Index layers);
 
 // The step size of the options.
-double learning_rate(const OptimizerOptions&);
+CHAINRULE_API double learning_rate(const OptimizerOptions&);
 
 }  // namespace chainrule

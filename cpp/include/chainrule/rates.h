@@ -5,6 +5,8 @@
 #include <optional>
 #include <variant>
 
+#include "chainrule/api.h"
+
 namespace chainrule {
 
 // Times are in epochs from 0. Where a length is not given, it is that of the fit.
@@ -53,6 +55,6 @@ struct RateSchedules {
 };
 
 // What fit() asks of one: std::invalid_argument says what is out of range.
-void check(const RateSchedule&);
+CHAINRULE_API void check(const RateSchedule&);
 
 }  // namespace chainrule

@@ -6,22 +6,24 @@
 #include <string_view>
 #include <vector>
 
+#include "chainrule/api.h"
+
 namespace chainrule {
 
 // Names of the compiled instruction sets that this CPU can execute, best first: avx512, avx2, baseline.
-std::vector<std::string> available_isas();
-std::vector<std::string> compiled_isas();
+CHAINRULE_API std::vector<std::string> available_isas();
+CHAINRULE_API std::vector<std::string> compiled_isas();
 
 // The one in use: at first the environment variable CHAINRULE_ISA if it is set, else the best. Throws
 // std::invalid_argument for a name that is unknown or not available. Throws std::runtime_error while a call computes.
-std::string active_isa();
-void set_isa(std::string_view name);
+CHAINRULE_API std::string active_isa();
+CHAINRULE_API void set_isa(std::string_view name);
 
 // Threads that a call without a number of its own uses. 0 forgets what was set; then OMP_NUM_THREADS decides, else the
 // processors that this thread may run on. Small work uses fewer.
-void set_num_threads(int threads);
-int num_threads();
-std::string num_threads_reason();  // what decides it
-std::string thread_backend();      // "openmp", or "serial" where the compiler has none
+CHAINRULE_API void set_num_threads(int threads);
+CHAINRULE_API int num_threads();
+CHAINRULE_API std::string num_threads_reason();  // what decides it
+CHAINRULE_API std::string thread_backend();      // "openmp", or "serial" where the compiler has none
 
 }  // namespace chainrule

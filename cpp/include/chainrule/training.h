@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "chainrule/api.h"
 #include "chainrule/network.h"
 #include "chainrule/optimizers.h"
 #include "chainrule/rates.h"
@@ -114,14 +115,14 @@ struct FitOptions {
 };
 
 // The cost or a parameter became NaN or infinite. The network holds its last finite parameters.
-struct DivergenceError : std::runtime_error {
+struct CHAINRULE_API DivergenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 // Trains in place. Memory beyond the network: gradients, the optimizer's moments, a workspace of a batch, and for each
 // row 8 bytes, the order of a shuffle. Throws std::invalid_argument for bad options or shapes before anything changes.
 template <class T>
-History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
+CHAINRULE_API History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 
 // The same for the usual case of a matrix of inputs and one of target values.
 template <class T>
@@ -157,9 +158,9 @@ struct FitManyOptions {
 // threads and poll are not used, and on_epoch_end is called in whichever thread trains. Throws std::invalid_argument
 // for the first job that fit() would refuse, and for a network that stands there twice, before anything changes.
 template <class T>
-std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
+CHAINRULE_API std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
 // What fit() asks of it: std::invalid_argument says what is out of range.
-void check(const Stop&);
+CHAINRULE_API void check(const Stop&);
 
 }  // namespace chainrule
