@@ -29,7 +29,7 @@ diff <(git -C "$work/clone" ls-files -- . ":!.ci" ":!.github" | LC_ALL=C sort) \
 
 # Everything on PATH, but for what compiles.
 mkdir "$work/bin"
-find -L /usr/bin /bin -maxdepth 1 -type f ! -name "*g++*" ! -name "*gcc*" ! -name "*clang*" ! -name "c++*" ! -name "cc" \
+find /usr/bin/ -maxdepth 1 -xtype f ! -name "*g++*" ! -name "*gcc*" ! -name "*clang*" ! -name "c++*" ! -name "cc" \
   ! -name "c[89]9*" ! -name "*cpp*" -exec ln -sft "$work/bin" {} +
 
 for python in "${pythons[@]}"; do
