@@ -98,6 +98,7 @@ long allocations_of(const Case& c, FitOptions<T> options, int epochs) {
   options.batch_size = c.batch_size;
   options.epochs = epochs;
   if (options.stop.no_improvement) options.validation = examples;
+  num_threads();  // which looks at the system's files once a second: not in the fit, then
   const long before = allocations;
   const History history = fit(network, examples, options);
   const long counted = allocations - before;
@@ -118,7 +119,7 @@ void steps_allocate_nothing() {
         const long few = allocations_of(c, options, 2);
         long many = allocations_of(c, options, 12);
         constexpr long growth = 9;  // of three vectors, from 2 elements to 12
-        // Once a second some files of the system are read, to know how many threads to use: seldom in two fits in turn.
+        // Where a fit takes longer, with a sanitizer on a busy machine, seldom in two fits in turn.
         for (int again = 0; many - few > growth && again < 5; ++again) many = allocations_of(c, options, 12);
         CHECK(few > 0);
         CHECK(many - few <= growth, c.layer_sizes[0], c.batch_size, optimizer.index(), threads, few, many);
