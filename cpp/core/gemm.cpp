@@ -19,7 +19,7 @@ constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 // Whether lines so far apart find room in a first-level cache of 64 sets of 8 lines.
 template <class T>
 bool cached(Index lines, Index distance) {
-  return lines <= 8 * 4096 / std::gcd(Index{4096}, distance * static_cast<Index>(sizeof(T)));
+  return lines <= Index{8} * 4096 / std::gcd(Index{4096}, distance * static_cast<Index>(sizeof(T)));
 }
 
 // How a product of n columns reads A. Packing costs as much as some 30 columns; where many more follow it pays, if

@@ -280,7 +280,7 @@ inline Vec<T> sin_turned(Vec<T> x, int turn) {
   const Bits<T> quadrant = (to_bits<T>(t) & 3) + turn;  // whatever the bits of a NaN
   const Bits<T> sign = (quadrant & 2) << (8 * static_cast<int>(sizeof(T)) - 2);
   const Vec<T> value = from_bits<T>(to_bits<T>(select<T>(-(quadrant & 1), cosine, sine)) ^ sign);
-  return select<T>(abs<T>(x) < splat(C::infinity), value, x - x);
+  return select<T>(abs<T>(x) < splat(C::infinity), value, x - x);  // NOLINT(misc-redundant-expression): NaN
 }
 
 // Error for |x| <= 1e4: 1.54, double 1.44; without FMA near multiples of pi 1.5 units of the last place of 1/2.

@@ -14,6 +14,7 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers)
     width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): it has a layer, and that an output
   const Index chains = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
   return std::min(batch_rows, chains * sum_rows);
 }

@@ -20,8 +20,8 @@ class PackedWeights {
   PackedWeights(const Model<T>& model, bool backward, bool inputs = false);
   // Wᵀ in the panels that training keeps it in, and copies of W.
   PackedWeights(const Model<T>& model, const Panels<T>& panels, T* parameters);
-  PackedWeights(PackedWeights&&) = default;  // the views would stay with the memory of the other
-  PackedWeights& operator=(PackedWeights&&) = default;
+  PackedWeights(PackedWeights&&) noexcept = default;  // the views would stay with the memory of the other
+  PackedWeights& operator=(PackedWeights&&) noexcept = default;
 
   bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);  // followed by a barrier

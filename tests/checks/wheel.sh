@@ -37,7 +37,7 @@ for python in "${pythons[@]}"; do
   folder=$work/$name
   "$python" -m venv "$folder/venv"
   "$folder/venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$folder/raw" "$work"/sdist/*.tar.gz
-  PATH="$tools:$PATH" "$tools/auditwheel" -q repair --wheel-dir "$folder/dist" "$folder"/raw/*.whl
+  PATH="$tools:$PATH" "$tools/auditwheel" repair --wheel-dir "$folder/dist" "$folder"/raw/*.whl >/dev/null
   "$tools/python" tests/checks/wheel_content.py "$folder"/raw/*.whl "$folder"/dist/*.whl
   wheel=$(echo "$folder"/dist/*.whl)
   "$folder/venv/bin/pip" install --quiet "${wheel}[test]"
