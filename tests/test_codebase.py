@@ -34,7 +34,7 @@ INCLUDES = {
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
-    "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
+    "bindings/": "<cxxabi.h> std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
 # What stands nowhere in cpp/ but here.

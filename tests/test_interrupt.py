@@ -1,21 +1,13 @@
-"""Ctrl-C during a fit, and fork between two fits; each in a process of its own."""
+"""Ctrl-C, other signals and their handlers, each in a process of its own: in time, and the network is usable."""
 
-import subprocess
 import sys
 
 import pytest
+from processes import run
 
-START = """
-import os, signal, threading
-import numpy as np
-import chainrule as cr
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to a process of one's own")
 
-random = np.random.default_rng(0)
-X, y = random.normal(size=(20_000, 20)), random.integers(0, 2, 20_000)
-net = cr.Network([20, 64, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
-"""
-
-INTERRUPT = """
+STEPS = """
 before = net.parameters.copy()
 
 def press_when_training_moves():
@@ -45,38 +37,205 @@ except KeyboardInterrupt:
     print("interrupted")
 """
 
-FORK = """
-def fit():
-    net = cr.Network([20, 300, 200, 1], loss="binary_cross_entropy", seed=0)
-    net.fit(X[:2000], y[:2000], epochs=3, n_threads=2)
-    return net.parameters
 
-want = fit()
-child = os.fork()
-if child == 0:
-    try:
-        os._exit(0 if np.array_equal(fit(), want) else 1)
-    finally:
-        os._exit(2)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert np.array_equal(fit(), want)
-print("forked")
+@pytest.mark.parametrize("batch_size", [None, 32, 1])
+def test_the_last_whole_step_is_kept(batch_size):
+    assert run(STEPS.format(batch_size=batch_size)) == "interrupted\n"
+
+
+# Work that would take minutes. Each is interrupted soon after it began, some in the middle of a single step or call;
+# `usable` must hold then.
+LONG = {
+    "batches": "net.fit(X, y, epochs=10**9, batch_size=32)",
+    "steps": "net.fit(X, y, epochs=10**9)",
+    "validation": "net.fit(X[:100], y[:100], epochs=10**9, validation=(huge, huge_y), metrics=['auc'])",
+    "L-BFGS": "net.fit(X, y, epochs=10**9, optimizer=cr.LBFGS(tolerance_gradient=0, tolerance_change=0), l2=1e-4)",
+    "fit_many": "cr.fit_many([net, other], X, y, epochs=10**9)",
+    "fit_many, more than threads": "cr.fit_many([net, other, third], X, y, epochs=10**9, batch_size=8, n_threads=2)",
+    "classifier": "cr.MLPClassifier((300,), max_iter=10**9, tol=0, n_iter_no_change=10**9).fit(X, y)",
+    "regressor": "cr.MLPRegressor((300,), max_iter=10**9, early_stopping=True, n_iter_no_change=10**9).fit(X, y)",
+    "loss of one's own": "net.fit(X, y, epochs=10**9, loss=lambda z, y, w: (0.0, 0 * z))",
+    "one step, small network": "net.fit(huge, huge_y, epochs=1)",
+    "one step, large network": "wide.fit(huge, huge_y, epochs=1)",
+    "one step of L-BFGS": "wide.fit(huge, huge_y, epochs=1, optimizer=cr.LBFGS())",
+    "predict": "wide.predict(huge)",
+    "logits": "wide.logits(huge, n_threads=1)",
+    "loss": "wide.loss(huge, huge_y)",
+    "gradients": "wide.loss_and_gradients(huge, huge_y)",
+}
+
+PRESS = """
+other, third = (cr.Network([20, 64, 1], loss="binary_cross_entropy", seed=k) for k in (1, 2))
+wide = cr.Network([20, 1500, 1500, 1], loss="binary_cross_entropy", seed=0)
+huge = np.broadcast_to(np.float32(0.5), (4_000_000, 20))
+huge_y = np.zeros(len(huge), np.float32)
+huge_y[::2] = 1
+nets = [net, other, third, wide]
+at_start = [one.parameters.copy() for one in nets]
+
+def press():
+    time.sleep({after})
+    global pressed
+    pressed = time.perf_counter()
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press, daemon=True).start()
+try:
+    {work}
+    print("ended by itself")
+except KeyboardInterrupt:
+    took = time.perf_counter() - pressed
+    for one, parameters in zip(nets, at_start):
+        assert np.isfinite(one.parameters).all()
+        assert not {unchanged} or np.array_equal(one.parameters, parameters), "a part of a step was made"
+        one.predict(X[:10])
+        one.fit(X[:100], y[:100], epochs=1)
+    print(f"{{took:.3f}}")
 """
 
 
-def run(script):
-    result = subprocess.run(
-        [sys.executable, "-c", START + script], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+def is_one_call(name):
+    """Whether what is interrupted is a part of one step, or trains nothing: no parameter may have changed."""
+    return name.startswith("one step") or name in ("predict", "logits", "loss", "gradients")
 
 
-@pytest.mark.parametrize("batch_size", [None, 32, 1])
-def test_interrupt(batch_size):
-    assert run(INTERRUPT.format(batch_size=batch_size)) == "interrupted\n"
+@pytest.mark.parametrize("name", LONG)
+def test_ctrl_c_ends_it(name):
+    """`tests/checks/interrupt.sh` measures how soon; here the process has to end at all."""
+    assert float(run(PRESS.format(work=LONG[name], after=0.5, unchanged=is_one_call(name)))) < 60
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
-def test_fork_between_two_fits():
-    assert run(FORK) == "forked\n"
+def test_a_thread_that_trains_goes_on():
+    """Python's handlers run in the main thread alone: a fit elsewhere is told by an event, say."""
+    script = """
+stop = threading.Event()
+history = []
+fit = lambda: history.append(net.fit(X, y, epochs=10**9, callbacks=[lambda logs: stop.is_set()]))
+thread = threading.Thread(target=fit)
+thread.start()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    thread.join()
+except KeyboardInterrupt:
+    assert thread.is_alive()
+    stop.set()
+    thread.join()
+    print(history[0].stop_reason)
+"""
+    assert run(script) == "callback\n"
+
+
+SOON = """
+press = lambda: [time.sleep(0.05) or os.kill(os.getpid(), {name}) for _ in range({times})]
+threading.Thread(target=press).start()
+"""
+
+
+@pytest.mark.parametrize("name", ["signal.SIGINT", "signal.SIGTERM", "signal.SIGALRM"])
+@pytest.mark.parametrize("work", ["net.fit(X, y, epochs=10**9)", "cr.fit_many([net], X, y, epochs=10**9)"])
+def test_what_a_handler_raises_comes_out(name, work):
+    script = f"""
+def handle(number, frame):
+    raise TimeoutError(number)
+
+signal.signal({name}, handle)
+{SOON.format(name=name, times=1)}
+try:
+    {work}
+except TimeoutError as error:
+    print(error.args == ({name},), net.fit(X, y, epochs=1).epochs)
+"""
+    assert run(script) == "True 1\n"
+
+
+def test_a_handler_that_raises_nothing_only_runs():
+    """One that computes with the library, too, while it is called from the middle of a prediction."""
+    script = f"""
+seen = []
+wide = cr.Network([20, 2000, 2000, 1], loss="squared_error", seed=0)
+inner = cr.Network([20, 3000, 1], loss="squared_error", seed=1)
+signal.signal(signal.SIGINT, lambda number, frame: seen.append(inner.predict(X[:3])))
+want = [net.fit(X, y, epochs=200).loss, wide.predict(X, n_threads=1)]
+net = cr.Network([20, 64, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
+{SOON.format(name="signal.SIGINT", times=5)}
+rounds = 0
+while not seen or rounds < 3:
+    got = wide.predict(X, n_threads=1)
+    rounds += 1
+    assert np.array_equal(got, want[1])
+assert np.array_equal(net.fit(X, y, epochs=200).loss, want[0])
+print("ran")
+"""
+    assert run(script) == "ran\n"
+
+
+def test_a_second_ctrl_c():
+    """It may come while the first is dealt with: Python's own affair, and the network still trains."""
+    script = f"""
+{SOON.format(name="signal.SIGINT", times=2)}
+caught = 0
+while caught < 2:
+    try:
+        net.fit(X, y, epochs=10**9)
+    except KeyboardInterrupt:
+        caught += 1
+print(caught, net.fit(X, y, epochs=1).epochs)
+"""
+    assert run(script) == "2 1\n"
+
+
+def test_signals_within_callbacks():
+    script = """
+def press(logs):
+    if logs["epoch"] == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    net.fit(X, y, epochs=10, callbacks=[press])
+except KeyboardInterrupt as error:
+    print(error.history.epochs, error.history.stop_reason)
+"""
+    assert run(script) == "3 interrupted\n"
+
+
+def test_wakeup_fd_and_asyncio():
+    """The handler of an event loop runs while an executor's thread trains; the loop then ends the training."""
+    script = """
+import asyncio
+
+async def main():
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    fit = lambda: net.fit(X, y, epochs=10**9, callbacks=[lambda logs: stop.is_set()])
+    future = loop.run_in_executor(None, fit)
+    os.kill(os.getpid(), signal.SIGINT)
+    return await future
+
+print(asyncio.run(main()).stop_reason)
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
+threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    net.fit(X, y, epochs=10**9)
+except KeyboardInterrupt:
+    print(os.read(reader, 1) == bytes([signal.SIGINT]))
+"""
+    assert run(script) == "callback\nTrue\n"
+
+
+def test_the_command_while_it_reads(tmp_path):
+    """Ctrl-C in `chainrule train`; `test_cli` presses it while the network trains."""
+    pytest.importorskip("pandas")
+    path = str(tmp_path / "table.csv")
+    script = f"""
+import subprocess
+with open({path!r}, "w") as file:
+    file.write("a,b,target\\n" + "".join(f"{{i % 97}},{{i % 89}},{{i % 83}}\\n" for i in range(1_000_000)))
+command = [sys.executable, "-m", "chainrule", "train", {path!r}, "--target", "target", "--epochs", "1000000"]
+process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+time.sleep(2)
+process.send_signal(signal.SIGINT)
+print(process.communicate(timeout=60)[1], process.returncode)
+"""
+    assert run(script) == "chainrule: interrupted\n 1\n"

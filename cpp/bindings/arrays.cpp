@@ -19,12 +19,12 @@ bool readable_in_place(const py::array& array) {
 template <class T>
 py::array as(py::array array) {
   if (readable_in_place<T>(array)) return array;
-  return array.attr("astype")(py::dtype::of<T>());
+  return call(array.attr("astype"), py::dtype::of<T>());
 }
 
 // Class numbers: integers, or floating-point numbers that are whole.
 Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index outputs) {
-  const py::array_t<double> values(array.attr("reshape")(-1).attr("astype")("float64"));
+  const py::array_t<double> values(call(call(array.attr("reshape"), -1).attr("astype"), "float64"));
   Buffer<std::int32_t> labels(rows);
   for (Index i = 0; i < rows; ++i) {
     const double value = values.at(i);
@@ -44,7 +44,7 @@ py::array real_array(py::handle object, const char* name) {
   if (!exact && py::isinstance<py::array>(object) && py::hasattr(object, "mask"))
     throw py::type_error(message(name, " is a masked array; fill it or leave the masked entries out"));
   const py::array array = exact ? py::reinterpret_borrow<py::array>(object)
-                                : py::array(py::module_::import("numpy").attr("asarray")(object));
+                                : py::array(call(py::module_::import("numpy").attr("asarray"), object));
   const char kind = array.dtype().kind();
   const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   if (!real)
@@ -75,7 +75,7 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
   py::array array = as<T>(real_array(object, name));
   require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", Shape{array}, ", expected (", length,
           ",)");
-  array = array.attr("ravel")();  // contiguous; a copy only if it is not so already
+  array = call(array.attr("ravel"));  // contiguous; a copy only if it is not so already
   const T* data = static_cast<const T*>(array.data());
   return {std::move(array), data};
 }
@@ -97,7 +97,7 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
     result.targets.labels = result.labels.data();
     return result;
   }
-  if (array.ndim() == 1) array = array.attr("reshape")(rows, 1);
+  if (array.ndim() == 1) array = call(array.attr("reshape"), rows, 1);
   result.values = matrix<T>(array, "y");
   if (shared_column)
     result.values.view = {result.values.view.data, rows, outputs, result.values.view.row_stride, outputs == 1};

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "bindings/gil.h"
 #include "chainrule/network.h"
 #include "core/buffer.h"
 

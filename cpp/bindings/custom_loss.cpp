@@ -9,12 +9,12 @@ template <class T>
 CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, bool some) {
   const py::module_ numpy = py::module_::import("numpy");
   if (some) {
-    if (!y.is_none()) y = numpy.attr("asarray")(y);
-    if (!weight.is_none()) weight = numpy.attr("asarray")(weight);
+    if (!y.is_none()) y = call(numpy.attr("asarray"), y);
+    if (!weight.is_none()) weight = call(numpy.attr("asarray"), weight);
   }
   return [some, function = shared(function), y = shared(y), weight = shared(weight)](
              MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits) {
-    const py::gil_scoped_acquire acquire;
+    const WithGil gil;
     auto z = new_matrix<T>(logits.rows, logits.cols);
     const MatrixView<T> copy = view_of(z);
     for (Index i = 0; i < copy.rows; ++i) std::copy_n(logits.row(i), copy.cols, copy.row(i));
@@ -22,7 +22,7 @@ CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, 
       if (!some || values.is_none()) return values;
       return values[py::array_t<Index>(static_cast<Index>(rows.size()), rows.data())];
     };
-    const py::object answer = (*function)(z, part(*y), part(*weight));
+    const py::object answer = call(*function, z, part(*y), part(*weight));
     if (!py::isinstance<py::tuple>(answer) || py::len(answer) != 2)
       throw py::type_error("loss must return (cost, gradient by the logits)");
     const py::tuple pair = py::reinterpret_borrow<py::tuple>(answer);

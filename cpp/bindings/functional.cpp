@@ -113,7 +113,7 @@ py::tuple forward(py::handle params, py::handle x_object, const Names& activatio
     a_list.append(std::move(a_array));
   }
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     chainrule::forward<T>(p.model, x.view, z, a, threads);
   }
   return py::make_tuple(z_list, a_list);
@@ -122,7 +122,7 @@ py::tuple forward(py::handle params, py::handle x_object, const Names& activatio
 // A matrix of a cache, made contiguous.
 template <class T>
 Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name) {
-  const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray")(real_array(object, name));
+  const py::object contiguous = call(py::module_::import("numpy").attr("ascontiguousarray"), real_array(object, name));
   Matrix<T> result = matrix<T>(contiguous, name);
   require(result.view.rows == rows && result.view.cols == columns, name, " has shape (", result.view.rows, ", ",
           result.view.cols, "), expected (", rows, ", ", columns, ")");
@@ -135,8 +135,8 @@ TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index ou
   const py::module_ numpy = py::module_::import("numpy");
   py::array array = real_array(y, "y");
   if (loss == Loss::quantile && array.size() == rows && array.ndim() > 0 && array.shape(0) == rows)
-    array = numpy.attr("repeat")(array.attr("reshape")(rows, 1), outputs, 1);
-  return targets<T>(numpy.attr("ascontiguousarray")(array), loss, rows, outputs);
+    array = call(numpy.attr("repeat"), call(array.attr("reshape"), rows, 1), outputs, 1);
+  return targets<T>(call(numpy.attr("ascontiguousarray"), array), loss, rows, outputs);
 }
 
 template <class T>
@@ -150,7 +150,7 @@ py::array_t<T> losses(py::handle logits, py::handle y, const LossOptions& loss) 
   const TargetArrays<T> t = contiguous_targets<T>(y, model.loss, rows, outputs);
   py::array_t<T> values(rows);
   T* data = values.mutable_data();
-  const py::gil_scoped_release release;
+  const WithoutGil released;
   chainrule::losses<T>(model, z.view, t.targets, data);
   return values;
 }
@@ -165,7 +165,7 @@ double cost(py::handle params, py::handle logits, py::handle y, const LossOption
   const Vector<T> weights = vector<T>(sample_weight, rows, "sample_weight");
   check_weights(weights.data, rows);
   check_l2(l2);
-  const py::gil_scoped_release release;
+  const WithoutGil released;
   return chainrule::cost<T>(p.model, z.view, t.targets, weights.data, l2);
 }
 
@@ -206,7 +206,7 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
   py::array_t<T> gradients(p.model.parameter_count());
   T* data = gradients.mutable_data();
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     chainrule::backward<T>(p.model, x.view, z, a, t.targets, weights.data, l2, data, dz, threads);
   }
   return py::make_tuple(as_pairs<T>(p.model, gradients), dz_list);
@@ -218,7 +218,7 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::module_ numpy = py::module_::import("numpy");
   const py::dtype dtype = py::dtype::of<T>();
   py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "F"));
-  const py::array_t<T> g(numpy.attr("require")(real_array(gradient, "grads"), dtype, "FA"));
+  const py::array_t<T> g(call(numpy.attr("require"), real_array(gradient, "grads"), dtype, "FA"));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
           ", its parameters ", Shape{result});
   kernels<T>().sgd({1, g.size(), 0}, {T(1), static_cast<T>(learning_rate), T(0), T(1), false, false}, {}, g.data(), {},
@@ -260,7 +260,7 @@ py::list update(const py::sequence& params, const py::sequence& grads, double le
     }
     results.append(pair);
   }
-  for (const auto& [to, from] : copies) py::module_::import("numpy").attr("copyto")(to, from);
+  for (const auto& [to, from] : copies) call(py::module_::import("numpy").attr("copyto"), to, from);
   return results;
 }
 

@@ -18,7 +18,7 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
     throw py::type_error(message(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
   if (array.size() > 0 && sizeof(Integer) < static_cast<std::size_t>(array.itemsize())) {
     const auto limits =
-        std::pair(array.attr("min")().template cast<Index>(), array.attr("max")().template cast<Index>());
+        std::pair(call(array.attr("min")).template cast<Index>(), call(array.attr("max")).template cast<Index>());
     require(limits.first >= 0 && limits.second <= std::numeric_limits<Integer>::max(), name, " goes from ",
             limits.first, " to ", limits.second, ", expected numbers of columns that int32 can hold");
   }
@@ -65,7 +65,7 @@ template <class T>
 InputArrays<T> sparse_inputs(py::object object) {
   if (!py::isinstance<py::str>(py::getattr(object, "format", py::none())) ||
       object.attr("format").cast<std::string>() != "csr")
-    object = object.attr("tocsr")();
+    object = call(object.attr("tocsr"));
   const py::tuple shape(object.attr("shape"));
   require(shape.size() == 2, "X has shape ", std::string(py::str(shape)), ", expected two dimensions: (rows, columns)");
   const Index rows = shape[0].cast<Index>(), cols = shape[1].cast<Index>();

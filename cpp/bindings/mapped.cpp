@@ -2,6 +2,8 @@
 
 #include <pybind11/numpy.h>
 
+#include "bindings/gil.h"
+
 namespace chainrule::python {
 namespace {
 
@@ -34,9 +36,9 @@ void MappedFiles::add(py::handle object) {
 
 void MappedFiles::release() const {
   if (maps_.empty()) return;
-  const py::gil_scoped_acquire acquire;
+  const WithGil gil;
   const py::object advice = py::module_::import("mmap").attr("MADV_DONTNEED");
-  for (const py::object& map : maps_) map.attr("madvise")(advice);
+  for (const py::object& map : maps_) call(map.attr("madvise"), advice);
 }
 
 }  // namespace chainrule::python

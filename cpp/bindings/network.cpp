@@ -56,7 +56,7 @@ py::array_t<T> apply(const Network<T>& network, py::handle x_object, std::option
   const MatrixView<T> out_view = view_of(out);
   const int threads = thread_count(n_threads);
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     (network.*function)(x.view, out_view, threads);
   }
   return out;
@@ -72,7 +72,7 @@ double cost(const Network<T>& network, py::object x, py::object y, py::object sa
             std::optional<int> n_threads) {
   const ExampleArrays<T> e = examples_for(network, x, y, sample_weight);
   const int threads = thread_count(n_threads);
-  const py::gil_scoped_release release;
+  const WithoutGil released;
   return network.cost(e.examples, l2, threads);
 }
 
@@ -102,7 +102,7 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   }
   double value = 0;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     value = network.gradients(e.examples, {data, size}, l2, inputs ? &dx_view : nullptr, threads,
                               custom ? &custom : nullptr);
   }

@@ -132,10 +132,10 @@ Metric<T> metric(py::handle value) {
     return metric;
   }
   metric.function = [function = shared(what)](MatrixView<const T> predictions) {
-    const py::gil_scoped_acquire acquire;
+    const WithGil gil;
     auto array = new_matrix<T>(predictions.rows, predictions.cols);
     std::copy_n(predictions.data, predictions.rows * predictions.cols, array.mutable_data());
-    return (*function)(array).template cast<double>();
+    return call(*function, array).template cast<double>();
   };
   return metric;
 }
@@ -158,8 +158,8 @@ RateSchedule rate_schedule(py::handle schedule) {
   if (schedule.is_none()) return {};
   if (PyCallable_Check(schedule.ptr()) != 0)
     return [function = shared(schedule)](int epoch) {
-      const py::gil_scoped_acquire acquire;
-      return (*function)(epoch).template cast<double>();
+      const WithGil gil;
+      return call(*function, epoch).template cast<double>();
     };
   const auto [name, values] = schedule.cast<std::pair<std::string, py::dict>>();
   RateSchedule options;

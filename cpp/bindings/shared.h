@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "bindings/gil.h"
+
 namespace chainrule::python {
 
 using SharedObject = std::shared_ptr<const pybind11::object>;
@@ -12,7 +14,7 @@ using SharedObject = std::shared_ptr<const pybind11::object>;
 inline SharedObject shared(pybind11::handle object) {
   return {new pybind11::object(pybind11::reinterpret_borrow<pybind11::object>(object)),
           [](const pybind11::object* held) {
-            const pybind11::gil_scoped_acquire acquire;
+            const WithGil gil;
             delete held;
           }};
 }

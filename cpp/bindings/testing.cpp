@@ -37,7 +37,7 @@ py::array multiply(Product<T> product, py::handle a_object, py::handle b_object,
           "out needs the shape of the product and C order");
   const MatrixView<T> view = view_of(c);
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     product(a.view, b.view, view, threads);
   }
   return c;
@@ -67,7 +67,7 @@ template <class T>
 double peak(double (*operations_of)(Index repeats, T* sink), int threads, double seconds) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
-  const py::gil_scoped_release release;
+  const WithoutGil released;
   parallel(threads, [&](Team team) {
     Buffer<T> sink(kernels<T>().lanes);
     const auto start = Clock::now();

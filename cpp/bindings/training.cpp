@@ -62,11 +62,6 @@ auto of_validation(Function function) {
   }
 }
 
-void check_signals() {
-  const py::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
-
 py::array_t<double> array_of(const std::vector<double>& values) {
   return py::array_t<double>(static_cast<Index>(values.size()), values.data());
 }
@@ -108,7 +103,7 @@ class RowArrays {
 template <class T>
 auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   return [&on_epoch_end, &state](const EpochLog& log, const std::function<void()>& snapshot) {
-    const py::gil_scoped_acquire acquire;
+    const WithGil gil;
     const auto open = std::make_shared<bool>(true);  // until this returns
     const auto take = [&snapshot, &state, open] {
       if (!*open) throw std::runtime_error("snapshot() is for on_epoch_end alone: the training has gone on since");
@@ -119,7 +114,7 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
     const py::dict logs("epoch"_a = log.epoch, "loss"_a = log.loss, "validation"_a = optional_number(log.validation),
                         "metrics"_a = array_of({log.metrics.begin(), log.metrics.end()}),
                         "learning_rate"_a = log.learning_rate, "seconds"_a = log.seconds);
-    return on_epoch_end(logs, py::cpp_function(take)).is(py::bool_(true));
+    return call(on_epoch_end, logs, py::cpp_function(take)).is(py::bool_(true));
   };
 }
 
@@ -172,7 +167,7 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
   options.history = &history;
   const bool validated = options.validation.has_value();
   try {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     chainrule::fit(network, e.examples, options);
   } catch (const DivergenceError& error) {
     const py::object type = py::module_::import("chainrule._core").attr("DivergenceError");
@@ -244,12 +239,12 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
                          }};
   if (!on_finished.is_none())
     options.on_finished = [&](std::size_t i, const FitOutcome& outcome) {
-      const py::gil_scoped_acquire acquire;
-      on_finished(i, result_of(i, outcome));
+      const WithGil gil;
+      call(on_finished, i, result_of(i, outcome));
     };
   std::vector<FitOutcome> outcomes;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     outcomes = chainrule::fit_many<T>(jobs, options);
   }
   py::list results;

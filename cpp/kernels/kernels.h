@@ -204,6 +204,9 @@ struct SliceSteps {
   int rank, size;  // in the team, whose members all make the same call with their own layers and scratch
   void (*barrier)(const void* team);  // not called by a team of one
   const void* team;
+  // Both or none: rank 0 calls poll where a step goes on to more slices; if that sets *stopped, all leave the step.
+  void (*poll)(const void* team);
+  const bool* stopped;
 
   const SliceLayer<T>* layers;
   Index layer_count;

@@ -303,8 +303,11 @@ void slice_steps(const SliceSteps<T>& s) {
       if (done == slices) {
         if (s.rank == 0) s.cost[step] = {total * inverse + l2 / 2 * squares, weight};
         if (descent == nullptr) slice_update(s, step, l2, begin, end);
+      } else if (s.rank == 0 && s.poll != nullptr) {
+        s.poll(s.team);
       }
       if (s.size > 1) s.barrier(s.team);
+      if (s.stopped != nullptr && *s.stopped) return;
     }
   }
 }

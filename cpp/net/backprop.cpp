@@ -4,6 +4,8 @@
 #include <numeric>
 #include <optional>
 
+#include "core/poll.h"
+
 namespace chainrule {
 namespace {
 
@@ -237,7 +239,13 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       if (gradients.data != nullptr)
         gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, gradients, team, scratch, &fetch);
       if (last) break;
+      if (team.rank == 0) try {
+          poll();
+        } catch (...) {
+          failure_ = std::current_exception();
+        }
       team.barrier();
+      if (failure_) return;
     }
     if (failure_) return;
     if (gradients.data != nullptr && gradients.panels == nullptr)

@@ -65,7 +65,7 @@ class Backprop {
   std::vector<Index> every_row_;
   MatrixView<T> dlogits_;
   double custom_cost_ = 0;
-  std::exception_ptr failure_;  // what it threw
+  std::exception_ptr failure_;  // what it threw, or poll()
 };
 
 }  // namespace chainrule

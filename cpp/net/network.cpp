@@ -119,7 +119,14 @@ struct Network<T>::State {
   std::vector<double> loss_parameters;
   Buffer<T> parameters;
   Model<T> model = make_model(sizes, activations, loss, loss_parameters, parameters.data());
+  std::atomic<bool> training{false};
 };
+
+template <class T>
+OneFit<T>::OneFit(Network<T>& network) : training_(&network.state_->training) {
+  if (training_->exchange(true))
+    throw std::runtime_error("the network is being trained by another call; train a copy of it, or wait");
+}
 
 template <class T>
 const Model<T>& model_of(const Network<T>& network) {
@@ -154,8 +161,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
           "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
   std::vector<double> loss_parameters =
       checked_loss_parameters(options.loss, options.loss_parameters, layer_sizes.back());
-  state_ = std::make_unique<State>(State{std::move(layer_sizes), std::move(activations), options.loss,
-                                         std::move(loss_parameters), Buffer<T>(count)});
+  state_.reset(new State{std::move(layer_sizes), std::move(activations), options.loss, std::move(loss_parameters),
+                         Buffer<T>(count)});
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
     init_weights<T>(options.init, options.seed, l, w);
@@ -164,8 +171,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
 
 template <class T>
 Network<T>::Network(const Network& other)
-    : state_(std::make_unique<State>(State{other.state_->sizes, other.state_->activations, other.state_->loss,
-                                           other.state_->loss_parameters, other.state_->parameters})) {}
+    : state_(new State{other.state_->sizes, other.state_->activations, other.state_->loss,
+                       other.state_->loss_parameters, other.state_->parameters}) {}
 template <class T>
 Network<T>::Network(Network&&) noexcept = default;
 template <class T>
@@ -271,6 +278,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   template void check_targets(Loss, const Targets<T>&, Index, Index);                           \
   template void check_weights(const T*, Index);                                                 \
   template void check_examples(const Model<T>&, const Examples<T>&);                            \
+  template class OneFit<T>;                                                                     \
   template class Network<T>;
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -1,6 +1,8 @@
 // What the rest of the core needs of a Network beyond its public face.
 #pragma once
 
+#include <atomic>
+
 #include "chainrule/network.h"
 #include "net/model.h"
 
@@ -10,6 +12,19 @@ namespace chainrule {
 template <class T>
 Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
                     const std::vector<double>& loss_parameters, const T* parameters);
+
+// While one lives, no other fit may train the network: std::runtime_error.
+template <class T>
+class OneFit {
+ public:
+  explicit OneFit(Network<T>& network);
+  ~OneFit() { *training_ = false; }
+  OneFit(const OneFit&) = delete;
+  OneFit& operator=(const OneFit&) = delete;
+
+ private:
+  std::atomic<bool>* training_;
+};
 
 // Of the network's own parameters.
 template <class T>

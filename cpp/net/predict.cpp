@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/poll.h"
 #include "net/pass.h"
 
 namespace chainrule {
@@ -34,7 +35,8 @@ struct Workspace {
   Index bytes() const { return (scratch.gemm.size() + 2 * hidden[0].size()) * static_cast<Index>(sizeof(T)); }
 };
 
-constexpr Index most_kept = 1 << 22;  // bytes
+constexpr Index most_kept = 1 << 22;        // bytes
+constexpr double operations_at_once = 1e9;  // some 10 ms, between two polls
 
 }  // namespace
 
@@ -52,17 +54,19 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
   thread_local Workspace<T> kept;
   std::vector<Workspace<T>> own(static_cast<std::size_t>(team_size > 1 ? team_size : 0));
   const std::span<Workspace<T>> workspaces = team_size > 1 ? std::span(own) : std::span(&kept, 1);
-  for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
-  parallel(team_size, [&](Team team) {
+  const auto rows_of = [&](Team team, Share chunk) {
     Workspace<T>& mine = workspaces[static_cast<std::size_t>(team.rank)];
     const auto activate = [&](MatrixView<T> z) {
       if (output_activation)
         kernels<T>().predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
                                                            mine.scratch.loss.data());
     };
-    packed.pack(model, team);
-    team.barrier();
-    const Share rows = share(x.rows, team);
+    if (chunk.begin == 0) {
+      packed.pack(model, team);
+      team.barrier();
+    }
+    const Share mine_of_chunk = share(chunk.end - chunk.begin, team);
+    const Share rows{chunk.begin + mine_of_chunk.begin, chunk.begin + mine_of_chunk.end};
     if (columns) {
       const Tape<T>& a = mine.activations(model, workspaces[0], out);
       forward_columns<T>(model, packed, x, a, a, team, mine.scratch);
@@ -75,7 +79,14 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
       forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine.scratch);
       activate(a.back());
     }
-  });
+  };
+  const Index at_once =
+      std::max(team_size * most, static_cast<Index>(operations_at_once / row_operations(model, false)));
+  for (Index begin = 0; begin == 0 || begin < x.rows; begin += at_once) {
+    if (begin > 0) poll();  // which may have led to another prediction of this thread
+    for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
+    parallel(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
+  }
   if (kept.bytes() > most_kept) kept = {};
 }
 

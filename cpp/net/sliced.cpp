@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
+#include "core/poll.h"
 #include "net/pass.h"
 
 namespace chainrule {
@@ -12,6 +13,26 @@ namespace {
 constexpr Index most_places = 64;
 constexpr Index most_steps = 64;
 constexpr double operations_at_once = 2e7;  // some 0.1 ms: little beside the time between two polls
+
+// What the poll of a step threw.
+struct Interruption {
+  bool stopped = false;
+  std::exception_ptr failure;
+
+  void ask() {
+    try {
+      poll();
+    } catch (...) {
+      failure = std::current_exception();
+      stopped = true;
+    }
+  }
+};
+
+struct Member {
+  Team team;
+  Interruption* interruption;
+};
 
 Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
 
@@ -183,14 +204,21 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.moments = optimizer_.moments();
   steps.cost = costs_.data();
   steps.slice_value = slice_value_.data();
-  steps.barrier = [](const void* team) { static_cast<const Team*>(team)->barrier(); };
+  steps.barrier = [](const void* member) { static_cast<const Member*>(member)->team.barrier(); };
+  // A step that is abandoned has changed nothing; only one that is alone is so long that it may have to be.
+  Interruption interruption;
+  if (steps.steps == 1) {
+    steps.poll = [](const void* member) { static_cast<const Member*>(member)->interruption->ask(); };
+    steps.stopped = &interruption.stopped;
+  }
   team_.begin();
   parallel(team_.current(), [&](Team team) {
     SliceSteps<T> mine = steps;
     const Workspace& own = workspaces_[static_cast<std::size_t>(team.rank)];
     mine.rank = team.rank;
     mine.size = team.size;
-    mine.team = &team;
+    const Member member{team, &interruption};
+    mine.team = &member;
     mine.layers = own.layers.data();
     mine.x = own.x;
     mine.y = own.y;
@@ -203,6 +231,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
     team_.done(team.rank);
   });
   team_.end(static_cast<double>(batches.m * steps.steps));
+  if (interruption.stopped) std::rethrow_exception(interruption.failure);
   return {costs_.data(), batches.rates.size()};
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/check.h"
+#include "core/poll.h"
 #include "net/evaluation.h"
 #include "net/metrics.h"
 #include "net/network.h"
@@ -67,7 +68,7 @@ class Fit {
  private:
   void loop(History& history) {
     history.metrics.resize(options_.metrics.size());
-    start_ = last_poll_ = Clock::now();
+    start_ = Clock::now();
     keep_finite();
     while (history.stop_reason.empty()) {
       make_room(history);
@@ -219,14 +220,6 @@ class Fit {
     return total / weight;
   }
 
-  void poll() {
-    if (!options_.poll) return;
-    const Clock::time_point now = Clock::now();
-    if (std::chrono::duration<double>(now - last_poll_).count() < options_.poll_seconds) return;
-    last_poll_ = now;
-    options_.poll();
-  }
-
   void store() {
     if (!schedule_->finite()) diverged("a parameter");
     schedule_->store();
@@ -291,7 +284,7 @@ class Fit {
   double learning_rate_ = 0;  // of the last step
   Stopping stopping_;
   std::vector<Index> order_;
-  Clock::time_point start_, last_poll_;
+  Clock::time_point start_;
 };
 
 }  // namespace
@@ -301,6 +294,9 @@ History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T
   History own;
   History& history = options.history != nullptr ? *options.history : own;
   history = {};
+  const OneFit<T> this_one(network);
+  std::optional<Polling> polling;
+  if (options.poll) polling.emplace(options.poll, options.poll_seconds);
   Fit<T>(network, examples, options).run(history);
   return history;
 }

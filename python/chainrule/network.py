@@ -157,6 +157,8 @@ class Network(Evaluation):
         ValueError, TypeError
             As `loss_and_gradients`, for options out of range, and for bf16 where it is not available; the network is
             then unchanged.
+        RuntimeError
+            While another call trains this network.
         DivergenceError
             If the cost becomes NaN or infinite; the last finite parameters are kept, and ``error.history`` has what was
             recorded until then.

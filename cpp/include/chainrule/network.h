@@ -37,6 +37,8 @@ using CustomLoss =
 
 template <class T>
 struct Model;  // the library's own
+template <class T>
+class OneFit;
 
 struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer,
@@ -90,6 +92,8 @@ class CHAINRULE_API Network {
  private:
   template <class U>
   friend const Model<U>& model_of(const Network<U>&);
+  template <class U>
+  friend class OneFit;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -108,8 +108,8 @@ struct FitOptions {
   // After each epoch, in the calling thread; true ends the run. It may write to the parameters, unless there is an
   // average. snapshot() brings *state up to date. An exception ends the run too and is passed on.
   std::function<bool(const EpochLog&, const std::function<void()>& snapshot)> on_epoch_end{};
-  // Between batches, at most every poll_seconds: may throw, to interrupt. The network keeps its last complete step, or
-  // the best epoch (see Stop).
+  // Between batches, and within large ones, at most every poll_seconds: may throw, to interrupt. The network keeps its
+  // last complete step, or the best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
 };
@@ -119,8 +119,9 @@ struct CHAINRULE_API DivergenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Trains in place. Memory beyond the network: gradients, the optimizer's moments, a workspace of a batch, and for each
-// row 8 bytes, the order of a shuffle. Throws std::invalid_argument for bad options or shapes before anything changes.
+// Trains in place; std::runtime_error while another call trains the network. Memory beyond the network: gradients, the
+// optimizer's moments, a workspace of a batch, and for each row 8 bytes, the order of a shuffle. Throws
+// std::invalid_argument for bad options or shapes before anything changes.
 template <class T>
 CHAINRULE_API History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 

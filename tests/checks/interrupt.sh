@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# How soon Ctrl-C ends a call: every long call of tests/test_interrupt.py twenty times, each in a process of its own,
+# with a usable network after it. All in less than a second. Needs an installed chainrule:
+#     bash tests/checks/interrupt.sh [times]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+"${PYTHON:-python3}" - "${1:-20}" <<'PYTHON'
+import sys
+
+from processes import run
+from test_interrupt import LONG, PRESS, is_one_call
+
+times = int(sys.argv[1])
+worst = 0.0
+for name, work in LONG.items():
+    script = [PRESS.format(work=work, after=0.3 + 0.02 * i, unchanged=is_one_call(name)) for i in range(times)]
+    took = [float(run(one)) for one in script]
+    worst = max(worst, *took)
+    print(f"{name:30} {sum(t < 1 for t in took)} of {times} in less than 1 s, the slowest {max(took):.2f} s", flush=True)
+print(f"interrupt: the slowest of {times * len(LONG)} took {worst:.2f} s")
+sys.exit(worst >= 1)
+PYTHON
