@@ -29,6 +29,7 @@ INCLUDES = {
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
+    "core/cpu.cpp": "<cpuid.h>",
     "core/parallel.cpp": "<sys/resource.h>",
     "core/parallel_openmp.cpp": "<omp.h> <pthread.h>",
     "core/parallel_threads.cpp": "<pthread.h>",

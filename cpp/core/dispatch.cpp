@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "core/check.h"
+#include "core/cpu.h"
 
 namespace chainrule {
 namespace {
@@ -19,15 +20,9 @@ struct Isa {
 
 const Isa isas[] = {
 #if defined(__x86_64__)
-    {"avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
-     },
-     &avx512::kernels_float32, &avx512::kernels_float64,
-     [] { return __builtin_cpu_supports("avx512bf16") ? &avx512_bf16::kernels_bf16 : nullptr; }},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kernels_float32,
-     &avx2::kernels_float64},
+    {"avx512", [] { return this_cpu().avx512; }, &avx512::kernels_float32, &avx512::kernels_float64,
+     [] { return this_cpu().avx512_bf16 ? &avx512_bf16::kernels_bf16 : nullptr; }},
+    {"avx2", [] { return this_cpu().avx2; }, &avx2::kernels_float32, &avx2::kernels_float64},
 #endif
     {"baseline", [] { return true; }, &baseline::kernels_float32, &baseline::kernels_float64},
 };

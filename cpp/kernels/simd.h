@@ -10,8 +10,10 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 #include <arm_neon.h>
+#else
+#error "chainrule needs x86-64 (of any age) or 64-bit ARM"
 #endif
 
 namespace chainrule::CHAINRULE_ISA {
@@ -22,7 +24,7 @@ namespace {
 inline constexpr int vector_bytes = 64, tile_rows = 14, tile_vectors = 2;
 #elif defined(__AVX2__) && defined(__FMA__)
 inline constexpr int vector_bytes = 32, tile_rows = 6, tile_vectors = 2;
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 inline constexpr int vector_bytes = 16, tile_rows = 14, tile_vectors = 2;
 #else
 inline constexpr int vector_bytes = 16, tile_rows = 6, tile_vectors = 2;
@@ -102,7 +104,7 @@ inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); 
 inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm256_min_pd(a, b); }
 inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm256_max_ps(a, b); }
 inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm256_max_pd(a, b); }
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return vfmaq_f32(c, a, b); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return vfmaq_f64(c, a, b); }
 inline Vec<float> sqrt(Vec<float> v) { return vsqrtq_f32(v); }

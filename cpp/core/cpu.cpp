@@ -1,0 +1,58 @@
+#include "core/cpu.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace chainrule {
+
+#if defined(__x86_64__)
+
+namespace {
+
+bool has(unsigned word, unsigned bits) { return (word & bits) == bits; }
+constexpr unsigned bit(int n) { return 1u << n; }
+
+// XCR0: which registers the system saves when it changes between programs. Only where OSXSAVE says that it may be read.
+unsigned saved_registers() {
+  unsigned low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+// The numbers are those of Intel's manual, volume 2, CPUID.
+Cpu asked() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned osxsave = bit(27), avx = bit(28), fma = bit(12);
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || !has(c, osxsave | avx | fma)) return {};
+  constexpr unsigned sse_and_avx = bit(1) | bit(2), masks_and_avx512 = bit(5) | bit(6) | bit(7);
+  const unsigned saved = saved_registers();
+  if (!has(saved, sse_and_avx)) return {};
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
+  constexpr unsigned avx2 = bit(5), avx512_f_dq_bw_vl = bit(16) | bit(17) | bit(30) | bit(31);
+#ifdef __APPLE__
+  const bool saves_avx512 = true;  // from their first use on
+#else
+  const bool saves_avx512 = has(saved, masks_and_avx512);
+#endif
+  Cpu cpu{.avx2 = has(b, avx2), .avx512 = saves_avx512 && has(b, avx512_f_dq_bw_vl), .avx512_bf16 = false};
+  constexpr unsigned bf16 = bit(5);
+  if (cpu.avx512 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) cpu.avx512_bf16 = has(a, bf16);
+  return cpu;
+}
+
+}  // namespace
+
+// Once: in a virtual machine each question costs tens of microseconds.
+Cpu this_cpu() {
+  static const Cpu cpu = asked();
+  return cpu;
+}
+
+#else
+
+Cpu this_cpu() { return {}; }
+
+#endif
+
+}  // namespace chainrule

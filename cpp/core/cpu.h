@@ -1,0 +1,13 @@
+// What this CPU and its system can execute, asked of the CPU itself: __builtin_cpu_supports needs a library that not
+// every compiler links.
+#pragma once
+
+namespace chainrule {
+
+struct Cpu {
+  bool avx2, avx512, avx512_bf16;  // each with all that its kernels are compiled for
+};
+
+Cpu this_cpu();
+
+}  // namespace chainrule
