@@ -67,7 +67,7 @@ LONG = {
 PRESS = """
 other, third = (cr.Network([20, 64, 1], loss="binary_cross_entropy", seed=k) for k in (1, 2))
 wide = cr.Network([20, 1500, 1500, 1], loss="binary_cross_entropy", seed=0)
-huge = np.broadcast_to(np.float32(0.5), (4_000_000, 20))
+huge = np.broadcast_to(np.float32(0.5), (12_000_000, 20))
 huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 nets = [net, other, third, wide]
