@@ -24,24 +24,31 @@ Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activatio
   return model;
 }
 
+std::vector<double> default_loss_parameters(Loss loss) {
+  if (loss == Loss::huber) return {1};
+  if (loss == Loss::quantile) return {0.5};
+  if (loss == Loss::softmax_cross_entropy) return {0};
+  return {};
+}
+
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs) {
-  const auto check = [&](std::size_t count, const char* name, double initial, auto allowed, const char* expected) {
-    if (parameters.empty()) parameters = {initial};
+  if (parameters.empty()) parameters = default_loss_parameters(loss);
+  const auto check = [&](std::size_t count, const char* name, auto allowed, const char* expected) {
     require(parameters.size() == count, loss_names[static_cast<int>(loss)], " has ", parameters.size(), " ", name,
             ", expected ", count);
     for (const double value : parameters) require(allowed(value), name, " is ", value, ", expected ", expected);
   };
   switch (loss) {
     case Loss::huber:
-      check(1, "delta", 1, [](double v) { return v > 0 && std::isfinite(v); }, "a number above 0");
+      check(1, "delta", [](double v) { return v > 0 && std::isfinite(v); }, "a number above 0");
       break;
     case Loss::quantile:
       check(
-          static_cast<std::size_t>(outputs), "levels", 0.5, [](double v) { return v > 0 && v < 1; },
+          static_cast<std::size_t>(outputs), "levels", [](double v) { return v > 0 && v < 1; },
           "numbers between 0 and 1");
       break;
     case Loss::softmax_cross_entropy:
-      check(1, "label_smoothing", 0, [](double v) { return v >= 0 && v <= 1; }, "a number from 0 to 1");
+      check(1, "label_smoothing", [](double v) { return v >= 0 && v <= 1; }, "a number from 0 to 1");
       break;
     default:
       require(parameters.empty(), loss_names[static_cast<int>(loss)], " has no parameters");
@@ -117,6 +124,8 @@ struct Network<T>::State {
   std::vector<Activation> activations;
   Loss loss;
   std::vector<double> loss_parameters;
+  Init init;
+  std::uint64_t seed;
   Buffer<T> parameters;
   Model<T> model = make_model(sizes, activations, loss, loss_parameters, parameters.data());
   std::atomic<bool> training{false};
@@ -162,7 +171,7 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
   std::vector<double> loss_parameters =
       checked_loss_parameters(options.loss, options.loss_parameters, layer_sizes.back());
   state_.reset(new State{std::move(layer_sizes), std::move(activations), options.loss, std::move(loss_parameters),
-                         Buffer<T>(count)});
+                         options.init, options.seed, Buffer<T>(count)});
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
     init_weights<T>(options.init, options.seed, l, w);
@@ -172,7 +181,8 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
 template <class T>
 Network<T>::Network(const Network& other)
     : state_(new State{other.state_->sizes, other.state_->activations, other.state_->loss,
-                       other.state_->loss_parameters, other.state_->parameters}) {}
+                       other.state_->loss_parameters, other.state_->init, other.state_->seed,
+                       other.state_->parameters}) {}
 template <class T>
 Network<T>::Network(Network&&) noexcept = default;
 template <class T>
@@ -198,6 +208,14 @@ Loss Network<T>::loss() const {
 template <class T>
 const std::vector<double>& Network<T>::loss_parameters() const {
   return state_->loss_parameters;
+}
+template <class T>
+Init Network<T>::init() const {
+  return state_->init;
+}
+template <class T>
+std::uint64_t Network<T>::seed() const {
+  return state_->seed;
 }
 template <class T>
 std::span<T> Network<T>::parameters() {

@@ -35,6 +35,7 @@ template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
 
 // The parameters of a loss, checked; the defaults where none are given.
+std::vector<double> default_loss_parameters(Loss loss);
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs);
 
 // Refuse shapes that do not fit, by name.

@@ -1,6 +1,7 @@
 // All of chainrule.
 #pragma once
 
+#include "chainrule/files.h"
 #include "chainrule/network.h"
 #include "chainrule/runtime.h"
 #include "chainrule/training.h"

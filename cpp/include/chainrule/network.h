@@ -70,6 +70,8 @@ class CHAINRULE_API Network {
   const std::vector<Activation>& activations() const;  // one per hidden layer
   Loss loss() const;
   const std::vector<double>& loss_parameters() const;
+  Init init() const;
+  std::uint64_t seed() const;
 
   // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps
   // them.

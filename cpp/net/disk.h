@@ -1,0 +1,14 @@
+// Files as a whole: read, and replaced. Throws std::system_error.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace chainrule {
+
+std::string read_file(const std::filesystem::path& path);
+
+// The path holds what it held before or all of the new content, which is on the disk when this returns.
+void write_file(const std::filesystem::path& path, std::string_view content);
+
+}  // namespace chainrule

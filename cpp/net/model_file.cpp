@@ -1,0 +1,198 @@
+#include "net/model_file.h"
+
+#include <cstring>
+
+#include "core/buffer.h"
+#include "core/check.h"
+#include "net/json.h"
+#include "net/network.h"
+#include "net/safetensors.h"
+
+namespace chainrule {
+namespace {
+
+constexpr std::uint64_t format = 1;
+constexpr const char* metadata_key = "chainrule";  // of the configuration
+constexpr const char* dtype_names[] = {"float32", "float64"};
+constexpr const char* tensor_dtypes[] = {"F32", "F64"};
+
+template <class T>
+constexpr int type_number = sizeof(T) == 4 ? 0 : 1;
+
+std::string weights_name(std::size_t layer) { return "weights." + std::to_string(layer); }
+std::string biases_name(std::size_t layer) { return "biases." + std::to_string(layer); }
+
+template <class Enum, class Names>
+Enum named(const Names& names, const std::string& name, const char* what) {
+  std::string known;
+  for (int i = 0; const char* one : names) {
+    if (name == one) return static_cast<Enum>(i);
+    known += (i++ > 0 ? ", " : "") + std::string(one);
+  }
+  throw std::invalid_argument(message(what, " is '", name.substr(0, 100), "', expected one of ", known));
+}
+
+// All of a network but its parameters.
+struct Configuration {
+  std::vector<Index> sizes;
+  NetworkOptions options;
+  int dtype = 0;  // in the lists above
+};
+
+// Refuses what a later version wrote, whatever else it says.
+void check_format(const std::string& path, const std::string& configuration) {
+  std::uint64_t version = 0;
+  std::string writer = "?";
+  JsonReader json(configuration);
+  json.object([&](const std::string& name) {
+    if (name == "format") {
+      version = json.whole_number();
+    } else if (name == "version" && json.next_is('"')) {
+      writer = json.string();
+    } else {
+      json.skip();
+    }
+  });
+  json.end();
+  require(version > 0, "its configuration has no format version");
+  if (version > format)
+    throw FileError(message(path, " has format ", version, " (of chainrule ", writer.substr(0, 20), "), this is ",
+                            CHAINRULE_VERSION, " and reads up to ", format, ": upgrade chainrule"));
+}
+
+Configuration read_configuration(const std::string& text) {
+  Configuration c;
+  NetworkOptions& o = c.options;
+  JsonReader json(text);
+  std::map<std::string, std::function<void()>> fields = {
+      {"layer_sizes",
+       [&] { json.array([&] { c.sizes.push_back(static_cast<Index>(json.whole_number(PTRDIFF_MAX))); }); }},
+      {"activations",
+       [&] {
+         json.array(
+             [&] { o.activations.push_back(named<Activation>(activation_names, json.string(), "an activation")); });
+       }},
+      {"loss", [&] { o.loss = named<Loss>(loss_names, json.string(), "loss"); }},
+      {"loss_parameters", [&] { json.array([&] { o.loss_parameters.push_back(json.number()); }); }},
+      {"init", [&] { o.init = named<Init>(init_names, json.string(), "init"); }},
+      {"seed", [&] { o.seed = json.whole_number(); }},
+      {"dtype", [&] { c.dtype = named<int>(dtype_names, json.string(), "dtype"); }},
+  };
+  json.object([&](const std::string& name) {
+    const auto field = fields.find(name);
+    if (field == fields.end()) return json.skip();
+    field->second();
+    fields.erase(field);
+  });
+  fields.erase("loss_parameters");  // of some losses
+  require(fields.empty(), "its configuration lacks ", fields.empty() ? "" : fields.begin()->first);
+  require(c.sizes.size() >= 2 && o.activations.size() == c.sizes.size() - 2, "it has ", o.activations.size(),
+          " activations for ", c.sizes.size(), " sizes of layers");
+  return c;
+}
+
+void check_tensors(const Configuration& c, const std::map<std::string, Tensor>& tensors) {
+  const auto check = [&](const std::string& name, const std::vector<Index>& shape) {
+    const auto tensor = tensors.find(name);
+    require(tensor != tensors.end(), "it lacks tensor ", name);
+    require(tensor->second.shape == shape, name, " has another shape than the layer's sizes say");
+    require(tensor->second.dtype == tensor_dtypes[c.dtype], name, " is ", tensor->second.dtype, ", expected ",
+            tensor_dtypes[c.dtype]);
+  };
+  const std::size_t layers = c.sizes.size() - 1;
+  for (std::size_t l = 0; l < layers; ++l) {
+    check(weights_name(l), {c.sizes[l + 1], c.sizes[l]});
+    check(biases_name(l), {c.sizes[l + 1]});
+  }
+  require(tensors.size() == 2 * layers, "it has ", tensors.size(), " tensors, expected ", 2 * layers);
+}
+
+// A file holds W row by row, a network holds its columns.
+template <class T>
+Network<T> make_network(const Configuration& c, const std::map<std::string, Tensor>& tensors) {
+  Network<T> network(c.sizes, c.options);
+  for (Index l = 0; l < network.layers(); ++l) {
+    const MatrixView<T> w = network.weights(l);
+    const char* from = tensors.at(weights_name(static_cast<std::size_t>(l))).bytes.data();
+    for (Index i = 0; i < w.rows; ++i)
+      for (Index j = 0; j < w.cols; ++j, from += sizeof(T)) std::memcpy(&w(i, j), from, sizeof(T));
+    const std::string_view biases = tensors.at(biases_name(static_cast<std::size_t>(l))).bytes;
+    std::memcpy(network.biases(l).data(), biases.data(), biases.size());
+  }
+  return network;
+}
+
+template <class T>
+std::string configuration_of(const Network<T>& network) {
+  std::string text = message("{\"format\": ", format, ", \"version\": ", json_string(CHAINRULE_VERSION));
+  const auto list = [&](const char* key, const auto& values, auto write) {
+    text += message(", \"", key, "\": [");
+    for (const char* comma = ""; const auto& value : values) text += std::exchange(comma, ", ") + write(value);
+    text += "]";
+  };
+  list("layer_sizes", network.layer_sizes(), [](Index size) { return std::to_string(size); });
+  list("activations", network.activations(),
+       [](Activation a) { return json_string(activation_names[static_cast<int>(a)]); });
+  text += ", \"loss\": " + json_string(loss_names[static_cast<int>(network.loss())]);
+  if (network.loss_parameters() != default_loss_parameters(network.loss()))
+    list("loss_parameters", network.loss_parameters(), json_number);
+  text += ", \"init\": " + json_string(init_names[static_cast<int>(network.init())]);
+  text += ", \"seed\": " + std::to_string(network.seed());
+  return text + ", \"dtype\": " + json_string(dtype_names[type_number<T>]) + "}";
+}
+
+}  // namespace
+
+AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata) {
+  Container container;
+  try {
+    container = read_container(file);
+  } catch (const std::invalid_argument& error) {
+    throw FileError(path + " is not a safetensors file that can be read: " + error.what());
+  }
+  const auto configuration = container.metadata.extract(metadata_key);
+  if (configuration.empty())
+    throw FileError(message(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));
+  try {
+    check_format(path, configuration.mapped());
+    const Configuration c = read_configuration(configuration.mapped());
+    check_tensors(c, container.tensors);
+    AnyNetwork network = c.dtype == 0 ? AnyNetwork(make_network<float>(c, container.tensors))
+                                      : AnyNetwork(make_network<double>(c, container.tensors));
+    if (metadata != nullptr) *metadata = std::move(container.metadata);
+    return network;
+  } catch (const std::invalid_argument& error) {
+    throw FileError(path + " is a damaged chainrule model: " + error.what());
+  }
+}
+
+template <class T>
+std::string write_model(const Network<T>& network, const Metadata& metadata) {
+  Container container{metadata, {}};
+  for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata are not UTF-8");
+  require(container.metadata.emplace(metadata_key, configuration_of(network)).second, "the metadata key '",
+          metadata_key, "' is taken by the network's configuration");
+
+  const Model<T>& model = model_of(network);
+  const auto bytes = [](const T* values, Index count) {
+    return std::string_view(reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof(T));
+  };
+  const std::string dtype = tensor_dtypes[type_number<T>];
+  std::vector<Buffer<T>> rows;  // of W
+  rows.reserve(model.layers.size());
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const Layer<T>& layer = model.layers[l];
+    const Index inputs = layer.n_in, outputs = layer.n_out;
+    T* to = rows.emplace_back(inputs * outputs).data();
+    for (Index i = 0; i < outputs; ++i)
+      for (Index j = 0; j < inputs; ++j) *to++ = layer.w[j * outputs + i];
+    container.tensors[weights_name(l)] = {dtype, {outputs, inputs}, bytes(rows.back().data(), inputs * outputs)};
+    container.tensors[biases_name(l)] = {dtype, {outputs}, bytes(layer.b, outputs)};
+  }
+  return write_container(container);
+}
+
+template std::string write_model(const Network<float>&, const Metadata&);
+template std::string write_model(const Network<double>&, const Metadata&);
+
+}  // namespace chainrule

@@ -1,0 +1,28 @@
+// The safetensors container: the length of a header in 8 bytes, the header in JSON, the tensors' bytes. Views of the
+// file's bytes; what contradicts itself throws std::invalid_argument.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chainrule/files.h"
+
+namespace chainrule {
+
+struct Tensor {
+  std::string dtype;  // F32 or F64: no model holds another
+  std::vector<Index> shape;
+  std::string_view bytes;
+};
+
+struct Container {
+  Metadata metadata;
+  std::map<std::string, Tensor> tensors;
+};
+
+Container read_container(std::string_view file);
+std::string write_container(const Container& container);
+
+}  // namespace chainrule
