@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from tools import ROOT, run, tool
 
 import chainrule as cr
 
@@ -48,3 +49,14 @@ def houses(elsewhere):
 
     tables.make_table().to_csv("houses.csv", index=False)
     return "houses.csv"
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    """The folder of a fresh build of the library and its C++ tests, in which a warning is an error."""
+    for name in ("cmake", "ctest", "ninja", os.environ.get("CXX", "c++")):
+        tool(name)
+    folder = tmp_path_factory.mktemp("build")
+    run("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCHAINRULE_TESTS=ON", "-DCHAINRULE_WERROR=ON")
+    run("cmake", "--build", folder)
+    return folder

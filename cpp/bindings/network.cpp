@@ -20,6 +20,7 @@ Network<T> make_network(std::vector<Index> layer_sizes, const std::vector<std::s
                          .loss_parameters = loss.second,
                          .init = from_name<Init>(init, init_names, "init"),
                          .seed = seed};
+  require(!activations.empty() || layer_sizes.size() <= 2, "activation is an empty list");
   for (const std::string& name : activations)
     options.activations.push_back(from_name<Activation>(name, activation_names, "activation"));
   return Network<T>(std::move(layer_sizes), options);

@@ -1,5 +1,6 @@
 #include "net/disk.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -80,13 +81,15 @@ fs::path temporary_name(const fs::path& target) {
 std::string read_file(const fs::path& path) {
   const File file = open(path, false);
   std::string content;
-  for (std::size_t step = 1 << 16, got = step; got == step; step = content.size()) {  // twice as much each time
+  std::size_t step = 0, got = 0;
+  do {
     const std::size_t before = content.size();
+    step = std::max(before, std::size_t{1} << 16);
     content.resize(before + step);
     got = std::fread(content.data() + before, 1, step, file.get());
     content.resize(before + got);
     if (std::ferror(file.get()) != 0) fail("cannot read ", path);
-  }
+  } while (got == step);
   return content;
 }
 

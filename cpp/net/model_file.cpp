@@ -185,7 +185,7 @@ std::string write_model(const Network<T>& network, const Metadata& metadata) {
     const Index inputs = layer.n_in, outputs = layer.n_out;
     T* to = rows.emplace_back(inputs * outputs).data();
     for (Index i = 0; i < outputs; ++i)
-      for (Index j = 0; j < inputs; ++j) *to++ = layer.w[j * outputs + i];
+      for (Index j = 0; j < inputs; ++j) *to++ = layer.weights()(i, j);
     container.tensors[weights_name(l)] = {dtype, {outputs, inputs}, bytes(rows.back().data(), inputs * outputs)};
     container.tensors[biases_name(l)] = {dtype, {outputs}, bytes(layer.b, outputs)};
   }

@@ -5,6 +5,10 @@
 
 #include <cstddef>
 
+#ifndef __cpp_concepts
+#error "chainrule needs C++20: -std=c++20"
+#endif
+
 namespace chainrule {
 
 using Index = std::ptrdiff_t;

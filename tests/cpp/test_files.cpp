@@ -1,0 +1,175 @@
+// Model files and the JSON in them: what is taken, what is refused and why. tests/test_cpp_files.py holds them against
+// the Python package's.
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+
+#include "chainrule/files.h"
+#include "net/json.h"
+#include "net/model_file.h"
+#include "support.h"
+
+namespace chainrule::test {
+namespace {
+
+// Whether an action throws this, with such words.
+template <class Error, class Action>
+bool refused(std::string_view words, Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    const bool told = std::string_view(error.what()).find(words) != std::string_view::npos;
+    if (!told) std::printf("%s\n", error.what());
+    return told;
+  }
+  return false;
+}
+
+bool is_json(std::string_view text) {
+  try {
+    JsonReader json(text);
+    json.skip();
+    json.end();
+    return true;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+std::string deep(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+void test_json() {
+  for (const std::string_view text :
+       {"{}", "[]", " [ 1 , 2 ] ", "{\"a\":{\"a\":null}}", "0", "-0", "-1.5e+3", "1E5", "true", "false", "\"\"",
+        "\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\"", "\"\\u0000\\/\"", "\"\x7F\""})
+    CHECK(is_json(text), text.size());
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "{",
+                                      "[",
+                                      "[1,]",
+                                      "[,1]",
+                                      "[1 2]",
+                                      "{\"a\"}",
+                                      "{\"a\":}",
+                                      "{\"a\":1,}",
+                                      "{a:1}",
+                                      "{\"a\":1,\"a\":2}",
+                                      "01",
+                                      "1.",
+                                      ".5",
+                                      "+1",
+                                      "-",
+                                      "1e",
+                                      "1e+",
+                                      "0x1",
+                                      "nul",
+                                      "True",
+                                      "NaN",
+                                      "Infinity",
+                                      "1 1",
+                                      "]",
+                                      "\"",
+                                      "\"\\",
+                                      "\"\\x\"",
+                                      "\"\\u12\"",
+                                      "\"\\u12G4\"",
+                                      "\"\n\"",
+                                      "\"\\ud800\"",
+                                      "\"\\udc00\"",
+                                      "\"\\ud800\\u0041\"",
+                                      "\"\x80\"",
+                                      "\"\xC0\x80\"",
+                                      "\"\xE0\x80\x80\"",
+                                      "\"\xED\xA0\x80\"",
+                                      "\"\xF4\x90\x80\x80\"",
+                                      "\"\xF0\x9F\x98\"",
+                                      "\"\xFF\"",
+                                      "'a'",
+                                      "/**/1"})
+    CHECK(!is_json(text), text.size());
+  CHECK(is_json(deep(64)) && !is_json(deep(65)) && !is_json(std::string(1'000'000, '[')));
+
+  const std::string text = JsonReader("\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\n\"").string();
+  CHECK(text == "A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\n");
+  CHECK(JsonReader(json_string(text + '"' + '\\' + '\x01')).string() == text + '"' + '\\' + '\x01');
+  CHECK(JsonReader("18446744073709551615").whole_number() == UINT64_MAX);
+  for (const char* number : {"18446744073709551616", "99999999999999999999999", "1.0", "1e2", "-1", "-0"})
+    CHECK(refused<std::invalid_argument>("whole number", [&] { JsonReader(number).whole_number(); }), number[0]);
+  CHECK(JsonReader("-1.25e2").number() == -125);
+  CHECK(refused<std::invalid_argument>("float64", [] { JsonReader("1e999").number(); }));
+  CHECK(json_number(0.1) == "0.1" && json_number(1) == "1.0" && json_number(1e16) == "1e+16");
+  CHECK(json_number(1e15) == "1000000000000000.0" && json_number(1e-5) == "1e-05" && json_number(0.5e-3) == "0.0005");
+  CHECK(json_number(123456.75) == "123456.75" && json_number(5e-324) == "5e-324");
+}
+
+// A container of one layer whose header is made of these texts.
+std::string file(const std::string& header, std::size_t bytes) {
+  std::string text(1, static_cast<char>(header.size() & 255));
+  text += static_cast<char>(header.size() >> 8);
+  return text + std::string(6, '\0') + header + std::string(bytes, '\0');
+}
+
+void test_containers() {
+  const std::string metadata = "{\"__metadata__\":{\"chainrule\":\"{}\"}";
+  const auto tensor = [](const char* name, const char* shape, const char* offsets) {
+    return std::string(",\"") + name + "\":{\"dtype\":\"F32\",\"shape\":" + shape + ",\"data_offsets\":" + offsets +
+           "}";
+  };
+  const auto refuse = [](const std::string& words, const std::string& content) {
+    CHECK(refused<FileError>(words, [&] { read_model("it", content, nullptr); }), words.size(), content.size());
+  };
+  refuse("it has 3 bytes", "abc");
+  refuse("the file has 9", std::string("\x02\0\0\0\0\0\0\0{", 9));
+  refuse("the most are 100000000", std::string(8, '\xFF') + "{}");
+  refuse("UTF-8", file("{\"\xFF\":1}", 0));
+  refuse("not a chainrule model", file("{}", 0));
+  refuse("not a chainrule model", file("{\"__metadata__\":null}", 0));
+  refuse("has no format version", file(metadata + "}", 0));
+  refuse("1 bytes after the last tensor", file(metadata + "}", 1));
+  refuse("expected to begin at 0", file(metadata + tensor("a", "[1]", "[4,8]") + "}", 8));
+  refuse("expected to begin at 4", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("b", "[1]", "[0,4]") + "}", 4));
+  refuse("end within 3", file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
+  refuse("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
+  refuse("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
+  refuse("new in its object", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
+  refuse("lacks its shape", file(metadata + ",\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", 0));
+  refuse("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
+}
+
+template <class T>
+void test_networks(const std::filesystem::path& folder) {
+  using Other = std::conditional_t<sizeof(T) == 4, double, float>;
+  const Network<T> network({3, 5, 2}, {.activation = Activation::mish, .init = Init::lecun_normal, .seed = UINT64_MAX});
+  const std::filesystem::path path = folder / "model";
+  save(network, path, {{"by", "Ada"}});
+  Metadata metadata;
+  const Network<T> again = load<T>(path, &metadata);
+  CHECK(metadata == (Metadata{{"by", "Ada"}}));
+  CHECK(std::ranges::equal(again.parameters(), network.parameters()));
+  CHECK(again.activations() == network.activations() && again.loss() == network.loss());
+  CHECK(again.init() == Init::lecun_normal && again.seed() == UINT64_MAX);
+  CHECK(std::holds_alternative<Network<T>>(load_any(path)));
+  CHECK(refused<FileError>("holds float", [&] { load<Other>(path); }));
+  CHECK(refused<std::invalid_argument>("is taken", [&] { save(network, path, {{"chainrule", ""}}); }));
+  CHECK(refused<std::invalid_argument>("UTF-8", [&] { save(network, path, {{"a", "\xFF"}}); }));
+  CHECK(refused<std::system_error>("cannot write", [&] { save(network, folder / "nowhere" / "model"); }));
+  CHECK(refused<std::system_error>("cannot read", [&] { load<T>(folder / "nothing"); }));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
+}
+
+}  // namespace
+}  // namespace chainrule::test
+
+int main() {
+  using namespace chainrule::test;
+  test_json();
+  test_containers();
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "chainrule test files";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  test_networks<float>(folder);
+  test_networks<double>(folder);
+  std::filesystem::remove_all(folder);
+  return check::finish("files");
+}

@@ -1,0 +1,148 @@
+"""Model files of C++ and of Python: the same bytes, and of damaged ones the same judgment, by different readers."""
+
+import json
+import os
+import random
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.files import load_with_metadata
+from tools import run
+
+sys.path.append(str(Path(__file__).parent / "fuzz"))
+import loaders
+
+GOLDEN = Path(__file__).parent / "data" / "golden_table.safetensors"
+CORPUS = Path(__file__).parent / "fuzz" / "models"
+
+
+@pytest.fixture
+def resaved(build, tmp_path):
+    """Save files by their names, let C++ load and save them; what it said, and the folder of what it wrote."""
+
+    def resave(files):
+        for folder in ("in", "out"):
+            (tmp_path / folder).mkdir()
+        for name, content in files.items():
+            (tmp_path / "in" / name).write_bytes(content)
+        said = run(build / "tests" / "cpp" / "resave", tmp_path / "in", tmp_path / "out")
+        return said, tmp_path / "out"
+
+    return resave
+
+
+def saved(network, path, metadata=None):
+    network.save(path, metadata)
+    return path.read_bytes()
+
+
+def test_the_same_bytes(resaved, tmp_path):
+    path, files = tmp_path / "model", {}
+    metadata = {"π": "\x00 \" \\ \n \x7f 😀 / \u2028", "": "", "a": "é" * 1000}
+    for dtype in ("float32", "float64"):
+        for seed, sizes in enumerate([[2, 1], [1, 1, 1], [3, 7, 5, 2], [1, *[2] * 12, 1]]):
+            net = cr.Network(sizes, loss="squared_error", dtype=dtype, seed=2**64 - 1 - seed)
+            net.parameters[0] = np.nan
+            net.parameters[-1:].view(f"u{net.dtype.itemsize}")[:] = 2**23 * 511 + 5  # any bits
+            files[f"{dtype} {seed}"] = saved(net, path, metadata if seed else None)
+    for name in ["gelu_tanh", "mish", "sin"]:
+        files[name] = saved(cr.Network([2, 3, 2], activation=name, loss="poisson", seed=0), path)
+    for delta in [0.1, 2.5, 1e-5, 123456.0, 1e16, 1e22, 5e-324, 1.7976931348623157e308, 1 / 3, 1e15, 0.0001]:
+        files[f"huber {delta}"] = saved(cr.Network([2, 1], loss=cr.Huber(delta), init="lecun_normal"), path)
+    files["quantile"] = saved(cr.Network([2, 3], loss=cr.Quantile([0.1, 0.5, 0.9])), path)
+    files["smoothing"] = saved(cr.Network([2, 3], loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)), path)
+    said, out = resaved(files)
+    assert said == ""
+    for name, content in files.items():
+        assert (out / name).read_bytes() == content, name
+
+
+def test_the_golden_file(resaved, tmp_path):
+    said, out = resaved({"model": GOLDEN.read_bytes()})
+    assert said == ""
+    net, metadata = load_with_metadata(out / "model")
+    expected, texts = load_with_metadata(GOLDEN)
+    assert metadata == texts
+    assert net.parameters.tobytes() == expected.parameters.tobytes()
+
+
+def judged_by_python(path):
+    try:
+        net, metadata = load_with_metadata(path)
+    except ValueError as error:
+        return str(error)
+    return saved(net, path, metadata)
+
+
+def stricter(content):
+    """Why C++ may refuse what Python takes: its JSON is strict, and the same everywhere."""
+    text = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    try:
+        header = json.loads(text, object_pairs_hook=no_doubles)
+        configuration = json.loads(header["__metadata__"]["chainrule"], object_pairs_hook=no_doubles, parse_constant=no)
+    except ValueError as error:
+        return str(error)
+    if configuration["format"] < 1:
+        return "a format that never was"
+    if not json.dumps(configuration, ensure_ascii=False).isprintable():
+        return "half a surrogate pair"
+    return None
+
+
+def no(text):
+    raise ValueError(f"{text} is not JSON")
+
+
+def no_doubles(pairs):
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name twice")
+    return dict(pairs)
+
+
+def test_damaged_files_are_judged_alike(resaved, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of them take long
+    (tmp_path / "made").mkdir()
+    whole = loaders.models(tmp_path / "made")
+    files = {path.name: path.read_bytes() for path in CORPUS.iterdir()}
+    for number in range(1000):
+        chance = random.Random(number)
+        files[f"damaged {number}"] = loaders.changed_model(chance, chance.choice(whole))
+    said, out = resaved(files)
+    taken = 0
+    for name, content in files.items():
+        python = judged_by_python(tmp_path / "in" / name)
+        if (out / name).exists():
+            taken += 1
+            assert (out / name).read_bytes() == python, name
+        elif isinstance(python, bytes):
+            assert stricter(content), (name, [line for line in said.splitlines() if f"/{name} " in line])
+    assert 100 < taken < 500
+
+
+def test_a_file_is_replaced_as_a_whole(build, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    content = saved(cr.Network([2, 1], loss="squared_error"), old / "model")
+    (tmp_path / "elsewhere").write_bytes(b"before")
+    (tmp_path / "elsewhere").chmod(0o604)
+    (new / "model").symlink_to("../elsewhere")
+    resave = build / "tests" / "cpp" / "resave"
+    run(resave, old, new)
+    assert (new / "model").is_symlink()
+    assert (tmp_path / "elsewhere").read_bytes() == content
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o604
+    assert [path.name for path in new.iterdir()] == ["model"]
+    (new / "model").unlink()
+    (new / "model").symlink_to("../nothing yet")
+    run(resave, old, new)
+    assert (tmp_path / "nothing yet").read_bytes() == content
+    (new / "model").unlink()
+    (new / "model").mkdir()
+    with pytest.raises(AssertionError, match="is not a file"):
+        run(resave, old, new)

@@ -1,0 +1,186 @@
+"""The C++ library as its users have it: installed under a path with a space or added to a project, static or shared.
+
+The examples are built by find_package, FetchContent and a Makefile with pkg-config, and what they compute is held
+against Python's, bit for bit.
+"""
+
+import json
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from tools import ROOT, run, tool
+
+import chainrule as cr
+
+EXAMPLES = ROOT / "cpp" / "examples"
+HEADERS = sorted(path.name for path in (ROOT / "cpp" / "include" / "chainrule").iterdir())
+STRICT = "-Wall -Wextra -Wconversion -Wpedantic -Werror"
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A folder with a space in its name."""
+    return tmp_path_factory.mktemp("a place")
+
+
+def fetch(folder, *options):
+    """Configure the example of FetchContent."""
+    sources = [f"-DCHAINRULE_SOURCE={ROOT}", "-DCHAINRULE_INSTALL=ON"]
+    options = [*options, "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+    run("cmake", "-S", EXAMPLES / "fetch_content", "-B", folder, "-G", "Ninja", *sources, *options)
+    commands = json.loads((folder / "compile_commands.json").read_text())
+    return {entry["file"].removeprefix(f"{ROOT}/"): shlex.split(entry["command"]) for entry in commands}
+
+
+@pytest.fixture(scope="module")
+def fetched(places):
+    """Where the example of FetchContent is built, in whose project the library is a shared one."""
+    tool("ninja")
+    fetch(places / "fetch_content", "-DBUILD_SHARED_LIBS=ON")
+    run("cmake", "--build", places / "fetch_content")
+    return places / "fetch_content"
+
+
+@pytest.fixture(scope="module")
+def prefixes(places, build, fetched):
+    """Where a static and a shared library are installed."""
+    for kind, folder in (("static", build), ("shared", fetched)):
+        run("cmake", "--install", folder, "--prefix", places / "first" / kind)
+        (places / kind).parent.mkdir(exist_ok=True)
+        shutil.move(places / "first" / kind, places / kind)  # what was installed may be moved
+    return {kind: places / kind for kind in ("static", "shared")}
+
+
+@pytest.fixture(scope="module", params=["static", "shared"])
+def prefix(request, prefixes):
+    return prefixes[request.param]
+
+
+@pytest.fixture(scope="module")
+def found(prefix, places):
+    """The folder with the programs of the example of find_package."""
+    folder = places / f"find_package {prefix.name}"
+    flags = f"-DCMAKE_CXX_FLAGS={STRICT}"
+    options = ["-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}", flags]
+    run("cmake", "-S", EXAMPLES / "find_package", "-B", folder, *options)
+    run("cmake", "--build", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(prefix, places):
+    """The folder with the program of the example of pkg-config."""
+    tool("pkg-config")
+    folder = places / f"pkg_config {prefix.name}"
+    shutil.copytree(EXAMPLES / "pkg_config", folder)
+    run("make", f"CXXFLAGS={STRICT}", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
+    return folder
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("header", HEADERS)
+def test_each_header_compiles_alone(header, compiler, tmp_path):
+    (tmp_path / "user.cpp").write_text(f"#include <chainrule/{header}>\n#include <chainrule/{header}>\n")
+    include = f"-I{ROOT / 'cpp' / 'include'}"
+    run(compiler, "-std=c++20", "-fsyntax-only", *STRICT.split(), include, tmp_path / "user.cpp")
+
+
+def test_an_older_standard_is_named(tmp_path):
+    (tmp_path / "user.cpp").write_text("#include <chainrule/chainrule.hpp>\n")
+    command = [f"-I{ROOT / 'cpp' / 'include'}", "-std=c++17", "-fsyntax-only", tmp_path / "user.cpp"]
+    with pytest.raises(AssertionError, match=re.escape("chainrule needs C++20: -std=c++20")):
+        run("g++", *command)
+
+
+def test_what_is_installed(prefixes, build, places):
+    for prefix in prefixes.values():
+        assert sorted(path.name for path in (prefix / "include" / "chainrule").iterdir()) == HEADERS
+        assert str(places) not in "".join(path.read_text() for path in prefix.glob("lib/**/chainrule*.*c*"))
+    run("cmake", "--install", build, "--prefix", places / "wheel", "--component", "python")
+    assert not (places / "wheel").exists()
+
+
+def test_a_shared_library_shows_the_public_functions_alone(prefixes):
+    listed = run("nm", "--dynamic", "--defined-only", "--demangle", prefixes["shared"] / "lib" / "libchainrule.so")
+    names = {name for name in re.findall(r"\bchainrule::(\w+)", listed) if f" chainrule::{name}" in listed}
+    public = "".join(path.read_text() for path in (ROOT / "cpp" / "include" / "chainrule").iterdir())
+    assert names >= {"Network", "fit", "load"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", public)} == set()
+
+
+def test_a_project_and_the_library_keep_their_flags(tmp_path):
+    tool("ninja")
+    commands = fetch(tmp_path / "build", "-DCMAKE_CXX_FLAGS=-ffast-math -flto", "-DCMAKE_CXX_STANDARD=23")
+    own = commands["cpp/examples/fetch_content/custom_loss.cpp"]
+    assert not {"-O3", "-DNDEBUG", "-fvisibility=hidden", "-Wall", "-std=c++20"} & set(own)
+    assert not re.search(
+        r"CMAKE_BUILD_TYPE:STRING=.|BUILD_SHARED_LIBS", (tmp_path / "build/CMakeCache.txt").read_text()
+    )
+    assert not any("tests/" in file for file in commands)
+    for file in ("cpp/net/trainer.cpp", "cpp/kernels/kernels.cpp"):
+        flags = commands[file]
+        assert {"-O3", "-DNDEBUG", "-fvisibility=hidden", "-ffp-contract=off", "-std=c++20"} <= set(flags)
+        assert flags.index("-ffast-math") < flags.index("-fno-fast-math") < flags.index("-fno-math-errno")
+    assert commands["cpp/kernels/kernels.cpp"].index("-flto") < commands["cpp/kernels/kernels.cpp"].index("-fno-lto")
+
+
+def test_training_from_a_csv(found, tmp_path):
+    table = rng.integers(-64, 65, (300, 5)) / 64
+    table[:, 4] = table[:, 0] * table[:, 1] - table[:, 2]
+    np.savetxt(tmp_path / "in.csv", table, delimiter=",", header="a,b,c,d,target", comments="")
+    out = run(found / "train_csv", tmp_path / "in.csv", tmp_path / "cpp")
+    first, last = re.fullmatch(r"cost (\S+) -> (\S+)\n", out).groups()
+    assert float(last) < float(first) / 5
+
+    data = table.astype(np.float32)
+    net = cr.Network([4, 32, 32, 1], activation="tanh", loss="squared_error", seed=1)
+    net.fit(data[:, :4], data[:, 4], optimizer=cr.Adam(learning_rate=5e-3), batch_size=32, epochs=40, seed=1)
+    net.save(tmp_path / "python")
+    assert (tmp_path / "cpp").read_bytes() == (tmp_path / "python").read_bytes()
+
+
+def test_the_training_of_a_python_program(found, tmp_path):
+    x = rng.normal(size=(600, 20)).astype(np.float32)
+    y = ((x[:, 0] > x[:, 1]).astype(np.int32) + (x[:, 2] > 0)).astype(np.int32)
+    x.tofile(tmp_path / "x.f32")
+    y.tofile(tmp_path / "y.i32")
+    text = (EXAMPLES / "find_package" / "as_in_python.cpp").read_text()
+    script = "\n".join(re.findall(r"^//   (.*)$", text, re.MULTILINE))  # as it stands there
+    for threads in (1, 2):
+        out = run(found / "as_in_python", "x.f32", "y.i32", "cpp", cwd=tmp_path, OMP_NUM_THREADS=str(threads))
+        assert re.fullmatch(r"\d+ epochs, stopped by \w+\n", out)
+        names = {"chainrule": cr, "x": x, "y": y}
+        exec(re.sub(r'"(x\.f32|y\.i32|model\.safetensors)"', rf'{str(tmp_path)!r} + "/\1"', script), names)
+        assert (tmp_path / "cpp").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_a_custom_loss(fetched, tmp_path):
+    run(fetched / "custom_loss", tmp_path / "cpp")
+    i, j = np.arange(500)[:, None], np.arange(3)
+    x = ((i * 7919 + j * 104729) % 2001 - 1000).astype(np.float32) / np.float32(1000)
+    y = x[:, 0] * x[:, 1] + x[:, 2]
+
+    def loss(z, rows):
+        error = z - y[rows, None]
+        weighted = np.where(error < 0, np.float32(4), np.float32(1)) * error
+        return float(np.mean(0.5 * weighted * error)), weighted / np.float32(len(z))
+
+    net = cr.Network([3, 24, 1], activation="silu", loss="squared_error", seed=3)
+    net.fit(x, y, loss=loss, optimizer=cr.Adam(learning_rate=1e-2), batch_size=50, epochs=60, seed=3)
+    net.save(tmp_path / "python")
+    assert (tmp_path / "cpp").read_bytes() == (tmp_path / "python").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predicting_with_a_model_of_python(made, tmp_path, dtype):
+    net = cr.Network([6, 32, 16, 3], activation="gelu", loss="softmax_cross_entropy", dtype=dtype, seed=2)
+    net.save(tmp_path / "model")
+    x = rng.integers(-1000, 1000, (50, 6)) / 128
+    rows = "".join(",".join(map(str, row)) + "\n" for row in x.tolist())
+    out = run(made / "predict", tmp_path / "model", stdin=rows)
+    predicted = np.array([line.split(",") for line in out.splitlines()]).astype(dtype)
+    assert predicted.tobytes() == net.predict(x.astype(dtype)).tobytes()
