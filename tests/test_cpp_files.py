@@ -5,20 +5,21 @@ import os
 import random
 import stat
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tools import run
 
 import chainrule as cr
 from chainrule.files import load_with_metadata
-from tools import run
 
 sys.path.append(str(Path(__file__).parent / "fuzz"))
 import loaders
 
 GOLDEN = Path(__file__).parent / "data" / "golden_table.safetensors"
-CORPUS = Path(__file__).parent / "fuzz" / "models"
+CORPUS = Path(__file__).parent / "fuzz" / "models.zip"  # what tests/checks/fuzz.sh found
 
 
 @pytest.fixture
@@ -108,7 +109,8 @@ def test_damaged_files_are_judged_alike(resaved, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of them take long
     (tmp_path / "made").mkdir()
     whole = loaders.models(tmp_path / "made")
-    files = {path.name: path.read_bytes() for path in CORPUS.iterdir()}
+    with zipfile.ZipFile(CORPUS) as corpus:
+        files = {name: corpus.read(name) for name in corpus.namelist()}
     for number in range(1000):
         chance = random.Random(number)
         files[f"damaged {number}"] = loaders.changed_model(chance, chance.choice(whole))

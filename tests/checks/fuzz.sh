@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Fuzzes the C++ reader of model files with libFuzzer, ASan and UBSan, then the Python loaders: fuzz.sh [seconds for each].
-# With KEEP=tests/fuzz/models in the environment, the few files that reach anything new are kept there.
+# It begins with the files in tests/fuzz/models.zip; with KEEP=1 it writes those anew that reach something of their own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-600}
+python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -14,16 +15,16 @@ cmake --build "$work/build" --parallel 2 >>"$work/log" || { tail -50 "$work/log"
   -DCHAINRULE_VERSION='"0"' -Icpp -Icpp/include tests/fuzz/model_reader.cpp cpp/net/{json,safetensors,model_file}.cpp \
   "$work/build/libchainrule.a" -o "$work/model_reader"
 
-mkdir "$work/found"
-cd "$work"
-./model_reader -max_total_time="$seconds" -max_len=2048 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-  found "$OLDPWD/tests/fuzz/models" >fuzz.log 2>&1 || { tail -40 fuzz.log; exit 1; }  # with the file in Base64
-runs=$(sed -n 's/^stat::number_of_executed_units: *//p' fuzz.log)
-edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' fuzz.log | tail -1)
-cd "$OLDPWD"
+"$python" -m zipfile -e tests/fuzz/models.zip "$work/models"
+mkdir "$work/found" "$work/kept"
+"$work/model_reader" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+  -artifact_prefix="$work/" "$work/found" "$work/models" >"$work/log" 2>&1 || { tail -40 "$work/log"; exit 1; }
+runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
 if [ -n "${KEEP:-}" ]; then
-  "$work/model_reader" -merge=1 "$KEEP" "$work/found" >"$work/fuzz.log" 2>&1
+  "$work/model_reader" -merge=1 "$work/kept" "$work/models" "$work/found" 2>"$work/log"
+  rm tests/fuzz/models.zip
+  "$python" -m zipfile -c tests/fuzz/models.zip "$work"/kept/*
 fi
 
-"${PYTHON:-python3}" tests/fuzz/loaders.py "$seconds"
-echo "fuzz.sh: C++ reader: $runs files, $edges edges, no fault; Python loaders: above"
+"$python" tests/fuzz/loaders.py "$seconds"
+echo "fuzz.sh: C++ reader: $runs files, no fault; Python loaders: see above"
