@@ -44,7 +44,7 @@ def saved(network, path, metadata=None):
 
 def test_the_same_bytes(resaved, tmp_path):
     path, files = tmp_path / "model", {}
-    metadata = {"π": "\x00 \" \\ \n \x7f 😀 / \u2028", "": "", "a": "é" * 1000}
+    metadata = {"π": '\x00 " \\ \n \x7f 😀 / \u2028', "": "", "a": "é" * 1000}
     for dtype in ("float32", "float64"):
         for seed, sizes in enumerate([[2, 1], [1, 1, 1], [3, 7, 5, 2], [1, *[2] * 12, 1]]):
             net = cr.Network(sizes, loss="squared_error", dtype=dtype, seed=2**64 - 1 - seed)
