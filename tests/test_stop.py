@@ -245,6 +245,8 @@ def test_wrong_data_is_named():
         cr.Network([3], loss="squared_error")
     with pytest.raises(ValueError, match="activation"):
         cr.Network([3, 2, 1], activation=["relu", "relu"], loss="squared_error")
+    with pytest.raises(ValueError, match="activation is an empty list"):
+        cr.Network([3, 2, 1], activation=[], loss="squared_error")
 
 
 @pytest.mark.parametrize(

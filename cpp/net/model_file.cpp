@@ -1,6 +1,9 @@
 #include "net/model_file.h"
 
+#include <cstdint>
 #include <cstring>
+#include <functional>
+#include <utility>
 
 #include "core/buffer.h"
 #include "core/check.h"

@@ -2,6 +2,9 @@
 // for the file's.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "chainrule/files.h"
 
 namespace chainrule {

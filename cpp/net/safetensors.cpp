@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
+#include <locale>
+#include <sstream>
 
 #include "core/check.h"
 #include "net/json.h"

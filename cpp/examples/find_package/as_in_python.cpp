@@ -3,7 +3,7 @@
 //   x.tofile("x.f32"); y.tofile("y.i32")  # float32, (m, 20); int32, classes from 0 to 2
 //   net = chainrule.Network([20, 48, 3], activation="gelu", loss="softmax_cross_entropy", seed=7)
 //   net.fit(x[100:], y[100:], optimizer=chainrule.AdamW(learning_rate=3e-3), batch_size=50, epochs=30, seed=7,
-//           learning_rate=chainrule.Cosine(warmup=2), dropout=0.1, clip_norm=1.0, validation=(x[:100], y[:100]),
+//           schedules=chainrule.Cosine(warmup=2), dropout=0.1, clip_norm=1.0, validation=(x[:100], y[:100]),
 //           stop=chainrule.Stop(no_improvement=5))
 //   net.save("model.safetensors")
 //

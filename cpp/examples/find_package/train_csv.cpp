@@ -40,7 +40,9 @@ int main(int count, char** arguments) try {
   const auto all = MatrixView<const float>::contiguous(table.values.data(), table.rows(), table.columns);
   const auto x = all.columns_between(0, table.columns - 1), y = all.columns_between(table.columns - 1, table.columns);
 
-  chainrule::Network<float> network({x.cols, 32, 32, 1}, {.activation = chainrule::Activation::tanh, .seed = 1});
+  chainrule::Network<float> network(
+      {x.cols, 32, 32, 1},
+      {.activation = chainrule::Activation::tanh, .init = chainrule::Init::glorot_uniform, .seed = 1});
   const chainrule::History history = chainrule::fit(
       network, x, y, {.optimizer = chainrule::Adam{.learning_rate = 5e-3}, .batch_size = 32, .epochs = 40, .seed = 1});
   chainrule::save(network, arguments[2]);

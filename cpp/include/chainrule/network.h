@@ -47,7 +47,7 @@ struct NetworkOptions {
   // Its own: huber {delta}, default 1; quantile {one level for each output}, default 0.5; softmax_cross_entropy
   // {label smoothing}, default 0; none for the others.
   std::vector<double> loss_parameters{};
-  Init init = Init::he_uniform;
+  Init init = Init::he_uniform;  // Python's default depends on the activations: Network.init there tells it
   std::uint64_t seed = 0;
 };
 
