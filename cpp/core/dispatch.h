@@ -1,5 +1,5 @@
 // Chooses the kernels: a list of instruction sets, best first, each with what it needs of the CPU. The only file
-// besides parallel.cpp that reads an environment variable.
+// besides core/parallel that reads an environment variable.
 #pragma once
 
 #include "chainrule/runtime.h"

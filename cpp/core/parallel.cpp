@@ -35,7 +35,7 @@ Choice default_threads() {
   if (named_by_environment()) return {limit, "OMP_NUM_THREADS"};
   const Processors granted = processors();
   const int useful = granted.useful();
-  if (limit < useful) return {limit, "the limit of the calling thread"};
+  if (limit < useful) return {limit, "the limit of the thread back end"};
   if (useful < std::min(granted.allowed, granted.cores)) return {useful, "the quota of the control group"};
   if (useful < granted.allowed) return {useful, "the physical cores that this thread may run on"};
   return {useful, "the processors that this thread may run on"};
@@ -55,12 +55,6 @@ void set_num_threads(int threads) {
 int num_threads() { return default_threads().threads; }
 std::string num_threads_reason() { return default_threads().reason; }
 std::string thread_backend() { return backend::name; }
-
-int thread_limit() { return backend::limit(); }
-void set_thread_limit(int threads) {
-  require(threads >= 1, "the limit of threads must be at least 1, got ", threads);
-  backend::set_limit(threads);
-}
 
 int threads_for(double operations, int requested) {
   require(requested >= 0, "n_threads must be at least 1, got ", requested);

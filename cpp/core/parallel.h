@@ -37,11 +37,6 @@ int threads_for(double operations, int requested);
 // How often the system has taken the processor from the calling thread; 0 where it does not say.
 long preemptions();
 
-// The threads that the calling thread's parallel regions may have; what threadpoolctl sees and sets. Where OpenMP makes
-// the teams it asks OpenMP itself, and these do nothing.
-int thread_limit();
-void set_thread_limit(int threads);
-
 namespace detail {
 void run_team(int threads, void (*body)(void*, Team), void* context);
 }

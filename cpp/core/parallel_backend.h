@@ -7,10 +7,9 @@ namespace chainrule::backend {
 
 extern const char* const name;
 
-// The threads a region of the calling thread may have: OMP_NUM_THREADS or who sets limits at run time says so;
-// otherwise at least the number of processors.
+// The threads a region of the calling thread may have: OMP_NUM_THREADS or, with OpenMP, who sets limits at run time
+// says so; otherwise at least the number of processors.
 int limit();
-void set_limit(int threads);
 
 bool in_team();  // the calling thread is a member of one; nested teams have one member
 

@@ -24,7 +24,6 @@ const char* const backend::name = "openmp";
 
 // Read in the calling thread: limits such as threadpoolctl's are set for each.
 int backend::limit() { return omp_get_max_threads(); }
-void backend::set_limit(int) {}
 
 bool backend::in_team() { return omp_in_parallel() != 0; }
 

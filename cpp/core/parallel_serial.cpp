@@ -6,7 +6,6 @@ namespace chainrule {
 const char* const backend::name = "serial";
 
 int backend::limit() { return 1; }
-void backend::set_limit(int) {}
 
 bool backend::in_team() { return false; }
 

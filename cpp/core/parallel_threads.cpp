@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -142,25 +143,22 @@ void Pool::barrier() {
   }
 }
 
-constexpr int unlimited = 1 << 30;
-
+// As OpenMP reads it: once, the first number of a list, and nothing that is no number.
 int limit_of_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
   const long threads = variable == nullptr ? 0 : std::strtol(variable, nullptr, 10);
-  return threads > 0 ? static_cast<int>(std::min<long>(threads, unlimited)) : unlimited;
-}
-
-std::atomic<int>& current_limit() {
-  static std::atomic<int> limit{limit_of_environment()};
-  return limit;
+  if (threads > 0) return static_cast<int>(std::min(threads, 1L << 20));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 }  // namespace
 
 const char* const backend::name = "threads";
 
-int backend::limit() { return current_limit(); }
-void backend::set_limit(int threads) { current_limit() = threads; }
+int backend::limit() {
+  static const int limit = limit_of_environment();
+  return limit;
+}
 
 bool backend::in_team() { return member; }
 

@@ -11,6 +11,7 @@ namespace chainrule {
 namespace {
 
 constexpr int deepest = 64;
+constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -119,11 +120,11 @@ std::string JsonReader::string() {
       continue;
     }
     const char escape = at_ < text_.size() ? text_[at_] : '\0';
-    const std::size_t known = std::string_view("\"\\/bfnrtu").find(escape);
-    demand(known != std::string_view::npos, "an escape");
+    const std::size_t known = escapes.find(escape);
+    demand(known != std::string_view::npos || escape == 'u', "an escape");
     ++at_;
     if (escape != 'u') {
-      out += "\"\\/\b\f\n\r\t"[known];
+      out += escaped[known];
       continue;
     }
     std::uint32_t code = hex4();
@@ -188,10 +189,10 @@ void JsonReader::skip() {
 std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
-    const std::size_t known = std::string_view("\"\\\b\f\n\r\t").find(c);
-    if (known != std::string_view::npos) {
+    const std::size_t known = escaped.find(c);
+    if (known != std::string_view::npos && c != '/') {
       out += '\\';
-      out += "\"\\bfnrt"[known];
+      out += escapes[known];
     } else if (static_cast<unsigned char>(c) < 0x20) {
       out += "\\u00";
       out += "01"[c >> 4];
@@ -212,7 +213,7 @@ std::string json_number(double value) {
   };
   int digits = 1;
   while (digits < 17 && parsed(written(digits - 1, std::scientific)) != value) ++digits;
-  const std::string text = written(digits - 1, std::scientific);
+  std::string text = written(digits - 1, std::scientific);
   const int exponent = std::stoi(text.substr(text.find('e') + 1));
   if (exponent < -4 || exponent >= 16) return text;
   return written(std::max(1, digits - 1 - exponent), std::fixed);

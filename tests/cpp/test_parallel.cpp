@@ -164,13 +164,6 @@ void settings() {
   CHECK(num_threads() == 5 && num_threads_reason() == "set_num_threads");
   set_num_threads(0);
   CHECK(num_threads() >= 1 && num_threads_reason() != "set_num_threads");
-  const int limit = thread_limit();
-  if (thread_backend() == "threads") {
-    set_thread_limit(1);
-    CHECK(num_threads() == 1 && thread_limit() == 1);
-    set_thread_limit(limit);
-    CHECK(thread_limit() == limit);
-  }
 }
 
 }  // namespace

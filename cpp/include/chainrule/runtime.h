@@ -20,10 +20,10 @@ CHAINRULE_API std::string active_isa();
 CHAINRULE_API void set_isa(std::string_view name);
 
 // Threads that a call without a number of its own uses. 0 forgets what was set; then OMP_NUM_THREADS decides, else the
-// processors that this thread may run on. Small work uses fewer.
+// physical cores that this thread may run on now and the quota of its control group. Small work uses fewer.
 CHAINRULE_API void set_num_threads(int threads);
 CHAINRULE_API int num_threads();
 CHAINRULE_API std::string num_threads_reason();  // what decides it
-CHAINRULE_API std::string thread_backend();      // "openmp", or "serial" where the compiler has none
+CHAINRULE_API std::string thread_backend();      // "openmp", "threads" or "serial": CMake's CHAINRULE_THREADS
 
 }  // namespace chainrule
