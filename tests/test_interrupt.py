@@ -55,7 +55,7 @@ LONG = {
     "classifier": "cr.MLPClassifier((300,), max_iter=10**9, tol=0, n_iter_no_change=10**9).fit(X, y)",
     "regressor": "cr.MLPRegressor((300,), max_iter=10**9, early_stopping=True, n_iter_no_change=10**9).fit(X, y)",
     "loss of one's own": "net.fit(X, y, epochs=10**9, loss=lambda z, y, w: (0.0, 0 * z))",
-    "one step, small network": "net.fit(huge, huge_y, epochs=1)",
+    "one step, small network": "net.fit(endless, endless[:, 0], epochs=1)",
     "one step, large network": "wide.fit(huge, huge_y, epochs=1)",
     "one step of L-BFGS": "wide.fit(huge, huge_y, epochs=1, optimizer=cr.LBFGS())",
     "predict": "wide.predict(huge)",
@@ -67,7 +67,7 @@ LONG = {
 PRESS = """
 other, third = (cr.Network([20, 64, 1], loss="binary_cross_entropy", seed=k) for k in (1, 2))
 wide = cr.Network([20, 1500, 1500, 1], loss="binary_cross_entropy", seed=0)
-huge = np.broadcast_to(np.float32(0.5), (12_000_000, 20))
+huge, endless = (np.broadcast_to(np.float32(0), (rows, 20)) for rows in (12_000_000, 10**9))
 huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 nets = [net, other, third, wide]

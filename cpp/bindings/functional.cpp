@@ -39,7 +39,7 @@ std::size_t layer_count(py::handle params, const char* name) {
 // float64 only if every array is.
 bool all_float64(py::handle params) {
   for (std::size_t l = 0; l < layer_count(params, "params"); ++l)
-    for (const std::size_t i : {0, 1})
+    for (std::size_t i = 0; i < 2; ++i)
       if (!is_float64(real_array(py::object(pair_of(params, l)[i]), "params"))) return false;
   return true;
 }

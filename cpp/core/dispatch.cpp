@@ -2,10 +2,10 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <mutex>
 
 #include "core/check.h"
 #include "core/cpu.h"
+#include "core/fork.h"
 
 namespace chainrule {
 namespace {
@@ -46,8 +46,10 @@ const Isa& first_choice() {
 }
 
 std::atomic<const Isa*> chosen{nullptr};
-std::mutex guard;  // of a change against the calls that compute
-int users = 0;
+constexpr int changing = -1;
+std::atomic<int> users{0};  // the calls that compute, or `changing`
+thread_local int users_of_thread = 0;
+const InChildOfFork only_this_thread([] { users = users_of_thread; });
 
 const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);
@@ -77,18 +79,21 @@ std::string active_isa() { return active().name; }
 
 void set_isa(std::string_view name) {
   const Isa& isa = find(name);
-  const std::lock_guard lock(guard);
-  if (users > 0 && &isa != &active())
+  if (&isa == &active()) return;
+  int none = 0;
+  if (!users.compare_exchange_strong(none, changing))
     throw std::runtime_error("the instruction set cannot change while a call computes");
   chosen.store(&isa, std::memory_order_release);
+  users = 0;
 }
 
 IsaInUse::IsaInUse() {
-  const std::lock_guard lock(guard);
-  ++users;
+  ++users_of_thread;
+  for (int others = 0; !users.compare_exchange_weak(others, others + 1);)
+    if (others == changing) others = 0;
 }
 IsaInUse::~IsaInUse() {
-  const std::lock_guard lock(guard);
+  --users_of_thread;
   --users;
 }
 

@@ -13,10 +13,7 @@
 #include <thread>
 #include <vector>
 
-#ifndef _WIN32
-#include <pthread.h>
-#endif
-
+#include "core/fork.h"
 #include "core/parallel_backend.h"
 
 namespace chainrule {
@@ -78,10 +75,7 @@ thread_local bool member = false;
 // Not destroyed at the end of the process, when workers still wait in it.
 Pool& pool() {
   static Pool* const only = [] {
-#ifndef _WIN32
-    // The child of a fork has no workers, and the lock may be held by a thread that it does not have.
-    pthread_atfork(nullptr, nullptr, [] { new (&pool()) Pool; });
-#endif
+    static const InChildOfFork without_workers([] { new (&pool()) Pool; });
     return new Pool;
   }();
   return *only;

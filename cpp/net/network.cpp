@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/fork.h"
 #include "net/backprop.h"
 #include "net/init.h"
 #include "net/predict.h"
@@ -128,12 +129,21 @@ struct Network<T>::State {
   std::uint64_t seed;
   Buffer<T> parameters;
   Model<T> model = make_model(sizes, activations, loss, loss_parameters, parameters.data());
-  std::atomic<bool> training{false};
+  std::atomic<unsigned> trained_by{0};
 };
 
+namespace {
+
+// The child of a fork is another process: what another thread of its parent began is not going on there.
+std::atomic<unsigned> process{1};
+const InChildOfFork another([] { ++process; });
+
+}  // namespace
+
 template <class T>
-OneFit<T>::OneFit(Network<T>& network) : training_(&network.state_->training) {
-  if (training_->exchange(true))
+OneFit<T>::OneFit(Network<T>& network) : trained_by_(&network.state_->trained_by) {
+  unsigned other = *trained_by_;
+  if (other == process || !trained_by_->compare_exchange_strong(other, process))
     throw std::runtime_error("the network is being trained by another call; train a copy of it, or wait");
 }
 

@@ -18,12 +18,12 @@ template <class T>
 class OneFit {
  public:
   explicit OneFit(Network<T>& network);
-  ~OneFit() { *training_ = false; }
+  ~OneFit() { *trained_by_ = 0; }
   OneFit(const OneFit&) = delete;
   OneFit& operator=(const OneFit&) = delete;
 
  private:
-  std::atomic<bool>* training_;
+  std::atomic<unsigned>* trained_by_;
 };
 
 // Of the network's own parameters.
