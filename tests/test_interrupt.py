@@ -67,7 +67,7 @@ LONG = {
 PRESS = """
 other, third = (cr.Network([20, 64, 1], loss="binary_cross_entropy", seed=k) for k in (1, 2))
 wide = cr.Network([20, 1500, 1500, 1], loss="binary_cross_entropy", seed=0)
-huge, endless = (np.broadcast_to(np.float32(0), (rows, 20)) for rows in (12_000_000, 10**9))
+huge, endless = (np.broadcast_to(np.float32(0), (rows, 20)) for rows in (12_000_000, 200_000_000))
 huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 nets = [net, other, third, wide]

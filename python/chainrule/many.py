@@ -71,8 +71,8 @@ def fit_many(
     Returns
     -------
     list of History or Exception
-        One per network, in their order. Where a fit failed, its `DivergenceError` or MemoryError, not raised: the
-        others train on.
+        One per network, in their order. Where a fit failed, its `DivergenceError`, MemoryError or RuntimeError (of a
+        network that another call trains), not raised: the others train on.
 
     Raises
     ------
