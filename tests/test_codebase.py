@@ -27,8 +27,9 @@ INCLUDES = {
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
     "core/cpu.cpp": "<cpuid.h>",
+    "core/fork.h": "<pthread.h>",
     "core/parallel.cpp": "<sys/resource.h>",
-    "core/parallel_openmp.cpp": "<omp.h> <pthread.h>",
+    "core/parallel_openmp.cpp": "<omp.h>",
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
@@ -39,7 +40,8 @@ INCLUDES = {
 # What stands nowhere in cpp/ but here.
 ONLY_IN = {
     r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel_openmp.cpp",
-    r"std::thread\(|pthread": "core/parallel_openmp.cpp core/parallel_threads.cpp",
+    r"std::thread\(": "core/parallel_threads.cpp",
+    r"pthread": "core/fork.h",
     r"getenv": "core/dispatch.cpp core/parallel",
     r"pybind11|\bPy\w*_\w+": "bindings/",
     r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",

@@ -49,7 +49,7 @@ std::atomic<const Isa*> chosen{nullptr};
 constexpr int changing = -1;
 std::atomic<int> users{0};  // the calls that compute, or `changing`
 thread_local int users_of_thread = 0;
-const InChildOfFork only_this_thread([] { users = users_of_thread; });
+const AtFork only_this_thread(nullptr, [] { users = users_of_thread; });
 
 const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);

@@ -1,9 +1,7 @@
 // Teams by OpenMP, for Linux and for C++ programs that use it themselves: one pool for all.
 #include <omp.h>
-#ifdef __linux__
-#include <pthread.h>
-#endif
 
+#include "core/fork.h"
 #include "core/parallel_backend.h"
 
 namespace chainrule {
@@ -12,10 +10,7 @@ namespace {
 // A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool
 // before.
 void prepare_fork_once() {
-#ifdef __linux__
-  static const int registered = pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
-  static_cast<void>(registered);
-#endif
+  static const AtFork dissolved([] { omp_pause_resource_all(omp_pause_soft); }, nullptr);
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ thread_local bool member = false;
 // Not destroyed at the end of the process, when workers still wait in it.
 Pool& pool() {
   static Pool* const only = [] {
-    static const InChildOfFork without_workers([] { new (&pool()) Pool; });
+    static const AtFork without_workers(nullptr, [] { new (&pool()) Pool; });
     return new Pool;
   }();
   return *only;

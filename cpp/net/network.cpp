@@ -136,7 +136,7 @@ namespace {
 
 // The child of a fork is another process: what another thread of its parent began is not going on there.
 std::atomic<unsigned> process{1};
-const InChildOfFork another([] { ++process; });
+const AtFork another(nullptr, [] { ++process; });
 
 }  // namespace
 

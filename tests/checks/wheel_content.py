@@ -1,4 +1,4 @@
-"""What a wheel may hold and need: wheel_content.py RAW REPAIRED, or --same CLONE'S RAW... for one of the same name."""
+"""What a wheel may hold and need: wheel_content.py repaired WHEEL | symbols WHEEL | same WHEEL WHEEL."""
 
 import re
 import subprocess
@@ -10,53 +10,58 @@ from pathlib import Path
 # Red Hat 8's, as in manylinux_2_28.
 NEWEST = {"GLIBC": (2, 28), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11), "GCC": (8, 0, 0)}
 MOST_BYTES = 3_000_000
+LIBGOMP = r"chainrule\.libs/libgomp[\w.-]+"  # of a wheel that uses it
 EXPECTED = [
     r"chainrule/(\w+/)*\w+\.py",
     r"chainrule/_core\.pyi",
     r"chainrule/_core\.[\w.-]+\.so",
     r"chainrule/py\.typed",
-    r"chainrule\.libs/libgomp[\w.-]+",
     r"chainrule-[\d.]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)",
     r"chainrule-[\d.]+\.dist-info/licenses/LICENSE",
 ]
 
 
-def too_new(extension: bytes) -> list[str]:
-    """The versions of symbols that older systems lack, of those that an object takes from elsewhere."""
+def listed(path: Path, *command: str) -> str:
+    """What a command of binutils says of the extension."""
+    wheel = zipfile.ZipFile(path)
+    [extension] = [name for name in wheel.namelist() if re.fullmatch(r"chainrule/_core\.[\w.-]+\.so", name)]
     with tempfile.NamedTemporaryFile() as file:
-        file.write(extension)
+        file.write(wheel.read(extension))
         file.flush()
-        table = subprocess.run(["objdump", "-T", file.name], check=True, capture_output=True, text=True).stdout
-    needed = re.findall(r"\*UND\*.*\(?\b(GLIBC|GLIBCXX|CXXABI|GCC)_([\d.]+)\)?\s+(\w+)", table)
-    assert needed, "objdump tells of no versions"
-    return [f"{symbol}@{of}_{v}" for of, v, symbol in needed if tuple(map(int, v.split("."))) > NEWEST[of]]
+        return subprocess.run([*command, file.name], check=True, capture_output=True, text=True).stdout
 
 
-def check(raw: Path, repaired: Path) -> None:
-    wheel = zipfile.ZipFile(repaired)
-    names = wheel.namelist()
-    strange = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in EXPECTED)]
+def repaired(path: Path) -> None:
+    """Nothing is missing, nothing strange, and it is small."""
+    names = zipfile.ZipFile(path).namelist()
+    expected = [*EXPECTED, LIBGOMP] if "libgomp" in listed(path, "readelf", "-d") else EXPECTED
+    strange = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in expected)]
     assert strange == [], strange
-    missing = [pattern for pattern in EXPECTED if not any(re.fullmatch(pattern, name) for name in names)]
+    missing = [pattern for pattern in expected if not any(re.fullmatch(pattern, name) for name in names)]
     assert missing == [], missing
-    [extension] = [name for name in zipfile.ZipFile(raw).namelist() if name.endswith(".so")]
-    newer = too_new(zipfile.ZipFile(raw).read(extension))
-    assert newer == [], newer
-    size = repaired.stat().st_size
+    size = path.stat().st_size
     assert size <= MOST_BYTES, size
-    print(f"{repaired.name}: {size} bytes, {len(names)} files")
+    print(f"{path.name}: {size} bytes, {len(names)} files")
 
 
-def same(of_clone: Path, *raw: Path) -> None:
-    [twin] = [wheel for wheel in raw if wheel.name == of_clone.name]
-    one, other = (zipfile.ZipFile(wheel) for wheel in (of_clone, twin))
-    assert sorted(one.namelist()) == sorted(other.namelist())
-    different = [name for name in one.namelist() if one.read(name) != other.read(name)]
+def symbols(path: Path) -> None:
+    """Of those that the extension takes from elsewhere, none has a version that older systems lack."""
+    needed = re.findall(r"\*UND\*.*?\b(GLIBC|GLIBCXX|CXXABI|GCC)_([\d.]+)\)?\s+(\w+)", listed(path, "objdump", "-T"))
+    assert needed, "objdump tells of no versions"
+    newer = [f"{symbol}@{of}_{v}" for of, v, symbol in needed if tuple(map(int, v.split("."))) > NEWEST[of]]
+    assert newer == [], newer
+    newest = {of: max((tuple(map(int, v.split("."))) for name, v, _ in needed if name == of)) for of, _, _ in needed}
+    print(f"{path.name}: needs at most", *(f"{of}_{'.'.join(map(str, v))}" for of, v in sorted(newest.items())))
+
+
+def same(one: Path, other: Path) -> None:
+    """Every file, byte for byte."""
+    wheels = [zipfile.ZipFile(path) for path in (one, other)]
+    assert one.name == other.name
+    assert sorted(wheels[0].namelist()) == sorted(wheels[1].namelist())
+    different = [name for name in wheels[0].namelist() if wheels[0].read(name) != wheels[1].read(name)]
     assert different == [], different
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--same":
-        same(*map(Path, sys.argv[2:]))
-    else:
-        check(*map(Path, sys.argv[1:]))
+    {"repaired": repaired, "symbols": symbols, "same": same}[sys.argv[1]](*map(Path, sys.argv[2:]))
