@@ -54,7 +54,8 @@ ONLY_IN = {
 # brings comes through _optional.require.
 LAYERS = ["_core", "_optional", "_arguments", "losses", "functional", "gradients", "optimizers", "schedules",
           "training", "validation", "_state", "_evaluation", "network", "many", "files", "callbacks", "checkpoint",
-          "plots", "_frames", "_columns", "table", "target", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
+          "plots", "_frames", "_columns", "table", "target", "_threadpools", "__init__", "estimators", "cli",
+          "__main__"]  # fmt: skip
 
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}
@@ -189,7 +190,7 @@ def test_symbols_of_the_kernels(build, name):
 
 def test_symbols_of_the_extension():
     symbols = run("nm", "--dynamic", "--defined-only", _core.__file__)
-    assert re.findall(r" (\w+)$", symbols, re.MULTILINE) == ["PyInit__core"]
+    assert re.findall(r" (\w+)$", symbols, re.MULTILINE) == ["PyInit__core", "chainrule_num_threads"]
 
 
 def test_types():

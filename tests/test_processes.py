@@ -119,19 +119,20 @@ print(all(np.array_equal(work(seed)[1], parameters) for seed, (_, parameters) in
 
 
 def test_threadpoolctl_limits():
-    pytest.importorskip("threadpoolctl")
+    pytest.importorskip("sklearn")
     script = """
-from threadpoolctl import threadpool_limits
+import chainrule.estimators
+from threadpoolctl import threadpool_info, threadpool_limits
 
 cr.set_num_threads(None)
 before = cr.get_num_threads()
 with threadpool_limits(1):
     print(cr.get_num_threads())
-print(cr.get_num_threads() == before)
+print(cr.get_num_threads() == before, cr.build_config()["threads_because"] != "set_num_threads")
+backend = {"openmp": "openmp", "threads": "chainrule"}[cr.build_config()["thread_backend"]]
+print(backend in [pool["user_api"] for pool in threadpool_info()])
 """
-    if run("print(cr.build_config()['thread_backend'])") != "openmp\n":
-        pytest.skip("threadpoolctl sees OpenMP")
-    assert run(script) == "1\nTrue\n"
+    assert run(script) == "1\nTrue True\nTrue\n"
 
 
 @pytest.mark.parametrize("daemon", [True, False])

@@ -30,6 +30,9 @@ py::dict build_config() {
 
 }  // namespace
 
+// Marks this library for threadpoolctl: chainrule._threadpools.
+extern "C" PYBIND11_EXPORT int chainrule_num_threads() { return num_threads(); }
+
 void bind_runtime(py::module_& module) {
   module.attr("__version__") = CHAINRULE_VERSION;
   module.attr("ACTIVATIONS") = names(activation_names);

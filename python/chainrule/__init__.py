@@ -4,6 +4,7 @@ The textbook's steps on plain arrays: `init_params`, `forward`, `cost`, `backwar
 The same arithmetic with its state, one native call for a whole training: `Network`; for many: `fit_many`.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from chainrule import _core
@@ -133,6 +134,10 @@ def show_config() -> None:
     width = max(map(len, config))
     for name, value in config.items():
         print(f"{name:<{width}}  {value}")
+
+
+if "threadpoolctl" in sys.modules:  # or with the estimators
+    own_module("_threadpools")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """The estimators: networks with the interface of scikit-learn, which the extra ``sklearn`` brings."""
 
+from chainrule import _threadpools as _threadpools
 from chainrule.estimators.classifier import MLPClassifier
 from chainrule.estimators.regressor import MLPRegressor
 

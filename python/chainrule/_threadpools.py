@@ -1,0 +1,35 @@
+"""Shows threadpoolctl the pool of the back end ``threads``, once it is imported; OpenMP's it knows by itself."""
+
+from typing import Any
+
+from chainrule import _core
+from chainrule._optional import require
+
+threadpoolctl = require("threadpoolctl", "sklearn")
+
+
+def register() -> None:
+    """Have threadpoolctl see and limit the threads of this package with those of BLAS and OpenMP."""
+    LibController: Any = threadpoolctl.LibController
+
+    class Controller(LibController):  # type: ignore[misc]
+        user_api = internal_api = "chainrule"
+        filename_prefixes = ("_core",)
+        check_symbols = ("chainrule_num_threads",)  # others have a _core too
+
+        def get_num_threads(self) -> int:
+            return _core.get_num_threads()
+
+        def set_num_threads(self, num_threads: int) -> None:
+            _core.set_num_threads(None)  # that of the default brings the default back
+            if _core.get_num_threads() != num_threads:
+                _core.set_num_threads(num_threads)
+
+        def get_version(self) -> str:
+            return _core.__version__
+
+    threadpoolctl.register(Controller)
+
+
+if _core.build_config()["thread_backend"] == "threads" and hasattr(threadpoolctl, "register"):  # since 3.3
+    register()
