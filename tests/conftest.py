@@ -1,6 +1,7 @@
 """Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis without luck."""
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -9,6 +10,7 @@ from tools import ROOT, run, tool
 
 import chainrule as cr
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell began pytest with & and Ctrl-C ignored
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")

@@ -272,14 +272,14 @@ def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_uni
         for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
             part = np.asarray(weights)[np.ix_(units[i + 1], units[i])]
             ends = [[(places[i], y0), (places[i + 1], y1)] for y1 in heights[i + 1] for y0 in heights[i]]
-            colors, strength = _weigh(part.ravel(), abs(weights).max())
+            colors, strength = _weigh(part.ravel(), float(abs(weights).max()))
             order = strength.argsort()  # the strongest on top
             style = {"linewidths": 0.4 + 2.4 * strength[order], "colors": colors[order], "zorder": 1}
             axes.add_collection(lines([ends[k] for k in order], **style))
             text = f"|w| ≤ {abs(weights).max():.2g}\n|b| ≤ {abs(biases).max():.2g}"
             middle = (places[i] + places[i + 1]) / 2
             axes.text(middle, -half - 0.6, text, ha="center", va="top", fontsize=8, color=_GRAY)
-            filled, _ = _weigh(np.asarray(biases)[units[i + 1]], abs(biases).max())
+            filled, _ = _weigh(np.asarray(biases)[units[i + 1]], float(abs(biases).max()))
             _draw_units(axes, places[i + 1], heights[i + 1], filled, len(units[i + 1]) < sizes[i + 1])
         _draw_units(axes, places[0], heights[0], np.full((len(units[0]), 4), 0.92), len(units[0]) < sizes[0])
         output = output_activation(network.loss_name)
