@@ -34,7 +34,7 @@ INCLUDES = {
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
     "net/disk.cpp": "<io.h> <fcntl.h> <unistd.h>",
-    "bindings/": "<cxxabi.h> std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
+    "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
 # What stands nowhere in cpp/ but here.

@@ -5,13 +5,10 @@
 #include <pybind11/pybind11.h>
 
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <thread>
 #include <utility>
-
-#ifdef __GLIBCXX__
-#include <cxxabi.h>
-#endif
 
 #include "core/poll.h"
 
@@ -29,15 +26,13 @@ inline bool is_finalizing() {
 
 template <class Function>
 auto or_wait_for_the_end(Function function) {
-#ifdef __GLIBCXX__
   try {
     return function();
-  } catch (const abi::__forced_unwind&) {
-    while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+  } catch (...) {
+    while (std::current_exception() == nullptr)  // not C++'s: the thread is made to exit
+      std::this_thread::sleep_for(std::chrono::hours(1));
+    throw;
   }
-#else
-  return function();
-#endif
 }
 
 // Has it, in any thread.
