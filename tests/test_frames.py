@@ -132,7 +132,7 @@ def test_arrays_of_numbers(array):
 
 
 def test_what_is_missing_in_arrays():
-    values = [1.0, None, NAN, np.float32(NAN), pd.NA, pd.NaT, decimal.Decimal("nan"), np.datetime64("NaT")]
+    values = [1.0, None, NAN, np.float32(NAN), pd.NA, pd.NaT, decimal.Decimal("nan"), np.datetime64("NaT", "D")]
     assert as_column(np.array(values, dtype=object)).missing().tolist() == [False] + [True] * 7
     assert as_column(values).missing().tolist() == [False] + [True] * 7
     dates = np.array(["2024-01-01", "NaT"], dtype="datetime64[D]")
