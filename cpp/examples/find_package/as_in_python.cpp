@@ -19,6 +19,7 @@ namespace {
 template <class T>
 std::vector<T> read(const char* path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw std::runtime_error(std::string("cannot read ") + path);
   std::vector<T> values(static_cast<std::size_t>(file.tellg()) / sizeof(T));
   file.seekg(0).read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
   if (!file) throw std::runtime_error(std::string("cannot read ") + path);
