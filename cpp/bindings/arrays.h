@@ -10,6 +10,7 @@
 #include "bindings/gil.h"
 #include "chainrule/network.h"
 #include "core/buffer.h"
+#include "core/check.h"
 
 namespace chainrule::python {
 
@@ -75,17 +76,6 @@ py::array_t<T> vector_of(T* data, Index size, py::handle owner) {
 template <class T>
 MatrixView<T> view_of(py::array_t<T>& array) {
   return MatrixView<T>::contiguous(array.mutable_data(), array.shape(0), array.shape(1));
-}
-
-// The entry of a list of names, or ValueError that lists them.
-template <class Enum, int Count>
-Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {
-  std::string all;
-  for (int i = 0; i < Count; ++i) {
-    if (name == names[i]) return static_cast<Enum>(i);
-    all += (i > 0 ? ", " : "") + std::string(names[i]);
-  }
-  throw std::invalid_argument(std::string(what) + " '" + name + "' is unknown, expected one of " + all);
 }
 
 // A loss by its name and parameters; none for the default ones.

@@ -3,6 +3,7 @@
 
 #include <sstream>
 #include <stdexcept>
+#include <string>
 
 namespace chainrule {
 
@@ -16,6 +17,17 @@ std::string message(const Parts&... parts) {
 template <class... Parts>
 void require(bool condition, const Parts&... parts) {
   if (!condition) throw std::invalid_argument(message(parts...));
+}
+
+// The entry of a list of names; refuses others with all of them.
+template <class Enum, int Count>
+Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {
+  std::string all;
+  for (int i = 0; i < Count; ++i) {
+    if (name == names[i]) return static_cast<Enum>(i);
+    all += (i > 0 ? ", " : "") + std::string(names[i]);
+  }
+  throw std::invalid_argument(message(what, " '", name.substr(0, 100), "' is unknown, expected one of ", all));
 }
 
 }  // namespace chainrule

@@ -25,16 +25,6 @@ constexpr int type_number = sizeof(T) == 4 ? 0 : 1;
 std::string weights_name(std::size_t layer) { return "weights." + std::to_string(layer); }
 std::string biases_name(std::size_t layer) { return "biases." + std::to_string(layer); }
 
-template <class Enum, class Names>
-Enum named(const Names& names, const std::string& name, const char* what) {
-  std::string known;
-  for (int i = 0; const char* one : names) {
-    if (name == one) return static_cast<Enum>(i);
-    known += (i++ > 0 ? ", " : "") + std::string(one);
-  }
-  throw std::invalid_argument(message(what, " is '", name.substr(0, 100), "', expected one of ", known));
-}
-
 // All of a network but its parameters.
 struct Configuration {
   std::vector<Index> sizes;
@@ -73,13 +63,13 @@ Configuration read_configuration(const std::string& text) {
       {"activations",
        [&] {
          json.array(
-             [&] { o.activations.push_back(named<Activation>(activation_names, json.string(), "an activation")); });
+             [&] { o.activations.push_back(from_name<Activation>(json.string(), activation_names, "activation")); });
        }},
-      {"loss", [&] { o.loss = named<Loss>(loss_names, json.string(), "loss"); }},
+      {"loss", [&] { o.loss = from_name<Loss>(json.string(), loss_names, "loss"); }},
       {"loss_parameters", [&] { json.array([&] { o.loss_parameters.push_back(json.number()); }); }},
-      {"init", [&] { o.init = named<Init>(init_names, json.string(), "init"); }},
+      {"init", [&] { o.init = from_name<Init>(json.string(), init_names, "init"); }},
       {"seed", [&] { o.seed = json.whole_number(); }},
-      {"dtype", [&] { c.dtype = named<int>(dtype_names, json.string(), "dtype"); }},
+      {"dtype", [&] { c.dtype = from_name<int>(json.string(), dtype_names, "dtype"); }},
   };
   json.object([&](const std::string& name) {
     const auto field = fields.find(name);
