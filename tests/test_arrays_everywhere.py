@@ -51,24 +51,6 @@ def learned(make):
     return make(X, (Y > 0.5).astype(float), None)
 
 
-def own_loss(change):
-    def run(X, y, w):
-        network = net()
-        network.fit(X, y, epochs=2, loss=lambda z, y, w: (1.0, change(np.asarray(z - 0.5))))
-        return network.parameters
-
-    return run
-
-
-def metric(change):
-    def run(X, y, w):
-        network = net()
-        history = network.fit(X, y, epochs=2, validation=(X, y), metrics=[lambda t, p: change(np.asarray(p)).sum()])
-        return history.loss
-
-    return run
-
-
 # What y may be to a score is scikit-learn's affair.
 FUNCTIONS = {
     "losses": lambda X, y, w: net().losses(X, y),
@@ -135,11 +117,3 @@ def test_what_is_no_array_of_numbers(name, kind, arguments):
         return
     want = FUNCTIONS[name](*changed(arguments, 0, lambda x: np.asarray(change(x)).astype(float)))
     assert np.array_equal(got, want)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_functions_of_the_user_return(layout, arguments):
-    for make in (own_loss, metric):
-        want = make(np.asarray)(*arguments)
-        got = make(lambda x: np.asarray(LAYOUTS[layout](np.atleast_1d(x))))(*arguments)
-        assert np.array_equal(got, want)

@@ -42,20 +42,18 @@ py::array real_array(py::handle object, const char* name) {
   // An exact ndarray as it is; its subclasses (matrix, memmap) and everything else through numpy.asarray.
   const bool exact = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
   if (!exact && py::isinstance<py::array>(object) && py::hasattr(object, "mask"))
-    throw py::type_error(message(name, " is a masked array; fill it or leave the masked entries out"));
+    throw py::type_error(text_of(name, " is a masked array; fill it or leave the masked entries out"));
   const py::array array = exact ? py::reinterpret_borrow<py::array>(object)
                                 : py::array(call(py::module_::import("numpy").attr("asarray"), object));
   const char kind = array.dtype().kind();
   const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   if (!real)
-    throw py::type_error(message(name, " has dtype ", std::string(py::str(array.dtype())),
+    throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())),
                                  ", expected float32, float64, or what can become float32: integers, bool, float16"));
   return array;
 }
 
-std::ostream& operator<<(std::ostream& out, Shape shape) {
-  return out << std::string(py::str(py::tuple(shape.array.attr("shape"))));
-}
+Shape::operator std::string() const { return py::str(py::tuple(array.attr("shape"))); }
 
 bool is_float64(const py::array& array) { return array.dtype().kind() == 'f' && array.itemsize() == 8; }
 

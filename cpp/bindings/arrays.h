@@ -20,11 +20,11 @@ namespace py = pybind11;
 // error that names the argument.
 py::array real_array(py::handle object, const char* name);
 
-// Prints as "(3, 4)", in a message that is seldom made.
+// Becomes "(3, 4)", in a message that is seldom made.
 struct Shape {
   const py::array& array;
+  operator std::string() const;
 };
-std::ostream& operator<<(std::ostream& out, Shape shape);
 
 // The number type that arrays of this object are computed in: float64 if it is one, else float32.
 bool is_float64(const py::array& array);

@@ -22,22 +22,14 @@ CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, 
       if (!some || values.is_none()) return values;
       return values[py::array_t<Index>(static_cast<Index>(rows.size()), rows.data())];
     };
-    const py::object answer = call(*function, z, part(*y), part(*weight));
-    if (!py::isinstance<py::tuple>(answer) || py::len(answer) != 2)
-      throw py::type_error("loss must return (cost, gradient by the logits)");
-    const py::tuple pair = py::reinterpret_borrow<py::tuple>(answer);
-    const Matrix<T> gradient = matrix<T>(pair[1], "the gradient that loss returned");
+    const auto [cost, derivatives] =
+        call(*function, z, part(*y), part(*weight)).template cast<std::pair<double, py::object>>();
+    const Matrix<T> gradient = matrix<T>(derivatives, "the gradient that loss returned");
     require(gradient.view.rows == dlogits.rows && gradient.view.cols == dlogits.cols,
             "loss returned a gradient of shape ", Shape{gradient.array}, ", expected (", dlogits.rows, ", ",
             dlogits.cols, ")");
     for (Index i = 0; i < dlogits.rows; ++i)
       for (Index j = 0; j < dlogits.cols; ++j) dlogits(i, j) = gradient.view(i, j);
-    const double cost = PyFloat_AsDouble(pair[0].ptr());
-    if (PyErr_Occurred() != nullptr) {
-      PyErr_Clear();
-      throw py::type_error(
-          message("the cost that loss returned is ", std::string(py::repr(pair[0])), ", expected a number"));
-    }
     return cost;
   };
 }

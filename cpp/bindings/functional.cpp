@@ -30,7 +30,7 @@ py::sequence pair_of(py::handle params, std::size_t l) {
 }
 
 std::size_t layer_count(py::handle params, const char* name) {
-  if (!py::isinstance<py::sequence>(params)) throw py::type_error(message(name, " is not a list of (W, b)"));
+  if (!py::isinstance<py::sequence>(params)) throw py::type_error(text_of(name, " is not a list of (W, b)"));
   const std::size_t layers = py::len(params);
   require(layers > 0, name, " is empty, expected one (W, b) a layer");
   return layers;
@@ -273,7 +273,7 @@ void bind_functional(py::module_& module) {
       [](const std::vector<Index>& layer_sizes, const std::string& init, std::uint64_t seed, const std::string& dtype) {
         const Init kind = from_name<Init>(init, init_names, "init");
         if (dtype != "float32" && dtype != "float64")
-          throw py::type_error(message("dtype '", dtype, "' is not supported, expected float32 or float64"));
+          throw py::type_error(text_of("dtype '", dtype, "' is not supported, expected float32 or float64"));
         return dtype == "float64" ? init_params<double>(layer_sizes, kind, seed)
                                   : init_params<float>(layer_sizes, kind, seed);
       },

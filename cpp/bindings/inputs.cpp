@@ -15,7 +15,7 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
   const py::array array = real_array(object, name);
   require(array.ndim() == 1, name, " has shape ", Shape{array}, ", expected one dimension");
   if (array.dtype().kind() != 'i' && array.dtype().kind() != 'u')
-    throw py::type_error(message(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
+    throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
   if (array.size() > 0 && sizeof(Integer) < static_cast<std::size_t>(array.itemsize())) {
     const auto limits =
         std::pair(call(array.attr("min")).template cast<Index>(), call(array.attr("max")).template cast<Index>());

@@ -22,7 +22,7 @@ class Settings {
     try {
       into = values_[key].cast<Value>();
     } catch (const py::cast_error&) {
-      throw py::type_error(message(key, " is ", std::string(py::repr(values_[key])), ", which has the wrong type"));
+      throw py::type_error(text_of(key, " is ", std::string(py::repr(values_[key])), ", which has the wrong type"));
     }
     ++seen_;
   }
@@ -266,10 +266,13 @@ template <class Value>
 std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
   std::map<std::string, std::vector<Value>> vectors;
   for (const auto& [name, values] : arrays.cast<py::dict>()) {
-    require(py::isinstance<py::array_t<Value>>(values), "the state to go on from has numbers of another type in ",
-            std::string(py::str(name)), ", expected ", std::string(py::str(py::dtype::of<Value>())));
-    const auto array = values.template cast<py::array_t<Value, py::array::c_style>>();
-    vectors[name.template cast<std::string>()].assign(array.data(), array.data() + array.size());
+    const auto key = name.template cast<std::string>();
+    const std::string what = "the state to go on from: " + key;
+    const py::array array = real_array(values, what.c_str());
+    require(array.dtype().kind() == 'f' && array.itemsize() == sizeof(Value), what, " has dtype ",
+            std::string(py::str(array.dtype())), ", expected ", std::string(py::str(py::dtype::of<Value>())));
+    const Vector<Value> vector = python::vector<Value>(array, array.size(), what.c_str());
+    vectors[key].assign(vector.data, vector.data + array.size());
   }
   return vectors;
 }

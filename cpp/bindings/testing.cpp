@@ -60,7 +60,7 @@ py::array elementwise(const std::string& name, const py::array& x) {
       function.apply(source.size(), source.data(), result.mutable_data());
       return result;
     }
-  throw std::invalid_argument(message("there is no elementary function '", name, "'"));
+  throw std::invalid_argument(text_of("there is no elementary function '", name, "'"));
 }
 
 template <class T>

@@ -58,7 +58,7 @@ auto of_validation(Function function) {
   try {
     return function();
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(message("validation: ", error.what()));
+    throw std::invalid_argument(text_of("validation: ", error.what()));
   }
 }
 
@@ -225,7 +225,7 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
             of_validation([&] { return once(held, data, [&] { return held_out<T>(data); }).for_network(network); });
       jobs.push_back({&network, examples, std::move(options)});
     } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument(message("networks[", i, "]: ", error.what()));
+      throw std::invalid_argument(text_of("networks[", i, "]: ", error.what()));
     }
   const py::object divergence = py::module_::import("chainrule._core").attr("DivergenceError");
   const auto result_of = [&](std::size_t i, const FitOutcome& outcome) -> py::object {

@@ -1,22 +1,16 @@
 // The way to refuse bad input: say what, what was expected and what came.
 #pragma once
 
-#include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "core/text.h"
 
 namespace chainrule {
 
 template <class... Parts>
-std::string message(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
-}
-
-template <class... Parts>
 void require(bool condition, const Parts&... parts) {
-  if (!condition) throw std::invalid_argument(message(parts...));
+  if (!condition) throw std::invalid_argument(text_of(parts...));
 }
 
 // The entry of a list of names; refuses others with all of them.
@@ -27,7 +21,7 @@ Enum from_name(const std::string& name, const char* const (&names)[Count], const
     if (name == names[i]) return static_cast<Enum>(i);
     all += (i > 0 ? ", " : "") + std::string(names[i]);
   }
-  throw std::invalid_argument(message(what, " '", name.substr(0, 100), "' is unknown, expected one of ", all));
+  throw std::invalid_argument(text_of(what, " '", name.substr(0, 100), "' is unknown, expected one of ", all));
 }
 
 }  // namespace chainrule

@@ -37,7 +37,7 @@ const Isa& find(std::string_view name) {
   for (const Isa& isa : isas)
     if (isa.name == name && isa.supported()) return isa;
   throw std::invalid_argument(
-      message("instruction set '", name, "' is not available; this CPU and build have ", names_of_available()));
+      text_of("instruction set '", name, "' is not available; this CPU and build have ", names_of_available()));
 }
 
 const Isa& first_choice() {

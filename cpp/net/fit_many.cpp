@@ -34,7 +34,7 @@ class FitMany {
       try {
         row = row_operations(checked_model(*job.network, job.examples, job.options), true);
       } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument(message("networks[", i, "]: ", error.what()));
+        throw std::invalid_argument(text_of("networks[", i, "]: ", error.what()));
       }
       const Index rows = row_count(job.examples, job.options.rows), batch = job.options.batch_size;
       costs.push_back(row * static_cast<double>(rows) * job.options.epochs);
@@ -76,7 +76,7 @@ class FitMany {
       return jobs_[i].network == jobs_[j].network;
     });
     if (twin != sorted.end())
-      throw std::invalid_argument(message("networks[", twin[1], "] is networks[", twin[0], "]"));
+      throw std::invalid_argument(text_of("networks[", twin[1], "] is networks[", twin[0], "]"));
   }
 
   void train(std::size_t i, bool caller) {

@@ -15,9 +15,15 @@ constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-double parsed(std::string_view text) {  // in every locale
-  std::istringstream stream{std::string(text)};
+// In every locale the same; a stream takes a failed allocation for the end of the text, if it may not throw.
+void prepare(std::ios& stream) {
   stream.imbue(std::locale::classic());
+  stream.exceptions(std::ios::badbit);
+}
+
+double parsed(std::string_view text) {
+  std::istringstream stream{std::string(text)};
+  prepare(stream);
   double value = 0;
   stream >> value;
   return stream.fail() ? HUGE_VAL : value;
@@ -206,10 +212,10 @@ std::string json_string(std::string_view text) {
 
 std::string json_number(double value) {
   const auto written = [&](int precision, auto notation) {
-    std::ostringstream stream;
-    stream.imbue(std::locale::classic());
+    std::ostringstream stream(std::ios::out);
+    prepare(stream);
     stream << notation << std::setprecision(precision) << value;
-    return std::move(stream).str();
+    return stream.str();
   };
   int digits = 1;
   while (digits < 17 && parsed(written(digits - 1, std::scientific)) != value) ++digits;

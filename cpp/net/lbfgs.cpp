@@ -172,8 +172,8 @@ void LbfgsSteps<T>::save(FitState<T>& state) {
   std::vector<double> numbers{now_.cost, scale_, length_, static_cast<double>(iterations_),
                               static_cast<double>(evaluations_)};
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    keep(message("s", i), pairs_[i].s.data());
-    keep(message("y", i), pairs_[i].y.data());
+    keep(text_of("s", i), pairs_[i].s.data());
+    keep(text_of("y", i), pairs_[i].y.data());
     numbers.push_back(pairs_[i].rho);
   }
   state.numbers["lbfgs"] = std::move(numbers);
@@ -186,8 +186,8 @@ void LbfgsSteps<T>::restore(const FitState<T>& state) {
   pairs_.clear();
   for (std::size_t i = 0; i + 5 < progress.size(); ++i) {
     pairs_.push_back({Buffer<T>(start_.size()), Buffer<T>(start_.size()), progress[i + 5]});
-    take(message("s", i), pairs_.back().s.data());
-    take(message("y", i), pairs_.back().y.data());
+    take(text_of("s", i), pairs_.back().s.data());
+    take(text_of("y", i), pairs_.back().y.data());
   }
   take("gradient", now_.gradient.data());
   take("direction", direction_.data());

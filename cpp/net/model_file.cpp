@@ -49,7 +49,7 @@ void check_format(const std::string& path, const std::string& configuration) {
   json.end();
   require(version > 0, "its configuration has no format version");
   if (version > format)
-    throw FileError(message(path, " has format ", version, " (of chainrule ", writer.substr(0, 20), "), this is ",
+    throw FileError(text_of(path, " has format ", version, " (of chainrule ", writer.substr(0, 20), "), this is ",
                             CHAINRULE_VERSION, " and reads up to ", format, ": upgrade chainrule"));
 }
 
@@ -117,9 +117,9 @@ Network<T> make_network(const Configuration& c, const std::map<std::string, Tens
 
 template <class T>
 std::string configuration_of(const Network<T>& network) {
-  std::string text = message("{\"format\": ", format, ", \"version\": ", json_string(CHAINRULE_VERSION));
+  std::string text = text_of("{\"format\": ", format, ", \"version\": ", json_string(CHAINRULE_VERSION));
   const auto list = [&](const char* key, const auto& values, auto write) {
-    text += message(", \"", key, "\": [");
+    text += text_of(", \"", key, "\": [");
     for (const char* comma = ""; const auto& value : values) text += std::exchange(comma, ", ") + write(value);
     text += "]";
   };
@@ -145,7 +145,7 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   }
   const auto configuration = container.metadata.extract(metadata_key);
   if (configuration.empty())
-    throw FileError(message(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));
+    throw FileError(text_of(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));
   try {
     check_format(path, configuration.mapped());
     const Configuration c = read_configuration(configuration.mapped());

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <locale>
-#include <sstream>
+#include <utility>
 
 #include "core/check.h"
 #include "net/json.h"
@@ -96,24 +95,21 @@ Container read_container(std::string_view file) {
 }
 
 std::string write_container(const Container& container) {
-  std::ostringstream header;
-  header.imbue(std::locale::classic());
-  header << "{" << json_string(metadata_key) << ":{";
+  std::string text = text_of("{", json_string(metadata_key), ":{");
   const char* comma = "";
-  for (const auto& [key, text] : container.metadata) {
-    header << comma << json_string(key) << ":" << json_string(text);
-    comma = ",";
-  }
-  header << "}";
+  for (const auto& [key, value] : container.metadata)
+    text += text_of(std::exchange(comma, ","), json_string(key), ":", json_string(value));
+  text += "}";
   std::size_t begin = 0;
   for (const auto& [name, tensor] : container.tensors) {
-    header << "," << json_string(name) << ":{\"dtype\":" << json_string(tensor.dtype) << ",\"shape\":[";
-    for (std::size_t i = 0; i < tensor.shape.size(); ++i) header << (i > 0 ? "," : "") << tensor.shape[i];
-    header << "],\"data_offsets\":[" << begin << "," << begin + tensor.bytes.size() << "]}";
-    begin += tensor.bytes.size();
+    text += text_of(",", json_string(name), ":{\"dtype\":", json_string(tensor.dtype), ",\"shape\":[");
+    comma = "";
+    for (const Index size : tensor.shape) text += text_of(std::exchange(comma, ","), size);
+    const std::size_t end = begin + tensor.bytes.size();
+    text += text_of("],\"data_offsets\":[", begin, ",", end, "]}");
+    begin = end;
   }
-  header << "}";
-  std::string text = std::move(header).str();
+  text += "}";
   text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');  // so that tensors are aligned
   require(text.size() <= longest_header, "the metadata are too long for a file");
 

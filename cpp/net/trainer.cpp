@@ -260,7 +260,7 @@ class Fit {
 
   [[noreturn]] void diverged(const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
-    throw DivergenceError(message(
+    throw DivergenceError(text_of(
         what, " became NaN or infinite in epoch ", epoch_, "; the parameters are those of the end of epoch ",
         best_epoch_ > 0 ? best_epoch_ : last_finite_epoch_,
         ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "

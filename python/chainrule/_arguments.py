@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -41,6 +42,15 @@ def real(name: str, value: Any) -> float:
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
+
+
+def returned(what: str, value: Any) -> float:
+    """Take the real number, of any library, that a function of the caller's returned."""
+    is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # NumPy's would lose a part in float()
+    if hasattr(value, "__float__") and not is_complex:
+        with suppress(TypeError):  # an array of several
+            return float(value)
+    raise TypeError(f"{what} is {value!r}, expected a number")
 
 
 def flag(name: str, value: Any) -> bool:

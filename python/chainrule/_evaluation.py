@@ -282,7 +282,7 @@ class Evaluation(State):
         >>> report.compared, report.relative_error < 1e-6
         (13, True)
         """
-        custom(loss)
+        own = custom(loss)
         twin = State(
             self.layer_sizes, activation=self.activations, loss=self.loss_spec, init=self.init, dtype="float64", seed=0
         )
@@ -290,8 +290,8 @@ class Evaluation(State):
         native, given = twin._native, (X, y, sample_weight, real("l2", l2))
 
         def evaluate() -> float:
-            return native.cost(*given) if loss is None else native.loss_and_gradients(*given, loss=loss)[0]
+            return native.cost(*given) if own is None else native.loss_and_gradients(*given, loss=own)[0]
 
-        gradients = Gradients.from_flat(native.loss_and_gradients(*given, loss=loss)[1], self.layer_sizes)
+        gradients = Gradients.from_flat(native.loss_and_gradients(*given, loss=own)[1], self.layer_sizes)
         pairs = list(zip(gradients.weights, gradients.biases, strict=True))
         return compare(list(zip(twin.weights, twin.biases, strict=True)), pairs, evaluate)

@@ -24,6 +24,7 @@ _ISO_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)
 _MICROSECONDS = 86_400_000_000  # of a day
 _NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
 _EXPECTED = "numbers, text, truth values or dates: convert the column to one of these, or leave it out"
+_SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an array of 2 dimensions"}
 
 
 class Column:
@@ -209,7 +210,9 @@ def as_column(values: Any, name: str = "") -> Column:
     """
     if isinstance(values, np.ndarray | list | tuple | range):
         return _read(name or "y", _as_array(values, 1), lambda place: place + 1)
-    series = _narwhals().from_native(values, series_only=True)
+    series = _narwhals().from_native(values, series_only=True, pass_through=True)
+    if series is values:
+        raise TypeError(f"expected {_SHAPED[1]}, got {type(values).__name__}")
     index = _narwhals().maybe_get_index(series)
     return _read(name or str(series.name), series, lambda place: _row_number(index, place))
 
@@ -238,9 +241,8 @@ def _row_number(index: Any, row: int) -> int:
 def _as_array(values: Any, n_dimensions: int) -> NDArray[Any]:
     array = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     if array.ndim != n_dimensions:
-        expected = "a series" if n_dimensions == 1 else "a data frame"
         got = f"an array of shape {array.shape}" if array.ndim else f"{type(values).__name__}"
-        raise ValueError(f"expected {expected} or an array of {n_dimensions} dimensions, got {got}")
+        raise ValueError(f"expected {_SHAPED[n_dimensions]}, got {got}")
     return array
 
 

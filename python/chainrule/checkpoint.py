@@ -54,7 +54,7 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     Raises
     ------
     TypeError
-        For a network or state of another type.
+        For a network or state of another type, or a state whose arrays are.
     OSError
         If the file cannot be written; what was there is untouched.
 
@@ -73,8 +73,11 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     if not isinstance(state, TrainingState):
         raise TypeError(f"state must be a TrainingState such as history.state, got {type(state).__name__}")
     arrays = {("network", "parameters"): network.parameters}
-    arrays |= {("numbers", name): array for name, array in state.numbers.items()}
-    arrays |= {("vectors", name): array for name, array in state.vectors.items()}
+    arrays |= {("numbers", name): np.asarray(array) for name, array in state.numbers.items()}
+    arrays |= {("vectors", name): np.asarray(array) for name, array in state.vectors.items()}
+    for (_, name), array in arrays.items():
+        if array.dtype.name not in _DTYPES:
+            raise TypeError(f"state: {name} has dtype {array.dtype}, expected {' or '.join(_DTYPES)}")
     header = {
         "format": FORMAT,
         "version": _core.__version__,

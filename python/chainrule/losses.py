@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeAlias
 
-from chainrule._arguments import real
+from chainrule._arguments import real, returned
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,19 @@ CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
 
 
 def custom(loss: CustomLoss | None) -> CustomLoss | None:
-    """Take a loss of one's own, or None for the network's."""
-    if loss is not None and not callable(loss):
+    """Take a loss of one's own, its answers to be checked by type, or None for the network's."""
+    if loss is None:
+        return None
+    if not callable(loss):
         raise TypeError(f"loss must be callable here, a name belongs to Network(loss=); got {loss!r}")
-    return loss
+
+    def checked(logits: Any, y: Any, weight: Any) -> tuple[float, Any]:
+        answer = loss(logits, y, weight)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise TypeError("loss must return (cost, gradient by the logits)")
+        return returned("the cost that loss returned", answer[0]), answer[1]
+
+    return checked
 
 
 _NAMES: dict[type[Any], str] = {Huber: "huber", Quantile: "quantile", SoftmaxCrossEntropy: "softmax_cross_entropy"}

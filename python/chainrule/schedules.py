@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from chainrule import _core
+from chainrule._arguments import returned
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,6 @@ def schedules_as_core(value: AnySchedule | Mapping[str, AnySchedule] | None) -> 
 
 def _checked(name: str, schedule: Callable[[int], float]) -> Callable[[int], float]:
     def factor(epoch: int) -> float:
-        value = schedule(epoch)
-        if not hasattr(value, "__float__"):
-            raise TypeError(f"schedules: {name} must return a number, got {value!r} in epoch {epoch}")
-        return float(value)
+        return returned(f"schedules: what {name} returned in epoch {epoch}", schedule(epoch))
 
     return factor

@@ -148,19 +148,19 @@ class TargetEncoder:
     def decode(self, predictions: ArrayLike) -> NDArray[Any]:
         """Turn what `Network.predict` returns, (m, n_outputs), into labels (m,) of text, or values (m,) of float64."""
         self._check_fitted()
-        outputs = np.asarray(predictions)
+        outputs = self._outputs(predictions)
         if self.task == "regression":
             return Standardizer(self.mean, self.std).restore(outputs[:, 0])
         return np.array(self.labels, dtype=object)[self.class_numbers(outputs)]
 
     def class_numbers(self, predictions: ArrayLike) -> NDArray[np.intp]:
         """Return the most probable class of each row of `Network.predict`."""
-        outputs = np.asarray(predictions)
+        outputs = self._outputs(predictions)
         return np.asarray(outputs[:, 0] > 0.5 if self.n_outputs == 1 else outputs.argmax(axis=1), dtype=np.intp)
 
     def probabilities(self, predictions: ArrayLike) -> NDArray[Any]:
         """Return the probability of each class, shape (m, number of labels)."""
-        outputs = np.asarray(predictions)
+        outputs = self._outputs(predictions)
         return np.concatenate([1 - outputs, outputs], axis=1) if self.n_outputs == 1 else outputs
 
     @property
@@ -192,6 +192,14 @@ class TargetEncoder:
                 if len(labels) >= 2 if task == "classification" else not labels:
                     return encoder
         raise ValueError(f"not the state of a target encoder: {dict(state)!r:.200}")
+
+    def _outputs(self, predictions: ArrayLike) -> NDArray[Any]:
+        outputs = np.asarray(predictions)
+        if outputs.dtype.kind not in "biuf":
+            raise TypeError(f"predictions has dtype {outputs.dtype}, expected real numbers")
+        if outputs.ndim != 2 or outputs.shape[1] != self.n_outputs:
+            raise ValueError(f"predictions has shape {outputs.shape}, expected (m, {self.n_outputs})")
+        return outputs if outputs.dtype.kind == "f" else outputs.astype(np.float64)
 
     def _check_fitted(self) -> None:
         if not self.name:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
+from chainrule._arguments import returned
 from chainrule.functional import Array
 
 LOWER_IS_BETTER = ("log_loss", "mae", "rmse")
@@ -101,9 +102,9 @@ class HeldOut:
         arguments = () if self._weight is None else (np.asarray(self._weight),)
 
         def score(predictions: Array) -> float:
-            return float(
-                metric(y, predictions[:, 0] if predictions.shape[1] == 1 and y.ndim == 1 else predictions, *arguments)
-            )
+            of_one = predictions.shape[1] == 1 and y.ndim == 1
+            answer = metric(y, predictions[:, 0] if of_one else predictions, *arguments)
+            return returned(f"what the metric {metric_name(metric)} returned", answer)
 
         return score
 

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "chainrule/files.h"
+#include "folder.h"
 #include "net/json.h"
 #include "net/model_file.h"
 #include "support.h"
@@ -165,11 +166,8 @@ int main() {
   using namespace chainrule::test;
   test_json();
   test_containers();
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "chainrule test files";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directory(folder);
-  test_networks<float>(folder);
-  test_networks<double>(folder);
-  std::filesystem::remove_all(folder);
+  const chainrule::Folder folder;
+  test_networks<float>(folder.path);
+  test_networks<double>(folder.path);
   return check::finish("files");
 }

@@ -2,94 +2,14 @@
 // there on. It throws std::bad_alloc or does its work, with teams too; objects are what they were, or, in the middle of
 // a training, what they were after one of its steps.
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
 #include "chainrule/chainrule.hpp"
+#include "folder.h"
+#include "refused_memory.h"
 #include "support.h"
-
-#ifdef __linux__
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
-namespace {
-
-std::atomic<long> allowed{-1}, refused{0};  // before one is refused, negative: any number; so far
-std::atomic<bool> from_there_on{false};
-
-bool refuse() {
-  if (allowed < 0) return false;
-  const long before = allowed--;
-  if (before > 0) return false;
-  if (from_there_on) allowed = 0;
-  ++refused;
-  return true;
-}
-
-}  // namespace
-
-// Inlined, they look mismatched to GCC 12.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  void* memory = refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  const auto step = static_cast<std::size_t>(alignment);
-  void* memory = refuse() ? nullptr : std::aligned_alloc(step, (size + step) / step * step);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
-#ifdef __linux__  // where large buffers have pages of their own
-#pragma GCC visibility push(default)
-extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
-  if (refuse()) return MAP_FAILED;
-  return reinterpret_cast<void*>(syscall(SYS_mmap, at, size, protection, flags, file, offset));
-}
-#pragma GCC visibility pop
-#endif
 
 namespace chainrule::test {
 namespace {
-
-// call() until no allocation is refused; after(failed) looks at what it left.
-template <class Before, class Call, class After>
-void refusing(const char* name, Before before, Call call, After after) {
-  for (const bool all : {false, true}) {
-    bool any = true;
-    for (long n = 0; any && CHECK(n < 20'000); ++n) {
-      before();
-      bool failed = false, other = false;
-      refused = 0;
-      from_there_on = all;
-      allowed = n;
-      try {
-        call();
-      } catch (const std::bad_alloc&) {
-        failed = true;
-      } catch (...) {
-        other = true;
-      }
-      allowed = -1;
-      any = refused > 0;
-      if (!CHECK(!other, n, all) || !CHECK(any || !failed, n, all)) std::printf("  in %s\n", name);
-      const long failures = check::failures;
-      after(failed);
-      if (check::failures != failures) std::printf("  in %s, allocation %ld%s\n", name, n, all ? " and all after" : "");
-    }
-  }
-}
 
 struct Data {
   Index rows, inputs, outputs;
@@ -255,7 +175,8 @@ void trainings(int threads) {
                         .validation = classes,
                         .metrics = {{Score::auc}, {Score::log_loss}},
                         .stop = {.gradient_norm_below = 1e-9, .no_improvement = 1000}};
-  const Training list[] = {
+  const FitOptions<float> rounded{.batch_size = 100, .precision = Precision::bf16};
+  std::vector<Training> list = {
       {"four rows", {2, 4, 1}, xor_like, {.optimizer = Sgd{.learning_rate = 0.1}}},
       {"sliced", {20, 64, 3}, dense, {.optimizer = Adam{}, .validation = dense}},
       {"sliced batches", {20, 64, 3}, dense, {.optimizer = Adam{}, .batch_size = 100}},
@@ -264,7 +185,8 @@ void trainings(int threads) {
       {"L-BFGS", {20, 64, 3}, dense, {.optimizer = Lbfgs{}}},
       {"few rows", {100, 300, 10}, {few.matrix(), few.values()}, {.optimizer = Sgd{.momentum = 0.9}}},
       {"a loss of one's own", {20, 64, 3}, dense, {.optimizer = Sgd{}, .custom_loss = loss}}};
-  for (Training t : list) {
+  if (bf16_kernels<float>() != nullptr) list.push_back({"bf16", {20, 64, 3}, dense, rounded});
+  for (Training& t : list) {
     t.options.threads = threads;
     for (const bool resumed : {false, true}) fits(t, resumed);
   }
@@ -299,6 +221,31 @@ void many(int threads) {
       });
 }
 
+// Reads the new model or the one before, whole, and leaves nothing beside it.
+void files() {
+  const Folder folder;
+  const std::filesystem::path path = folder.path / "a model with a name longer than a short string.safetensors";
+  const Network<double> before({3, 4, 1}, {.seed = 1}), after({3, 5, 1}, {.seed = 2});
+  const auto holds = [&](const Network<double>& network) {
+    return std::ranges::equal(load<double>(path).parameters(), network.parameters());
+  };
+  refusing(
+      "save", [&] { save(before, path); }, [&] { save(after, path, {{"a text", std::string(100, 'x')}}); },
+      [&](bool failed) {
+        CHECK(holds(after) || (failed && holds(before)));
+        CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+      });
+  Network<double> network = before;
+  Metadata metadata;
+  refusing(
+      "load", [&] { network = before, metadata = {{"key", "value"}}; },
+      [&] { network = load<double>(path, &metadata); },
+      [&](bool failed) {
+        CHECK(std::ranges::equal(network.parameters(), (failed ? before : after).parameters()));
+        CHECK(metadata.contains(failed ? "key" : "a text"));
+      });
+}
+
 void settings() {
   const std::string isa = active_isa();
   const auto same = [&](bool) { CHECK(active_isa() == isa); };
@@ -314,6 +261,7 @@ int main() {
   using namespace chainrule::test;
   settings();
   networks();
+  files();
   for (const int threads : {1, 2, 3}) {
     predictions(threads);
     trainings(threads);

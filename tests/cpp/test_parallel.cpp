@@ -12,6 +12,7 @@
 #include "check.h"
 #include "core/parallel.h"
 #include "core/processors.h"
+#include "folder.h"
 
 namespace chainrule {
 namespace {
@@ -92,28 +93,24 @@ void callers_at_once() {
   CHECK(done == callers * calls, done.load());
 }
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() /
-                  ("chainrule-" + std::to_string(std::hash<std::thread::id>()(std::this_thread::get_id())));
-  Folder() {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string root() const { return path.string() + "/"; }
+// Looks like /proc and /sys.
+struct System {
+  Folder folder;
+  std::string root() const { return folder.path.string() + "/"; }
   void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name) << text;
+    const fs::path file = folder.path / name;
+    fs::create_directories(file.parent_path());
+    std::ofstream(file) << text;
   }
 };
 
 void quotas() {
   {
-    const Folder none;
+    const System none;
     CHECK(std::isinf(cgroup_quota(none.root())));
   }
   {
-    const Folder version2;  // the group has none, the group above it has
+    const System version2;  // the group has none, the group above it has
     version2.write("proc/self/cgroup", "0::/pods/pod/container\n");
     version2.write("sys/fs/cgroup/pods/cpu.max", "400000 100000\n");
     version2.write("sys/fs/cgroup/pods/pod/cpu.max", "150000 100000\n");
@@ -121,13 +118,13 @@ void quotas() {
     CHECK(cgroup_quota(version2.root()) == 1.5, cgroup_quota(version2.root()));
   }
   {
-    const Folder container;  // that sees its own group as the root
+    const System container;  // that sees its own group as the root
     container.write("proc/self/cgroup", "0::/\n");
     container.write("sys/fs/cgroup/cpu.max", "300000 100000\n");
     CHECK(cgroup_quota(container.root()) == 3, cgroup_quota(container.root()));
   }
   {
-    const Folder version1;  // and its path begins outside of what is mounted
+    const System version1;  // and its path begins outside of what is mounted
     version1.write("proc/self/cgroup", "5:memory:/docker/ab\n4:cpu,cpuacct:/docker/ab\n3:cpuset:/docker/ab\n");
     version1.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n");
     version1.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
@@ -137,7 +134,7 @@ void quotas() {
     CHECK(std::isinf(cgroup_quota(version1.root())));
   }
   {
-    const Folder damaged;
+    const System damaged;
     damaged.write("proc/self/cgroup", "\nnothing\n0:\n0::\n0::/a\n");
     damaged.write("sys/fs/cgroup/a/cpu.max", "many 0\n");
     CHECK(std::isinf(cgroup_quota(damaged.root())));
@@ -145,12 +142,12 @@ void quotas() {
 }
 
 void cores() {
-  const Folder machine;  // two cores of two threads each
+  const System machine;  // two cores of two threads each
   const char* siblings[] = {"0,2", "1,3", "0,2", "1,3"};
   for (int i = 0; i < 4; ++i)
     machine.write("sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list", siblings[i]);
   CHECK((cores_of_processors(machine.root()) == std::vector<int>{0, 1, 0, 1}));
-  CHECK(cores_of_processors((machine.path / "nothing").string() + "/").empty());
+  CHECK(cores_of_processors(machine.root() + "nothing/").empty());
   const double unlimited = HUGE_VAL;
   CHECK((Processors{8, 4, unlimited}.useful() == 4));
   CHECK((Processors{2, 4, unlimited}.useful() == 2));

@@ -1,0 +1,35 @@
+// Text put together of parts: texts, characters, numbers (with six digits), and what converts to a text. Not by way of
+// streams: these take a failed allocation for the end of the text.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace chainrule {
+
+template <class Part>
+void append(std::string& text, const Part& part) {
+  if constexpr (std::is_convertible_v<const Part&, std::string_view>) {
+    text += std::string_view(part);
+  } else if constexpr (std::is_same_v<Part, char>) {
+    text += part;
+  } else if constexpr (std::is_integral_v<Part>) {
+    text += std::to_string(part);
+  } else if constexpr (std::is_floating_point_v<Part>) {
+    char digits[32];
+    text.append(digits, static_cast<std::size_t>(std::snprintf(digits, sizeof digits, "%g", double{part})));
+  } else {
+    text += std::string(part);
+  }
+}
+
+template <class... Parts>
+std::string text_of(const Parts&... parts) {
+  std::string text;
+  (append(text, parts), ...);
+  return text;
+}
+
+}  // namespace chainrule

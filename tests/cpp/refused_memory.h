@@ -1,0 +1,94 @@
+// In a program that includes this, in one of its files, the n-th allocation can be made to fail.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "check.h"
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+std::atomic<long> allowed{-1}, refused{0};  // before one is refused, negative: any number; so far
+std::atomic<bool> from_there_on{false};
+
+bool refuse() {
+  if (allowed < 0) return false;
+  const long before = allowed--;
+  if (before > 0) return false;
+  if (from_there_on) allowed = 0;
+  ++refused;
+  return true;
+}
+
+}  // namespace
+
+// Inlined, they look mismatched to GCC 12.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  void* memory = refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto step = static_cast<std::size_t>(alignment);
+  void* memory = refuse() ? nullptr : std::aligned_alloc(step, (size + step) / step * step);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#ifdef __linux__  // where large buffers have pages of their own
+#pragma GCC visibility push(default)
+extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
+  if (refuse()) return MAP_FAILED;
+  return reinterpret_cast<void*>(syscall(SYS_mmap, at, size, protection, flags, file, offset));
+}
+#pragma GCC visibility pop
+#endif
+
+namespace chainrule::test {
+namespace {
+
+// call() until no allocation is refused; after(failed) looks at what it left.
+template <class Before, class Call, class After>
+void refusing(const char* name, Before before, Call call, After after) {
+  for (const bool all : {false, true}) {
+    bool any = true;
+    for (long n = 0; any && CHECK(n < 20'000); ++n) {
+      before();
+      bool failed = false, other = false;
+      refused = 0;
+      from_there_on = all;
+      allowed = n;
+      try {
+        call();
+      } catch (const std::bad_alloc&) {
+        failed = true;
+      } catch (...) {
+        other = true;
+      }
+      allowed = -1;
+      any = refused > 0;
+      if (!CHECK(!other, n, all) || !CHECK(any || !failed, n, all)) std::printf("  in %s\n", name);
+      const long failures = check::failures;
+      after(failed);
+      if (check::failures != failures) std::printf("  in %s, allocation %ld%s\n", name, n, all ? " and all after" : "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::test
