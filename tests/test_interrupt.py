@@ -230,12 +230,13 @@ def test_the_command_while_it_reads(tmp_path):
     path = str(tmp_path / "table.csv")
     script = f"""
 import subprocess
-with open({path!r}, "w") as file:
-    file.write("a,b,target\\n" + "".join(f"{{i % 97}},{{i % 89}},{{i % 83}}\\n" for i in range(1_000_000)))
-command = [sys.executable, "-m", "chainrule", "train", {path!r}, "--target", "target", "--epochs", "1000000"]
+os.mkfifo({path!r})
+command = [sys.executable, "-m", "chainrule", "train", {path!r}, "--target", "target"]
 process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-time.sleep(2)
-process.send_signal(signal.SIGINT)
-print(process.communicate(timeout=60)[1], process.returncode)
+with open({path!r}, "w") as file:  # when it is open at the other end too
+    file.write("a,b,target\\n")
+    file.flush()
+    process.send_signal(signal.SIGINT)
+    print(process.communicate(timeout=60)[1], process.returncode)
 """
     assert run(script) == "chainrule: interrupted\n 1\n"

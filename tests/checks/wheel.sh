@@ -45,7 +45,7 @@ try() { # PYTHON FOLDER [OPTION OF AUDITWHEEL ...]: makes, repairs and tests a w
   local wheel
   wheel=$(echo "$folder"/dist/*.whl)
   "$folder/venv/bin/pip" install --quiet "${wheel}[test]"
-  (unset CXX && cd "$source" && PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
+  (unset CXX LDFLAGS && cd "$source" && PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
     tee "$folder/log"
   summary+="$(basename "$wheel"): $(tail -n 1 "$folder/log")"$'\n'
 }
@@ -56,9 +56,11 @@ content same "$work"/of_clone/*.whl "$work"/own/raw/*.whl
 architecture=$(uname -m)
 printf '#!/bin/sh\nexec "%s" -m ziglang c++ -target %s-linux-gnu.2.28 "$@"\n' "$tools/python" "$architecture" >"$work/c++"
 chmod +x "$work/c++"
+# One unwinder in the process: before 3.14 threads that outlive the interpreter are ended by glibc's, which is libgcc_s's.
+unwinder="$(g++ -print-file-name=libgcc_s.so.1) -Wl,--allow-shlib-undefined"
 for python in "${pythons[@]}"; do
   name=$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")
-  CXX=$work/c++ try "$python" "$name" --plat "manylinux_2_28_$architecture"
+  CXX=$work/c++ LDFLAGS=$unwinder try "$python" "$name" --plat "manylinux_2_28_$architecture"
   content symbols "$work/$name"/raw/*.whl
 done
 "$tools/twine" check --strict "$work"/sdist/*.tar.gz "$work"/*/dist/*.whl

@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-#ifdef __linux__
+#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -50,7 +50,8 @@ bool refuse() {
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
-#ifdef __linux__  // where large buffers have pages of their own
+// Where large buffers have pages of their own; ThreadSanitizer starts with a mmap of its own.
+#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
 #pragma GCC visibility push(default)
 extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
   if (refuse()) return MAP_FAILED;
