@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 unset CI PYTHONPATH # what cannot run there skips
+export OMP_WAIT_POLICY=passive # emulated threads that spin keep the others from their work
 # NumPy's OpenBLAS would look at the host's model, not at the emulated CPU's abilities.
 export OPENBLAS_CORETYPE=Nehalem MPLBACKEND=agg PIP_DISABLE_PIP_VERSION_CHECK=1
 qemu=$(command -v qemu-x86_64) || { echo "needs qemu-x86_64 (Debian: qemu-user)"; exit 1; }
