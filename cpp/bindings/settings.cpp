@@ -266,7 +266,7 @@ template <class Value>
 std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
   std::map<std::string, std::vector<Value>> vectors;
   for (const auto& [name, values] : arrays.cast<py::dict>()) {
-    const auto key = name.template cast<std::string>();
+    const std::string key = py::str(name);  // ValueError where it is no Unicode
     const std::string what = "the state to go on from: " + key;
     const py::array array = real_array(values, what.c_str());
     require(array.dtype().kind() == 'f' && array.itemsize() == sizeof(Value), what, " has dtype ",

@@ -62,6 +62,8 @@ def read_table(
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        if "Calling read(nbytes)" in str(error):  # pandas says so, and no more, where Ctrl-C came within a read
+            raise KeyboardInterrupt from error
         raise ValueError(f"cannot read {path}: {error}") from error
     if not len(table):
         raise ValueError(f"{path} has no rows")
