@@ -94,6 +94,38 @@ def test_permissions_and_links_are_kept(net, tmp_path):
     assert files.load_with_metadata(path)[1] == {"new": "content"}
 
 
+def test_what_nobody_else_may_read_is_never_readable(net, tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    net.save(path)
+    path.chmod(0o600)
+    sizes = []
+    chmod = os.chmod
+    monkeypatch.setattr(os, "chmod", lambda file, mode: (sizes.append(os.stat(file).st_size), chmod(file, mode)))
+    net.save(path)
+    assert sizes == [0]
+
+
+def test_a_folder_that_cannot_be_flushed_has_the_file(net, tmp_path, monkeypatch):
+    opened = os.open
+
+    def refuse_folders(path, flags, *mode):
+        if os.path.isdir(path):
+            raise PermissionError(path)
+        return opened(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    net.save(tmp_path / "model")
+    assert np.array_equal(cr.load(tmp_path / "model").parameters, net.parameters)
+
+
+@pytest.mark.parametrize("start", ["", "a", "aa"])
+def test_the_longest_name(net, tmp_path, start):
+    path = tmp_path / (start + "語" * 84)
+    net.save(path)
+    net.save(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_folders_are_not_replaced(net, tmp_path):
     with pytest.raises(OSError, match="is not a file"):
         net.save(tmp_path)

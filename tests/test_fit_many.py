@@ -277,3 +277,23 @@ print((peak() - before) // 1024)
 def test_the_data_are_shared(dtype, megabytes):
     """Beyond the data (converted once at most): numbers of rows (3.2 MB for each order), and batches."""
     assert int(run(MEMORY.format(dtype=dtype))) < megabytes + 50
+
+
+def test_what_a_schedule_raises_is_a_result():
+    def failing(epoch):
+        raise KeyError(epoch)
+
+    nets = networks(widths=(5, 5, 5, 5))
+    schedules = [failing, lambda epoch: -1.0, lambda epoch: None, lambda epoch: 1.0]
+    results = cr.fit_many(nets, X, Y, epochs=3, schedules=schedules)
+    assert [type(result) for result in results] == [KeyError, ValueError, TypeError, cr.History]
+    assert "gave the factor -1" in str(results[1])
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_program_ends_the_call(error):
+    def ending(epoch):
+        raise error(3)
+
+    with pytest.raises(error):
+        cr.fit_many(networks(widths=(5, 5)), X, Y, epochs=[3, 10**8], schedules=[ending, lambda epoch: 1.0])

@@ -176,6 +176,43 @@ print("end", flush=True)
         assert run(script) == "end\n"
 
 
+def test_the_interpreter_ends_while_numpy_picks_the_rows_of_a_custom_loss():
+    script = """
+y = np.zeros((200_000, 40), np.float32)
+net = cr.Network([1, 1], loss="squared_error", seed=0)
+
+def loss(logits, y, weight):
+    began.set()
+    return 0.0, np.zeros_like(logits)
+
+began = threading.Event()
+fit = lambda: net.fit(y[:, :1], y, loss=loss, epochs=10**9)
+threading.Thread(target=fit, daemon=True).start()
+began.wait()
+print("end", flush=True)
+"""
+    for _ in range(5):
+        assert run(script) == "end\n"
+
+
+@pytest.mark.parametrize(
+    "work", ["fit(X, y, epochs=60, batch_size=64)", "fit(X, y, epochs=30, schedules=lambda epoch: 1.0)"]
+)
+def test_training_while_the_interpreter_ends(work):
+    """By the thread that ends it: that alone has the GIL for signals and functions."""
+    script = f"""
+class Last:
+    arguments = net, X, y, print
+
+    def __del__(self):  # when a module's own names are gone
+        net, X, y, print = self.arguments
+        print(net.{work}.epochs)
+
+last = Last()
+"""
+    assert run(script) in ("60\n", "30\n")
+
+
 @pytest.mark.parametrize("other", ["torch", "sklearn.linear_model"])
 @pytest.mark.parametrize("first", [True, False])
 def test_beside_other_libraries(other, first):

@@ -24,6 +24,10 @@ NET, _, X, Y, _ = problem([3, 4, 2], 6)
         (lambda: cr.Huber(np.inf), ValueError, "delta is inf, expected a number above 0"),
         (lambda: cr.SoftmaxCrossEntropy(2), ValueError, "label_smoothing is 2, expected a number from 0 to 1"),
         (lambda: cr.Quantile([]), ValueError, "levels is empty"),
+        (lambda: cr.StepDecay(every=2**40), ValueError, "every is 1099511627776, which is too large"),
+        (lambda: cr.Adam(learning_rate=10**400), ValueError, "which is too large"),
+        (lambda: cr.Group(learning_rate=10**400), ValueError, "learning_rate is too large for a number of"),
+        (lambda: cr.StepDecay(every=2.5), TypeError, "every is 2.5, which has the wrong type"),
         (lambda: cr.Quantile([0.5, 1]), ValueError, "levels[1] is 1, expected a number between 0 and 1"),
     ],
 )
@@ -78,3 +82,9 @@ def test_a_first_step_that_fails_leaves_the_network(optimizer):
     with pytest.raises(ZeroDivisionError):
         net.fit(X, Y, optimizer=optimizer, ema=0.9, loss=lambda logits, y, weight: 1 / 0)
     assert np.array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("start", ["", "a", "aa"])
+def test_a_long_name_is_cut_between_characters(start):
+    with pytest.raises(ValueError, match=r"activation 'a*é+' is unknown"):
+        cr.Network([2, 2, 1], activation=start + "é" * 90, loss="squared_error")

@@ -150,6 +150,9 @@ BROKEN = {
     "complex": csr([0, 1, 2], [0, 1], [1.0, 2.0j]),
     "a table of values": csr([0, 1, 2], [0, 1], [[1.0], [2.0]]),
     "one dimension": csr([0, 1, 2], [0, 1], [1.0, 2.0], shape=(40,)),
+    "columns beyond int32": csr([0, 1, 2], np.uint32([0, 2**31]), [1.0, 2.0]),
+    "columns beyond int64": csr([0, 1, 2], np.uint64([0, 2**63]), [1.0, 2.0]),
+    "rows that end beyond int64": csr(np.uint64([0, 1, 2**63]), [0, 1], [1.0, 2.0]),
     "another width": csr([0, 1, 2], [0, 1], [1.0, 2.0], shape=(2, 39)),
 }
 

@@ -24,6 +24,9 @@ inline bool is_finalizing() {
 #endif
 }
 
+// Whether this thread is the one that ends the interpreter, from within a destructor, say: it alone still gets the GIL.
+inline thread_local bool ends_the_interpreter = false;
+
 template <class Function>
 auto or_wait_for_the_end(Function function) {
   try {
@@ -39,7 +42,8 @@ auto or_wait_for_the_end(Function function) {
 class WithGil {
  public:
   WithGil() {
-    while (!Py_IsInitialized() || is_finalizing()) std::this_thread::sleep_for(std::chrono::hours(1));
+    while (!ends_the_interpreter && (!Py_IsInitialized() || is_finalizing()))
+      std::this_thread::sleep_for(std::chrono::hours(1));
     or_wait_for_the_end([this] { gil_.emplace(); });
   }
 
@@ -65,7 +69,10 @@ inline void check_signals() {
 // Gives it to other threads while the core computes; polls for signals.
 class WithoutGil {
  public:
-  WithoutGil() : polling_(check_signals, poll_seconds), thread_(PyEval_SaveThread()) {}
+  WithoutGil() : polling_(check_signals, poll_seconds) {
+    ends_the_interpreter = is_finalizing();
+    thread_ = PyEval_SaveThread();
+  }
   ~WithoutGil() {
     or_wait_for_the_end([this] { PyEval_RestoreThread(thread_); });
   }

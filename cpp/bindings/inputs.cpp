@@ -16,11 +16,12 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
   require(array.ndim() == 1, name, " has shape ", Shape{array}, ", expected one dimension");
   if (array.dtype().kind() != 'i' && array.dtype().kind() != 'u')
     throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
-  if (array.size() > 0 && sizeof(Integer) < static_cast<std::size_t>(array.itemsize())) {
-    const auto limits =
-        std::pair(call(array.attr("min")).template cast<Index>(), call(array.attr("max")).template cast<Index>());
-    require(limits.first >= 0 && limits.second <= std::numeric_limits<Integer>::max(), name, " goes from ",
-            limits.first, " to ", limits.second, ", expected numbers of columns that int32 can hold");
+  const Index size = sizeof(Integer);
+  if (array.size() > 0 && (array.itemsize() > size || (array.itemsize() == size && array.dtype().kind() == 'u'))) {
+    const py::object least = call(array.attr("min")), most = call(array.attr("max"));
+    const int bits = std::numeric_limits<Integer>::digits + 1;
+    require(least >= py::int_(0) && most <= py::int_(std::numeric_limits<Integer>::max()), name, " goes from ",
+            std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected what int", bits, " can hold");
   }
   return py::array_t<Integer, py::array::c_style | py::array::forcecast>(array);
 }

@@ -3,6 +3,7 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include <climits>
 #include <utility>
 
 #include "bindings/shared.h"
@@ -22,7 +23,13 @@ class Settings {
     try {
       into = values_[key].cast<Value>();
     } catch (const py::cast_error&) {
-      throw py::type_error(text_of(key, " is ", std::string(py::repr(values_[key])), ", which has the wrong type"));
+      const py::object value = values_[key];
+      const std::string found = text_of(key, " is ", std::string(py::repr(value)));
+      int overflow = 0;
+      const bool is_integer = py::isinstance<py::int_>(value);
+      if (is_integer && (PyLong_AsLongAndOverflow(value.ptr(), &overflow) > INT_MAX || overflow != 0))
+        throw std::invalid_argument(found + ", which is too large");
+      throw py::type_error(found + ", which has the wrong type");
     }
     ++seen_;
   }

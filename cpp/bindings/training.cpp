@@ -194,10 +194,15 @@ py::object error_of(const std::exception_ptr& error, const py::object& divergenc
   } catch (const DivergenceError& e) {
     return divergence(e.what());
   } catch (const py::error_already_set& e) {  // of a function that scores or schedules
-    if (e.matches(PyExc_KeyboardInterrupt)) throw;
+    if (!e.matches(PyExc_Exception)) throw;   // but ends the program
     return e.value();
+  } catch (const py::builtin_exception& e) {
+    e.set_error();
+    return py::error_already_set().value();
   } catch (const std::bad_alloc&) {
     return py::reinterpret_borrow<py::object>(PyExc_MemoryError)();
+  } catch (const std::invalid_argument& e) {
+    return py::reinterpret_borrow<py::object>(PyExc_ValueError)(e.what());
   } catch (const std::exception& e) {
     return py::reinterpret_borrow<py::object>(PyExc_RuntimeError)(e.what());
   }
@@ -237,11 +242,11 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
                            check_signals();
                            mapped.release();
                          }};
-  if (!on_finished.is_none())
-    options.on_finished = [&](std::size_t i, const FitOutcome& outcome) {
-      const WithGil gil;
-      call(on_finished, i, result_of(i, outcome));
-    };
+  options.on_finished = [&](std::size_t i, const FitOutcome& outcome) {
+    const WithGil gil;
+    const py::object result = result_of(i, outcome);
+    if (!on_finished.is_none()) call(on_finished, i, result);
+  };
   std::vector<FitOutcome> outcomes;
   {
     const WithoutGil released;

@@ -21,7 +21,7 @@ Enum from_name(const std::string& name, const char* const (&names)[Count], const
     if (name == names[i]) return static_cast<Enum>(i);
     all += (i > 0 ? ", " : "") + std::string(names[i]);
   }
-  throw std::invalid_argument(text_of(what, " '", name.substr(0, 100), "' is unknown, expected one of ", all));
+  throw std::invalid_argument(text_of(what, " '", beginning(name, 100), "' is unknown, expected one of ", all));
 }
 
 }  // namespace chainrule

@@ -54,8 +54,8 @@ const AtFork only_this_thread(nullptr, [] { users = users_of_thread; });
 const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);
   if (isa == nullptr) {
-    isa = &first_choice();
-    chosen.store(isa, std::memory_order_release);
+    const Isa* first = &first_choice();
+    if (chosen.compare_exchange_strong(isa, first)) return *first;  // else another thread was faster
   }
   return *isa;
 }

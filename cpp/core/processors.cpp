@@ -1,11 +1,12 @@
 #include "core/processors.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <mutex>
+#include <memory>
 #include <thread>
 
 #ifdef __linux__
@@ -35,18 +36,29 @@ double least_quota(const std::string& mount, std::string path) {
   return least;
 }
 
+// Without locks, which the child of a fork would wait for if another thread held them.
 double recent_quota() {
   using Clock = std::chrono::steady_clock;
-  static std::mutex guard;
-  static Clock::time_point asked;
-  static double quota = 0;
-  const std::lock_guard lock(guard);
-  if (const Clock::time_point now = Clock::now(); quota == 0 || now - asked > std::chrono::seconds(1)) {
+  static std::atomic<Clock::time_point> asked{Clock::time_point()};
+  static std::atomic<double> quota{0};
+  if (const Clock::time_point now = Clock::now(); quota == 0 || now - asked.load() > std::chrono::seconds(1)) {
     quota = cgroup_quota("/");
     asked = now;
   }
   return quota;
 }
+
+#ifdef __linux__
+const std::vector<int>& cores_of_this_machine() {
+  static std::atomic<const std::vector<int>*> known{nullptr};  // as long as the process lives
+  const std::vector<int>* cores = known;
+  if (cores == nullptr) {
+    auto mine = std::make_unique<const std::vector<int>>(cores_of_processors("/"));
+    cores = known.compare_exchange_strong(cores, mine.get()) ? mine.release() : cores;
+  }
+  return *cores;
+}
+#endif
 
 }  // namespace
 
@@ -82,7 +94,7 @@ int Processors::useful() const {
 
 Processors processors() {
 #ifdef __linux__
-  static const std::vector<int> core_of = cores_of_processors("/");
+  const std::vector<int>& core_of = cores_of_this_machine();
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) {
     cpu_set_t cores;

@@ -32,4 +32,12 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
+// No more than so many bytes of it, whole characters where it is UTF-8.
+template <class Char>
+std::basic_string<Char> beginning(const std::basic_string<Char>& text, std::size_t size) {
+  if (size < text.size() && sizeof(Char) == 1)
+    while (size > 0 && (text[size] & 0xC0) == 0x80) --size;
+  return text.substr(0, size);
+}
+
 }  // namespace chainrule

@@ -8,6 +8,8 @@
 #include <random>
 #include <system_error>
 
+#include "core/text.h"
+
 #ifdef _WIN32
 #include <io.h>
 #else
@@ -72,7 +74,7 @@ fs::path temporary_name(const fs::path& target) {
   const std::uint64_t number = std::uint64_t{random()} << 32 | random();
   char suffix[24];
   std::snprintf(suffix, sizeof suffix, ".%012llx.tmp", static_cast<unsigned long long>(number >> 16));
-  const fs::path::string_type name = target.filename().native().substr(0, 100);
+  const fs::path::string_type name = beginning(target.filename().native(), 100);
   return target.parent_path() / (fs::path(".") += fs::path(name) += suffix);
 }
 
@@ -101,9 +103,9 @@ void write_file(const fs::path& path, std::string_view content) {
   const fs::path temporary = temporary_name(target);
   File file = open(temporary, true);
   try {
+    if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is anything to read
     if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() || std::fflush(file.get()) != 0)
       fail("cannot write ", temporary);
-    if (fs::exists(before)) fs::permissions(temporary, before.permissions());
     if (!reached_disk(file.get())) fail("cannot write ", temporary);
     if (std::fclose(file.release()) != 0) fail("cannot write ", temporary);
     fs::rename(temporary, target);

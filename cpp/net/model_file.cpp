@@ -49,7 +49,7 @@ void check_format(const std::string& path, const std::string& configuration) {
   json.end();
   require(version > 0, "its configuration has no format version");
   if (version > format)
-    throw FileError(text_of(path, " has format ", version, " (of chainrule ", writer.substr(0, 20), "), this is ",
+    throw FileError(text_of(path, " has format ", version, " (of chainrule ", beginning(writer, 20), "), this is ",
                             CHAINRULE_VERSION, " and reads up to ", format, ": upgrade chainrule"));
 }
 

@@ -41,7 +41,7 @@ def real(name: str, value: Any) -> float:
     """Take any real number, of NumPy too."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
+    return _float(name, value)
 
 
 def returned(what: str, value: Any) -> float:
@@ -49,8 +49,15 @@ def returned(what: str, value: Any) -> float:
     is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # NumPy's would lose a part in float()
     if hasattr(value, "__float__") and not is_complex:
         with suppress(TypeError):  # an array of several
-            return float(value)
+            return _float(what, value)
     raise TypeError(f"{what} is {value!r}, expected a number")
+
+
+def _float(what: str, value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{what} is too large for a number of floating point") from None
 
 
 def flag(name: str, value: Any) -> bool:

@@ -208,14 +208,14 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a folder, or a device that a rename would replace
         raise OSError(f"cannot write {target}: it is not a file")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{_stem(target)}.{secrets.token_hex(6)}.tmp")
     try:
         # os.open, not tempfile: a new file gets the permissions that the user's umask says
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            if target.exists():
+                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
             file.write(data)
             file.flush()
-            if target.exists():
-                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
@@ -223,17 +223,26 @@ def write_atomically(path: StrPath, data: bytes) -> None:
             temporary.unlink()
         raise
     if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with contextlib.suppress(OSError):  # some systems cannot say so of a folder; the file is whole anyway
+            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _stem(target: Path) -> str:
+    """Return the beginning of a file's name, whole characters in 100 bytes: with more behind it none is too long."""
+    name, end = os.fsencode(target.name), 100
+    while end < len(name) and name[end] & 0xC0 == 0x80:
+        end -= 1
+    return os.fsdecode(name[:end])
 
 
 def remove_leftovers(path: StrPath) -> None:
     """Remove the temporary files of `write_atomically` for this path whose programs were killed."""
     target = Path(os.path.realpath(path))
-    pattern = re.compile(rf"\.{re.escape(target.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{12}}\.tmp")
     for file in target.parent.iterdir() if target.parent.is_dir() else ():
         if pattern.fullmatch(file.name):
             file.unlink(missing_ok=True)

@@ -71,16 +71,17 @@ def fit_many(
     Returns
     -------
     list of History or Exception
-        One per network, in their order. Where a fit failed, its `DivergenceError`, MemoryError or RuntimeError (of a
-        network that another call trains), not raised: the others train on.
+        One per network, in their order. Where a fit failed, its `DivergenceError`, MemoryError, RuntimeError (of a
+        network that another call trains) or what its schedule raised, not raised: the others train on.
 
     Raises
     ------
     ValueError, TypeError
         As `Network.fit`, for any of the networks, for a network that stands there twice, and for a list of the wrong
         length; all networks are then unchanged.
-    KeyboardInterrupt
-        On Ctrl-C; every network has the parameters after its last whole step.
+    KeyboardInterrupt, SystemExit
+        On Ctrl-C, and where a function that it calls wants to end the program; every network has the parameters after
+        its last whole step.
 
     Examples
     --------
