@@ -1,5 +1,6 @@
 """The command line: what it prints and writes, exit codes, and that `predict` repeats the encoding of `train`."""
 
+import io
 import re
 import shutil
 import signal
@@ -131,6 +132,16 @@ def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
     assert "accuracy" in printed.out
     assert printed.err == "chainrule: interrupted\n"
     assert run("predict", "houses.safetensors", houses) == 0
+
+
+def test_ctrl_c_while_pandas_reads(houses, capsys, monkeypatch):
+    class Pressed(io.StringIO):
+        def read(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pandas.io.common.open", lambda *_, **options: Pressed(), raising=False)
+    assert run("train", houses, "--target", "dear") == 1
+    assert capsys.readouterr().err == "chainrule: interrupted\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -142,7 +142,7 @@ def test_columns_of_numbers_may_be_categories():
 
 def test_gaps_after_a_fit_without_any():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
-    table = pd.DataFrame(X, columns=list("abcd"))
+    table = pd.DataFrame(X, columns=list("abcd")).copy()
     estimator = cr.MLPClassifier(**SMALL).fit(table, Y)
     table.loc[3, "b"] = np.nan
     with pytest.raises(ValueError, match=r"(?s)NaN.*fit with preprocess=True"):

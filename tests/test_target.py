@@ -2,8 +2,10 @@
 
 import json
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from chainrule.target import Standardizer, TargetEncoder
@@ -26,6 +28,17 @@ def test_classes_or_values(column, labels):
     target = TargetEncoder().fit(pd.Series(column, name="y"))
     assert target.labels == labels
     assert target.task == ("classification" if labels else "regression")
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow", "narwhals"])
+def test_series_of_any_library(library):
+    values = [0.5, 1.5, 0.25]
+    series = {
+        "pandas": lambda: pd.Series(values, name="y"),
+        "pyarrow": lambda: pa.chunked_array([values]),
+        "narwhals": lambda: nw.from_native(pd.Series(values, name="y"), series_only=True),
+    }[library]()
+    assert TargetEncoder().fit(series, "y").transform(series).tolist() == values
 
 
 def test_the_task_can_be_chosen():

@@ -19,8 +19,9 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
   const Index size = sizeof(Integer);
   if (array.size() > 0 && (array.itemsize() > size || (array.itemsize() == size && array.dtype().kind() == 'u'))) {
     const py::object least = call(array.attr("min")), most = call(array.attr("max"));
-    const int bits = std::numeric_limits<Integer>::digits + 1;
-    require(least >= py::int_(0) && most <= py::int_(std::numeric_limits<Integer>::max()), name, " goes from ",
+    using Limits = std::numeric_limits<Integer>;
+    const int bits = Limits::digits + 1;
+    require(least >= py::int_(Limits::min()) && most <= py::int_(Limits::max()), name, " goes from ",
             std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected what int", bits, " can hold");
   }
   return py::array_t<Integer, py::array::c_style | py::array::forcecast>(array);

@@ -26,9 +26,9 @@ class Settings {
       const py::object value = values_[key];
       const std::string found = text_of(key, " is ", std::string(py::repr(value)));
       int overflow = 0;
-      const bool is_integer = py::isinstance<py::int_>(value);
-      if (is_integer && (PyLong_AsLongAndOverflow(value.ptr(), &overflow) > INT_MAX || overflow != 0))
-        throw std::invalid_argument(found + ", which is too large");
+      const long long integer = PyLong_Check(value.ptr()) ? PyLong_AsLongLongAndOverflow(value.ptr(), &overflow) : 0;
+      if (overflow != 0 || integer > INT_MAX || integer < INT_MIN)
+        throw std::invalid_argument(found + ", which is out of range");
       throw py::type_error(found + ", which has the wrong type");
     }
     ++seen_;

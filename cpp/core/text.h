@@ -2,6 +2,7 @@
 // streams: these take a failed allocation for the end of the text.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -19,7 +20,9 @@ void append(std::string& text, const Part& part) {
     text += std::to_string(part);
   } else if constexpr (std::is_floating_point_v<Part>) {
     char digits[32];
-    text.append(digits, static_cast<std::size_t>(std::snprintf(digits, sizeof digits, "%g", double{part})));
+    char* end = digits + std::snprintf(digits, sizeof digits, "%g", double{part});
+    std::replace(digits, end, ',', '.');  // the comma of a locale
+    text.append(digits, end);
   } else {
     text += std::string(part);
   }

@@ -134,13 +134,15 @@ class Column:
         return set(map(type, self.values.tolist())) - {type(None)}
 
     def _where(self, condition: Callable[[Any], bool]) -> NDArray[np.bool_]:
-        return np.fromiter(map(condition, self.values.tolist()), dtype=bool, count=len(self))
+        return np.fromiter(map(condition, self.values), dtype=bool, count=len(self))
 
     def refuse(self, wrong: NDArray[np.bool_], expected: str) -> None:
         """Raise ValueError with the first of the values that are wrong, if one is."""
         if wrong.any():
             place = int(wrong.argmax())
             value = self.values[place]
+            if isinstance(value, np.datetime64 | np.timedelta64):  # of which Python's has no nanoseconds
+                value = value.astype(f"{value.dtype.char}8[us]")
             shown = value.item() if isinstance(value, np.generic) else value
             raise ValueError(
                 f"column {self.name!r} holds {shown!r} in row {self.row_number(place)}, expected {expected}"
@@ -211,7 +213,7 @@ def as_column(values: Any, name: str = "") -> Column:
     if isinstance(values, np.ndarray | list | tuple | range):
         return _read(name or "y", _as_array(values, 1), lambda place: place + 1)
     series = _narwhals().from_native(values, series_only=True, pass_through=True)
-    if series is values:
+    if not isinstance(series, _narwhals().Series):
         raise TypeError(f"expected {_SHAPED[1]}, got {type(values).__name__}")
     index = _narwhals().maybe_get_index(series)
     return _read(name or str(series.name), series, lambda place: _row_number(index, place))

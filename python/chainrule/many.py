@@ -72,7 +72,8 @@ def fit_many(
     -------
     list of History or Exception
         One per network, in their order. Where a fit failed, its `DivergenceError`, MemoryError, RuntimeError (of a
-        network that another call trains) or what its schedule raised, not raised: the others train on.
+        network that another call trains), or what its schedule raised, ValueError or TypeError for what that returned;
+        not raised: the others train on.
 
     Raises
     ------

@@ -161,9 +161,9 @@ def decision_regions(
         if classes is None:
             values = predicted.reshape(resolution, resolution)
             limits = {"vmin": min(values.min(), np.nanmin(target)), "vmax": max(values.max(), np.nanmax(target))}
-            filled = axes.contourf(across, up, values, 24, cmap="cividis", **limits)
+            filled = axes.contourf(across, up, values, 24, cmap="cividis", zorder=-1, **limits)
             axes.scatter(*points.T, c=target, s=26, cmap="cividis", edgecolors="white", linewidths=0.7, **limits)
-            filled.set_rasterized(True)
+            axes.set_rasterization_zorder(0)  # contours may not be rasterized by themselves before Matplotlib 3.11
             axes.figure.colorbar(filled, ax=axes, label="prediction")
         else:
             _draw_regions(axes, predicted.reshape(resolution, resolution, -1), across, up)

@@ -7,8 +7,9 @@
 #include <new>
 
 #include "check.h"
+#include "sanitized.h"
 
-#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#if defined(__linux__) && !CHAINRULE_SANITIZED
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -50,8 +51,7 @@ bool refuse() {
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
-// Where large buffers have pages of their own; ThreadSanitizer starts with a mmap of its own.
-#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#if defined(__linux__) && !CHAINRULE_SANITIZED  // where large buffers have pages of their own
 #pragma GCC visibility push(default)
 extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
   if (refuse()) return MAP_FAILED;

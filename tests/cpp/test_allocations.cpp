@@ -7,6 +7,7 @@
 #include <new>
 
 #include "chainrule/chainrule.hpp"
+#include "sanitized.h"
 #include "support.h"
 
 namespace {
@@ -15,13 +16,6 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-#ifdef __has_feature  // of clang
-#define CHAINRULE_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CHAINRULE_SANITIZED 1
-#else
-#define CHAINRULE_SANITIZED 0
-#endif
 #if defined(__GLIBC__) && !CHAINRULE_SANITIZED  // whose functions a program may define; they have a second name
 #pragma GCC visibility push(default)            // or the libraries would not meet them
 extern "C" {

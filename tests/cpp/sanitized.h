@@ -1,0 +1,10 @@
+// Whether a sanitizer has put functions of its own in the place of the C library's.
+#pragma once
+
+#ifdef __has_feature  // of clang
+#define CHAINRULE_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHAINRULE_SANITIZED 1
+#else
+#define CHAINRULE_SANITIZED 0
+#endif
