@@ -8,13 +8,12 @@ cd "$(dirname "$0")/.."
 import sys
 
 from processes import run
-from test_interrupt import LONG, PRESS, is_one_call
+from test_interrupt import LONG, press_after
 
 times = int(sys.argv[1])
 worst = 0.0
-for name, work in LONG.items():
-    script = [PRESS.format(work=work, after=0.1 + 0.005 * i, unchanged=is_one_call(name)) for i in range(times)]
-    took = [float(run(one)) for one in script]
+for name in LONG:
+    took = [float(run(press_after(0.1 + 0.005 * i, name))) for i in range(times)]
     worst = max(worst, *took)
     print(f"{name:30} {sum(t < 1 for t in took)} of {times} in less than 1 s, the slowest {max(took):.2f} s", flush=True)
 print(f"interrupt: the slowest of {times * len(LONG)} took {worst:.2f} s")

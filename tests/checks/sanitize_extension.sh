@@ -25,7 +25,8 @@ if [ $# -eq 0 ]; then
     --ignore=tests/test_cpp_package.py --ignore=tests/test_cpp_files.py --deselect=tests/test_sparse.py::test_no_part_is_made_dense
     --deselect=tests/test_memory.py::test_memory_of_a_fit_on_a_million_rows
     --deselect=tests/test_memory.py::test_memory_of_a_fit_of_many_parameters
-    --deselect=tests/test_memory.py::test_pages_of_a_mapped_file_do_not_pile_up)
+    --deselect=tests/test_memory.py::test_pages_of_a_mapped_file_do_not_pile_up
+    --deselect=tests/test_processes.py::test_memory_does_not_grow)
 fi
 # A report ends its process and stands in the log; in a process that a test started, it makes the test fail.
 status=0
