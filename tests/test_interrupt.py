@@ -53,7 +53,9 @@ LONG = {
     "fit_many": "cr.fit_many([net, other], X, y, epochs=10**9)",
     "fit_many, more than threads": "cr.fit_many([net, other, third], X, y, epochs=10**9, batch_size=8, n_threads=2)",
     "classifier": "cr.MLPClassifier((300,), max_iter=10**9, tol=0, n_iter_no_change=10**9).fit(X, y)",
-    "regressor": "cr.MLPRegressor('huber', (300,), max_iter=10**9, early_stopping=True, n_iter_no_change=10**9).fit(X, y)",
+    "regressor": (
+        "cr.MLPRegressor('huber', (300,), max_iter=10**9, early_stopping=True, n_iter_no_change=10**9).fit(X, y)"
+    ),
     "loss of one's own": "net.fit(X, y, epochs=10**9, loss=lambda z, y, w: (0.0, 0 * z))",
     "one step, small network": "net.fit(endless, endless[:, 0], epochs=1)",
     "one step, large network": "wide.fit(huge, huge_y, epochs=1)",
