@@ -5,11 +5,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 "${PYTHON:-python3}" - "${1:-20}" <<'PYTHON'
+import signal
 import sys
 
 from processes import run
 from test_interrupt import LONG, press_after
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background would have ignored
 times = int(sys.argv[1])
 worst = 0.0
 for name in LONG:
