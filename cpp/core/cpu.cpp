@@ -25,7 +25,7 @@ Cpu asked() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned osxsave = bit(27), avx = bit(28), fma = bit(12);
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || !has(c, osxsave | avx | fma)) return {};
-  constexpr unsigned sse_and_avx = bit(1) | bit(2), masks_and_avx512 = bit(5) | bit(6) | bit(7);
+  constexpr unsigned sse_and_avx = bit(1) | bit(2);
   const unsigned saved = saved_registers();
   if (!has(saved, sse_and_avx)) return {};
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
@@ -33,7 +33,7 @@ Cpu asked() {
 #ifdef __APPLE__
   const bool saves_avx512 = true;  // from their first use on
 #else
-  const bool saves_avx512 = has(saved, masks_and_avx512);
+  const bool saves_avx512 = has(saved, bit(5) | bit(6) | bit(7));  // masks, the upper halves, registers 16 to 31
 #endif
   Cpu cpu{.avx2 = has(b, avx2), .avx512 = saves_avx512 && has(b, avx512_f_dq_bw_vl), .avx512_bf16 = false};
   constexpr unsigned bf16 = bit(5);
