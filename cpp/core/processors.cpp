@@ -36,6 +36,7 @@ double least_quota(const std::string& mount, std::string path) {
   return least;
 }
 
+#ifdef __linux__
 // Without locks, which the child of a fork would wait for if another thread held them.
 double recent_quota() {
   using Clock = std::chrono::steady_clock;
@@ -48,7 +49,6 @@ double recent_quota() {
   return quota;
 }
 
-#ifdef __linux__
 const std::vector<int>& cores_of_this_machine() {
   static std::atomic<const std::vector<int>*> known{nullptr};  // as long as the process lives
   const std::vector<int>* cores = known;
