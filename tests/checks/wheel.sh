@@ -45,7 +45,8 @@ try() { # PYTHON FOLDER [OPTION OF AUDITWHEEL ...]: makes, repairs and tests a w
   local wheel
   wheel=$(echo "$folder"/dist/*.whl)
   "$folder/venv/bin/pip" install --quiet "${wheel}[test]"
-  (unset CXX LDFLAGS && cd "$source" && PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
+  (unset CXX LDFLAGS && cd "$source" &&
+    PATH="$folder/venv/bin:$work/bin" "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider) |
     tee "$folder/log"
   summary+="$(basename "$wheel"): $(tail -n 1 "$folder/log")"$'\n'
 }
