@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -144,15 +143,26 @@ def test_ctrl_c_while_pandas_reads(houses, capsys, monkeypatch):
     assert capsys.readouterr().err == "chainrule: interrupted\n"
 
 
+TELLS_ITS_EPOCHS = """
+import sys
+import chainrule as cr
+from chainrule.cli import main
+
+fit = cr.Network.fit
+tell = lambda logs: print("epoch", logs["epoch"], flush=True)
+cr.Network.fit = lambda self, *args, callbacks, **options: fit(self, *args, callbacks=[*callbacks, tell], **options)
+sys.exit(main())
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_in_a_process_of_its_own(houses):
     options = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
-    command = [sys.executable, "-u", "-m", "chainrule", "train", houses, *options, "--epochs", "1000000"]
+    command = [sys.executable, "-c", TELLS_ITS_EPOCHS, "train", houses, *options, "--epochs", "1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            if line.startswith("training"):
+            if line.startswith("epoch"):
                 break
-        time.sleep(1)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (1, "chainrule: interrupted\n"), out
@@ -278,7 +288,5 @@ def test_demo(dataset, least, capsys, tmp_path):
     ],
 )
 def test_real_data(chainrule_data, name, target, pattern, accepted, capsys):
-    begin = time.perf_counter()
     assert run("train", chainrule_data / name / "data.csv.gz", "--target", target, "--plot", f"{name}.png") == 0
-    assert time.perf_counter() - begin < 30
     assert accepted(float(re.search(pattern, capsys.readouterr().out)[1]))

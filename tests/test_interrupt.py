@@ -74,9 +74,10 @@ huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 nets = [net, other, third, wide]
 at_start = [one.parameters.copy() for one in nets]
-pressed = None
+began, pressed = threading.Event(), None
 
 def press():
+    began.wait()
     time.sleep({after})
     global pressed
     pressed = time.perf_counter()
@@ -86,6 +87,7 @@ def press():
 threading.Thread(target=press, daemon=True).start()
 raised = True
 try:
+    began.set()
     {work}
     raised = False
 except KeyboardInterrupt:
@@ -138,7 +140,8 @@ except KeyboardInterrupt:
 
 
 SOON = """
-press = lambda: [time.sleep(0.05) or os.kill(os.getpid(), {name}) for _ in range({times})]
+began = threading.Event()
+press = lambda: began.wait() and [time.sleep(0.05) or os.kill(os.getpid(), {name}) for _ in range({times})]
 threading.Thread(target=press).start()
 """
 
@@ -153,6 +156,7 @@ def handle(number, frame):
 signal.signal({name}, handle)
 {SOON.format(name=name, times=1)}
 try:
+    began.set()
     {work}
 except TimeoutError as error:
     print(error.args == ({name},), net.fit(X, y, epochs=1).epochs)
@@ -170,6 +174,7 @@ signal.signal(signal.SIGINT, lambda number, frame: seen.append(inner.predict(X[:
 want = [net.fit(X, y, epochs=200).loss, wide.predict(X, n_threads=1)]
 net = cr.Network([20, 64, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
 {SOON.format(name="signal.SIGINT", times=5)}
+began.set()
 rounds = 0
 while not seen or rounds < 3:
     got = wide.predict(X, n_threads=1)
@@ -186,6 +191,7 @@ def test_a_second_ctrl_c():
     script = f"""
 {SOON.format(name="signal.SIGINT", times=1)}
 try:
+    began.set()
     net.fit(X, y, epochs=10**9)
 except KeyboardInterrupt:
     try:
@@ -228,8 +234,10 @@ print(asyncio.run(main()).stop_reason)
 reader, writer = os.pipe()
 os.set_blocking(writer, False)
 signal.set_wakeup_fd(writer)
-threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+began = threading.Event()
+threading.Thread(target=lambda: began.wait() and os.kill(os.getpid(), signal.SIGINT)).start()
 try:
+    began.set()
     net.fit(X, y, epochs=10**9)
 except KeyboardInterrupt:
     print(os.read(reader, 1) == bytes([signal.SIGINT]))
