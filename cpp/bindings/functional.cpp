@@ -56,7 +56,7 @@ Parameters<T> parameters(py::handle params, const Names& activations, const Loss
   for (std::size_t l = 0; l < layers; ++l) {
     const py::sequence pair = pair_of(params, l);
     const Matrix<T> w = matrix<T>(pair[0], "W");
-    const py::array w_array(contiguous(w.array.attr("T")));
+    const py::array w_array(call(contiguous, w.array.attr("T")));
     const Vector<T> b = vector<T>(pair[1], w.view.rows, "b");
     require(b.data != nullptr && w.view.rows > 0 && w.view.cols > 0, "params[", l, "]: W and b need at least one unit");
     if (l > 0)
@@ -215,10 +215,10 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
 // parameters - learning_rate gradient, as a new array.
 template <class T>
 py::array_t<T> descended(py::handle parameters, py::handle gradient, double learning_rate) {
-  const py::module_ numpy = py::module_::import("numpy");
   const py::dtype dtype = py::dtype::of<T>();
-  py::array_t<T> result(numpy.attr("array")(real_array(parameters, "params"), dtype, py::arg("order") = "F"));
-  const py::array_t<T> g(call(numpy.attr("require"), real_array(gradient, "grads"), dtype, "FA"));
+  py::array_t<T> result(call(real_array(parameters, "params").attr("astype"), dtype, "F"));  // always a copy
+  const py::object require_array = py::module_::import("numpy").attr("require");
+  const py::array_t<T> g(call(require_array, real_array(gradient, "grads"), dtype, "FA"));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
           ", its parameters ", Shape{result});
   kernels<T>().sgd({1, g.size(), 0}, {T(1), static_cast<T>(learning_rate), T(0), T(1), false, false}, {}, g.data(), {},
