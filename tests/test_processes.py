@@ -196,6 +196,27 @@ print("end", flush=True)
 
 
 @pytest.mark.parametrize(
+    "work", ["update(params, params, learning_rate=0.0)", "forward(params, X, loss='squared_error')"]
+)
+def test_the_interpreter_ends_while_the_array_functions_call_numpy(work):
+    script = f"""
+params, X = cr.init_params([784, 512, 1], seed=0), np.zeros((100, 784), np.float32)
+began = threading.Event()
+
+def compute():
+    while True:
+        cr.{work}
+        began.set()
+
+threading.Thread(target=compute, daemon=True).start()
+began.wait()
+os.write(1, b"end\\n")
+"""
+    for _ in range(5):
+        assert run(script) == "end\n"
+
+
+@pytest.mark.parametrize(
     "work", ["fit(X, y, epochs=60, batch_size=64)", "fit(X, y, epochs=60, schedules=lambda epoch: 1.0)"]
 )
 def test_training_while_the_interpreter_ends(work):
