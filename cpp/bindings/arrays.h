@@ -5,7 +5,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <optional>
+#include <span>
 
 #include "bindings/gil.h"
 #include "chainrule/network.h"
@@ -59,10 +61,16 @@ struct TargetArrays {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
 
-// A new C-contiguous array; views of somebody's memory that keep `owner` alive.
+// A new C-contiguous array; one of these values; views of somebody's memory that keep `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {
   return py::array_t<T>({rows, cols});
+}
+template <class T>
+py::array_t<T> array_of(std::span<const T> values) {  // copied here: NumPy would give the GIL away for it
+  py::array_t<T> array(static_cast<Index>(values.size()));
+  std::copy(values.begin(), values.end(), array.mutable_data());
+  return array;
 }
 template <class T>
 py::array_t<T> matrix_of(MatrixView<T> m, py::handle owner) {

@@ -20,7 +20,7 @@ CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, 
     for (Index i = 0; i < copy.rows; ++i) std::copy_n(logits.row(i), copy.cols, copy.row(i));
     const auto part = [&](const py::object& values) -> py::object {
       if (!some || values.is_none()) return values;
-      return call(values.attr("__getitem__"), py::array_t<Index>(static_cast<Index>(rows.size()), rows.data()));
+      return call(values.attr("__getitem__"), array_of(rows));
     };
     const auto [cost, derivatives] =
         call(*function, z, part(*y), part(*weight)).template cast<std::pair<double, py::object>>();

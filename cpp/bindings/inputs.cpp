@@ -24,7 +24,8 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
     require(least >= py::int_(Limits::min()) && most <= py::int_(Limits::max()), name, " goes from ",
             std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected what int", bits, " can hold");
   }
-  return py::array_t<Integer, py::array::c_style | py::array::forcecast>(array);
+  const py::object require_array = py::module_::import("numpy").attr("require");
+  return py::array_t<Integer>(call(require_array, array, py::dtype::of<Integer>(), "CA"));
 }
 
 template <class T>

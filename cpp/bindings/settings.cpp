@@ -6,6 +6,7 @@
 #include <climits>
 #include <utility>
 
+#include "bindings/arrays.h"
 #include "bindings/shared.h"
 #include "core/check.h"
 
@@ -264,8 +265,7 @@ namespace {
 template <class Value>
 py::dict arrays_of(const std::map<std::string, std::vector<Value>>& vectors) {
   py::dict arrays;
-  for (const auto& [name, values] : vectors)
-    arrays[py::str(name)] = py::array_t<Value>(static_cast<Index>(values.size()), values.data());
+  for (const auto& [name, values] : vectors) arrays[py::str(name)] = array_of<Value>(values);
   return arrays;
 }
 

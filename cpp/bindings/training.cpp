@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "bindings/arrays.h"
 #include "bindings/custom_loss.h"
 #include "bindings/inputs.h"
 #include "bindings/mapped.h"
@@ -62,18 +63,14 @@ auto of_validation(Function function) {
   }
 }
 
-py::array_t<double> array_of(const std::vector<double>& values) {
-  return py::array_t<double>(static_cast<Index>(values.size()), values.data());
-}
-
 py::dict history_dict(const History& history, bool validated) {
   py::list metrics;
-  for (const std::vector<double>& values : history.metrics) metrics.append(array_of(values));
-  return py::dict("loss"_a = array_of(history.loss),
-                  "validation"_a = validated ? py::object(array_of(history.validation)) : py::object(py::none()),
-                  "metrics"_a = metrics, "learning_rate"_a = array_of(history.learning_rate),
-                  "epochs"_a = history.epochs, "best_epoch"_a = history.best_epoch,
-                  "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
+  for (const std::vector<double>& values : history.metrics) metrics.append(array_of<double>(values));
+  return py::dict(
+      "loss"_a = array_of<double>(history.loss),
+      "validation"_a = validated ? py::object(array_of<double>(history.validation)) : py::object(py::none()),
+      "metrics"_a = metrics, "learning_rate"_a = array_of<double>(history.learning_rate), "epochs"_a = history.epochs,
+      "best_epoch"_a = history.best_epoch, "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
 }
 
 // With what was done until then as its attribute.
@@ -112,8 +109,8 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
     };
     const std::unique_ptr<bool, void (*)(bool*)> close(open.get(), [](bool* flag) { *flag = false; });
     const py::dict logs("epoch"_a = log.epoch, "loss"_a = log.loss, "validation"_a = optional_number(log.validation),
-                        "metrics"_a = array_of({log.metrics.begin(), log.metrics.end()}),
-                        "learning_rate"_a = log.learning_rate, "seconds"_a = log.seconds);
+                        "metrics"_a = array_of(log.metrics), "learning_rate"_a = log.learning_rate,
+                        "seconds"_a = log.seconds);
     return call(on_epoch_end, logs, py::cpp_function(take)).is(py::bool_(true));
   };
 }
