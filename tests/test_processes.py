@@ -159,62 +159,57 @@ os.write(1, b"end\\n")
         assert sorted(run(script).split()) == (["end"] if daemon else ["end", "trained"])
 
 
-@pytest.mark.parametrize("callbacks", ["callbacks=[lambda logs: None]", "loss=loss", "schedules=lambda epoch: 1.0"])
-def test_the_interpreter_ends_while_python_functions_are_called(callbacks):
+def assert_the_interpreter_ends(script, times=5):
+    """At any moment after the script's `work`, in a daemon, has set `began`."""
     script = f"""
-def loss(logits, y, weight):
-    began.set()
-    return 0.0, np.zeros_like(logits)
-
 began = threading.Event()
-fit = lambda: (began.set(), net.fit(X[:64], y[:64], epochs=10**9, batch_size=8, {callbacks}))
-threading.Thread(target=fit, daemon=True).start()
-began.wait()
-print("end", flush=True)
-"""
-    for _ in range(5):
-        assert run(script) == "end\n"
-
-
-def test_the_interpreter_ends_at_any_moment_of_a_custom_loss():
-    """The core copies the numbers of the rows for it, and NumPy picks them: some milliseconds each."""
-    script = """
-y = np.zeros((3_000_000, 1), np.float32)
-net = cr.Network([1, 1], loss="squared_error", seed=0)
-
-def loss(logits, y, weight):
-    began.set()
-    return 0.0, np.zeros_like(logits)
-
-began = threading.Event()
-threading.Thread(target=lambda: net.fit(y, y, loss=loss, epochs=10**9), daemon=True).start()
+{script}
+threading.Thread(target=work, daemon=True).start()
 began.wait()
 time.sleep(np.random.default_rng().uniform(0, 0.1))
 print("end", flush=True)
 """
-    for _ in range(10):
+    for _ in range(times):
         assert run(script) == "end\n"
+
+
+LOSS = """
+def loss(logits, y, weight):
+    began.set()
+    return 0.0, np.zeros_like(logits)
+"""
+
+
+@pytest.mark.parametrize("callbacks", ["callbacks=[lambda logs: None]", "loss=loss", "schedules=lambda epoch: 1.0"])
+def test_the_interpreter_ends_while_python_functions_are_called(callbacks):
+    fit = f"net.fit(X[:64], y[:64], epochs=10**9, batch_size=8, {callbacks})"
+    assert_the_interpreter_ends(f"{LOSS}\nwork = lambda: (began.set(), {fit})")
+
+
+def test_the_interpreter_ends_while_a_custom_loss_gets_its_rows():
+    """The core copies their numbers, and NumPy picks them: some milliseconds each."""
+    script = f"""
+y = np.zeros((3_000_000, 1), np.float32)
+net = cr.Network([1, 1], loss="squared_error", seed=0)
+{LOSS}
+work = lambda: net.fit(y, y, loss=loss, epochs=10**9)
+"""
+    assert_the_interpreter_ends(script, times=10)
 
 
 @pytest.mark.parametrize(
-    "work", ["update(params, params, learning_rate=0.0)", "forward(params, X, loss='squared_error')"]
+    "call", ["update(params, params, learning_rate=0.0)", "forward(params, X, loss='squared_error')"]
 )
-def test_the_interpreter_ends_while_the_array_functions_call_numpy(work):
+def test_the_interpreter_ends_while_the_array_functions_call_numpy(call):
     script = f"""
 params, X = cr.init_params([784, 512, 1], seed=0), np.zeros((100, 784), np.float32)
-began = threading.Event()
 
-def compute():
+def work():
     while True:
-        cr.{work}
+        cr.{call}
         began.set()
-
-threading.Thread(target=compute, daemon=True).start()
-began.wait()
-os.write(1, b"end\\n")
 """
-    for _ in range(5):
-        assert run(script) == "end\n"
+    assert_the_interpreter_ends(script)
 
 
 @pytest.mark.parametrize(
