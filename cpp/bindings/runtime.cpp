@@ -39,6 +39,7 @@ void bind_runtime(py::module_& module) {
   module.attr("LOSSES") = names(loss_names);
   module.attr("METRICS") = names(score_names);
   module.attr("INITS") = names(init_names);
+  module.attr("PRECISIONS") = names(precision_names);
   module.def("set_num_threads", [](std::optional<int> n) { set_num_threads(thread_count(n)); }, py::arg("n_threads"));
   module.def("get_num_threads", &num_threads);
   module.def("available_isas", &available_isas);

@@ -1,12 +1,16 @@
 """Scalar arguments, checked by type before the core sees them: an error names the argument and what came instead."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from chainrule._suggest import unknown
+
+DTYPES = ("float32", "float64")
 
 
 def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1) -> int:
@@ -72,3 +76,21 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
     return value
+
+
+def name(what: str, value: Any, options: Sequence[str]) -> str:
+    """Take one of the options."""
+    if text(what, value) not in options:
+        raise ValueError(unknown(what, value, options))
+    return str(value)
+
+
+def dtype_name(value: Any) -> str:
+    """Take the type of a network's parameters, in whatever form NumPy takes types."""
+    try:
+        found = str(np.dtype(value).name)
+    except (TypeError, ValueError):  # of strings, and of other libraries' types
+        raise TypeError(unknown("dtype", str(value), DTYPES)) from None
+    if found not in DTYPES:
+        raise TypeError(f"dtype must be {' or '.join(DTYPES)}, got {found}")
+    return found

@@ -28,6 +28,7 @@ ACTIVATIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 INITS: tuple[str, ...]
 METRICS: tuple[str, ...]
+PRECISIONS: tuple[str, ...]
 
 # Array functions; the dtype of params decides, X and Y are brought to it
 def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...
