@@ -1,16 +1,18 @@
 """The four commands; their docstrings are what `--help` prints."""
 
+import contextlib
+import io
 import os
 import re
-import sys
 from typing import Any
 
 import chainrule
 from chainrule import _optional
+from chainrule.cli._console import Console, warn, write_text
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
+from chainrule.cli._output import check_table_output, write_table
 from chainrule.cli._tables import read_table
-from chainrule.cli._train import Settings, check_output, check_outputs, train_table
-from chainrule.files import write_atomically
+from chainrule.cli._train import Settings, check_outputs, train_table
 
 # name -> scikit-learn's function
 DEMOS = {"digits": "load_digits", "breast_cancer": "load_breast_cancer"}
@@ -45,10 +47,9 @@ def _name_plot(path: str | None, name: str) -> str:
     return f"{path or name}.png" if not path or not os.path.splitext(path)[1] else path
 
 
-def predict(model: str, file: str, output: str | None, probabilities: bool, threads: int | None) -> int:
-    """Predict the target of each row of a table, as CSV."""
-    if output is not None:
-        check_output(output, model, file)
+def predict(model: str, file: str, output: str, probabilities: bool, threads: int | None) -> int:
+    """Predict the target of each row of a table, as CSV, or as the name of the file to write says."""
+    check_table_output(output, model, file)
     loaded = TableModel.load(model)
     if not isinstance(loaded, TableModel):
         raise ValueError(f"{model} holds a network without the encoding of a table: predict with chainrule.load")
@@ -58,30 +59,30 @@ def predict(model: str, file: str, output: str | None, probabilities: bool, thre
     table = loaded.read(file)
     predictions = loaded.predict(table, threads)
     for name, value in loaded.find_strangers(table).items():
-        print(f"chainrule: warning: the training had none of column {name!r}, such as {value!r}", file=sys.stderr)
+        warn(f"the training had none of column {name!r}, such as {value!r}")
     columns: dict[str, Any] = {target.name: target.decode(predictions)}
     if probabilities:
         for label, of_class in zip(target.labels, target.probabilities(predictions).T, strict=True):
-            columns[f"probability {label}"] = [f"{probability:.7g}" for probability in of_class]
-    frame = _optional.require("pandas", "cli").DataFrame(columns)
-    text = frame.to_csv(index=False, lineterminator="\n")
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_atomically(output, text.encode())
+            columns[f"probability {label}"] = of_class
+    write_table(output, _optional.require("pandas", "cli").DataFrame(columns))
     return 0
 
 
 def info(model: str | None) -> int:
     """Describe a model, or this installation."""
     if model is None:
-        chainrule.show_config()
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            chainrule.show_config()
+        write_text("stdout", text.getvalue())
         return 0
     loaded = TableModel.load(model)
     network = loaded.network if isinstance(loaded, TableModel) else loaded
-    print(f"network   {describe(network)}")
+    console = Console()
+    console.say("network", describe(network))
     if isinstance(loaded, TableModel):
-        print(f"target    {describe_target(loaded.target)}")
+        console.say("target", describe_target(loaded.target))
         for line in describe_columns(loaded.features):
-            print(f"          {line}")
+            console.say("", line)
+    if console.failure is not None:
+        raise console.failure
     return 0

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 import chainrule as cr
 from chainrule import _optional
+from chainrule.cli._console import Console, complain
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target, score
+from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
@@ -51,39 +53,28 @@ class Settings:
     quiet: bool = False
 
 
-def check_outputs(settings: Settings, table: str | None = None) -> None:
-    """Find out before the training, not after it, that its results cannot be written or would replace the table."""
-    _optional.require("safetensors.numpy", "cli")
+def check_outputs(settings: Settings, *tables: str) -> None:
+    """Find out before the training, not after it, that its results cannot be written or would replace a table."""
     if settings.plot is not None:
         known = _optional.require("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
         extension = os.path.splitext(settings.plot)[1][1:].lower()
         if extension not in known:
             raise ValueError(f"cannot draw {settings.plot}: its name should end in one of {', '.join(sorted(known))}")
-        check_output(settings.plot, settings.output, table)
-    check_output(settings.output, table)
-
-
-def check_output(path: str, *others: str | None) -> None:
-    """Refuse a file to write that has no folder, is one, or is one of the other files."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(2, "no such folder", folder)
-    if os.path.isdir(path):
-        raise IsADirectoryError(21, "is a folder, expected a file to write", path)
-    if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
-        raise ValueError(f"{path} is named for two files: name another one to write")
+        check_output(settings.plot, settings.output, *tables)
+    check_model_output(settings.output, *tables)
 
 
 def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
     """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
-    say: _Say = (lambda *_: None) if settings.quiet else _say
+    console = Console(_stream(settings))
+    say = console.say
     table, target, parts = _prepare(table, target_name, settings, say)
     columns = table.drop(columns=[target_name, *settings.ignore])
     columns = columns.astype({name: "category" for name in settings.categorical if name in columns})
     train, validation, test = parts
     estimator = _make_estimator(target, len(train), settings)
-    callbacks: list[Any] = [_Told(estimator, parts, say)]
-    if not settings.quiet and sys.stderr.isatty():
+    callbacks: list[Any] = [_ReportStart(estimator, parts, settings.output, say)]
+    if not settings.quiet and _is_terminal(sys.stderr):
         callbacks.append(cr.ProgressBar(settings.epochs))
     estimator.set_params(callbacks=callbacks)
 
@@ -96,14 +87,29 @@ def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> 
     predictions = model.predict(columns.iloc[test], settings.threads)
     known = np.concatenate([train, validation])
     say("test", score(target, predictions, table[target_name].iloc[test], table[target_name].iloc[known]))
-    model.save(settings.output)
-    say("model", settings.output)
+    write_by(model.save, settings.output)
+    say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
         history.plot(settings.plot)
         say("curve", settings.plot)
     if history.stop_reason == "interrupted":
         raise KeyboardInterrupt
+    if console.failure is not None:
+        failure = f"{console.failure.filename}: {console.failure.strerror}"
+        complain(f"{failure}; the model is saved in {settings.output}")
+        return 1
     return 0
+
+
+def _stream(settings: Settings) -> str | None:
+    """Return the stream that takes the report."""
+    if settings.quiet:
+        return None
+    return "stderr" if is_standard_output(settings.output) else "stdout"
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _fit(estimator: Any, X: "pd.DataFrame", y: NDArray[Any], validation: Any) -> "cr.History":
@@ -119,14 +125,14 @@ def _fit(estimator: Any, X: "pd.DataFrame", y: NDArray[Any], validation: Any) ->
 
 def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> Any:
     """Return the estimator of so many training rows."""
-    batch_size = settings.batch_size or choose_batch_size(n_rows)
+    batch_size = min(settings.batch_size or choose_batch_size(n_rows), n_rows)
     kind = cr.MLPRegressor if target.task == "regression" else cr.MLPClassifier
     return kind(
         hidden_layer_sizes=settings.hidden,
         activation=settings.activation,
         solver=cr.Adam(learning_rate=settings.learning_rate),
         alpha=settings.l2 * batch_size,  # which is divided by a batch's rows
-        batch_size=min(batch_size, n_rows),
+        batch_size=batch_size,
         max_iter=settings.epochs,
         tol=0.0,
         n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # one more ends it
@@ -137,11 +143,11 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
     )
 
 
-class _Told:
-    """A callback that says what is about to be trained."""
+class _ReportStart:
+    """A callback that reports what is about to be trained, and looks whether there is space for it."""
 
-    def __init__(self, estimator: Any, parts: Sequence[_Rows], say: _Say) -> None:
-        self._estimator, self._parts, self._say = estimator, parts, say
+    def __init__(self, estimator: Any, parts: Sequence[_Rows], output: str, say: _Say) -> None:
+        self._estimator, self._parts, self._output, self._say = estimator, parts, output, say
 
     def on_train_begin(self, network: "cr.Network") -> None:
         for line in describe_columns(self._estimator.encoder_):
@@ -156,10 +162,7 @@ class _Told:
             "training",
             f"{optimizer}, {batches}, at most {options['max_iter']} epochs",
         )
-
-
-def _say(topic: str, text: str) -> None:
-    print(f"{topic:<10}{text}", flush=True)
+        check_space(self._output, network.parameters.nbytes)
 
 
 def _prepare(

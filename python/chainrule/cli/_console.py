@@ -1,0 +1,96 @@
+"""What a command prints, on a console that may be closed, full or unable to show a character."""
+
+import contextlib
+import errno
+import os
+import sys
+from typing import Any
+
+
+class Console:
+    """Prints the lines of a training; a stream that fails ends the printing, not the training.
+
+    Parameters
+    ----------
+    stream : {"stdout", "stderr", None}
+        Which stream of `sys` takes the lines; None prints nothing.
+
+    Attributes
+    ----------
+    failure : OSError or None
+        Why a line could not be written; nothing is printed from then on.
+    """
+
+    def __init__(self, stream: str | None = "stdout") -> None:
+        self._stream = stream
+        self.failure: OSError | None = None
+
+    def say(self, topic: str, text: str) -> None:
+        """Print a line, with its topic in the first column."""
+        if self._stream is not None and self.failure is None:
+            try:
+                write_text(self._stream, f"{topic:<10}{text}\n")
+            except OSError as error:
+                self.failure = error
+
+
+def write_text(stream: str, text: str) -> None:
+    r"""Write to a stream of `sys`; what its encoding lacks becomes an escape such as ``\xe9``.
+
+    Raises
+    ------
+    OSError
+        Where the stream is closed or cannot take the text. It is discarded from then on: the interpreter would try
+        once more at its end.
+    """
+    target = _find(stream)
+    encoding = target.encoding or "utf-8"
+    with _discarded_when_it_fails(stream):
+        target.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        target.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes to standard output; otherwise as `write_text`."""
+    target = _find("stdout")
+    with _discarded_when_it_fails("stdout"):
+        target.flush()
+        target.buffer.write(data)
+        target.buffer.flush()
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    complain(f"warning: {text}")
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error; where that is closed or full nobody can be reached."""
+    with contextlib.suppress(OSError):
+        write_text("stderr", f"chainrule: {' '.join(text.split())}\n")
+
+
+def check_standard_output() -> None:
+    """Raise OSError where standard output is closed."""
+    _find("stdout")
+
+
+def _find(stream: str) -> Any:
+    target = getattr(sys, stream)
+    if target is None:  # which the interpreter sets where the descriptor is closed
+        raise OSError(errno.EBADF, "it is closed", {"stdout": "standard output", "stderr": "standard error"}[stream])
+    return target
+
+
+@contextlib.contextmanager
+def _discarded_when_it_fails(stream: str) -> Any:
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(descriptor, getattr(sys, stream).fileno())
+            os.close(descriptor)
+        if error.filename is None:
+            error.filename = "standard output" if stream == "stdout" else "standard error"
+        raise

@@ -1,0 +1,134 @@
+"""Where results go: files, devices and standard output; what cannot be written is found before the work."""
+
+import errno
+import gzip
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainrule import _optional
+from chainrule.cli import _console
+from chainrule.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STANDARD_OUTPUT = "-"
+_NAMES = {STANDARD_OUTPUT, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+KINDS = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet"
+_PROBE = b"\0" * 4096
+
+
+def is_standard_output(path: str) -> bool:
+    """Return whether a path names standard output, which a rename would replace where it is a file."""
+    return path in _NAMES
+
+
+def check_output(path: str, *others: str | None) -> None:
+    """Raise the error that writing a file would end with, or ValueError where it is one of the other files.
+
+    Parameters
+    ----------
+    path : str
+        What is to be written later; it is left as it is.
+    *others : str or None
+        Files that are read or written too.
+    """
+    if is_standard_output(path):
+        _console.check_standard_output()
+        return
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
+    try:
+        mode = os.stat(path).st_mode  # a name that is too long raises here
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    else:
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "is a folder, expected a file to write", path)
+        if stat.S_ISSOCK(mode):
+            raise OSError(errno.ENXIO, "is a socket, expected a file to write", path)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
+        raise ValueError(f"{path} is named for two files: name another one to write")
+    if stat.S_ISREG(mode):
+        try:  # the file is replaced by a new one, which its folder has to take
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(_PROBE)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, folder) from error
+
+
+def check_model_output(path: str, *others: str | None) -> None:
+    """As `check_output`; a model is not for a terminal, and needs the package that writes it."""
+    _optional.require("safetensors.numpy", "cli")
+    check_output(path, *others)
+    if is_standard_output(path) and os.isatty(1):
+        raise ValueError("a model is not text: redirect standard output, or name a file with --output")
+
+
+def check_table_output(path: str, *others: str | None) -> None:
+    """As `check_output`; ValueError where the name's end does not say what kind of table to write."""
+    check_output(path, *others)
+    if _is_parquet(path):
+        _optional.require("pyarrow.parquet", "parquet")
+    elif _separator(path) is None:
+        raise ValueError(f"cannot write {path}: its name should end in {KINDS}")
+
+
+def check_space(path: str, size: int) -> None:
+    """Raise OSError where the disk has less space than a file of this many bytes needs."""
+    if is_standard_output(path):
+        return
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        return
+    if (free := shutil.disk_usage(os.path.dirname(target)).free) < size:
+        raise OSError(errno.ENOSPC, f"the model needs {size:,} bytes, the disk has {free:,}", path)
+
+
+def write_by(save: Callable[[str], None], path: str) -> None:
+    """Let a function write a file of this name; its content goes to standard output where that is meant."""
+    if not is_standard_output(path):
+        save(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save(os.path.join(folder, "file"))
+        _console.write_bytes(Path(folder, "file").read_bytes())
+
+
+def write_table(path: str, table: "pd.DataFrame") -> None:
+    """Write a table as its name's end says; CSV to standard output and to devices."""
+    if _is_parquet(path):
+        buffer = io.BytesIO()
+        table.to_parquet(buffer, index=False)
+        data = buffer.getvalue()
+    else:
+        data = table.to_csv(index=False, lineterminator="\n", sep=_separator(path)).encode()
+        if path.lower().endswith(".gz"):
+            data = gzip.compress(data, mtime=0)  # the same predictions are the same file
+    if is_standard_output(path):
+        _console.write_bytes(data)
+    else:
+        write_atomically(path, data)
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(".parquet")
+
+
+def _separator(path: str) -> str | None:
+    """Return the separator of a path's kind of text; None where it has no known kind."""
+    if is_standard_output(path) or (os.path.exists(path) and not os.path.isfile(path)):  # a folder is refused later
+        return ","
+    return _SEPARATORS.get(os.path.splitext(path.lower().removesuffix(".gz"))[1])

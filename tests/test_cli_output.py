@@ -1,0 +1,272 @@
+"""The command line's files and streams: what is written where, what is refused before the work, signals."""
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tables import failure, make_table, run, train
+
+import chainrule as cr
+from chainrule.cli import _output
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="devices and signals of POSIX")
+
+COMMAND = f"{sys.executable} -m chainrule"
+TRAIN = f"{COMMAND} train houses.csv --target dear --ignore price --epochs 2"
+
+
+def shell(command, **options):
+    return subprocess.run(command, shell=True, capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def model(houses):
+    train(houses, "--target", "dear", "--ignore", "price", "--epochs", 2, "--output", "m.safetensors")
+    return "m.safetensors"
+
+
+# Where predictions go
+
+
+@posix
+@pytest.mark.parametrize("output", ["", "--output -", "--output /dev/stdout", "--output /dev/fd/1"])
+def test_predictions_are_appended_to_a_redirected_file(model, output):
+    Path("all.txt").write_text("before\n")
+    done = shell(f"{COMMAND} predict {model} houses.csv {output} >> all.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = Path("all.txt").read_text().splitlines()
+    assert lines[:2] == ["before", "dear"]
+    assert len(lines) == 302
+
+
+@pytest.mark.parametrize(("name", "read"), [
+    ("p.csv", pd.read_csv),
+    ("p.csv.gz", pd.read_csv),
+    ("P.CSV.GZ", lambda path: pd.read_csv(path, compression="gzip")),
+    ("p.tsv", lambda path: pd.read_csv(path, sep="\t")),
+    ("p.tsv.gz", lambda path: pd.read_csv(path, sep="\t", compression="gzip")),
+    ("p.parquet", pd.read_parquet),
+])  # fmt: skip
+def test_predictions_are_written_as_the_name_says(model, capsys, name, read):
+    assert run("predict", model, "houses.csv") == 0
+    expected = capsys.readouterr().out.splitlines()[1:]
+    for _ in range(2):
+        assert run("predict", model, "houses.csv", "--output", name) == 0
+    table = read(name)
+    assert list(table) == ["dear"]
+    assert table.dear.tolist() == expected
+
+
+def test_probabilities_in_parquet_are_numbers(model):
+    assert run("predict", model, "houses.csv", "--probabilities", "--output", "p.parquet") == 0
+    table = pd.read_parquet("p.parquet")
+    assert table["probability no"].dtype == "float32"
+    assert (table["probability no"] + table["probability yes"]).to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["p", "p.xlsx", "p.gz", "p.csv.zip", "p.parquet.gz"])
+def test_other_names_are_refused_before_the_model_is_read(name, houses, capsys):
+    said = failure(capsys, "predict", "nowhere", houses, "--output", name)
+    assert f"cannot write {name}: its name should end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet" in said
+
+
+def test_parquet_needs_a_package(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert "chainrule[parquet]" in failure(capsys, "predict", model, "houses.csv", "--output", "p.parquet")
+
+
+def test_non_ascii_predictions_are_utf8_whatever_the_console(houses):
+    make_table().assign(dear=["schön", "häßlich", "–"] * 100).to_csv("t.csv", index=False)
+    train("t.csv", "--target", "dear", "--epochs", 1)
+    done = subprocess.run(
+        [*COMMAND.split(), "predict", "t.safetensors", "t.csv"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert set(done.stdout.decode().split()) <= {"dear", "schön", "häßlich", "–"}
+
+
+# Where a model goes
+
+
+@posix
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_a_model_on_standard_output_is_the_file(houses, output):
+    assert shell(TRAIN).returncode == 0
+    done = subprocess.run([*TRAIN.split(), "--output", output], capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout == Path("houses.safetensors").read_bytes()
+    assert b"model     standard output" in done.stderr
+
+
+def test_a_model_is_not_for_a_terminal(houses, capsys, monkeypatch):
+    monkeypatch.setattr(os, "isatty", lambda descriptor: True)
+    said = failure(capsys, "train", houses, "--target", "dear", "--output", "-")
+    assert said == "chainrule: a model is not text: redirect standard output, or name a file with --output\n"
+
+
+# Refused before the training
+
+
+def unwritable():
+    os.mkdir("folder")
+    yield "folder", "folder: is a folder, expected a file to write"
+    yield "no/m", "no such folder"
+    yield "x" * 300, "File name too long"
+    os.symlink("loop", "loop")
+    yield "loop", "Too many levels of symbolic links"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    yield "socket", "socket: is a socket, expected a file to write"
+    yield "houses.csv/m", "no such folder"
+
+
+@posix
+def test_outputs_that_cannot_be_written_are_found_before_the_table_is_read(elsewhere, capsys):
+    Path("houses.csv").write_text("not read")
+    for output, message in unwritable():
+        assert message in failure(capsys, "train", "nowhere.csv", "--target", "dear", "--output", output), output
+        assert message in failure(capsys, "predict", "nowhere", "nowhere.csv", "--output", output), output
+        assert message in failure(capsys, "demo", "--output", output), output
+
+
+@posix
+def test_permissions_are_looked_at_before_the_training(houses, capsys, monkeypatch):
+    Path("kept.csv").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may do all
+    assert "kept.csv: Permission denied" in failure(capsys, "predict", "nowhere", houses, "--output", "kept.csv")
+
+
+@posix
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
+def test_a_folder_that_takes_no_file_is_found_before_the_training(houses, capsys, monkeypatch, number):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(_output.tempfile, "TemporaryFile", refuse)
+    said = failure(capsys, "train", "nowhere.csv", "--target", "dear")
+    assert said == f"chainrule: {os.getcwd()}: {os.strerror(number)}\n"
+
+
+def test_the_check_leaves_no_file_and_changes_none(houses, capsys):
+    Path("m.safetensors").write_bytes(b"old")
+    failure(capsys, "train", houses, "--target", "nothing", "--output", "m.safetensors")
+    assert Path("m.safetensors").read_bytes() == b"old"
+    assert sorted(os.listdir()) == ["houses.csv", "m.safetensors"]
+
+
+def test_a_disk_without_space_for_the_model_is_found_before_the_training(houses, capsys, monkeypatch):
+    monkeypatch.setattr(_output.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    said = failure(capsys, "train", houses, "--target", "dear", "--hidden", "1000,1000")
+    assert "houses.safetensors: the model needs 4," in said
+    assert "bytes, the disk has 1,000" in said
+
+
+# Consoles
+
+
+@posix
+def test_a_console_without_the_characters_gets_escapes(houses):
+    make_table().rename(columns={"dear": "größe–"}).to_csv("t.csv", index=False)
+    command = [*COMMAND.split(), "train", "t.csv", "--target", "größe–", "--epochs", "1"]
+    for encoding, shown in {"ascii": b"gr\\xf6\\xdfe\\u2013", "latin-1": b"gr\xf6\xdfe\\u2013"}.items():
+        done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"target    " + shown in done.stdout
+    done = subprocess.run(
+        [*command, "--ignore", "–"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 1
+    assert b"'\\u2013'" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize(("redirect", "message"), [
+    (">&-", "standard output: it is closed"),
+    ("> /dev/full", "standard output: No space left on device"),
+    ("| true", "standard output: Broken pipe"),
+])  # fmt: skip
+def test_a_training_survives_its_standard_output(houses, redirect, message):
+    done = shell(f"set -o pipefail; {TRAIN} {redirect}", executable="/bin/bash")
+    assert (done.returncode, done.stderr) == (1, f"chainrule: {message}; the model is saved in houses.safetensors\n")
+    cr.load("houses.safetensors")
+
+
+@posix
+def test_quiet_needs_no_standard_output(houses):
+    done = shell(f"{TRAIN} --quiet >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = shell(f"{TRAIN} --quiet >&- 2>&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@posix
+def test_messages_do_not_go_to_standard_output_where_standard_error_is_closed(houses):
+    done = shell(f"{COMMAND} info nowhere 2>&-")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@posix
+@pytest.mark.parametrize("command", ["predict m.safetensors houses.csv", "info m.safetensors", "info"])
+@pytest.mark.parametrize(("redirect", "message"), [(">&-", "it is closed"), ("> /dev/full", "No space left on device")])
+def test_other_commands_say_that_standard_output_fails(model, command, redirect, message):
+    done = shell(f"{COMMAND} {command} {redirect}")
+    assert (done.returncode, done.stderr) == (1, f"chainrule: standard output: {message}\n")
+
+
+# Signals
+
+WAITS = """
+import sys
+import chainrule as cr
+from chainrule.cli import main
+
+fit = cr.Network.fit
+report = lambda logs: print("epoch", logs["epoch"], flush=True)
+cr.Network.fit = lambda self, *args, callbacks, **options: fit(self, *args, callbacks=[*callbacks, report], **options)
+sys.exit(main())
+"""
+LONG = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
+
+
+@posix
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_terminated_training_saves_what_was_learnt(houses, name, code):
+    command = [sys.executable, "-c", WAITS, "train", houses, *LONG, "--epochs", "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(getattr(signal, name))
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (code, "chainrule: terminated\n"), out
+    assert "model     houses.safetensors" in out
+    cr.load("houses.safetensors")
+
+
+@posix
+def test_main_leaves_the_signals_as_they_were(model):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
+    assert run("info", model) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)] == before
+
+
+# The penalty
+
+
+def test_the_penalty_does_not_depend_on_a_batch_size_above_the_rows(houses, capsys):
+    contents = []
+    for batch in (216, 1000, 1_000_000):  # the training part has 216 rows
+        options = ["--batch-size", batch, "--epochs", 3, "--l2", 0.5]
+        assert run("train", houses, "--target", "dear", *options) == 0
+        assert "batches of 216, l2 0.5," in capsys.readouterr().out
+        contents.append(Path("houses.safetensors").read_bytes())
+    assert contents[0] == contents[1] == contents[2]
