@@ -270,3 +270,37 @@ def test_the_penalty_does_not_depend_on_a_batch_size_above_the_rows(houses, caps
         assert "batches of 216, l2 0.5," in capsys.readouterr().out
         contents.append(Path("houses.safetensors").read_bytes())
     assert contents[0] == contents[1] == contents[2]
+
+
+SENDS_ITSELF_SIGINT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["{program}", "predict", "m.safetensors", "houses.csv"]
+from chainrule.cli import main
+
+sys.exit(main())
+"""
+
+
+@posix
+@pytest.mark.parametrize("module", ["numpy", "numpy._core.multiarray", "chainrule.cli._run", "pandas", "narwhals"])
+def test_ctrl_c_during_the_imports_is_one_line(model, module):
+    code = SENDS_ITSELF_SIGINT.format(module=module, program="/usr/bin/chainrule")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "chainrule: interrupted\n")
+
+
+@posix
+def test_a_program_that_imports_the_package_keeps_its_handler(houses):
+    code = "import signal, chainrule; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    for command in (["-c", code], ["-c", code, "chainrule"]):
+        assert subprocess.run([sys.executable, *command]).returncode == 0
+    Path("program.py").write_text(code)
+    for command in (["program.py"], ["-m", "program"]):
+        assert subprocess.run([sys.executable, *command], cwd=os.getcwd()).returncode == 0

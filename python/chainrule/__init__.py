@@ -7,6 +7,8 @@ The same arithmetic with its state, one native call for a whole training: `Netwo
 import sys
 from typing import TYPE_CHECKING, Any
 
+from chainrule import _start as _start  # isort: split
+
 from chainrule import _core
 from chainrule._arguments import optional_integer, text
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
