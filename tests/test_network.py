@@ -153,7 +153,7 @@ def test_an_empty_init_is_not_the_default():
 def test_wrong_types_of_the_process_wide_settings_are_named():
     with pytest.raises(TypeError, match=r"^n_threads must be an integer, got 1\.5$"):
         cr.set_num_threads(1.5)
-    with pytest.raises(TypeError, match=r"^name must be a string, got 3$"):
+    with pytest.raises(TypeError, match=r"^instruction set must be a string, got 3$"):
         cr.set_isa(3)
 
 

@@ -164,7 +164,7 @@ def test_refused_when_the_environment_asks_for_avx2():
 
 def test_unknown_names():
     net = cr.Network([1, 1], loss="squared_error", seed=0)
-    with pytest.raises(ValueError, match="precision 'half' is unknown, expected one of float32, bf16"):
-        net.fit([[1.0]], [1.0], precision="half")
+    with pytest.raises(ValueError, match="precision 'int8' is unknown, expected one of float32, bf16"):
+        net.fit([[1.0]], [1.0], precision="int8")
     with pytest.raises(TypeError, match="precision"):
         net.fit([[1.0]], [1.0], precision=16)

@@ -1,9 +1,19 @@
 """Unknown names and arguments: the message suggests the one that was meant, and only one that is valid there."""
 
+import inspect
+import re
+
+import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import _core, _suggest
 from chainrule._suggest import closest, did_you_mean, listed, unknown
+from chainrule.schedules import Schedule
+
+
+def fit(X=((0.0,), (1.0,)), y=(0.0, 1.0), **options):
+    return cr.Network([1, 1], loss="squared_error", seed=0).fit(X, y, epochs=1, **options)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +64,6 @@ def test_the_name_that_was_meant(value, options, meant):
 
 
 def test_every_habit_leads_to_a_name_of_this_library():
-    """A target of the table that exists nowhere would never be suggested."""
-    import inspect
-
-    import chainrule as cr
-
     calls = [
         cr.Network,
         cr.Network.fit,
@@ -72,17 +77,9 @@ def test_every_habit_leads_to_a_name_of_this_library():
     calls += [cr.SGD, cr.Adam, cr.RMSprop, cr.Adagrad, cr.LBFGS]
     calls += [cr.Cosine, cr.OneCycle, cr.StepDecay, cr.ReduceOnPlateau]
     names = {name for call in calls for name in inspect.signature(call).parameters}
-    names |= {
-        *_core.ACTIVATIONS,
-        *_core.LOSSES,
-        *_core.METRICS,
-        *_core.INITS,
-        *_core.PRECISIONS,
-        "adam",
-        "sgd",
-        "lbfgs",
-    }
-    names |= {"float64"}
+    for known in (_core.ACTIVATIONS, _core.LOSSES, _core.METRICS, _core.INITS, _core.PRECISIONS):
+        names |= {*known}
+    names |= {"float64", "adam", "lbfgs", "sgd", *_suggest.instances(Schedule)}
     for word, targets in _suggest._ELSEWHERE.items():
         assert word == _suggest._plain(word)
         assert {*targets} <= names, word
@@ -101,3 +98,120 @@ def test_a_message_lists_ten_of_thousands_of_names():
 
 def test_a_long_name_is_cut():
     assert len(unknown("loss", "x" * 10**6, ["huber"])) < 200
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: cr.Network([2, 3, 1], activation="sigmoid", loss="huber"),
+            ValueError,
+            "activation 'sigmoid' is unknown, did you mean 'logistic'? Expected one of identity, logistic, tanh, ",
+        ),
+        (
+            lambda: cr.Network([2, 3, 3, 1], activation=["relu", "Swish"], loss="huber"),
+            ValueError,
+            "activation[1] 'Swish' is unknown, did you mean 'silu'? Expected",
+        ),
+        (lambda: cr.Network([2, 1], loss="mse"), ValueError, "loss 'mse' is unknown, did you mean 'squared_error'?"),
+        (
+            lambda: cr.Network([2, 1], loss="huber", init="kaiming"),
+            ValueError,
+            "init 'kaiming' is unknown, did you mean 'he_uniform'?",
+        ),
+        (
+            lambda: cr.Network([2, 1], loss="huber", dtype="fp32"),
+            TypeError,
+            "dtype 'fp32' is unknown, did you mean 'float32'? Expected one of float32, float64",
+        ),
+        (lambda: cr.Network([2, 1], loss="huber", dtype="half"), TypeError, "dtype must be float32 or float64, got "),
+        (lambda: cr.init_params([2, 1], init="xavier"), ValueError, "did you mean 'glorot_uniform'?"),
+        (lambda: cr.init_params([2, 1], dtype="fp64"), TypeError, "did you mean 'float64'?"),
+        (
+            lambda: cr.forward([([[1.0]], [0.0])], [[1.0]], loss="bce"),
+            ValueError,
+            "did you mean 'binary_cross_entropy'?",
+        ),
+        (
+            lambda: cr.check_gradients([([[1.0]], [0.0])], [[1.0]], [1.0], loss="mae"),
+            ValueError,
+            "did you mean 'absolute_error'?",
+        ),
+        (lambda: cr.set_isa("AVX-2"), ValueError, "instruction set 'AVX-2' is unknown, did you mean 'avx2'?"),
+        (lambda: cr.Group(kind="bias"), ValueError, "the kind of a group 'bias' is unknown, did you mean 'biases'?"),
+        (lambda: fit(precision="half"), ValueError, "precision 'half' is unknown, did you mean 'bf16'?"),
+        (
+            lambda: fit(metrics="roc_auc", validation=0.5),
+            ValueError,
+            "metric 'roc_auc' is unknown, did you mean 'auc'? Expected one of accuracy, ",
+        ),
+        (lambda: fit(optimizer="sgd"), TypeError, "instance such as Adam(), got 'sgd', did you mean SGD()?"),
+        (lambda: fit(optimizer=cr.AdamW), TypeError, ", did you mean AdamW()?"),
+        (lambda: fit(schedules="cosine"), TypeError, "or callable, got 'cosine', did you mean Cosine()?"),
+        (lambda: fit(schedules={"dropout": "StepLR"}), TypeError, "did you mean StepDecay()?"),
+        (
+            lambda: fit(schedules={"lr": cr.Cosine()}),
+            ValueError,
+            "the rate of a schedule 'lr' is unknown, did you mean 'learning_rate'?",
+        ),
+    ],
+)
+def test_every_list_of_names_suggests(call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call()
+
+
+X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.arange(20) % 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": "sigmoid"}, "Got 'sigmoid' instead. Did you mean 'logistic'?"),
+        ({"activation": ["ReLU"]}, "Got ['ReLU'] instead. Did you mean 'relu'?"),
+        ({"solver": "Adam"}, "Did you mean 'adam'?"),
+        ({"solver": "adamw"}, "Did you mean AdamW()?"),
+        ({"solver": cr.RMSprop}, "Did you mean RMSprop()?"),
+        ({"learning_rate": "cosine"}, "Did you mean Cosine()?"),
+        ({"learning_rate": "inv_scaling"}, "Did you mean 'invscaling'?"),
+        ({"batch_size": "Auto"}, "Did you mean 'auto'?"),
+        ({"preprocess": "Auto"}, "Did you mean 'auto'?"),
+        ({"dtype": "fp32"}, "Did you mean 'float32'?"),
+        ({"early_stopping": True, "eval_metric": "roc_auc"}, "Did you mean 'auc'?"),
+        ({"early_stopping": True, "eval_metric": ["auc", "acc"]}, "Did you mean 'accuracy'?"),
+        ({"hidden_layer_sizes": (5, None)}, "hidden_layer_sizes[1] must be an int above 0, got None"),
+        ({"hidden_layer_sizes": (5, 2.5)}, "hidden_layer_sizes[1] must be an int above 0, got 2.5"),
+        ({"hidden_layer_sizes": [[5, 5]]}, "hidden_layer_sizes[0] must be an int above 0, got [5, 5]"),
+        ({"hidden_layer_sizes": np.ones((2, 2), int)}, "hidden_layer_sizes[0] must be an int above 0, got array"),
+        ({"hidden_layer_sizes": (5, "5")}, "hidden_layer_sizes[1] must be an int above 0, got '5'"),
+        ({"hidden_layer_sizes": (5, -3)}, "hidden_layer_sizes must be > 0, got [5, -3]."),
+        ({"hidden_layer_sizes": "100"}, "Got '100' instead."),
+        ({"hidden_layer_sizes": np.array(5)}, "Got array(5) instead."),
+        ({"hidden_layer_sizes": 0}, "Got 0 instead."),
+        ({"callbacks": iter([print])}, "is an iterator, which the first fit would use up: choose callbacks=list(...)."),
+        ({"callbacks": (print for _ in range(3))}, "choose callbacks=list(...)."),
+        ({"dropout": iter([0.5])}, "choose dropout=list(...)."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_parameters_of_estimators_suggest(kind, settings, message):
+    pytest.importorskip("sklearn")
+    estimator = getattr(cr, kind)(**settings)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        estimator.fit(X, Y)
+    assert not hasattr(estimator, "network_")
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "meant"),
+    [
+        ("MLPClassifier", "bce", "log_loss"),
+        ("MLPClassifier", "CrossEntropyLoss", "log_loss"),
+        ("MLPRegressor", "mse", "squared_error"),
+        ("MLPRegressor", "SmoothL1", "huber"),
+    ],
+)
+def test_losses_of_estimators_suggest(kind, loss, meant):
+    pytest.importorskip("sklearn")
+    with pytest.raises(ValueError, match=f"(?i)did you mean '{meant}'"):
+        getattr(cr, kind)(loss=loss).fit(X, Y)

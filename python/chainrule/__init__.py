@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import _start as _start  # isort: split
 
 from chainrule import _core
-from chainrule._arguments import optional_integer, text
+from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._evaluation import Trace
 from chainrule._optional import own_module
@@ -120,7 +120,7 @@ def set_isa(name: str) -> None:
     >>> import chainrule as cr
     >>> cr.set_isa(cr.get_isa())
     """
-    _core.set_isa(text("name", name))
+    _core.set_isa(one_of("instruction set", name, available_isas()))
 
 
 def show_config() -> None:

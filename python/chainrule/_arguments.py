@@ -78,7 +78,7 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def name(what: str, value: Any, options: Sequence[str]) -> str:
+def one_of(what: str, value: Any, options: Sequence[str]) -> str:
     """Take one of the options."""
     if text(what, value) not in options:
         raise ValueError(unknown(what, value, options))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import _core
-from chainrule._arguments import seed_number, sizes, text
+from chainrule._arguments import dtype_name, one_of, seed_number, sizes
 from chainrule.functional import Array, per_hidden_layer
 from chainrule.gradients import Views
 from chainrule.losses import Loss, from_core, to_core
@@ -42,9 +42,9 @@ class State:
         activations = per_hidden_layer(activation, len(layers) - 2)
         if init is None:
             init = default_init(activations)
-        self._init = text("init", init)
+        self._init = one_of("init", init, _core.INITS)
         self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
-        self._make_native(layers, activations, loss, np.dtype(dtype).name)
+        self._make_native(layers, activations, loss, dtype_name(dtype))
 
     def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: Loss, dtype: str) -> None:
         if dtype == "float32":

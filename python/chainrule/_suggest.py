@@ -60,6 +60,13 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         # solvers
         "lbfgsb": "lbfgs",
         "gd gradientdescent momentum": "sgd",
+        # optimizers and schedules
+        "cosineannealing cosineannealinglr cosinedecay cosineannealingwarmrestarts": "Cosine()",
+        "step steplr": "StepDecay()",
+        "exponential exponentiallr": "ExponentialDecay()",
+        "inversetimedecay invscaling": "InverseScaling()",
+        "onecyclelr": "OneCycle()",
+        "adaptive plateau reducelronplateau": "ReduceOnPlateau()",
         # arguments
         "lr eta stepsize learningrateinit": "learning_rate_init learning_rate every",
         "patience earlystoppingrounds earlystoppingpatience": "no_improvement n_iter_no_change",
@@ -136,7 +143,7 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     """
     names = [*options]
     by_plain = {_plain(name): name for name in reversed(names)}  # the first of two that look the same
-    plain = _plain(str(value)[:100])
+    plain = _plain(value.__name__ if isinstance(value, type) else str(value)[:100])
     if plain in by_plain:
         return by_plain[plain]
     for name in _ELSEWHERE.get(plain, ()):
@@ -146,8 +153,10 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     return by_plain[found[0]] if found else None
 
 
-def did_you_mean(value: Any, options: Iterable[str]) -> str:
-    """Return ``", did you mean 'logistic'?"``, to follow a sentence about an unknown name; or nothing.
+def did_you_mean(value: Any, options: Iterable[str], *, sentence: bool = False) -> str:
+    """Return ``", did you mean 'logistic'?"``, to follow a clause about an unknown name; or nothing.
+
+    Options that end with ``()``, such as those of `instances`, are shown without quotes.
 
     Examples
     --------
@@ -156,7 +165,23 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
     "no column 'Age', did you mean 'age'?"
     """
     name = closest(value, options)
-    return "" if name is None else f", did you mean {name!r}?"
+    if name is None:
+        return ""
+    return f"{' D' if sentence else ', d'}id you mean {name if name.endswith('()') else repr(name)}?"
+
+
+def instances(base: type) -> list[str]:
+    """Return what makes an instance of each of this package's subclasses of a class.
+
+    Examples
+    --------
+    >>> from chainrule._suggest import instances
+    >>> from chainrule.optimizers import Adam
+    >>> instances(Adam)
+    ['AdamW()']
+    """
+    kinds = [kind for kind in base.__subclasses__() if kind.__module__ == base.__module__]
+    return [name for kind in kinds for name in (f"{kind.__name__}()", *instances(kind))]
 
 
 def listed(options: Sequence[str]) -> str:

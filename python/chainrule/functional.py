@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
-from chainrule._arguments import optional_integer, real, seed_number, sizes, text
+from chainrule._arguments import dtype_name, one_of, optional_integer, real, seed_number, sizes
 from chainrule.losses import Loss, to_core
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -53,10 +53,10 @@ class Cache:
 def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
     """Write one name out for every hidden layer; a sequence stays as it is, the core checks its length."""
     if isinstance(activation, str):
-        return (activation,) * hidden_layers
+        return (one_of("activation", activation, _core.ACTIVATIONS),) * hidden_layers
     if not isinstance(activation, Iterable):
         raise TypeError(f"activation must be a name or a sequence of names, got {activation!r}")
-    return tuple(text(f"activation[{i}]", name) for i, name in enumerate(activation))
+    return tuple(one_of(f"activation[{i}]", given, _core.ACTIVATIONS) for i, given in enumerate(activation))
 
 
 def init_params(
@@ -110,7 +110,9 @@ def init_params(
     >>> [(W.shape, b.shape) for W, b in cr.init_params([20, 64, 1], seed=0)]
     [((64, 20), (64,)), ((1, 64), (1,))]
     """
-    return _core.init_params(sizes(layer_sizes), text("init", init), seed_number(seed), np.dtype(dtype).name)
+    return _core.init_params(
+        sizes(layer_sizes), one_of("init", init, _core.INITS), seed_number(seed), dtype_name(dtype)
+    )
 
 
 def forward(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeAlias
 
-from chainrule._arguments import real, returned
+from chainrule import _core
+from chainrule._arguments import one_of, real, returned
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ _KINDS = {name: kind for kind, name in _NAMES.items()}
 def to_core(loss: Loss) -> tuple[str, list[float]]:
     """Return the loss as the core takes it: name and parameters."""
     if isinstance(loss, str):
-        return loss, []
+        return one_of("loss", loss, _core.LOSSES), []
     if type(loss) not in _NAMES:
         raise TypeError(f"loss must be a string, got {loss!r}")
     (value,) = vars(loss).values()

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from chainrule import _core
-from chainrule._arguments import integer, real
+from chainrule._arguments import integer, one_of, real
 
 
 @dataclass(frozen=True)
@@ -302,11 +302,11 @@ class Group:
     weight_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in (None, "weights", "biases"):
-            raise ValueError(f"the kind of a group {self.kind!r} is unknown, expected one of weights, biases")
-        for name in ("learning_rate", "weight_decay"):
-            if not 0 <= real(name, vars(self)[name]) < inf:
-                raise ValueError(f"the {name} of a group is {vars(self)[name]:g}, expected 0 or more")
+        if self.kind is not None:
+            one_of("the kind of a group", self.kind, ("weights", "biases"))
+        for rate in ("learning_rate", "weight_decay"):
+            if not 0 <= real(rate, vars(self)[rate]) < inf:
+                raise ValueError(f"the {rate} of a group is {vars(self)[rate]:g}, expected 0 or more")
         if self.layers is not None:
             if not isinstance(self.layers, Iterable):
                 raise TypeError(f"layers must be numbers of layers such as [0], got {self.layers!r}")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import returned
+from chainrule._suggest import did_you_mean, instances, unknown
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,14 @@ RATES = ("learning_rate", "weight_decay", "dropout")
 def schedules_as_core(value: AnySchedule | Mapping[str, AnySchedule] | None) -> dict[str, Any]:
     """Bring the schedules of a fit, by the name of their rate or one for the learning rate, to the core's form."""
     named = value if isinstance(value, Mapping) else {} if value is None else {"learning_rate": value}
-    if unknown := [name for name in named if name not in RATES]:
-        raise ValueError(f"schedules has {unknown[0]!r}, expected names among {', '.join(RATES)}")
     for name, schedule in named.items():
+        if name not in RATES:
+            raise ValueError(unknown("the rate of a schedule", name, RATES))
         if isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule)):
-            raise TypeError(f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}")
+            hint = did_you_mean(schedule, instances(Schedule))
+            raise TypeError(
+                f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}{hint}"
+            )
     return {name: s.as_core() if isinstance(s, Schedule) else _checked(name, s) for name, s in named.items()}
 
 

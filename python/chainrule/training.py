@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import flag, integer, optional_integer, real, text
+from chainrule._arguments import flag, integer, one_of, optional_integer, real
+from chainrule._suggest import did_you_mean, instances
 from chainrule.optimizers import Adam, Group, Optimizer
 from chainrule.schedules import schedules_as_core
 
@@ -69,7 +70,8 @@ class Stop:
 def _optimizer_as_core(value: Any) -> tuple[str, dict[str, Any]]:
     optimizer = Adam() if value is None else value
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}")
+        hint = did_you_mean(optimizer, instances(Optimizer))
+        raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}{hint}")
     return optimizer.as_core()
 
 
@@ -116,7 +118,7 @@ SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "clip_value": lambda value: optional_real("clip_value", value),
     "ema": lambda value: optional_real("ema", value),
     "schedules": schedules_as_core,
-    "precision": lambda value: text("precision", value),
+    "precision": lambda value: one_of("precision", value, _core.PRECISIONS),
     "stop": _stop_as_core,
 }
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import returned
+from chainrule._arguments import one_of, returned
+from chainrule._suggest import listed
 from chainrule.functional import Array
 
 LOWER_IS_BETTER = ("log_loss", "mae", "rmse")
@@ -84,11 +85,11 @@ class HeldOut:
         wanted: list[tuple[Any, bool]] = []
         for metric in metrics:
             if isinstance(metric, str):
-                wanted.append((metric, True))
+                wanted.append((one_of("metric", metric, _core.METRICS), True))
             elif callable(metric):
                 wanted.append((self._scorer(metric), more_is_better(metric)))
             else:
-                raise TypeError(f"a metric must be callable or one of {', '.join(_core.METRICS)}; got {metric!r}")
+                raise TypeError(f"a metric must be callable or one of {listed(_core.METRICS)}; got {metric!r}")
             name = metric_name(metric)
             if name in TAKEN:
                 raise ValueError(f"a metric has the name {name!r}, which the logs use for something else: rename it")

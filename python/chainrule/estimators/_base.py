@@ -195,8 +195,6 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         """Make the network and draw its weights; set what a first fit sets."""
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
-        if np.any(np.array(hidden) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
         self._set_network(self._make_network(sizes, self._network_loss(), data.X.dtype))
         _weights.draw(self.network_, self.activation, random)

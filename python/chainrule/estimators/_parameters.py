@@ -1,6 +1,6 @@
 """Which values the constructor's parameters may have. What is said of another value is what scikit-learn would say."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import _core
+from chainrule._arguments import DTYPES
+from chainrule._suggest import did_you_mean, instances
 from chainrule.estimators import _sklearn
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.optimizers import Optimizer
+from chainrule.schedules import Schedule
+
+_METRICS = ("loss", *_core.METRICS)
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -19,13 +24,21 @@ class InvalidParameterError(ValueError, TypeError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, in words and as a test."""
+    """What a value must be, in words and as a test; and the names among which an unknown one is looked for."""
 
     words: str
     holds: Callable[[Any], bool]
+    names: Sequence[str] = ()
 
     def __or__(self, other: "Rule") -> "Rule":
-        return Rule(f"{self.words} or {other.words}", lambda value: self.holds(value) or other.holds(value))
+        words, names = f"{self.words} or {other.words}", (*self.names, *other.names)
+        return Rule(words, lambda value: self.holds(value) or other.holds(value), names)
+
+    def suggestion(self, value: Any) -> str:
+        """Return a sentence about the first unknown name of a value, or nothing."""
+        values = value if isinstance(value, (list, tuple)) else [value]
+        hints = (did_you_mean(name, self.names, sentence=True) for name in values if name not in self.names)
+        return next(filter(None, hints), "")
 
 
 def _number(kind: type, low: float, high: float = np.inf, closed: str = "left") -> Rule:
@@ -43,11 +56,13 @@ def _number(kind: type, low: float, high: float = np.inf, closed: str = "left") 
 
 def _one_of(*options: str) -> Rule:
     names = ", ".join(map(repr, sorted(options)))
-    return Rule(f"a str among {{{names}}}", lambda value: isinstance(value, str) and value in options)
+    return Rule(f"a str among {{{names}}}", lambda value: isinstance(value, str) and value in options, options)
 
 
 def _is_sequence(value: Any) -> bool:
-    return not isinstance(value, (str, Mapping)) and (hasattr(value, "__len__") or hasattr(value, "__array__"))
+    if isinstance(value, (str, Mapping)) or getattr(value, "ndim", 1) == 0:
+        return False
+    return hasattr(value, "__len__") or hasattr(value, "__array__")
 
 
 def _are_activations(value: Any) -> bool:
@@ -78,11 +93,13 @@ RULES = {
     "hidden_layer_sizes": Rule("an array-like", _is_sequence) | COUNT,
     "activation": _one_of(*_core.ACTIVATIONS) | Rule("a list of them, one for each hidden layer", _are_activations),
     "solver": _one_of("adam", "lbfgs", "sgd")
-    | Rule("an optimizer such as chainrule.AdamW()", lambda value: isinstance(value, Optimizer)),
+    | Rule("an optimizer such as chainrule.AdamW()", lambda value: isinstance(value, Optimizer), instances(Optimizer)),
     "alpha": NOT_NEGATIVE,
     "batch_size": _one_of("auto") | COUNT,
     "learning_rate": _one_of("constant", "invscaling", "adaptive")
-    | Rule("a schedule such as chainrule.Cosine()", lambda value: not isinstance(value, (str, Real))),
+    | Rule(
+        "a schedule such as chainrule.Cosine()", lambda value: not isinstance(value, (str, Real)), instances(Schedule)
+    ),
     "learning_rate_init": POSITIVE,
     "power_t": NOT_NEGATIVE,
     "max_iter": COUNT,
@@ -111,24 +128,25 @@ RULES = {
     "preprocess": _one_of("auto") | FLAG,
     "callbacks": Rule("an iterable of callbacks, such as [print]", lambda value: isinstance(value, Iterable)),
     "loss": Rule("the name of a loss, a loss such as chainrule.Huber()", _is_loss) | CALLABLE,
-    "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value)),
+    "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value), DTYPES),
     "eval_metric": Rule(
         "'loss', a metric's name, a callable, a list of metrics, of several the first one not 'loss', or None",
         lambda value: value is None or _is_metric(value),
+        _METRICS,
     ),
 }
 
 
 def _names_float(value: Any) -> bool:
     try:
-        return np.dtype(value).name in ("float32", "float64")
+        return np.dtype(value).name in DTYPES
     except TypeError:
         return False
 
 
 def _is_metric(value: Any) -> bool:
     names = value if isinstance(value, (list, tuple)) else [value]
-    known = all(isinstance(name, str) or callable(name) for name in names)
+    known = all(callable(name) or (isinstance(name, str) and name in _METRICS) for name in names)
     return bool(names) and known and (len(names) == 1 or names[0] != "loss")
 
 
@@ -141,4 +159,22 @@ def check_parameters(estimator: Any) -> None:
         if not rule.holds(value):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.words}. Got {value!r} instead."
+                + rule.suggestion(value)
             )
+    _check_sizes(estimator.hidden_layer_sizes)
+    for name, value in estimator.get_params(deep=False).items():
+        if isinstance(value, Iterator):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} is an iterator, which the first fit would use "
+                f"up: choose {name}=list(...). Got {value!r}."
+            )
+
+
+def _check_sizes(hidden_layer_sizes: Any) -> None:
+    """Raise where the sizes of the hidden layers are not whole numbers above 0."""
+    sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
+    for i, size in enumerate(sizes):
+        if not isinstance(size, Integral):
+            raise InvalidParameterError(f"hidden_layer_sizes[{i}] must be an int above 0, got {size!r}")
+    if min(sizes, default=1) <= 0:
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")

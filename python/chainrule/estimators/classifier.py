@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
+from chainrule._suggest import did_you_mean
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._data import Data
@@ -42,6 +43,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     Examples
     --------
     >>> import chainrule as cr
+    from chainrule._suggest import did_you_mean
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = cr.MLPClassifier(hidden_layer_sizes=20, solver="lbfgs", alpha=0.1, random_state=0)
@@ -209,6 +211,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             raise InvalidParameterError(
                 f"The 'loss' parameter of {type(self).__name__} must be 'log_loss', a callable or, without multi-label "
                 f"targets, an instance of 'SoftmaxCrossEntropy'. Got {self.loss!r} instead."
+                + did_you_mean(self.loss, ["log_loss"], sentence=True)
             )
         several = labels.y_type_ != "binary" and not labels.multilabel
         return "softmax_cross_entropy" if several else "binary_cross_entropy"
