@@ -170,7 +170,7 @@ def did_you_mean(value: Any, options: Iterable[str], *, sentence: bool = False) 
     return f"{' D' if sentence else ', d'}id you mean {name if name.endswith('()') else repr(name)}?"
 
 
-def instances(base: type) -> list[str]:
+def instances(base: type[Any]) -> list[str]:
     """Return what makes an instance of each of this package's subclasses of a class.
 
     Examples
