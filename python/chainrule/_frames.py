@@ -252,7 +252,7 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
     """Return the column of a narwhals series or an array."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind in "OUS":
-            plain = (None if _is_missing(value) else value for value in values.tolist())
+            plain = (None if is_missing(value) else value for value in values.tolist())
             values = np.fromiter(plain, dtype=object, count=len(values))
         return Column(name, values, row_number=row_number)
     kind = type(values.dtype).__name__
@@ -265,7 +265,7 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
     return Column(name, objects, kind in ("Categorical", "Enum"), row_number)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     if value is None or type(value).__name__ == "NAType":  # pandas.NA, which refuses to be compared
         return True
     comparable = (float, decimal.Decimal, datetime.datetime, np.generic)

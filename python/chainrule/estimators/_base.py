@@ -1,6 +1,7 @@
 """What both estimators are: scikit-learn's parameters and attributes round one `Network`, one native call a fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 import chainrule as cr
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
-from chainrule.estimators._data import Data, check_weights, split
+from chainrule.estimators._data import Data, check_weights, refuse_masked, split
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
 from chainrule.table import TableEncoder
@@ -59,15 +60,40 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         """
         return self._fit(X, y, sample_weight, eval_set)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, *, incremental: bool = False) -> Any:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
+        """Train, or raise and leave the estimator as it was; ``partial`` as in `_train_on`."""
+        with self._unchanged_on_error():
+            return self._train_on(X, y, sample_weight, eval_set, **partial)
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Put back all attributes, and the parameters of the network, where the block raises."""
+        before = dict(vars(self))
+        network = before.get("network_")
+        parameters = None if network is None else network.parameters.copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            if network is not None:
+                network.parameters[...] = parameters
+            raise
+
+    def _train_on(
+        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, *, incremental: bool = False, classes: Any = None
+    ) -> Any:
+        """Train one epoch (``incremental``) or until a criterion holds; ``classes`` are all that will ever come."""
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if first or not incremental:
             check_parameters(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if not first:
+            self._check_same_network()
         table = _tables.is_table(self, X, first)
         X, y = self._check(X, y, first, table)
-        y = self._encode(y, new=first and not incremental, exact=self.warm_start)
+        y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
@@ -78,6 +104,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             data, held_out = self._hold_out(data, eval_set, random, table)
         if held_out is None and self.eval_metric is not None and not incremental:
             raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
+        unweighted = data
         data = self._with_class_weights(data, incremental)
         if self.batch_size != "auto" and self.batch_size > len(data):
             _record.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
@@ -90,12 +117,34 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
             watched = _record.watched_name(options["metrics"])
         history = self._train(network, data, options, watched)
-        _record.record(self, history, len(data), watched, options.get("metrics", ()))
+        loss = history.loss[-1]
         if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # its history ends before the last step
-            self.loss_ = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
+            loss = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
+        _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
         if not incremental:
             _record.warn_unless_converged(self, history)
+            _record.warn_if_useless(self, unweighted, held_out)
         return self
+
+    def _check_same_network(self) -> None:
+        """Raise where a parameter that a network cannot take on later has changed since it was made."""
+        now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # not in pickles of version 0.1.0
+        for name, value in made_with.items():
+            if now[name] != value:
+                raise ValueError(
+                    f"{name} was {value!r} when the network was made and is {now[name]!r} now: "
+                    "warm_start and partial_fit keep the network. Call fit with warm_start=False to make another one"
+                )
+
+    def _shape_parameters(self) -> dict[str, Any]:
+        """Return the parameters that decide the shape, type and inputs of the network, in a form to compare."""
+        hidden = self.hidden_layer_sizes
+        return {
+            "hidden_layer_sizes": tuple(np.atleast_1d(np.asarray(hidden)).tolist()),
+            "dtype": None if self.dtype is None else np.dtype(self.dtype).name,
+            "preprocess": self.preprocess if isinstance(self.preprocess, (bool, str)) else repr(self.preprocess),
+            "categorical_features": repr(self.categorical_features),
+        }
 
     def _hold_out(
         self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
@@ -129,10 +178,11 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         """Run the one native call; say what scikit-learn says where it does not come to its end."""
         callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
         bridge = Bridge(self, data) if hasattr(self, "_skl_callbacks") else None
+        like_logits = callable(self.loss) and data.y.ndim == 1 and self.n_outputs_ == 1
         try:
             history = network.fit(
                 data.X,
-                data.y,
+                data.y[:, np.newaxis] if like_logits else data.y,
                 sample_weight=data.weight,
                 callbacks=callbacks if bridge is None else [*callbacks, bridge],
                 **options,
@@ -153,6 +203,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
 
     def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
         """Take rows and targets as scikit-learn does; the network's dtype, or what a first fit makes it."""
+        refuse_masked("X", X)
+        y = self._read_targets(y)
         if table:
             return self._check_table(X, y, first)
         if first:
@@ -168,6 +220,11 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
+
+    def _read_targets(self, y: Any) -> Any:
+        """Return targets for scikit-learn to check."""
+        refuse_masked("y", y)
+        return y
 
     def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
         """Check names and number of the columns, and the targets; what the columns hold is the encoder's to check."""
@@ -197,6 +254,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
         self._set_network(self._make_network(sizes, self._network_loss(), data.X.dtype))
+        self._made_with = self._shape_parameters()
         _weights.draw(self.network_, self.activation, random)
         _record.begin(self)
         return self.network_
@@ -214,11 +272,14 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         self._made_for = self._functions()
 
     def _functions(self) -> tuple[Any, Any]:
-        """Return the parameters that a network with the same weights can take on anew."""
+        """Return the parameters that another network with the same weights can have."""
         return self.activation if isinstance(self.activation, str) else tuple(self.activation), self.loss
 
+    def _check_new_loss(self) -> None:
+        """Raise where the present ``loss`` needs other targets than the network was trained on."""
+
     def _follow_functions(self) -> None:
-        """Make the network anew round its weights where ``activation`` or ``loss`` is another than when it was made."""
+        """Make another network with the same weights where ``activation`` or ``loss`` has changed since it was made."""
         if vars(self).get("_made_for", self._functions()) == self._functions():  # not in the pickles of version 0.1.0
             return
         old, n_outputs = self.network_, self._count_outputs(None)
@@ -226,6 +287,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             raise ValueError(
                 f"loss={self.loss!r} needs {n_outputs} outputs, the network has {self.n_outputs_}: fit anew"
             )
+        self._check_new_loss()
         network = self._make_network(old.layer_sizes, self._network_loss(), old.dtype)
         network.parameters[...] = old.parameters
         state = {name: value for name, value in vars(self).items() if name == "_optimizer"}
@@ -307,6 +369,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         """Compute what the network says of rows, shape (m, n_outputs)."""
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()
+        refuse_masked("X", X)
         if hasattr(self, "encoder_"):
             X = _tables.as_table(X)
             _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)

@@ -34,10 +34,22 @@ class Data:
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
 
 
+def refuse_masked(name: str, array: Any) -> None:
+    """Raise where an array has masked entries, whose values NumPy keeps but which nobody wants to be read."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
+        where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
+        raise ValueError(
+            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, such as with "
+            f"{name}.filled(np.nan) and preprocess=True for gaps in X"
+        )
+
+
 def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     """Check the weights of rows: one number each, or one for all."""
     if sample_weight is None:
         return None
+    refuse_masked("sample_weight", sample_weight)
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
     array: NDArray[Any] = _sklearn.validation.check_array(

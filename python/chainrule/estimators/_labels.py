@@ -1,12 +1,62 @@
-"""Class labels and what a network computes with: numbers of classes, 0 and 1, or a matrix of them."""
+"""Class labels, and the numbers that a network computes with: of classes, or a matrix of 0 and 1."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._frames import is_missing
 from chainrule.estimators import _sklearn
+
+
+def as_labels(y: Any, name: str) -> Any:
+    """Return labels as an array of one type: booleans, integers, floats or text.
+
+    Arrays of objects and columns with an object type hold labels of any Python type; all of one kind become the array
+    that NumPy would make of them. Sparse matrices and arrays of other types are returned as they are.
+
+    Parameters
+    ----------
+    y : array_like or sparse matrix
+        The labels.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        For a missing label and for labels of several kinds; the message names the row, counted from 0.
+    """
+    if y is None or np.isscalar(y) or hasattr(y, "toarray"):
+        return y
+    array = np.asarray(y)
+    if array.dtype.kind != "O":
+        return y
+    values = array.ravel().tolist()
+    width = max(array.size // max(len(array), 1), 1) if array.ndim else 1
+    kinds: dict[str, int] = {}  # and the place where each is first seen
+    for place, value in enumerate(values):
+        if is_missing(value):
+            raise ValueError(
+                f"{name} has a missing label in row {place // width}: {value!r}. Leave such rows out, or give them a "
+                "class of their own"
+            )
+        kinds.setdefault(_kind(value), place)
+    if len(kinds) > 1 and kinds.keys() != {"an integer", "a float"}:
+        (first, i), (second, j), *_ = kinds.items()
+        raise ValueError(
+            f"{name} has labels of several kinds: {values[i]!r} ({first}) in row {i // width}, "
+            f"{values[j]!r} ({second}) in row {j // width}. Make them all of one kind, such as text"
+        )
+    return array if "text" in kinds or "another type" in kinds else np.array(values).reshape(array.shape)
+
+
+def _kind(label: object) -> str:
+    """Return what a label is, in words."""
+    kinds = {str: "text", (bool, np.bool_): "a boolean", (int, np.integer): "an integer", (float, np.floating): "a float"}
+    return next((words for types, words in kinds.items() if isinstance(label, types)), "another type")
 
 
 class Labels:
@@ -53,6 +103,8 @@ class Labels:
             labels = y if self.multilabel else self.classes_[y]
             return np.asarray(_sklearn.class_weights.compute_sample_weight(by_class, labels))
         if self.multilabel:
+            if len(by_class) != y.shape[1]:
+                raise ValueError(f"class_weight has {len(by_class)} entries, y has {y.shape[1]} columns of labels")
             columns = [weights_of(weights, np.arange(2))[y[:, label]] for label, weights in enumerate(by_class)]
             return np.asarray(np.prod(columns, axis=0))
         return np.asarray(weights_of(by_class, self.classes_)[y])
@@ -70,10 +122,18 @@ class Labels:
 
 
 def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
-    """Weights of the classes, of which a dict may leave out those that weigh 1."""
+    """Weights of the classes, of which a dict may leave out those that weigh 1.
+
+    A dict may name classes that are not there, such as those that a fold of a cross-validation lacks; but where a class
+    that is there is not named either, the two are probably the same, written differently.
+    """
     if not isinstance(by_class, Mapping):
         raise ValueError(f"class_weight must be a dict from class to weight, 'balanced' or None, got {by_class!r}")
     known = classes.tolist()
-    if unknown := [name for name in by_class if name not in known]:
+    unknown = [name for name in by_class if name not in known]
+    if unknown and any(name not in by_class for name in known):
         raise ValueError(f"class_weight names {unknown}, the classes are {known}")
+    for name, weight in by_class.items():
+        if not (isinstance(weight, Real) and 0 <= weight < np.inf):
+            raise ValueError(f"class_weight of {name!r} is {weight!r}, expected a finite number of at least 0")
     return np.array([float(by_class.get(name, 1.0)) for name in known])

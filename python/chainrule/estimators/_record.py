@@ -108,13 +108,15 @@ def with_diverged_epoch(history: History) -> History:
     )
 
 
-def record(estimator: Any, history: History, n_rows: int, watched: str | None, metrics: tuple[Any, ...]) -> None:
-    """Set the attributes that tell how a fit went; ``watched`` names what was watched on the validation data."""
+def record(
+    estimator: Any, history: History, n_rows: int, loss: float, watched: str | None, metrics: tuple[Any, ...]
+) -> None:
+    """Set the attributes that describe a fit: ``loss`` is the last cost, ``watched`` names what was watched."""
     estimator.history_ = history
     estimator.n_iter_ = history.epochs
     estimator.t_ += n_rows * history.epochs
     estimator.loss_curve_ += history.loss.tolist()
-    estimator.loss_ = estimator.loss_curve_[-1]
+    estimator.loss_ = loss
     if watched is None:
         estimator.best_loss_ = float(np.fmin.reduce(estimator.loss_curve_))
         losses = np.array(estimator.loss_curve_)

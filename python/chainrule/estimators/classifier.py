@@ -12,7 +12,7 @@ from chainrule._suggest import did_you_mean
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._data import Data
-from chainrule.estimators._labels import Labels
+from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.table import CategoricalFeatures
 
@@ -122,18 +122,9 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         self
             The estimator.
         """
-        if classes is not None:
-            multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
-            labels = Labels(y if multilabel else np.asarray(classes))
-            if not hasattr(self, "classes_"):
-                self._label_binarizer, self.classes_ = labels, labels.classes_
-            elif not np.array_equal(self.classes_, labels.classes_):
-                raise ValueError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
-                )
-        elif not hasattr(self, "classes_"):
+        if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
+        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True, classes=classes)
         return fitted
 
     def predict(self, X: Any) -> Any:
@@ -165,8 +156,12 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         ndarray
             Each row adds up to 1, except for multi-label targets.
         """
-        outputs = self._outputs(X)
-        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        outputs, labels = self._outputs(X), self._label_binarizer
+        if labels.y_type_ != "binary":
+            return outputs
+        if len(labels.classes_) == 1:
+            return np.ones((len(outputs), 1), outputs.dtype)
+        return outputs if outputs.shape[1] == 2 else np.hstack([1 - outputs, outputs])
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of `predict_proba`.
@@ -186,7 +181,19 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             np.log(probabilities, out=probabilities)
         return probabilities
 
-    def _encode(self, y: Any, *, new: bool, exact: bool) -> NDArray[Any]:
+    def _read_targets(self, y: Any) -> Any:
+        return as_labels(super()._read_targets(y), "y")
+
+    def _encode(self, y: Any, *, new: bool, exact: bool, classes: Any = None) -> NDArray[Any]:
+        if classes is not None:
+            multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
+            labels = Labels(y if multilabel else as_labels(classes, "classes"))
+            if not hasattr(self, "classes_"):
+                self._label_binarizer, self.classes_ = labels, labels.classes_
+            elif not np.array_equal(self.classes_, labels.classes_):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
         if new:
             self._label_binarizer = Labels(y)
             self.classes_ = self._label_binarizer.classes_

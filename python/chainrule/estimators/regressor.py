@@ -153,7 +153,12 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         ]
         return float(np.mean(found))
 
-    def _encode(self, y: Any, *, new: bool, exact: bool) -> Any:
+    def _encode(self, y: Any, *, new: bool, exact: bool, classes: Any = None) -> Any:
+        if self._has_levels() and y.ndim == 2:
+            raise ValueError(
+                f"Quantile predicts several levels of one target, y has {y.shape[1]} columns: "
+                "fit one estimator for each column, such as with sklearn.multioutput.MultiOutputRegressor"
+            )
         return y
 
     def _network_loss(self) -> Any:
@@ -167,8 +172,20 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     def _learn_targets(self, y: NDArray[Any]) -> None:
         if hasattr(self, "standardizer_"):
             del self.standardizer_
-        if not callable(self.loss) and to_core(self.loss)[0] in _tables.STANDARDIZED:
+        if self._standardizes():
             self.standardizer_ = Standardizer.fit(y)
+
+    def _standardizes(self) -> bool:
+        """Whether the loss stands for targets in any unit, so that those of a table are standardized."""
+        return not callable(self.loss) and to_core(self.loss)[0] in _tables.STANDARDIZED
+
+    def _check_new_loss(self) -> None:
+        if hasattr(self, "encoder_") and hasattr(self, "standardizer_") != self._standardizes():
+            trained_on = "standardized targets" if hasattr(self, "standardizer_") else "targets in their own unit"
+            raise ValueError(
+                f"loss={self.loss!r} needs other targets than the network, which was trained on {trained_on}: "
+                "call fit with warm_start=False"
+            )
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return self.standardizer_.apply(y) if hasattr(self, "standardizer_") else y
