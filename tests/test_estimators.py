@@ -17,6 +17,7 @@ import chainrule as cr
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Got `batch_size`"),
+    pytest.mark.filterwarnings("ignore:The network predicts"),
 ]
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)

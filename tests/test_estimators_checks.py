@@ -16,7 +16,7 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The network predicts")
 @parametrize_with_checks(ESTIMATORS)
 def test_check(estimator, check):
     check(estimator)

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import chainrule as cr
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The network predicts")
 
 GOLDEN = Path(__file__).parent / "data" / "golden_estimators.pickle"
 X, Y = load_iris(return_X_y=True)

@@ -200,6 +200,13 @@ def is_frame(table: Any) -> bool:
     return hasattr(type(table), "columns") and bool(_narwhals().dependencies.is_into_dataframe(table))
 
 
+def has_numeric_types(table: Any) -> bool:
+    """Return whether the types of all columns of a data frame are numeric or boolean."""
+    narwhals = _narwhals()
+    types = narwhals.from_native(table, eager_only=True).schema.values()
+    return all(kind.is_numeric() or kind == narwhals.Boolean for kind in types)
+
+
 def as_column(values: Any, name: str = "") -> Column:
     """Return the column of a series that narwhals knows, or of an array or a list of one dimension.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule import _columns
-from chainrule._frames import Column, Frame, is_frame
+from chainrule._frames import Column, Frame, has_numeric_types, is_frame
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 
@@ -177,25 +177,24 @@ class TableEncoder:
 
 
 def needs_encoding(table: Any) -> bool:
-    """Return whether a data frame has a column that is no plain numbers or truth values, or has missing ones.
+    """Return whether a data frame has a column whose type is not numeric or boolean: text, categories, dates, objects.
+
+    The values do not count, so that the answer is the same for every part of a table; a numeric column with gaps is
+    numeric. A frame of sparse columns is a sparse matrix.
 
     Examples
     --------
     >>> import numpy as np, pandas as pd
     >>> from chainrule.table import needs_encoding
-    >>> needs_encoding(pd.DataFrame({"x": [1.0, 2.0], "y": ["a", "b"]})), needs_encoding(pd.DataFrame({"x": [1, 2]}))
+    >>> needs_encoding(pd.DataFrame({"x": [1.0, None], "y": ["a", "b"]})), needs_encoding(pd.DataFrame({"x": [1, 2]}))
     (True, False)
     >>> needs_encoding(np.ones((2, 2)))
     False
     """
     try:
-        if not is_frame(table):
-            return False
-    except ImportError:  # frames of plain numbers need no narwhals
+        return is_frame(table) and not hasattr(table, "sparse") and not has_numeric_types(table)
+    except ImportError:  # narwhals is not needed for frames of plain numbers
         return False
-    frame = Frame(table)
-    columns = map(frame.column, range(len(frame.names)))
-    return any(column.categorical or not column.is_plain() for column in columns)
 
 
 def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[int] | None:

@@ -104,7 +104,6 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             data, held_out = self._hold_out(data, eval_set, random, table)
         if held_out is None and self.eval_metric is not None and not incremental:
             raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
-        unweighted = data
         data = self._with_class_weights(data, incremental)
         if self.batch_size != "auto" and self.batch_size > len(data):
             _record.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
@@ -122,8 +121,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             loss = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
         _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
         if not incremental:
-            _record.warn_unless_converged(self, history)
-            _record.warn_if_useless(self, unweighted, held_out)
+            judged = data if held_out is None else self._with_class_weights(held_out, incremental)
+            _record.warn_at_end(self, history, judged, "training" if held_out is None else "held-out")
         return self
 
     def _check_same_network(self) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import chainrule as cr
+from chainrule._baseline import constant_cost
 from chainrule.estimators import _options, _sklearn
+from chainrule.estimators._data import Data
 from chainrule.optimizers import Optimizer
 from chainrule.training import History
 from chainrule.validation import metric_name, more_is_better
@@ -146,22 +148,59 @@ def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
     return len(losses) - 1 - int(np.max(np.flatnonzero(~worse) + 1, initial=0))
 
 
-def warn_unless_converged(estimator: Any, history: History) -> None:
-    """Warn where the training did not end by itself."""
+def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None:
+    """Warn, once, where the training did not end by itself or the network is no better than a constant."""
+    useless = _why_useless(estimator, data, part)
+    unfinished = _why_unfinished(estimator, history)
+    if unfinished:
+        warn(" ".join([unfinished, *useless]), _sklearn.exceptions.ConvergenceWarning)
+    elif useless:
+        warn(*useless)
+
+
+def _why_unfinished(estimator: Any, history: History) -> str:
+    """Say that the training did not end by itself; empty where it did."""
     if _options.is_stochastic(estimator.solver):
         if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (cr.Cosine, cr.OneCycle)):
-            warn(
+            return (
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                _sklearn.exceptions.ConvergenceWarning,
+                "reached and the optimization hasn't converged yet."
             )
     elif history.stop_reason not in ("converged", "no_improvement"):
-        warn(
+        return (
             f"lbfgs failed to converge after {history.epochs} iteration(s) ({history.stop_reason}).\n\n"
             f"Increase the number of iterations to improve the convergence (max_iter={estimator.max_iter}).\n"
-            "You might also want to scale the data.",
-            _sklearn.exceptions.ConvergenceWarning,
+            "You might also want to scale the data."
         )
+    return ""
+
+
+def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
+    """Say that the cost of the fitted network is not below that of the best constant prediction; empty where it is.
+
+    ``data`` are the held-out rows, or without them those that were trained on, as ``part`` says, with the weights of
+    their classes.
+    """
+    y = data.y if data.weight is None else data.y[data.weight > 0]
+    if callable(estimator.loss) or (y == y[0]).all():  # no formula for the constant; nothing to learn
+        return []
+    network = estimator.network_
+    constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])
+    threshold = constant - 1e-6 * abs(constant)
+    if part == "training" and estimator.loss_curve_[-1] < threshold:  # an upper bound: it includes the penalty
+        return []
+    cost = network.loss(data.X, data.y, data.weight, n_threads=estimator.n_threads)
+    if cost < threshold:
+        return []
+    if hasattr(estimator, "encoder_"):
+        remedy = "Try another learning_rate_init, a larger max_iter or a smaller alpha"
+    else:
+        scale_y = " and y (sklearn.compose.TransformedTargetRegressor)" if estimator._y_numeric else ""
+        remedy = f"Scale X (sklearn.preprocessing.StandardScaler){scale_y}, or fit with preprocess=True"
+    return [
+        f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
+        f"constant prediction {constant:.6g}. {remedy}."
+    ]
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:

@@ -73,7 +73,11 @@ ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # which 
 
 
 def is_table(estimator: Any, X: Any, first: bool) -> bool:
-    """Whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first."""
+    """Whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first.
+
+    "auto" looks at the types of the columns alone, never at their values, so that all parts of the same data are
+    treated alike.
+    """
     if not first:
         return hasattr(estimator, "encoder_")
     if estimator.preprocess == "auto":
@@ -85,11 +89,11 @@ def is_table(estimator: Any, X: Any, first: bool) -> bool:
 
 @contextmanager
 def advice(X: Any) -> Iterator[None]:
-    """Say of a table that is refused as plain numbers how it could be encoded."""
+    """Add to an error about gaps or text that ``preprocess=True`` takes both."""
     try:
         yield
     except ValueError as error:
-        if not needs_encoding(X):
+        if "NaN" not in str(error) and not needs_encoding(X):
             raise
         raise ValueError(
             f"{error}\nThe estimator takes plain numbers: fit with preprocess=True for tables with gaps or text"
