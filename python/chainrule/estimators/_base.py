@@ -192,8 +192,8 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             history = _record.with_diverged_epoch(vars(error)["history"])
             _record.warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
-            history = vars(error)["history"]
-            if history.epochs == 0:
+            history = vars(error).get("history")  # none where it came before the training
+            if history is None or history.epochs == 0:
                 raise
             _record.warn("Training interrupted by user.")
         if bridge is not None:

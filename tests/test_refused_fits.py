@@ -1,0 +1,188 @@
+"""A fit that raises leaves the estimator as it was: with the old model, or with none."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pd = pytest.importorskip("pandas")
+pytest.importorskip("narwhals")
+
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+import chainrule as cr
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The network predicts")
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+THREE = np.repeat(["a", "b", "c"], 20)
+TWO = np.repeat([7, 8], 30)
+VALUES = X @ [1.0, 2.0, 3.0]
+TABLE = pd.DataFrame({"size": X[:, 0], "town": np.tile(["Ayr", "Bath", "Ely"], 20)})
+SMALL = {"hidden_layer_sizes": 4, "max_iter": 3, "random_state": 0}
+
+
+class RaisesAtTheStart:
+    def on_train_begin(self, network):
+        raise RuntimeError("not today")
+
+
+def raise_in_epoch_2(logs):
+    if logs["epoch"] == 2:
+        raise RuntimeError("not today")
+
+
+class InterruptsAtTheStart:
+    def on_train_begin(self, network):
+        raise KeyboardInterrupt
+
+
+def raise_interrupt(logits, y, weight):
+    raise KeyboardInterrupt
+
+
+# What is given to a fit that raises: parameters of the estimator, and arguments.
+CLASSIFIER_REFUSALS = {
+    "weights of another length": ({}, {"sample_weight": [1.0]}),
+    "weights below 0": ({}, {"sample_weight": np.r_[-1.0, np.ones(59)]}),
+    "weights that are all 0": ({}, {"sample_weight": np.zeros(60)}),
+    "weights that are NaN": ({}, {"sample_weight": np.full(60, np.nan)}),
+    "fewer rows of y": ({}, {"y": TWO[1:]}),
+    "NaN in X": ({}, {"X": np.full((60, 3), np.nan)}),
+    "text in X": ({}, {"X": np.full((60, 3), "text")}),
+    "a parameter out of range": ({"alpha": -1.0}, {}),
+    "dropout of 1": ({"dropout": 1.0}, {}),
+    "an unknown activation": ({"activation": "none such"}, {}),
+    "a wrong number of activations": ({"activation": ["relu", "tanh", "relu"]}, {}),
+    "layers of 0 units": ({"hidden_layer_sizes": (0,)}, {}),
+    "an eval_set of other columns": ({}, {"eval_set": (X[:, :2], TWO)}),
+    "an eval_set of other classes": ({}, {"eval_set": (X, np.full(60, 99))}),
+    "an eval_set that is none": ({}, {"eval_set": X}),
+    "too few rows to hold some out": ({"early_stopping": True, "validation_fraction": 0.01}, {}),
+    "a metric without held-out rows": ({"eval_metric": "auc"}, {}),
+    "an unknown metric": ({"eval_metric": "none such"}, {"eval_set": (X, TWO)}),
+    "a callback that raises at the start": ({"callbacks": [RaisesAtTheStart()]}, {}),
+    "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
+    "a callback that is none": ({"callbacks": [1]}, {}),
+    "an interrupt at the start": ({"callbacks": [InterruptsAtTheStart()]}, {}),
+    "class weights of unknown classes": ({"class_weight": {"x": 1.0}}, {}),
+    "a solver without schedules": ({"solver": "lbfgs", "learning_rate": cr.Cosine()}, {}),
+    "a cost that becomes NaN": ({"solver": "sgd", "learning_rate_init": 1e300}, {}),
+    "a sparse table": ({"preprocess": True}, {"X": pytest.importorskip("scipy.sparse").csr_matrix(X)}),
+}
+REGRESSOR_REFUSALS = {
+    "dropout of 1": ({"dropout": 1.0}, {}),
+    "values that are text": ({}, {"y": THREE}),
+    "values that are infinite": ({}, {"y": np.full(60, np.inf)}),
+    "several targets for quantiles": ({"loss": cr.Quantile([0.1, 0.9])}, {"y": np.c_[VALUES, VALUES]}),
+    "counts below 0": ({"loss": "poisson"}, {"y": -np.abs(VALUES)}),
+    "a loss that raises": ({"loss": raise_interrupt}, {}),
+    "an eval_set with other targets": ({}, {"eval_set": (X, np.c_[VALUES, VALUES])}),
+}
+
+
+def state_of(estimator):
+    """Return all attributes, as bytes, and the parameters of the network."""
+    attributes = {name: value for name, value in vars(estimator).items() if name not in estimator.get_params()}
+    network = attributes.get("network_")
+    return pickle.dumps(attributes), None if network is None else network.parameters.tobytes()
+
+
+def assert_refused(estimator, method, arguments):
+    with warnings.catch_warnings(), pytest.raises((Exception, KeyboardInterrupt)):
+        warnings.simplefilter("ignore")
+        getattr(estimator, method)(**arguments)
+
+
+CASES = [
+    pytest.param(kind, y, *refusal, id=f"{kind.__name__}: {name}")
+    for kind, y, refusals in [
+        (cr.MLPClassifier, TWO, CLASSIFIER_REFUSALS),
+        (cr.MLPRegressor, VALUES, REGRESSOR_REFUSALS),
+    ]
+    for name, refusal in refusals.items()
+]
+
+
+@pytest.mark.parametrize(("kind", "y", "parameters", "arguments"), CASES)
+def test_first_fit_that_raises_leaves_no_model(kind, y, parameters, arguments):
+    estimator = kind(**SMALL | parameters)
+    assert_refused(estimator, "fit", {"X": X, "y": y} | arguments)
+    assert set(vars(estimator)) == set(estimator.get_params())
+    with pytest.raises(NotFittedError):
+        estimator.predict(X)
+
+
+@pytest.mark.parametrize("trained_on", [X, TABLE], ids=["after an array", "after a table"])
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize(("kind", "y", "parameters", "arguments"), CASES)
+def test_fit_that_raises_leaves_the_old_model(kind, y, parameters, arguments, warm_start, trained_on):
+    estimator = kind(**SMALL).fit(trained_on, THREE if kind is cr.MLPClassifier else VALUES)
+    predictions, state = estimator.predict(trained_on), state_of(estimator)
+    before = estimator.get_params()
+    estimator.set_params(**parameters, warm_start=warm_start)
+    assert_refused(estimator, "fit", {"X": X, "y": y} | arguments)
+    assert state_of(estimator) == state
+    assert (estimator.set_params(**before).predict(trained_on) == predictions).all()
+
+
+PARTIAL_REFUSALS = [
+    ({"sample_weight": [1.0]}, {}),
+    ({}, {"dropout": 1.0}),
+    ({}, {"callbacks": [RaisesAtTheStart()]}),
+    ({}, {"early_stopping": True}),
+    ({}, {"learning_rate": cr.OneCycle()}),
+]
+LATER_REFUSALS = [
+    ({"y": np.full(60, "d")}, {}),
+    ({"X": X[:, :2]}, {}),
+    ({"classes": ["a", "b"]}, {}),
+    ({}, {"hidden_layer_sizes": 7}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "parameters"), PARTIAL_REFUSALS)
+def test_first_partial_fit_that_raises_leaves_no_model(arguments, parameters):
+    estimator = cr.MLPClassifier(**SMALL | parameters)
+    assert_refused(estimator, "partial_fit", {"X": X, "y": THREE, "classes": ["a", "b", "c"]} | arguments)
+    assert set(vars(estimator)) == set(estimator.get_params())
+
+
+@pytest.mark.parametrize(("arguments", "parameters"), PARTIAL_REFUSALS + LATER_REFUSALS)
+def test_partial_fit_that_raises_changes_nothing(arguments, parameters):
+    given = {"X": X, "y": THREE, "classes": ["a", "b", "c"]}
+    estimator = cr.MLPClassifier(**SMALL).partial_fit(**given)
+    state = state_of(estimator)
+    assert_refused(estimator.set_params(**parameters), "partial_fit", given | arguments)
+    assert state_of(estimator) == state
+
+
+def test_array_after_table_and_table_after_array():
+    for first, second in [(TABLE, X), (X, TABLE)]:
+        estimator = cr.MLPRegressor(**SMALL).fit(first, VALUES)
+        state = state_of(estimator)
+        for method in ("fit", "partial_fit"):
+            assert_refused(estimator.set_params(warm_start=True), method, {"X": second, "y": VALUES})
+            assert state_of(estimator) == state
+
+
+def test_interrupt_after_the_first_epoch_keeps_what_was_learnt():
+    def interrupt(logs):
+        if logs["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    estimator = cr.MLPRegressor(**SMALL, callbacks=[interrupt])
+    with pytest.warns(UserWarning, match="interrupted"):
+        estimator.fit(X, VALUES)
+    assert estimator.predict(X).shape == (60,)
+
+
+def test_warning_that_is_an_error_leaves_no_model():
+    estimator = cr.MLPRegressor(**SMALL)
+    with warnings.catch_warnings(), pytest.raises(ConvergenceWarning):
+        warnings.simplefilter("error")
+        estimator.fit(X, VALUES)
+    assert not hasattr(estimator, "network_")
