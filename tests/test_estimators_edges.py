@@ -184,3 +184,54 @@ def test_a_metric_that_is_better_the_smaller_counts_epochs_so():
     clf = cr.MLPClassifier(eval_metric=falling, max_iter=20, random_state=0).fit(X, Y, eval_set=(X, Y))
     assert clf.best_validation_score_ == min(clf.validation_scores_)
     assert clf._no_improvement_count == 0
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hidden_layer_sizes", 7), ("hidden_layer_sizes", (5, 5)), ("dtype", "float32"), ("preprocess", True)],
+)
+@pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
+def test_parameter_that_a_network_cannot_take_on_is_refused(kind, name, value, method):
+    estimator = kind(**SMALL, warm_start=True).fit(X, Y)
+    parameters = estimator.network_.parameters.copy()
+    with pytest.raises(ValueError, match=f"{name} was .* when the network was made and is .* warm_start=False"):
+        getattr(estimator.set_params(**{name: value}), method)(X, Y)
+    assert np.array_equal(estimator.network_.parameters, parameters)
+    assert estimator.set_params(warm_start=False).fit(X, Y).network_.parameters.size > 0
+
+
+def test_same_layers_written_otherwise_are_the_same():
+    estimator = cr.MLPRegressor(**SMALL, warm_start=True).fit(X, Y)
+    for sizes in ([5], (5,), np.array([5])):
+        estimator.set_params(hidden_layer_sizes=sizes, dtype=None).fit(X, Y).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(("before", "after"), [("squared_error", "poisson"), ("poisson", "absolute_error")])
+def test_loss_that_needs_targets_in_another_unit_is_refused(before, after):
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    table, values = pd.DataFrame(X).rename(columns=str).assign(kind="a"), 100 + 10 * X[:, 0]
+    estimator = cr.MLPRegressor(before, **SMALL, warm_start=True).fit(table, values)
+    predictions = estimator.predict(table)
+    estimator.set_params(loss=after)
+    for use in (estimator.predict, lambda table: estimator.fit(table, values)):
+        with pytest.raises(ValueError, match=r"needs other targets than the network.*fit with warm_start=False"):
+            use(table)
+    assert (estimator.set_params(loss=before).predict(table) == predictions).all()
+
+
+@pytest.mark.parametrize("schedule", [cr.Cosine(), cr.OneCycle(), {"learning_rate": cr.Cosine(warmup=1)}])
+@pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
+def test_partial_fit_needs_the_length_of_a_schedule(kind, schedule):
+    given = {"classes": [0, 1, 2]} if kind is cr.MLPClassifier else {}
+    with pytest.raises(ValueError, match=r"one epoch in partial_fit.*number of calls, such as \w+\(epochs="):
+        kind(**SMALL, learning_rate=schedule).partial_fit(X, Y, **given)
+    with pytest.raises(ValueError, match="one epoch in partial_fit"):
+        kind(**SMALL, learning_rate=schedule).fit(X, Y).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("schedule", [cr.Cosine(epochs=30), cr.OneCycle(epochs=30), cr.Cosine(restart_every=2)])
+def test_partial_fit_with_the_length_of_a_schedule_learns(schedule):
+    estimator = cr.MLPRegressor(**SMALL, learning_rate=schedule, learning_rate_init=0.05)
+    costs = [estimator.partial_fit(X_VALUES, Y_VALUES).loss_ for _ in range(20)]
+    assert costs[-1] < costs[5] < costs[0]

@@ -49,7 +49,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Classes, or values.
         sample_weight : array_like, shape (n_samples,), optional
-            Weights of the rows, not negative; default 1 each.
+            Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         eval_set : (X, y) or (X, y, sample_weight), optional
             Data to watch in place of the part that ``early_stopping`` sets aside; they turn early stopping on.
 
@@ -57,6 +57,18 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         -------
         self
             The trained estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data and parameters that do not fit. After any error the estimator is what it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            Where the cost, of held-out rows if there are any, is not below that of the best constant prediction.
+        ConvergenceWarning
+            Where ``max_iter`` ended the training; the same text is part of it.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -74,8 +86,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             if network is not None:
                 network.parameters[...] = parameters
             raise
@@ -192,9 +203,10 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
             history = _record.with_diverged_epoch(vars(error)["history"])
             _record.warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
-            history = vars(error).get("history")  # none where it came before the training
-            if history is None or history.epochs == 0:
+            recorded = vars(error).get("history")  # none where it came before the training
+            if recorded is None or recorded.epochs == 0:
                 raise
+            history = recorded
             _record.warn("Training interrupted by user.")
         if bridge is not None:
             bridge.end()

@@ -16,6 +16,8 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         and so on with the settings of their own.
     alpha : float, default 1e-4
         L2 penalty: ``alpha / 2 · Σ‖W‖²``, divided by the sum of the batch's weights, is added to the batch's cost.
+        Multiplying all sample weights by a constant therefore changes the model, as in scikit-learn; weights of mean 1
+        leave alpha its meaning.
     batch_size : int or "auto", default "auto"
         Rows per step; "auto" is 200, or all rows where there are fewer.
     learning_rate : {{"constant", "invscaling", "adaptive"}}, schedule or callable, default "constant"
@@ -39,7 +41,9 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     verbose : bool or int, default False
         Print the cost of each epoch.
     warm_start : bool, default False
-        Begin `fit` with the weights of the last one; the optimizer begins anew. ``activation`` and ``loss`` may change.
+        Begin `fit` with the weights of the last one and a new optimizer. All parameters may change but those that
+        decide the shape, type and inputs of the network, ``hidden_layer_sizes``, ``dtype``, ``preprocess`` and
+        ``categorical_features``: another value is refused.
     momentum : float, default 0.9
         Of "sgd".
     nesterovs_momentum : bool, default True
@@ -74,12 +78,12 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     time_limit : float, optional
         Seconds after which no further epoch begins.
     preprocess : bool or "auto", default "auto"
-        Encode the columns of a table, numbers, text, categories, truth values and dates, with gaps, as `TableEncoder`
-        does; for regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on
-        their unit as "poisson" and callables may. Costs and parameters of losses are in this unit then.
-        What is learnt is learnt from the rows to train with. "auto" does so for data frames that have a column of
-        another kind than numbers, or a missing value, and where ``categorical_features`` names columns; True for all
-        data frames and arrays; False is scikit-learn's behavior.
+        Encode the columns of a table, numbers, text, categories, booleans and dates, with gaps, as `TableEncoder`
+        does. Regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on their
+        unit as "poisson" and callables may; costs and parameters of losses are in this unit then. All of it is learnt
+        from the rows to train with. "auto" encodes data frames that have a column whose type is not numeric or boolean,
+        and where ``categorical_features`` names columns: types decide, never values, so that every part of a table is
+        treated alike. True encodes all data frames and arrays; False is scikit-learn's behavior.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
         Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
         these names, places or True in a mask, or none.

@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from chainrule._frames import is_missing
 from chainrule.estimators import _sklearn
 
+_KINDS: list[tuple[tuple[type, ...], str]] = [
+    ((str,), "text"),
+    ((bool, np.bool_), "a boolean"),
+    ((int, np.integer), "an integer"),
+    ((float, np.floating), "a float"),
+]
+
 
 def as_labels(y: Any, name: str) -> Any:
     """Return labels as an array of one type: booleans, integers, floats or text.
@@ -31,11 +38,12 @@ def as_labels(y: Any, name: str) -> Any:
     """
     if y is None or np.isscalar(y) or hasattr(y, "toarray"):
         return y
-    array = np.asarray(y)
-    if array.dtype.kind != "O":
-        return y
+    listed = isinstance(y, (list, tuple))
+    array = np.array(y, dtype=object) if listed else np.asarray(y)  # of a list with text NumPy would make nan text too
+    if array.dtype.kind not in "Of" or (array.dtype.kind == "f" and not np.isnan(array).any()):
+        return array  # not y: scikit-learn reads integers of a nullable type as floats, which are not exact
     values = array.ravel().tolist()
-    width = max(array.size // max(len(array), 1), 1) if array.ndim else 1
+    width = max(array.size // max(len(array), 1), 1)
     kinds: dict[str, int] = {}  # and the place where each is first seen
     for place, value in enumerate(values):
         if is_missing(value):
@@ -50,13 +58,17 @@ def as_labels(y: Any, name: str) -> Any:
             f"{name} has labels of several kinds: {values[i]!r} ({first}) in row {i // width}, "
             f"{values[j]!r} ({second}) in row {j // width}. Make them all of one kind, such as text"
         )
-    return array if "text" in kinds or "another type" in kinds else np.array(values).reshape(array.shape)
+    if "another type" in kinds or ("text" in kinds and not listed):
+        return y
+    return np.array(values).reshape(array.shape)
 
 
 def _kind(label: object) -> str:
     """Return what a label is, in words."""
-    kinds = {str: "text", (bool, np.bool_): "a boolean", (int, np.integer): "an integer", (float, np.floating): "a float"}
-    return next((words for types, words in kinds.items() if isinstance(label, types)), "another type")
+    for types, words in _KINDS:
+        if isinstance(label, types):
+            return words
+    return "another type"
 
 
 class Labels:
@@ -134,6 +146,6 @@ def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
     if unknown and any(name not in by_class for name in known):
         raise ValueError(f"class_weight names {unknown}, the classes are {known}")
     for name, weight in by_class.items():
-        if not (isinstance(weight, Real) and 0 <= weight < np.inf):
+        if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
             raise ValueError(f"class_weight of {name!r} is {weight!r}, expected a finite number of at least 0")
     return np.array([float(by_class.get(name, 1.0)) for name in known])

@@ -152,27 +152,25 @@ def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None
     """Warn, once, where the training did not end by itself or the network is no better than a constant."""
     useless = _why_useless(estimator, data, part)
     unfinished = _why_unfinished(estimator, history)
-    if unfinished:
-        warn(" ".join([unfinished, *useless]), _sklearn.exceptions.ConvergenceWarning)
-    elif useless:
-        warn(*useless)
+    if unfinished or useless:
+        warn(" ".join(unfinished + useless), _sklearn.exceptions.ConvergenceWarning if unfinished else UserWarning)
 
 
-def _why_unfinished(estimator: Any, history: History) -> str:
+def _why_unfinished(estimator: Any, history: History) -> list[str]:
     """Say that the training did not end by itself; empty where it did."""
     if _options.is_stochastic(estimator.solver):
         if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (cr.Cosine, cr.OneCycle)):
-            return (
+            return [
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
                 "reached and the optimization hasn't converged yet."
-            )
+            ]
     elif history.stop_reason not in ("converged", "no_improvement"):
-        return (
+        return [
             f"lbfgs failed to converge after {history.epochs} iteration(s) ({history.stop_reason}).\n\n"
             f"Increase the number of iterations to improve the convergence (max_iter={estimator.max_iter}).\n"
             "You might also want to scale the data."
-        )
-    return ""
+        ]
+    return []
 
 
 def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:

@@ -181,6 +181,21 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             np.log(probabilities, out=probabilities)
         return probabilities
 
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the accuracy, for multi-label targets that of all labels of a row together.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        return float(super().score(X, as_labels(y, "y"), sample_weight))
+
     def _read_targets(self, y: Any) -> Any:
         return as_labels(super()._read_targets(y), "y")
 
