@@ -228,8 +228,8 @@ def test_same_messages():
     X_bad[3, 1] = np.nan
     for data in [{"X": X_bad}, {"X": X_IRIS[:, :0]}, {"y": Y_IRIS[:9]}, {"sample_weight": [1.0]}]:
         a, b = (failure(estimator, **data) for estimator in pair("MLPClassifier", {}))
-        ours = a.split("`estimator`")[0].split("\nThe estimator takes plain numbers: ")[0]  # a remedy of our own
-        assert ours == b.split("`estimator`")[0], data
+        ours = b.split("`estimator`")[0].split("\nThe estimator takes plain numbers: ")[0]  # a remedy of our own
+        assert a.split("`estimator`")[0] == ours, data
     for name in ("predict", "score"):
         a, b = (
             failure(e, name, y=Y_IRIS) if name == "score" else failure_of_predict(e) for e in pair("MLPRegressor", {})

@@ -39,8 +39,8 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
     >>> from chainrule._baseline import constant_cost
     >>> constant_cost("squared_error", [1.0, 3.0])  # the mean, 2, costs 1/2 in each row
     0.5
-    >>> constant_cost("absolute_error", [1.0, 3.0, 8.0], [1.0, 1.0, 4.0])
-    2.0
+    >>> constant_cost("absolute_error", [1.0, 3.0, 8.0], [1.0, 1.0, 2.0])
+    3.0
     """
     name, parameters = to_core(loss)
     targets = np.asarray(y, dtype=np.float64)

@@ -43,7 +43,6 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     Examples
     --------
     >>> import chainrule as cr
-    from chainrule._suggest import did_you_mean
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = cr.MLPClassifier(hidden_layer_sizes=20, solver="lbfgs", alpha=0.1, random_state=0)
