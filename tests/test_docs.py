@@ -27,14 +27,32 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
 
 
+class Finder(doctest.DocTestFinder):
+    """Also finds the examples of functions with a decorator."""
+
+    def _from_module(self, module, thing):
+        return super()._from_module(module, inspect.unwrap(thing))
+
+
+def failures(module):
+    runner = doctest.DocTestRunner()
+    for test in Finder().find(module):
+        runner.run(test)
+    return runner.failures
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_of_the_module(module):
-    failed, _ = doctest.testmod(importlib.import_module(module))
-    assert failed == 0
+    assert failures(importlib.import_module(module)) == 0
 
 
 def test_examples_of_the_package():
-    assert doctest.testmod(cr).failed == 0
+    assert failures(cr) == 0
+
+
+def test_examples_of_decorated_functions_are_found():
+    names = {test.name for test in Finder().find(importlib.import_module("chainrule.network")) if test.examples}
+    assert {"chainrule.network.Network", "chainrule.network.Network.fit"} <= names
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -215,3 +215,114 @@ def test_losses_of_estimators_suggest(kind, loss, meant):
     pytest.importorskip("sklearn")
     with pytest.raises(ValueError, match=f"(?i)did you mean '{meant}'"):
         getattr(cr, kind)(loss=loss).fit(X, Y)
+
+
+NET = cr.Network([2, 1], loss="squared_error", seed=0)
+LOSSES = ", ".join(_core.LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cr.Adam(lr=0.1), "Adam has no argument 'lr', did you mean 'learning_rate'?"),
+        (lambda: cr.SGD(learningRate=0.1), "SGD has no argument 'learningRate', did you mean 'learning_rate'?"),
+        (lambda: cr.AdamW(betas=(0.9, 0.99)), "AdamW has no argument 'betas', did you mean 'beta1'?"),
+        (lambda: cr.RMSprop(rho=0.9), "RMSprop has no argument 'rho', did you mean 'alpha'?"),
+        (lambda: cr.LBFGS(history_size=5), "LBFGS has no argument 'history_size', did you mean 'history'?"),
+        (lambda: cr.Adagrad(lr_decay=0.1), "did you mean 'learning_rate_decay'?"),
+        (lambda: cr.Group(lr=0.1), "Group has no argument 'lr', did you mean 'learning_rate'?"),
+        (lambda: cr.Stop(patience=3), "Stop has no argument 'patience', did you mean 'no_improvement'?"),
+        (lambda: cr.StepDecay(step_size=3), "StepDecay has no argument 'step_size', did you mean 'every'?"),
+        (lambda: cr.ExponentialDecay(gamma=0.9), "did you mean 'factor'?"),
+        (lambda: cr.Cosine(T_max=3), "Cosine has no argument 'T_max', did you mean 'epochs'?"),
+        (lambda: cr.OneCycle(pct_start=0.3), "did you mean 'warmup'?"),
+        (lambda: cr.ReduceOnPlateau(min_lr=0.1), "did you mean 'lowest'?"),
+        (lambda: cr.Huber(beta=1.0), "Huber has no argument 'beta', did you mean 'delta'?"),
+        (lambda: cr.Quantile(quantiles=[0.5]), "Quantile has no argument 'quantiles', did you mean 'levels'?"),
+        (lambda: cr.SoftmaxCrossEntropy(smoothing=0.1), "did you mean 'label_smoothing'?"),
+        (lambda: cr.Network([2, 1], los="huber"), "Network has no argument 'los', did you mean 'loss'?"),
+        (lambda: cr.Network(hidden=[3], loss="huber"), "did you mean 'layer_sizes'?"),
+        (lambda: cr.Network([4, 8, 1]), f"Network needs loss=, one of {LOSSES}"),
+        (lambda: cr.forward([], X), f"forward needs loss=, one of {LOSSES}"),
+        (lambda: cr.Network(), "Network needs layer_sizes"),
+        (lambda: NET.fit(X), "Network.fit needs y"),
+        (
+            lambda: NET.fit(X, Y, validation_data=(X, Y)),
+            "Network.fit has no argument 'validation_data', did you mean 'val",
+        ),
+        (lambda: NET.fit(X, Y, lr=0.1), "did you mean 'optimizer'?"),
+        (lambda: NET.fit(X, Y, max_iter=5), "did you mean 'epochs'?"),
+        (lambda: NET.fit(X, Y, cr.Adam()), "Network.fit takes 2 arguments by position, got 3; by name: optimizer=, "),
+        (lambda: NET.fit(X, X=X), "Network.fit got X twice, by position and by name"),
+        (lambda: NET.predict(X, workers=2), "Network.predict has no argument 'workers', did you mean 'n_threads'?"),
+        (lambda: NET.loss(X, Y, alpha=0.1), "Network.loss has no argument 'alpha', did you mean 'l2'?"),
+        (lambda: NET.save(file="x"), "Network.save has no argument 'file'; its arguments are path, metadata"),
+        (lambda: cr.fit_many([NET], X, Y, n_jobs=2), "fit_many has no argument 'n_jobs', did you mean 'n_threads'?"),
+        (
+            lambda: cr.init_params([2, 1], initializer="x"),
+            "init_params has no argument 'initializer', did you mean 'init'?",
+        ),
+        (lambda: cr.Adam(0.1), "Adam takes no arguments by position, got 1; by name: learning_rate=, beta1=, "),
+        (lambda: cr.set_num_threads(), "set_num_threads needs n_threads"),
+        (lambda: cr.CSVLog(filename="x"), "CSVLog has no argument 'filename'"),
+    ],
+)
+def test_wrong_arguments_are_explained(call, message):
+    with pytest.raises(TypeError, match="^" + re.escape(message) if message[0].isupper() else re.escape(message)):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: cr.MLPClassifier(hidden=3),
+            TypeError,
+            "MLPClassifier has no argument 'hidden', did you mean 'hidden_l",
+        ),
+        (lambda: cr.MLPRegressor(optimizer="adam"), TypeError, "did you mean 'solver'?"),
+        (lambda: cr.MLPClassifier(epochs=3), TypeError, "did you mean 'max_iter'?"),
+        (lambda: cr.MLPClassifier(lr=0.1), TypeError, "did you mean 'learning_rate_init'?"),
+        (
+            lambda: cr.MLPClassifier().fit(X, Y, validation_data=(X, Y)),
+            TypeError,
+            "MLPClassifier.fit has no argument 'validation_data', did you mean 'eval_set'?",
+        ),
+        (
+            lambda: cr.MLPRegressor().partial_fit(X, Y, weights=1),
+            TypeError,
+            "MLPRegressor.partial_fit has no argument 'weights', did you mean 'sample_weight'?",
+        ),
+        (lambda: cr.MLPClassifier().fit(X), TypeError, "MLPClassifier.fit needs y"),
+        (lambda: cr.MLPClassifier().set_params(lr=0.1), ValueError, "]. Did you mean 'learning_rate_init'?"),
+    ],
+)
+def test_wrong_arguments_of_estimators_are_explained(call, error, message):
+    pytest.importorskip("sklearn")
+    with pytest.raises(error, match=re.escape(message)):
+        call()
+
+
+def test_a_subclass_is_named_as_its_author_named_it():
+    class MyNetwork(cr.Network):
+        pass
+
+    with pytest.raises(TypeError, match=r"^MyNetwork needs loss="):
+        MyNetwork([2, 1])
+    with pytest.raises(TypeError, match=r"^MyNetwork.fit has no argument 'epoch', did you mean 'epochs'"):
+        MyNetwork([2, 1], loss="huber").fit(X, Y, epoch=3)
+
+
+def test_a_type_error_from_within_a_call_stays_as_it_is():
+    def callback(logs):
+        raise TypeError("needs no explanation")
+
+    with pytest.raises(TypeError, match=r"^needs no explanation$") as caught:
+        NET.fit(X, Y, epochs=1, callbacks=[callback])
+    assert caught.value.__cause__ is None
+
+
+def test_signatures_stay_as_they_are():
+    assert str(inspect.signature(cr.Huber)) == "(delta: float = 1.0) -> None"
+    assert list(inspect.signature(cr.Network).parameters)[:2] == ["layer_sizes", "activation"]
+    assert list(inspect.signature(cr.Network.predict).parameters) == ["self", "X", "n_threads"]

@@ -14,6 +14,7 @@ from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._evaluation import Trace
 from chainrule._optional import own_module
+from chainrule._suggest import explained
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
@@ -98,6 +99,7 @@ _LATER = {
 }  # name: its module
 
 
+@explained
 def set_num_threads(n_threads: int | None) -> None:
     """Use this many threads where a call names no number; None brings the default back.
 
@@ -112,6 +114,7 @@ def set_num_threads(n_threads: int | None) -> None:
     _core.set_num_threads(optional_integer("n_threads", n_threads))
 
 
+@explained
 def set_isa(name: str) -> None:
     """Compute with this instruction set from now on, one of `available_isas`.
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from chainrule import _core
 from chainrule._arguments import flag, optional_integer, real
 from chainrule._state import State
+from chainrule._suggest import explained
 from chainrule.functional import Array
 from chainrule.gradients import GradientReport, Gradients, compare
 from chainrule.losses import CustomLoss, custom, to_core
@@ -54,6 +55,7 @@ def refuse_sparse(name: str, X: ArrayLike) -> None:
         raise ValueError(f"{name} is not available for a sparse X; give its rows as an array: X[:100].toarray()")
 
 
+@explained
 class Evaluation(State):
     """The part of `Network` that evaluates; documented there."""
 

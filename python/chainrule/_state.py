@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from chainrule import _core
 from chainrule._arguments import dtype_name, one_of, seed_number, sizes
+from chainrule._suggest import explained
 from chainrule.functional import Array, per_hidden_layer
 from chainrule.gradients import Views
 from chainrule.losses import Loss, from_core, to_core
@@ -23,6 +24,7 @@ def default_init(activations: Sequence[str]) -> str:
     return "lecun_uniform" if set(activations) == {"selu"} else "glorot_uniform"
 
 
+@explained
 class State:
     """The part of `Network` that holds state; documented there."""
 

@@ -3,6 +3,7 @@
 The names of a call's arguments are such a list, too: `explained`.
 """
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -68,7 +69,12 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "onecyclelr": "OneCycle()",
         "adaptive plateau reducelronplateau": "ReduceOnPlateau()",
         # arguments
-        "lr eta stepsize learningrateinit": "learning_rate_init learning_rate every",
+        "lr eta stepsize learningrateinit": "learning_rate_init learning_rate every optimizer",
+        "learningrate": "optimizer",
+        "weightdecay": "l2",
+        "verbose": "callbacks",
+        "data features inputs xtrain": "X",
+        "target targets labels ytrain": "y",
         "patience earlystoppingrounds earlystoppingpatience": "no_improvement n_iter_no_change",
         "niternochange": "no_improvement patience",
         "earlystopping": "stop early_stopping",
@@ -242,21 +248,21 @@ def explained(thing: Thing) -> Thing:
     TypeError: train has no argument 'lr', did you mean 'learning_rate'?
     """
     if not isinstance(thing, type):
-        function: Thing = _explained(thing, is_method=False)
+        function: Thing = _explained(thing)
         return function
     for name, member in list(vars(thing).items()):
         if isinstance(member, FunctionType) and (name == "__init__" or not name.startswith("_")):
-            setattr(thing, name, _explained(member, is_method=True))
+            setattr(thing, name, _explained(member))
     return thing
 
 
-def _explained(function: Any, *, is_method: bool) -> Any:
+def _explained(function: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            message = _explain(function, args, kwargs, is_method)
+            message = _explain(function, args, kwargs)
             if message is None:  # the arguments fit: the error comes from within
                 raise
         raise TypeError(message)
@@ -264,19 +270,16 @@ def _explained(function: Any, *, is_method: bool) -> Any:
     return call
 
 
-def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], is_method: bool) -> str | None:
+def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the arguments of a call, None where they fit the signature."""
     signature = inspect.signature(function)
-    try:
+    with contextlib.suppress(TypeError):
         signature.bind(*args, **kwargs)
-    except TypeError as error:
-        reason = str(error)
-    else:
         return None
-    names = [name for name in (function.__name__,) if name != "__init__"]
-    called = ".".join([type(args[0]).__name__, *names] if is_method and args else names)
-    parameters = list(signature.parameters.values())[is_method:]
-    given = args[is_method:]
+    is_method = "self" in signature.parameters and bool(args)
+    parts = [type(args[0]).__name__] if is_method else []  # the class that the caller knows
+    called = ".".join([*parts, function.__name__]).removesuffix(".__init__")
+    parameters, given = list(signature.parameters.values())[is_method:], args[is_method:]
     for name in kwargs.keys() - signature.parameters.keys():
         free = [parameter.name for parameter in parameters[len(given) :] if parameter.name not in kwargs]
         hint = did_you_mean(name, free) or f"; its arguments are {listed([p.name for p in parameters])}"
@@ -286,8 +289,11 @@ def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], is_m
         count = len(parameters) - len(by_name)
         rest = f"; by name: {listed([f'{name}=' for name in by_name])}" if by_name else ""
         return f"{called} takes {count or 'no'} argument{'s' * (count != 1)} by position, got {len(given)}{rest}"
+    for parameter in parameters[: len(given)]:
+        if parameter.name in kwargs:
+            return f"{called} got {parameter.name} twice, by position and by name"
     for parameter in parameters[len(given) :]:
         if parameter.default is parameter.empty and parameter.name not in kwargs:
             choices = f", one of {listed(_NAMES[parameter.name])}" if parameter.name in _NAMES else ""
             return f"{called} needs {parameter.name}{'=' * (parameter.name in by_name)}{choices}"
-    return f"{called}: {reason}"
+    return None

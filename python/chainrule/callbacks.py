@@ -14,6 +14,7 @@ from typing import Any
 
 from chainrule._arguments import flag, integer, text
 from chainrule._optional import require
+from chainrule._suggest import explained
 from chainrule.files import StrPath, write_atomically
 from chainrule.training import History
 
@@ -31,6 +32,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items()}
 
 
+@explained
 class ProgressBar:
     """A line that moves: epoch, bar, costs, metrics, time. On a terminal or in a notebook; elsewhere the last state.
 
@@ -104,6 +106,7 @@ class ProgressBar:
         progress.stop()
 
 
+@explained
 class CSVLog:
     """A CSV file with a row for each epoch, on the disk as soon as the epoch ends.
 
@@ -191,6 +194,7 @@ class _Tracker:
         return {self._prefix + name: value for name, value in scalars(logs).items()}
 
 
+@explained
 class TensorBoard(_Tracker):
     """Scalars for TensorBoard: ``writer.add_scalar(name, value, epoch)`` for each number of an epoch.
 
@@ -233,6 +237,7 @@ class TensorBoard(_Tracker):
             self._target.flush()
 
 
+@explained
 class MLflow(_Tracker):
     """Metrics for MLflow: ``log_metric(name, value, step=epoch)`` for each number of an epoch.
 

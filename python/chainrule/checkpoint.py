@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from chainrule import _core
 from chainrule._arguments import integer, real, seed_number
+from chainrule._suggest import explained
 from chainrule.files import (
     NewerFormatError,
     StrPath,
@@ -38,6 +39,7 @@ _START = len(MAGIC) + 8 + hashlib.sha256().digest_size
 _DTYPES = ("float32", "float64")
 
 
+@explained
 def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> None:
     """Write a network and the state of its training to a file; NumPy is all it takes.
 
@@ -96,6 +98,7 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     write_atomically(path, b"".join([MAGIC, length, checksum.digest(), *content]))
 
 
+@explained
 def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
     """Read what `save_checkpoint` or `Checkpoint` wrote.
 
@@ -190,6 +193,7 @@ def _read_arrays(entries: Any, content: memoryview) -> Iterator[tuple[str, str, 
         raise ValueError(f"it has {len(content) - start} bytes behind its arrays")
 
 
+@explained
 class Checkpoint:
     """Write a checkpoint after epochs, for going on after whatever happens: see `load_checkpoint`.
 

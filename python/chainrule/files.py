@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core, _optional
+from chainrule._suggest import explained
 from chainrule.losses import from_core, to_core
 from chainrule.network import Network
 
@@ -30,6 +31,7 @@ _FIELDS: dict[str, type] = {
 StrPath: TypeAlias = str | os.PathLike[str]
 
 
+@explained
 def save(network: Network, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network to a safetensors file, needs the extra `cli`.
 
@@ -79,6 +81,7 @@ def save(network: Network, path: StrPath, metadata: Mapping[str, str] | None = N
     write_atomically(path, _sort_metadata(container))
 
 
+@explained
 def load(path: StrPath) -> Network:
     """Read a network from a file that `save` wrote.
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
 from chainrule._arguments import dtype_name, one_of, optional_integer, real, seed_number, sizes
+from chainrule._suggest import explained
 from chainrule.losses import Loss, to_core
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -59,6 +60,7 @@ def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tup
     return tuple(one_of(f"activation[{i}]", given, _core.ACTIVATIONS) for i, given in enumerate(activation))
 
 
+@explained
 def init_params(
     layer_sizes: Sequence[int], *, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = "float32"
 ) -> list[tuple[Array, Array]]:
@@ -115,6 +117,7 @@ def init_params(
     )
 
 
+@explained
 def forward(
     params: Params,
     X: ArrayLike,
@@ -182,6 +185,7 @@ def forward(
     return Cache(z, a, activations, loss)
 
 
+@explained
 def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | None = None, l2: float = 0.0) -> float:
     """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``, from the logits: finite for any finite logit.
 
@@ -234,6 +238,7 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     return _core.cost(params, cache.z[-1], Y, to_core(cache.loss), sample_weight, real("l2", l2))
 
 
+@explained
 def backward(
     params: Params,
     cache: Cache,
@@ -294,6 +299,7 @@ def backward(
     return _core.backward(params, cache.z, cache.a, Y, cache.activations, loss, sample_weight, penalty, threads)[0]
 
 
+@explained
 def update(params: Params, grads: Params, learning_rate: float, out: Params | None = None) -> list[tuple[Array, Array]]:
     """Take one step of gradient descent: ``W - α dW``, ``b - α db``.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule._suggest import explained
 from chainrule.functional import Array, Params, backward, cost, forward
 from chainrule.losses import Loss
 
@@ -140,6 +141,7 @@ class GradientReport:
         return gradient_check(self, path_or_axes)
 
 
+@explained
 def check_gradients(
     params: Params,
     X: ArrayLike,

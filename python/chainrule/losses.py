@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import one_of, real, returned
+from chainrule._suggest import explained
 
 
+@explained
 @dataclass(frozen=True)
 class Huber:
     """The loss "huber": half the squared error up to ``delta``, then linear.
@@ -35,6 +37,7 @@ class Huber:
             raise ValueError(f"delta is {self.delta:g}, expected a number above 0")
 
 
+@explained
 @dataclass(frozen=True)
 class Quantile:
     """The loss "quantile": each output estimates a quantile of y.
@@ -68,6 +71,7 @@ class Quantile:
         object.__setattr__(self, "levels", levels)
 
 
+@explained
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     """The loss "softmax_cross_entropy": of targets that are mixed with the uniform distribution.

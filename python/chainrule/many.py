@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import optional_integer, seed_number
+from chainrule._suggest import explained
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.training import SETTINGS, History, Stop
 
 
+@explained
 def fit_many(
     networks: Sequence[Network],
     X: ArrayLike,

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from chainrule._arguments import flag, optional_integer, seed_number
 from chainrule._core import DivergenceError
 from chainrule._evaluation import Evaluation
+from chainrule._suggest import explained
 from chainrule.losses import CustomLoss, custom
 from chainrule.optimizers import Group, Optimizer
 from chainrule.schedules import AnySchedule
@@ -16,6 +17,7 @@ from chainrule.training import SETTINGS, Callbacks, History, Stop, TrainingState
 from chainrule.validation import HeldOut
 
 
+@explained
 class Network(Evaluation):
     """A dense feed-forward network: ``A[l] = g(A[l-1] W[l]ᵀ + b[l])``, the last activation decided by the loss.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule import _core
 from chainrule._arguments import integer, one_of, real
+from chainrule._suggest import explained
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Optimizer:
         return type(self).__name__.lower(), dict(vars(self))
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted; with the whole data set as batch, gradient descent.
@@ -72,6 +74,7 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
     """Adaptive moment estimation.
@@ -119,6 +122,7 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
     """`Adam` with decoupled weight decay: before each step ``θ = (1 - learning_rate · weight_decay) θ``.
@@ -144,6 +148,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
     """Gradients divided by the root of a running mean of their squares.
@@ -190,6 +195,7 @@ class RMSprop(Optimizer):
     weight_decay: float = 0.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(Optimizer):
     """Gradients divided by the root of the sum of all their squares so far.
@@ -230,6 +236,7 @@ class Adagrad(Optimizer):
     weight_decay: float = 0.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search for the strong Wolfe conditions, on the whole data set.
@@ -273,6 +280,7 @@ class LBFGS(Optimizer):
     unit_first_step: bool = False
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Factors on the learning rate and the weight decay of some parameters.

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import integer
 from chainrule._optional import require
+from chainrule._suggest import explained
 from chainrule.losses import output_activation
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _POSITIVE, _NEGATIVE = COLORS[0], COLORS[1]
 _GRAY = "0.45"
 
 
+@explained
 def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
     """Draw what `History.plot` describes, which calls this.
 
@@ -63,6 +65,7 @@ def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
     return axes
 
 
+@explained
 def gradient_check(report: "GradientReport", path_or_axes: PathOrAxes = None) -> Any:
     """Draw what `GradientReport.plot` describes, which calls this.
 
@@ -96,6 +99,7 @@ def gradient_check(report: "GradientReport", path_or_axes: PathOrAxes = None) ->
     return axes
 
 
+@explained
 def decision_regions(
     model: Any, X: Any, y: ArrayLike, path_or_axes: PathOrAxes = None, *, resolution: int = 300
 ) -> Any:
@@ -232,6 +236,7 @@ def _draw_regions(axes: Any, probabilities: _Floats, across: _Floats, up: _Float
             axes.contour(across, up, lead, levels=[0.0], colors="0.25", linewidths=0.9, zorder=2)
 
 
+@explained
 def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
     """Draw units as circles and weights as lines, colored by sign, the wider the larger; biases color the units.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import returned
-from chainrule._suggest import did_you_mean, instances, unknown
+from chainrule._suggest import did_you_mean, explained, instances, unknown
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Schedule:
         return type(self).__name__.lower(), dict(vars(self))
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class StepDecay(Schedule):
     """The factor ``factor^⌊epoch / every⌋``: torch's StepLR.
@@ -49,6 +50,7 @@ class StepDecay(Schedule):
     factor: float = 0.1
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class ExponentialDecay(Schedule):
     """The factor ``factor^epoch``: torch's ExponentialLR.
@@ -68,6 +70,7 @@ class ExponentialDecay(Schedule):
     factor: float = 0.95
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class InverseScaling(Schedule):
     """The factor ``1 / (1 + scale · epoch)^power``; with scale the number of rows, scikit-learn's "invscaling".
@@ -90,6 +93,7 @@ class InverseScaling(Schedule):
     scale: float = 1.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
     """A linear rise over ``warmup`` epochs, then ``lowest + (1 - lowest)(1 + cos πu) / 2``, u from 0 to 1.
@@ -130,6 +134,7 @@ class Cosine(Schedule):
     lowest: float = 0.0
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
     """From ``start`` up to 1 in the first part of all steps, then down to ``end``, along cosines; in every step.
@@ -160,6 +165,7 @@ class OneCycle(Schedule):
     end: float = 1 / 250000
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class ReduceOnPlateau(Schedule):
     """The factor is multiplied by ``factor`` whenever more than ``patience`` epochs brought no improvement.

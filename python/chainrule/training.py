@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from chainrule import _core
 from chainrule._arguments import flag, integer, one_of, optional_integer, real
-from chainrule._suggest import did_you_mean, instances
+from chainrule._suggest import did_you_mean, explained, instances
 from chainrule.optimizers import Adam, Group, Optimizer
 from chainrule.schedules import schedules_as_core
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Stop:
     """When training has converged: the first criterion that holds after an epoch ends it and is named in the history.
@@ -123,6 +124,7 @@ SETTINGS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+@explained
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingState:
     """A training between two epochs: what the next one depends on, for `Network.fit` to go on with.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import chainrule as cr
+from chainrule._suggest import did_you_mean, explained
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_weights, refuse_masked, split
@@ -29,6 +30,7 @@ def has_partial_fit(estimator: Any) -> bool:
     return True
 
 
+@explained
 class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
 
@@ -37,6 +39,16 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
     def _set_parameters(self, given: dict[str, Any]) -> None:
         """Keep the constructor's arguments as they are, as scikit-learn wants it."""
         self.__dict__.update((name, value) for name, value in given.items() if name not in ("self", "__class__"))
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            valid = self._get_param_names()
+            hints = (did_you_mean(name, valid, sentence=True) for name in params if name not in valid)
+            error.args = (f"{error}{next(hints, '')}",)
+            raise
 
     @_sklearn.with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:

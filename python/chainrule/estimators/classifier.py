@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
-from chainrule._suggest import did_you_mean
+from chainrule._suggest import did_you_mean, explained
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._data import Data
@@ -17,6 +17,7 @@ from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.table import CategoricalFeatures
 
 
+@explained
 @_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
 class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
@@ -104,6 +105,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         self._set_parameters(locals())
 
     @_sklearn.available_if(has_partial_fit)
+    @explained
     def partial_fit(
         self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> "MLPClassifier":

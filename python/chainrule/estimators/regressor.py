@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
+from chainrule._suggest import explained
 from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import to_core
@@ -14,6 +15,7 @@ from chainrule.table import CategoricalFeatures
 from chainrule.target import Standardizer
 
 
+@explained
 @_docs.documented(metric='"r2"')
 class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
@@ -97,6 +99,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         self._set_parameters(locals())
 
     @_sklearn.available_if(has_partial_fit)
+    @explained
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
         """Go through data once, from the present weights and the present state of the optimizer on.
 
