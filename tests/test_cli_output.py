@@ -29,6 +29,7 @@ def shell(command, **options):
 @pytest.fixture
 def model(houses):
     train(houses, "--target", "dear", "--ignore", "price", "--epochs", 2, "--output", "m.safetensors")
+    make_table().drop(columns=["dear", "price"]).to_csv("new.csv", index=False)
     return "m.safetensors"
 
 
@@ -39,7 +40,7 @@ def model(houses):
 @pytest.mark.parametrize("output", ["", "--output -", "--output /dev/stdout", "--output /dev/fd/1"])
 def test_predictions_are_appended_to_a_redirected_file(model, output):
     Path("all.txt").write_text("before\n")
-    done = shell(f"{COMMAND} predict {model} houses.csv {output} >> all.txt")
+    done = shell(f"{COMMAND} predict {model} new.csv {output} >> all.txt")
     assert (done.returncode, done.stderr) == (0, "")
     lines = Path("all.txt").read_text().splitlines()
     assert lines[:2] == ["before", "dear"]
@@ -55,17 +56,17 @@ def test_predictions_are_appended_to_a_redirected_file(model, output):
     ("p.parquet", pd.read_parquet),
 ])  # fmt: skip
 def test_predictions_are_written_as_the_name_says(model, capsys, name, read):
-    assert run("predict", model, "houses.csv") == 0
+    assert run("predict", model, "new.csv") == 0
     expected = capsys.readouterr().out.splitlines()[1:]
     for _ in range(2):
-        assert run("predict", model, "houses.csv", "--output", name) == 0
+        assert run("predict", model, "new.csv", "--output", name) == 0
     table = read(name)
     assert list(table) == ["dear"]
     assert table.dear.tolist() == expected
 
 
 def test_probabilities_in_parquet_are_numbers(model):
-    assert run("predict", model, "houses.csv", "--probabilities", "--output", "p.parquet") == 0
+    assert run("predict", model, "new.csv", "--probabilities", "--output", "p.parquet") == 0
     table = pd.read_parquet("p.parquet")
     assert table["probability no"].dtype == "float32"
     assert (table["probability no"] + table["probability yes"]).to_numpy() == pytest.approx(1)
@@ -79,7 +80,7 @@ def test_other_names_are_refused_before_the_model_is_read(name, houses, capsys):
 
 def test_parquet_needs_a_package(model, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    assert "chainrule[parquet]" in failure(capsys, "predict", model, "houses.csv", "--output", "p.parquet")
+    assert "chainrule[parquet]" in failure(capsys, "predict", model, "new.csv", "--output", "p.parquet")
 
 
 def test_non_ascii_predictions_are_utf8_whatever_the_console(houses):
@@ -215,7 +216,7 @@ def test_messages_do_not_go_to_standard_output_where_standard_error_is_closed(ho
 
 
 @posix
-@pytest.mark.parametrize("command", ["predict m.safetensors houses.csv", "info m.safetensors", "info"])
+@pytest.mark.parametrize("command", ["predict m.safetensors new.csv", "info m.safetensors", "info"])
 @pytest.mark.parametrize(("redirect", "message"), [(">&-", "it is closed"), ("> /dev/full", "No space left on device")])
 def test_other_commands_say_that_standard_output_fails(model, command, redirect, message):
     done = shell(f"{COMMAND} {command} {redirect}")

@@ -1,17 +1,20 @@
 """The four commands; their docstrings are what `--help` prints."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import chainrule
 from chainrule import _optional
 from chainrule.cli._console import Console, warn, write_text
+from chainrule.cli._format import KINDS, Reading
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
-from chainrule.cli._output import check_table_output, write_table
-from chainrule.cli._tables import read_table
+from chainrule.cli._output import check_table_output, is_standard_output, write_table
+from chainrule.cli._tables import check_columns, read_like, read_table
 from chainrule.cli._train import Settings, check_outputs, train_table
 
 # name -> scikit-learn's function
@@ -28,27 +31,46 @@ def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) ->
     return train_table(table, "target", chosen)
 
 
-def train(file: str, target: str, output: str | None, plot: str | None, **settings: Any) -> int:
+def train(file: str, target: str, output: str | None, plot: str | None, **options: Any) -> int:
     """Train a network to predict one column of a table from the others.
 
-    A part of the rows is kept for the test score. Of the others a tenth is held out: training stops when their cost
+    A part of the rows is kept for the test scores. Of the others a tenth is held out: training stops when their cost
     has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until
-    then is tested and saved, and the exit code is 1.
+    then is tested and saved, and the exit code is 1; after SIGTERM too, and it is 143.
     """
-    name = re.sub(r"(\.(csv|tsv|parquet|gz))+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
+    endings = "|".join(re.escape(ending) for ending in (*KINDS, ".parquet", ".gz"))
+    name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
     plot = None if plot is None else _name_plot(plot, name)
-    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **settings)
-    check_outputs(chosen, file)
+    reading = Reading(**{field.name: options.pop(field.name) for field in dataclasses.fields(Reading)})
+    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, reading=reading, **options)
+    if chosen.test is not None and chosen.test_size is not None:
+        raise ValueError("--test and --test-size exclude each other: a table of its own needs no part of the other one")
+    check_outputs(chosen, file, chosen.test)
     texts = [*chosen.categorical, *chosen.ignore]
-    return train_table(read_table(file, missing=chosen.missing, texts=texts), target, chosen)
+    table, unusual = read_table(file, reading, texts=texts)
+    test = None if chosen.test is None else read_like(chosen.test, table, reading, texts)
+    return train_table(table, target, chosen, test, unusual)
 
 
 def _name_plot(path: str | None, name: str) -> str:
     return f"{path or name}.png" if not path or not os.path.splitext(path)[1] else path
 
 
-def predict(model: str, file: str, output: str, probabilities: bool, threads: int | None) -> int:
-    """Predict the target of each row of a table, as CSV, or as the name of the file to write says."""
+def predict(
+    model: str,
+    file: str,
+    output: str,
+    probabilities: bool,
+    keep: Sequence[str],
+    separator: str | None,
+    encoding: str | None,
+    threads: int | None,
+) -> int:
+    """Predict the target of each row of a table, as CSV, or as the name of the file to write says.
+
+    Where the table has the target, too, the scores are printed, on standard error where the predictions take standard
+    output.
+    """
     check_table_output(output, model, file)
     loaded = TableModel.load(model)
     if not isinstance(loaded, TableModel):
@@ -56,15 +78,19 @@ def predict(model: str, file: str, output: str, probabilities: bool, threads: in
     target = loaded.target
     if probabilities and target.task == "regression":
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
-    table = loaded.read(file)
+    table = loaded.read(file, keep, separator=separator, encoding=encoding)
+    check_columns(table, keep, file)
     predictions = loaded.predict(table, threads)
     for name, value in loaded.find_strangers(table).items():
         warn(f"the training had none of column {name!r}, such as {value!r}")
-    columns: dict[str, Any] = {target.name: target.decode(predictions)}
+    columns: dict[str, Any] = {name: table[name].to_numpy() for name in keep}
+    columns[f"predicted {target.name}" if target.name in keep else target.name] = target.decode(predictions)
     if probabilities:
         for label, of_class in zip(target.labels, target.probabilities(predictions).T, strict=True):
             columns[f"probability {label}"] = of_class
     write_table(output, _optional.require("pandas", "cli").DataFrame(columns))
+    if target.name in table.columns and (scores := loaded.score(table[target.name], predictions)):
+        Console("stderr" if is_standard_output(output) else "stdout").say("score", scores)
     return 0
 
 

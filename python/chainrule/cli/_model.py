@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _columns
 from chainrule._frames import as_column
+from chainrule.cli._console import warn
+from chainrule.cli._format import Reading
+from chainrule.cli._scores import as_text, score_classes, score_values
 from chainrule.cli._tables import read_table
+from chainrule.cli._target import without_markers
 from chainrule.files import load_with_metadata, save
 from chainrule.network import Network
 from chainrule.table import TableEncoder
@@ -19,30 +22,57 @@ from chainrule.target import TargetEncoder
 if TYPE_CHECKING:
     import pandas as pd
 
+LOSSES = ("squared_error", "absolute_error", "huber", "poisson")  # of a number to predict
 SHOWN = 12  # columns of a kind, or classes, that are named
 _KEY = "table"  # the entry of the file's metadata
 
 
 @dataclasses.dataclass(frozen=True)
 class TableModel:
-    """A trained network, the encoders of its features and target, and the values that mean missing."""
+    """A trained network, the encoders of its features and target, and how its tables are read."""
 
     network: Network
     features: TableEncoder
     target: TargetEncoder
-    missing: Sequence[str] = ()
+    reading: Reading = dataclasses.field(default_factory=Reading)
+    n_columns: int = 0
 
     def predict(self, table: "pd.DataFrame", n_threads: int | None = None) -> NDArray[Any]:
         """Return what the network says of each row, (m, n_outputs), for `TargetEncoder.decode`."""
         return self.network.predict(self.features.transform(table), n_threads=n_threads)
 
-    def read(self, path: str) -> "pd.DataFrame":
-        """Read a table as the one of the training was read."""
+    def read(
+        self, path: str, texts: Collection[str] = (), separator: str | None = None, encoding: str | None = None
+    ) -> "pd.DataFrame":
+        """Read a table as the one of the training was read, but for what is said otherwise.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        texts : collection of str
+            Further columns that stay as they are written.
+        separator, encoding : str, optional
+            As in `Reading`.
+        """
         columns = self.features.columns
         levels = [c for c in columns if isinstance(c, _columns.LevelColumn)]
-        texts = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
+        words = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
         numbers = [c.name for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
-        return read_table(path, missing=self.missing, numbers=numbers, texts=texts)
+        settings = self.reading.override(separator, encoding)
+        table, _ = read_table(path, settings, numbers=numbers, texts=[*words, *texts])
+        if not settings.header and self.n_columns:
+            table.columns = self._names(table.shape[1])
+        return table
+
+    def _names(self, count: int) -> list[str]:
+        """Return the names of so many columns of a file without a header, in which the target may be absent."""
+        names = [str(place + 1) for place in range(self.n_columns)]
+        if count == self.n_columns - 1:
+            names.remove(self.target.name)
+        elif count != self.n_columns:
+            raise ValueError(f"the table has {count} columns, the training's had {self.n_columns} with the target")
+        return names
 
     def find_strangers(self, table: "pd.DataFrame") -> dict[str, str]:
         """Return a value of each column of which the training had none."""
@@ -50,9 +80,33 @@ class TableModel:
         found = {column.name: column.find_stranger(as_column(table[column.name])) for column in columns}
         return {name: value for name, value in found.items() if value is not None}
 
+    def score(self, truth: "pd.Series", predictions: NDArray[Any]) -> str:
+        """Return the scores of predictions where the target is known, or nothing where it never is."""
+        if self.target.task == "regression":
+            known = truth.notna().to_numpy()
+            if not known.any():
+                return ""
+            scores = score_values(as_column(truth[known]).numbers(), self.target.decode(predictions[known]))
+        else:
+            codes, names = as_column(without_markers(truth)[0]).levels()
+            classes = _columns.find_codes(codes, names, self.target.labels, unseen=-1, missing=-2)
+            if (classes == -1).any():
+                value = names[codes[classes == -1][0]]
+                warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {value!r}")
+            known = classes >= 0
+            if not known.any():
+                return ""
+            scores = score_classes(classes[known], self.target.probabilities(predictions[known]))
+        return f"{int(known.sum())} rows: {as_text(scores)}"
+
     def save(self, path: str) -> None:
         """Write all of it to a safetensors file."""
-        state = {"features": self.features.to_dict(), "target": self.target.to_dict(), "missing": list(self.missing)}
+        state = {
+            "features": self.features.to_dict(),
+            "target": self.target.to_dict(),
+            "reading": dataclasses.asdict(self.reading),
+            "n_columns": self.n_columns,
+        }
         save(self.network, path, {_KEY: json.dumps(state)})
 
     @classmethod
@@ -70,13 +124,18 @@ class TableModel:
         try:
             state = json.loads(metadata[_KEY])
             features, target = TableEncoder.from_dict(state["features"]), TargetEncoder.from_dict(state["target"])
-            missing = tuple(str(value) for value in state["missing"])
+            reading = Reading(**state.get("reading", {"missing": state.get("missing", ())}))
+            n_columns = int(state.get("n_columns", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} has a table encoding that cannot be read: {error}") from error
         sizes = (features.n_features, target.n_outputs)
-        if sizes != (network.layer_sizes[0], network.layer_sizes[-1]) or target.loss != network.loss_name:
+        if sizes != (network.layer_sizes[0], network.layer_sizes[-1]) or not _fits(target, network.loss_name):
             raise ValueError(f"{path} has a table encoding that does not fit its network: {sizes} for {network!r}")
-        return cls(network, features, target, missing)
+        return cls(network, features, target, reading, n_columns)
+
+
+def _fits(target: TargetEncoder, loss: str) -> bool:
+    return loss in LOSSES if target.task == "regression" else loss == target.loss
 
 
 def describe(network: Network) -> str:
@@ -111,16 +170,3 @@ def describe_target(target: TargetEncoder) -> str:
         return f"{target.name}, a number (mean {target.mean:.6g}, standard deviation {target.std:.6g})"
     shown = ", ".join(target.labels[:SHOWN]) + (", ..." if len(target.labels) > SHOWN else "")
     return f"{target.name}, {len(target.labels)} classes: {shown}"
-
-
-def score(target: TargetEncoder, predictions: NDArray[Any], column: "pd.Series", training: "pd.Series") -> str:
-    """Return the score of predictions against that of the trivial predictor, learnt from the training's column."""
-    if target.task == "classification":
-        truth, seen = target.transform(column), target.transform(training)
-        majority = int(np.bincount(seen).argmax())
-        accuracy = np.mean(target.class_numbers(predictions) == truth)
-        return f"accuracy {accuracy:.4f} (always {target.labels[majority]!r}: {np.mean(truth == majority):.4f})"
-    truth = as_column(column).numbers()
-    error = np.sqrt(np.mean((target.decode(predictions) - truth) ** 2))
-    trivial = np.sqrt(np.mean((target.mean - truth) ** 2))
-    return f"RMSE {error:.6g} (always the mean: {trivial:.6g})"

@@ -1,20 +1,30 @@
 """The arguments of the commands."""
 
 import argparse
+import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule import _core
 from chainrule.cli import _commands
-from chainrule.cli._output import KINDS, STANDARD_OUTPUT
-from chainrule.cli._train import Settings
+from chainrule.cli._format import KINDS, SEPARATORS
+from chainrule.cli._model import LOSSES
+from chainrule.cli._output import KINDS as OUTPUT_KINDS
+from chainrule.cli._output import STANDARD_OUTPUT
+from chainrule.cli._train import TEST_SIZE, Settings
 
 _Add = Callable[..., Any]
+
+_REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
+_FREE_TEXTS = ("target", "ignore", "categorical", "weight", "missing", "separator", "keep")  # options of any text
+_GUARD = "\0"  # before such a text: it is no option, and not `--`, which argparse takes away
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the options by name, `command` among them; SystemExit for wrong usage and after `--help`."""
-    return vars(_make_parser().parse_args(list(arguments)))
+    options = vars(_make_parser().parse_args(_joined(arguments)))
+    return {name: _restored(value) for name, value in options.items()}
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -28,9 +38,11 @@ def _make_parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_commands.demo)
 
     train = commands.add_parser("train", help="train a network on a table", description=_commands.train.__doc__)
-    train.add_argument("file", metavar="FILE", help="a table: .csv, .tsv (also .gz) or .parquet")
+    train.add_argument("file", metavar="FILE", help=f"a table: {', '.join(KINDS)} (also .gz) or .parquet")
     train.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    _add_table_options(train.add_argument)
+    _add_column_options(train.add_argument)
+    _add_file_options(train.add_argument)
+    _add_test_options(train.add_argument)
     _add_network_options(train.add_argument)
     _add_run_options(train.add_argument, nargs="?", const="", plot="write the learning curve; default: NAME.png")
     train.set_defaults(command=_commands.train)
@@ -39,8 +51,11 @@ def _make_parser() -> argparse.ArgumentParser:
     predict.add_argument("model", metavar="MODEL", help="what `chainrule train` wrote")
     predict.add_argument("file", metavar="FILE", help="a table with the training's columns; the target may be absent")
     predict.add_argument("--output", metavar="PATH", default=STANDARD_OUTPUT,
-                         help=f"what to write: {KINDS}, or - for CSV on standard output; default: -")  # fmt: skip
+                         help=f"what to write: {OUTPUT_KINDS}; default: -, CSV on standard output")  # fmt: skip
+    predict.add_argument("--keep", metavar="COLUMN", **_REPEATABLE,
+                         help="a column to copy, such as the number of a row; repeatable")  # fmt: skip
     predict.add_argument("--probabilities", action="store_true", help="also write the probability of each class")
+    _add_layout_options(predict.add_argument, "as `chainrule train` was told, or found out")
     predict.add_argument("--threads", type=_positive_int, metavar="N", help="default: what the machine offers")
     predict.set_defaults(command=_commands.predict)
 
@@ -50,25 +65,41 @@ def _make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_table_options(add: _Add) -> None:
-    repeatable = {"action": "append", "default": []}
+def _add_column_options(add: _Add) -> None:
     add(
         "--task",
         choices=["classification", "regression"],
         help="default: regression for numbers, but classification for whole numbers of at most 10 different values",
     )
-    add("--ignore", metavar="COLUMN", **repeatable, help="leave a column out, such as a row's number; repeatable")
-    add("--categorical", metavar="COLUMN", **repeatable, help="a column whose numbers are names; repeatable")
-    add("--missing", metavar="VALUE", **repeatable,
+    add("--ignore", metavar="COLUMN", **_REPEATABLE, help="leave a column out, such as a row's number; repeatable")
+    add("--categorical", metavar="COLUMN", **_REPEATABLE, help="a column whose numbers are names; repeatable")
+    add("--weight", metavar="COLUMN", help="the weight of each row in training and scores; not a feature")
+    add(
+        "--class-weight",
+        choices=["balanced"],
+        help="let all classes weigh the same in training; default: each row does",
+    )
+
+
+def _add_file_options(add: _Add) -> None:
+    _add_layout_options(add, "found out")
+    add("--no-header", dest="header", action="store_false", help="the file has no names of columns: they are 1, 2, ...")
+    add("--decimal", choices=[".", ","], help="the decimal mark of numbers; default: found out where it is sure")
+    add("--date-order", choices=["dmy", "mdy", "ymd"], help="of dates such as 03/04/2024; default: found out")
+    add("--missing", metavar="VALUE", **_REPEATABLE,
         help="a value that means missing in every column; repeatable. An empty field always does, "
              "and in columns of numbers so do ?, NA, NaN, null and the like")  # fmt: skip
-    add(
-        "--test-size",
-        type=_fraction,
-        default=Settings.test_size,
-        metavar="FRACTION",
-        help=f"part of the rows that is kept for the test score; default: {Settings.test_size}",
-    )
+
+
+def _add_layout_options(add: _Add, default: str) -> None:
+    add("--separator", type=_separator, metavar="CHARACTER",
+        help=f"between the fields, or tab, or space for any white space; default: {default}")  # fmt: skip
+    add("--encoding", metavar="NAME", help=f"of the file, such as latin-1; default: {default}")
+
+
+def _add_test_options(add: _Add) -> None:
+    add("--test", metavar="FILE", help="a table for the test scores; default: a part of the rows is kept for them")
+    add("--test-size", type=_fraction, metavar="FRACTION", help=f"that part; default: {TEST_SIZE}")
 
 
 def _add_network_options(add: _Add) -> None:
@@ -80,6 +111,7 @@ def _add_network_options(add: _Add) -> None:
         help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, Settings.hidden))}",
     )
     add("--activation", choices=_core.ACTIVATIONS, default=Settings.activation, help=f"default: {Settings.activation}")
+    add("--loss", choices=LOSSES, help=f"of a number to predict; default: {LOSSES[0]}")
     add(
         "--epochs",
         type=_positive_int,
@@ -87,6 +119,7 @@ def _add_network_options(add: _Add) -> None:
         metavar="N",
         help=f"at most; default: {Settings.epochs}",
     )
+    add("--time-limit", type=_positive_float, metavar="SECONDS", help="of the training; default: none")
     add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, less for few rows")
     add(
         "--learning-rate",
@@ -110,7 +143,43 @@ def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
         help=f"of the split, the initial weights and the order of the rows; default: {Settings.seed}",
     )
     add("--threads", type=_positive_int, metavar="N", help="default: what the machine offers; the result is the same")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--quiet", action="store_true", help="print nothing but warnings and errors")
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which free texts are part of their option: argparse takes these whatever they look like.
+
+    `--missing -` and `--missing --` are values; `--plot houses.csv` is an option without a value and the table.
+    """
+    joined: list[str] = []
+    texts = [f"--{name}" for name in _FREE_TEXTS]
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument in texts and rest and not re.match(r"--[a-z]", rest[0]):
+            argument = f"{argument}={_GUARD}{rest.pop(0)}"
+        elif argument == "--plot" and rest and _is_table(rest[0]):
+            argument = "--plot="
+        joined.append(argument)
+    return joined
+
+
+def _is_table(path: str) -> bool:
+    return os.path.splitext(path.lower().removesuffix(".gz"))[1] in (*KINDS, ".parquet")
+
+
+def _restored(value: Any) -> Any:
+    """Return what was given to an option, without the guard of `_joined`."""
+    if isinstance(value, list):
+        return [_restored(entry) for entry in value]
+    return value.removeprefix(_GUARD) if isinstance(value, str) else value
+
+
+def _separator(text: str) -> str:
+    text = SEPARATORS.get(text.removeprefix(_GUARD), text.removeprefix(_GUARD))
+    if len(text) != 1 and text not in SEPARATORS.values():
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character, tab or space")
+    return text
 
 
 def _number(kind: type, low: float, high: float, exclusive: bool) -> Callable[[str], Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,19 +13,25 @@ from numpy.typing import NDArray
 
 import chainrule as cr
 from chainrule import _optional
-from chainrule.cli._console import Console, complain
-from chainrule.cli._model import TableModel, describe, describe_columns, describe_target, score
+from chainrule.cli import _scores
+from chainrule.cli._console import Console, complain, warn
+from chainrule.cli._format import Reading
+from chainrule.cli._model import LOSSES, TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
+from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
+from chainrule.cli._suspects import find_suspects
+from chainrule.cli._tables import check_columns
+from chainrule.cli._target import explain_task, label_names
 from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_Rows: TypeAlias = NDArray[np.intp]
 _Say: TypeAlias = Callable[[str, str], None]
 
-VALIDATION_SIZE = 0.1  # of the training rows
+TEST_SIZE = 0.2
 MIN_ROWS = 10
+_LAST = 0.1  # of the epochs: where the best is among these, more would help
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,21 +46,26 @@ class Settings:
     plot: str | None = None
     hidden: tuple[int, ...] = (128, 64)
     activation: str = "tanh"
+    loss: str | None = None
     epochs: int = 200
+    time_limit: float | None = None
     batch_size: int | None = None
     learning_rate: float = 2e-3
     l2: float = 3e-5
-    test_size: float = 0.2
+    test: str | None = None
+    test_size: float | None = None
     task: str | None = None
+    class_weight: str | None = None
+    weight: str | None = None
     ignore: Sequence[str] = ()
     categorical: Sequence[str] = ()
-    missing: Sequence[str] = ()
+    reading: Reading = dataclasses.field(default_factory=Reading)
     seed: int = 0
     threads: int | None = None
     quiet: bool = False
 
 
-def check_outputs(settings: Settings, *tables: str) -> None:
+def check_outputs(settings: Settings, *tables: str | None) -> None:
     """Find out before the training, not after it, that its results cannot be written or would replace a table."""
     if settings.plot is not None:
         known = _optional.require("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
@@ -64,29 +76,41 @@ def check_outputs(settings: Settings, *tables: str) -> None:
     check_model_output(settings.output, *tables)
 
 
-def train_table(table: "pd.DataFrame", target_name: str, settings: Settings) -> int:
+def train_table(
+    table: "pd.DataFrame", name: str, settings: Settings, test: "pd.DataFrame | None" = None, unusual: str = ""
+) -> int:
     """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
     console = Console(_stream(settings))
     say = console.say
-    table, target, parts = _prepare(table, target_name, settings, say)
-    columns = table.drop(columns=[target_name, *settings.ignore])
-    columns = columns.astype({name: "category" for name in settings.categorical if name in columns})
-    train, validation, test = parts
+    _check_names(table, name, settings)
+    n_columns = table.shape[1]
+    say("table", f"{len(table)} rows, {n_columns} columns{unusual}")
+    table = with_target(table, name, name in settings.categorical, say)
+    if len(table) < MIN_ROWS:
+        raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
+    target = _fit_target(table[name], settings, say)
+    options = (target, settings.ignore, settings.categorical, settings.weight)
+    rows = make_part(table, *options)
+    size = (TEST_SIZE if settings.test_size is None else settings.test_size) if test is None else None
+    train, validation, tested = map(rows.take, split_rows(rows.y, target.task == "classification", size, settings.seed))
+    if test is not None:
+        check_columns(test, [name, *([] if settings.weight is None else [settings.weight])], settings.test)
+        test = with_target(test, name, name in settings.categorical, say, f" of {settings.test}")
+        tested = make_part(known_classes(test, target, str(settings.test)), *options)
+    mean_weight = 1.0 if train.weight is None else float(train.weight.mean())
+    train, validation = train.divide_weights(mean_weight), validation.divide_weights(mean_weight)
     estimator = _make_estimator(target, len(train), settings)
-    callbacks: list[Any] = [_ReportStart(estimator, parts, settings.output, say)]
+    callbacks: list[Any] = [_ReportStart(estimator, rows.X, list(map(len, (train, validation, tested))), settings, say)]
     if not settings.quiet and _is_terminal(sys.stderr):
         callbacks.append(cr.ProgressBar(settings.epochs))
     estimator.set_params(callbacks=callbacks)
-
-    def take(rows: _Rows) -> tuple["pd.DataFrame", NDArray[Any]]:
-        return columns.iloc[rows], target.transform(table[target_name].iloc[rows])
-
-    history = _fit(estimator, *take(train), take(validation))
+    history = _fit(estimator, train, validation)
     say("stopped", _why(history))
-    model = TableModel(estimator.network_, estimator.encoder_, target, settings.missing)
-    predictions = model.predict(columns.iloc[test], settings.threads)
-    known = np.concatenate([train, validation])
-    say("test", score(target, predictions, table[target_name].iloc[test], table[target_name].iloc[known]))
+    if hint := _hint(history):
+        say("", hint)
+    say("test", _score(estimator, target, tested, train, validation))
+    target.labels, target.mean, target.std = _learnt(estimator, target)
+    model = TableModel(estimator.network_, estimator.encoder_, target, settings.reading, n_columns)
     write_by(model.save, settings.output)
     say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
@@ -112,11 +136,38 @@ def _is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _fit(estimator: Any, X: "pd.DataFrame", y: NDArray[Any], validation: Any) -> "cr.History":
+def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
+    """Refuse columns that are not there, or are named for two purposes."""
+    weight = [] if settings.weight is None else [settings.weight]
+    check_columns(table, [name, *settings.ignore, *settings.categorical, *weight])
+    for option, names in {"--ignore": settings.ignore, "--weight": weight}.items():
+        if name in names:
+            raise ValueError(f"{option} and --target both name column {name!r}, which cannot be both")
+    if (twin := f"{name} (2)") in table.columns and twin not in settings.ignore:
+        raise ValueError(f"the table has column {name!r} twice: leave the other out with --ignore {shlex.quote(twin)}")
+    if set(weight) & {*settings.ignore, *settings.categorical}:
+        raise ValueError(f"column {settings.weight!r} has the weights: --weight leaves it out of the features")
+
+
+def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEncoder:
+    """Learn the classes, or that it is a number; say which, and why."""
+    named = target.name in settings.categorical
+    encoder = TargetEncoder(settings.task or ("classification" if named else None)).fit(target)
+    say("target", describe_target(encoder))
+    if settings.task is None and not named:
+        say("", explain_task(target, str(encoder.task)))
+    if settings.loss is not None and encoder.task == "classification":
+        raise ValueError("--loss is for numbers: the loss of classes is the cross-entropy")
+    if settings.class_weight is not None and encoder.task == "regression":
+        raise ValueError(f"--class-weight is for classes, the target {encoder.name!r} is a number")
+    return encoder
+
+
+def _fit(estimator: Any, train: Part, validation: Part) -> "cr.History":
     """Train; where the cost became NaN or infinite there is nothing to keep, whatever was learnt before."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is printed later says why it ended
-        estimator.fit(X, y, eval_set=validation)
+        estimator.fit(*train.as_tuple(), eval_set=validation.as_tuple())
     history: cr.History = estimator.history_
     if history.stop_reason == "diverged":
         raise cr.DivergenceError
@@ -126,7 +177,9 @@ def _fit(estimator: Any, X: "pd.DataFrame", y: NDArray[Any], validation: Any) ->
 def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> Any:
     """Return the estimator of so many training rows."""
     batch_size = min(settings.batch_size or choose_batch_size(n_rows), n_rows)
-    kind = cr.MLPRegressor if target.task == "regression" else cr.MLPClassifier
+    regression = target.task == "regression"
+    kind = cr.MLPRegressor if regression else cr.MLPClassifier
+    special = {"loss": settings.loss or LOSSES[0]} if regression else {"class_weight": settings.class_weight}
     return kind(
         hidden_layer_sizes=settings.hidden,
         activation=settings.activation,
@@ -134,76 +187,71 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
         alpha=settings.l2 * batch_size,  # which is divided by a batch's rows
         batch_size=batch_size,
         max_iter=settings.epochs,
+        time_limit=settings.time_limit,
         tol=0.0,
         n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # one more ends it
         eval_metric="loss",
         preprocess=True,
         random_state=settings.seed,
         n_threads=settings.threads,
+        **special,
     )
+
+
+def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> str:
+    """Return the scores of the rows to test with; the trivial predictor has seen all others."""
+    if target.task == "regression":
+        scores = _scores.score_values(tested.y, estimator.predict(tested.X), tested.weight)
+        mean = np.average(train.y, weights=train.weight)
+        constant = _scores.score_values(tested.y, np.full(len(tested), mean), tested.weight)
+        return _scores.as_text(scores, ("the mean", constant["RMSE"]))
+    classes = estimator.classes_
+    truth = np.searchsorted(classes, tested.y)
+    scores = _scores.score_classes(truth, estimator.predict_proba(tested.X), tested.weight)
+    seen = np.searchsorted(classes, np.concatenate([train.y, validation.y]))
+    most = int(np.bincount(seen, _joined(train.weight, validation.weight)).argmax())
+    always = float(np.average(truth == most, weights=tested.weight))
+    return _scores.as_text(scores, (repr(label_names(classes)[most]), always))
+
+
+def _learnt(estimator: Any, target: TargetEncoder) -> tuple[list[str], float, float]:
+    if target.task == "classification":
+        return label_names(estimator.classes_), 0.0, 1.0
+    standardizer = getattr(estimator, "standardizer_", None)  # a count is not brought to another unit
+    return ([], 0.0, 1.0) if standardizer is None else ([], float(standardizer.mean), float(standardizer.std))
+
+
+def _joined(*weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    given = [weight for weight in weights if weight is not None]
+    return np.concatenate(given) if given else None
 
 
 class _ReportStart:
     """A callback that reports what is about to be trained, and looks whether there is space for it."""
 
-    def __init__(self, estimator: Any, parts: Sequence[_Rows], output: str, say: _Say) -> None:
-        self._estimator, self._parts, self._output, self._say = estimator, parts, output, say
+    def __init__(self, estimator: Any, features: "pd.DataFrame", sizes: Sequence[int], settings: Settings, say: _Say):
+        self._estimator, self._features, self._sizes, self._settings, self._say = (
+            estimator, features, sizes, settings, say
+        )  # fmt: skip
 
     def on_train_begin(self, network: "cr.Network") -> None:
-        for line in describe_columns(self._estimator.encoder_):
+        encoder, settings = self._estimator.encoder_, self._settings
+        for line in describe_columns(encoder):
             self._say("", line)
-        sizes = zip(map(len, self._parts), ("training", "validation", "test"), strict=True)
-        self._say("rows", ", ".join(f"{size} {part}" for size, part in sizes))
+        used = [column.name for column in encoder.columns if column.kind != "ignored"]
+        for suspicion in find_suspects(self._features, used):
+            warn(suspicion)
+        sizes = zip(self._sizes, ("training", "validation", "test"), strict=True)
+        of = "" if settings.test is None else f" from {settings.test}"
+        self._say("rows", ", ".join(f"{size} {part}" for size, part in sizes) + of)
         self._say("network", describe(network))
-        options = self._estimator.get_params(deep=False)
-        optimizer = f"Adam(learning_rate={options['solver'].learning_rate:g})"
-        batches = f"batches of {options['batch_size']}, l2 {options['alpha'] / options['batch_size']:g}"
-        self._say(
-            "training",
-            f"{optimizer}, {batches}, at most {options['max_iter']} epochs",
-        )
-        check_space(self._output, network.parameters.nbytes)
-
-
-def _prepare(
-    table: "pd.DataFrame", name: str, settings: Settings, say: _Say
-) -> tuple["pd.DataFrame", TargetEncoder, list[_Rows]]:
-    """Leave out rows without a target, fit the target, split the rows."""
-    for column in (name, *settings.ignore, *settings.categorical):
-        if column not in table.columns:
-            raise ValueError(f"the table has no column {column!r}; it has {', '.join(map(str, table.columns))}")
-    known = table[name].notna()
-    say("table", f"{len(table)} rows, {table.shape[1]} columns")
-    if not known.all():
-        say("", f"{int((~known).sum())} rows left out: no target")
-        table = table[known]
-    if len(table) < MIN_ROWS:
-        raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
-    task = settings.task or ("classification" if name in settings.categorical else None)
-    whole = TargetEncoder(task).fit(table[name])  # a class may be so rare that only the test part has it
-    classes = whole.transform(table[name]) if whole.task == "classification" else np.zeros(len(table), dtype=np.intp)
-    rng = np.random.default_rng(settings.seed)
-    rest, test = split(classes, settings.test_size, rng)
-    train, validation = split(classes[rest], VALIDATION_SIZE, rng)
-    parts = [rest[train], rest[validation], test]
-    target = TargetEncoder(whole.task).fit(table[name].iloc[parts[0]])
-    say("target", describe_target(target))
-    return table, target, parts
-
-
-def split(classes: _Rows, fraction: float, rng: np.random.Generator) -> tuple[_Rows, _Rows]:
-    """Return the row numbers of two parts, the second of about `fraction`, each class split alike; neither is empty.
-
-    The rows are ordered by class and at random within it; where the running total of `fraction` passes a whole number,
-    the row goes to the second part. The first row of a class never does: the first part has a row of each.
-    """
-    order = np.lexsort((rng.random(len(classes)), classes))
-    free = np.flatnonzero(np.diff(classes[order], prepend=-1) == 0)
-    if not free.size:
-        raise ValueError(f"too few rows to split: {len(classes)}")
-    chosen = free[np.diff(np.floor(np.arange(free.size + 1) * fraction + 0.5)) > 0]
-    second = order[chosen if chosen.size else free[-1:]]
-    return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
+        batches = f"batches of {self._estimator.batch_size}, l2 {settings.l2:g}"
+        ends = f"at most {settings.epochs} epochs"
+        ends += "" if settings.time_limit is None else f" or {settings.time_limit:g} seconds"
+        weights = "" if settings.weight is None else f", rows weighted by {settings.weight!r}"
+        weights += "" if settings.class_weight is None else f", {settings.class_weight} classes"
+        self._say("training", f"Adam(learning_rate={settings.learning_rate:g}), {batches}, {ends}{weights}")
+        check_space(settings.output, network.parameters.nbytes)
 
 
 def choose_batch_size(n_rows: int) -> int:
@@ -224,6 +272,16 @@ def _why(history: "cr.History") -> str:
     reasons = {
         "epochs": f"all are done, kept are the parameters of epoch {best}",
         "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
+        "seconds": f"the time is up, kept are the parameters of epoch {best}, of the lowest validation cost",
         "interrupted": f"interrupted, kept are the parameters of epoch {best}, of the lowest validation cost",
     }
     return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
+
+
+def _hint(history: "cr.History") -> str:
+    """Return what may help where the training ended while it still improved."""
+    options = {"epochs": "--epochs", "seconds": "--time-limit"}
+    improving = history.best_epoch > (1 - _LAST) * history.epochs
+    if not improving or history.stop_reason not in options:
+        return ""
+    return f"the validation cost was still falling: a larger {options[history.stop_reason]} may help"

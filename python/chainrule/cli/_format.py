@@ -1,0 +1,175 @@
+"""How a text file is laid out: encoding, separator, names of the columns; found out where that is sure."""
+
+import csv
+import dataclasses
+import gzip
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
+SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names of what is hard to type
+UNNAMED = "Unnamed: "  # and the place of a column without a name, as pandas has it
+_OTHERS = ",;\t|"  # separators that are found out
+_BEGINNING = 1 << 16  # bytes to look at
+_ROWS = 50  # to look at
+_GUESSES = ("cp1252", "latin-1")  # where a file is not UTF-8: that of Windows, and one that has all bytes
+_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a user said of a table's file; None is found out.
+
+    Attributes
+    ----------
+    separator : str or None
+        Between the fields of a row: one character, or pandas' expression for any white space.
+    decimal : {".", ",", None}
+        The decimal mark of numbers.
+    encoding : str or None
+        A name that Python knows.
+    date_order : {"dmy", "mdy", "ymd", None}
+        Of dates that are written as three numbers.
+    header : bool
+        Whether the first row has the names of the columns; else these are 1, 2, ...
+    missing : sequence of str
+        Values that mean missing in every column.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    date_order: str | None = None
+    header: bool = True
+    missing: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        texts = (self.separator, self.decimal, self.encoding, self.date_order)
+        if not all(text is None or isinstance(text, str) for text in texts) or not isinstance(self.header, bool):
+            raise ValueError(f"not the settings of a table's file: {self}")
+        object.__setattr__(self, "missing", tuple(str(value) for value in self.missing))
+
+    def override(self, separator: str | None, encoding: str | None) -> "Reading":
+        """Return the same with the layout of another file, as far as it is given."""
+        return dataclasses.replace(self, separator=separator or self.separator, encoding=encoding or self.encoding)
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """The layout of a text file.
+
+    Attributes
+    ----------
+    encoding, separator : str
+        As `Reading` has them.
+    names : list of str
+        Of the columns, none twice.
+    unusual : str
+        What the file's name does not say, to follow a sentence; or nothing.
+    warnings : list of str
+        What was guessed or changed.
+    """
+
+    encoding: str
+    separator: str
+    names: list[str]
+    unusual: str
+    warnings: list[str]
+
+
+def detect(path: str, reading: Reading, extension: str) -> Text:
+    """Return the layout of a file.
+
+    Raises
+    ------
+    ValueError
+        For an unknown encoding, or a file without a row.
+    UnicodeDecodeError
+        For a file that is not in the encoding that the user named.
+    """
+    encoding = reading.encoding or _find_encoding(path)
+    unusual, warnings = "", []
+    if reading.encoding is None and encoding in _GUESSES:
+        warnings.append(f"{path} is not UTF-8 text: it is read as {encoding}, --encoding names another")
+    try:
+        rows = _first_lines(path, encoding)
+    except LookupError:
+        raise ValueError(f"--encoding {encoding} is unknown") from None
+    if not rows:
+        raise ValueError("it is empty")
+    separator = reading.separator or _find_separator(rows, KINDS[extension])
+    if reading.separator is None and separator != KINDS[extension]:
+        unusual = f", separated by {separator!r}"
+    first = rows[0].split() if separator == SEPARATORS["space"] else next(csv.reader(rows, delimiter=separator))
+    if not reading.header:
+        return Text(encoding, separator, [str(place + 1) for place in range(len(first))], unusual, warnings)
+    names, renamed = _distinct([name or f"{UNNAMED}{place}" for place, name in enumerate(first)])
+    return Text(encoding, separator, names, unusual, [*warnings, *(f"{path}: {text}" for text in renamed)])
+
+
+def _find_encoding(path: str) -> str:
+    """Return the encoding that the first bytes name, else UTF-8 if all of the file is, else what Windows writes."""
+    with _open(path) as file:
+        beginning = file.read(4)
+    for mark, encoding in _BOMS.items():
+        if beginning.startswith(mark):
+            return encoding
+    for encoding in ("utf-8", _GUESSES[0]):
+        try:
+            with _open(path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
+                while text.read(_BEGINNING):
+                    pass
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return _GUESSES[1]
+
+
+def _open(path: str) -> Any:
+    return gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")
+
+
+def _first_lines(path: str, encoding: str) -> list[str]:
+    """Return the first lines that are not empty; the last one that was read may be cut, and is left out."""
+    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+        beginning = text.read(_BEGINNING)
+    lines = beginning.splitlines(keepends=True)
+    if len(beginning) == _BEGINNING and len(lines) > 1:
+        lines.pop()
+    return [line for line in lines if line.strip()][: _ROWS + 1]
+
+
+def _find_separator(lines: list[str], usual: str) -> str:
+    """Return the separator that a file's name says, unless another one alone makes columns of all first rows."""
+    fitting = [separator for separator in dict.fromkeys(usual + _OTHERS) if _fits(lines, separator)]
+    return fitting[0] if fitting[:1] == [usual] or len(fitting) == 1 else usual
+
+
+def _fits(lines: list[str], separator: str) -> bool:
+    """Return whether all rows have as many fields as the first, more than one; an empty one may follow."""
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error:
+        return False
+    if len(rows) > 1 and not lines[-1].endswith(("\n", "\r")):
+        rows.pop()
+    width = len(rows[0])
+    return width > 1 and all(len(row) == width or (len(row) == width + 1 and not row[-1]) for row in rows)
+
+
+def _distinct(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return names of which none occurs twice, and sentences about those that did."""
+    counts: Counter[str] = Counter()
+    distinct, notes = [], []
+    for name in names:
+        counts[name] += 1
+        new = name if counts[name] == 1 else f"{name} ({counts[name]})"
+        while new != name and new in names:
+            counts[name] += 1
+            new = f"{name} ({counts[name]})"
+        distinct.append(new)
+        if new != name:
+            notes.append(f"the header has column {name!r} more than once, this one is read as {new!r}")
+    return distinct, notes

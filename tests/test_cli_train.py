@@ -1,0 +1,354 @@
+"""The command line: what is inferred and suspected, the scores, weights, losses, limits, a test table."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+from tables import failure, make_table, run, train
+
+import chainrule as cr
+from chainrule.cli import _scores
+from chainrule.cli._model import TableModel
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def noise(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"a": rng.normal(size=n), "b": rng.choice(["u", "v"], n), "y": rng.choice(["yes", "no"], n)})
+
+
+def said(capsys, table, *options, target="y"):
+    """Train for an epoch; return what was printed on standard output and standard error."""
+    table.to_csv("t.csv", index=False)
+    assert run("train", "t.csv", "--target", target, "--epochs", 1, *options) == 0
+    return capsys.readouterr()
+
+
+# Suspected columns
+
+SUSPECTS = {
+    "Unnamed: 0": (lambda n, rng: np.arange(n), "numbers the rows from 0 to 299, as an index does"),
+    "n": (lambda n, rng: np.arange(1, n + 1), "numbers the rows from 1 to 300, as an index does"),
+    "shuffled": (lambda n, rng: rng.permutation(n), "numbers the rows from 0 to 299, as an index does"),
+    "reversed": (lambda n, rng: np.arange(n)[::-1], "numbers the rows from 0 to 299, as an index does"),
+    "rising": (lambda n, rng: np.cumsum(rng.integers(1, 10**6, n)), "a whole number of its own in each of 300 rows"),
+    "crowded": (lambda n, rng: rng.permutation(4000)[:n] + 10**6, "a whole number of its own in each of 300 rows"),
+    "customer_id": (lambda n, rng: rng.permutation(10**7)[:n], "a whole number of its own in each of 300 rows"),
+    "PassengerId": (lambda n, rng: rng.permutation(10**7)[:n] * 1.0, "a whole number of its own in each of 300 rows"),
+    "id": (lambda n, rng: np.r_[5, rng.permutation(10**7)[: n - 2], 5], "299 different whole numbers in 300 rows"),
+    "name": (lambda n, rng: [f"name {max(i, 5)}" for i in range(n)], "has 295 different texts in 300 rows"),
+}
+
+
+@pytest.mark.parametrize("name", SUSPECTS)
+def test_columns_that_number_or_name_the_rows_are_suspected(capsys, name):
+    make, reason = SUSPECTS[name]
+    table = noise().assign(**{name: make(300, np.random.default_rng(1))})
+    error = said(capsys, table).err
+    assert re.fullmatch(rf"chainrule: warning: column '{name}' .*{reason}.*: leave it out with --ignore .*\n", error)
+    assert said(capsys, table, "--ignore", name).err == ""
+
+
+def test_gaps_do_not_hide_an_identifier(capsys):
+    table = noise().assign(id=np.random.default_rng(1).permutation(10**7)[:300]).astype({"id": "Int64"})
+    table.loc[::10, "id"] = None
+    assert "column 'id' has a whole number of its own in each of 270 rows" in said(capsys, table).err
+
+
+def test_a_name_with_spaces_is_quoted_for_the_shell(capsys):
+    table = noise()
+    table.insert(0, "", range(300))
+    assert said(capsys, table).err.endswith("leave it out with --ignore 'Unnamed: 0'\n")
+
+
+def test_texts_that_all_differ_are_suspected_in_small_tables(capsys):
+    table = noise(60).assign(name=[f"name {i}" for i in range(60)])
+    assert "column 'name' has 60 different texts in 60 rows, as names and identifiers do" in said(capsys, table).err
+
+
+@pytest.mark.parametrize("values", [
+    lambda rng: rng.integers(0, 10**4, 300),  # some occur twice
+    lambda rng: rng.permutation(10**7)[:300],  # as amounts that are large, such as inhabitants
+    lambda rng: rng.normal(size=300).cumsum(),
+    lambda rng: rng.choice(["a", "b", "c"], 300),
+    lambda rng: pd.date_range("2000-01-01", periods=300).astype(str),
+    lambda rng: rng.choice([f"street {i}" for i in range(200)], 300),
+    lambda rng: np.repeat(np.arange(150), 2),
+])  # fmt: skip
+def test_other_columns_are_not_suspected(capsys, values):
+    assert said(capsys, noise().assign(x=values(np.random.default_rng(0)))).err == ""
+
+
+def test_years_in_order_and_a_single_column_are_not_suspected(capsys):
+    assert said(capsys, noise(150).assign(year=np.arange(1870, 2020))).err == ""
+    assert said(capsys, noise()[["y"]].assign(x=np.arange(300))).err == ""
+
+
+# The task
+
+
+@pytest.mark.parametrize(("values", "described", "reason"), [
+    (np.arange(300) % 7 + 3, "y, 7 classes", "classes, because it holds 7 different whole numbers, at most 10; --task "
+     "regression predicts a number"),
+    (np.arange(300) % 11, "y, a number", "a number, because it holds 11 different whole numbers, more than 10; --task "
+     "classification predicts classes"),
+    (np.arange(300) % 4 / 2, "y, a number", "a number, because it holds fractions; --task classification predicts "
+     "classes"),
+    (np.arange(300) % 2 == 0, "y, 2 classes", "classes, because it holds truth values"),
+    (["a", "b", "c"] * 100, "y, 3 classes", "classes, because it holds text"),
+])  # fmt: skip
+def test_the_task_is_explained(capsys, values, described, reason):
+    out = said(capsys, noise().assign(y=values)).out
+    assert re.search(rf"target    {described}.*\n {{10}}{re.escape(reason)}\n", out)
+
+
+def test_a_task_that_was_chosen_needs_no_reason(capsys):
+    table = noise().assign(y=np.arange(300) % 7)
+    assert "because" not in said(capsys, table, "--task", "regression").out
+    assert "because" not in said(capsys, table, "--categorical", "y").out
+
+
+def test_markers_in_a_target_of_text_are_no_classes(capsys):
+    table = noise().assign(y=["yes", "no", "?", "NA", "n/a", "None"] * 50)
+    out = said(capsys, table).out
+    assert "target    y, 3 classes: None, no, yes" in out
+    assert (
+        "150 rows left out: no target or one that means missing ('?' 50, 'NA' 50, 'n/a' 50; --categorical y makes a "
+        "class of each)" in out
+    )
+    assert "y, 6 classes: ?, NA, None, n/a, no, yes" in said(capsys, table, "--categorical", "y").out
+    assert "y, 2 classes: -, x" in said(capsys, noise().assign(y=["x", "-"] * 150)).out
+
+
+def test_markers_in_a_target_of_numbers_are_no_classes(capsys):
+    out = said(capsys, noise().assign(y=["0", "1", "?"] * 100)).out
+    assert "100 rows left out: no target" in out
+    assert "y, 2 classes: 0, 1" in out
+
+
+# Scores
+
+
+def test_scores_of_classes_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    for classes in (2, 4):
+        truth = rng.integers(0, classes, 200)
+        probabilities = rng.dirichlet(np.ones(classes), 200).round(2).clip(1e-3)  # some are equal
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        for weight in (None, rng.uniform(0, 2, 200)):
+            found = _scores.score_classes(truth, probabilities, weight)
+            label = probabilities.argmax(axis=1)
+            for name, expected in {
+                "accuracy": metrics.accuracy_score(truth, label, sample_weight=weight),
+                "balanced accuracy": metrics.balanced_accuracy_score(truth, label, sample_weight=weight),
+                "log loss": metrics.log_loss(truth, probabilities, sample_weight=weight),
+            }.items():
+                assert found[name] == pytest.approx(expected, rel=1e-12), name
+            score = probabilities[:, 1] if classes == 2 else probabilities
+            if classes == 2 or weight is None:
+                area = metrics.roc_auc_score(truth, score, sample_weight=weight, multi_class="ovr")
+                assert found["AUC"] == pytest.approx(area, rel=1e-12)
+
+
+def test_scores_of_values_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, predicted, weight = rng.normal(size=(3, 100))
+    for weights in (None, np.abs(weight)):
+        found = _scores.score_values(truth, predicted, weights)
+        assert found["RMSE"] ** 2 == pytest.approx(metrics.mean_squared_error(truth, predicted, sample_weight=weights))
+        assert found["MAE"] == pytest.approx(metrics.mean_absolute_error(truth, predicted, sample_weight=weights))
+        assert found["R²"] == pytest.approx(metrics.r2_score(truth, predicted, sample_weight=weights))
+    assert "R²" not in _scores.score_values(np.ones(3), predicted[:3])
+    assert "AUC" not in _scores.score_classes(np.zeros(3, dtype=np.intp), np.full((3, 2), 0.5))
+
+
+def test_several_scores_are_printed(houses, capsys):
+    assert run("train", houses, "--target", "dear", "--epochs", 2) == 0
+    number = r"\d\.\d{4}"
+    pattern = rf"test +accuracy {number} \(always 'no': {number}\), balanced accuracy {number}, AUC {number}, log loss "
+    assert re.search(pattern + number + "\n", capsys.readouterr().out)
+    assert run("train", houses, "--target", "price", "--epochs", 2) == 0
+    assert re.search(r"test +RMSE \S+ \(always the mean: \S+\), MAE \S+, R² -?\S+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("target", ["dear", "price", "district"])
+def test_predict_scores_where_the_target_is_there(houses, capsys, target):
+    assert run("train", houses, "--target", target, "--epochs", 20, "--test", houses) == 0
+    [line] = re.findall(r"^test +(.*)\n", capsys.readouterr().out, re.MULTILINE)
+    expected = re.sub(r" \(always.*?\)", "", line)
+    assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"score     300 rows: {expected}\n", "")
+    assert run("predict", "houses.safetensors", houses) == 0
+    assert capsys.readouterr().err == f"score     300 rows: {expected}\n"
+
+
+def test_predict_scores_the_rows_whose_target_is_known(houses, capsys):
+    train(houses, "--target", "dear", "--epochs", 5)
+    table = make_table()
+    for gap in (None, "?", "NA"):
+        table.assign(dear=table.dear.where(table.index >= 100, gap)).to_csv("new.csv", index=False)
+        assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
+        assert "score     200 rows: accuracy" in capsys.readouterr().out
+        assert len(pd.read_csv("p.csv")) == 300
+    table.assign(dear=table.dear.where(table.index >= 100, "maybe")).to_csv("new.csv", index=False)
+    assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
+    printed = capsys.readouterr()
+    assert "score     200 rows: accuracy" in printed.out
+    assert printed.err == "chainrule: warning: 100 rows are not scored: the training had no class 'maybe'\n"
+    table.assign(dear=None).to_csv("new.csv", index=False)
+    assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
+    assert capsys.readouterr().out == ""
+
+
+# Options
+
+
+def test_a_test_table(houses, capsys):
+    make_table(80, seed=9).to_csv("test.csv", index=False, sep=";")
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--test", "test.csv") == 0
+    printed = capsys.readouterr().out
+    assert "rows      270 training, 30 validation, 80 test from test.csv" in printed
+    assert run("predict", "houses.safetensors", "test.csv", "--output", "p.csv") == 0
+    accuracy = np.mean(pd.read_csv("p.csv").dear == make_table(80, seed=9).dear)
+    assert f"accuracy {accuracy:.4f} " in printed
+
+
+def test_a_test_table_with_gaps_and_other_classes(houses, capsys):
+    table = make_table(80, seed=9)
+    table["dear"] = [None] * 10 + ["maybe"] * 20 + ["yes"] * 50
+    table.to_csv("test.csv", index=False)
+    assert run("train", houses, "--target", "dear", "--epochs", 1, "--test", "test.csv") == 0
+    printed = capsys.readouterr()
+    assert "10 rows of test.csv left out: no target" in printed.out
+    assert "50 test from test.csv" in printed.out
+    assert printed.err == (
+        "chainrule: warning: 20 rows of test.csv are left out of the scores: their class, such as 'maybe', is not in "
+        "the training's table\n"
+    )
+
+
+def test_options_that_exclude_each_other(houses, capsys):
+    for options, message in [
+        (["--target", "dear", "--test", houses, "--test-size", 0.1], "--test and --test-size exclude each other"),
+        (["--target", "dear", "--ignore", "dear"], "--ignore and --target both name column 'dear', which cannot be"),
+        (["--target", "dear", "--weight", "dear"], "--weight and --target both name column 'dear', which cannot be"),
+        (["--target", "dear", "--weight", "rooms", "--ignore", "rooms"], "--weight leaves it out of the features"),
+        (["--target", "dear", "--loss", "huber"], "--loss is for numbers: the loss of classes is the cross-entropy"),
+        (["--target", "price", "--class-weight", "balanced"], "--class-weight is for classes, the target 'price' is a"),
+        (["--target", "dear", "--weight", "zip"], "column 'zip' holds '"),
+    ]:  # fmt: skip
+        assert message in failure(capsys, "train", houses, *options)
+    assert not Path("houses.safetensors").exists()
+
+
+def test_weights_are_no_feature_and_their_unit_does_not_count(houses, capsys):
+    table = make_table()
+    weight = np.random.default_rng(0).integers(0, 4, 300)
+    contents, scores = [], []
+    for unit in (1, 1024):
+        table.assign(w=weight * unit).to_csv("t.csv", index=False)
+        assert run("train", "t.csv", "--target", "dear", "--weight", "w", "--epochs", 5, "--l2", 0.1) == 0
+        printed = capsys.readouterr().out
+        assert "rows weighted by 'w'" in printed
+        scores += re.findall("test .*", printed)
+        assert all(column.name != "w" for column in TableModel.load("t.safetensors").features.columns)
+        contents.append(Path("t.safetensors").read_bytes())
+    assert contents[0] == contents[1]
+    assert scores[0] == scores[1]
+    train("t.csv", "--target", "dear", "--ignore", "w", "--epochs", 5, "--l2", 0.1)
+    assert Path("t.safetensors").read_bytes() != contents[0]
+
+
+def test_rows_of_weight_0_teach_nothing():
+    table = make_table(600)
+    wrong = np.arange(600) % 2 == 0
+    flipped = table.dear.map({"yes": "no", "no": "yes"})
+    table.assign(dear=table.dear.where(~wrong, flipped), w=np.where(wrong, 0, 1)).to_csv("t.csv", index=False)
+    train("t.csv", "--target", "dear", "--ignore", "price", "--weight", "w")
+    table.to_csv("new.csv", index=False)
+    assert run("predict", "t.safetensors", "new.csv", "--output", "p.csv") == 0
+    assert np.mean(pd.read_csv("p.csv").dear == table.dear) > 0.8
+
+
+def test_balanced_classes(capsys):
+    rng = np.random.default_rng(0)
+    rare = rng.random(2000) < 0.05
+    table = pd.DataFrame({"x": rng.normal(size=2000) + 1.5 * rare, "z": rng.normal(size=2000)})
+    table["y"] = np.where(rare, "rare", "usual")
+    found = {}
+    for options in ([], ["--class-weight", "balanced"]):
+        table.to_csv("t.csv", index=False)
+        assert run("train", "t.csv", "--target", "y", *options) == 0
+        printed = capsys.readouterr().out
+        found[len(options)] = float(re.search(r"balanced accuracy (\S+),", printed)[1])
+    assert "balanced classes" in printed
+    assert found[2] > found[0] + 0.1
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_losses(houses, capsys, loss):
+    assert run("train", houses, "--target", "price", "--ignore", "dear", "--loss", loss) == 0
+    printed = capsys.readouterr().out
+    assert f"-128-64-1, tanh, {loss}, " in printed
+    error, trivial = map(float, re.search(r"RMSE (\S+) \(always the mean: (\S+)\)", printed).groups())
+    assert error < trivial / 2
+    assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
+    assert run("info", "houses.safetensors") == 0
+
+
+def test_a_time_limit(houses, capsys):
+    options = ["--epochs", 10**6, "--time-limit", 0.5, "--hidden", "512,512", "--learning-rate", 1e-5]
+    assert run("train", houses, "--target", "price", *options) == 0
+    printed = capsys.readouterr().out
+    assert "at most 1000000 epochs or 0.5 seconds" in printed
+    assert re.search(r"the time is up, kept are the parameters of epoch \d+, of the lowest validation cost", printed)
+    assert "the validation cost was still falling: a larger --time-limit may help" in printed
+
+
+def test_more_epochs_are_suggested_where_the_best_was_among_the_last(houses, capsys):
+    assert run("train", houses, "--target", "price", "--epochs", 20, "--learning-rate", 1e-4) == 0
+    assert "the validation cost was still falling: a larger --epochs may help" in capsys.readouterr().out
+    assert run("train", houses, "--target", "price") == 0
+    assert "may help" not in capsys.readouterr().out
+
+
+# Copied columns
+
+
+def test_columns_are_copied_as_they_are_written(houses, capsys):
+    table = make_table(20, seed=3).assign(number=[f"{i:03}" for i in range(20)])
+    table.to_csv("new.csv", index=False)
+    train(houses, "--target", "price", "--ignore", "dear", "--epochs", 2)
+    options = ["--keep", "number", "--keep", "id", "--keep", "price", "--output", "p.csv"]
+    assert run("predict", "houses.safetensors", "new.csv", *options) == 0
+    kept = pd.read_csv("p.csv", dtype=str)
+    assert list(kept) == ["number", "id", "price", "predicted price"]
+    written = pd.read_csv("new.csv", dtype=str)
+    for name in ("number", "id", "price"):
+        assert kept[name].tolist() == written[name].tolist()
+    said = failure(capsys, "predict", "houses.safetensors", "new.csv", "--keep", "numbr")
+    assert "new.csv has no column 'numbr', did you mean 'number'?" in said
+
+
+def test_the_copied_columns_of_parquet(houses):
+    train(houses, "--target", "dear", "--epochs", 1)
+    make_table(20).drop(columns="size").assign(number=range(20), size=1.0).to_parquet("new.parquet")
+    assert run("predict", "houses.safetensors", "new.parquet", "--keep", "number", "--output", "p.parquet") == 0
+    assert pd.read_parquet("p.parquet").number.tolist() == list(range(20))
+
+
+# Models of older versions
+
+
+def test_models_of_older_versions_are_read(capsys):
+    data = Path(__file__).parent / "data"
+    assert run("info", data / "golden_table.safetensors") == 0
+    assert "target" in capsys.readouterr().out
+    assert run("predict", data / "golden_table.safetensors", data / "golden_table.csv", "--output", "p.csv") == 0
+    assert len(pd.read_csv("p.csv")) == len(pd.read_csv(data / "golden_table.csv"))
+    assert isinstance(cr.load(data / "golden_table.safetensors"), cr.Network)
