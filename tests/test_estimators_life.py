@@ -83,6 +83,11 @@ def test_clone_has_the_parameters_alone():
     assert "MLPClassifier" in estimator._repr_html_()
 
 
+def test_network_says_that_its_initial_weights_were_given():
+    for estimator in (cr.MLPClassifier(**SMALL).fit(X, Y), cr.MLPRegressor(**SMALL).partial_fit(X, Y)):
+        assert estimator.network_.init == "given"  # by the estimator, as scikit-learn draws them
+
+
 def test_weights_are_views():
     estimator = cr.MLPClassifier(**SMALL).fit(X, Y)
     assert [c.shape for c in estimator.coefs_] == [(4, 8), (8, 3)]

@@ -30,6 +30,10 @@ std::array<double, 2> normal_pair(std::uint64_t seed, std::uint32_t layer, std::
 template <class T>
 void init_weights(Init init, std::uint64_t seed, Index layer, MatrixView<T> weights) {
   const Index n_in = weights.cols, n_out = weights.rows, count = n_in * n_out;
+  if (init == Init::given) {
+    for (Index j = 0; j < count; ++j) weights(j / n_in, j % n_in) = 0;
+    return;
+  }
   const bool glorot = init == Init::glorot_uniform || init == Init::glorot_normal;
   const bool he = init == Init::he_uniform || init == Init::he_normal;
   const double fan = static_cast<double>(glorot ? n_in + n_out : 2 * n_in) / 2;  // the variance is 1/fan or 2/fan

@@ -78,7 +78,7 @@ class State:
 
     @property
     def init(self) -> str:
-        """Distribution that the initial weights were drawn from."""
+        """Distribution that the initial weights were drawn from; "given" where the caller wrote them."""
         return self._init
 
     @property

@@ -75,6 +75,7 @@ def init_params(
     ``"he_normal"``           normal with variance 2 / n_{l-1}  [2]_, eq. 10
     ``"lecun_uniform"``       uniform on ±√(3 / n_{l-1})
     ``"lecun_normal"``        normal with variance 1 / n_{l-1}  [3]_, eq. 16
+    ``"given"``               none: 0 until the caller writes other weights
     ========================  ==============================================================
 
     Parameters

@@ -50,9 +50,10 @@ inline constexpr const char* loss_names[] = {
 inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
 
 // Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
-enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal };
-inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform",
-                                             "he_normal",      "lecun_uniform", "lecun_normal"};
+// given: none, all parameters are 0 until the caller writes them.
+enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, given };
+inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
+                                             "lecun_uniform",  "lecun_normal",  "given"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
 // Of the operands of a training's products: the network's own, or rounded to bf16 with sums in float32.

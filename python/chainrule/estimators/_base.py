@@ -284,7 +284,7 @@ class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ign
 
     def _make_network(self, sizes: Sequence[int], loss: Any, dtype: Any) -> "cr.Network":
         activation = self.activation if isinstance(self.activation, str) else list(self.activation)
-        return cr.Network(sizes, activation=activation, loss=loss, init="glorot_uniform", dtype=dtype, seed=0)
+        return cr.Network(sizes, activation=activation, loss=loss, init="given", dtype=dtype, seed=0)
 
     def _set_network(self, network: "cr.Network") -> None:
         for name in ("_assigned", "_optimizer"):
