@@ -1,6 +1,5 @@
-"""Model files of C++ and of Python: the same bytes, and of damaged ones the same judgment, by different readers."""
+"""Model files of C++ and of Python: the same bytes, and of damaged ones the same judgment."""
 
-import json
 import os
 import random
 import stat
@@ -8,7 +7,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tools import run
 
@@ -48,8 +46,8 @@ def test_the_same_bytes(resaved, tmp_path):
     for dtype in ("float32", "float64"):
         for seed, sizes in enumerate([[2, 1], [1, 1, 1], [3, 7, 5, 2], [1, *[2] * 12, 1]]):
             net = cr.Network(sizes, loss="squared_error", dtype=dtype, seed=2**64 - 1 - seed)
-            net.parameters[0] = np.nan
-            net.parameters[-1:].view(f"u{net.dtype.itemsize}")[:] = 2**23 * 511 + 5  # any bits
+            net.parameters[0] = -0.0
+            net.parameters[-1:].view(f"u{net.dtype.itemsize}")[:] = 5  # any finite bits
             files[f"{dtype} {seed}"] = saved(net, path, metadata if seed else None)
     for name in ["gelu_tanh", "mish", "sin"]:
         files[name] = saved(cr.Network([2, 3, 2], activation=name, loss="poisson", seed=0), path)
@@ -80,31 +78,6 @@ def judged_by_python(path):
     return saved(net, path, metadata)
 
 
-def stricter(content):
-    """Why C++ may refuse what Python takes: its JSON is strict, and the same everywhere."""
-    text = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
-    try:
-        header = json.loads(text, object_pairs_hook=no_doubles)
-        configuration = json.loads(header["__metadata__"]["chainrule"], object_pairs_hook=no_doubles, parse_constant=no)
-    except ValueError as error:
-        return str(error)
-    if configuration["format"] < 1:
-        return "a format that never was"
-    if not json.dumps(configuration, ensure_ascii=False).isprintable():
-        return "half a surrogate pair"
-    return None
-
-
-def no(text):
-    raise ValueError(f"{text} is not JSON")
-
-
-def no_doubles(pairs):
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name twice")
-    return dict(pairs)
-
-
 def test_damaged_files_are_judged_alike(resaved, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of them take long
     (tmp_path / "made").mkdir()
@@ -114,15 +87,15 @@ def test_damaged_files_are_judged_alike(resaved, tmp_path, monkeypatch):
     for number in range(1000):
         chance = random.Random(number)
         files[f"damaged {number}"] = loaders.changed_model(chance, chance.choice(whole))
-    said, out = resaved(files)
+    _, out = resaved(files)
     taken = 0
-    for name, content in files.items():
+    for name in files:
         python = judged_by_python(tmp_path / "in" / name)
         if (out / name).exists():
             taken += 1
             assert (out / name).read_bytes() == python, name
-        elif isinstance(python, bytes):
-            assert stricter(content), (name, [line for line in said.splitlines() if f"/{name} " in line])
+        else:
+            assert isinstance(python, str), name
     assert 100 < taken < 500
 
 

@@ -9,6 +9,7 @@ void bind_runtime(pybind11::module_& module);     // threads, instruction sets, 
 void bind_functional(pybind11::module_& module);  // the array functions
 void bind_network(pybind11::module_& module);     // Network
 void bind_training(pybind11::module_& module);    // what trains a Network, after it
+void bind_files(pybind11::module_& module);       // model files, after it
 void bind_testing(pybind11::module_& module);     // for tests and benchmarks
 
 }  // namespace chainrule::python

@@ -119,6 +119,8 @@ void bind(py::module_& module, const char* name) {
       .def_property_readonly("activations", [](const Network<T>& n) { return activation_list(n.activations()); })
       .def_property_readonly("loss", [](const Network<T>& n) { return loss_names[static_cast<int>(n.loss())]; })
       .def_property_readonly("loss_parameters", &Network<T>::loss_parameters)
+      .def_property_readonly("init", [](const Network<T>& n) { return init_names[static_cast<int>(n.init())]; })
+      .def_property_readonly("seed", &Network<T>::seed)
       .def_property_readonly("parameters",
                              [](py::object self) {
                                const std::span<T> p = self.cast<Network<T>&>().parameters();

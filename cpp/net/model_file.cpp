@@ -1,5 +1,6 @@
 #include "net/model_file.h"
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -15,7 +16,8 @@ namespace chainrule {
 namespace {
 
 constexpr std::uint64_t format = 1;
-constexpr const char* metadata_key = "chainrule";  // of the configuration
+constexpr const char* metadata_key = "chainrule";         // of the configuration
+constexpr const char* checksum_key = "chainrule.sha256";  // of everything else; not in files of version 0.1.0
 constexpr const char* dtype_names[] = {"float32", "float64"};
 constexpr const char* tensor_dtypes[] = {"F32", "F64"};
 
@@ -100,6 +102,13 @@ void check_tensors(const Configuration& c, const std::map<std::string, Tensor>& 
   require(tensors.size() == 2 * layers, "it has ", tensors.size(), " tensors, expected ", 2 * layers);
 }
 
+// A model with one of them predicts nothing but NaN, or wrong numbers.
+template <class T>
+void require_finite(const Network<T>& network, const char* what) {
+  for (const T value : network.parameters())
+    require(std::isfinite(value), what, " hold NaN or infinity, expected finite numbers");
+}
+
 // A file holds W row by row, a network holds its columns.
 template <class T>
 Network<T> make_network(const Configuration& c, const std::map<std::string, Tensor>& tensors) {
@@ -112,6 +121,7 @@ Network<T> make_network(const Configuration& c, const std::map<std::string, Tens
     const std::string_view biases = tensors.at(biases_name(static_cast<std::size_t>(l))).bytes;
     std::memcpy(network.biases(l).data(), biases.data(), biases.size());
   }
+  require_finite(network, "its weights or biases");
   return network;
 }
 
@@ -143,6 +153,10 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   } catch (const std::invalid_argument& error) {
     throw FileError(path + " is not a safetensors file that can be read: " + error.what());
   }
+  const auto checksum = container.metadata.extract(checksum_key);
+  if (!checksum.empty() && checksum.mapped() != checksum_of(container))
+    throw FileError(text_of(path, " is damaged: its content does not have the checksum that it was saved with (a program "
+                            "that changes a model has to leave out the metadata entry '", checksum_key, "')"));
   const auto configuration = container.metadata.extract(metadata_key);
   if (configuration.empty())
     throw FileError(text_of(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));
@@ -163,8 +177,10 @@ template <class T>
 std::string write_model(const Network<T>& network, const Metadata& metadata) {
   Container container{metadata, {}};
   for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata are not UTF-8");
-  require(container.metadata.emplace(metadata_key, configuration_of(network)).second, "the metadata key '",
-          metadata_key, "' is taken by the network's configuration");
+  for (const char* key : {metadata_key, checksum_key})
+    require(!metadata.contains(key), "the metadata key '", key, "' is taken: choose another name");
+  require_finite(network, "the network's parameters");
+  container.metadata[metadata_key] = configuration_of(network);
 
   const Model<T>& model = model_of(network);
   const auto bytes = [](const T* values, Index count) {
@@ -182,6 +198,7 @@ std::string write_model(const Network<T>& network, const Metadata& metadata) {
     container.tensors[weights_name(l)] = {dtype, {outputs, inputs}, bytes(rows.back().data(), inputs * outputs)};
     container.tensors[biases_name(l)] = {dtype, {outputs}, bytes(layer.b, outputs)};
   }
+  container.metadata[checksum_key] = checksum_of(container);
   return write_container(container);
 }
 

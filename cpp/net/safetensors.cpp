@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/sha256.h"
 #include "net/json.h"
 
 namespace chainrule {
@@ -55,6 +56,7 @@ Tensor read_tensor(JsonReader& json, Entry& entry) {
 }  // namespace
 
 Container read_container(std::string_view file) {
+  require(!file.empty(), "it is empty: save the model again");
   require(file.size() >= length_bytes, "it has ", file.size(), " bytes");
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < length_bytes; ++i) length |= std::uint64_t{static_cast<unsigned char>(file[i])} << 8 * i;
@@ -78,13 +80,17 @@ Container read_container(std::string_view file) {
 
   // The tensors' bytes follow each other without gaps, and there are no others.
   const std::string_view data = file.substr(length_bytes + length);
+  std::uint64_t last = 0;
+  for (const Entry& entry : entries) last = std::max(last, entry.end);
+  require(last <= data.size(), "it is cut short: it has ", data.size(), " bytes of tensors, its header says ", last,
+          ": copy it again");
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   std::uint64_t end = 0;
   for (const Entry& entry : entries) {
     Tensor& tensor = container.tensors.at(entry.name);
-    require(entry.begin == end && entry.end >= end && entry.end <= data.size(), "tensor ", entry.name, " lies at ",
-            entry.begin, " to ", entry.end, ", expected to begin at ", end, " and to end within ", data.size());
+    require(entry.begin == end && entry.end >= end, "tensor ", entry.name, " lies at ",
+            entry.begin, " to ", entry.end, ", expected to begin at ", end);
     require(bytes_of(entry.name, tensor) == entry.end - entry.begin, "tensor ", entry.name, " has ",
             entry.end - entry.begin, " bytes, which do not fit its shape");
     tensor.bytes = data.substr(entry.begin, entry.end - entry.begin);
@@ -94,7 +100,10 @@ Container read_container(std::string_view file) {
   return container;
 }
 
-std::string write_container(const Container& container) {
+namespace {
+
+// Everything before the tensors' bytes.
+std::string header_of(const Container& container) {
   std::string text = text_of("{", json_string(metadata_key), ":{");
   const char* comma = "";
   for (const auto& [key, value] : container.metadata)
@@ -113,12 +122,27 @@ std::string write_container(const Container& container) {
   text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');  // so that tensors are aligned
   require(text.size() <= longest_header, "the metadata are too long for a file");
 
-  std::string file;
-  file.reserve(length_bytes + text.size() + begin);
-  for (std::size_t i = 0; i < length_bytes; ++i) file += static_cast<char>(text.size() >> 8 * i & 0xFF);
-  file += text;
+  std::string length;
+  for (std::size_t i = 0; i < length_bytes; ++i) length += static_cast<char>(text.size() >> 8 * i & 0xFF);
+  return length + text;
+}
+
+}  // namespace
+
+std::string write_container(const Container& container) {
+  std::string file = header_of(container);
+  std::size_t size = file.size();
+  for (const auto& [name, tensor] : container.tensors) size += tensor.bytes.size();
+  file.reserve(size);
   for (const auto& [name, tensor] : container.tensors) file += tensor.bytes;
   return file;
+}
+
+std::string checksum_of(const Container& container) {
+  Sha256 sum;
+  sum.add(header_of(container));
+  for (const auto& [name, tensor] : container.tensors) sum.add(tensor.bytes);
+  return sum.digits();
 }
 
 }  // namespace chainrule

@@ -25,4 +25,8 @@ struct Container {
 Container read_container(std::string_view file);
 std::string write_container(const Container& container);
 
+// The SHA-256 of the file that write_container makes, which only the content decides: a program that writes the same
+// metadata and tensors in another order keeps it.
+std::string checksum_of(const Container& container);
+
 }  // namespace chainrule

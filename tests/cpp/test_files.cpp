@@ -1,10 +1,12 @@
 // Model files and the JSON in them: what is taken, what is refused and why. tests/test_cpp_files.py holds them against
 // the Python package's.
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <system_error>
 
 #include "chainrule/files.h"
+#include "core/sha256.h"
 #include "folder.h"
 #include "net/json.h"
 #include "net/model_file.h"
@@ -120,6 +122,7 @@ void test_containers() {
   const auto refuse = [](const std::string& words, const std::string& content) {
     CHECK(refused<FileError>(words, [&] { read_model("it", content, nullptr); }), words.size(), content.size());
   };
+  refuse("it is empty: save the model again", "");
   refuse("it has 3 bytes", "abc");
   refuse("the file has 9", std::string("\x02\0\0\0\0\0\0\0{", 9));
   refuse("the most are 100000000", std::string(8, '\xFF') + "{}");
@@ -130,12 +133,65 @@ void test_containers() {
   refuse("1 bytes after the last tensor", file(metadata + "}", 1));
   refuse("expected to begin at 0", file(metadata + tensor("a", "[1]", "[4,8]") + "}", 8));
   refuse("expected to begin at 4", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("b", "[1]", "[0,4]") + "}", 4));
-  refuse("end within 3", file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
+  refuse("cut short: it has 3 bytes of tensors, its header says 4", file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
   refuse("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
   refuse("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
   refuse("new in its object", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
   refuse("lacks its shape", file(metadata + ",\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", 0));
   refuse("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
+}
+
+// The examples of the standard, and all lengths of the last block.
+void test_checksums() {
+  const auto digits = [](const std::string& text) {
+    Sha256 whole, parts;
+    whole.add(text);
+    for (const char c : text) parts.add({&c, 1});
+    const std::string found = whole.digits();
+    CHECK(parts.digits() == found, text.size());
+    return found;
+  };
+  CHECK(digits("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(digits("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(digits("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  CHECK(digits(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+// Every bit of a file that is changed is found, or nothing that is read is another: letters of the checksum's name.
+void test_damage() {
+  const Network<float> network({2, 2, 1}, {.seed = 3});
+  std::string file = write_model(network, {{"by", "Ada"}});
+  int harmless = 0;
+  for (std::size_t bit = 0; bit < 8 * file.size(); ++bit) {
+    const auto change = [&] { file[bit / 8] = static_cast<char>(file[bit / 8] ^ 1 << bit % 8); };
+    change();
+    try {
+      Metadata metadata;
+      const auto again = std::get<Network<float>>(read_model("it", file, &metadata));
+      CHECK(std::ranges::equal(again.parameters(), network.parameters()) && metadata.at("by") == "Ada", bit);
+      ++harmless;
+    } catch (const FileError&) {
+    }
+    change();
+  }
+  CHECK(harmless < 8 * 16, harmless);
+}
+
+template <class T>
+void test_weights_that_are_not_finite() {
+  Network<T> network({2, 2, 1}, {.seed = 3});
+  const std::string file = write_model(network, {});
+  const std::size_t key = file.find("chainrule.sha256");
+  for (const T value : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(),
+                        -std::numeric_limits<T>::infinity()}) {
+    std::string bad = file;
+    bad[key] = 'C';  // as a file without a checksum
+    bad.replace(bad.size() - sizeof value, sizeof value, std::string(reinterpret_cast<const char*>(&value), sizeof value));
+    CHECK(refused<FileError>("its weights or biases hold NaN or infinity", [&] { read_model("it", bad, nullptr); }));
+    network.parameters().back() = value;
+    CHECK(refused<std::invalid_argument>("parameters hold NaN or infinity", [&] { write_model(network, {}); }));
+  }
 }
 
 template <class T>
@@ -152,7 +208,8 @@ void test_networks(const std::filesystem::path& folder) {
   CHECK(again.init() == Init::lecun_normal && again.seed() == UINT64_MAX);
   CHECK(std::holds_alternative<Network<T>>(load_any(path)));
   CHECK(refused<FileError>("holds float", [&] { load<Other>(path); }));
-  CHECK(refused<std::invalid_argument>("is taken", [&] { save(network, path, {{"chainrule", ""}}); }));
+  for (const char* key : {"chainrule", "chainrule.sha256"})
+    CHECK(refused<std::invalid_argument>("is taken", [&] { save(network, path, {{key, ""}}); }));
   CHECK(refused<std::invalid_argument>("UTF-8", [&] { save(network, path, {{"a", "\xFF"}}); }));
   CHECK(refused<std::system_error>("cannot write", [&] { save(network, folder / "nowhere" / "model"); }));
   CHECK(refused<std::system_error>("cannot read", [&] { load<T>(folder / "nothing"); }));
@@ -166,6 +223,10 @@ int main() {
   using namespace chainrule::test;
   test_json();
   test_containers();
+  test_checksums();
+  test_damage();
+  test_weights_that_are_not_finite<float>();
+  test_weights_that_are_not_finite<double>();
   const chainrule::Folder folder;
   test_networks<float>(folder.path);
   test_networks<double>(folder.path);
