@@ -46,7 +46,7 @@ def assert_same(state, expected):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_network_and_state_come_back_exactly(tmp_path, dtype):
     net, state = make_network(dtype), make_state(dtype)
-    net.parameters[0] = np.nan  # any bits
+    net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # any finite bits
     cr.save_checkpoint(str(tmp_path / "file"), net, state)
     again, loaded = cr.load_checkpoint(str(tmp_path / "file"))
     assert repr(again) == repr(net)
@@ -168,7 +168,28 @@ def test_contradictions(path, changes, message):
         cr.load_checkpoint(path)
 
 
-@pytest.mark.parametrize("header", [b"", b"{", b"[]", b"\xff", b"[" * 10**5])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parameters_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path, dtype, value):
+    net, path = make_network(dtype), tmp_path / "file"
+    cr.save_checkpoint(path, net, make_state(dtype))
+    data = path.read_bytes()[checkpoint._START :]
+    end = 8 + int.from_bytes(data[:8], "little")
+    parameters = net.parameters.copy()
+    parameters[-1] = value
+    forge(path, data[8:end], parameters.tobytes() + data[end + parameters.nbytes :])
+    with pytest.raises(ValueError, match="file is a damaged chainrule checkpoint: the parameters hold NaN or infinity"):
+        cr.load_checkpoint(path)
+    net.parameters[-1] = value
+    with pytest.raises(ValueError, match="the network's parameters hold NaN or infinity, expected finite numbers"):
+        cr.save_checkpoint(tmp_path / "none", net, make_state(dtype))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"", b"{", b"[]", b"\xff", b"[" * 10**5, b'{"a":' * 10**5, b'{"format": 1, "format": 1}', b'{"format": NaN}'],
+)
 def test_headers_that_are_none(path, header):
     forge(path, header, b"")
     with pytest.raises(ValueError, match="is a damaged chainrule checkpoint"):

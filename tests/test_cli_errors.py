@@ -53,7 +53,7 @@ def test_errors_are_one_line(houses, capsys):
         (["predict", "houses.safetensors", "bad.csv"], "column 'rooms' holds 'many' in row 1, expected a number"),
         (["predict", "houses.safetensors", "few.csv"], "lacks 2 columns .*'rooms', 'zip'"),
         (["predict", "plain.safetensors", houses], "without the encoding of a table"),
-        (["predict", houses, houses], "houses.csv is not a safetensors file"),
+        (["predict", houses, houses], "houses.csv is not a chainrule model: it is text: `chainrule train`"),
         (["predict", "houses.safetensors", houses, "--output", "no/p.csv"], "/no: no such folder"),
         (["info", "nowhere"], "nowhere: No such file"),
     ]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from chainrule._arguments import flag, integer, text
+from chainrule._disk import StrPath, write_atomically
 from chainrule._optional import require
 from chainrule._suggest import explained
-from chainrule.files import StrPath, write_atomically
 from chainrule.training import History
 
 

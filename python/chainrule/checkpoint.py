@@ -6,7 +6,6 @@ at any moment, a training leaves the last file or the new one. Nothing in it is 
 """
 
 import hashlib
-import json
 import math
 import os
 import time
@@ -18,18 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, _json
 from chainrule._arguments import integer, real, seed_number
+from chainrule._disk import StrPath, remove_leftovers, write_atomically
 from chainrule._suggest import explained
-from chainrule.files import (
-    NewerFormatError,
-    StrPath,
-    check_description,
-    describe,
-    make_network,
-    remove_leftovers,
-    write_atomically,
-)
+from chainrule.losses import from_core, to_core
 from chainrule.network import Network
 from chainrule.training import History, TrainingState
 
@@ -37,6 +29,9 @@ FORMAT = 1
 MAGIC = b"chainrule checkpoint\n"
 _START = len(MAGIC) + 8 + hashlib.sha256().digest_size
 _DTYPES = ("float32", "float64")
+_FIELDS: dict[str, type] = {
+    "layer_sizes": list, "activations": list, "loss": str, "init": str, "seed": int, "dtype": str,
+}  # fmt: skip
 
 
 @explained
@@ -57,6 +52,8 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     ------
     TypeError
         For a network or state of another type, or a state whose arrays are.
+    ValueError
+        For parameters that are NaN or infinite, which `load_checkpoint` would refuse.
     OSError
         If the file cannot be written; what was there is untouched.
 
@@ -74,6 +71,8 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
     if not isinstance(state, TrainingState):
         raise TypeError(f"state must be a TrainingState such as history.state, got {type(state).__name__}")
+    if not np.isfinite(network.parameters).all():  # a training keeps them finite: they were written to
+        raise ValueError("the network's parameters hold NaN or infinity, expected finite numbers")
     arrays = {("network", "parameters"): network.parameters}
     arrays |= {("numbers", name): np.asarray(array) for name, array in state.numbers.items()}
     arrays |= {("vectors", name): np.asarray(array) for name, array in state.vectors.items()}
@@ -88,7 +87,7 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
         "seed": state.seed,
         "arrays": [[*key, array.dtype.name, list(array.shape)] for key, array in arrays.items()],
     }
-    text = json.dumps(header).encode()
+    text = _json.write(header).encode()
     content = [len(text).to_bytes(8, "little"), text]
     content += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
     checksum = hashlib.sha256()
@@ -129,11 +128,19 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
     80
     """
     data = Path(path).read_bytes()
-    if not data.startswith(MAGIC[: len(data)]) or not data:
+    if not data:
+        raise ValueError(f"{os.fspath(path)} is not a chainrule checkpoint: it is empty")
+    if data[8:9] == b"{":  # of safetensors
+        raise ValueError(
+            f"{os.fspath(path)} is not a chainrule checkpoint but a model file: read it with chainrule.load"
+        )
+    if not data.startswith(MAGIC[: len(data)]):
         raise ValueError(f"{os.fspath(path)} is not a chainrule checkpoint")
     length = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 8], "little")
     if len(data) < _START or len(data) - _START < length:
-        raise ValueError(f"{os.fspath(path)} is cut short: it has {len(data)} bytes, expected {_START + length}")
+        raise ValueError(
+            f"{os.fspath(path)} is cut short: it has {len(data)} bytes, expected {_START + length}: copy it again"
+        )
     content = memoryview(data)[_START:]
     if len(content) > length or hashlib.sha256(content).digest() != data[_START - 32 : _START]:
         raise ValueError(f"{os.fspath(path)} is a damaged chainrule checkpoint: its checksum is wrong")
@@ -147,7 +154,7 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
 
 def _parse(content: memoryview) -> tuple[Network, TrainingState]:
     end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(bytes(content[8:end]))
+    header = _json.parse(bytes(content[8:end]))
     if not isinstance(header, dict) or type(header.get("format")) is not int:
         raise ValueError("it has no format version")
     if header["format"] > FORMAT:
@@ -164,6 +171,8 @@ def _parse(content: memoryview) -> tuple[Network, TrainingState]:
     if parameters.shape != (count,) or parameters.dtype != description["dtype"]:
         what = f"{parameters.dtype} of shape {parameters.shape}"
         raise ValueError(f"the parameters are {what}, expected {description['dtype']} of shape ({count},)")
+    if not np.isfinite(parameters).all():
+        raise ValueError("the parameters hold NaN or infinity")
     network = make_network(description)
     network.parameters[:] = parameters
     epoch, seed = integer("epoch", header.get("epoch"), low=0), seed_number(header.get("seed"))
@@ -191,6 +200,57 @@ def _read_arrays(entries: Any, content: memoryview) -> Iterator[tuple[str, str, 
         start += size
     if start != len(content):
         raise ValueError(f"it has {len(content) - start} bytes behind its arrays")
+
+
+class NewerFormatError(ValueError):
+    """A description that a later version of chainrule wrote."""
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return all of a network but its parameters, as JSON has it."""
+    return {
+        "format": FORMAT,
+        "version": _core.__version__,
+        "layer_sizes": list(network.layer_sizes),
+        "activations": list(network.activations),
+        "loss": network.loss_name,
+        **({} if isinstance(network.loss_spec, str) else {"loss_parameters": to_core(network.loss_spec)[1]}),
+        "init": network.init,
+        "seed": network.seed,
+        "dtype": network.dtype.name,
+    }
+
+
+def check_description(value: Any) -> dict[str, Any]:
+    """Return what `describe` gave, or raise ValueError with what is wrong, as the end of a sentence."""
+    if not isinstance(value, dict) or type(value.get("format")) is not int:
+        raise ValueError("its configuration has no format version")
+    if value["format"] > FORMAT:
+        raise NewerFormatError(
+            f"format {value['format']} (of chainrule {value.get('version')}), "
+            f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
+        )
+    for name, kind in _FIELDS.items():
+        if type(value.get(name)) is not kind:
+            raise ValueError(f"{name} is {value.get(name)!r:.100}")
+    if not all(type(size) is int for size in value["layer_sizes"]) or len(value["layer_sizes"]) < 2:
+        raise ValueError(f"layer_sizes is {value['layer_sizes']!r:.100}")
+    parameters = value.get("loss_parameters", [])
+    if not isinstance(parameters, list) or not all(type(number) in (int, float) for number in parameters):
+        raise ValueError(f"loss_parameters is {parameters!r:.100}")
+    return value
+
+
+def make_network(description: Mapping[str, Any]) -> Network:
+    """Make the network of a description that was checked, with initial parameters."""
+    return Network(
+        description["layer_sizes"],
+        activation=description["activations"],
+        loss=from_core(description["loss"], description.get("loss_parameters", ())),
+        init=description["init"],
+        dtype=description["dtype"],
+        seed=description["seed"],
+    )
 
 
 @explained

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainrule import _optional
+from chainrule._disk import write_atomically
 from chainrule.cli import _console
-from chainrule.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,7 @@ def check_output(path: str, *others: str | None) -> None:
 
 
 def check_model_output(path: str, *others: str | None) -> None:
-    """As `check_output`; a model is not for a terminal, and needs the package that writes it."""
-    _optional.require("safetensors.numpy", "cli")
+    """As `check_output`; a model is not for a terminal."""
     check_output(path, *others)
     if is_standard_output(path) and os.isatty(1):
         raise ValueError("a model is not text: redirect standard output, or name a file with --output")

@@ -1,0 +1,190 @@
+"""Files that are replaced as a whole; pipes, devices and open descriptors, such as /dev/stdout, that are written to.
+
+A new file has no name while it is written (`O_TMPFILE`), where the system can do that: a program that is killed leaves
+nothing. Elsewhere it has a hidden name and is locked: the next save removes those whose programs have ended.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+fcntl: Any = None  # Windows has none, nor needs a lock: a file that is open cannot be removed there
+with contextlib.suppress(ImportError):
+    import fcntl
+
+StrPath: TypeAlias = str | os.PathLike[str]
+
+_DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/(self|thread-self|\d+)(?:/task/\d+)?/fd/(\d+)")
+_MOST_LINKS = 40  # that a path may go through, as in the kernel
+
+
+def write_atomically(path: StrPath, data: bytes) -> None:
+    """Replace a file by new content as a whole, on the disk when this returns; a symbolic link stays one.
+
+    What is not a file is written to: a pipe, a device, and an open descriptor (/dev/stdout, /dev/fd/3), which has its
+    own position and appends where it was opened for that.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from chainrule._disk import write_atomically
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "file")
+    >>> write_atomically(path, b"content")
+    >>> path.read_bytes()
+    b'content'
+    """
+    descriptor = _open_descriptor(path)
+    if descriptor is not None:
+        return _write_through(descriptor, data)
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OSError(f"cannot write {target}: it is not a file")
+    if target.exists() and not target.is_file():
+        return _write_through(os.open(target, os.O_WRONLY), data)
+    remove_leftovers(target)
+    if not _replace_by_unnamed(target, data):
+        _replace_by_named(target, data)
+    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
+        with contextlib.suppress(OSError):  # some systems cannot say so of a folder; the file is whole anyway
+            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    return None
+
+
+def remove_leftovers(path: StrPath) -> None:
+    """Remove the temporary files of `write_atomically` for this path whose programs have ended."""
+    target = Path(os.path.realpath(path))
+    pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):  # a folder that may be written to but not listed
+        for name in filter(pattern.fullmatch, os.listdir(target.parent)):
+            with contextlib.suppress(OSError):  # locked by the program that writes it, or gone
+                _remove_unlocked(target.with_name(name))
+
+
+def _open_descriptor(path: StrPath) -> int | None:
+    """Open what a path such as /dev/stdout stands for, None for other paths.
+
+    Opening /dev/stdout again would begin at the start of a file, whatever ``>>`` says, and a rename would replace it.
+    """
+    place = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        place = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+        if match := _DESCRIPTOR.fullmatch(place):
+            own, process, number = match.groups()
+            if process not in (None, "self", "thread-self", str(os.getpid())):
+                return os.open(place, os.O_WRONLY | os.O_APPEND)
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # no stream, or one without a descriptor
+                    stream.flush()  # what was printed before comes before
+            try:
+                return os.dup(int(own or number))
+            except (OSError, OverflowError) as error:
+                raise OSError(f"cannot write {os.fspath(path)}: that descriptor is not open") from error
+        if not os.path.islink(place):
+            return None
+        place = os.path.join(os.path.dirname(place), os.readlink(place))
+    return None
+
+
+def _write_through(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        with contextlib.suppress(OSError):  # pipes and terminals have no disk
+            os.fsync(descriptor)
+
+
+def _replace_by_unnamed(target: Path, data: bytes) -> bool:
+    """Write a file that has no name until it is whole; False where the system cannot."""
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    try:
+        descriptor = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
+    except OSError:  # not on this file system; of other reasons the named file's error tells
+        return False
+    with open(descriptor, "wb") as file:
+        _lock(file)
+        _fill(file, descriptor, target, data)
+        temporary = _temporary_name(target)
+        try:
+            # src_dir_fd makes this linkat with AT_SYMLINK_FOLLOW, which gives the file itself a name
+            os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)
+        except OSError:
+            return False
+        _rename(temporary, target)
+    return True
+
+
+def _replace_by_named(target: Path, data: bytes) -> None:
+    while True:
+        temporary = _temporary_name(target)
+        # os.open, not tempfile: a new file gets the permissions that the user's umask says
+        file = open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")  # noqa: SIM115
+        with file:
+            _lock(file)
+            if os.name == "posix" and os.fstat(file.fileno()).st_nlink == 0:
+                continue  # another program took it for a leftover, before it was locked
+            try:
+                _fill(file, temporary, target, data)
+                if os.name != "posix":
+                    file.close()  # Windows renames no open file
+                _rename(temporary, target)
+            except BaseException:
+                file.close()
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                raise
+            return
+
+
+def _fill(file: BinaryIO, name: Path | int, target: Path, data: bytes) -> None:
+    if target.exists():
+        os.chmod(name, stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _lock(file: BinaryIO) -> None:
+    """Lock a file until it is closed, by the end of the program at the latest."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # a file system without locks: leftovers there stay
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _remove_unlocked(leftover: Path) -> None:
+    if fcntl is None:
+        return leftover.unlink()
+    with open(os.open(leftover, os.O_RDWR | os.O_NOFOLLOW), "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        leftover.unlink()
+    return None
+
+
+def _temporary_name(target: Path) -> Path:
+    return target.with_name(f".{_stem(target)}.{secrets.token_hex(6)}.tmp")
+
+
+def _stem(target: Path) -> str:
+    """Return the beginning of a file's name, whole characters in 100 bytes: with more behind it none is too long."""
+    name, end = os.fsencode(target.name), 100
+    while end < len(name) and name[end] & 0xC0 == 0x80:
+        end -= 1
+    return os.fsdecode(name[:end])

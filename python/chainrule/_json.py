@@ -1,0 +1,37 @@
+"""JSON in files, strictly: a name that stands twice, NaN, and nesting beyond all measure are errors, as in the core."""
+
+import json
+from typing import Any
+
+
+def parse(text: str | bytes) -> Any:
+    """Read JSON; ValueError says what is wrong with it, whatever it is.
+
+    Examples
+    --------
+    >>> from chainrule._json import parse
+    >>> parse('{"a": [1, 2.5, null]}')
+    {'a': [1, 2.5, None]}
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def write(value: Any) -> str:
+    """Write JSON that `parse` reads; ValueError for NaN and infinity."""
+    return json.dumps(value, allow_nan=False)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"it has the name {name!r:.100} twice in an object")
+        found[name] = value
+    return found
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"it has the number {text}")
