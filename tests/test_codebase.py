@@ -33,7 +33,7 @@ INCLUDES = {
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
-    "net/disk.cpp": "<io.h> <fcntl.h> <unistd.h>",
+    "net/disk.cpp": "<io.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
@@ -52,11 +52,11 @@ ONLY_IN = {
 }
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.
-LAYERS = ["_start", "_core", "_optional", "_suggest",
+LAYERS = ["_start", "_core", "_optional", "_suggest", "_json", "_disk",
           "_arguments", "losses", "_baseline", "functional", "gradients", "optimizers", "schedules",
           "training", "validation", "_state", "_evaluation", "network", "many", "files", "callbacks", "checkpoint",
-          "plots", "_frames", "_columns", "table", "target", "_threadpools", "__init__", "estimators", "cli",
-          "__main__"]  # fmt: skip
+          "plots", "_frames", "_columns", "table", "target", "estimator_file", "_threadpools", "__init__", "estimators",
+          "cli", "__main__"]  # fmt: skip
 
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}

@@ -1,4 +1,4 @@
-"""Fuzzes `load` and `load_checkpoint` with damaged files: python tests/fuzz/loaders.py [seconds for each] [seed].
+"""Fuzzes `load` (networks, estimators) and `load_checkpoint`: python tests/fuzz/loaders.py [seconds for each] [seed].
 
 Headers are changed as JSON and as bytes; lengths and checksums are mostly made right again, so that the damage gets
 past them. A loader may return a network that predicts, or raise ValueError; anything else is a fault.
@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule.checkpoint import MAGIC
+from chainrule.estimator_file import read_model
 
 DEEP, DIGITS = "<deep>", "<digits>"  # stand for what the json module cannot write
 VALUES = [None, True, -1, 0, 1, 2, 3, 2**31, 2**62, 2**63, 2**64, 10**30, 1.5, -0.0, float("nan"), float("inf"), "",
@@ -41,6 +43,26 @@ def models(folder: Path) -> list[bytes]:
     files = []
     for network in networks():
         network.save(path, {"by": "Ada"})
+        files.append(path.read_bytes())
+    return files
+
+
+def estimators(folder: Path) -> list[bytes]:
+    """Return model files of estimators, of tables and of plain numbers."""
+    path, files = folder / "estimator.safetensors", []
+    X = np.linspace(0, 1, 12).reshape(6, 2)
+    y = np.array(["a", "b", "c"] * 2)
+    table = np.array([[1.5, "x"], [2.5, "y"], [None, "x"]] * 2, dtype=object)
+    options: dict[str, Any] = {"hidden_layer_sizes": 2, "max_iter": 1, "random_state": 0}
+    for estimator, rows, targets in (
+        (cr.MLPClassifier(**options, solver=cr.AdamW(), class_weight={"a": 2.0}), X, y),
+        (cr.MLPClassifier(**options, preprocess=True, n_iter_no_change=np.inf), table, y == "a"),
+        (cr.MLPRegressor(**options, preprocess=True, loss=cr.Quantile([0.1, 0.9])), table, X[:, 0]),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one epoch teaches nothing
+            estimator.fit(rows, targets)
+        estimator.save(path)
         files.append(path.read_bytes())
     return files
 
@@ -101,11 +123,15 @@ def changed_header(random: random.Random, part: bytes) -> bytes:
     end = 8 + int.from_bytes(part[:8], "little")
     header, rest = json.loads(part[8:end]), part[end:]
     described = header.get("__metadata__", {})
-    inner = json.loads(described["chainrule"]) if "chainrule" in described else None
+    if random.random() < 0.95:
+        described.pop("chainrule.sha256", None)
+    entries = [key for key in ("chainrule", "chainrule.estimator") if key in described]
+    entry = entries[-1] if random.random() < 0.7 and entries else "chainrule"
+    inner = json.loads(described[entry]) if entries else None
     for _ in range(random.choice([0, 1, 1, 2, 4])):
         change_json(random, inner if inner is not None and random.random() < 0.6 else header)
     if inner is not None and isinstance(header.get("__metadata__"), dict):
-        header["__metadata__"]["chainrule"] = text_of(random, inner).decode(errors="replace")
+        header["__metadata__"][entry] = text_of(random, inner).decode(errors="replace")
     text = text_of(random, header)
     if random.random() < 0.3:
         rest = change_bytes(random, rest)
@@ -130,6 +156,17 @@ def load_model(path: Path) -> cr.Network:
     return cr.load(path)
 
 
+def load_estimator(path: Path) -> cr.Network:
+    """Load an estimator by both paths, or what is a network only."""
+    loaded, model = cr.load(path), read_model(path)
+    if isinstance(loaded, cr.Network):
+        return loaded
+    assert type(loaded).__name__ == model.kind
+    outputs = model.network.predict(np.zeros((2, model.network.layer_sizes[0])))
+    assert len(model.target.decode(outputs)) == len(model.target.probabilities(outputs)) == 2
+    return loaded.network_
+
+
 def load_checkpoint(path: Path) -> cr.Network:
     network, state = cr.load_checkpoint(path)
     inputs = network.layer_sizes[0]
@@ -144,6 +181,7 @@ def load_checkpoint(path: Path) -> cr.Network:
 Change = Callable[[random.Random, bytes], bytes]
 KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Change, Callable[[Path], cr.Network]]] = {
     "model": (models, changed_model, load_model),
+    "estimator": (estimators, changed_model, load_estimator),
     "checkpoint": (checkpoints, changed_checkpoint, load_checkpoint),
 }
 
@@ -176,7 +214,7 @@ def fuzz(kind: str, folder: Path, seed: int, more: Callable[[int], bool]) -> tup
 
 
 def main(seconds: float = 600, seed: int = 0) -> None:
-    """Fuzz both loaders."""
+    """Fuzz each loader."""
     for kind in KINDS:
         end = time.monotonic() + seconds
         count, taken = fuzz(kind, Path(tempfile.mkdtemp()), seed, lambda _, end=end: time.monotonic() < end)

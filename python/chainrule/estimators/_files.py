@@ -1,0 +1,237 @@
+"""Estimators as model files: what is stored of one, and the estimator that is made of it. JSON, nothing is executed."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import _json, files, losses, optimizers, schedules, training
+from chainrule._disk import StrPath
+from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict, typed_labels
+from chainrule.estimators import _parameters, _record, _sklearn
+from chainrule.estimators._labels import Labels
+from chainrule.table import TableEncoder
+
+# Attributes that say how a fit went. The optimizer's moments are not stored: they are two or three times the network.
+RECORD: dict[str, tuple[type, ...]] = {
+    "n_iter_": (int,),
+    "t_": (int,),
+    "loss_": (float,),
+    "best_loss_": (float, type(None)),
+    "loss_curve_": (list,),
+    "validation_scores_": (list, type(None)),
+    "best_validation_score_": (float, type(None)),
+    "history_": (training.History,),
+    "_learning_rates": (list,),
+    "_no_improvement_count": (int,),
+}
+
+# Values with fields that a parameter or a record may hold, by name.
+_DATA = {
+    name: kind
+    for module in (losses, optimizers, schedules, training)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+}
+# Parameters that may be code, which is not stored: a value that changes no prediction.
+_WITHOUT_CODE = {"loss": ("log_loss", "squared_error"), "eval_metric": (None, None), "learning_rate": ("constant",) * 2}
+
+
+def save(
+    estimator: Any,
+    path: StrPath,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    target: str = "",
+    labels: Sequence[str] = (),
+) -> None:
+    """Write a fitted estimator to a model file: the estimators' ``save``.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        What to write.
+    path : str or path
+        Where to.
+    metadata : mapping of str to str, optional
+        Texts to store beside it.
+    target : str, optional
+        The name of the column that is predicted.
+    labels : sequence of str, optional
+        Names of the classes, where the estimator was trained on their numbers 0, 1, ...
+    """
+    if type(estimator).__name__ not in KINDS or not type(estimator).__module__.startswith("chainrule."):
+        raise TypeError(
+            f"a model file holds an MLPClassifier or MLPRegressor, got {type(estimator).__name__}: pickle it"
+        )
+    _sklearn.validation.check_is_fitted(estimator)
+    network = estimator._ensure_network()
+    if KEY in (metadata or {}):
+        raise ValueError(f"the metadata key {KEY!r} is taken: choose another name")
+    names = getattr(estimator, "feature_names_in_", None)
+    state = {
+        "format": FORMAT,
+        "kind": type(estimator).__name__,
+        "parameters": _write_parameters(estimator),
+        "features": estimator.encoder_.to_dict() if hasattr(estimator, "encoder_") else None,
+        "target": _target_of(estimator, target, labels).to_dict(),
+        "n_features_in": getattr(estimator, "n_features_in_", network.layer_sizes[0]),
+        "feature_names_in": None if names is None else [str(name) for name in names],
+        "record": {name: _write(vars(estimator)[name]) for name in RECORD if name in vars(estimator)},
+    }
+    files.save(network, path, {**(metadata or {}), KEY: _json.write(state)})
+
+
+def load(path: StrPath, model: Model) -> Any:
+    """Make the estimator of a model file that was read; ValueError where it contradicts itself."""
+    try:
+        return _load(model)
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} holds an estimator that cannot be read: {error}") from error
+
+
+def _load(model: Model) -> Any:
+    from chainrule import estimators
+
+    state, target = model.state, model.target
+    kind = getattr(estimators, model.kind)
+    parameters = {name: _read(value) for name, value in dict(state["parameters"]).items()}
+    if unknown := sorted(parameters.keys() - kind._get_param_names()):
+        raise ValueError(f"it has the parameter {unknown[0]!r:.100}, unknown to this version: upgrade chainrule")
+    estimator = kind(**parameters)
+    _parameters.check_parameters(estimator)
+    _record.begin(estimator)
+    estimator.n_features_in_ = int(state["n_features_in"])
+    if state["feature_names_in"] is not None:
+        estimator.feature_names_in_ = np.array(list(state["feature_names_in"]), dtype=object)
+    if model.encoder is not None:
+        estimator.encoder_ = model.encoder
+    if target.standardizer is not None:
+        estimator.standardizer_ = target.standardizer
+    if target.classes is not None:
+        labels = Labels.__new__(Labels)
+        vars(labels).update(
+            y_type_=target.y_type, multilabel=target.multilabel, sparse=target.sparse, classes_=target.classes
+        )
+        estimator._label_binarizer, estimator.classes_ = labels, target.classes
+    if model.network.loss_spec != estimator._network_loss():
+        raise ValueError(f"loss={estimator.loss!r} does not fit the network's {model.network.loss_spec!r}")
+    estimator._set_network(model.network)
+    for name, written in dict(state["record"]).items():
+        value = _read(written)
+        if not isinstance(value, RECORD.get(name, ())):
+            raise ValueError(f"its record {name!r:.100} is {value!r:.100}")
+        setattr(estimator, name, value)
+    return estimator
+
+
+def _target_of(estimator: Any, name: str, names: Sequence[str]) -> Target:
+    if not hasattr(estimator, "classes_"):
+        return Target(name, standardizer=getattr(estimator, "standardizer_", None))
+    labels: Labels = estimator._label_binarizer
+    classes = typed_labels(list(names)) if names else np.asarray(labels.classes_)
+    if len(classes) != len(labels.classes_):
+        raise ValueError(f"labels has {len(classes)} names, the estimator has {len(labels.classes_)} classes")
+    return Target(name, classes, labels.y_type_, labels.sparse)
+
+
+def _write_parameters(estimator: Any) -> dict[str, Any]:
+    """Return the constructor's parameters for JSON. Code is not stored: callbacks are left out, the rest is refused."""
+    values = estimator.get_params(deep=False)
+    if not isinstance(values["callbacks"], (tuple, list)) or len(values["callbacks"]):
+        _record.warn(f"a model file holds no code: callbacks={values['callbacks']!r:.200} is not saved")
+        values["callbacks"] = ()
+    written = {}
+    for name, value in values.items():
+        try:
+            written[name] = _write(value)
+        except TypeError as error:
+            remedy = "pickle the estimator"
+            if name in _WITHOUT_CODE:
+                default = _WITHOUT_CODE[name][KINDS.index(type(estimator).__name__)]
+                remedy = f"set_params({name}={default!r}) before, which changes no prediction, or {remedy}"
+            raise ValueError(f"{name}={value!r:.200} cannot be saved ({error}): {remedy}") from None
+    return written
+
+
+# Values that JSON lacks are {name: what it is made of}.
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, list):
+        return [_write(item) for item in value]
+    if isinstance(value, tuple):
+        return {"tuple": [_write(item) for item in value]}
+    if isinstance(value, Mapping):
+        return {"dict": [[_write(key), _write(item)] for key, item in value.items()]}
+    if isinstance(value, np.ndarray):
+        return {"array": _write_array(value)}
+    if isinstance(value, np.dtype) or (isinstance(value, type) and value in (np.float32, np.float64, float)):
+        return {"dtype": np.dtype(value).name}
+    if isinstance(value, np.random.RandomState):
+        return {"RandomState": [_write(part) for part in value.get_state(legacy=True)]}
+    if value is np.random:
+        return None  # which means the same to scikit-learn
+    if isinstance(value, TableEncoder):
+        return {"TableEncoder": {name: _write(item) for name, item in _settings(value).items()}}
+    if _DATA.get(type(value).__name__) is type(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if isinstance(value, training.History):
+            fields["state"] = None
+        return {type(value).__name__: {name: _write(item) for name, item in fields.items()}}
+    raise TypeError(f"a model file holds no {'code' if callable(value) else type(value).__name__}")
+
+
+def _write_array(array: Any) -> dict[str, Any]:
+    state = array_to_dict(array)
+    return state if array.dtype.kind != "f" else {**state, "values": _write(state["values"])}
+
+
+def _read_array(state: Any) -> Any:
+    return array_from_dict({**state, "values": _read(state["values"])})
+
+
+def _settings(encoder: TableEncoder) -> dict[str, Any]:
+    return {name: getattr(encoder, name) for name in inspect.signature(TableEncoder).parameters}
+
+
+def _read_dict(pairs: Any) -> dict[Any, Any]:
+    return {_read(key): _read(value) for key, value in pairs}
+
+
+def _read_random_state(parts: Any) -> np.random.RandomState:
+    random = np.random.RandomState()
+    random.set_state(tuple(_read(part) for part in parts))
+    return random
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "float": float,
+    "tuple": lambda items: tuple(_read(item) for item in items),
+    "dict": _read_dict,
+    "array": _read_array,
+    "dtype": np.dtype,
+    "RandomState": _read_random_state,
+    "TableEncoder": lambda settings: TableEncoder(**{name: _read(value) for name, value in settings.items()}),
+}
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    [(name, content)] = value.items()
+    if name in _READERS:
+        return _READERS[name](content)
+    if name not in _DATA:
+        raise ValueError(f"it has a value of the unknown kind {name!r:.100}")
+    return _DATA[name](**{field: _read(item) for field, item in content.items()})
