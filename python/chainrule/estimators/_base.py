@@ -12,6 +12,7 @@ from chainrule._suggest import did_you_mean, explained
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_weights, refuse_masked, split
+from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
 from chainrule.table import TableEncoder
@@ -31,7 +32,7 @@ def has_partial_fit(estimator: Any) -> bool:
 
 
 @explained
-class Perceptron(_sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
+class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
 
     encoder_: TableEncoder

@@ -39,6 +39,37 @@ _DATA = {
 _WITHOUT_CODE = {"loss": ("log_loss", "squared_error"), "eval_metric": (None, None), "learning_rate": ("constant",) * 2}
 
 
+class Savable:
+    """What an estimator has to be saved."""
+
+    def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
+        """Write the fitted estimator to a model file, which `chainrule.load` reads; it is JSON and tensors, no pickle.
+
+        The file holds what predicts, fits and scores: parameters, classes, the encoding of a table and the network. It
+        does not hold the optimizer's moments, so that `partial_fit` and ``warm_start`` go on with new ones, nor code.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; see `Network.save`.
+        metadata : mapping of str to str, optional
+            Texts to store beside it.
+
+        Warns
+        -----
+        UserWarning
+            For callbacks, which are left out.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that is code, such as a custom loss, and as `Network.save`.
+        NotFittedError
+            Before `fit`.
+        """
+        save(self, path, metadata)
+
+
 def save(
     estimator: Any,
     path: StrPath,
