@@ -265,7 +265,7 @@ def test_unfitted_estimators_and_others_are_refused(tmp_path):
         ({"target": None}, "its target is None"),
         ({"parameters": None}, "not iterable"),
         ({"parameters": {"solver": {"eval": "1"}}}, "unknown kind 'eval'"),
-        ({"parameters": {"solver": {"Adam": {"rate": 1}}}}, "unexpected keyword argument 'rate'"),
+        ({"parameters": {"solver": {"Adam": {"rate": 1}}}}, "Adam has no argument 'rate'"),
         ({"parameters": {"learning": 1}}, "the parameter 'learning', unknown to this version: upgrade"),
         ({"parameters": {"alpha": -1.0}}, "'alpha' parameter of MLPClassifier must be"),
         ({"parameters": {"loss": {"Huber": {"delta": 1.0}}}}, "loss"),

@@ -14,7 +14,8 @@ from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
 from chainrule.table import TableEncoder
 
-# Attributes that say how a fit went. The optimizer's moments are not stored: they are two or three times the network.
+# Attributes that say how a fit went, and their types. The optimizer's moments, which are two or three times the
+# network, are not stored.
 RECORD: dict[str, tuple[type, ...]] = {
     "n_iter_": (int,),
     "t_": (int,),
@@ -26,6 +27,7 @@ RECORD: dict[str, tuple[type, ...]] = {
     "history_": (training.History,),
     "_learning_rates": (list,),
     "_no_improvement_count": (int,),
+    "_made_with": (dict,),
 }
 
 # Values with fields that a parameter or a record may hold, by name.
@@ -150,6 +152,7 @@ def _load(model: Model) -> Any:
     if model.network.loss_spec != estimator._network_loss():
         raise ValueError(f"loss={estimator.loss!r} does not fit the network's {model.network.loss_spec!r}")
     estimator._set_network(model.network)
+    estimator._made_with = estimator._shape_parameters()
     for name, written in dict(state["record"]).items():
         value = _read(written)
         if not isinstance(value, RECORD.get(name, ())):
