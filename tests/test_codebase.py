@@ -55,8 +55,8 @@ ONLY_IN = {
 LAYERS = ["_start", "_core", "_optional", "_suggest", "_json", "_disk",
           "_arguments", "losses", "_baseline", "functional", "gradients", "optimizers", "schedules",
           "training", "validation", "_state", "_evaluation", "network", "many", "files", "callbacks", "checkpoint",
-          "plots", "_frames", "_columns", "table", "target", "estimator_file", "_threadpools", "__init__", "estimators",
-          "cli", "__main__"]  # fmt: skip
+          "plots", "_dates", "_formats", "_column", "_frames", "_columns", "_reading", "table", "target",
+          "estimator_file", "encoder", "_threadpools", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
 
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chainrule import plots
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
     from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from chainrule.encoder import TableEncoder
     from chainrule.estimators import MLPClassifier, MLPRegressor
     from chainrule.files import load
 
@@ -61,6 +62,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "StepDecay",
     "Stop",
+    "TableEncoder",
     "TensorBoard",
     "Trace",
     "TrainingState",
@@ -91,6 +93,7 @@ _LATER = {
     "MLPRegressor": "estimators",
     "MLflow": "callbacks",
     "ProgressBar": "callbacks",
+    "TableEncoder": "encoder",
     "TensorBoard": "callbacks",
     "load": "files",
     "load_checkpoint": "checkpoint",

@@ -1,32 +1,52 @@
 """How a column of each kind becomes float32 features.
 
-An encoder is a frozen record of what was learnt at fit, so that `dataclasses.asdict` is its state.
+An encoder is a frozen record of what was learnt at fit; its state is made of texts, numbers, lists and dictionaries.
 """
 
 import dataclasses
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import reprlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._frames import Codes, Column, Floats
+from chainrule._column import Codes, Column, Floats
+from chainrule._formats import DateFormat, Format, NumberFormat, check_state
 
-FORMAT = 1  # of the state of encoders
+FORMAT = 2  # of the state of encoders; 1 has no formats of text
 FARTHEST = 1e30  # scaled numbers beyond this are encoded alike; keeps inf / inf out of the clipping
+ENOUGH = 10  # rows without a listed level are no chance where the levels of a column are listed in part
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
+_BOOLEANS = {"true": "1", "false": "0"}
 
 
-def find_codes(codes: Codes, names: Sequence[str], levels: Iterable[str], unseen: int, missing: int) -> Codes:
-    """Return the place of each row's level within `levels`; "1.0" is also found as "1", and the reverse."""
+def find_codes(codes: Codes, names: Sequence[str], levels: Sequence[str], unseen: int, missing: int) -> Codes:
+    """Return the place of each row's level within `levels`.
+
+    The same value is the same level however it is written: "1.0" is also found as "1", " a" as "a", and among booleans,
+    which levels are that are only True and False or only 0 and 1, "true", "TRUE" and 1 as True. A level that is listed
+    in the same writing comes first.
+    """
     place = {level: i for i, level in enumerate(levels)}
-    alike = {_without_zeros(level): i for level, i in place.items()}
-    found = [place.get(name, alike.get(_without_zeros(name), unseen)) for name in names]
+    plain = set(map(_without_zeros, levels))
+    is_boolean = bool(levels) and (plain <= {"0", "1"} or {level.lower() for level in plain} <= _BOOLEANS.keys())
+
+    def key(level: str) -> str:
+        level = _without_zeros(level)
+        return _BOOLEANS.get(level.lower(), level) if is_boolean else level
+
+    keys = Counter(map(key, levels))
+    alike = {key(level): i for level, i in place.items() if keys[key(level)] == 1}
+    found = [place[name] if name in place else alike.get(key(name), unseen) for name in names]
     return np.array([*found, missing], dtype=np.intp)[codes]
 
 
 def _without_zeros(level: str) -> str:
+    level = level.strip()
     match = _WHOLE.fullmatch(level)
     return match[1] if match else level
 
@@ -36,7 +56,7 @@ class NumberColumn:
     """Numbers: missing ones become the median; x' = (x - median) / scale; x' / sqrt(1 + (x'/3)²).
 
     `scale` is q75 - q25, where that is zero max - min, and where that is zero too the feature is zero. `indicator` adds
-    a feature that is 1 where the value is missing.
+    a feature that is 1 where the value is missing. `format` reads text.
     """
 
     kind: ClassVar[str] = "number"
@@ -44,29 +64,45 @@ class NumberColumn:
     median: float
     scale: float
     indicator: bool
+    format: Any = None  # NumberFormat, of dates DateFormat
 
     @classmethod
-    def fit(cls, name: str, values: Floats) -> "NumberColumn | IgnoredColumn":
+    def fit(
+        cls, name: str, values: Floats, format: Format | None = None, more_to_come: bool = False
+    ) -> "NumberColumn | IgnoredColumn":
         """Learn median and scale from the values that are not missing."""
         missing = np.isnan(values)
         present = values[~missing]
         if not present.size:
-            return IgnoredColumn(name, "no values")
+            return cls(name, 0.0, 1.0, True, format) if more_to_come else IgnoredColumn(name, "no values")
         q25, median, q75 = (float(q) for q in np.quantile(present, [0.25, 0.5, 0.75]))
         scale = q75 - q25 or float(present.max() - present.min())
+        if scale == 0 and more_to_come:
+            scale = abs(median) or 1.0
         if scale == 0 and not missing.any():
             return IgnoredColumn(name, "one value only")
-        return cls(name, median, scale, bool(missing.any()))
+        return cls(name, median, scale, more_to_come or bool(missing.any()), format)
 
     @property
     def width(self) -> int:
         return 1 + self.indicator
 
-    def read(self, column: Column) -> Floats:
-        return column.numbers()
+    @property
+    def feature_names(self) -> list[str]:
+        return [self.name] + [f"{self.name} missing"] * self.indicator
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> None:
-        """Write the features into `out`, (m, width) and zero."""
+    def check(self) -> None:
+        """Refuse a state that `fit` cannot have learnt."""
+        if not math.isfinite(self.median) or not math.isfinite(self.scale) or self.scale < 0:
+            raise ValueError(f"column {self.name!r}: median {self.median}, scale {self.scale}")
+        if self.scale == 0 and not self.indicator:
+            raise ValueError(f"column {self.name!r}: scale 0 and no indicator, the column says nothing")
+
+    def read(self, column: Column) -> Floats:
+        return column.numbers(self.format)
+
+    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
+        """Write the features into `out`, (m, width) and zero; return a warning where one is due."""
         values = self.read(column)
         missing = np.isnan(values)
         if self.scale > 0:
@@ -76,16 +112,18 @@ class NumberColumn:
             out[:, 0] = scaled / np.hypot(1.0, scaled / 3.0)
         if self.indicator:
             out[:, 1] = missing
+            return None
+        return _warn_of_gaps(column, missing, "each is taken as the median")
 
 
 @dataclasses.dataclass(frozen=True)
 class DateColumn(NumberColumn):
-    """Dates: the number of days since 1970-01-01, encoded as a number."""
+    """Dates: the number of days since 1970-01-01, encoded as a number; of a time of day the part of the day."""
 
     kind: ClassVar[str] = "date"
 
     def read(self, column: Column) -> Floats:
-        return column.dates()
+        return column.dates(self.format)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,44 +141,68 @@ class LevelColumn:
     missing: bool
 
     @classmethod
-    def fit(cls, name: str, codes: Codes, names: Sequence[str], max_levels: int) -> "LevelColumn | IgnoredColumn":
+    def fit(
+        cls, name: str, codes: Codes, names: Sequence[str], max_levels: int, more_to_come: bool = False
+    ) -> "LevelColumn | IgnoredColumn":
         """Learn the levels; of more than `max_levels` the most frequent stay, of those that are seen more than once."""
         counts = dict(zip(names, np.bincount(codes[codes >= 0], minlength=len(names)).tolist(), strict=True))
-        missing = bool((codes < 0).any())
-        kept = sorted(counts)
-        if not kept:
+        missing = more_to_come or bool((codes < 0).any())
+        levels = sorted(counts)
+        if not levels and not more_to_come:
             return IgnoredColumn(name, "no values")
-        if len(kept) > max_levels:
-            kept = sorted(sorted((k for k in kept if counts[k] > 1), key=lambda k: (-counts[k], k))[:max_levels])
-            if not kept and not missing:
+        if len(levels) > max_levels:
+            repeated = [level for level in levels if counts[level] > 1]
+            levels = sorted(sorted(repeated, key=lambda level: (-counts[level], level))[:max_levels])
+            if not levels and not missing:
                 return IgnoredColumn(name, "every value is different")
-        elif len(kept) == 1 and not missing:
+        elif len(levels) == 1 and not missing:
             return IgnoredColumn(name, "one value only")
-        return cls(name, tuple(kept), len(counts) > len(kept), missing)
+        return cls(name, tuple(levels), more_to_come or len(counts) > len(levels), missing)
 
     @property
     def width(self) -> int:
         return len(self.levels) + self.other + self.missing
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> None:
-        """Write the features into `out`, (m, width) and zero."""
-        codes, names = column.levels()
-        unseen = len(self.levels) if self.other else -1
-        place = find_codes(codes, names, self.levels, unseen, missing=self.width - 1 if self.missing else -1)
-        rows = np.flatnonzero(place >= 0)
-        out[rows, place[rows]] = 1
+    @property
+    def feature_names(self) -> list[str]:
+        parts = [f"={level}" for level in self.levels] + [" other"] * self.other + [" missing"] * self.missing
+        return [self.name + part for part in parts]
 
-    def find_stranger(self, column: Column) -> str | None:
-        """Return a level of a column of which no level is listed here; None where one is, or all are missing."""
+    def check(self) -> None:
+        """Refuse a state that `fit` cannot have learnt."""
+        if twice := [level for level, count in Counter(self.levels).items() if count > 1]:
+            raise ValueError(f"column {self.name!r} has the level {twice[0]!r} more than once")
+        if not self.width:
+            raise ValueError(f"column {self.name!r} has no levels")
+
+    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
+        """Write the features into `out`, (m, width) and zero; return a warning where one is due."""
         codes, names = column.levels()
-        codes = codes[codes >= 0]
-        known = find_codes(codes, names, self.levels, unseen=-1, missing=-1) >= 0
-        return names[codes[0]] if codes.size and not known.any() else None
+        listed = find_codes(codes, names, self.levels, unseen=-1, missing=-1)
+        rows = np.flatnonzero(listed >= 0)
+        out[rows, listed[rows]] = 1
+        missing = codes < 0
+        unseen = (listed < 0) & ~missing
+        if self.missing:
+            out[missing, -1] = 1
+        if self.other:
+            out[unseen, len(self.levels)] = 1
+        if self.other and (not self.levels or rows.size or unseen.sum() < ENOUGH):
+            unseen[:] = False  # levels that are not listed may have been seen
+        if unseen.any():
+            place = int(unseen.argmax())
+            return (
+                f"column {self.name!r}: {_of(unseen, 'cells')} hold levels that were not seen at fit, such as "
+                f"{reprlib.repr(names[codes[place]])} in row {column.row_number(place)}: "
+                + ("all share one feature" if self.other else "their features are 0")
+                + "; correct them if they are known levels in another writing, or fit with rows that have them"
+            )
+        return None if self.missing else _warn_of_gaps(column, missing, "their features are 0")
 
 
 @dataclasses.dataclass(frozen=True)
 class IgnoredColumn:
-    """A column that can teach nothing; a table to predict on need not have it."""
+    """A constant or empty column, or text that is different in every row; a table to predict on need not have it."""
 
     kind: ClassVar[str] = "ignored"
     name: str
@@ -150,23 +212,68 @@ class IgnoredColumn:
     def width(self) -> int:
         return 0
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> None:
+    @property
+    def feature_names(self) -> list[str]:
+        return []
+
+    def check(self) -> None:
+        """Every state is possible."""
+
+    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
         """Write nothing."""
 
 
 Encoder: TypeAlias = NumberColumn | DateColumn | LevelColumn | IgnoredColumn
+_KINDS: dict[str, type[Encoder]] = {kind.kind: kind for kind in (NumberColumn, DateColumn, LevelColumn, IgnoredColumn)}
 
 
-def fit_column(column: Column, categorical: bool, max_levels: int) -> Encoder:
-    """Return the encoder of one column."""
-    if column.missing().all():
-        return IgnoredColumn(column.name, "no values")
-    kind = "levels" if categorical else column.kind()
-    if kind == "number":
-        return NumberColumn.fit(column.name, column.numbers())
-    if kind == "date":
-        return DateColumn.fit(column.name, column.dates())
-    return LevelColumn.fit(column.name, *column.levels(), max_levels)
+def _of(rows: NDArray[np.bool_], what: str) -> str:
+    return f"{int(rows.sum()):,} of {len(rows):,} {what}"
+
+
+def _warn_of_gaps(column: Column, missing: NDArray[np.bool_], consequence: str) -> str | None:
+    if not missing.any():
+        return None
+    return (
+        f"column {column.name!r}: {_of(missing, 'cells')} are missing, the first in row "
+        f"{column.row_number(int(missing.argmax()))}, and none was at fit: {consequence}; "
+        "fill them, or fit with rows that have gaps"
+    )
+
+
+def to_state(column: Encoder) -> dict[str, Any]:
+    """Return the state of an encoder, ready for JSON."""
+    state = {"kind": column.kind, **dataclasses.asdict(column)}
+    if isinstance(column, LevelColumn):
+        state["levels"] = list(column.levels)
+    return {key: value for key, value in state.items() if key != "format" or value is not None}
+
+
+def from_state(state: dict[str, Any]) -> Encoder:
+    """Return the encoder of a state that `to_state` wrote."""
+    values = dict(state)
+    kind = values.pop("kind", None)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"a column's kind is {reprlib.repr(kind)}, expected one of {', '.join(_KINDS)}")
+    fields = {field.name: field.type for field in dataclasses.fields(_KINDS[kind])}
+    if fields.keys() - {"format"} != values.keys() - ({"format"} & fields.keys()):
+        found = reprlib.repr(sorted(map(str, values)))
+        raise ValueError(f"a column of kind {kind} has the entries {found}, expected {sorted(fields)}")
+    name = reprlib.repr(values["name"])
+    for key, value in values.items():
+        if key == "format":
+            values[key] = (NumberFormat if kind == "number" else DateFormat)(**check_state(kind, value))
+        elif fields[key] is float and type(value) is int and abs(value) < 2**1000:
+            values[key] = float(value)
+        elif fields[key] == tuple[str, ...]:
+            if not isinstance(value, list) or not all(isinstance(level, str) for level in value):
+                raise ValueError(f"column {name}: {key} is not a list of texts")
+            values[key] = tuple(value)
+        elif type(value) is not fields[key]:
+            raise ValueError(f"column {name}: {key} is {reprlib.repr(value)}")
+    column = _KINDS[kind](**values)
+    column.check()
+    return column
 
 
 def check_format(state: Mapping[str, Any]) -> None:

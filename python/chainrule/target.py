@@ -1,6 +1,8 @@
 """The column to predict: classes as numbers, values brought to mean 0 and standard deviation 1."""
 
 import dataclasses
+import math
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule import _columns
-from chainrule._frames import Column, as_column
+from chainrule import _columns, _formats
+from chainrule._column import Column
+from chainrule._formats import NumberFormat
+from chainrule._frames import as_column
 
 MAX_CLASSES = 10  # whole numbers of more different values are amounts
 
@@ -73,6 +77,8 @@ class TargetEncoder:
         The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
     mean, std : float
         Of the values that the encoder was fitted on, the network's 0 and 1; 0 and 1 for classes.
+    number_format : NumberFormat or None
+        How values are read that are text, such as ``12,5``.
 
     Examples
     --------
@@ -94,6 +100,7 @@ class TargetEncoder:
         self.labels: list[str] = []
         self.mean = 0.0
         self.std = 1.0
+        self.number_format: NumberFormat | None = None
 
     def fit(self, values: Any, name: str = "") -> "TargetEncoder":
         """Learn from a series or an array, shape (m,), without missing values; `name` stands for the series' own.
@@ -116,13 +123,16 @@ class TargetEncoder:
             if len(counts) > max(MAX_CLASSES, len(column) / 2):
                 raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
             self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
+            number_format = None
         else:
-            numbers = column.numbers()
+            format = column.kind_and_format()[1]
+            number_format = format if isinstance(format, NumberFormat) else None
+            numbers = column.numbers(number_format)
             if (numbers == numbers[0]).all():
                 raise ValueError(f"the target {name!r} has one value only")
             standardizer = Standardizer.fit(numbers)
             self.labels, self.mean, self.std = [], float(standardizer.mean), float(standardizer.std)
-        self.task, self.name = task, name
+        self.task, self.name, self.number_format = task, name, number_format
         return self
 
     def transform(self, values: Any) -> NDArray[Any]:
@@ -137,7 +147,7 @@ class TargetEncoder:
         column = as_column(values, self.name)
         _refuse_missing(column)
         if self.task == "regression":
-            return column.numbers()
+            return column.numbers(self.number_format)
         codes, names = column.levels()
         classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
         if (classes < 0).any():
@@ -178,7 +188,11 @@ class TargetEncoder:
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, ready for JSON."""
         self._check_fitted()
-        return {"format": _columns.FORMAT, **vars(self), "labels": list(self.labels)}
+        state = {**vars(self), "labels": list(self.labels)}
+        if self.number_format is None:  # older versions read the states without
+            del state["number_format"]
+            return {"format": 1, **state}
+        return {"format": _columns.FORMAT, **state, "number_format": dataclasses.asdict(self.number_format)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TargetEncoder":
@@ -187,11 +201,16 @@ class TargetEncoder:
         match dict(state):
             case {"task": str(task), "name": str(name), "labels": list(labels), "mean": mean, "std": std}:
                 encoder = cls(task)
-                encoder.name, encoder.labels = name, [str(label) for label in labels]
-                encoder.mean, encoder.std = float(mean), float(std)
-                if len(labels) >= 2 if task == "classification" else not labels:
+                encoder.name, encoder.labels = name, labels
+                if "number_format" in state:
+                    encoder.number_format = NumberFormat(**_formats.check_state("number", state["number_format"]))
+                is_number = all(type(value) in (int, float) and abs(value) < math.inf for value in (mean, std))
+                is_text = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels)
+                n_fits = len(labels) >= 2 if task == "classification" else not labels
+                if name and is_number and std > 0 and is_text and n_fits:
+                    encoder.mean, encoder.std = float(mean), float(std)
                     return encoder
-        raise ValueError(f"not the state of a target encoder: {dict(state)!r:.200}")
+        raise ValueError(f"not the state of a target encoder: {reprlib.repr(dict(state))}")
 
     def _outputs(self, predictions: ArrayLike) -> NDArray[Any]:
         outputs = np.asarray(predictions)
@@ -212,12 +231,17 @@ def _refuse_missing(column: Column) -> None:
 
 
 def _infer_task(column: Column) -> str:
-    kind = "levels" if column.categorical else column.kind()
+    kind, format = ("levels", None) if column.categorical else column.kind_and_format()
     if kind == "date":
         raise ValueError(f"the target {column.name!r} holds dates, expected classes or numbers")
     if kind == "levels":
+        if not column.categorical and column.kind_of_type() == "text" and (found := column.examine()).ask:
+            raise ValueError(
+                f"the target {column.name!r} holds {found.kind}s such as {found.example!r}, which can be read in several "
+                "ways: convert the column"
+            )
         return "classification"
-    values = np.unique(column.numbers())
+    values = np.unique(column.numbers(format if isinstance(format, NumberFormat) else None))
     return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
 
 

@@ -16,7 +16,7 @@ from chainrule.cli._tables import read_table
 from chainrule.cli._target import without_markers
 from chainrule.files import load_with_metadata, save
 from chainrule.network import Network
-from chainrule.table import TableEncoder
+from chainrule.table import TableEncoding
 from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TableModel:
     """A trained network, the encoders of its features and target, and how its tables are read."""
 
     network: Network
-    features: TableEncoder
+    features: TableEncoding
     target: TargetEncoder
     reading: Reading = dataclasses.field(default_factory=Reading)
     n_columns: int = 0
@@ -73,12 +73,6 @@ class TableModel:
         elif count != self.n_columns:
             raise ValueError(f"the table has {count} columns, the training's had {self.n_columns} with the target")
         return names
-
-    def find_strangers(self, table: "pd.DataFrame") -> dict[str, str]:
-        """Return a value of each column of which the training had none."""
-        columns = [c for c in self.features.columns if isinstance(c, _columns.LevelColumn)]
-        found = {column.name: column.find_stranger(as_column(table[column.name])) for column in columns}
-        return {name: value for name, value in found.items() if value is not None}
 
     def score(self, truth: "pd.Series", predictions: NDArray[Any]) -> str:
         """Return the scores of predictions where the target is known, or nothing where it never is."""
@@ -123,7 +117,7 @@ class TableModel:
             return network
         try:
             state = json.loads(metadata[_KEY])
-            features, target = TableEncoder.from_dict(state["features"]), TargetEncoder.from_dict(state["target"])
+            features, target = TableEncoding.from_dict(state["features"]), TargetEncoder.from_dict(state["target"])
             reading = Reading(**state.get("reading", {"missing": state.get("missing", ())}))
             n_columns = int(state.get("n_columns", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -145,7 +139,7 @@ def describe(network: Network) -> str:
     return f"{widths}, {activations}, {network.loss_name}, {network.parameters.size:,} parameters ({network.dtype})"
 
 
-def describe_columns(features: TableEncoder) -> list[str]:
+def describe_columns(features: TableEncoding) -> list[str]:
     """Return the columns and their encoding, one line a kind."""
     words = {"number": "numbers", "date": "dates", "levels": "levels", "ignored": "left out"}
     lines = []

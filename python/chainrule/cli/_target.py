@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._frames import as_column, level_name
+from chainrule._column import level_name
+from chainrule._frames import as_column
 from chainrule.cli._tables import MARKERS
 from chainrule.target import MAX_CLASSES, TargetEncoder
 

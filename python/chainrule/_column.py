@@ -1,0 +1,268 @@
+"""One column of a table: what kind its values are of, and the values as numbers, dates or levels."""
+
+import datetime
+import decimal
+import functools
+import reprlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import _dates
+from chainrule._formats import DateFormat, Examination, Format, NumberFormat, examine, is_marker
+
+Floats: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.intp]
+
+LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
+_NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
+_EXPECTED = "the argument must be of strings, numbers, booleans or dates: convert the column or leave it out"
+
+
+class Column:
+    """One column: its values as an array whose missing values are NaN, NaT or, among objects, None.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    values : array
+        Shape (m,): of numbers, dates or objects.
+    categorical : bool
+        Whether the table's type for it says that its values are names of levels.
+    row_number : callable
+        The row of the table, counted from 1, of a place in `values`.
+    """
+
+    def __init__(
+        self, name: str, values: NDArray[Any], categorical: bool = False, row_number: Callable[[int], int] | None = None
+    ) -> None:
+        self.name = name
+        self.values = values
+        self.categorical = categorical
+        self.row_number = row_number or (lambda place: place + 1)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Return where values are missing."""
+        return self._missing
+
+    @functools.cached_property
+    def _missing(self) -> NDArray[np.bool_]:
+        if self.values.dtype.kind == "O":
+            return self._where(lambda value: value is None)
+        missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
+        return missing
+
+    def is_plain(self) -> bool:
+        """Return whether all values are numbers or booleans and none is missing."""
+        if self.values.dtype.kind == "O":
+            return self._types() <= {bool} and not self.missing().any()
+        return self.values.dtype.kind in "iufb" and not self.missing().any()
+
+    def kind_of_type(self) -> str:
+        """Return `"number"`, `"date"` or `"levels"`; `"text"` for text, alone or among numbers or dates.
+
+        Raises
+        ------
+        TypeError
+            For values of any other type; the message names the first.
+        """
+        of_arrays = {"i": "number", "u": "number", "f": "number", "b": "levels", "M": "date"}
+        if self.values.dtype.kind in of_arrays:
+            return of_arrays[self.values.dtype.kind]
+        kinds = {_kind_of(kind) for kind in self._types()}
+        if "other" in kinds:
+            wrong = self._where(lambda value: value is not None and _kind_of(type(value)) == "other")
+            raise TypeError(f"{self._describe(wrong)}: {_EXPECTED}")
+        if "text" in kinds and len(kinds - {"text"}) <= 1 and "truth" not in kinds:
+            return "text"
+        return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
+
+    def kind(self) -> str:
+        """Return `"number"`, `"date"` or `"levels"`; text is one of the first where all of it reads so in one way."""
+        return self.kind_and_format()[0]
+
+    def kind_and_format(self) -> tuple[str, Format | None]:
+        """Return the kind, and the format that numbers or dates are read in if they are text."""
+        kind = self.kind_of_type()
+        if kind != "text":
+            return kind, None
+        found = self.examine()
+        clean = len(found.formats) == 1 and not found.whole and not found.markers and not found.mistakes
+        return (found.kind, found.formats[0]) if clean else ("levels", None)
+
+    def examine(self) -> Examination:
+        """Find out whether a column of text holds numbers or dates, and which of its cells do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule._frames import as_column
+        >>> column = as_column(np.array(["31/12/2023", "01/02/2024", "?"] * 10 + ["soon"]), "day")
+        >>> found = column.examine()
+        >>> found.kind, found.formats, found.markers, found.mistakes, found.ask
+        ('date', (DateFormat(order='dmy'),), {'?': 10}, {'soon': 1}, '')
+        >>> column.row_of("soon")
+        31
+        """
+        values = self.values.tolist()
+        kinds = Counter(map(type, values))
+        numbers = sum(count for kind, count in kinds.items() if _kind_of(kind) == "number")
+        dates = sum(count for kind, count in kinds.items() if _kind_of(kind) == "date")
+        texts = Counter(value for value in values if isinstance(value, str)) if numbers or dates else Counter(values)
+        texts.pop(None, None)
+        return examine(texts, numbers, dates)
+
+    def row_of(self, value: object) -> int:
+        """Return the row of the table, counted from 1, of the first cell that is `value`."""
+        return self.row_number(self.values.tolist().index(value))
+
+    def numbers(self, format: NumberFormat | None = None) -> Floats:
+        """Return the values as float64, missing ones as NaN; anything that is not a finite number is refused.
+
+        Text is read in the format, where `MARKERS` are missing; without one it is read as Python's `float` does.
+        """
+        expected = "a number" if format is None else f"a number such as {format.example}"
+        missing = self.missing()
+        if self.values.dtype.kind == "O":
+            values = self.values.tolist()
+            known: dict[str, float] = {}
+            if format is not None:
+                texts = self._texts()
+                known = dict(zip(texts, format.read(texts).tolist(), strict=True))
+                missing = missing | self._marked()
+            read = (known[value] if format and isinstance(value, str) else _number(value) for value in values)
+            numbers = np.fromiter(read, dtype=np.float64, count=len(self))
+            self.refuse(np.isnan(numbers) & ~missing, expected)
+        elif self.values.dtype.kind in "iufb":
+            numbers = self.values.astype(np.float64)
+        else:
+            self.refuse(~missing, expected)
+            return np.full(len(self), np.nan)
+        self.refuse(np.abs(numbers) > LARGEST, f"a number between -{LARGEST:g} and {LARGEST:g}")
+        return numbers
+
+    def dates(self, format: DateFormat | None = None) -> Floats:
+        """Return the values as days since 1970-01-01 (UTC), missing ones as NaN; anything else is refused.
+
+        Text is read in the format, where `MARKERS` are missing; without one as ISO 8601 writes dates.
+        """
+        missing = self.missing()
+        if self.values.dtype.kind == "M":
+            moments = self.values.astype("datetime64[us]").astype(np.int64)
+        else:
+            values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
+            texts = self._texts()
+            if format is None:
+                read, found = _dates.read([text.strip() for text in texts], None)
+            else:
+                read, found = format.read(texts)
+                missing = missing | self._marked()
+            pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
+            known: dict[Any, int | None] = {text: moment if is_known else None for text, moment, is_known in pairs}
+            known |= {value: _microseconds(value) for value in set(values) - known.keys()}
+            places = list(map(known.__getitem__, values))
+            wrong = np.array([moment is None for moment in places], dtype=bool) & ~missing
+            self.refuse(wrong, f"a date such as {'2024-01-31' if format is None else format.example}")
+            moments = np.array([moment or 0 for moment in places], dtype=np.int64)
+        return np.where(missing, np.nan, moments / _dates.MICROSECONDS)
+
+    def _texts(self) -> list[str]:
+        """Return the different texts."""
+        values = self.values.tolist() if self.values.dtype.kind == "O" else []
+        return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+    def _marked(self) -> NDArray[np.bool_]:
+        """Return where a text is one of `MARKERS`."""
+        markers = set(filter(is_marker, self._texts()))
+        return self._where(lambda value: isinstance(value, str) and value in markers)
+
+    def levels(self) -> tuple[Codes, list[str]]:
+        """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
+
+        Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`), since a column turns to float as
+        soon as one of its values is missing.
+        """
+        allowed = (str, bool, np.bool_, *_NUMBERS)
+        types = self._types()
+        if not all(issubclass(kind, allowed) for kind in types):
+            wrong = self._where(lambda value: value is not None and not isinstance(value, allowed))
+            self.refuse(wrong & ~self.missing(), "text, numbers or truth values")
+        names: list[str | None] = self.values.tolist()
+        if types != {str}:
+            pairs = zip(self.values, self.missing().tolist(), strict=True)
+            names = [None if missing else level_name(value) for value, missing in pairs]
+        levels = [name for name in dict.fromkeys(names) if name is not None]
+        place = {name: code for code, name in enumerate(levels)} | {None: -1}
+        return np.fromiter(map(place.__getitem__, names), dtype=np.intp, count=len(self)), levels
+
+    def _types(self) -> set[type]:
+        """Return the types of the values."""
+        if self.values.dtype.kind != "O":
+            return {self.values.dtype.type}
+        return set(map(type, self.values.tolist())) - {type(None)}
+
+    def _where(self, condition: Callable[[Any], bool]) -> NDArray[np.bool_]:
+        return np.fromiter(map(condition, self.values), dtype=bool, count=len(self))
+
+    def refuse(self, wrong: NDArray[np.bool_], expected: str) -> None:
+        """Raise ValueError with the first of the values that are wrong, if one is."""
+        if wrong.any():
+            raise ValueError(f"{self._describe(wrong)}, expected {expected}")
+
+    def _describe(self, wrong: NDArray[np.bool_]) -> str:
+        """Name the first of the values that are wrong."""
+        place = int(wrong.argmax())
+        value = self.values[place]
+        if isinstance(value, np.datetime64 | np.timedelta64):  # of which Python's has no nanoseconds
+            value = value.astype(f"{value.dtype.char}8[us]")
+        shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
+        return f"column {self.name!r} holds {shown} in row {self.row_number(place)}"
+
+
+def level_name(value: object) -> str:
+    """Return a level as text.
+
+    >>> level_name(2.0), level_name("2"), level_name(True)
+    ('2', '2', 'True')
+    """
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _kind_of(kind: type) -> str:
+    """Return what the values of a type are."""
+    dates = (datetime.date, datetime.time, np.datetime64)
+    words = {(str,): "text", (bool, np.bool_): "truth", dates: "date", _NUMBERS: "number"}
+    return next((word for kinds, word in words.items() if issubclass(kind, kinds)), "other")
+
+
+def _number(value: Any) -> float:
+    """Return a number, or a text that is one; NaN for the rest."""
+    if isinstance(value, str):
+        try:
+            return np.nan if "_" in value else float(value)
+        except ValueError:
+            return np.nan
+    try:
+        return float(value) if isinstance(value, (*_NUMBERS, np.bool_)) else np.nan
+    except OverflowError:  # of whole numbers beyond 1e308
+        return np.inf
+
+
+def _microseconds(value: Any) -> int | None:
+    """Return a moment in microseconds since 1970-01-01 (UTC), a time of day in those of the day, None for the rest."""
+    if isinstance(value, datetime.time):
+        return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
+    if isinstance(value, datetime.datetime):
+        value = value.replace(tzinfo=None) - (value.utcoffset() or datetime.timedelta())
+    elif not isinstance(value, datetime.date | np.datetime64):
+        return None
+    return int(np.datetime64(value, "us").astype(np.int64))

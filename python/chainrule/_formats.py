@@ -1,0 +1,323 @@
+"""Numbers and dates that are written as text: what the texts of a column are, and how they are read.
+
+The whole column decides: of 03/04/2024 and 25/04/2024 the second says that days come first; of 1,234 and 0,5 the second
+says that the comma is the decimal mark. Where all cells fit two readings, `examine` returns both, and never guesses.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import _dates
+
+MARKERS = frozenset(
+    ["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"]
+    + ["#div/0!", "#ref!", "#value!"]
+)  # that mean a gap among numbers or dates, compared in lower case
+MOSTLY = 0.9  # a column of which this part of the cells are numbers or dates is one of these with mistakes
+SEVERAL = 20  # different numbers or dates, and at most two other texts: also a column of these, with marks for gaps
+_MARKS = 2
+_UNITS = 5  # the most units that a column of numbers has by mistake; a letter behind a number of a house has more
+
+_CURRENCY = "$€£¥₹₩₽"
+_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
+_SPACES = " \u00a0\u2009\u202f'’"  # between groups of three digits
+_CORE = rf"0(?:[.,{_SPACES}]?0)*\.?|[.,]0+"
+_NUMBER = re.compile(
+    rf"(?P<open>\()? ?(?P<sign>[-+−])? ?(?P<prefix>[A-Z]{{0,3}}[{_CURRENCY}]|(?:{_CODES})(?= ?0))?[ \u00a0]?"
+    rf"(?P<minus>[-−](?=[0.,]))?(?P<core>{_CORE})(?P<exponent>[eE][-+]?0+)?"
+    rf"[ \u00a0\u202f]?(?P<suffix>[%‰°{_CURRENCY}]|°?[^\W\d_]{{1,10}}[²³]?(?:/[^\W\d_]{{1,6}}[²³]?)?)?(?P<close>\))?"
+)
+_GROUPED = {
+    ".": re.compile(rf"0{{1,3}}(?:,000)+(?:\.0*)?|0{{1,2}}(?:,00)+,000(?:\.0*)?|0{{1,3}}(?:[{_SPACES}]000)+(?:\.0*)?"),
+    ",": re.compile(rf"0{{1,3}}(?:\.000)+(?:,0+)?|0{{1,3}}(?:[{_SPACES}]000)+(?:,0+)?"),
+}
+_PLAIN = {".": re.compile(r"0+(?:\.0*)?|\.0+"), ",": re.compile(r"0+(?:,0+)?|,0+")}
+_EQUAL_GROUPS = re.compile(rf"000(?:[{_SPACES}]000)+")  # as telephone numbers have them
+_SEPARATORS = str.maketrans("", "", _SPACES)
+
+
+@functools.lru_cache(maxsize=4096)
+def _match(shape: str) -> re.Match[str] | None:
+    """Match the shape of a number, see `_dates`."""
+    if len(shape) > _dates.LONGEST or "0" not in shape:
+        return None
+    found = _NUMBER.fullmatch(shape)
+    if not found or bool(found["open"]) != bool(found["close"]) or (found["sign"] and found["minus"]):
+        return None
+    if found["open"] and (found["sign"] or found["minus"]):
+        return None
+    patterns = [*_GROUPED.values(), *_PLAIN.values()]
+    return found if any(pattern.fullmatch(found["core"]) for pattern in patterns) else None
+
+
+def _unit(found: re.Match[str]) -> str:
+    return (found["prefix"] or "") + (found["suffix"] or "")
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberFormat:
+    """Numbers as text.
+
+    Parameters
+    ----------
+    decimal : {".", ","}
+        The decimal mark; the other one, spaces and apostrophes are taken between groups of three digits.
+    unit : str
+        What stands before or behind every number, such as ``"%"``, ``"$"`` and ``"kg"``.
+    """
+
+    decimal: str = "."
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ",") or not isinstance(self.unit, str):
+            raise ValueError(f"decimal={self.decimal!r}, unit={self.unit!r} is not a format of numbers")
+
+    def read(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Read texts; NaN where one is not such a number."""
+        stripped = [text.strip() for text in texts]
+        return _read_numbers(stripped, _dates.by_shape(stripped), self.decimal, self.unit)
+
+    @property
+    def example(self) -> str:
+        """A number in this format."""
+        number = f"1{self.decimal}5"
+        return number + f" {self.unit}" * bool(self.unit) if self.unit not in _CURRENCY else self.unit + number
+
+
+@dataclasses.dataclass(frozen=True)
+class DateFormat:
+    """Dates as text.
+
+    Parameters
+    ----------
+    order : {"dmy", "mdy", "ymd", "time"}
+        The order of day, month and year where these are numbers and a year of four digits is not the first; names of
+        months and years in front are read in any case. Or times of day.
+    """
+
+    order: str
+
+    def __post_init__(self) -> None:
+        if self.order not in (*_dates.ORDERS, _dates.TIME):
+            raise ValueError(f"order={self.order!r} is not a format of dates")
+
+    def read(self, texts: Sequence[str]) -> tuple[_dates.Integers, NDArray[np.bool_]]:
+        """Read texts as microseconds since 1970-01-01 (UTC), and return where one is such a date."""
+        return _dates.read([text.strip() for text in texts], self.order)
+
+    @property
+    def example(self) -> str:
+        """A date in this format."""
+        return {"dmy": "31/01/2024", "mdy": "01/31/2024", "ymd": "2024-01-31", _dates.TIME: "23:59"}[self.order]
+
+
+Format: TypeAlias = NumberFormat | DateFormat
+# formats, which of the texts they read, and which of them look like numbers or dates of any format
+_Found: TypeAlias = tuple[tuple[Format | None, ...], NDArray[np.bool_], NDArray[np.bool_]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """What the texts of a column are.
+
+    Attributes
+    ----------
+    kind : {"number", "date", "levels"}
+        What most cells can be read as; "levels" where most are neither numbers nor dates, or some number begins with a
+        zero, as the parts of codes do.
+    formats : tuple of NumberFormat or DateFormat or None
+        How the cells are read. Several: the column is ambiguous, all of them read equally many cells and give other
+        values; `ask` names the option to decide. None: dates as ISO 8601 has them. Empty for levels.
+    cells : int
+        The number of cells that are not missing.
+    markers : dict of str to int
+        The cells that are one of `MARKERS`, and how often each occurs: gaps, where the kind is not "levels".
+    mistakes : dict of str to int
+        The other cells that cannot be read in the format, and how often each occurs.
+    whole : bool
+        Whether all numbers are plain digits, which may be codes as well: no sign, separator or unit.
+    distinct : int
+        The number of different texts that can be read.
+    example : str
+        A text that can be read in every format, if there is one.
+    """
+
+    kind: Literal["number", "date", "levels"]
+    formats: tuple[Format | None, ...] = ()
+    cells: int = 0
+    markers: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    mistakes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    whole: bool = False
+    distinct: int = 0
+    example: str = ""
+
+    @property
+    def ask(self) -> str:
+        """The option that decides between several formats: ``"decimal"`` or ``"date_order"``; else empty."""
+        if len(self.formats) < 2:
+            return ""
+        return "decimal" if self.kind == "number" else "date_order"
+
+    @property
+    def choices(self) -> list[str]:
+        """The values of that option to choose from."""
+        return [_choice(format) for format in self.formats] if self.ask else []
+
+    def narrow(self, *, decimal: str | None = None, date_order: str | None = None) -> "Examination":
+        """Return the same with the one format that an option names, if that is among several."""
+        named = {"decimal": decimal, "date_order": date_order}.get(self.ask)
+        chosen = tuple(format for format in self.formats if self.ask and _choice(format) == named)
+        return dataclasses.replace(self, formats=chosen) if chosen else self
+
+
+def _choice(format: Format | None) -> str:
+    if isinstance(format, NumberFormat):
+        return format.decimal
+    return "ymd" if format is None else format.order
+
+
+def is_marker(text: str) -> bool:
+    """Return whether a text means a gap in a column of numbers or dates."""
+    return text.strip().lower() in MARKERS
+
+
+def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Examination:
+    """Find out what the texts of a column are; see `Column.examine` for a column.
+
+    Parameters
+    ----------
+    texts : mapping of str to int
+        The different texts, and how often each occurs.
+    numbers, dates : int
+        How many cells are numbers and dates already.
+    """
+    cells = sum(texts.values()) + numbers + dates
+    markers = {text: count for text, count in texts.items() if is_marker(text)}
+    unmarked = cells - sum(markers.values())
+    levels = Examination("levels", cells=cells)
+    names = [text for text in texts if text not in markers]
+    if not names:
+        return levels
+    stripped = [text.strip() for text in names]
+    counts = np.array([texts[name] for name in names], dtype=np.int64)
+    groups: dict[str, list[int]] = {}
+    others = 0
+    for place, text in enumerate(stripped):
+        shape = _dates.shape_of(text)
+        if _dates.match(shape) or _match(shape):
+            groups.setdefault(shape, []).append(place)
+        else:
+            others += texts[names[place]]
+            if 2 * others > unmarked:  # before the rest of a column of text is looked at
+                return levels
+    weights = {shape: int(counts[places].sum()) for shape, places in groups.items()}
+    n_dates = sum(weight for shape, weight in weights.items() if _dates.match(shape)) + dates
+    kind: Literal["number", "date"] = "number" if n_dates < sum(weights.values()) + numbers + dates - n_dates else "date"
+    groups = {shape: places for shape, places in groups.items() if bool(_dates.match(shape)) == (kind == "date")}
+    formats, read, alike = (_number_formats if kind == "number" else _date_formats)(stripped, counts, groups)
+    n_alike = int(counts[alike].sum()) + (numbers if kind == "number" else dates)
+    few = int((~alike).sum()) <= _MARKS and int(alike.sum()) >= SEVERAL and 2 * n_alike >= unmarked
+    if not formats or not (n_alike >= MOSTLY * unmarked or few):
+        return levels
+    mistakes = {names[place]: int(counts[place]) for place in np.flatnonzero(~read)}
+    whole = kind == "number" and not numbers and all(set(shape) == {"0"} for shape in groups)
+    example = names[int(read.argmax())] if read.any() else ""
+    return Examination(kind, formats, cells, markers, mistakes, whole, int(read.sum()), example)
+
+
+def _number_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, list[int]]) -> _Found:
+    """Return the formats that read most of the texts; none for codes, telephone numbers and numbers of houses."""
+    nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
+    matches = {shape: found for shape in groups if (found := _match(shape))}
+    codes = ((shape, match.start("core")) for shape, match in matches.items() if match["core"].startswith("00"))
+    if any(texts[place][start] == "0" for shape, start in codes for place in groups[shape]):
+        return nothing
+    spaced = [match["core"] for match in matches.values() if set(match["core"]) & set(_SPACES)]
+    if (spaced and all(map(_EQUAL_GROUPS.fullmatch, spaced))) or all(match["open"] for match in matches.values()):
+        return nothing
+    alike = np.zeros(len(texts), dtype=bool)
+    alike[[place for places in groups.values() for place in places]] = True
+    units: dict[str, int] = {}
+    for shape, match in matches.items():
+        units[_unit(match)] = units.get(_unit(match), 0) + int(counts[groups[shape]].sum())
+    if len(units) > 1 and (len(units) > _UNITS or alike.sum() < SEVERAL):
+        return nothing
+    unit = max(units, key=lambda name: units[name])
+    values = {decimal: _read_numbers(texts, groups, decimal, unit) for decimal in (".", ",")}
+    read = {decimal: ~np.isnan(numbers) for decimal, numbers in values.items()}
+    totals = {decimal: int(counts[known].sum()) for decimal, known in read.items()}
+    best = [decimal for decimal, total in totals.items() if total == max(totals.values())]
+    if len(best) == 2 and np.array_equal(values["."], values[","], equal_nan=True):
+        best = ["."]
+    elif len(best) == 2:
+        best = _settle(list(matches.values()), unit)
+    return tuple(NumberFormat(decimal, unit) for decimal in best), read[best[0]], alike
+
+
+def _settle(matches: list[re.Match[str]], unit: str) -> list[str]:
+    """Return the decimal marks that are possible where every number could be read with both."""
+    cores = [match["core"] for match in matches]
+    separators = {mark for mark in ".," if any(mark in core for core in cores)}
+    whole = {len(core) for core in cores if not set(core) & set(".,")}
+    if separators == {","} and whole and max(whole) <= 3:  # 999 and 1,234, but no 1000: commas between thousands
+        return ["."]
+    if separators == {"."} and not whole and not set(unit) & set(_CURRENCY):  # three decimals everywhere
+        return ["."]
+    return [".", ","]
+
+
+def _read_numbers(
+    texts: Sequence[str], groups: Mapping[str, list[int]], decimal: str, unit: str
+) -> NDArray[np.float64]:
+    """Read stripped texts by their shapes; NaN where one is not a number with this decimal mark and unit."""
+    values = np.full(len(texts), np.nan)
+    group = "," if decimal == "." else "."
+    for shape, places in groups.items():
+        found = _match(shape)
+        if found is None or _unit(found) != unit:
+            continue
+        grouped = bool(_GROUPED[decimal].fullmatch(found["core"])) and not found["exponent"]
+        if not grouped and not _PLAIN[decimal].fullmatch(found["core"]):
+            continue
+        start, end = found.start("core"), found.end("exponent" if found["exponent"] else "core")
+        sign = -1.0 if found["open"] or (found["sign"] or found["minus"] or "+") in "-−" else 1.0
+        numbers = [texts[place][start:end] for place in places]
+        if grouped:  # 0,125 is not 125
+            numbers = ["nan" if text[0] == "0" else text.translate(_SEPARATORS).replace(group, "") for text in numbers]
+        if decimal == ",":
+            numbers = [text.replace(",", ".") for text in numbers]
+        values[places] = sign * np.fromiter(map(float, numbers), dtype=np.float64, count=len(numbers))
+    return values
+
+
+def _date_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, list[int]]) -> _Found:
+    """Return the formats that read most of the texts."""
+    matches = {shape: found for shape in groups if (found := _dates.match(shape))}
+    iso = all(map(_dates.is_iso, matches))
+    orders = ["ymd", "dmy", "mdy"] if any(map(_dates.needs_order, matches.values())) else ["ymd"]
+    if any(map(_dates.is_time, matches.values())):
+        orders.append(_dates.TIME)
+    read = {order: _dates.read_shapes(texts, groups, order) for order in orders}
+    totals = {order: int(counts[known].sum()) for order, (_, known) in read.items()}
+    best: list[str] = []
+    for order, (moments, _) in read.items():
+        same = any(np.array_equal(moments, read[other][0]) for other in best)
+        if totals[order] == max(totals.values()) and not same:
+            best.append(order)
+    alike = np.any([known for _, known in read.values()], axis=0)
+    return (None,) if iso else tuple(map(DateFormat, best)), read[best[0]][1], alike
+
+
+def check_state(kind: str, state: Any) -> dict[str, str]:
+    """Refuse what is not the state of a format, as `dataclasses.asdict` makes one."""
+    fields = {field.name for field in dataclasses.fields(NumberFormat if kind == "number" else DateFormat)}
+    if not isinstance(state, dict) or state.keys() != fields or not all(isinstance(v, str) for v in state.values()):
+        raise ValueError(f"the format of a column of kind {kind} should have the texts {sorted(fields)}")
+    return state

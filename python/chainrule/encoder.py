@@ -1,0 +1,178 @@
+"""The encoding of tables as a transformer of scikit-learn; `TableEncoding` is what it learns, and needs none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule._columns import Encoder
+from chainrule._frames import column_names
+from chainrule._optional import require
+from chainrule.table import CategoricalFeatures, TableEncoding
+
+BaseEstimator: Any = require("sklearn.base", "sklearn").BaseEstimator
+TransformerMixin: Any = require("sklearn.base", "sklearn").TransformerMixin
+_validation = require("sklearn.utils.validation", "sklearn")
+_UNUSED: Any = require("sklearn.utils.metadata_routing", "sklearn").UNUSED
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Encodes the columns of a table as float32 features.
+
+    ============  ========================================================================================
+    column        features
+    ============  ========================================================================================
+    numbers       :math:`x' / \sqrt{1 + (x'/3)^2}` with :math:`x' = (x - \mathrm{median})/(q_{75} - q_{25})`,
+                  missing values as the median, and where some were missing at fit a feature that is 1 for those
+    dates         the days since 1970-01-01, as numbers; of times of day the part of the day
+    text,         a feature per level, 1 where the row has it; missing is a level of its own; all zeros for a level
+    booleans,     that was not seen at fit. Of more than `max_levels` levels the most frequent are kept, of those
+    categories    seen more than once, and one feature stands for all others
+    the rest      no values, one value only, or text that is different in every row: left out
+    ============  ========================================================================================
+
+    Where the quartiles are equal the range takes the place of their difference.
+
+    Text is read as numbers or dates where all of it is written as such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
+    ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. The whole column decides; where it can be read in
+    several ways, `date_order` or `decimal` is asked for. Text of plain digits alone stays levels, since it may be codes.
+
+    A table is a data frame of pandas, polars or Arrow, or any other that narwhals takes for an eager one (extra
+    `sklearn`), or an array of numbers or objects. The same data give the same features, whatever they come in.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
+        Columns whose values are the names of levels, also where these are numbers or dates: those of a categorical
+        type; those with the names or places, or with True in a mask of all columns; none.
+    max_levels : int, default=100
+        The number of levels of a column that get a feature.
+    date_order : {"dmy", "mdy", "ymd"}, optional
+        How dates are read of which all can be read in several ways, such as ``01/02/2020``. Default: with an error.
+    decimal : {".", ","}, optional
+        The decimal mark of numbers that can all be read in two ways, such as ``1,234``. Default: as `date_order`.
+
+    Attributes
+    ----------
+    encoding_ : TableEncoding
+        What was learnt. Its `transform` always returns an array, also under ``set_output``.
+    n_features_in_ : int
+        The number of columns of the table.
+    feature_names_in_ : ndarray of str
+        Their names, where these are texts.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"age": [20.0, 30.0, None, 40.0], "home": ["own", "rent", "own", None]})
+    >>> encoder = cr.TableEncoder().fit(table)
+    >>> list(encoder.get_feature_names_out())
+    ['age', 'age missing', 'home=own', 'home=rent', 'home missing']
+    >>> encoder.transform(table)[:, 1:]
+    array([[0., 1., 0., 0.],
+           [0., 0., 1., 0.],
+           [1., 1., 0., 0.],
+           [0., 0., 0., 1.]], dtype=float32)
+    """
+
+    __metadata_request__fit = {"rows": _UNUSED}  # noqa: RUF012
+    __metadata_request__transform = {"rows": _UNUSED}  # noqa: RUF012
+
+    encoding_: TableEncoding
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        categorical_features: CategoricalFeatures = "from_dtype",
+        max_levels: int = 100,
+        date_order: str | None = None,
+        decimal: str | None = None,
+    ) -> None:
+        self.categorical_features = categorical_features
+        self.max_levels = max_levels
+        self.date_order = date_order
+        self.decimal = decimal
+
+    def fit(self, X: Any, y: Any = None, *, rows: NDArray[np.intp] | None = None) -> "TableEncoder":
+        """Learn how each column is encoded; see `TableEncoding.learn` for what is refused and warned of.
+
+        Parameters
+        ----------
+        X : data frame or array
+            The table.
+        y : ignored
+        rows : array of int, optional
+            The rows to learn from; default: all.
+        """
+        encoding = TableEncoding.learn(X, rows=rows, **self.get_params())
+        self.__dict__.pop("feature_names_in_", None)
+        names = column_names(X)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self.encoding_ = encoding
+        self.n_features_in_ = len(encoding.columns)
+        return self
+
+    def transform(self, X: Any, *, rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """Return the features (m, n_features) of a table, or of some of its rows; see `TableEncoding.transform`."""
+        _validation.check_is_fitted(self, "encoding_")
+        return self.encoding_.transform(X, rows=rows)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the features; `input_features` names the columns of an array, x0, x1, ... by default."""
+        _validation.check_is_fitted(self, "encoding_")
+        encoding = self.encoding_
+        if input_features is not None:
+            names = list(map(str, input_features))
+            if len(names) != self.n_features_in_:
+                raise ValueError(
+                    f"input_features should have length equal to number of features ({self.n_features_in_}), "
+                    f"got {len(names)}"
+                )
+            if names != list(getattr(self, "feature_names_in_", names)):
+                raise ValueError("input_features is not equal to feature_names_in_")
+            encoding = encoding.renamed(names)
+        return np.array(encoding.feature_names, dtype=object)
+
+    @property
+    def columns(self) -> tuple[Encoder, ...]:
+        """The encoder of each column, in the order of the table; empty before `fit`."""
+        return self.encoding_.columns if hasattr(self, "encoding_") else ()
+
+    @property
+    def n_features(self) -> int:
+        """The number of features that `transform` returns."""
+        return self.encoding_.n_features
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The name of each feature."""
+        return self.encoding_.feature_names
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that was learnt, ready for JSON."""
+        return self.encoding_.to_dict()
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoder":
+        """Return a fitted encoder of a state that `to_dict` wrote; ValueError where it is not one."""
+        encoder = cls()
+        encoder.encoding_ = TableEncoding.from_dict(state)
+        encoder.n_features_in_ = len(encoder.encoding_.columns)
+        return encoder
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if columns := state.get("columns"):  # of version 0.1.0
+            state = {"date_order": None, "decimal": None, **state}
+            del state["columns"]
+            state |= {"encoding_": TableEncoding(columns), "n_features_in_": len(columns)}
+        super().__setstate__(state)
