@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from chainrule import _frames
+from chainrule import _column
 from chainrule.table import TableEncoder
 
 NAN = np.nan
@@ -56,12 +56,17 @@ def test_one_number_and_missing_leaves_the_indicator():
 
 
 def test_numbers_missing_only_later_become_the_median():
-    np.testing.assert_array_equal(encode(frame(x=[1.0, 2.0, 4.0]), frame(x=[NAN])), [[0]])
+    with pytest.warns(
+        UserWarning, match=r"column 'x': 1 of 2 cells are missing, the first in row 2, and none was at fit"
+    ):
+        features = encode(frame(x=[1.0, 2.0, 4.0]), frame(x=[4.0, NAN]))
+    assert features[1] == 0
+    assert features[0] > 0
 
 
 def test_extreme_numbers_stay_within_the_clipping():
-    features = encode(frame(x=[0.0, 1e-300, 2e-300, 3e-300]), frame(x=[1e300, -1e300, NAN]))
-    np.testing.assert_allclose(features[:, 0], [3, -3, 0], rtol=1e-6)
+    features = encode(frame(x=[0.0, 1e-300, 2e-300, 3e-300]), frame(x=[1e300, -1e300]))
+    np.testing.assert_allclose(features[:, 0], [3, -3], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,15 @@ def test_a_feature_per_level_and_one_for_missing():
 
 
 def test_levels_that_were_not_seen_are_zeros():
-    np.testing.assert_array_equal(encode(frame(x=["a", "b"]), frame(x=["c", None, "a"])), [[0, 0], [0, 0], [1, 0]])
+    message = (
+        "column 'x': 1 of 2 cells hold levels that were not seen at fit, such as 'c' in row 1: their features are 0;"
+    )
+    with pytest.warns(UserWarning, match=message):
+        assert encode(frame(x=["a", "b"]), frame(x=["c", "a"])).tolist() == [[0, 0], [1, 0]]
+    with pytest.warns(
+        UserWarning, match="column 'x': 1 of 2 cells are missing, the first in row 2.*their features are 0"
+    ):
+        assert encode(frame(x=["a", "b"]), frame(x=["b", None])).tolist() == [[0, 1], [0, 0]]
 
 
 def test_rare_levels_share_a_feature():
@@ -148,10 +161,13 @@ def test_whole_numbers_are_one_level_in_any_type():
 
 
 def test_whole_numbers_as_text_are_found_in_the_other_writing():
-    expected = [[1, 0], [0, 1], [0, 0]]
-    for levels, later in ((["1", "2"], ["1.0", "2.00", "01"]), (["1.0", "2.0"], ["1", "2", "01"])):
-        np.testing.assert_array_equal(encode(frame(x=levels), frame(x=later)), expected)
-    np.testing.assert_array_equal(encode(frame(x=["1", "1.0"]), frame(x=["1.0", "1"])), [[0, 1], [1, 0]])
+    for levels, later in ((["1", "2"], ["1.0", "2.00"]), (["1.0", "2.0"], ["1", "2"])):
+        features = encode(frame(x=levels), frame(x=later), categorical_features=["x"])
+        np.testing.assert_array_equal(features, [[1, 0], [0, 1]])
+    features = encode(frame(x=["1", "1.0"]), frame(x=["1.0", "1"]), categorical_features=["x"])
+    np.testing.assert_array_equal(features, [[0, 1], [1, 0]])
+    with pytest.warns(UserWarning, match="such as '01' in row 1"):
+        assert not encode(frame(x=["1", "2"]), frame(x=["01"])).any()
 
 
 def test_a_category_without_rows_is_no_level():
@@ -205,9 +221,6 @@ def test_values_of_another_kind_are_refused(train, later, message):
     ("table", "message"),
     [
         (frame(x=[1.0, np.inf]), "column 'x' holds inf in row 2"),
-        (frame(x=[1j, 2j]), "column 'x' holds .* in row 1, expected numbers, text"),
-        (frame(x=pd.to_timedelta(pd.Series([1, 2]))), "column 'x' holds .* in row 1, expected numbers, text"),
-        (frame(x=[[1], [2]]), "column 'x' holds"),
         (frame(x=[1, 1]), "no column to learn from"),
         (frame(x=[]), "no rows"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["x", "x"]), "more than one column 'x'"),
@@ -216,6 +229,13 @@ def test_values_of_another_kind_are_refused(train, later, message):
 def test_tables_that_cannot_be_encoded(table, message):
     with pytest.raises(ValueError, match=message):
         TableEncoder().fit(table)
+
+
+@pytest.mark.parametrize("values", [[1j, 2j], pd.to_timedelta(pd.Series([1, 2])), [[1], [2]], [{"a": 1}, {}]])
+def test_columns_of_other_types_raise_type_error(values):
+    expected = r"column 'x' holds .* in row 1: the argument must be of strings, numbers, booleans or dates: convert the"
+    with pytest.raises(TypeError, match=expected):
+        TableEncoder().fit(frame(x=values))
 
 
 def test_use_before_fit():
@@ -234,6 +254,7 @@ CELLS = {"number": NUMBERS, "level": LEVELS, "date": DATES}
 ROWS = st.lists(st.fixed_dictionaries(CELLS))
 
 
+@pytest.mark.filterwarnings("ignore:column '(number|level|date)'")
 @given(ROWS.filter(len), ROWS, st.integers(1, 5))
 def test_the_state_is_exact_and_features_are_bounded(train, test, max_levels):
     tables = []
@@ -262,10 +283,18 @@ def test_states_that_are_refused():
     state = TableEncoder().fit(frame(x=[1, 2])).to_dict()
     for wrong, message in [
         ({}, "no format version"),
-        (state | {"format": 2}, "upgrade chainrule"),
+        (state | {"format": 3}, "upgrade chainrule"),
         (state | {"columns": 3}, "no list of columns"),
         (spoil(state, kind="image"), "kind is 'image'"),
         (spoil(state, scale="wide"), "scale is 'wide'"),
+        (spoil(state, scale=0), "scale 0 and no indicator"),
+        (spoil(state, scale=-1), "scale -1"),
+        (spoil(state, scale=NAN), "scale nan"),
+        (spoil(state, median=np.inf), "median inf"),
+        (spoil(state, format={"decimal": ";", "unit": ""}), "is not a format of numbers"),
+        (spoil(state, format={"order": "dmy"}), "should have the texts"),
+        (state | {"columns": state["columns"] * 2}, "more than one column 'x'"),
+        (state | {"columns": []}, "it has no features"),
         (spoil(state, more=1), "has the entries"),
         (spoil(state, kind="levels"), "has the entries"),
     ]:
@@ -274,7 +303,32 @@ def test_states_that_are_refused():
     levels = TableEncoder().fit(frame(x=["a", "b"])).to_dict()
     with pytest.raises(ValueError, match="not a list of texts"):
         TableEncoder.from_dict(spoil(levels, levels=[1]))
+    with pytest.raises(ValueError, match="has the level 'a' more than once"):
+        TableEncoder.from_dict(spoil(levels, levels=["a", "b", "a"]))
+    with pytest.raises(ValueError, match="has no levels"):
+        TableEncoder.from_dict(spoil(levels, levels=[]))
+
+
+def test_nested_states_are_refused():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    state = TableEncoder().fit(frame(x=[1, 2])).to_dict()
+    for wrong in (
+        spoil(state, kind=deep),
+        spoil(state, name=deep),
+        spoil(state, median=deep),
+        spoil(state, format=deep),
+    ):
+        with pytest.raises(ValueError, match=r"kind is|name is|median is|format of a column"):
+            TableEncoder.from_dict(wrong)
+
+
+def test_a_constant_column_with_gaps_has_a_scale_of_0():
+    state = TableEncoder().fit(frame(x=[7.0, NAN])).to_dict()
+    assert state["columns"][0]["scale"] == 0
+    np.testing.assert_array_equal(TableEncoder.from_dict(state).transform(frame(x=[7.0, NAN])), [[0, 0], [0, 1]])
 
 
 def test_level_names():
-    assert [_frames.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
+    assert [_column.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]

@@ -59,12 +59,6 @@ class Column:
         missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
         return missing
 
-    def is_plain(self) -> bool:
-        """Return whether all values are numbers or booleans and none is missing."""
-        if self.values.dtype.kind == "O":
-            return self._types() <= {bool} and not self.missing().any()
-        return self.values.dtype.kind in "iufb" and not self.missing().any()
-
     def kind_of_type(self) -> str:
         """Return `"number"`, `"date"` or `"levels"`; `"text"` for text, alone or among numbers or dates.
 

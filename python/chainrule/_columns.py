@@ -195,7 +195,7 @@ class LevelColumn:
                 f"column {self.name!r}: {_of(unseen, 'cells')} hold levels that were not seen at fit, such as "
                 f"{reprlib.repr(names[codes[place]])} in row {column.row_number(place)}: "
                 + ("all share one feature" if self.other else "their features are 0")
-                + "; correct them if they are known levels in another writing, or fit with rows that have them"
+                + "; correct them, or fit with rows that have them"
             )
         return None if self.missing else _warn_of_gaps(column, missing, "their features are 0")
 

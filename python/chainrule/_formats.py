@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from chainrule import _dates
 
-MARKERS = frozenset(
-    ["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"]
-    + ["#div/0!", "#ref!", "#value!"]
-)  # that mean a gap among numbers or dates, compared in lower case
+# What means a gap among numbers or dates, compared in lower case.
+MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 MOSTLY = 0.9  # a column of which this part of the cells are numbers or dates is one of these with mistakes
 SEVERAL = 20  # different numbers or dates, and at most two other texts: also a column of these, with marks for gaps
 _MARKS = 2
@@ -219,7 +217,7 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
                 return levels
     weights = {shape: int(counts[places].sum()) for shape, places in groups.items()}
     n_dates = sum(weight for shape, weight in weights.items() if _dates.match(shape)) + dates
-    kind: Literal["number", "date"] = "number" if n_dates < sum(weights.values()) + numbers + dates - n_dates else "date"
+    kind: Literal["number", "date"] = "date" if 2 * n_dates >= sum(weights.values()) + numbers + dates else "number"
     groups = {shape: places for shape, places in groups.items() if bool(_dates.match(shape)) == (kind == "date")}
     formats, read, alike = (_number_formats if kind == "number" else _date_formats)(stripped, counts, groups)
     n_alike = int(counts[alike].sum()) + (numbers if kind == "number" else dates)

@@ -96,8 +96,8 @@ def describe_mistakes(column: Column, found: Examination) -> str:
     n_wrong = sum(found.mistakes.values())
     such = f"such as {found.example!r}" if found.example else "or almost"
     return (
-        f"column {column.name!r} holds {_WORDS[found.kind]}, {such}, but {n_wrong:,} of {found.cells:,} cells cannot be "
-        f"read as such, the first {reprlib.repr(first)} in row {column.row_of(first)}"
+        f"column {column.name!r} holds {_WORDS[found.kind]}, {such}, but {n_wrong:,} of {found.cells:,} cells cannot "
+        f"be read so, the first {reprlib.repr(first)} in row {column.row_of(first)}"
     )
 
 

@@ -36,7 +36,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Text is read as numbers or dates where all of it is written as such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
     ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. The whole column decides; where it can be read in
-    several ways, `date_order` or `decimal` is asked for. Text of plain digits alone stays levels, since it may be codes.
+    several ways, an error asks for `date_order` or `decimal`. Text of plain digits stays levels: it may be codes.
 
     A table is a data frame of pandas, polars or Arrow, or any other that narwhals takes for an eager one (extra
     `sklearn`), or an array of numbers or objects. The same data give the same features, whatever they come in.

@@ -114,9 +114,7 @@ class TableEncoding:
         _warn(messages)
         return cls(columns)
 
-    def transform(
-        self, table: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True
-    ) -> NDArray[np.float32]:
+    def transform(self, table: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> NDArray[np.float32]:
         """Return the features (m, n_features) of a table, or of some of its rows.
 
         The columns of a data frame may come in any order and there may be more; those of an array are taken in turn.

@@ -237,8 +237,8 @@ def _infer_task(column: Column) -> str:
     if kind == "levels":
         if not column.categorical and column.kind_of_type() == "text" and (found := column.examine()).ask:
             raise ValueError(
-                f"the target {column.name!r} holds {found.kind}s such as {found.example!r}, which can be read in several "
-                "ways: convert the column"
+                f"the target {column.name!r} holds {found.kind}s such as {found.example!r}, which can be read in "
+                "several ways: convert the column"
             )
         return "classification"
     values = np.unique(column.numbers(format if isinstance(format, NumberFormat) else None))

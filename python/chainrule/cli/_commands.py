@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,9 +81,11 @@ def predict(
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
     table = loaded.read(file, keep, separator=separator, encoding=encoding)
     check_columns(table, keep, file)
-    predictions = loaded.predict(table, threads)
-    for name, value in loaded.find_strangers(table).items():
-        warn(f"the training had none of column {name!r}, such as {value!r}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        predictions = loaded.predict(table, threads)
+    for warning in caught:  # of levels and gaps that the training did not have
+        warn(str(warning.message))
     columns: dict[str, Any] = {name: table[name].to_numpy() for name in keep}
     columns[f"predicted {target.name}" if target.name in keep else target.name] = target.decode(predictions)
     if probabilities:

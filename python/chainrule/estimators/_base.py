@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 import chainrule as cr
 from chainrule._suggest import did_you_mean, explained
+from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_weights, refuse_masked, split
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
-from chainrule.table import TableEncoder
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from chainrule.table import TableEncoder, needs_encoding
+from chainrule.encoder import TableEncoder
+from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
 from chainrule.validation import metric_name
 
@@ -39,7 +40,7 @@ class Rows:
 
     def encode(self, encoder: TableEncoder, dtype: DTypeLike | None) -> NDArray[Any]:
         """Encode the rows."""
-        return encoder.transform(self.table, self.numbers).astype(dtype or np.float32, copy=False)
+        return encoder.encoding_.transform(self.table, rows=self.numbers).astype(dtype or np.float32, copy=False)
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
@@ -111,4 +112,4 @@ def as_table(X: Any) -> Any:
 
 def learn(estimator: Any, rows: Rows) -> TableEncoder:
     """Learn the encoding from the rows that are trained with."""
-    return TableEncoder(categorical_features=estimator.categorical_features).fit(rows.table, rows.numbers)
+    return TableEncoder(categorical_features=estimator.categorical_features).fit(rows.table, rows=rows.numbers)
