@@ -225,8 +225,8 @@ def test_a_column_without_a_known_level_is_warned_of(houses, capsys):
     make_table(20).assign(zip=["elsewhere", None] * 10).drop(columns="dear").to_csv("new.csv", index=False)
     assert run("predict", "houses.safetensors", "new.csv") == 0
     assert capsys.readouterr().err == (
-        "chainrule: warning: column 'zip': 10 of 20 cells hold levels that were not seen at fit, such as 'elsewhere' in "
-        "row 1: their features are 0; correct them, or fit with rows that have them\n"
+        "chainrule: warning: column 'zip': 10 of 20 cells hold levels that were not seen at fit, such as 'elsewhere' "
+        "in row 1: their features are 0; correct them, or fit with rows that have them\n"
     )
 
 
