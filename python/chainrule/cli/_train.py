@@ -108,9 +108,11 @@ def train_table(
     say("stopped", _why(history))
     if hint := _hint(history):
         say("", hint)
-    say("test", _score(estimator, target, tested, train, validation))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of levels that only the test part has: they cost what they cost
+        say("test", _score(estimator, target, tested, train, validation))
     target.labels, target.mean, target.std = _learnt(estimator, target)
-    model = TableModel(estimator.network_, estimator.encoder_, target, settings.reading, n_columns)
+    model = TableModel(estimator.network_, estimator.encoder_.encoding_, target, settings.reading, n_columns)
     write_by(model.save, settings.output)
     say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
