@@ -159,9 +159,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoder":
         """Return a fitted encoder of a state that `to_dict` wrote; ValueError where it is not one."""
+        return cls.from_encoding(TableEncoding.from_dict(state))
+
+    @classmethod
+    def from_encoding(cls, encoding: TableEncoding) -> "TableEncoder":
+        """Return a fitted encoder."""
         encoder = cls()
-        encoder.encoding_ = TableEncoding.from_dict(state)
-        encoder.n_features_in_ = len(encoder.encoding_.columns)
+        encoder.encoding_ = encoding
+        encoder.n_features_in_ = len(encoding.columns)
         return encoder
 
     def __sklearn_tags__(self) -> Any:

@@ -38,7 +38,7 @@ from chainrule import _json
 from chainrule._disk import StrPath
 from chainrule.files import load_with_metadata
 from chainrule.network import Network
-from chainrule.table import TableEncoder
+from chainrule.table import TableEncoding
 from chainrule.target import Standardizer, TargetEncoder
 
 FORMAT = 1
@@ -135,7 +135,7 @@ class Model:
         "MLPClassifier" or "MLPRegressor".
     network : Network
         The network.
-    encoder : TableEncoder or None
+    encoder : TableEncoding or None
         Turns a table into the network's inputs; None for an estimator of plain numbers.
     target : Target
         What is predicted.
@@ -147,7 +147,7 @@ class Model:
 
     kind: str
     network: Network
-    encoder: TableEncoder | None
+    encoder: TableEncoding | None
     target: Target
     metadata: dict[str, str]
     state: dict[str, Any]
@@ -204,7 +204,7 @@ def _make_model(network: Network, metadata: dict[str, str], state: Any) -> Model
     if (target.classes is None) != (state["kind"] == "MLPRegressor"):
         raise ValueError(f"its target does not fit its kind {state['kind']}")
     features = state.get("features")
-    encoder = None if features is None else TableEncoder.from_dict(features)
+    encoder = None if features is None else TableEncoding.from_dict(features)
     n_inputs = state.get("n_features_in") if encoder is None else encoder.n_features
     if n_inputs != network.layer_sizes[0]:
         raise ValueError(f"its features are {n_inputs}, the network has {network.layer_sizes[0]} inputs")

@@ -9,10 +9,10 @@ import numpy as np
 
 from chainrule import _json, files, losses, optimizers, schedules, training
 from chainrule._disk import StrPath
+from chainrule.encoder import TableEncoder
 from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict, typed_labels
 from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
-from chainrule.table import TableEncoder
 
 # Attributes that say how a fit went, and their types. The optimizer's moments, which are two or three times the
 # network, are not stored.
@@ -140,7 +140,7 @@ def _load(model: Model) -> Any:
     if state["feature_names_in"] is not None:
         estimator.feature_names_in_ = np.array(list(state["feature_names_in"]), dtype=object)
     if model.encoder is not None:
-        estimator.encoder_ = model.encoder
+        estimator.encoder_ = TableEncoder.from_encoding(model.encoder)
     if target.standardizer is not None:
         estimator.standardizer_ = target.standardizer
     if target.classes is not None:
