@@ -56,7 +56,7 @@ def test_layers_of_a_group_may_come_from_an_iterator():
             {"schedules": {"dropout": lambda epoch: None}, "dropout": 0.1},
             "schedules: what dropout returned in epoch 0 is None, expected a number",
         ),
-        ({"validation": X}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got array"),
+        ({"validation": X}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got ndarray"),
         ({"validation": "x"}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got 'x'"),
     ],
 )

@@ -60,7 +60,8 @@ bool is_float64(const py::array& array) { return array.dtype().kind() == 'f' && 
 template <class T>
 Matrix<T> matrix(py::handle object, const char* name) {
   py::array array = as<T>(real_array(object, name));
-  require(array.ndim() == 2, name, " has shape ", Shape{array}, ", expected two dimensions: (rows, columns)");
+  require(array.ndim() == 2, name, " has shape ", Shape{array}, ", expected two dimensions: (rows, columns)",
+          array.ndim() == 1 ? "; a single row is [row]" : "");
   const Index size = sizeof(T);
   const MatrixView<const T> view{static_cast<const T*>(array.data()), array.shape(0), array.shape(1),
                                  array.strides(0) / size, array.shape(1) == 1 ? 1 : array.strides(1) / size};

@@ -53,16 +53,6 @@ SharedExamples<T> held_out(py::handle validation) {
   return {py::object(parts[0]), parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none())};
 }
 
-// What concerns the held-out data says so.
-template <class Function>
-auto of_validation(Function function) {
-  try {
-    return function();
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(text_of("validation: ", error.what()));
-  }
-}
-
 py::dict history_dict(const History& history, bool validated) {
   py::list metrics;
   for (const std::vector<double>& values : history.metrics) metrics.append(array_of<double>(values));
@@ -144,7 +134,7 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
   options.validation_rows = named.span_of(validation_rows);
   std::optional<SharedExamples<T>> held;
   if (!validation.is_none())
-    of_validation([&] {
+    about("validation", [&] {
       held.emplace(held_out<T>(validation));
       options.validation = held->for_network(network);
     });
@@ -224,7 +214,7 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
       if (!options.validation_rows.empty()) options.validation = examples;
       if (const py::object data = validation[i]; !data.is_none())
         options.validation =
-            of_validation([&] { return once(held, data, [&] { return held_out<T>(data); }).for_network(network); });
+            about("validation", [&] { return once(held, data, [&] { return held_out<T>(data); }).for_network(network); });
       jobs.push_back({&network, examples, std::move(options)});
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument(text_of("networks[", i, "]: ", error.what()));

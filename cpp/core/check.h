@@ -13,6 +13,16 @@ void require(bool condition, const Parts&... parts) {
   if (!condition) throw std::invalid_argument(text_of(parts...));
 }
 
+// What a function refuses says what it concerns, too: "validation: X has no rows".
+template <class Function>
+auto about(const char* what, Function function) {
+  try {
+    return function();
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(text_of(what, ": ", error.what()));
+  }
+}
+
 // The entry of a list of names; refuses others with all of them.
 template <class Enum, int Count>
 Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {

@@ -95,11 +95,12 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   for (const Metric<T>& metric : options.metrics)
     if (!metric.function) check_score(metric.score, model.loss);
   require(options.metrics.empty() || options.validation, "metrics are of validation rows, and there are none");
-  if (options.validation) {
-    require(options.validation->x.rows > 0, "validation: X has no rows");
-    check_examples(model_for(network, options.validation->x), *options.validation);
-    check_rows(*options.validation, options.validation_rows);
-  }
+  if (options.validation)
+    about("validation", [&] {
+      require(options.validation->x.rows > 0, "X has no rows");
+      check_examples(model_for(network, options.validation->x), *options.validation);
+      check_rows(*options.validation, options.validation_rows);
+    });
   return model;
 }
 

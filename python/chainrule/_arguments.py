@@ -1,8 +1,8 @@
 """Scalar arguments, checked by type before the core sees them: an error names the argument and what came instead."""
 
 import operator
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from numbers import Real
 from typing import Any
 
@@ -94,3 +94,23 @@ def dtype_name(value: Any) -> str:
     if found not in DTYPES:
         raise TypeError(f"dtype must be {' or '.join(DTYPES)}, got {found}")
     return found
+
+
+def refuse_dict(name: str, value: Any) -> None:
+    """Raise for rows given as a dict, and name what makes a table of it."""
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "
+            f"it, pandas.DataFrame({name}) columns"
+        )
+
+
+@contextmanager
+def about(what: str | None) -> Iterator[None]:
+    """Let errors of the block begin with what they concern, where that is given: ``"eval_set: X has 3 columns"``."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if what is not None:
+            error.args = (f"{what}: {error}", *error.args[1:])
+        raise

@@ -1,6 +1,6 @@
 """Many networks trained in one native call, each on a thread of its own: seeds, widths, rates, folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from chainrule._suggest import explained
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.training import SETTINGS, History, Stop
+from chainrule.validation import one_data_set
 
 
 @explained
@@ -151,8 +152,10 @@ def _each(name: str, value: Any, count: int, convert: Callable[[Any], Any]) -> l
 
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """Tell data from numbers of rows; None is neither."""
-    return (value, None) if isinstance(value, tuple) else (None, _row_numbers("validation", value, X))
+    """Return other data, or numbers of rows; None is neither."""
+    if isinstance(value, (tuple, Mapping)):
+        return one_data_set("validation", value), None
+    return None, _row_numbers("validation", value, X)
 
 
 def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:

@@ -45,6 +45,35 @@ def _numbered(name: str, names: list[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in names)
 
 
+def one_data_set(name: str, value: Any, alternative: str = "") -> tuple[Any, ...]:
+    """Take (X, y) or (X, y, sample_weight); a list of a single such tuple, other libraries' form, means the tuple.
+
+    Examples
+    --------
+    >>> from chainrule.validation import one_data_set
+    >>> one_data_set("eval_set", [([[0.0]], [1])])
+    ([[0.0]], [1])
+    """
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], tuple):
+        value = value[0]
+    expected = f"{name} must be (X, y){',' if alternative else ' or'} (X, y, sample_weight){alternative}"
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{expected}, got {repr(value) if isinstance(value, str) else type(value).__name__}")
+    if value and all(_is_data_set(entry) for entry in value):
+        raise ValueError(f"{expected}, got {len(value)} data sets: choose the one to watch")
+    if len(value) not in (2, 3):
+        raise ValueError(f"{expected}, got {len(value)} {'entry' if len(value) == 1 else 'entries'}")
+    return tuple(value)
+
+
+def _is_data_set(value: Any) -> bool:
+    """Whether it is (X, y, ...) with an X of two dimensions."""
+    if not isinstance(value, tuple) or len(value) not in (2, 3):
+        return False
+    X = value[0]
+    return len(getattr(X, "shape", ())) == 2 or (isinstance(X, list) and isinstance(next(iter(X), None), Iterable))
+
+
 class HeldOut:
     """What a fit looks at after each epoch, in the core's terms.
 
@@ -64,13 +93,10 @@ class HeldOut:
         self._weight: Any = None
         if validation is None:
             return
-        if isinstance(validation, (tuple, list)):
-            self.data = tuple(validation)
-            if len(self.data) in (2, 3):
-                _, self._y, self._weight = (*self.data, None)[:3]
-            return
         if not isinstance(validation, Real):
-            raise TypeError(f"validation must be (X, y), (X, y, sample_weight) or a fraction, got {validation!r}")
+            self.data = one_data_set("validation", validation, " or a fraction")
+            _, self._y, self._weight = (*self.data, None)[:3]
+            return
         self.rows, self.validation_rows = split_rows(y, float(validation), loss, seed)
         self._y = np.asarray(y)[self.validation_rows]
         self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import chainrule as cr
+from chainrule._arguments import about
 from chainrule._suggest import did_you_mean, explained
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
-from chainrule.estimators._data import Data, check_weights, refuse_masked, split
+from chainrule.estimators._data import Data, check_rows, check_weights, refuse_masked, split
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
+from chainrule.validation import one_data_set
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -173,9 +175,9 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
     ) -> tuple[Data, Data | None]:
         if eval_set is not None:
-            if not (isinstance(eval_set, (tuple, list)) and len(eval_set) in (2, 3)):
-                raise ValueError(f"eval_set must be (X, y) or (X, y, sample_weight), got {type(eval_set).__name__}")
-            return data, self._check_eval_set(*eval_set, table=table)
+            eval_set = one_data_set("eval_set", eval_set)
+            with about("eval_set"):
+                return data, self._check_eval_set(*eval_set, table=table)
         if self.early_stopping and _options.is_stochastic(self.solver):
             return split(data, self.validation_fraction, self._strata(data.y), random)
         return data, None
@@ -189,7 +191,11 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         def encode(part: Data) -> Data:
             return Data(part.X.encode(self.encoder_, self.dtype), self._scale_targets(part.y), part.weight)
 
-        return encode(data), None if held_out is None else encode(held_out)
+        encoded = encode(data)
+        if held_out is None:
+            return encoded, None
+        with about(None if held_out.X.table is data.X.table else "eval_set"):
+            return encoded, encode(held_out)
 
     def _learn_targets(self, y: NDArray[Any]) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""
@@ -227,7 +233,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
         """Take rows and targets as scikit-learn does; the network's dtype, or what a first fit makes it."""
-        refuse_masked("X", X)
+        check_rows(X)
         y = self._read_targets(y)
         if table:
             return self._check_table(X, y, first)
@@ -391,9 +397,9 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Compute what the network says of rows, shape (m, n_outputs)."""
+        check_rows(X)
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()
-        refuse_masked("X", X)
         if hasattr(self, "encoder_"):
             X = _tables.as_table(X)
             _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)

@@ -1,5 +1,6 @@
 """Data of a fit: rows, targets and weights as scikit-learn checks them, and the part that is held out."""
 
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._arguments import refuse_dict
 from chainrule.estimators import _sklearn
 
 
@@ -45,6 +47,27 @@ def refuse_masked(name: str, array: Any) -> None:
         )
 
 
+def check_rows(X: Any) -> None:
+    """Raise for what is not rows and columns; what their entries are is for others to check."""
+    refuse_dict("X", X)
+    refuse_masked("X", X)
+    if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
+        raise TypeError("X is a list of dicts, expected two dimensions: (rows, columns); pandas.DataFrame(X) has them")
+    if X is None or isinstance(X, (str, bytes, Set, Iterator)):
+        raise TypeError(f"X must have two dimensions, (rows, columns), got {type(X).__name__}")
+    if hasattr(X, "shape"):
+        dimensions = len(X.shape)
+    elif isinstance(X, (list, tuple)):
+        dimensions = 1 if X and (isinstance(X[0], str) or not hasattr(X[0], "__len__")) else 2
+    else:
+        dimensions = 0 if isinstance(X, Number) else 2
+    if dimensions < 2:
+        raise ValueError(
+            f"Expected 2D array, got {'1D' if dimensions else 'scalar'} array instead. Reshape your data: give a "
+            "single row as [row], a single column as numpy.reshape(column, (-1, 1))"
+        )
+
+
 def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     """Check the weights of rows: one number each, or one for all."""
     if sample_weight is None:
@@ -64,6 +87,8 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
         raise ValueError(f"sample_weight.shape == {array.shape}, expected {(n_rows,)}!")
     if not array.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    for row in np.flatnonzero(array < 0)[:1]:
+        raise ValueError(f"sample_weight[{row}] is {array[row]:g}, expected a number of 0 or more")
     return array
 
 
