@@ -469,6 +469,13 @@ def test_estimators_name_a_series(preprocess):
         cr.MLPClassifier(preprocess=preprocess).fit(pd.Series(Y), Y)
 
 
+def test_a_sparse_matrix_that_is_a_dict_is_taken():
+    pytest.importorskip("sklearn")
+    sparse = pytest.importorskip("scipy.sparse")
+    estimator = cr.MLPRegressor(hidden_layer_sizes=(), solver="lbfgs").fit(sparse.dok_matrix(X), Y)
+    assert estimator.predict(sparse.dok_matrix(X)).shape == (20,)
+
+
 def test_a_network_names_what_is_not_rows_and_columns():
     for call in (NET.predict, NET.logits, lambda X: NET.fit(X, Y), lambda X: NET.loss(X, Y)):
         with pytest.raises(ValueError, match=r"shape \(2,\), expected two dimensions: .*; a single row is \[row\]"):

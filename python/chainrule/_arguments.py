@@ -98,7 +98,7 @@ def dtype_name(value: Any) -> str:
 
 def refuse_dict(name: str, value: Any) -> None:
     """Raise for rows given as a dict, and name what makes a table of it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy has a sparse matrix that is a dict
         raise TypeError(
             f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "
             f"it, pandas.DataFrame({name}) columns"
