@@ -136,7 +136,7 @@ def test_columns_of_numbers_may_be_categories():
     estimator = cr.MLPClassifier(**SMALL, categorical_features=["kind"]).fit(table, Y)
     assert estimator.network_.layer_sizes[0] > 3
     assert cr.MLPClassifier(**SMALL, categorical_features=[1]).fit(table.to_numpy(), Y).network_.layer_sizes[0] > 3
-    with pytest.raises(ValueError, match="the table has no column 'sort', named as categorical"):
+    with pytest.raises(ValueError, match="the table has no column 'sort', which categorical_features names"):
         cr.MLPClassifier(**SMALL, categorical_features=["sort"]).fit(table, Y)
 
 

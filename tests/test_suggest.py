@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule import _core, _suggest
 from chainrule._suggest import closest, did_you_mean, listed, unknown
 from chainrule.schedules import Schedule
+from chainrule.table import TableEncoder
 
 
 def fit(X=((0.0,), (1.0,)), y=(0.0, 1.0), **options):
@@ -80,7 +81,7 @@ def test_every_habit_leads_to_a_name_of_this_library():
     names = {name for call in calls for name in inspect.signature(call).parameters}
     for known in (_core.ACTIVATIONS, _core.LOSSES, _core.METRICS, _core.INITS, _core.PRECISIONS):
         names |= {*known}
-    names |= {"float64", "adam", "lbfgs", "sgd", *_suggest.instances(Schedule)}
+    names |= {"float64", "adam", "lbfgs", "sgd", "threads", *_suggest.instances(Schedule)}
     for word, targets in _suggest._ELSEWHERE.items():
         assert word == _suggest._plain(word)
         assert {*targets} <= names, word
@@ -488,3 +489,39 @@ def test_gaps_in_arrays_name_preprocess():
         for gaps in (X * np.nan, [[1.0, None]] * 20):
             with pytest.raises(ValueError, match="fit with preprocess=True for tables with gaps or text"):
                 kind().fit(gaps, Y)
+
+
+def test_columns_of_tables_are_suggested():
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    table = pd.DataFrame({"age": [20.0, 30.0, 40.0], "home": ["own", "rent", "own"]})
+    with pytest.raises(ValueError, match="no column 'Home', which categorical_features names, did you mean 'home'"):
+        TableEncoder(categorical_features=["Home"]).fit(table)
+    encoder = TableEncoder().fit(table)
+    with pytest.raises(ValueError, match=r"lacks a column that the encoder was fitted on: 'age'; it has 'Age'$"):
+        encoder.transform(table.rename(columns={"age": "Age"}))
+    with pytest.raises(ValueError, match=r"lacks a column that the encoder was fitted on: 'age'$"):
+        encoder.transform(table[["home"]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "t.csv", "--target", "y", "--activation", "sigmoid"], ", did you mean 'logistic'?"),
+        (["train", "t.csv", "--target", "y", "--loss", "mse"], ", did you mean 'squared_error'?"),
+        (["train", "t.csv", "--target", "y", "--task", "Regresion"], ", did you mean 'regression'?"),
+        (
+            ["train", "t.csv", "--target", "y", "--batchsize", "5"],
+            "arguments: --batchsize 5, did you mean '--batch-size'?",
+        ),
+        (["train", "t.csv", "--target", "y", "--max-iter=5"], "arguments: --max-iter=5, did you mean '--epochs'?"),
+        (["predict", "m", "t.csv", "--n-jobs", "2"], "arguments: --n-jobs 2, did you mean '--threads'?"),
+        (["trian", "t.csv"], ", did you mean 'train'?"),
+        (["info", "m", "--foo"], "unrecognized arguments: --foo\n"),
+    ],
+)
+def test_the_command_suggests_values_and_options(arguments, message, capsys):
+    from chainrule.cli._parser import parse
+
+    with pytest.raises(SystemExit):
+        parse(arguments)
+    assert message in capsys.readouterr().err

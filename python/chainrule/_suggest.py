@@ -106,7 +106,7 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "kernelinitializer initializer weightinit initialization": "init",
         "randomstate randomseed manualseed": "seed",
         "seed": "random_state",
-        "njobs nthread numthreads threads workers nworkers": "n_threads",
+        "njobs nthread nthreads numthreads threads workers nworkers": "n_threads threads",
         "nesterovsmomentum": "nesterov",
         "tol": "min_delta",
         "mindelta threshold": "tol min_delta",
@@ -147,14 +147,13 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     >>> closest("recieved", ["received", "sent"]), closest("cosine", ["relu"])
     ('received', None)
     """
-    names = [*options]
-    by_plain = {_plain(name): name for name in reversed(names)}  # the first of two that look the same
+    by_plain = {_plain(name): name for name in reversed([*options])}  # the first of two that look the same
     plain = _plain(value.__name__ if isinstance(value, type) else str(value)[:100])
     if plain in by_plain:
         return by_plain[plain]
-    for name in _ELSEWHERE.get(plain, ()):
-        if name in names:
-            return name
+    for name in map(_plain, _ELSEWHERE.get(plain, ())):
+        if name in by_plain:
+            return by_plain[name]
     found = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.75)
     return by_plain[found[0]] if found else None
 

@@ -20,6 +20,7 @@ from chainrule._dates import ORDERS
 from chainrule._frames import Frame, has_numeric_types, is_frame
 from chainrule._optional import own_module
 from chainrule._reading import Settings, fit_column
+from chainrule._suggest import closest, did_you_mean, listed
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 SHOWN = 10  # columns that are warned of each for itself, or named in a message
@@ -154,9 +155,12 @@ class TableEncoding:
             )
         place = {name: i for i, name in enumerate(names)}
         if lacking := [column.name for column in self.columns if column.width and column.name not in place]:
-            listed = ", ".join(map(repr, lacking[:10])) + (", ..." if len(lacking) > 10 else "")
             count = "a column" if len(lacking) == 1 else f"{len(lacking)} columns"
-            raise ValueError(f"the table lacks {count} that the encoder was fitted on: {listed}")
+            similar = closest(lacking[0], set(place).difference(column.name for column in self.columns))
+            hint = "" if similar is None else f"; it has {similar!r}"
+            raise ValueError(
+                f"the table lacks {count} that the encoder was fitted on: {listed(list(map(repr, lacking)))}{hint}"
+            )
         return (frame.column(place[column.name]) if column.width else None for column in self.columns)
 
     @property
@@ -241,7 +245,8 @@ def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[in
                 raise ValueError(f"categorical_features has the column {value}, the table has {len(names)}")
             places.add(value)
         elif str(value) not in names:
-            raise ValueError(f"the table has no column {value!r}, named as categorical")
+            hint = did_you_mean(value, names)
+            raise ValueError(f"the table has no column {value!r}, which categorical_features names{hint}")
         else:
             places.add(names.index(str(value)))
     return places

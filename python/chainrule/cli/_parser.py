@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule import _core
+from chainrule._suggest import did_you_mean
 from chainrule.cli import _commands
 from chainrule.cli._format import KINDS, SEPARATORS
 from chainrule.cli._model import LOSSES
@@ -27,8 +28,26 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
     return {name: _restored(value) for name, value in options.items()}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Adds to errors about unknown values and options which one was probably meant."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(value, action.choices or ())
+            raise
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
+
+
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="chainrule", description="Train dense feed-forward networks on CPUs.")
+    parser = _Parser(prog="chainrule", description="Train dense feed-forward networks on CPUs.")
     parser.add_argument("--version", action="version", version=f"chainrule {_core.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
