@@ -107,7 +107,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         rows : array of int, optional
             The rows to learn from; default: all.
         """
-        encoding = TableEncoding.learn(X, rows=rows, **self.get_params())
+        return self.learn(X, rows=rows)
+
+    def learn(self, X: Any, *, rows: NDArray[np.intp] | None = None, more_to_come: bool = False) -> "TableEncoder":
+        """Do what `fit` does; `more_to_come` as in `TableEncoding.learn`."""
+        encoding = TableEncoding.learn(X, rows=rows, more_to_come=more_to_come, **self.get_params())
         self.__dict__.pop("feature_names_in_", None)
         names = column_names(X)
         if names is not None and all(isinstance(name, str) for name in names):

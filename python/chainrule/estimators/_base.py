@@ -123,7 +123,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
-            data, held_out = self._encode_rows(*self._hold_out(data, eval_set, random, table), first)
+            data, held_out = self._encode_rows(*self._hold_out(data, eval_set, random, table), first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
         else:
             network = self._begin(data, random) if first else self._ensure_network()
@@ -182,11 +182,15 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             return split(data, self.validation_fraction, self._strata(data.y), random)
         return data, None
 
-    def _encode_rows(self, data: Data, held_out: Data | None, first: bool) -> tuple[Data, Data | None]:
-        """Encode a table's rows, and targets with them, as the rows to train with tell."""
+    def _encode_rows(
+        self, data: Data, held_out: Data | None, first: bool, incremental: bool
+    ) -> tuple[Data, Data | None]:
+        """Encode a table's rows and targets as learnt from the rows to train with, in `partial_fit` the first ones."""
         if first:
-            self.encoder_ = _tables.learn(self, data.X)
+            self.encoder_ = _tables.learn(self, data.X, more_to_come=incremental)
             self._learn_targets(data.y)
+        elif incremental:
+            self._check_scale_of_targets(data.y)
 
         def encode(part: Data) -> Data:
             return Data(part.X.encode(self.encoder_, self.dtype), self._scale_targets(part.y), part.weight)
@@ -199,6 +203,9 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _learn_targets(self, y: NDArray[Any]) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""
+
+    def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
+        """Warn where later targets of a table are of another size than the first."""
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
@@ -414,6 +421,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.preprocess is not True
-        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = self.preprocess is True
+        encoded = _tables.encodes_always(self)
+        tags.input_tags.sparse = not encoded
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = encoded
         return tags

@@ -77,13 +77,15 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         Hold out the same part of each class. Default: as scikit-learn does, for two classes.
     time_limit : float, optional
         Seconds after which no further epoch begins.
-    preprocess : bool or "auto", default "auto"
+    preprocess : bool, "auto" or TableEncoder, default "auto"
         Encode the columns of a table, numbers, text, categories, booleans and dates, with gaps, as `TableEncoder`
         does. Regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on their
         unit as "poisson" and callables may; costs and parameters of losses are in this unit then. All of it is learnt
         from the rows to train with. "auto" encodes data frames that have a column whose type is not numeric or boolean,
         and where ``categorical_features`` names columns: types decide, never values, so that every part of a table is
-        treated alike. True encodes all data frames and arrays; False is scikit-learn's behavior.
+        treated alike. True encodes all data frames and arrays, and so does a `TableEncoder`, as its settings say; False
+        is scikit-learn's behavior. `partial_fit` learns the encoding from its first call: columns that are constant
+        there stay, levels that come later share a feature, and targets keep the unit of the first ones.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
         Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
         these names, places or True in a mask, or none.

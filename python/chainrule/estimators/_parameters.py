@@ -10,6 +10,7 @@ import numpy as np
 from chainrule import _core
 from chainrule._arguments import DTYPES
 from chainrule._suggest import did_you_mean, instances
+from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.optimizers import Optimizer
@@ -125,7 +126,7 @@ RULES = {
     "max_fun": COUNT,
     "stratify": FLAG | NONE,
     "time_limit": POSITIVE | NONE,
-    "preprocess": _one_of("auto") | FLAG,
+    "preprocess": _one_of("auto") | FLAG | Rule("a TableEncoder", lambda value: isinstance(value, TableEncoder)),
     "callbacks": Rule("an iterable of callbacks, such as [print]", lambda value: isinstance(value, Iterable)),
     "loss": Rule("the name of a loss, a loss such as chainrule.Huber()", _is_loss) | CALLABLE,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value), DTYPES),

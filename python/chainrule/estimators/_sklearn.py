@@ -7,6 +7,7 @@ from chainrule._optional import require
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+base = require("sklearn.base", "sklearn")
 class_weights = require("sklearn.utils.class_weight", "sklearn")
 config = require("sklearn", "sklearn")
 exceptions = require("sklearn.exceptions", "sklearn")
@@ -17,9 +18,9 @@ multiclass = require("sklearn.utils.multiclass", "sklearn")
 utils = require("sklearn.utils", "sklearn")
 validation = require("sklearn.utils.validation", "sklearn")
 
-BaseEstimator: Any = require("sklearn.base", "sklearn").BaseEstimator
-ClassifierMixin: Any = require("sklearn.base", "sklearn").ClassifierMixin
-RegressorMixin: Any = require("sklearn.base", "sklearn").RegressorMixin
+BaseEstimator: Any = base.BaseEstimator
+ClassifierMixin: Any = base.ClassifierMixin
+RegressorMixin: Any = base.RegressorMixin
 available_if: Callable[[Callable[[Any], bool]], Callable[[Method], Method]]
 available_if = require("sklearn.utils.metaestimators", "sklearn").available_if
 

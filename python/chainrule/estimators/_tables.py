@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from chainrule.encoder import TableEncoder
+from chainrule.estimators import _sklearn
 from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
 from chainrule.validation import metric_name
@@ -82,10 +83,19 @@ def is_table(estimator: Any, X: Any, first: bool) -> bool:
     if not first:
         return hasattr(estimator, "encoder_")
     if estimator.preprocess == "auto":
-        chosen = estimator.categorical_features
-        default = chosen == "from_dtype" if isinstance(chosen, str) else chosen is None or not np.size(chosen)
-        return not default or needs_encoding(X)
-    return bool(estimator.preprocess)
+        return _names_categories(estimator) or needs_encoding(X)
+    return encodes_always(estimator)
+
+
+def encodes_always(estimator: Any) -> bool:
+    """Whether ``preprocess`` asks for the encoding of all data."""
+    return isinstance(estimator.preprocess, TableEncoder) or estimator.preprocess is True
+
+
+def _names_categories(estimator: Any) -> bool:
+    """Whether ``categorical_features`` names columns."""
+    chosen = estimator.categorical_features
+    return chosen != "from_dtype" if isinstance(chosen, str) else chosen is not None and np.size(chosen) > 0
 
 
 @contextmanager
@@ -110,6 +120,12 @@ def as_table(X: Any) -> Any:
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
 
 
-def learn(estimator: Any, rows: Rows) -> TableEncoder:
-    """Learn the encoding from the rows that are trained with."""
-    return TableEncoder(categorical_features=estimator.categorical_features).fit(rows.table, rows=rows.numbers)
+def learn(estimator: Any, rows: Rows, more_to_come: bool) -> TableEncoder:
+    """Learn the encoding from the rows that are trained with; `more_to_come` as in `TableEncoding.learn`."""
+    if not isinstance(estimator.preprocess, TableEncoder):
+        encoder = TableEncoder(categorical_features=estimator.categorical_features)
+    elif _names_categories(estimator):
+        raise ValueError("categorical_features is given twice: preprocess is a TableEncoder, which has it too")
+    else:
+        encoder = _sklearn.base.clone(estimator.preprocess)
+    return encoder.learn(rows.table, rows=rows.numbers, more_to_come=more_to_come)

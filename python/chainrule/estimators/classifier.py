@@ -97,7 +97,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
-        preprocess: bool | str = "auto",
+        preprocess: "bool | str | cr.TableEncoder" = "auto",
         categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,

@@ -8,11 +8,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
 from chainrule._suggest import explained
-from chainrule.estimators import _docs, _sklearn, _tables
+from chainrule.estimators import _docs, _record, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import to_core
 from chainrule.table import CategoricalFeatures
 from chainrule.target import Standardizer
+
+_FAR = 10.0  # standard deviations; the root mean square of targets like the first ones is 1
 
 
 @explained
@@ -91,7 +93,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
-        preprocess: bool | str = "auto",
+        preprocess: "bool | str | cr.TableEncoder" = "auto",
         categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,
@@ -188,6 +190,14 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
             raise ValueError(
                 f"loss={self.loss!r} needs other targets than the network, which was trained on {trained_on}: "
                 "call fit with warm_start=False"
+            )
+
+    def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
+        size = np.sqrt(np.mean(np.square(self._scale_targets(y)))) if hasattr(self, "standardizer_") else 0.0
+        if size > _FAR:
+            _record.warn(
+                f"The targets lie {size:.3g} standard deviations from the mean of those in the first call of "
+                "partial_fit, which set their unit for good. Begin with rows that are like the later ones, or scale y"
             )
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
