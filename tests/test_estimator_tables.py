@@ -171,7 +171,8 @@ def test_going_on_keeps_the_encoding_and_a_new_fit_forgets_it():
     encoding = estimator.encoder_.to_dict()
     assert estimator.partial_fit(X[100:], dear[100:]).encoder_.to_dict() == encoding
     warm = cr.MLPRegressor(**FAST, warm_start=True).fit(X[:100], price[:100])
-    mean, before = warm.standardizer_.mean, warm.network_.parameters.copy()
+    encoding, mean = warm.encoder_.to_dict(), warm.standardizer_.mean
+    before = warm.network_.parameters.copy()
     warm.fit(X, price)
     assert (warm.encoder_.to_dict(), warm.standardizer_.mean) == (encoding, mean)
     assert not np.array_equal(warm.network_.parameters, before)
