@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from chainrule import _core
@@ -64,6 +65,8 @@ def save(network: Network, path: StrPath, metadata: Mapping[str, str] | None = N
     >>> cr.load(path)
     Network([2, 8, 1], activation='relu', loss='squared_error', dtype='float32')
     """
+    if not isinstance(metadata, (Mapping, NoneType)):
+        raise TypeError(f"metadata must map texts to texts, got {type(metadata).__name__}")
     texts = dict(metadata or {})
     for key, value in texts.items():
         if not isinstance(key, str) or not isinstance(value, str):

@@ -60,6 +60,20 @@ def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tup
     return tuple(one_of(f"activation[{i}]", given, _core.ACTIVATIONS) for i, given in enumerate(activation))
 
 
+def check_layers(name: str, value: Any) -> None:
+    """Raise for what is not a sequence of (W, b); the core checks the arrays."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{name} must be a list of (W, b), one for each layer, got {type(value).__name__}")
+    for i, layer in enumerate(value):
+        if not isinstance(layer, Sequence) or isinstance(layer, str) or len(layer) != 2:
+            raise TypeError(f"{name}[{i}] must be (W, b), got {type(layer).__name__}")
+
+
+def _check_cache(cache: Any) -> None:
+    if not isinstance(cache, Cache):
+        raise TypeError(f"cache must be what forward returned, got {type(cache).__name__}")
+
+
 @explained
 def init_params(
     layer_sizes: Sequence[int], *, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = "float32"
@@ -181,6 +195,7 @@ def forward(
     >>> cr.forward(params, [[3.0, 4.0], [3.0, -4.0]], activation="relu", loss="squared_error").a[-1].tolist()
     [[13.0], [-1.0]]
     """
+    check_layers("params", params)
     activations = per_hidden_layer(activation, len(params) - 1)
     z, a = _core.forward(params, X, activations, to_core(loss), optional_integer("n_threads", n_threads))
     return Cache(z, a, activations, loss)
@@ -236,6 +251,8 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     >>> cr.cost(params, cr.forward(params, [[3.0], [5.0]], loss="squared_error"), [2.0, 5.0])
     0.25
     """
+    check_layers("params", params)
+    _check_cache(cache)
     return _core.cost(params, cache.z[-1], Y, to_core(cache.loss), sample_weight, real("l2", l2))
 
 
@@ -296,6 +313,8 @@ def backward(
     >>> dW.tolist(), db.tolist()
     ([[1.5]], [0.5])
     """
+    check_layers("params", params)
+    _check_cache(cache)
     loss, penalty, threads = to_core(cache.loss), real("l2", l2), optional_integer("n_threads", n_threads)
     return _core.backward(params, cache.z, cache.a, Y, cache.activations, loss, sample_weight, penalty, threads)[0]
 
@@ -330,4 +349,6 @@ def update(params: Params, grads: Params, learning_rate: float, out: Params | No
     >>> W.tolist(), b.tolist()
     ([[0.25]], [-0.25])
     """
+    check_layers("params", params)
+    check_layers("grads", grads)
     return _core.update(params, grads, real("learning_rate", learning_rate), out)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule._suggest import explained
-from chainrule.functional import Array, Params, backward, cost, forward
+from chainrule.functional import Array, Params, backward, check_layers, cost, forward
 from chainrule.losses import Loss
 
 
@@ -183,6 +183,7 @@ def check_gradients(
     >>> report.compared, report.relative_error < 1e-6
     (13, True)
     """
+    check_layers("params", params)
     theta = [(_copy(W), _copy(b)) for W, b in params]
     cache = forward(theta, X, activation=activation, loss=loss)
 

@@ -1,6 +1,6 @@
 """Many networks trained in one native call, each on a thread of its own: seeds, widths, rates, folds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,8 @@ def fit_many(
     >>> [history.epochs for history in histories]
     [20, 20, 20]
     """
+    if not isinstance(networks, Iterable):
+        raise TypeError(f"networks must be a sequence of Network, got {type(networks).__name__}")
     networks = list(networks)
     for i, network in enumerate(networks):
         if not isinstance(network, Network):

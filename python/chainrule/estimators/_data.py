@@ -47,13 +47,20 @@ def refuse_masked(name: str, array: Any) -> None:
         )
 
 
+def _may_be_array(value: Any) -> bool:
+    """Whether NumPy or scikit-learn may make an array of it: a number, a sequence, an array, a table."""
+    protocols = ("shape", "__len__", "__array__", "__dlpack__", "__dataframe__", "__arrow_c_stream__")
+    known = isinstance(value, Number) or any(hasattr(value, protocol) for protocol in protocols)
+    return known and not isinstance(value, (str, bytes, Set, Iterator))
+
+
 def check_rows(X: Any) -> None:
     """Raise for what is not rows and columns; what their entries are is for others to check."""
     refuse_dict("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
         raise TypeError("X is a list of dicts, expected two dimensions: (rows, columns); pandas.DataFrame(X) has them")
-    if X is None or isinstance(X, (str, bytes, Set, Iterator)):
+    if not _may_be_array(X):
         raise TypeError(f"X must have two dimensions, (rows, columns), got {type(X).__name__}")
     if hasattr(X, "shape"):
         dimensions = len(X.shape)
@@ -73,6 +80,8 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     if sample_weight is None:
         return None
     refuse_masked("sample_weight", sample_weight)
+    if isinstance(sample_weight, Mapping) or not _may_be_array(sample_weight):
+        raise TypeError(f"sample_weight must be numbers, one for each row, got {type(sample_weight).__name__}")
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
     array: NDArray[Any] = _sklearn.validation.check_array(

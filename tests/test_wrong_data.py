@@ -1,0 +1,173 @@
+"""Rows and held-out data in a form that is not taken: the message names the argument and the right form."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.arange(20) % 2
+NET = cr.Network([2, 1], loss="squared_error", seed=0)
+
+
+SETS = {
+    "two sets": ([(X, Y), (X, Y)], ValueError, "got 2 data sets: choose the one to watch"),
+    "three sets": (((X, Y), (X, Y), (X, Y)), ValueError, "got 3 data sets: choose the one to watch"),
+    "two sets of lists": ([(X.tolist(), list(Y))] * 2, ValueError, "got 2 data sets: choose the one to watch"),
+    "one entry": ((X,), ValueError, "got 1 entry"),
+    "four entries": ((X, Y, Y, Y), ValueError, "got 4 entries"),
+    "nothing": ((), ValueError, "got 0 entries"),
+    "a dict": ({"X": X, "y": Y}, TypeError, "got dict"),
+    "text": ("X", TypeError, "got 'X'"),
+}
+
+
+@pytest.mark.parametrize("given", SETS)
+def test_held_out_data_have_one_form(given):
+    value, error, message = SETS[given]
+    form = r"\(X, y\).* \(X, y, sample_weight\).*, "
+    with pytest.raises(error, match=f"^validation must be {form}{re.escape(message)}$"):
+        cr.Network([2, 1], loss="squared_error", seed=0).fit(X, Y, validation=value)
+    if isinstance(value, (tuple, dict)):
+        with pytest.raises(error, match=f"^validation must be {form}{re.escape(message)}$"):
+            cr.fit_many([cr.Network([2, 1], loss="squared_error", seed=0)], X, Y, validation=value)
+    pytest.importorskip("sklearn")
+    for estimator in (cr.MLPClassifier(), cr.MLPRegressor()):
+        with pytest.raises(error, match=f"^eval_set must be {form}{re.escape(message)}$"):
+            estimator.fit(X, Y, eval_set=value)
+
+
+def test_a_list_of_one_data_set_is_that_data_set():
+    """The form of XGBoost and LightGBM."""
+    plain, listed = (
+        cr.Network([2, 1], loss="squared_error", seed=0).fit(X, Y, epochs=3, validation=validation)
+        for validation in ((X, Y), [(X, Y)])
+    )
+    assert np.array_equal(plain.validation, listed.validation)
+    pytest.importorskip("sklearn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few epochs
+        plain, listed = (
+            cr.MLPRegressor(random_state=0, max_iter=3).fit(X, Y, eval_set=eval_set) for eval_set in ((X, Y), [(X, Y)])
+        )
+    assert plain.validation_scores_ == listed.validation_scores_
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        ((X, Y, 0 * Y), "eval_set: Sample weights must contain at least one non-zero number."),
+        ((X, Y, Y - 1), "eval_set: sample_weight[0] is -1, expected a number of 0 or more"),
+        ((X, Y, Y[:3]), "eval_set: sample_weight.shape == (3,), expected (20,)!"),
+        ((X[:, :1], Y), "eval_set: X has 1 features, but MLPClassifier is expecting 2 features"),
+        ((X, Y[:3]), "eval_set: Found input variables with inconsistent numbers of samples: [20, 3]"),
+        ((X * np.nan, Y), "eval_set: Input X contains NaN."),
+        ((X, Y + 5), "eval_set: `y` has classes not in `self.classes_`."),
+        ((X[0], Y), "eval_set: Expected 2D array, got 1D array instead."),
+        (({"a": 1}, Y), "eval_set: X is a dict"),
+    ],
+)
+def test_errors_of_held_out_data_name_eval_set(held_out, message):
+    pytest.importorskip("sklearn")
+    with pytest.raises((ValueError, TypeError), match="^" + re.escape(message)):
+        cr.MLPClassifier().fit(X, Y, eval_set=held_out)
+
+
+def test_errors_of_held_out_tables_name_eval_set():
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    pytest.importorskip("sklearn")
+    table = pd.DataFrame(X, columns=["a", "b"]).assign(c="text")
+    estimator = cr.MLPClassifier(preprocess=True)
+    with pytest.raises(ValueError, match=r"^eval_set: The feature names should match"):
+        estimator.fit(table, Y, eval_set=(table.rename(columns={"a": "A"}), Y))
+    with pytest.raises(ValueError, match=r"^eval_set: column 'a'"):
+        estimator.fit(table, Y, eval_set=(table.assign(a="x"), Y))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        ((X, Y, 0.0 * Y), "validation: sample_weight is 0 for every row"),
+        ((X, Y, Y - 1.0), "validation: sample_weight[0] is -1, expected a number of 0 or more"),
+        ((X[:, :1], Y), "validation: X has 1 columns, the network expects 2"),
+        ((X[0], Y), "validation: X has shape (2,), expected two dimensions"),
+        ((X[:0], Y[:0]), "validation: X has no rows"),
+    ],
+)
+def test_errors_of_held_out_data_name_validation(held_out, message):
+    network = cr.Network([2, 1], loss="squared_error", seed=0)
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        network.fit(X, Y, validation=held_out)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cr.fit_many([network], X, Y, validation=held_out)
+
+
+ONE_ROW = "a single row as [row]"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (
+            {"a": 1.0, "b": 2.0},
+            TypeError,
+            "X is a dict, expected two dimensions: (rows, columns); pandas.Data",
+        ),
+        (
+            [{"a": 1.0, "b": 2.0}],
+            TypeError,
+            "X is a list of dicts, expected two dimensions: (rows, columns)",
+        ),
+        ([1.0, 2.0], ValueError, ONE_ROW),
+        ((1, 2), ValueError, ONE_ROW),
+        (["a", "b"], ValueError, ONE_ROW),
+        (np.zeros(2), ValueError, ONE_ROW),
+        (3.0, ValueError, "got scalar array instead"),
+        (np.float32(3), ValueError, "got scalar array instead"),
+        ("a", TypeError, "X must have two dimensions, (rows, columns), got str"),
+        (None, TypeError, "X must have two dimensions, (rows, columns), got NoneType"),
+        ({1, 2}, TypeError, "X must have two dimensions, (rows, columns), got set"),
+        (iter([[1.0, 2.0]]), TypeError, "X must have two dimensions, (rows, columns), got list_iterator"),
+    ],
+)
+@pytest.mark.parametrize("preprocess", ["auto", True])
+def test_estimators_name_what_is_not_rows_and_columns(value, error, message, preprocess):
+    pytest.importorskip("sklearn")
+    fitted = cr.MLPClassifier(5, max_iter=2, preprocess=preprocess, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted.fit(X, Y)
+    for call in (fitted.predict, fitted.predict_proba, lambda X: fitted.fit(X, Y), lambda X: fitted.partial_fit(X, Y)):
+        with pytest.raises(error, match=re.escape(message)):
+            call(value)
+
+
+@pytest.mark.parametrize("preprocess", ["auto", True])
+def test_estimators_name_a_series(preprocess):
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    pytest.importorskip("sklearn")
+    with pytest.raises(ValueError, match=re.escape(ONE_ROW)):
+        cr.MLPClassifier(preprocess=preprocess).fit(pd.Series(Y), Y)
+
+
+def test_a_sparse_matrix_that_is_a_dict_is_taken():
+    pytest.importorskip("sklearn")
+    sparse = pytest.importorskip("scipy.sparse")
+    estimator = cr.MLPRegressor(hidden_layer_sizes=(), solver="lbfgs").fit(sparse.dok_matrix(X), Y)
+    assert estimator.predict(sparse.dok_matrix(X)).shape == (20,)
+
+
+def test_a_network_names_what_is_not_rows_and_columns():
+    for call in (NET.predict, NET.logits, lambda X: NET.fit(X, Y), lambda X: NET.loss(X, Y)):
+        with pytest.raises(ValueError, match=r"shape \(2,\), expected two dimensions: .*; a single row is \[row\]"):
+            call([1.0, 2.0])
+
+
+def test_gaps_in_arrays_name_preprocess():
+    pytest.importorskip("sklearn")
+    for kind in (cr.MLPClassifier, cr.MLPRegressor):
+        for gaps in (X * np.nan, [[1.0, None]] * 20):
+            with pytest.raises(ValueError, match="fit with preprocess=True for tables with gaps or text"):
+                kind().fit(gaps, Y)
