@@ -33,7 +33,7 @@ INCLUDES = {
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
-    "net/disk.cpp": "<io.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
+    "net/disk.cpp": "<io.h> <dirent.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
     "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }

@@ -3,11 +3,15 @@
 import os
 import random
 import stat
+import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_disk import can_write_unnamed
 from tools import run
 
 import chainrule as cr
@@ -121,3 +125,58 @@ def test_a_file_is_replaced_as_a_whole(build, tmp_path):
     (new / "model").mkdir()
     with pytest.raises(AssertionError, match="is not a file"):
         run(resave, old, new)
+
+
+def test_what_is_not_a_file_is_written_to(build, tmp_path):
+    old, new, log = tmp_path / "old", tmp_path / "new", tmp_path / "log"
+    old.mkdir()
+    new.mkdir()
+    content = saved(cr.Network([2, 1], loss="squared_error"), old / "model")
+    command = [build / "tests" / "cpp" / "resave", old, new]
+    log.write_bytes(b"before")
+    (new / "model").symlink_to("/dev/stdout")
+    for mode, expected in (("ab", b"before" + content), ("wb", content)):
+        with open(log, mode) as file:
+            subprocess.run(command, stdout=file, check=True)
+        assert log.read_bytes() == expected
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == content
+    (new / "model").unlink()
+    os.mkfifo(new / "model")
+    with subprocess.Popen(["cat", new / "model"], stdout=subprocess.PIPE) as reader:
+        subprocess.run(command, check=True)
+        assert reader.stdout.read() == content
+    (new / "model").unlink()
+    (new / "model").symlink_to("/dev/null")
+    subprocess.run(command, check=True)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert [path.name for path in new.iterdir()] == ["model"]
+
+
+def test_killed_at_any_moment_save_leaves_nothing_and_removes_what_others_left(build, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    content = saved(cr.Network([100, 100, 1], loss="squared_error"), old / "model 0")
+    for number in range(1, 300):
+        (old / f"model {number}").write_bytes(content)
+    command = [build / "tests" / "cpp" / "resave", old, new]
+    rng = np.random.default_rng()
+    for _ in range(10):
+        with subprocess.Popen(command) as child:
+            time.sleep(rng.uniform(0, 0.1))  # any moment will do
+            child.kill()
+    names = {path.name for path in old.iterdir()}
+    left = {path.name for path in new.iterdir()} - names
+    if can_write_unnamed(new):
+        assert left == set()
+    assert all((new / name).read_bytes() == content for name in names & {path.name for path in new.iterdir()})
+    leftover, of_another, other = (
+        new / f".model {part}.tmp" for part in ("1.0123456789ab", "1.ba9876543210", "1.0123456789abc")
+    )
+    for file in (leftover, other, of_another):
+        file.write_bytes(b"half")
+    with open(of_another, "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        run(*command)
+    assert {path.name for path in new.iterdir()} - names == {other.name, of_another.name}

@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,9 +18,17 @@ def net():
     return cr.Network([3, 5, 4, 2], activation=["tanh", "relu"], loss="softmax_cross_entropy", seed=7)
 
 
+@pytest.fixture(params=["unnamed", "named"])
+def how(request, monkeypatch):
+    """Both ways of writing a new file, whatever the system can do."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+
+
 # Replacing a file
 
 
+@pytest.mark.usefixtures("how")
 def test_a_failure_leaves_the_old_file_and_nothing_else(net, tmp_path, monkeypatch):
     path = tmp_path / "model"
     net.save(path)
@@ -31,6 +42,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(net, tmp_path, monkeypat
         assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 def test_permissions_and_links_are_kept(net, tmp_path):
     path = tmp_path / "model"
@@ -48,6 +60,7 @@ def test_permissions_and_links_are_kept(net, tmp_path):
     assert files.load_with_metadata(path)[1] == {"new": "content"}
 
 
+@pytest.mark.usefixtures("how")
 def test_what_nobody_else_may_read_is_never_readable(net, tmp_path, monkeypatch):
     path = tmp_path / "model"
     net.save(path)
@@ -72,6 +85,7 @@ def test_a_folder_that_cannot_be_flushed_has_the_file(net, tmp_path, monkeypatch
     assert np.array_equal(cr.load(tmp_path / "model").parameters, net.parameters)
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("start", ["", "a", "aa"])
 def test_the_longest_name(net, tmp_path, start):
     path = tmp_path / (start + "語" * 84)
@@ -80,8 +94,216 @@ def test_the_longest_name(net, tmp_path, start):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.usefixtures("how")
 def test_folders_are_not_replaced(net, tmp_path):
     with pytest.raises(OSError, match="is not a file"):
         net.save(tmp_path)
     with pytest.raises(FileNotFoundError):
         net.save(tmp_path / "nowhere" / "model")
+
+
+# What is not a file is written to
+
+
+def saved_bytes(net, tmp_path):
+    net.save(tmp_path / "expected")
+    return (tmp_path / "expected").read_bytes()
+
+
+SAVE = """
+import sys
+import chainrule as cr
+cr.Network([3, 5, 4, 2], activation=["tanh", "relu"], loss="softmax_cross_entropy", seed=7).save(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"])
+@pytest.mark.parametrize("mode", ["ab", "wb"])
+def test_standard_output_that_is_a_file_is_written_to_where_it_is(net, tmp_path, mode, name):
+    expected, target = saved_bytes(net, tmp_path), tmp_path / "log"
+    if not os.path.exists(os.path.dirname(name)) and name != "link":
+        pytest.skip(f"no {name}")
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    target.write_bytes(b"before\n")
+    inode = target.stat().st_ino
+    with open(target, mode) as file:
+        if mode == "wb":
+            file.write(b"before\n")
+            file.flush()
+        script = "print('said', end='')\n" + SAVE + "print('after', end='')\n"
+        subprocess.run([sys.executable, "-c", script, name], stdout=file, check=True, cwd=tmp_path)
+    assert target.read_bytes() == b"before\nsaid" + expected + b"after"
+    assert target.stat().st_ino == inode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "link", "log"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
+def test_other_descriptors_are_written_to(net, tmp_path):
+    expected = saved_bytes(net, tmp_path)
+    with open(tmp_path / "log", "ab") as file:
+        file.write(b"before")
+        file.flush()
+        net.save(f"/dev/fd/{file.fileno()}")
+        closed = file.fileno()
+    assert (tmp_path / "log").read_bytes() == b"before" + expected
+    with pytest.raises(OSError, match=f"cannot write /dev/fd/{closed}: that descriptor is not open"):
+        net.save(f"/dev/fd/{closed}")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="descriptors of other processes")
+def test_a_descriptor_of_another_process_is_appended_to(net, tmp_path):
+    expected = saved_bytes(net, tmp_path)
+    with open(tmp_path / "log", "wb") as file:
+        file.write(b"before")
+        file.flush()
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as other:
+            net.save(f"/proc/{other.pid}/fd/1")
+            other.stdin.close()
+    assert (tmp_path / "log").read_bytes() == b"before" + expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_pipes_and_devices_are_written_to(net, tmp_path):
+    expected, fifo = saved_bytes(net, tmp_path), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+        net.save(fifo)
+        assert reader.stdout.read() == expected
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    piped = subprocess.run([sys.executable, "-c", SAVE, "/dev/stdout"], stdout=subprocess.PIPE, check=True).stdout
+    assert piped == expected
+    before = os.stat("/dev/null")
+    net.save("/dev/null")
+    after = os.stat("/dev/null")
+    assert stat.S_ISCHR(after.st_mode)
+    assert after.st_ino == before.st_ino
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "fifo"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+def test_a_full_device_is_an_error(net):
+    with pytest.raises(OSError, match="No space left"):
+        net.save("/dev/full")
+
+
+def test_everything_that_is_written_goes_to_descriptors(net, tmp_path):
+    """Checkpoints and the log of a training too."""
+    read, write = os.pipe()
+    history = net.fit(np.ones((2, 3)), [0, 1], epochs=1, keep_state=True)
+    cr.save_checkpoint(tmp_path / "checkpoint", net, history.state)
+    cr.save_checkpoint(f"/dev/fd/{write}", net, history.state)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        assert pipe.read() == (tmp_path / "checkpoint").read_bytes()
+
+
+# What a killed program leaves
+
+KILLED = """
+import os, sys
+import chainrule as cr
+if sys.argv[2] == "named" and hasattr(os, "O_TMPFILE"):
+    del os.O_TMPFILE
+nets = [cr.Network([200, 500, 1], loss="squared_error", seed=seed) for seed in range(2)]
+print("ready", flush=True)
+while True:
+    for net in nets:
+        net.save(sys.argv[1])
+"""
+
+
+def kill_while_saving(path, how, rng):
+    with subprocess.Popen([sys.executable, "-c", KILLED, path, how], stdout=subprocess.PIPE) as child:
+        line = child.stdout.readline()
+        time.sleep(rng.uniform(0.01, 0.06))  # any moment will do
+        child.kill()
+    assert line == b"ready\n"
+
+
+@pytest.mark.parametrize("how", ["unnamed", "named"])
+def test_killed_at_any_moment_save_leaves_the_whole_file_alone(net, tmp_path, how):
+    rng, path, left = np.random.default_rng(), tmp_path / "model", 0
+    expected = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameters.tobytes() for seed in range(2)]
+    for _ in range(12):
+        kill_while_saving(path, how, rng)
+        if path.exists():
+            assert cr.load(path).parameters.tobytes() in expected
+        left = max(left, len([file for file in tmp_path.iterdir() if file != path]))
+    assert left <= 1  # each save removes what the one before left
+    if how == "unnamed" and can_write_unnamed(tmp_path):
+        assert left == 0
+    net.save(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def can_write_unnamed(folder):
+    try:
+        os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("how")
+def test_leftovers_are_removed_but_not_the_file_that_another_program_writes(net, tmp_path, monkeypatch):
+    path, other = tmp_path / "model", tmp_path / ".models.0123456789ab.tmp"
+    leftovers = [tmp_path / f".model.{digit * 12}.tmp" for digit in "0a"]
+    for file in (*leftovers, other):
+        file.write_bytes(b"half")
+    seen = []
+    replace = os.replace
+
+    def replace_while_another_saves(temporary, target):
+        if not seen:
+            seen.append(temporary)
+            cr.Network([2, 1], loss="squared_error").save(path)  # removes leftovers, but not ours
+            assert os.path.exists(temporary)
+        replace(temporary, target)
+
+    monkeypatch.setattr(os, "replace", replace_while_another_saves)
+    net.save(path)
+    assert seen
+    assert repr(cr.load(path)) == repr(net)
+    assert sorted(tmp_path.iterdir()) == sorted([path, other])
+
+
+@pytest.mark.usefixtures("how")
+def test_a_file_taken_for_a_leftover_before_it_is_locked_is_written_again(net, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    flock, taken = fcntl.flock, []
+
+    def removed_first(file, operation):
+        if operation == fcntl.LOCK_EX and not taken:
+            taken.extend(tmp_path.iterdir())
+            for name in taken:
+                name.unlink()
+        return flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    net.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+    assert np.array_equal(cr.load(tmp_path / "model").parameters, net.parameters)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("failing", ["link", "flock", "listdir"])
+def test_systems_that_lack_links_locks_or_lists(net, tmp_path, monkeypatch, failing):
+    fcntl = pytest.importorskip("fcntl")
+
+    def fail(*_, **__):
+        raise OSError("not here")
+
+    monkeypatch.setattr(fcntl if failing == "flock" else os, failing, fail)
+    for _ in range(2):
+        net.save(tmp_path / "model")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+    assert np.array_equal(cr.load(tmp_path / "model").parameters, net.parameters)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a folder that may not be written to")
+def test_a_folder_that_cannot_be_written_to_is_named(net, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match=tmp_path.name):
+        net.save(tmp_path / "model")

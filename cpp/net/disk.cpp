@@ -13,7 +13,10 @@
 #ifdef _WIN32
 #include <io.h>
 #else
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -21,6 +24,8 @@ namespace chainrule {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int most_links = 40;  // that a path may go through, as in the kernel
 
 [[noreturn]] void fail(const char* what, const fs::path& path, int error = errno) {
   throw std::system_error(error, std::generic_category(), std::string(what) + path.string());
@@ -62,20 +67,167 @@ void flush_folder([[maybe_unused]] const fs::path& folder) {
 // Where the links lead to, whether there is a file or not.
 fs::path followed(fs::path path) {
   for (int links = 0; fs::is_symlink(fs::symlink_status(path)); ++links) {
-    if (links == 40) fail("too many links from ", path, ELOOP);
+    if (links == most_links) fail("too many links from ", path, ELOOP);
     path = path.parent_path() / fs::read_symlink(path);
   }
   return path;
 }
 
 // The name that the Python package gives them too, so that it finds those whose programs were killed.
+constexpr std::string_view temporary_end = ".tmp";
+constexpr std::size_t random_digits = 12;
+
+fs::path temporary_begin(const fs::path& target) {
+  return (fs::path(".") += fs::path(beginning(target.filename().native(), 100))) += ".";
+}
+
 fs::path temporary_name(const fs::path& target) {
   std::random_device random;
   const std::uint64_t number = std::uint64_t{random()} << 32 | random();
-  char suffix[24];
-  std::snprintf(suffix, sizeof suffix, ".%012llx.tmp", static_cast<unsigned long long>(number >> 16));
-  const fs::path::string_type name = beginning(target.filename().native(), 100);
-  return target.parent_path() / (fs::path(".") += fs::path(name) += suffix);
+  char digits[24];
+  std::snprintf(digits, sizeof digits, "%012llx", static_cast<unsigned long long>(number >> 16));
+  return target.parent_path() / ((temporary_begin(target) += digits) += temporary_end);
+}
+
+fs::path folder_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
+
+#ifndef _WIN32
+struct CloseFolder {
+  void operator()(DIR* folder) const { closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+#endif
+
+// Removes the temporary files for this target whose programs have ended: nobody holds their locks.
+void remove_leftovers([[maybe_unused]] const fs::path& target) {
+#ifndef _WIN32
+  const std::string begin = temporary_begin(target).native();
+  const Folder folder(opendir(folder_of(target).c_str()));  // not directory_iterator, which cannot run out of memory
+  if (!folder) return;  // one that may be written to but not listed
+  const int at = dirfd(folder.get());
+  while (const dirent* entry = readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (name.size() != begin.size() + random_digits + temporary_end.size() || !name.starts_with(begin) ||
+        !name.ends_with(temporary_end) ||
+        name.find_first_not_of("0123456789abcdef", begin.size()) != begin.size() + random_digits)
+      continue;
+    const int descriptor = openat(at, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) unlinkat(at, entry->d_name, 0);
+    close(descriptor);
+  }
+#endif
+}
+
+// Until the file is closed, by the end of the program at the latest. On some systems there are no locks: leftovers stay.
+void lock([[maybe_unused]] std::FILE* file) {
+#ifndef _WIN32
+  flock(fileno(file), LOCK_EX);
+#endif
+}
+
+// With all of the content, on the disk.
+void fill(std::FILE* file, const fs::path& name, std::string_view content) {
+  if (std::fwrite(content.data(), 1, content.size(), file) != content.size() || std::fflush(file) != 0 ||
+      !reached_disk(file))
+    fail("cannot write ", name);
+}
+
+// By a file that has no name until it is whole: a program that is killed leaves nothing. False where the system cannot.
+bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]] const fs::file_status& before,
+                        [[maybe_unused]] std::string_view content) {
+#ifdef O_TMPFILE
+  const int descriptor = ::open(folder_of(target).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (descriptor < 0) return false;
+  const File file(fdopen(descriptor, "wb"));
+  if (!file) {
+    close(descriptor);
+    return false;
+  }
+  lock(file.get());
+  const std::string own_name = "/proc/self/fd/" + std::to_string(descriptor);
+  if (fs::exists(before) && fchmod(descriptor, static_cast<mode_t>(before.permissions())) != 0)  // before it is filled
+    fail("cannot write ", target);
+  fill(file.get(), target, content);
+  const fs::path temporary = temporary_name(target);
+  if (linkat(AT_FDCWD, own_name.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) != 0) return false;
+  std::error_code error, ignored;
+  fs::rename(temporary, target, error);
+  if (!error) return true;
+  fs::remove(temporary, ignored);
+  fail("cannot write ", target, error.value());
+#else
+  return false;
+#endif
+}
+
+// By a file of a hidden name, which is locked so that no other program takes it for a leftover. False where one did
+// before there was a lock.
+bool replace_by_named(const fs::path& target, const fs::file_status& before, std::string_view content) {
+  const fs::path temporary = temporary_name(target);
+  File file = open(temporary, true);
+  lock(file.get());
+#ifndef _WIN32
+  struct stat found;
+  if (fstat(fileno(file.get()), &found) == 0 && found.st_nlink == 0) return false;
+#endif
+  try {
+    if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is anything to read
+    fill(file.get(), temporary, content);
+#ifdef _WIN32
+    file.reset();  // which renames no open file
+#endif
+    fs::rename(temporary, target);
+  } catch (...) {
+    file.reset();
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
+  }
+  return true;
+}
+
+// What a path such as /dev/stdout stands for, opened; -1 for others. Opening it again would begin at the start of a
+// file, whatever >> says, and a rename would replace it.
+int open_descriptor([[maybe_unused]] const fs::path& path) {
+#ifndef _WIN32
+  std::error_code error;
+  fs::path place = fs::absolute(path, error);
+  for (int links = 0; links < most_links; ++links) {
+    const fs::path folder = fs::canonical(place.parent_path(), error);
+    if (error) return -1;
+    place = folder / place.filename();
+    const std::string text = folder.native(), name = place.filename().native();
+    const std::string own = "/proc/" + std::to_string(getpid()) + "/";
+    const bool is_process = text.starts_with("/proc/") && text.ends_with("/fd");
+    if ((text == "/dev/fd" || is_process) && !name.empty() && name.size() < 10 &&
+        name.find_first_not_of("0123456789") == std::string::npos) {
+      std::fflush(stdout);  // what was printed before comes before
+      const bool is_own = text == "/dev/fd" || text.starts_with(own);
+      const int descriptor = is_own ? dup(std::stoi(name)) : ::open(place.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+      if (descriptor < 0) fail("cannot write ", path);
+      return descriptor;
+    }
+    if (!fs::is_symlink(fs::symlink_status(place, error))) return -1;
+    place = folder / fs::read_symlink(place);
+  }
+#endif
+  return -1;
+}
+
+// Into a pipe, a device or an open descriptor, which this closes.
+void write_through([[maybe_unused]] int descriptor, [[maybe_unused]] const fs::path& path,
+                   [[maybe_unused]] std::string_view content) {
+#ifndef _WIN32
+  const File file(fdopen(descriptor, "wb"));
+  if (!file) {
+    close(descriptor);
+    fail("cannot write ", path);
+  }
+  if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() || std::fflush(file.get()) != 0)
+    fail("cannot write ", path);
+  fsync(descriptor);  // pipes and terminals have no disk
+#endif
 }
 
 }  // namespace
@@ -96,26 +248,23 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file(const fs::path& path, std::string_view content) {
+  const int descriptor = open_descriptor(path);
+  if (descriptor >= 0) return write_through(descriptor, path, content);
   const fs::path target = followed(path);
   const fs::file_status before = fs::status(target);
-  if (fs::exists(before) && !fs::is_regular_file(before))  // a folder, or a device that a rename would replace
-    fail("is not a file: ", target, EINVAL);
-  const fs::path temporary = temporary_name(target);
-  File file = open(temporary, true);
-  try {
-    if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is anything to read
-    if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() || std::fflush(file.get()) != 0)
-      fail("cannot write ", temporary);
-    if (!reached_disk(file.get())) fail("cannot write ", temporary);
-    if (std::fclose(file.release()) != 0) fail("cannot write ", temporary);
-    fs::rename(temporary, target);
-  } catch (...) {
-    file.reset();
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw;
+  if (fs::is_directory(before)) fail("is not a file: ", target, EISDIR);
+#ifndef _WIN32
+  if (fs::exists(before) && !fs::is_regular_file(before)) {
+    const int device = ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
+    if (device < 0) fail("cannot write ", target);
+    return write_through(device, target, content);
   }
-  flush_folder(target.has_parent_path() ? target.parent_path() : fs::path("."));
+#endif
+  remove_leftovers(target);
+  if (!replace_by_unnamed(target, before, content))
+    while (!replace_by_named(target, before, content)) {
+    }
+  flush_folder(folder_of(target));
 }
 
 }  // namespace chainrule

@@ -9,7 +9,8 @@ namespace chainrule {
 
 std::string read_file(const std::filesystem::path& path);
 
-// The path holds what it held before or all of the new content, which is on the disk when this returns.
+// The path holds what it held before or all of the new content, which is on the disk when this returns. What is not a
+// file is written to: a pipe, a device, and an open descriptor (/dev/stdout, /dev/fd/3), at its own position.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace chainrule

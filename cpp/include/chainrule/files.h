@@ -30,8 +30,9 @@ template <class T>
 CHAINRULE_API Network<T> load(const std::filesystem::path& path, Metadata* metadata = nullptr);
 
 // Replaces the file as a whole: whatever happens, the path holds what it held before or all of the new model. An
-// existing file's permissions are kept; a symbolic link stays one. std::invalid_argument for metadata that are not
-// UTF-8 or have the key "chainrule", which is the network's.
+// existing file's permissions are kept; a symbolic link stays one. A pipe or a device, such as /dev/stdout, is written
+// to. std::invalid_argument for parameters that are NaN or infinite, which load would refuse, and for metadata that are
+// not UTF-8 or have the key "chainrule" or "chainrule.sha256", which hold the network's configuration and a checksum.
 template <class T>
 CHAINRULE_API void save(const Network<T>& network, const std::filesystem::path& path, const Metadata& metadata = {});
 
