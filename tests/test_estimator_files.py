@@ -125,6 +125,9 @@ def test_a_loaded_estimator_is_the_pickled_one(fitted, tmp_path):
     assert loaded.score(rows, y) == pickled.score(rows, y)
     assert vars(pickled).keys() - vars(loaded).keys() <= {"_optimizer"}
     assert vars(loaded).keys() <= vars(pickled).keys()
+    if hasattr(pickled, "encoder_"):
+        assert vars(loaded.encoder_).keys() == vars(pickled.encoder_).keys()
+        assert repr(loaded.encoder_) == repr(pickled.encoder_)
     for name in {*RECORD, "n_features_in_", "out_activation_", "n_layers_", "n_outputs_"} - {"history_"}:
         if name in vars(pickled):
             assert getattr(loaded, name) == getattr(pickled, name), name

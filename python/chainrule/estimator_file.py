@@ -6,7 +6,7 @@ The file is that of a network (`files`); the entry `chainrule.estimator` of its 
 format               1
 kind                 "MLPClassifier" or "MLPRegressor"
 parameters           the constructor's, as `estimators._files` writes them
-features             the state of the `TableEncoder`, None for an estimator of plain numbers
+features, encoder    the state and the parameters of the `TableEncoder`, None for an estimator of plain numbers
 target               name, y_type and sparse (of classes, as `Labels` has them), classes, mean, std (of values)
 n_features_in,       as scikit-learn has them
 feature_names_in
@@ -184,7 +184,7 @@ def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> 
             state = _json.parse(texts.pop(KEY))
         elif (old := _find_old(texts.get(_OLD_KEY, ""))) is not None:
             del texts[_OLD_KEY]
-            texts[READING] = _json.write({"missing": old["missing"]})
+            texts[READING] = _json.write(old.get("reading", {"missing": old.get("missing", [])}))
             state = _state_of_old(old, network)
         else:
             return None
@@ -284,7 +284,7 @@ def _find_old(text: str) -> dict[str, Any] | None:
         if text.startswith('{"features": {"format"'):
             raise
         return None
-    return state if isinstance(state, dict) and state.keys() == {"features", "target", "missing"} else None
+    return state if isinstance(state, dict) and state.keys() >= {"features", "target"} else None
 
 
 def _state_of_old(old: dict[str, Any], network: Network) -> dict[str, Any]:
@@ -306,6 +306,7 @@ def _state_of_old(old: dict[str, Any], network: Network) -> dict[str, Any]:
             "preprocess": True,
         },
         "features": old["features"],
+        "encoder": {},
         "target": now.to_dict(),
         "n_features_in": len(names),
         "feature_names_in": names,

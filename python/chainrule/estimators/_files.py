@@ -1,7 +1,6 @@
 """Estimators as model files: what is stored of one, and the estimator that is made of it. JSON, nothing is executed."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -109,6 +108,7 @@ def save(
         "kind": type(estimator).__name__,
         "parameters": _write_parameters(estimator),
         "features": estimator.encoder_.to_dict() if hasattr(estimator, "encoder_") else None,
+        "encoder": _settings(estimator.encoder_) if hasattr(estimator, "encoder_") else None,
         "target": _target_of(estimator, target, labels).to_dict(),
         "n_features_in": getattr(estimator, "n_features_in_", network.layer_sizes[0]),
         "feature_names_in": None if names is None else [str(name) for name in names],
@@ -140,7 +140,10 @@ def _load(model: Model) -> Any:
     if state["feature_names_in"] is not None:
         estimator.feature_names_in_ = np.array(list(state["feature_names_in"]), dtype=object)
     if model.encoder is not None:
-        estimator.encoder_ = TableEncoder.from_encoding(model.encoder)
+        settings = {name: _read(value) for name, value in dict(state["encoder"]).items()}
+        estimator.encoder_ = TableEncoder.from_encoding(model.encoder).set_params(**settings)
+        if hasattr(estimator, "feature_names_in_"):
+            estimator.encoder_.feature_names_in_ = estimator.feature_names_in_
     if target.standardizer is not None:
         estimator.standardizer_ = target.standardizer
     if target.classes is not None:
@@ -215,7 +218,7 @@ def _write(value: Any) -> Any:
     if value is np.random:
         return None  # which means the same to scikit-learn
     if isinstance(value, TableEncoder):
-        return {"TableEncoder": {name: _write(item) for name, item in _settings(value).items()}}
+        return {"TableEncoder": _settings(value)}
     if _DATA.get(type(value).__name__) is type(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if isinstance(value, training.History):
@@ -234,7 +237,7 @@ def _read_array(state: Any) -> Any:
 
 
 def _settings(encoder: TableEncoder) -> dict[str, Any]:
-    return {name: getattr(encoder, name) for name in inspect.signature(TableEncoder).parameters}
+    return {name: _write(value) for name, value in encoder.get_params().items()}
 
 
 def _read_dict(pairs: Any) -> dict[Any, Any]:
