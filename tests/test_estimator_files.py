@@ -93,6 +93,7 @@ CASES = {
     "several targets of a table": (regressor(), TABLE, X[:, :2] * [1, 1000]),
     "quantiles of a table": (regressor(loss=cr.Quantile([0.1, 0.9])), TABLE, VALUES),
     "chosen categories": (regressor(categorical_features=["flag"], preprocess=True), TABLE, VALUES),
+    "an encoder with settings": (regressor(preprocess=cr.TableEncoder(max_levels=5, decimal=",")), TABLE, VALUES),
     "an array as a table": (regressor(preprocess=True, categorical_features=[False, True, False]), X.round(), VALUES),
 }
 
