@@ -13,7 +13,7 @@ import pytest
 from tables import failure, make_table, run, train
 
 import chainrule as cr
-from chainrule.cli import _output
+from chainrule.cli import _output, _train
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="devices and signals of POSIX")
@@ -305,3 +305,19 @@ def test_a_program_that_imports_the_package_keeps_its_handler(houses):
     Path("program.py").write_text(code)
     for command in (["program.py"], ["-m", "program"]):
         assert subprocess.run([sys.executable, *command], cwd=os.getcwd()).returncode == 0
+
+
+@posix
+def test_a_second_interruption_does_not_lose_the_model(houses, capsys, monkeypatch):
+    score = _train._score
+
+    def pressed_again(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return score(*arguments)
+
+    monkeypatch.setattr(_train, "_score", pressed_again)
+    assert run("train", houses, "--target", "dear", "--epochs", 2) == 1
+    printed = capsys.readouterr()
+    assert "model     houses.safetensors" in printed.out
+    assert printed.err == "chainrule: interrupted\n"
+    cr.load("houses.safetensors")

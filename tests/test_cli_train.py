@@ -175,6 +175,15 @@ def test_several_scores_are_printed(houses, capsys):
     assert re.search(r"test +RMSE \S+ \(always the mean: \S+\), MAE \S+, R² -?\S+\n", capsys.readouterr().out)
 
 
+def test_a_network_that_is_no_better_than_a_constant_is_reported(capsys):
+    table = noise()
+    assert "by the log loss this is no better than a constant prediction (0.69" in said(capsys, table, "--seed", 2).out
+    table["y"] = np.random.default_rng(1).normal(size=300)
+    options = ["--learning-rate", 3, "--activation", "identity"]
+    assert "by the RMSE this is no better than a constant prediction (" in said(capsys, table, *options).out
+    assert "constant" not in said(capsys, make_table(), target="district").out
+
+
 @pytest.mark.parametrize("target", ["dear", "price", "district"])
 def test_predict_scores_where_the_target_is_there(houses, capsys, target):
     assert run("train", houses, "--target", target, "--epochs", 20, "--test", houses) == 0

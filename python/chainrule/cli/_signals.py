@@ -2,10 +2,13 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any, TypeAlias
 
 from chainrule import _start
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, _start.leave)
@@ -27,17 +30,41 @@ def interruptions() -> Iterator[list[int]]:
         received.append(number)
         raise Terminated
 
-    before = {}
-    for name in _ENDING:
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) in _DEFAULTS:
-            with contextlib.suppress(ValueError):  # not in the main thread, which alone handles signals
-                before[number] = signal.signal(number, terminate)
+    before = _replace(terminate, lambda handler: handler in _DEFAULTS)
     try:
         yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let these signals wait until the end: a second Ctrl-C does not lose what the first one saves."""
+    waiting: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+
+    before = _replace(wait, lambda handler: handler is not signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in waiting:
+        signal.raise_signal(number)
+
+
+def _replace(handler: _Handler, where: Callable[[object], bool]) -> dict[int, Any]:
+    """Install a handler in place of some; return those by number."""
+    before = {}
+    for name in _ENDING:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and where(signal.getsignal(number)):
+            with contextlib.suppress(ValueError):  # not in the main thread, which alone handles signals
+                before[number] = signal.signal(number, handler)
+    return before
 
 
 def describe(number: int) -> str:

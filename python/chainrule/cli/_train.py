@@ -19,6 +19,7 @@ from chainrule.cli._format import Reading
 from chainrule.cli._model import LOSSES, TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
+from chainrule.cli._signals import held
 from chainrule.cli._suspects import find_suspects
 from chainrule.cli._tables import check_columns
 from chainrule.cli._target import explain_task, label_names
@@ -105,19 +106,8 @@ def train_table(
         callbacks.append(cr.ProgressBar(settings.epochs))
     estimator.set_params(callbacks=callbacks)
     history = _fit(estimator, train, validation)
-    say("stopped", _why(history))
-    if hint := _hint(history):
-        say("", hint)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of levels that only the test part has: they cost what they cost
-        say("test", _score(estimator, target, tested, train, validation))
-    target.labels, target.mean, target.std = _learnt(estimator, target)
-    model = TableModel(estimator.network_, estimator.encoder_.encoding_, target, settings.reading, n_columns)
-    write_by(model.save, settings.output)
-    say("model", "standard output" if is_standard_output(settings.output) else settings.output)
-    if settings.plot is not None:
-        history.plot(settings.plot)
-        say("curve", settings.plot)
+    with held():
+        _finish(estimator, target, (train, validation, tested), settings, n_columns, say)
     if history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if console.failure is not None:
@@ -125,6 +115,30 @@ def train_table(
         complain(f"{failure}; the model is saved in {settings.output}")
         return 1
     return 0
+
+
+def _finish(
+    estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, n_columns: int, say: _Say
+) -> None:
+    """Say how the training went, test what was learnt, save it."""
+    history: cr.History = estimator.history_
+    say("stopped", _why(history))
+    if hint := _hint(history):
+        say("", hint)
+    train, validation, tested = parts
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of levels that only the test part has: they cost what they cost
+        scores, constant = _score(estimator, target, tested, train, validation)
+    say("test", scores)
+    if constant:
+        say("", constant)
+    target.labels, target.mean, target.std = _learnt(estimator, target)
+    model = TableModel(estimator.network_, estimator.encoder_, target, settings.reading, n_columns)
+    write_by(model.save, settings.output)
+    say("model", "standard output" if is_standard_output(settings.output) else settings.output)
+    if settings.plot is not None:
+        history.plot(settings.plot)
+        say("curve", settings.plot)
 
 
 def _stream(settings: Settings) -> str | None:
@@ -200,20 +214,27 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
     )
 
 
-def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> str:
-    """Return the scores of the rows to test with; the trivial predictor has seen all others."""
+def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> tuple[str, str]:
+    """Return the scores of the rows to test with, and a sentence where a constant prediction is as good.
+
+    The constant is learnt from all other rows; of classes it is their frequencies.
+    """
     if target.task == "regression":
+        mean = float(np.average(train.y, weights=train.weight))
         scores = _scores.score_values(tested.y, estimator.predict(tested.X), tested.weight)
-        mean = np.average(train.y, weights=train.weight)
         constant = _scores.score_values(tested.y, np.full(len(tested), mean), tested.weight)
-        return _scores.as_text(scores, ("the mean", constant["RMSE"]))
-    classes = estimator.classes_
-    truth = np.searchsorted(classes, tested.y)
-    scores = _scores.score_classes(truth, estimator.predict_proba(tested.X), tested.weight)
-    seen = np.searchsorted(classes, np.concatenate([train.y, validation.y]))
-    most = int(np.bincount(seen, _joined(train.weight, validation.weight)).argmax())
-    always = float(np.average(truth == most, weights=tested.weight))
-    return _scores.as_text(scores, (repr(label_names(classes)[most]), always))
+        trivial, compared = ("the mean", constant["RMSE"]), "RMSE"
+    else:
+        classes = estimator.classes_
+        truth = np.searchsorted(classes, tested.y)
+        scores = _scores.score_classes(truth, estimator.predict_proba(tested.X), tested.weight)
+        seen = np.searchsorted(classes, np.concatenate([train.y, validation.y]))
+        counts = np.bincount(seen, _joined(train.weight, validation.weight), minlength=len(classes))
+        constant = _scores.score_classes(truth, np.tile(counts / counts.sum(), (len(truth), 1)), tested.weight)
+        trivial, compared = (repr(label_names(classes)[int(counts.argmax())]), constant["accuracy"]), "log loss"
+    useless = scores[compared] >= constant[compared]
+    sentence = f"by the {compared} this is no better than a constant prediction ({constant[compared]:.6g})"
+    return _scores.as_text(scores, trivial), sentence if useless else ""
 
 
 def _learnt(estimator: Any, target: TargetEncoder) -> tuple[list[str], float, float]:
