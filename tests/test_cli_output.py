@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,23 @@ def test_a_model_is_not_for_a_terminal(houses, capsys, monkeypatch):
     monkeypatch.setattr(os, "isatty", lambda descriptor: True)
     said = failure(capsys, "train", houses, "--target", "dear", "--output", "-")
     assert said == "chainrule: a model is not text: redirect standard output, or name a file with --output\n"
+
+
+@posix
+def test_results_go_into_pipes_and_devices(model):
+    os.mkfifo("pipe")
+    for command in (f"{COMMAND} predict m.safetensors new.csv", TRAIN):
+        with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+            done = shell(f"{command} --output pipe")
+            assert (done.returncode, done.stderr) == (0, "")
+            received = reader.communicate()[0]
+        assert len(received) > 300
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+    assert shell(f"{COMMAND} predict m.safetensors new.csv --output /dev/null").returncode == 0
+    done = shell(f"{COMMAND} predict m.safetensors new.csv --output /dev/full")
+    assert (done.returncode, done.stderr) == (1, "chainrule: /dev/full: No space left on device\n")
+    done = shell(f"{COMMAND} predict m.safetensors new.csv --output /dev/stderr")
+    assert done.stderr.startswith("dear\n")
 
 
 # Refused before the training

@@ -1,6 +1,9 @@
 """The command line: what is inferred and suspected, the scores, weights, losses, limits, a test table."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ from sklearn import metrics
 from tables import failure, make_table, run, train
 
 import chainrule as cr
-from chainrule.cli import _scores
+from chainrule.cli import _parser, _scores
 from chainrule.cli._model import TableModel
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -360,4 +363,66 @@ def test_models_of_older_versions_are_read(capsys):
     assert "target" in capsys.readouterr().out
     assert run("predict", data / "golden_table.safetensors", data / "golden_table.csv", "--output", "p.csv") == 0
     assert len(pd.read_csv("p.csv")) == len(pd.read_csv(data / "golden_table.csv"))
-    assert isinstance(cr.load(data / "golden_table.safetensors"), cr.Network)
+    assert isinstance(cr.load(data / "golden_table.safetensors"), cr.MLPClassifier)
+
+
+# Models in Python
+
+
+@pytest.mark.parametrize(("target", "labels"), [
+    (lambda t: t.dear, ["no", "yes"]),
+    (lambda t: t.dear == "yes", [False, True]),
+    (lambda t: (t.dear == "yes") * 2 + 3, [3, 5]),
+    (lambda t: ((t.dear == "yes") * 2.0).where(t.index > 5), [0, 2]),
+    (lambda t: t.rooms * 11, [11, 22, 33, 44, 55]),
+    (lambda t: t.price, None),
+])  # fmt: skip
+def test_a_model_in_python_predicts_labels_and_values(target, labels):
+    table = make_table().assign(y=target).drop(columns=["dear", "district", "price", "id"])
+    table.to_csv("t.csv", index=False)
+    train("t.csv", "--target", "y", "--epochs", 20)
+    estimator = cr.load("t.safetensors")
+    read = TableModel.load("t.safetensors").read("t.csv").drop(columns="y")
+    predicted = estimator.predict(read)
+    if labels is not None:
+        assert estimator.classes_.tolist() == labels
+        assert [type(label) for label in estimator.classes_.tolist()] == [type(label) for label in labels]
+    assert run("predict", "t.safetensors", "t.csv", "--output", "p.csv") == 0
+    written = pd.read_csv("p.csv").y
+    assert written.tolist() == predicted.tolist()
+    assert estimator.score(read[10:], table.y[10:].to_numpy()) > 0.5
+
+
+def test_the_command_predicts_with_an_estimator_that_python_saved(capsys):
+    table = make_table().drop(columns=["dear", "district", "id", "size"])
+    estimator = cr.MLPRegressor(max_iter=5, random_state=0, preprocess=True, early_stopping=True)
+    with pytest.warns(match="Maximum iterations"):
+        estimator.fit(table.drop(columns="price"), table.price)
+    estimator.save("m.safetensors")
+    table.to_csv("new.csv", index=False)
+    assert run("predict", "m.safetensors", "new.csv", "--output", "p.csv") == 0
+    predicted = estimator.predict(table.drop(columns="price"))
+    [name] = pd.read_csv("p.csv").columns
+    assert pd.read_csv("p.csv")[name].tolist() == predicted.tolist()
+
+
+def test_predict_and_info_do_not_import_scikit_learn(houses):
+    train(houses, "--target", "dear", "--epochs", 1)
+    code = "import sys; sys.modules['sklearn'] = None; from chainrule.cli import main; sys.exit(main(sys.argv[1:]))"
+    for command in (["predict", "houses.safetensors", houses], ["info", "houses.safetensors"]):
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_of_the_guide_are_right():
+    guide = Path(__file__).parent.parent
+    lines = [
+        line.partition(" #")[0].partition(" |")[0].partition(" && ")[0]
+        for page in ("python/docs/command.md", "python/docs/tables.md", "README.md")
+        for block in re.findall(r"```sh\n(.*?)```", (guide / page).read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("chainrule ")
+    ]
+    assert len(lines) >= 8
+    for line in lines:
+        assert _parser.parse(shlex.split(line)[1:])["command"]

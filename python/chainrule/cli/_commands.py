@@ -76,23 +76,26 @@ def predict(
     loaded = TableModel.load(model)
     if not isinstance(loaded, TableModel):
         raise ValueError(f"{model} holds a network without the encoding of a table: predict with chainrule.load")
-    target = loaded.target
-    if probabilities and target.task == "regression":
+    target = loaded.model.target
+    if probabilities and target.classes is None:
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
     table = loaded.read(file, keep, separator=separator, encoding=encoding)
     check_columns(table, keep, file)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        predictions = loaded.predict(table, threads)
+        outputs = loaded.model.outputs(table, threads)
     for warning in caught:  # of levels and gaps that the training did not have
         warn(str(warning.message))
+    predictions = target.decode(outputs)
+    if predictions.ndim > 1:
+        raise ValueError(f"{model} predicts several columns: predict with chainrule.load")
     columns: dict[str, Any] = {name: table[name].to_numpy() for name in keep}
-    columns[f"predicted {target.name}" if target.name in keep else target.name] = target.decode(predictions)
+    columns[f"predicted {loaded.name}" if loaded.name in keep else loaded.name] = predictions
     if probabilities:
-        for label, of_class in zip(target.labels, target.probabilities(predictions).T, strict=True):
+        for label, of_class in zip(target.labels, target.probabilities(outputs).T, strict=True):
             columns[f"probability {label}"] = of_class
     write_table(output, _optional.require("pandas", "cli").DataFrame(columns))
-    if target.name in table.columns and (scores := loaded.score(table[target.name], predictions)):
+    if loaded.name in table.columns and (scores := loaded.score(table[loaded.name], outputs)):
         Console("stderr" if is_standard_output(output) else "stdout").say("score", scores)
     return 0
 
@@ -105,11 +108,12 @@ def info(model: str | None) -> int:
         write_text("stdout", text.getvalue())
         return 0
     loaded = TableModel.load(model)
-    network = loaded.network if isinstance(loaded, TableModel) else loaded
+    network = loaded.model.network if isinstance(loaded, TableModel) else loaded
     console = Console()
     console.say("network", describe(network))
     if isinstance(loaded, TableModel):
-        console.say("target", describe_target(loaded.target))
+        target = loaded.model.target
+        console.say("target", describe_target(loaded.name, target.labels, target.standardizer))
         for line in describe_columns(loaded.features):
             console.say("", line)
     if console.failure is not None:

@@ -1,45 +1,75 @@
-"""A network together with how its table is read and encoded: what `train` writes and `predict` reads."""
+"""A model with how its table is read: what `train` writes and `predict` reads, without scikit-learn."""
 
 import dataclasses
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from chainrule import _columns
+from chainrule import _columns, _json
 from chainrule._frames import as_column
+from chainrule._optional import own_module
 from chainrule.cli._console import warn
 from chainrule.cli._format import Reading
 from chainrule.cli._scores import as_text, score_classes, score_values
 from chainrule.cli._tables import read_table
 from chainrule.cli._target import without_markers
-from chainrule.files import load_with_metadata, save
+from chainrule.estimator_file import READING, Model, read_model
 from chainrule.network import Network
 from chainrule.table import TableEncoding
-from chainrule.target import TargetEncoder
+from chainrule.target import Standardizer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LOSSES = ("squared_error", "absolute_error", "huber", "poisson")  # of a number to predict
 SHOWN = 12  # columns of a kind, or classes, that are named
-_KEY = "table"  # the entry of the file's metadata
 
 
 @dataclasses.dataclass(frozen=True)
 class TableModel:
-    """A trained network, the encoders of its features and target, and how its tables are read."""
+    """A model of a table, and how its files are read.
 
-    network: Network
+    Attributes
+    ----------
+    model : Model
+        What predicts.
+    reading : Reading
+        How a file is read.
+    n_columns : int
+        Of the training's file, with the target; 0 in files of version 0.1.0.
+    """
+
+    model: Model
     features: TableEncoding
-    target: TargetEncoder
-    reading: Reading = dataclasses.field(default_factory=Reading)
-    n_columns: int = 0
+    reading: Reading
+    n_columns: int
 
-    def predict(self, table: "pd.DataFrame", n_threads: int | None = None) -> NDArray[Any]:
-        """Return what the network says of each row, (m, n_outputs), for `TargetEncoder.decode`."""
-        return self.network.predict(self.features.transform(table), n_threads=n_threads)
+    @classmethod
+    def load(cls, path: str) -> "TableModel | Network":
+        """Read a model; a file without a table's encoding gives the network only.
+
+        Raises
+        ------
+        ValueError
+            As `chainrule.load`, and for settings of the table's file that cannot be read.
+        """
+        model = read_model(path)
+        if not isinstance(model, Model):
+            return model
+        if model.encoder is None:
+            return model.network
+        try:
+            state = dict(_json.parse(model.metadata.get(READING, "{}")))
+            n_columns = int(state.pop("n_columns", 0))
+            return cls(model, model.encoder, Reading(**state), n_columns)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} has settings of a table's file that cannot be read: {error}") from error
+
+    @property
+    def name(self) -> str:
+        """The name of the column that is predicted; a model of an estimator has none."""
+        return self.model.target.name or "prediction"
 
     def read(
         self, path: str, texts: Collection[str] = (), separator: str | None = None, encoding: str | None = None
@@ -69,67 +99,38 @@ class TableModel:
         """Return the names of so many columns of a file without a header, in which the target may be absent."""
         names = [str(place + 1) for place in range(self.n_columns)]
         if count == self.n_columns - 1:
-            names.remove(self.target.name)
+            names.remove(self.name)
         elif count != self.n_columns:
             raise ValueError(f"the table has {count} columns, the training's had {self.n_columns} with the target")
         return names
 
-    def score(self, truth: "pd.Series", predictions: NDArray[Any]) -> str:
-        """Return the scores of predictions where the target is known, or nothing where it never is."""
-        if self.target.task == "regression":
+    def score(self, truth: "pd.Series", outputs: NDArray[Any]) -> str:
+        """Return the scores of the network's outputs where the target is known, or nothing where it never is."""
+        target = self.model.target
+        if target.classes is None:
             known = truth.notna().to_numpy()
             if not known.any():
                 return ""
-            scores = score_values(as_column(truth[known]).numbers(), self.target.decode(predictions[known]))
+            scores = score_values(as_column(truth[known]).numbers(), target.decode(outputs[known]))
         else:
             codes, names = as_column(without_markers(truth)[0]).levels()
-            classes = _columns.find_codes(codes, names, self.target.labels, unseen=-1, missing=-2)
+            classes = _columns.find_codes(codes, names, target.labels, unseen=-1, missing=-2)
             if (classes == -1).any():
                 value = names[codes[classes == -1][0]]
                 warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {value!r}")
             known = classes >= 0
             if not known.any():
                 return ""
-            scores = score_classes(classes[known], self.target.probabilities(predictions[known]))
+            scores = score_classes(classes[known], target.probabilities(outputs[known]))
         return f"{int(known.sum())} rows: {as_text(scores)}"
 
-    def save(self, path: str) -> None:
-        """Write all of it to a safetensors file."""
-        state = {
-            "features": self.features.to_dict(),
-            "target": self.target.to_dict(),
-            "reading": dataclasses.asdict(self.reading),
-            "n_columns": self.n_columns,
-        }
-        save(self.network, path, {_KEY: json.dumps(state)})
 
-    @classmethod
-    def load(cls, path: str) -> "TableModel | Network":
-        """Read a model; a file without a table's encoding holds a network only.
-
-        Raises
-        ------
-        ValueError
-            As `chainrule.load`, and for an encoding that does not fit the network.
-        """
-        network, metadata = load_with_metadata(path)
-        if _KEY not in metadata:
-            return network
-        try:
-            state = json.loads(metadata[_KEY])
-            features, target = TableEncoding.from_dict(state["features"]), TargetEncoder.from_dict(state["target"])
-            reading = Reading(**state.get("reading", {"missing": state.get("missing", ())}))
-            n_columns = int(state.get("n_columns", 0))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} has a table encoding that cannot be read: {error}") from error
-        sizes = (features.n_features, target.n_outputs)
-        if sizes != (network.layer_sizes[0], network.layer_sizes[-1]) or not _fits(target, network.loss_name):
-            raise ValueError(f"{path} has a table encoding that does not fit its network: {sizes} for {network!r}")
-        return cls(network, features, target, reading, n_columns)
-
-
-def _fits(target: TargetEncoder, loss: str) -> bool:
-    return loss in LOSSES if target.task == "regression" else loss == target.loss
+def save(estimator: Any, path: str, target: str, reading: Reading, n_columns: int) -> None:
+    """Write a trained estimator with what `TableModel` needs, but not its time: the same training, the same file."""
+    estimator.set_params(callbacks=(), n_threads=None)
+    estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
+    metadata = {READING: _json.write({**dataclasses.asdict(reading), "n_columns": n_columns})}
+    own_module("estimators._files").save(estimator, path, metadata, target=target)
 
 
 def describe(network: Network) -> str:
@@ -158,9 +159,10 @@ def _describe_column(column: _columns.Encoder) -> str:
     return f"{column.name} ({column.reason})"
 
 
-def describe_target(target: TargetEncoder) -> str:
+def describe_target(name: str, labels: Sequence[str], standardizer: Standardizer | None) -> str:
     """Return what is predicted, on one line."""
-    if target.task == "regression":
-        return f"{target.name}, a number (mean {target.mean:.6g}, standard deviation {target.std:.6g})"
-    shown = ", ".join(target.labels[:SHOWN]) + (", ..." if len(target.labels) > SHOWN else "")
-    return f"{target.name}, {len(target.labels)} classes: {shown}"
+    if labels:
+        shown = ", ".join(labels[:SHOWN]) + (", ..." if len(labels) > SHOWN else "")
+        return f"{name}, {len(labels)} classes: {shown}"
+    unit = standardizer and f" (mean {standardizer.mean:.6g}, standard deviation {standardizer.std:.6g})"
+    return f"{name}, a number{unit or ''}"

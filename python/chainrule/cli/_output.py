@@ -1,5 +1,6 @@
 """Where results go: files, devices and standard output; what cannot be written is found before the work."""
 
+import contextlib
 import errno
 import gzip
 import io
@@ -7,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ def check_space(path: str, size: int) -> None:
 def write_by(save: Callable[[str], None], path: str) -> None:
     """Let a function write a file of this name; its content goes to standard output where that is meant."""
     if not is_standard_output(path):
-        save(path)
+        with _named(path):
+            save(path)
         return
     with tempfile.TemporaryDirectory() as folder:
         save(os.path.join(folder, "file"))
@@ -119,7 +121,18 @@ def write_table(path: str, table: "pd.DataFrame") -> None:
     if is_standard_output(path):
         _console.write_bytes(data)
     else:
-        write_atomically(path, data)
+        with _named(path):
+            write_atomically(path, data)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Let the system's errors name the file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
 
 
 def _is_parquet(path: str) -> bool:

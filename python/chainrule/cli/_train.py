@@ -16,14 +16,14 @@ from chainrule import _optional
 from chainrule.cli import _scores
 from chainrule.cli._console import Console, complain, warn
 from chainrule.cli._format import Reading
-from chainrule.cli._model import LOSSES, TableModel, describe, describe_columns, describe_target
+from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, save
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
 from chainrule.cli._signals import held
 from chainrule.cli._suspects import find_suspects
 from chainrule.cli._tables import check_columns
 from chainrule.cli._target import explain_task, label_names
-from chainrule.target import TargetEncoder
+from chainrule.target import Standardizer, TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,9 +132,7 @@ def _finish(
     say("test", scores)
     if constant:
         say("", constant)
-    target.labels, target.mean, target.std = _learnt(estimator, target)
-    model = TableModel(estimator.network_, estimator.encoder_, target, settings.reading, n_columns)
-    write_by(model.save, settings.output)
+    write_by(lambda path: save(estimator, path, target.name, settings.reading, n_columns), settings.output)
     say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
         history.plot(settings.plot)
@@ -169,7 +167,8 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
     """Learn the classes, or that it is a number; say which, and why."""
     named = target.name in settings.categorical
     encoder = TargetEncoder(settings.task or ("classification" if named else None)).fit(target)
-    say("target", describe_target(encoder))
+    scale = None if encoder.labels else Standardizer(encoder.mean, encoder.std)
+    say("target", describe_target(encoder.name, encoder.labels, scale))
     if settings.task is None and not named:
         say("", explain_task(target, str(encoder.task)))
     if settings.loss is not None and encoder.task == "classification":
@@ -235,13 +234,6 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, val
     useless = scores[compared] >= constant[compared]
     sentence = f"by the {compared} this is no better than a constant prediction ({constant[compared]:.6g})"
     return _scores.as_text(scores, trivial), sentence if useless else ""
-
-
-def _learnt(estimator: Any, target: TargetEncoder) -> tuple[list[str], float, float]:
-    if target.task == "classification":
-        return label_names(estimator.classes_), 0.0, 1.0
-    standardizer = getattr(estimator, "standardizer_", None)  # a count is not brought to another unit
-    return ([], 0.0, 1.0) if standardizer is None else ([], float(standardizer.mean), float(standardizer.std))
 
 
 def _joined(*weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
