@@ -134,7 +134,7 @@ def test_few_rows_get_small_batches_and_more_patience():
 def test_markers_are_missing_among_numbers_and_levels_among_words():
     with open("t.csv", "w") as file:
         file.write("numbers,words,truth,markers,text\n1,None,TRUE,?,x\n?,NA,false,NA,1\nNA ,,,null,2\n-2.5,a,True,?,\n")
-    table = _tables.read_table("t.csv", Reading())[0]
+    table = _tables.read_table("t.csv", Reading()).frame
     np.testing.assert_array_equal(table.numbers, [1, np.nan, np.nan, -2.5])
     assert table.words.fillna("(missing)").tolist() == ["None", "NA", "(missing)", "a"]
     assert table.truth.fillna("(missing)").tolist() == [True, False, "(missing)", True]
@@ -151,10 +151,10 @@ def write(name, *lines):
 
 
 def test_a_trailing_comma_shifts_no_column():
-    table = _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},{i + 1},2,3," for i in range(4))), Reading())[0]
+    table = _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},{i + 1},2,3," for i in range(4))), Reading()).frame
     assert table.iloc[1].to_dict() == {"id": 1, "x": 2, "y": 2, "z": 3}
     with pytest.raises(ValueError, match="more fields than its header"):
-        _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},1,2,3,4" for i in range(4))), Reading())[0]
+        _tables.read_table(write("t.csv", "id,x,y,z", *(f"{i},1,2,3,4" for i in range(4))), Reading())
 
 
 def test_dates_with_missing_markers_are_dates(capsys):
@@ -166,12 +166,12 @@ def test_dates_with_missing_markers_are_dates(capsys):
 
 def test_a_bad_cell_among_numbers_is_refused(capsys):
     for column, target in (("size", "dear"), ("price", "price")):
-        make_table().assign(**{column: [*range(6), "1,5", *range(293)]}).to_csv("t.csv", index=False)
+        make_table().assign(**{column: [*range(6), "1 or 5", *range(293)]}).to_csv("t.csv", index=False)
         said = failure(capsys, "train", "t.csv", "--target", target)
-        assert f"column '{column}' holds numbers, but '1,5' in row 7" in said
-        assert "--missing 1,5" in said
+        assert f"column '{column}' holds numbers, but '1 or 5' in row 7" in said
+        assert "--missing '1 or 5'" in said
         assert f"--categorical {column}" in said
-        assert run("train", "t.csv", "--target", target, "--missing", "1,5", "--epochs", 1) == 0
+        assert run("train", "t.csv", "--target", target, "--missing", "1 or 5", "--epochs", 1) == 0
         assert run("train", "t.csv", "--target", "dear", "--ignore", column, "--epochs", 1) == 0
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from tables import failure, make_table, run, train
 
+import chainrule as cr
 from chainrule.cli import _tables
 from chainrule.cli._format import Reading
 from chainrule.cli._model import TableModel
@@ -23,7 +24,7 @@ def write(name, *lines, encoding="utf-8"):
 
 
 def read(path, **reading):
-    return _tables.read_table(path, Reading(**reading))[0]
+    return _tables.read_table(path, Reading(**reading)).frame
 
 
 # Separators
@@ -132,7 +133,7 @@ def test_a_file_without_a_header(capsys):
     assert capsys.readouterr().out == whole
     table.iloc[:, :4].to_csv("new.csv", index=False, header=False)
     said = failure(capsys, "predict", "t.safetensors", "new.csv")
-    assert said == "chainrule: the table has 4 columns, the training's had 8 with the target\n"
+    assert said == "chainrule: cannot read new.csv: the table has 4 columns, the training's had 8 with the target\n"
 
 
 def test_a_header_that_seems_to_be_data_is_named(capsys):
@@ -159,6 +160,139 @@ def test_columns_of_one_name_are_renamed_and_said(capsys):
 def test_a_name_that_another_column_has_already():
     write("t.csv", "x,x,x (2)", "1,2,3")
     assert read("t.csv").iloc[0].to_dict() == {"x": 1, "x (3)": 2, "x (2)": 3}
+
+
+# Numbers and dates that are written as text
+
+
+def prices(n=300, seed=0):
+    """Return a table whose price follows from area, share and day."""
+    rng = np.random.default_rng(seed)
+    area, share = rng.uniform(900, 9000, n).round(2), rng.uniform(1, 99, n).round(1)
+    day = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), unit="D")
+    table = pd.DataFrame({"area": area, "share": share, "day": day, "town": rng.choice(["Ayr", "Bath"], n)})
+    return table.assign(price=(table.area / 10 + 5 * table.share + (table.day - day.min()).dt.days).round(2))
+
+
+def as_written(table, decimal=",", date="%d/%m/%Y"):
+    """Return the table as spreadsheets write it: thousands, percent, days first."""
+    group = {",": ".", ".": ","}[decimal]
+
+    def number(value):
+        return f"{value:,.2f}".replace(",", "_").replace(".", decimal).replace("_", group)
+
+    return table.assign(
+        area=table.area.map(number),
+        share=table.share.map(lambda value: f"{value:.1f}".replace(".", decimal) + " %"),
+        day=table.day.dt.strftime(date),
+        price=table.price.map(number),
+    )
+
+
+def scores(capsys, *options):
+    assert run("train", "t.csv", "--target", "price", "--epochs", 40, *options) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return re.search("^test .*", printed.out, re.MULTILINE)[0], printed.out
+
+
+@pytest.mark.parametrize("decimal", [",", "."])
+def test_numbers_and_dates_as_text_are_those_of_a_plain_table(capsys, decimal):
+    prices().to_csv("t.csv", index=False)
+    expected, _ = scores(capsys)
+    assert run("predict", "t.safetensors", "t.csv", "--output", "plain.csv") == 0
+    as_written(prices(), decimal).to_csv("t.csv", index=False, sep=";")
+    found, printed = scores(capsys)
+    assert found == expected
+    assert ("separated by ';', decimal commas" in printed) == (decimal == ",")
+    assert "numbers (2): area, share\n          dates (1): day\n" in printed
+    assert run("predict", "t.safetensors", "t.csv", "--output", "written.csv") == 0
+    assert Path("plain.csv").read_text() == Path("written.csv").read_text()
+    for row in (3, 4):  # a single row, which could be read in two ways
+        as_written(prices(), decimal).iloc[[row]].to_csv("row.csv", index=False, sep=";")
+        assert run("predict", "t.safetensors", "row.csv", "--output", "row-p.csv") == 0
+        assert Path("row-p.csv").read_text().split()[1] == Path("plain.csv").read_text().split()[row + 1]
+
+
+def test_the_whole_table_decides_not_the_rows_of_the_training(capsys):
+    table = as_written(prices())
+    ambiguous = table.day.str[:2].astype(int) <= 12
+    table = pd.concat([table[ambiguous], table[~ambiguous][:1]], ignore_index=True)
+    table.to_csv("t.csv", index=False, sep=";")
+    for seed in range(3):
+        assert "dates (1): day" in scores(capsys, "--seed", seed)[1]
+        [day] = [column for column in TableModel.load("t.safetensors").features.columns if column.name == "day"]
+        assert day.format.order == "dmy"
+
+
+def test_dates_and_numbers_that_can_be_read_in_several_ways_are_asked_for(capsys):
+    table = as_written(prices())
+    table = table[table.day.str[:2].astype(int) <= 12]
+    table.to_csv("t.csv", index=False, sep=";")
+    said = failure(capsys, "train", "t.csv", "--target", "price")
+    assert re.search(r"column 'day' holds dates such as '\S+', which can be read in several ways: choose ", said)
+    assert "--date-order dmy or --date-order mdy, or --categorical day" in said
+    days = []
+    for order in ("dmy", "mdy"):
+        assert run("train", "t.csv", "--target", "price", "--date-order", order, "--epochs", 1) == 0
+        assert run("predict", "t.safetensors", "t.csv") == 0
+        days.append(TableModel.load("t.safetensors").features.columns[2])
+    capsys.readouterr()
+    assert [day.format.order for day in days] == ["dmy", "mdy"]
+    assert days[0].median != days[1].median
+    assert "levels (2): day" in scores(capsys, "--categorical", "day")[1]
+    pd.DataFrame({"x": ["1,234", "2,345", "9,999", "7,654"] * 10, "price": range(40)}).to_csv("t.csv", index=False)
+    said = failure(capsys, "train", "t.csv", "--target", "price")
+    assert "choose --decimal . or --decimal ,, or --categorical x" in said
+    for decimal, median in ((".", 4999.5), (",", 4.9995)):
+        assert run("train", "t.csv", "--target", "price", "--decimal", decimal, "--epochs", 1) == 0
+        assert TableModel.load("t.safetensors").features.columns[0].median == pytest.approx(median, rel=0.6)
+
+
+@pytest.mark.parametrize(("column", "bad", "what"), [
+    ("day", "soon", "dates"), ("day", "31/02/2020", "dates"), ("share", "many", "numbers"), ("area", "x1", "numbers"),
+])  # fmt: skip
+def test_a_bad_cell_is_refused_with_its_row(capsys, column, bad, what):
+    table = as_written(prices())
+    table.loc[[6, 9], column] = bad
+    table.to_csv("t.csv", index=False, sep=";")
+    said = failure(capsys, "train", "t.csv", "--target", "price")
+    assert f"column '{column}' holds {what}, but '{bad}' in row 7 and 1 such cells more: add --missing {bad} if" in said
+    assert run("train", "t.csv", "--target", "price", "--missing", bad, "--epochs", 1) == 0
+
+
+def test_markers_of_gaps_among_numbers_and_dates(capsys):
+    table = as_written(prices())
+    for place, (column, marker) in enumerate([("day", "n/a"), ("share", "--"), ("area", "null")]):
+        table.loc[place::7, column] = marker
+    table.to_csv("t.csv", index=False, sep=";")
+    assert "area+missing, share+missing\n          dates (1): day+missing" in scores(capsys)[1].replace("(missing)", "")
+    assert run("predict", "t.safetensors", "t.csv") == 0
+
+
+def test_thousands_without_decimals_are_no_fractions_where_commas_are_decimal(capsys):
+    table = as_written(prices()).assign(people=[f"{1 + i % 99}.{i % 7}50" for i in range(300)])
+    table.to_csv("t.csv", index=False, sep=";")
+    scores(capsys, "--ignore", "town")
+    people = TableModel.load("t.safetensors").features.columns[-1]
+    assert people.median > 10_000
+
+
+def test_a_test_table_and_weights_as_text(capsys):
+    as_written(prices()).assign(w=["1,5", "0,5"] * 150).to_csv("t.csv", index=False, sep=";")
+    as_written(prices(50, 1)).assign(w=["1,5", "0,5"] * 25).to_csv("test.csv", index=False, sep=";")
+    line, printed = scores(capsys, "--weight", "w", "--test", "test.csv")
+    assert "50 test from test.csv" in printed
+    assert float(re.search(r"R² (\S+)", line)[1]) > 0.8
+
+
+def test_a_model_in_python_reads_text_as_the_file_has_it(capsys):
+    as_written(prices()).to_csv("t.csv", index=False, sep=";")
+    scores(capsys)
+    assert run("predict", "t.safetensors", "t.csv", "--output", "p.csv") == 0
+    frame = pd.read_csv("t.csv", sep=";").drop(columns="price")
+    predicted = cr.load("t.safetensors").predict(frame)
+    assert pd.read_csv("p.csv").price.tolist() == predicted.tolist()
 
 
 # Names of columns, values that look like options

@@ -15,7 +15,7 @@ from chainrule.cli._console import Console, warn, write_text
 from chainrule.cli._format import KINDS, Reading
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_table_output, is_standard_output, write_table
-from chainrule.cli._tables import check_columns, read_like, read_table
+from chainrule.cli._tables import Table, check_columns, read_like, read_table
 from chainrule.cli._train import Settings, check_outputs, train_table
 
 # name -> scikit-learn's function
@@ -29,7 +29,7 @@ def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) ->
     _optional.require("pandas", "demo")
     data = getattr(_optional.require("sklearn.datasets", "demo"), DEMOS[dataset])(as_frame=True)
     table = data.frame.assign(target=data.target_names[data.target])
-    return train_table(table, "target", chosen)
+    return train_table(Table(table, Reading(), "", {}), "target", chosen)
 
 
 def train(file: str, target: str, output: str | None, plot: str | None, **options: Any) -> int:
@@ -43,14 +43,14 @@ def train(file: str, target: str, output: str | None, plot: str | None, **option
     name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
     plot = None if plot is None else _name_plot(plot, name)
     reading = Reading(**{field.name: options.pop(field.name) for field in dataclasses.fields(Reading)})
-    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, reading=reading, **options)
+    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **options)
     if chosen.test is not None and chosen.test_size is not None:
         raise ValueError("--test and --test-size exclude each other: a table of its own needs no part of the other one")
     check_outputs(chosen, file, chosen.test)
     texts = [*chosen.categorical, *chosen.ignore]
-    table, unusual = read_table(file, reading, texts=texts)
-    test = None if chosen.test is None else read_like(chosen.test, table, reading, texts)
-    return train_table(table, target, chosen, test, unusual)
+    table = read_table(file, reading, texts)
+    test = None if chosen.test is None else read_like(chosen.test, table, texts)
+    return train_table(table, target, chosen, test)
 
 
 def _name_plot(path: str | None, name: str) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import gzip
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
@@ -79,8 +79,13 @@ class Text:
     warnings: list[str]
 
 
-def detect(path: str, reading: Reading, extension: str) -> Text:
-    """Return the layout of a file.
+def number_names(count: int) -> list[str]:
+    """Return the names of the columns of a file without a header."""
+    return [str(place + 1) for place in range(count)]
+
+
+def detect(path: str, reading: Reading, extension: str, names: Callable[[int], list[str]]) -> Text:
+    """Return the layout of a file; `names` gives those of so many columns where it has no header.
 
     Raises
     ------
@@ -104,9 +109,9 @@ def detect(path: str, reading: Reading, extension: str) -> Text:
         unusual = f", separated by {separator!r}"
     first = rows[0].split() if separator == SEPARATORS["space"] else next(csv.reader(rows, delimiter=separator))
     if not reading.header:
-        return Text(encoding, separator, [str(place + 1) for place in range(len(first))], unusual, warnings)
-    names, renamed = _distinct([name or f"{UNNAMED}{place}" for place, name in enumerate(first)])
-    return Text(encoding, separator, names, unusual, [*warnings, *(f"{path}: {text}" for text in renamed)])
+        return Text(encoding, separator, names(len(first)), unusual, warnings)
+    header, renamed = _distinct([name or f"{UNNAMED}{place}" for place, name in enumerate(first)])
+    return Text(encoding, separator, header, unusual, [*warnings, *(f"{path}: {text}" for text in renamed)])
 
 
 def _find_encoding(path: str) -> str:

@@ -1,19 +1,21 @@
 """A model with how its table is read: what `train` writes and `predict` reads, without scikit-learn."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _columns, _json
+from chainrule._formats import Format, NumberFormat
 from chainrule._frames import as_column
 from chainrule._optional import own_module
 from chainrule.cli._console import warn
-from chainrule.cli._format import Reading
+from chainrule.cli._format import Reading, number_names
 from chainrule.cli._scores import as_text, score_classes, score_values
-from chainrule.cli._tables import read_table
-from chainrule.cli._target import without_markers
+from chainrule.cli._tables import Table, read_frame, read_numbers, without_markers
+from chainrule.cli._target import known_texts
 from chainrule.estimator_file import READING, Model, read_model
 from chainrule.network import Network
 from chainrule.table import TableEncoding
@@ -88,16 +90,15 @@ class TableModel:
         columns = self.features.columns
         levels = [c for c in columns if isinstance(c, _columns.LevelColumn)]
         words = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
-        numbers = [c.name for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
-        settings = self.reading.override(separator, encoding)
-        table, _ = read_table(path, settings, numbers=numbers, texts=[*words, *texts])
-        if not settings.header and self.n_columns:
-            table.columns = self._names(table.shape[1])
-        return table
+        numbers = [c for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
+        written = [c.name for c in numbers if c.format not in (None, NumberFormat())]
+        reading = self.reading.override(separator, encoding)
+        table, _ = read_frame(path, reading, [*words, *written, *texts], self._names)
+        return without_markers(table, [c.name for c in numbers])
 
     def _names(self, count: int) -> list[str]:
         """Return the names of so many columns of a file without a header, in which the target may be absent."""
-        names = [str(place + 1) for place in range(self.n_columns)]
+        names = number_names(self.n_columns)
         if count == self.n_columns - 1:
             names.remove(self.name)
         elif count != self.n_columns:
@@ -108,12 +109,13 @@ class TableModel:
         """Return the scores of the network's outputs where the target is known, or nothing where it never is."""
         target = self.model.target
         if target.classes is None:
-            known = truth.notna().to_numpy()
+            values = read_numbers(truth, self.reading)
+            known = ~np.isnan(values)
             if not known.any():
                 return ""
-            scores = score_values(as_column(truth[known]).numbers(), target.decode(outputs[known]))
+            scores = score_values(values[known], target.decode(outputs[known]))
         else:
-            codes, names = as_column(without_markers(truth)[0]).levels()
+            codes, names = as_column(known_texts(truth)[0]).levels()
             classes = _columns.find_codes(codes, names, target.labels, unseen=-1, missing=-2)
             if (classes == -1).any():
                 value = names[codes[classes == -1][0]]
@@ -125,12 +127,23 @@ class TableModel:
         return f"{int(known.sum())} rows: {as_text(scores)}"
 
 
-def save(estimator: Any, path: str, target: str, reading: Reading, n_columns: int) -> None:
+def save(estimator: Any, path: str, target: str, table: Table) -> None:
     """Write a trained estimator with what `TableModel` needs, but not its time: the same training, the same file."""
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
-    metadata = {READING: _json.write({**dataclasses.asdict(reading), "n_columns": n_columns})}
+    metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}
     own_module("estimators._files").save(estimator, path, metadata, target=target)
+
+
+def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEncoding:
+    """Return an encoding that reads text in these formats, too, where it learnt from what they gave."""
+    columns = [
+        dataclasses.replace(column, format=formats[column.name])
+        if isinstance(column, _columns.NumberColumn) and column.name in formats
+        else column
+        for column in encoding.columns
+    ]
+    return TableEncoding(columns)
 
 
 def describe(network: Network) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chainrule._frames import as_column
 from chainrule.cli._console import warn
-from chainrule.cli._target import labels_of, without_markers
+from chainrule.cli._target import known_texts, labels_of
 from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def with_target(
     table: "pd.DataFrame", name: str, verbatim: bool, say: Callable[[str, str], None], of: str = ""
 ) -> "pd.DataFrame":
     """Return the rows whose target is known; say how many are left out, and `of` which table."""
-    target, markers = (table[name], "") if verbatim else without_markers(table[name])
+    target, markers = (table[name], "") if verbatim else known_texts(table[name])
     known = target.notna()
     if not known.all():
         say("", f"{int((~known).sum())} rows{of} left out: no target{markers}")

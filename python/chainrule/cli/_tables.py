@@ -1,35 +1,60 @@
 """Table files in: text and Parquet through pandas, with one rule for what is missing.
 
-An empty field is missing. In a column that holds numbers or dates otherwise, so are the words of `MARKERS`. In a column
-of text they are levels like any other: "None" may be an answer, and a model loses nothing where "?" is one more level.
+An empty field is missing. In a column that holds numbers or dates, so are the markers of gaps of `_formats`. In
+a column of text they are levels like any other: "None" may be an answer, and one more level "?" loses nothing.
 """
 
 import contextlib
+import dataclasses
 import gzip
 import os
 import shlex
 import warnings
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chainrule import _optional
+from chainrule._column import Column
+from chainrule._formats import DateFormat, Examination, Format, NumberFormat, is_marker
 from chainrule._frames import as_column
 from chainrule._suggest import did_you_mean, listed
 from chainrule.cli._console import warn
-from chainrule.cli._format import KINDS, Reading, detect
+from chainrule.cli._format import KINDS, Reading, detect, number_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKERS = frozenset(["", "?", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none"])  # compared in lower case
-_MOSTLY = 0.9  # a column of text of which this part reads as numbers is one of numbers with mistakes
+_WORDS = {"number": "numbers", "date": "dates"}
 
 
-def read_table(
-    path: str, reading: Reading, *, numbers: Collection[str] | None = None, texts: Collection[str] = ()
-) -> tuple["pd.DataFrame", str]:
-    """Read a table; return it and what is unusual about its file, to follow a sentence.
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table that was read.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Its columns; text that is written as numbers or dates as these.
+    reading : Reading
+        How it was read; the decimal mark as it was found out.
+    unusual : str
+        What the file's name does not say, to follow a sentence; or nothing.
+    formats : dict of str to NumberFormat or DateFormat
+        How the text of columns was read; of whole columns, where the rows of a training may not decide.
+    """
+
+    frame: "pd.DataFrame"
+    reading: Reading
+    unusual: str
+    formats: dict[str, Format]
+
+
+def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Table:
+    """Read a table to learn from.
 
     Parameters
     ----------
@@ -37,23 +62,46 @@ def read_table(
         A file of `KINDS`.
     reading : Reading
         How to read it, as far as the user said so.
-    numbers : collection of str, optional
-        The columns that hold numbers or dates. Default: those of which every value is one or is missing.
     texts : collection of str
         Columns that are text whatever they look like: "01" stays what it is.
 
     Raises
     ------
     ValueError
-        For another kind of file, one that cannot be read as what its name says, or numbers with a few texts among them.
+        For another kind of file, one that cannot be read as what its name says, numbers or dates with a few texts
+        among them, or such that can be read in several ways.
+    """
+    frame, unusual = read_frame(path, reading, texts)
+    columns = {name: as_column(frame[name]) for name in frame.columns if name not in texts}
+    found = {name: column.examine() for name, column in columns.items() if column.kind_of_type() == "text"}
+    if reading.decimal is None and any(map(_has_decimal_comma, found.values())):
+        comma = read_table(path, dataclasses.replace(reading, decimal=","), texts)
+        return dataclasses.replace(comma, unusual=comma.unusual + ", decimal commas")
+    formats: dict[str, Format] = {}
+    if reading.decimal == ",":
+        formats = {name: NumberFormat(",") for name, column in columns.items() if column.values.dtype.kind in "iuf"}
+    for name, examination in found.items():
+        format = _choose_format(columns[name], examination, reading)
+        if format is not None:
+            formats[name] = format
+            frame[name] = convert(columns[name], format)
+    return Table(frame, reading, unusual, formats)
+
+
+def read_frame(
+    path: str, reading: Reading, texts: Collection[str] = (), names: Callable[[int], list[str]] = number_names
+) -> tuple["pd.DataFrame", str]:
+    """Read a file; columns of text stay as they are written. Return it and what is unusual about it.
+
+    `names` gives those of so many columns where the file has no header.
     """
     extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     unusual = ""
     try:
         if extension == ".parquet" and not path.lower().endswith(".gz"):
-            table = _read_parquet(path, reading)
+            frame = _read_parquet(path, reading)
         elif extension in KINDS:
-            table, unusual = _read_text(path, reading, extension, texts)
+            frame, unusual = _read_text(path, reading, extension, texts, names)
         else:
             raise ValueError(f"its name should end in {', '.join(KINDS)}, these with .gz, or .parquet")
     except UnicodeDecodeError as error:
@@ -62,20 +110,79 @@ def read_table(
         if "Calling read(nbytes)" in str(error):  # pandas says so, and no more, where Ctrl-C came within a read
             raise KeyboardInterrupt from error
         raise ValueError(f"cannot read {path}: {error}") from error
-    if not len(table):
+    if not len(frame):
         raise ValueError(f"{path} has no rows")
-    for column in table.columns:
-        if column not in texts and (numbers is None or column in numbers):
-            table[column] = _read_markers(table[column], certain=numbers is not None)
-    return table, unusual
+    return frame, unusual
 
 
-def read_like(path: str, other: "pd.DataFrame", reading: Reading, texts: Collection[str]) -> "pd.DataFrame":
+def read_like(path: str, other: Table, texts: Collection[str]) -> "pd.DataFrame":
     """Read a table whose columns hold what those of another one hold."""
-    kinds = {str(name): as_column(other[name]).kind() for name in other.columns}
-    words = [name for name, kind in kinds.items() if kind == "levels" and other[name].dtype != bool]
-    numbers = [name for name, kind in kinds.items() if kind != "levels"]
-    return read_table(path, reading, numbers=numbers, texts=[*texts, *words])[0]
+    kinds = {str(name): as_column(other.frame[name]).kind_of_type() for name in other.frame.columns}
+    words = [name for name, kind in kinds.items() if kind in ("text", "levels") and other.frame[name].dtype != bool]
+    frame, _ = read_frame(path, other.reading, [*texts, *words, *other.formats])
+    for name, format in other.formats.items():
+        if name in frame:
+            frame[name] = convert(as_column(frame[name]), format)
+    return without_markers(frame, [name for name, kind in kinds.items() if kind in ("number", "date")])
+
+
+def without_markers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFrame":
+    """Take the markers of gaps in columns that hold numbers or dates for missing."""
+    for name in names:
+        if name in frame and as_column(frame[name]).kind_of_type() == "text":
+            marked = frame[name].map(lambda value: isinstance(value, str) and is_marker(value))
+            frame[name] = frame[name].astype(object).mask(marked.astype(bool))
+    return frame
+
+
+def convert(column: Column, format: Format) -> "pd.Series":
+    """Return text that is written in a format as numbers or dates."""
+    pd = _optional.require("pandas", "cli")
+    if isinstance(format, NumberFormat):
+        return pd.Series(column.numbers(format))
+    return pd.Series(pd.to_datetime(column.dates(format), unit="D"))
+
+
+def read_numbers(values: "pd.Series", reading: Reading) -> NDArray[np.float64]:
+    """Return a column of numbers as an array, NaN where it is missing, whatever text the numbers are written as."""
+    column = as_column(values)
+    if column.kind_of_type() != "text":
+        return column.numbers()
+    found = column.examine().narrow(decimal=reading.decimal)
+    format = found.formats[0] if found.kind == "number" else NumberFormat()
+    return column.numbers(format if isinstance(format, NumberFormat) else NumberFormat())
+
+
+def _has_decimal_comma(found: Examination) -> bool:
+    return [format.decimal for format in found.formats if isinstance(format, NumberFormat)] == [","]
+
+
+def _choose_format(column: Column, found: Examination, reading: Reading) -> Format | None:
+    """Return the format of a column of text, None for levels; refuse what is not sure."""
+    found = found.narrow(decimal=reading.decimal, date_order=reading.date_order)
+    if found.kind == "levels":
+        return None
+    holds = f"column {column.name!r} holds {_WORDS[found.kind]}"
+    quoted = shlex.quote(column.name)
+    if found.mistakes:
+        value, count = next(iter(found.mistakes)), sum(found.mistakes.values())
+        more = f" and {count - 1:,} such cells more" if count > 1 else ""
+        raise ValueError(
+            f"{holds}, but {value!r} in row {column.row_of(value)}{more}: add --missing {shlex.quote(value)} if that "
+            f"means missing, or --categorical {quoted} if the {_WORDS[found.kind]} are names"
+        )
+    if found.ask:
+        option = f"--{found.ask.replace('_', '-')}"
+        raise ValueError(
+            f"{holds} such as {found.example!r}, which can be read in several ways: choose "
+            f"{' or '.join(f'{option} {choice}' for choice in found.choices)}, or --categorical {quoted}"
+        )
+    format = found.formats[0]
+    if isinstance(format, NumberFormat) and reading.decimal not in (None, format.decimal):
+        chosen = dataclasses.replace(format, decimal=reading.decimal)
+        texts = [value for value in column.values.tolist() if isinstance(value, str) and not is_marker(value)]
+        return format if np.isnan(chosen.read(texts)).any() else chosen
+    return format or DateFormat("ymd")
 
 
 def check_columns(table: "pd.DataFrame", names: Iterable[str], path: str | None = None) -> None:
@@ -108,10 +215,12 @@ def _read_parquet(path: str, reading: Reading) -> "pd.DataFrame":
     return table.mask(table.isin(missing)) if missing else table
 
 
-def _read_text(path: str, reading: Reading, extension: str, texts: Collection[str]) -> tuple["pd.DataFrame", str]:
+def _read_text(
+    path: str, reading: Reading, extension: str, texts: Collection[str], names: Callable[[int], list[str]]
+) -> tuple["pd.DataFrame", str]:
     """Read a table of text; refuse what pandas would shift or read as one column."""
     pd = _optional.require("pandas", "cli")
-    text = detect(path, reading, extension)
+    text = detect(path, reading, extension, names)
     for warning in text.warnings:
         warn(warning)
     options: dict[str, Any] = {
@@ -133,30 +242,6 @@ def _read_text(path: str, reading: Reading, extension: str, texts: Collection[st
         except pd.errors.ParserWarning as error:
             first = "header" if reading.header else "first row"
             raise ValueError(f"its rows have more fields than its {first}") from error
-
-
-def _read_markers(column: "pd.Series", certain: bool) -> "pd.Series":
-    """Take the markers of a column of text for missing, if it is certain to hold numbers or dates, or else does."""
-    pd = _optional.require("pandas", "cli")
-    if pd.api.types.infer_dtype(column, skipna=True) != "string":
-        return column
-    unmarked = column.astype(object)
-    unmarked = unmarked.mask(unmarked.astype(str).str.strip().str.lower().isin(MARKERS))
-    present = unmarked.notna()
-    if certain or (present.any() and as_column(unmarked[present]).kind() == "date"):
-        return unmarked
-    numbers = pd.to_numeric(unmarked, errors="coerce")
-    wrong = present & numbers.isna()
-    if not present.any() or wrong.sum() > (1 - _MOSTLY) * present.sum():
-        return column
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        name, value = str(column.name), str(column.iloc[row])
-        raise ValueError(
-            f"column {name!r} holds numbers, but {value!r} in row {row + 1}: add --missing {shlex.quote(value)} if "
-            f"that means missing, or --categorical {shlex.quote(name)} if the numbers are names"
-        )
-    return numbers
 
 
 def _as_numbers(texts: Collection[str]) -> list[float]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._column import level_name
+from chainrule._formats import is_marker
 from chainrule._frames import as_column
-from chainrule.cli._tables import MARKERS
 from chainrule.target import MAX_CLASSES, TargetEncoder
 
 if TYPE_CHECKING:
@@ -19,18 +19,21 @@ _LARGEST = 2**53  # whole numbers below are exact in float64
 _ANSWERS = {"none"}  # a marker among numbers, but a class among texts: no garage, no disorder
 
 
-def without_markers(target: "pd.Series") -> tuple["pd.Series", str]:
+def known_texts(target: "pd.Series") -> tuple["pd.Series", str]:
     """Take the markers of a target of text for missing; return what was done as the end of a sentence, or nothing.
 
     Where fewer than two other texts are left, the markers are classes.
     """
-    texts = target.map(lambda value: value.strip().lower() if isinstance(value, str) else "x")
-    marked = texts.isin(MARKERS - _ANSWERS) & target.notna()
+    marked = target.map(lambda value: isinstance(value, str) and _is_gap(value)).astype(bool)
     if not marked.any() or target[~marked].nunique() < 2:
         return target, ""
     counts = ", ".join(f"{value!r} {count}" for value, count in Counter(target[marked]).most_common(5))
     keep = f"--categorical {shlex.quote(str(target.name))} makes a class of each"
     return target.astype(object).mask(marked), f" or one that means missing ({counts}; {keep})"
+
+
+def _is_gap(text: str) -> bool:
+    return is_marker(text) and text.strip().lower() not in _ANSWERS
 
 
 def explain_task(target: "pd.Series", task: str) -> str:

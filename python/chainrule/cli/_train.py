@@ -15,13 +15,12 @@ import chainrule as cr
 from chainrule import _optional
 from chainrule.cli import _scores
 from chainrule.cli._console import Console, complain, warn
-from chainrule.cli._format import Reading
-from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, save
+from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, read_in, save
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
 from chainrule.cli._signals import held
 from chainrule.cli._suspects import find_suspects
-from chainrule.cli._tables import check_columns
+from chainrule.cli._tables import Table, check_columns
 from chainrule.cli._target import explain_task, label_names
 from chainrule.target import Standardizer, TargetEncoder
 
@@ -60,7 +59,6 @@ class Settings:
     weight: str | None = None
     ignore: Sequence[str] = ()
     categorical: Sequence[str] = ()
-    reading: Reading = dataclasses.field(default_factory=Reading)
     seed: int = 0
     threads: int | None = None
     quiet: bool = False
@@ -77,15 +75,13 @@ def check_outputs(settings: Settings, *tables: str | None) -> None:
     check_model_output(settings.output, *tables)
 
 
-def train_table(
-    table: "pd.DataFrame", name: str, settings: Settings, test: "pd.DataFrame | None" = None, unusual: str = ""
-) -> int:
+def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame | None" = None) -> int:
     """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
     console = Console(_stream(settings))
     say = console.say
+    table = read.frame
     _check_names(table, name, settings)
-    n_columns = table.shape[1]
-    say("table", f"{len(table)} rows, {n_columns} columns{unusual}")
+    say("table", f"{len(table)} rows, {table.shape[1]} columns{read.unusual}")
     table = with_target(table, name, name in settings.categorical, say)
     if len(table) < MIN_ROWS:
         raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
@@ -107,7 +103,9 @@ def train_table(
     estimator.set_params(callbacks=callbacks)
     history = _fit(estimator, train, validation)
     with held():
-        _finish(estimator, target, (train, validation, tested), settings, n_columns, say)
+        encoder = estimator.encoder_
+        encoder.encoding_ = read_in(encoder.encoding_, read.formats)
+        _test_and_save(estimator, target, (train, validation, tested), settings, read, say)
     if history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if console.failure is not None:
@@ -117,8 +115,8 @@ def train_table(
     return 0
 
 
-def _finish(
-    estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, n_columns: int, say: _Say
+def _test_and_save(
+    estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, read: Table, say: _Say
 ) -> None:
     """Say how the training went, test what was learnt, save it."""
     history: cr.History = estimator.history_
@@ -132,7 +130,7 @@ def _finish(
     say("test", scores)
     if constant:
         say("", constant)
-    write_by(lambda path: save(estimator, path, target.name, settings.reading, n_columns), settings.output)
+    write_by(lambda path: save(estimator, path, target.name, read), settings.output)
     say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
         history.plot(settings.plot)
