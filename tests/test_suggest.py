@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,18 @@ def test_every_habit_leads_to_a_name_of_this_library():
         assert {*targets} <= names, word
 
 
+@pytest.mark.parametrize("section", ["Network", "Network.fit", "Stop"])
+def test_names_of_other_libraries_in_the_guide_lead_to_one_of_ours(section):
+    """The last column of a table holds them."""
+    page = Path(__file__).parent.parent / "python" / "docs" / "parameters.md"
+    [table] = re.findall(rf"^## {section}\n(.*?)^## ", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    parameters = inspect.signature(eval(f"cr.{section}")).parameters
+    rows = re.findall(r"^\| `.*\| (.*)\|$", table, re.MULTILINE)
+    others = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert others
+    assert [name for name in others if closest(name, parameters) is None] == []
+
+
 def test_a_message_lists_ten_of_thousands_of_names():
     names = [f"column {i}" for i in range(5000)]
     message = unknown("column", "colum 7", names)
@@ -99,6 +112,29 @@ def test_a_message_lists_ten_of_thousands_of_names():
 
 def test_a_long_name_is_cut():
     assert len(unknown("loss", "x" * 10**6, ["huber"])) < 200
+
+
+class Elsewhere:
+    """An object of another library."""
+
+    def __repr__(self):
+        return f"a {type(self).__name__}"
+
+
+class Swish(Elsewhere):
+    pass
+
+
+class MSELoss(Elsewhere):
+    pass
+
+
+class SGD(Elsewhere):
+    pass
+
+
+def xavier_normal_(tensor):
+    """Stand for a function of another library."""
 
 
 @pytest.mark.parametrize(
@@ -146,6 +182,18 @@ def test_a_long_name_is_cut():
             ValueError,
             "metric 'roc_auc' is unknown, did you mean 'auc'? Expected one of accuracy, ",
         ),
+        (
+            lambda: cr.Network([2, 3, 1], activation=Swish(), loss="huber"),
+            TypeError,
+            "activation must be a name or a sequence of names, got a Swish, did you mean 'silu'?",
+        ),
+        (lambda: cr.Network([2, 3, 1], activation=[Swish], loss="huber"), TypeError, ", did you mean 'silu'?"),
+        (lambda: cr.Network([2, 1], loss=MSELoss()), TypeError, "got a MSELoss, did you mean 'squared_error'?"),
+        (lambda: cr.Network([2, 1], loss=cr.Huber), TypeError, ", did you mean 'huber'?"),
+        (lambda: cr.Network([2, 1], loss="huber", init=xavier_normal_), TypeError, "did you mean 'glorot_normal'?"),
+        (lambda: cr.adam, AttributeError, "module 'chainrule' has no attribute 'adam', did you mean 'Adam'?"),
+        (lambda: cr.early_exit, AttributeError, "module 'chainrule' has no attribute 'early_exit'"),
+        (lambda: fit(optimizer=SGD()), TypeError, "got a SGD, did you mean SGD()?"),
         (lambda: fit(optimizer="sgd"), TypeError, "instance such as Adam(), got 'sgd', did you mean SGD()?"),
         (lambda: fit(optimizer=cr.AdamW), TypeError, ", did you mean AdamW()?"),
         (lambda: fit(schedules="cosine"), TypeError, "or callable, got 'cosine', did you mean Cosine()?"),

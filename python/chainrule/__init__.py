@@ -14,7 +14,7 @@ from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._evaluation import Trace
 from chainrule._optional import own_module
-from chainrule._suggest import explained
+from chainrule._suggest import did_you_mean, explained
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, Gradients, check_gradients
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
@@ -152,7 +152,8 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:  # imported when first used: `import chainrule` stays quick
         module = own_module(_LATER[name])
         return module if _LATER[name] == name else getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._suggest import unknown
+from chainrule._suggest import did_you_mean, unknown
 
 DTYPES = ("float32", "float64")
 
@@ -80,7 +80,9 @@ def text(name: str, value: Any) -> str:
 
 def one_of(what: str, value: Any, options: Sequence[str]) -> str:
     """Take one of the options."""
-    if text(what, value) not in options:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a string, got {value!r}{did_you_mean(value, options)}")
+    if value not in options:
         raise ValueError(unknown(what, value, options))
     return str(value)
 

@@ -79,7 +79,9 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "niternochange": "no_improvement patience",
         "earlystopping": "stop early_stopping",
         "validationdata valdata validationset valset val evalset evalsets": "validation eval_set",
-        "validation": "eval_set",
+        "validation": "eval_set validation_fraction",
+        "useema averagedmodel emadecay": "ema",
+        "autocast mixedprecision": "precision",
         "validationsplit validationfraction valsplit": "validation_fraction validation",
         "epochs nepochs numepochs maxepochs nepoch epoch niter iterations nestimators numboostround":
             "epochs max_iter",
@@ -100,9 +102,10 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "dropoutrate dropoutp pdropout": "dropout",
         "betas": "beta1 beta_1",
         "eps": "epsilon",
-        "clipnorm gradclip gradientclipping clipgradnorm maxnorm maxgradnorm clipgradients gradclipnorm": "clip_norm",
+        "clipnorm globalclipnorm gradclip gradclipnorm gradientclipping clipgradients clipgradnorm maxnorm maxgradnorm":
+            "clip_norm",
         "clipgradvalue gradclipvalue": "clip_value",
-        "scheduler schedule lrscheduler lrschedule": "schedules learning_rate",
+        "scheduler schedule schedules lrscheduler lrschedule": "schedules learning_rate",
         "kernelinitializer initializer weightinit initialization": "init",
         "randomstate randomseed manualseed": "seed",
         "seed": "random_state",
@@ -116,7 +119,7 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "rho": "alpha",
         "historysize memory maxcor": "history",
         "maxeval maxfun": "max_evaluations",
-        "tolerancegrad gtol": "tolerance_gradient",
+        "tolerancegrad gtol": "tolerance_gradient gradient_norm_below",
         "ftol": "tolerance_change",
         "gamma decayrate": "factor",
         "tmax totalsteps": "epochs",
@@ -148,7 +151,9 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     ('received', None)
     """
     by_plain = {_plain(name): name for name in reversed([*options])}  # the first of two that look the same
-    plain = _plain(value.__name__ if isinstance(value, type) else str(value)[:100])
+    if not isinstance(value, (str, int, float)):  # torch.nn.ReLU, and an instance of it
+        value = getattr(value, "__name__", type(value).__name__)
+    plain = _plain(str(value)[:100])
     if plain in by_plain:
         return by_plain[plain]
     for name in map(_plain, _ELSEWHERE.get(plain, ())):

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
 from chainrule._arguments import dtype_name, one_of, optional_integer, real, seed_number, sizes
-from chainrule._suggest import explained
+from chainrule._suggest import did_you_mean, explained
 from chainrule.losses import Loss, to_core
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -56,7 +56,10 @@ def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tup
     if isinstance(activation, str):
         return (one_of("activation", activation, _core.ACTIVATIONS),) * hidden_layers
     if not isinstance(activation, Iterable):
-        raise TypeError(f"activation must be a name or a sequence of names, got {activation!r}")
+        raise TypeError(
+            f"activation must be a name or a sequence of names, got {activation!r}"
+            + did_you_mean(activation, _core.ACTIVATIONS)
+        )
     return tuple(one_of(f"activation[{i}]", given, _core.ACTIVATIONS) for i, given in enumerate(activation))
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import one_of, real, returned
-from chainrule._suggest import explained
+from chainrule._suggest import did_you_mean, explained
 
 
 @explained
@@ -132,7 +132,7 @@ def to_core(loss: Loss) -> tuple[str, list[float]]:
     if isinstance(loss, str):
         return one_of("loss", loss, _core.LOSSES), []
     if type(loss) not in _NAMES:
-        raise TypeError(f"loss must be a string, got {loss!r}")
+        raise TypeError(f"loss must be a string, got {loss!r}{did_you_mean(loss, _core.LOSSES)}")
     (value,) = vars(loss).values()
     return _NAMES[type(loss)], list(value) if isinstance(value, tuple) else [value]
 

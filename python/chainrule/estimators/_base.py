@@ -66,7 +66,8 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         eval_set : (X, y) or (X, y, sample_weight), optional
-            Data to watch in place of the part that ``early_stopping`` sets aside; they turn early stopping on.
+            Data to watch in place of the part that ``early_stopping`` sets aside; they turn early stopping on. A list
+            of a single such tuple, as XGBoost takes it, means the tuple.
 
         Returns
         -------
