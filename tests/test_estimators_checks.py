@@ -13,6 +13,7 @@ ESTIMATORS = [
     cr.MLPClassifier(solver="lbfgs", alpha=1.0),
     cr.MLPRegressor(max_iter=100),
     cr.MLPRegressor(solver="lbfgs"),
+    cr.TableEncoder(),
 ]
 
 

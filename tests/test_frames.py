@@ -1,5 +1,6 @@
 """Data frames of every library and arrays: the same data give the same features, and the same words for a mistake."""
 
+import datetime
 import decimal
 import pickle
 import subprocess
@@ -209,3 +210,137 @@ def test_rows_are_places_and_messages_name_the_index():
         encoder.transform(table, rows=np.array([1, 3]))
     with pytest.raises(ValueError, match="holds inf in row 4,"):
         encoder.transform(table.set_index(pd.Index(list("abcd"))), rows=np.array([1, 3]))
+
+
+IDS = [2**53 + 1, 2**53 + 3, None, 2**53 + 1]
+
+
+@pytest.mark.parametrize("kind", ["Int64", "UInt64", "int64[pyarrow]", "object", "polars", "pyarrow"])
+def test_large_integers_beside_a_gap_are_exact(kind):
+    if kind in ("polars", "pyarrow"):
+        module = pytest.importorskip(kind)
+        table = (module.table if kind == "pyarrow" else module.DataFrame)({"x": IDS})
+    else:
+        table = pd.DataFrame({"x": pd.array(IDS, dtype=kind) if kind != "object" else pd.Series(IDS, dtype=object)})
+    encoder = TableEncoder(categorical_features=["x"]).fit(table)
+    assert encoder.columns[0].levels == ("9007199254740993", "9007199254740995")
+    assert encoder.transform(table).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    numbers = TableEncoder().fit(table)
+    assert numbers.columns[0].median == 2.0**53
+    assert numbers.transform(table)[:, 1].tolist() == [0, 0, 1, 0]
+
+
+def test_integers_beside_a_gap_are_plain_floats_where_these_are_exact():
+    column = Frame(pd.DataFrame({"x": pd.array([2**53, None, -(2**53)], dtype="Int64")})).column(0)
+    assert column.values.dtype == np.float64
+    np.testing.assert_array_equal(column.numbers(), [2.0**53, NAN, -(2.0**53)])
+
+
+@pytest.mark.parametrize("kind", ["Int128", "UInt128"])
+def test_integers_of_128_bits(kind):
+    polars = pytest.importorskip("polars")
+    if not hasattr(polars, kind):
+        pytest.skip("this polars has no such type")
+    table = polars.DataFrame({"x": polars.Series([1, 2, None, 4]).cast(getattr(polars, kind))})
+    expected = polars.DataFrame({"x": [1, 2, None, 4]})
+    assert TableEncoder().fit(table).to_dict() == TableEncoder().fit(expected).to_dict()
+    levels = TableEncoder(categorical_features=["x"]).fit(table)
+    assert levels.transform(expected).tobytes() == levels.transform(table).tobytes()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_decimals_are_the_same_levels_as_other_numbers(library):
+    values = [decimal.Decimal("1.50"), decimal.Decimal("2.00"), None]
+    module = pytest.importorskip(library)
+    table = (module.table if library == "pyarrow" else module.DataFrame)({"x": values})
+    encoder = TableEncoder(categorical_features=["x"]).fit(table)
+    assert encoder.columns[0].levels == ("1.5", "2")
+    assert encoder.transform(pd.DataFrame({"x": [1.5, 2, None]})).tolist() == np.eye(3).tolist()
+
+
+def test_integers_beyond_float64_are_refused_by_column_and_row():
+    for power in (310, 5000):
+        table = pd.DataFrame({"x": pd.Series([1, 10**power], dtype=object)})
+        with pytest.raises(
+            ValueError, match=r"column 'x' holds .* in row 2, expected a number between -1e\+300 and 1e\+300"
+        ):
+            TableEncoder().fit(table)
+
+
+def test_times_of_day_are_a_part_of_the_day(library):
+    if library in (in_narwhals, in_arrow_within_pandas):
+        pytest.skip("pandas has no type for them")
+    table = library(DATA | {"day": [datetime.time(6), datetime.time(18), None] * 2})
+    [column] = [column for column in TableEncoder().fit(table).columns if column.name in ("day", "x6")]
+    assert (column.kind, column.median, column.scale) == ("date", 0.5, 0.5)
+
+
+def test_intervals_and_dates_as_categories_are_levels():
+    table = pd.DataFrame({"x": pd.cut(pd.Series([1.0, 2.0, 9.0]), [0, 5, 10])})
+    assert TableEncoder().fit(table).feature_names == ["x=(0, 5]", "x=(5, 10]"]
+    assert TableEncoder().fit(table).transform(table[:1]).tolist() == [[1, 0]]
+
+
+def test_masked_values_are_missing():
+    for values in ([[1.0, 2.0], [3.0, 5.0]], [[1, 2], [3, 5]], [["a", "x"], ["b", "y"]]):
+        masked = np.ma.masked_array(values, mask=[[False, True], [False, False]])
+        plain = np.array(values, dtype=object)
+        plain[0, 1] = None
+        encoder = TableEncoder().fit(plain)
+        assert TableEncoder().fit(masked).to_dict() == encoder.to_dict()
+        assert encoder.transform(masked).tobytes() == encoder.transform(plain).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (
+            pd.Series([1, 2]),
+            r"got Series\. Reshape your data: one column is array.reshape\(-1, 1\) or series.to_frame\(\)",
+        ),
+        ([1, 2], r"got an array of shape \(2,\)\. Reshape your data"),
+        ({"a": [1, 2]}, "got a dict: make it a data frame, as pandas.DataFrame does"),
+        (np.ones((2, 2), dtype=complex), "got dtype complex128. Complex data not supported"),
+        (np.ones((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
+        ("text", "got str"),
+        (pd.DataFrame(index=[1, 2]), r"0 feature\(s\) \(shape=\(2, 0\)\) while a minimum of 1 is required"),
+    ],
+    ids=str,
+)
+def test_things_that_are_not_tables_say_what_they_are(thing, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder().fit(thing)
+
+
+def test_sparse_matrices_are_refused():
+    with pytest.raises(ValueError, match="got a sparse matrix, which has no columns to encode: use its toarray"):
+        TableEncoder().fit(pytest.importorskip("scipy.sparse").csr_matrix(np.eye(3)))
+
+
+def count_calls(code):
+    """Return how many functions Python calls in a function: a measure of time that does not depend on the machine."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        code()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "names"])
+def test_the_work_is_linear_in_the_columns(library):
+    def work(n_columns):
+        data = {f"x{i}": [1.0, 2.0, float(i)] for i in range(n_columns)}
+        module = pytest.importorskip("pandas" if library == "names" else library)
+        table = (module.table if library == "pyarrow" else module.DataFrame)(data)
+        encoder = TableEncoder(categorical_features=list(data)[::2] if library == "names" else "from_dtype")
+        return count_calls(lambda: encoder.fit(table).transform(table))
+
+    work(10)
+    assert work(400) < 4.5 * work(100)

@@ -70,13 +70,17 @@ class Column:
         of_arrays = {"i": "number", "u": "number", "f": "number", "b": "levels", "M": "date"}
         if self.values.dtype.kind in of_arrays:
             return of_arrays[self.values.dtype.kind]
-        kinds = {_kind_of(kind) for kind in self._types()}
+        kinds = self.kinds_of_types()
         if "other" in kinds:
             wrong = self._where(lambda value: value is not None and _kind_of(type(value)) == "other")
             raise TypeError(f"{self._describe(wrong)}: {_EXPECTED}")
         if "text" in kinds and len(kinds - {"text"}) <= 1 and "truth" not in kinds:
             return "text"
         return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
+
+    def kinds_of_types(self) -> set[str]:
+        """Return what the types of the values are: "number", "date", "text", "truth" or "other"."""
+        return {_kind_of(kind) for kind in self._types()}
 
     def kind(self) -> str:
         """Return `"number"`, `"date"` or `"levels"`; text is one of the first where all of it reads so in one way."""
@@ -158,18 +162,23 @@ class Column:
             else:
                 read, found = format.read(texts)
                 missing = missing | self._marked()
-            pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
-            known: dict[Any, int | None] = {text: moment if is_known else None for text, moment, is_known in pairs}
-            known |= {value: _microseconds(value) for value in set(values) - known.keys()}
-            places = list(map(known.__getitem__, values))
-            wrong = np.array([moment is None for moment in places], dtype=bool) & ~missing
-            self.refuse(wrong, f"a date such as {'2024-01-31' if format is None else format.example}")
-            moments = np.array([moment or 0 for moment in places], dtype=np.int64)
+            if len(texts) == len(values):  # all differ
+                moments, wrong = read, ~found
+            else:
+                pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
+                known = {text: moment if is_known else None for text, moment, is_known in pairs}
+                places = [known[value] if isinstance(value, str) else _microseconds(value) for value in values]
+                wrong = np.fromiter((moment is None for moment in places), dtype=bool, count=len(self))
+                moments = np.fromiter((moment or 0 for moment in places), dtype=np.int64, count=len(self))
+            expected = f"a date such as {'2024-01-31' if format is None else format.example}"
+            self.refuse(wrong & ~missing, expected)
         return np.where(missing, np.nan, moments / _dates.MICROSECONDS)
 
     def _texts(self) -> list[str]:
         """Return the different texts."""
         values = self.values.tolist() if self.values.dtype.kind == "O" else []
+        if self._types() == {str} and not self.missing().any():
+            return list(dict.fromkeys(values))
         return list(dict.fromkeys(value for value in values if isinstance(value, str)))
 
     def _marked(self) -> NDArray[np.bool_]:
@@ -185,9 +194,9 @@ class Column:
         """
         allowed = (str, bool, np.bool_, *_NUMBERS)
         types = self._types()
-        if not all(issubclass(kind, allowed) for kind in types):
+        if not self.categorical and not all(issubclass(kind, allowed) for kind in types):  # intervals are categories
             wrong = self._where(lambda value: value is not None and not isinstance(value, allowed))
-            self.refuse(wrong & ~self.missing(), "text, numbers or truth values")
+            self.refuse(wrong & ~self.missing(), "text, numbers or booleans")
         names: list[str | None] = self.values.tolist()
         if types != {str}:
             pairs = zip(self.values, self.missing().tolist(), strict=True)
@@ -216,19 +225,22 @@ class Column:
         value = self.values[place]
         if isinstance(value, np.datetime64 | np.timedelta64):  # of which Python's has no nanoseconds
             value = value.astype(f"{value.dtype.char}8[us]")
-        shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
+        try:
+            shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
+        except ValueError:  # Python writes no integers of more than 4300 digits
+            shown = f"an integer of {int(value).bit_length()} bits"
         return f"column {self.name!r} holds {shown} in row {self.row_number(place)}"
 
 
 def level_name(value: object) -> str:
-    """Return a level as text.
+    """Return a level as text: that of a number does not depend on the number's type.
 
-    >>> level_name(2.0), level_name("2"), level_name(True)
-    ('2', '2', 'True')
+    >>> level_name(2.0), level_name("2"), level_name(decimal.Decimal("2.00")), level_name(True)
+    ('2', '2', '2', 'True')
     """
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    if isinstance(value, float | np.floating | decimal.Decimal) and value == (whole := int(value)):
+        return str(whole)
+    return f"{value.normalize():f}" if isinstance(value, decimal.Decimal) else str(value)
 
 
 def _kind_of(kind: type) -> str:

@@ -6,8 +6,8 @@ stand in the shape, the digits of all texts of that shape are read as columns of
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +75,23 @@ def needs_order(found: re.Match[str]) -> bool:
     return "third" in found.re.groupindex
 
 
-def by_shape(texts: Iterable[str]) -> dict[str, list[int]]:
+def common_shape(texts: Sequence[str]) -> str | None:
+    """Return the shape that all texts have, if they have one."""
+    lengths = set(map(len, texts))
+    if len(lengths) != 1 or not 0 < lengths.pop() <= LONGEST:
+        return None
+    characters = np.array(texts).view(np.uint32).reshape(len(texts), -1)
+    if characters.shape[1] != len(texts[0]):  # NumPy cuts zeros at the end off
+        return None
+    shapes = np.where((characters >= ord("0")) & (characters <= ord("9")), ord("0"), characters)
+    return shape_of(texts[0]) if (shapes == shapes[0]).all() else None
+
+
+def by_shape(texts: Sequence[str]) -> dict[str, Sequence[int]]:
     """Return the places of the texts of each shape."""
-    places: dict[str, list[int]] = {}
+    if (shape := common_shape(texts)) is not None:
+        return {shape: range(len(texts))}
+    places: dict[str, Any] = {}
     for place, text in enumerate(texts):
         places.setdefault(shape_of(text), []).append(place)
     return places
@@ -105,7 +119,7 @@ def read(texts: Sequence[str], order: str | None) -> tuple[Integers, NDArray[np.
 
 
 def read_shapes(
-    texts: Sequence[str], groups: Mapping[str, list[int]], order: str | None
+    texts: Sequence[str], groups: Mapping[str, Sequence[int]], order: str | None
 ) -> tuple[Integers, NDArray[np.bool_]]:
     """Read texts as `read` does, with the places of each shape; texts of no shape are not read."""
     moments, known = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)

@@ -17,6 +17,7 @@ from chainrule import _dates
 
 # What means a gap among numbers or dates, compared in lower case.
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
+_LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # a column of which this part of the cells are numbers or dates is one of these with mistakes
 SEVERAL = 20  # different numbers or dates, and at most two other texts: also a column of these, with marks for gaps
 _MARKS = 2
@@ -183,7 +184,8 @@ def _choice(format: Format | None) -> str:
 
 def is_marker(text: str) -> bool:
     """Return whether a text means a gap in a column of numbers or dates."""
-    return text.strip().lower() in MARKERS
+    stripped = text.strip()
+    return len(stripped) <= _LONGEST_MARKER and stripped.lower() in MARKERS
 
 
 def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Examination:
@@ -205,16 +207,22 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
         return levels
     stripped = [text.strip() for text in names]
     counts = np.array([texts[name] for name in names], dtype=np.int64)
-    groups: dict[str, list[int]] = {}
-    others = 0
-    for place, text in enumerate(stripped):
-        shape = _dates.shape_of(text)
-        if _dates.match(shape) or _match(shape):
-            groups.setdefault(shape, []).append(place)
-        else:
-            others += texts[names[place]]
-            if 2 * others > unmarked:  # before the rest of a column of text is looked at
-                return levels
+    groups: dict[str, Any] = {}
+    if common := _dates.common_shape(stripped):
+        if _dates.match(common) or _match(common):
+            groups = {common: range(len(names))}
+        elif not numbers + dates:
+            return levels
+    else:
+        others = 0
+        for place, text in enumerate(stripped):
+            shape = _dates.shape_of(text)
+            if _dates.match(shape) or _match(shape):
+                groups.setdefault(shape, []).append(place)
+            else:
+                others += texts[names[place]]
+                if 2 * others > unmarked:  # before the rest of a column of text is looked at
+                    return levels
     weights = {shape: int(counts[places].sum()) for shape, places in groups.items()}
     n_dates = sum(weight for shape, weight in weights.items() if _dates.match(shape)) + dates
     kind: Literal["number", "date"] = "date" if 2 * n_dates >= sum(weights.values()) + numbers + dates else "number"
@@ -230,9 +238,11 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
     return Examination(kind, formats, cells, markers, mistakes, whole, int(read.sum()), example)
 
 
-def _number_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, list[int]]) -> _Found:
+def _number_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, Sequence[int]]) -> _Found:
     """Return the formats that read most of the texts; none for codes, telephone numbers and numbers of houses."""
     nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
+    if not groups:  # numbers that are not text, and other text
+        return (NumberFormat(),), nothing[1], nothing[2]
     matches = {shape: found for shape in groups if (found := _match(shape))}
     codes = ((shape, match.start("core")) for shape, match in matches.items() if match["core"].startswith("00"))
     if any(texts[place][start] == "0" for shape, start in codes for place in groups[shape]):
@@ -272,7 +282,7 @@ def _settle(matches: list[re.Match[str]], unit: str) -> list[str]:
 
 
 def _read_numbers(
-    texts: Sequence[str], groups: Mapping[str, list[int]], decimal: str, unit: str
+    texts: Sequence[str], groups: Mapping[str, Sequence[int]], decimal: str, unit: str
 ) -> NDArray[np.float64]:
     """Read stripped texts by their shapes; NaN where one is not a number with this decimal mark and unit."""
     values = np.full(len(texts), np.nan)
@@ -295,7 +305,7 @@ def _read_numbers(
     return values
 
 
-def _date_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, list[int]]) -> _Found:
+def _date_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, Sequence[int]]) -> _Found:
     """Return the formats that read most of the texts."""
     matches = {shape: found for shape in groups if (found := _dates.match(shape))}
     iso = all(map(_dates.is_iso, matches))

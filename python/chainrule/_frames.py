@@ -122,12 +122,20 @@ def _as_array(values: Any, n_dimensions: int) -> NDArray[Any]:
         raise ValueError(f"{expected}, got a sparse matrix, which has no columns to encode: use its toarray()")
     if isinstance(values, dict):
         raise ValueError(f"{expected}, got a dict: make it a data frame, as pandas.DataFrame does")
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(values)
+        values = values.data
+        if masked.any():
+            values = values.astype(object)
+            values[masked] = None
     array = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     if array.dtype.kind == "c":
         raise ValueError(f"{expected}, got dtype {array.dtype}. Complex data not supported")
     if array.ndim != n_dimensions:
         got = f"an array of shape {array.shape}" if array.ndim and isinstance(values, np.ndarray | list | tuple) else ""
-        advice = ". Reshape your data: X.reshape(-1, 1) is one column" if n_dimensions == 2 and array.ndim == 1 else ""
+        advice = ""
+        if n_dimensions == 2 and array.ndim == 1:
+            advice = ". Reshape your data: one column is array.reshape(-1, 1) or series.to_frame()"
         raise ValueError(f"{expected}, got {got or type(values).__name__}{advice}")
     return array
 
@@ -139,10 +147,12 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
             plain = (None if is_missing(value) else value for value in values.tolist())
             values = np.fromiter(plain, dtype=object, count=len(values))
         return Column(name, values, row_number=row_number)
-    kind = type(values.dtype).__name__
-    if values.dtype.is_integer() and kind not in ("Int128", "UInt128") and values.null_count():
+    dtype = values.dtype
+    kind = type(dtype).__name__
+    has_array = kind not in ("Decimal", "Int128", "UInt128")  # of NumPy's types
+    if dtype.is_integer() and has_array and values.null_count():
         return Column(name, _integers_with_gaps(values), row_number=row_number)
-    if values.dtype.is_numeric() or kind in ("Date", "Datetime", "Unknown"):
+    if (dtype.is_numeric() and has_array) or kind in ("Date", "Datetime", "Unknown"):
         array = values.to_numpy()  # the moments of a time zone in UTC
         if array.dtype.kind != "O":
             return Column(name, array, row_number=row_number)

@@ -72,6 +72,8 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     if found.kind == "levels":
         return "levels", None
     if found.mistakes:
+        if "date" in column.kinds_of_types():  # which are no levels
+            raise ValueError(f"{describe_mistakes(column, found)}: correct them")
         warn(f"{describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
         return "levels", None
     if found.whole:
@@ -94,9 +96,9 @@ def describe_mistakes(column: Column, found: Examination) -> str:
     """Return which cells cannot be read as what most are: column, count, example and row."""
     first = next(iter(found.mistakes))
     n_wrong = sum(found.mistakes.values())
-    such = f"such as {found.example!r}" if found.example else "or almost"
+    such = f", such as {found.example!r}," if found.example else ","
     return (
-        f"column {column.name!r} holds {_WORDS[found.kind]}, {such}, but {n_wrong:,} of {found.cells:,} cells cannot "
+        f"column {column.name!r} holds {_WORDS[found.kind]}{such} but {n_wrong:,} of {found.cells:,} cells cannot "
         f"be read so, the first {reprlib.repr(first)} in row {column.row_of(first)}"
     )
 

@@ -111,7 +111,9 @@ class TableEncoding:
             is_categorical = column.categorical if categorical is None else place in categorical
             columns.append(fit_column(column, is_categorical, settings, messages.append))
         if not any(column.width for column in columns):
-            raise ValueError("the table has no column to learn from")
+            raise ValueError(
+                f"the table has no column to learn from: none of them varies over its {len(frame)} sample(s)"
+            )
         _warn(messages)
         return cls(columns)
 
@@ -239,16 +241,17 @@ def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[in
             raise ValueError(f"categorical_features is a mask of {values.size}, the table has {len(names)} columns")
         return set(np.flatnonzero(values).tolist())
     places = set()
+    by_name = {name: place for place, name in enumerate(names)}
     for value in values.ravel().tolist():
         if isinstance(value, int):
             if not 0 <= value < len(names):
                 raise ValueError(f"categorical_features has the column {value}, the table has {len(names)}")
             places.add(value)
-        elif str(value) not in names:
+        elif str(value) not in by_name:
             hint = did_you_mean(value, names)
             raise ValueError(f"the table has no column {value!r}, which categorical_features names{hint}")
         else:
-            places.add(names.index(str(value)))
+            places.add(by_name[str(value)])
     return places
 
 

@@ -1,0 +1,290 @@
+"""`TableEncoder` as scikit-learn's transformers are; levels in another writing; unseen levels and gaps; later rows."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chainrule as cr
+from chainrule import _columns
+from chainrule.table import TableEncoding
+
+sklearn = pytest.importorskip("sklearn")
+compose = pytest.importorskip("sklearn.compose")
+exceptions = pytest.importorskip("sklearn.exceptions")
+pipeline = pytest.importorskip("sklearn.pipeline")
+
+TABLE = pd.DataFrame({"age": [20.0, 30.0, None, 40.0], "home": ["own", "rent", "own", None]})
+NAMES = ["age", "age missing", "home=own", "home=rent", "home missing"]
+
+
+def encode(fitted, later, **settings):
+    """Fit on one column, transform another; a warning is an error."""
+    encoder = cr.TableEncoder(**settings).fit(pd.DataFrame({"x": fitted}))
+    return encoder.transform(pd.DataFrame({"x": later}))
+
+
+def test_a_pipeline_does_not_take_y_for_rows():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=200), "town": rng.choice(["a", "b"], 200)})
+    y = (X.x > 0).astype(int).to_numpy()
+    model = pipeline.make_pipeline(cr.TableEncoder(), sklearn.linear_model.LogisticRegression()).fit(X, y)
+    assert model.score(X, y) > 0.95
+    assert model[0].encoding_.to_dict() == TableEncoding.learn(X).to_dict()
+    assert sklearn.model_selection.cross_val_score(model, X, y).min() > 0.9
+    search = sklearn.model_selection.GridSearchCV(model, {"tableencoder__max_levels": [1, 5]}).fit(X, y)
+    assert search.best_score_ > 0.9
+
+
+def test_fit_transform_is_fit_and_transform():
+    encoder = cr.TableEncoder()
+    features = encoder.fit_transform(TABLE, [0, 1, 1, 0])
+    assert features.tobytes() == cr.TableEncoder().fit(TABLE, [0, 1, 1, 0]).transform(TABLE).tobytes()
+    assert encoder.n_features_in_ == 2
+    assert encoder.feature_names_in_.tolist() == ["age", "home"]
+    assert encoder.get_feature_names_out().tolist() == encoder.get_feature_names_out(["age", "home"]).tolist() == NAMES
+
+
+def test_names_of_features_that_are_given():
+    encoder = cr.TableEncoder().fit(TABLE.to_numpy(dtype=object))
+    assert not hasattr(encoder, "feature_names_in_")
+    assert encoder.get_feature_names_out()[2] == "x1=own"
+    assert encoder.get_feature_names_out(["a", "b"])[2] == "b=own"
+    with pytest.raises(ValueError, match=r"input_features should have length equal to number of features \(2\), got 1"):
+        encoder.get_feature_names_out(["a"])
+    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
+        encoder.fit(TABLE).get_feature_names_out(["age", "house"])
+    assert not hasattr(encoder.fit(TABLE.to_numpy(dtype=object)), "feature_names_in_")
+
+
+def test_parameters_clone_and_repr():
+    encoder = cr.TableEncoder(max_levels=3, decimal=",")
+    expected = {"categorical_features": "from_dtype", "max_levels": 3, "date_order": None, "decimal": ","}
+    assert encoder.get_params() == sklearn.base.clone(encoder).get_params() == expected
+    assert repr(encoder) == "TableEncoder(decimal=',', max_levels=3)"
+    assert encoder.set_params(max_levels=1).fit(TABLE).encoding_.feature_names[-2:] == ["home other", "home missing"]
+
+
+def test_output_as_a_data_frame():
+    for output, kind in (("pandas", pd.DataFrame), ("polars", pytest.importorskip("polars").DataFrame)):
+        encoder = cr.TableEncoder().set_output(transform=output).fit(TABLE)
+        features = encoder.transform(TABLE)
+        assert isinstance(features, kind)
+        assert list(features.columns) == NAMES
+        assert isinstance(encoder.encoding_.transform(TABLE), np.ndarray)
+    parts = compose.make_column_transformer((cr.TableEncoder(), ["home"]), remainder="passthrough")
+    assert parts.fit_transform(TABLE).shape == (4, 4)
+
+
+def test_an_encoder_that_is_not_fitted_says_so():
+    for use in (lambda e: e.transform(TABLE), lambda e: e.get_feature_names_out()):
+        with pytest.raises(exceptions.NotFittedError, match="This TableEncoder instance is not fitted yet"):
+            use(cr.TableEncoder())
+    assert cr.TableEncoder().columns == ()
+
+
+def test_a_refused_fit_changes_nothing():
+    encoder = cr.TableEncoder().fit(TABLE)
+    with pytest.raises(ValueError, match="inf"):
+        encoder.fit(pd.DataFrame({"other": [1.0, np.inf]}))
+    assert encoder.feature_names_in_.tolist() == ["age", "home"]
+    assert encoder.transform(TABLE).shape == (4, 5)
+
+
+def test_encoders_are_copied_and_pickled():
+    encoder = cr.TableEncoder(max_levels=7).fit(TABLE)
+    for again in (pickle.loads(pickle.dumps(encoder)), copy.deepcopy(encoder)):
+        assert again.transform(TABLE).tobytes() == encoder.transform(TABLE).tobytes()
+        assert again.get_params() == encoder.get_params()
+
+
+def test_encoders_of_version_0_1_0_are_read():
+    old = object.__new__(cr.TableEncoder)
+    columns = list(cr.TableEncoder().fit(TABLE).columns)
+    old.__setstate__({"categorical_features": "from_dtype", "max_levels": 5, "columns": columns})
+    assert old.transform(TABLE).tobytes() == cr.TableEncoder().fit(TABLE).transform(TABLE).tobytes()
+    assert old.get_params()["max_levels"] == 5
+    assert pickle.loads(pickle.dumps(old)).columns == old.columns
+    from chainrule import table
+
+    assert table.TableEncoder is cr.TableEncoder
+
+
+def test_an_encoding_needs_no_scikit_learn(tmp_path):
+    code = """
+import sys
+sys.modules["sklearn"] = None
+import numpy as np
+from chainrule.table import TableEncoding
+table = np.array([["own", 20], ["rent", 30]], dtype=object)
+state = TableEncoding.learn(table).to_dict()
+assert TableEncoding.from_dict(state).transform(table).shape == (2, 3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+# The same value is the same level
+
+BOOLEANS = {
+    "bool": [True, False],
+    "numpy": np.array([True, False], dtype=object),
+    "nullable": pd.array([True, False], dtype="boolean"),
+    "category": pd.Categorical([True, False]),
+    "text": ["True", "False"],
+    "lower": ["true", "false"],
+    "upper": ["TRUE", "FALSE"],
+    "int": pd.Categorical([1, 0]),
+    "float": pd.Categorical([1.0, 0.0]),
+    "digits": ["1", "0"],
+    "padded": [" true", "false "],
+}
+
+
+@pytest.mark.parametrize("later", BOOLEANS)
+@pytest.mark.parametrize("fitted", BOOLEANS)
+def test_booleans_in_another_writing(fitted, later):
+    seen = encode(BOOLEANS[fitted], BOOLEANS[fitted], categorical_features=["x"])
+    assert encode(BOOLEANS[fitted], BOOLEANS[later], categorical_features=["x"]).tolist() == seen.tolist()
+    assert sorted(seen.tolist()) == [[0, 1], [1, 0]]
+
+
+def test_booleans_as_plain_numbers():
+    assert encode([True, False], [1, 0]).tolist() == [[0, 1], [1, 0]]
+    assert encode([True, False, None], [1.0, np.nan]).tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert encode([1, 0], [True, False]).tolist() == encode([1, 0], [1, 0]).tolist()
+    assert encode([1.0, 0.0, None], pd.array([True, None], dtype="boolean")).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "later", "unseen"),
+    [(["0", "1", "2"], [True], "True"), (["yes", "no"], [True], "True"), (["true", "maybe"], ["TRUE"], "TRUE")],
+)
+def test_numbers_and_words_are_no_booleans(fitted, later, unseen):
+    with pytest.warns(
+        UserWarning, match=f"1 of 1 cells hold levels that were not seen at fit, such as '{unseen}' in row 1"
+    ):
+        assert not encode(fitted, later).any()
+
+
+def test_numbers_in_another_type_and_spaces_are_the_same_level():
+    for later in ([1, 2], [1.0, 2.0], ["1", "2"], ["1.0", "2.0"], [" 1", "2 "], pd.array([1, 2], dtype="Int64")):
+        assert encode(["1", "2"], later).tolist() == [[1, 0], [0, 1]]
+    assert encode([" a", "b"], ["a", "b "]).tolist() == [[1, 0], [0, 1]]
+    assert encode(["a", " a"], ["a", " a"]).tolist() == [[0, 1], [1, 0]]
+    with pytest.warns(UserWarning, match="such as 'a ' in row 1"):  # which of the two?
+        assert not encode([" a", "a"], ["a "]).any()
+
+
+def test_classes_in_another_writing():
+    from chainrule.target import TargetEncoder
+
+    target = TargetEncoder().fit([True, False, True])
+    assert target.transform(["true", "FALSE", " True"]).tolist() == target.transform([1, 0, 1.0]).tolist() == [1, 0, 1]
+
+
+# Warnings
+
+
+def messages(table, later, **settings):
+    encoder = cr.TableEncoder(**settings).fit(table)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        encoder.transform(later)
+    assert all(warning.category is UserWarning for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+def test_unseen_levels_are_warned_of_where_some_are_seen():
+    table = pd.DataFrame({"x": ["a", "b", None]})
+    assert messages(table, pd.DataFrame({"x": ["a", "c", "d", "c", None]})) == [
+        "column 'x': 3 of 5 cells hold levels that were not seen at fit, such as 'c' in row 2: their features are 0; "
+        "correct them, or fit with rows that have them"
+    ]
+    assert messages(table, pd.DataFrame({"x": ["a", None]})) == []
+    assert messages(table, pd.DataFrame({"x": ["a", "c"]}, index=[7, 9]))[0].count("row 10") == 1
+
+
+def test_gaps_are_warned_of_where_none_was_at_fit():
+    table = pd.DataFrame({"n": [1.0, 2.0], "d": pd.to_datetime(["2024-01-01", "2024-01-03"]), "l": ["a", "b"]})
+    later = pd.DataFrame({"n": [1.0, None], "d": pd.to_datetime([None, "2024-01-03"]), "l": [None, None]})
+    found = messages(table, later)
+    assert [text[:60] for text in found] == [
+        "column 'n': 1 of 2 cells are missing, the first in row 2, an",
+        "column 'd': 1 of 2 cells are missing, the first in row 1, an",
+        "column 'l': 2 of 2 cells are missing, the first in row 1, an",
+    ]
+    assert messages(pd.concat([table, later]), later) == []
+
+
+def test_levels_that_share_a_feature_are_warned_of_where_no_row_has_a_listed_one():
+    table = pd.DataFrame({"x": ["a"] * 3 + ["b"] * 2 + ["c", "d"]})
+    assert messages(table, pd.DataFrame({"x": ["c"] * 9}), max_levels=2) == []
+    assert messages(table, pd.DataFrame({"x": ["C"] * 19 + ["a"]}), max_levels=2) == []
+    [text] = messages(table, pd.DataFrame({"x": ["A"] * 10}), max_levels=2)
+    assert "10 of 10 cells hold levels that were not seen at fit, such as 'A' in row 1: all share one feature" in text
+
+
+def test_ten_columns_are_warned_of_and_the_others_counted():
+    table = pd.DataFrame({f"x{i}": ["a", "b"] for i in range(25)})
+    found = messages(table, table.replace("a", "c"))
+    assert len(found) == 11
+    assert found[-1] == "15 more columns have such faults"
+    assert messages(table, table) == []
+
+
+def test_warnings_can_be_left_out():
+    encoding = TableEncoding.learn(pd.DataFrame({"x": ["a", "b"]}))
+    assert not encoding.transform(pd.DataFrame({"x": ["c"]}), warn=False).any()
+
+
+def test_warnings_name_the_line_that_called():
+    encoding = TableEncoding.learn(pd.DataFrame({"x": ["a", "b"]}))
+    with pytest.warns(UserWarning, match="not seen") as caught:
+        encoding.transform(pd.DataFrame({"x": ["c"]}))
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+# More rows will come
+
+
+def test_no_column_vanishes_where_more_rows_will_come():
+    first = pd.DataFrame({
+        "number": [5.0, 5.0, 5.0],
+        "zero": [0, 0, 0],
+        "level": ["a", "a", "a"],
+        "empty": [np.nan] * 3,
+        "nothing": pd.Series([None] * 3, dtype=object),
+        "flag": [True] * 3,
+        "day": pd.to_datetime(["2024-01-01"] * 3),
+    })  # fmt: skip
+    encoding = TableEncoding.learn(first, more_to_come=True)
+    kinds = [column.kind for column in encoding.columns]
+    assert kinds == ["number", "number", "levels", "number", "levels", "levels", "date"]
+    assert [column.scale for column in encoding.columns if isinstance(column, _columns.NumberColumn)][:3] == [5, 1, 1]
+    later = pd.DataFrame({
+        "number": [10.0, None],
+        "zero": [1, 0],
+        "level": ["b", None],
+        "empty": [1.0, np.nan],
+        "nothing": ["x", None],
+        "flag": pd.array([False, None], dtype="boolean"),
+        "day": pd.to_datetime(["2025-01-01", None]),
+    })  # fmt: skip
+    features = dict(zip(encoding.feature_names, encoding.transform(later).T.tolist(), strict=True))
+    one = 1 / np.hypot(1, 1 / 3)
+    assert features["number"] == pytest.approx([one, 0])
+    assert features["zero"] == pytest.approx([one, 0])
+    assert features["empty"] == pytest.approx([one, 0])
+    for name in ("level other", "nothing other", "flag other"):
+        assert features[name] == [1, 0]
+    for name in ("number", "level", "empty", "nothing", "flag", "day"):
+        assert features[f"{name} missing"] == [0, 1]
+    assert TableEncoding.from_dict(encoding.to_dict()).columns == encoding.columns
+    assert [column.kind for column in TableEncoding.learn(first.assign(x=range(3))).columns[:-1]] == ["ignored"] * 7
