@@ -94,13 +94,17 @@ def test_errors_of_held_out_tables_name_eval_set():
         ((X[:, :1], Y), "validation: X has 1 columns, the network expects 2"),
         ((X[0], Y), "validation: X has shape (2,), expected two dimensions"),
         ((X[:0], Y[:0]), "validation: X has no rows"),
+        ((X.astype(str), Y), "validation: X has "),
+        ((X, Y.astype(str)), "validation: y has "),
+        (([[1.0, 2.0], [3.0]], Y[:2]), "validation: "),
+        ((X, Y, ["x"] * 20), "validation: sample_weight has "),
     ],
 )
 def test_errors_of_held_out_data_name_validation(held_out, message):
     network = cr.Network([2, 1], loss="squared_error", seed=0)
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
+    with pytest.raises((ValueError, TypeError), match="^" + re.escape(message)):
         network.fit(X, Y, validation=held_out)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         cr.fit_many([network], X, Y, validation=held_out)
 
 

@@ -53,6 +53,20 @@ SharedExamples<T> held_out(py::handle validation) {
   return {py::object(parts[0]), parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none())};
 }
 
+// Errors of the held-out data say so, those of types and of Python too.
+template <class Function>
+auto of_validation(Function function) {
+  try {
+    return about("validation", function);
+  } catch (const py::type_error& error) {
+    throw py::type_error(text_of("validation: ", error.what()));
+  } catch (py::error_already_set& error) {
+    if (error.matches(PyExc_TypeError) || error.matches(PyExc_ValueError))
+      error.value().attr("args") = py::make_tuple(text_of("validation: ", std::string(py::str(error.value()))));
+    throw;
+  }
+}
+
 py::dict history_dict(const History& history, bool validated) {
   py::list metrics;
   for (const std::vector<double>& values : history.metrics) metrics.append(array_of<double>(values));
@@ -134,7 +148,7 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
   options.validation_rows = named.span_of(validation_rows);
   std::optional<SharedExamples<T>> held;
   if (!validation.is_none())
-    about("validation", [&] {
+    of_validation([&] {
       held.emplace(held_out<T>(validation));
       options.validation = held->for_network(network);
     });
@@ -214,7 +228,7 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
       if (!options.validation_rows.empty()) options.validation = examples;
       if (const py::object data = validation[i]; !data.is_none())
         options.validation =
-            about("validation", [&] { return once(held, data, [&] { return held_out<T>(data); }).for_network(network); });
+            of_validation([&] { return once(held, data, [&] { return held_out<T>(data); }).for_network(network); });
       jobs.push_back({&network, examples, std::move(options)});
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument(text_of("networks[", i, "]: ", error.what()));
