@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from chainrule._formats import NumberFormat
 from chainrule.target import Standardizer, TargetEncoder
 
 
@@ -117,3 +118,66 @@ def test_the_state_of_a_target_is_exact(column):
 def test_use_before_fit():
     with pytest.raises(ValueError, match="not fitted"):
         TargetEncoder().decode([[1.0]])
+
+
+def test_values_as_text_are_read_in_their_format():
+    target = TargetEncoder().fit(pd.Series(["12,5 €", "3,25 €", "1.000,00 €"], name="y"))
+    assert (target.task, target.number_format) == ("regression", NumberFormat(",", "€"))
+    again = TargetEncoder.from_dict(json.loads(json.dumps(target.to_dict())))
+    for encoder in (target, again):
+        assert encoder.transform(pd.Series(["7,5 €", "3,25 €"])).tolist() == [7.5, 3.25]
+        with pytest.raises(ValueError, match=r"column 'y' holds '7.5' in row 1, expected a number such as €1,5"):
+            encoder.transform(pd.Series(["7.5"]))
+    assert TargetEncoder("classification").fit(pd.Series(["12,5", "3,25"], name="y")).labels == ["12,5", "3,25"]
+
+
+def test_values_that_can_be_read_in_several_ways_are_refused():
+    with pytest.raises(
+        ValueError, match="the target 'y' holds numbers such as '1,234', which can be read in several ways"
+    ):
+        TargetEncoder().fit(pd.Series(["1,234", "2,345"], name="y"))
+    with pytest.raises(ValueError, match="the target 'y' holds dates"):
+        TargetEncoder().fit(pd.Series(["31/12/2023", "01/02/2024"], name="y"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": float("nan")},
+        {"mean": float("inf")},
+        {"mean": "0"},
+        {"mean": True},
+        {"std": 0},
+        {"std": -1.0},
+        {"std": float("nan")},
+        {"std": float("inf")},
+        {"name": ""},
+        {"labels": ["a"]},
+        {"number_format": {"decimal": ";", "unit": ""}},
+        {"number_format": {"decimal": "."}},
+        {"number_format": 3},
+        {"mean": 10**400},
+    ],
+    ids=str,
+)
+def test_states_of_values_that_cannot_be_are_refused(changes):
+    state = TargetEncoder().fit(pd.Series([0.5, 1.5, 7.25], name="y")).to_dict()
+    with pytest.raises(ValueError, match=r"not the state of a target encoder|format of"):
+        TargetEncoder.from_dict(state | changes)
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], ["a"], [], ["a", 1], ["a", None]], ids=str)
+def test_states_of_classes_that_cannot_be_are_refused(labels):
+    state = TargetEncoder().fit(pd.Series(["a", "b"], name="y")).to_dict()
+    with pytest.raises(ValueError, match="not the state of a target encoder"):
+        TargetEncoder.from_dict(state | {"labels": labels})
+
+
+def test_nested_states_are_refused():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    state = TargetEncoder().fit(pd.Series(["a", "b"], name="y")).to_dict()
+    for entry in ("task", "name", "labels", "mean", "number_format"):
+        with pytest.raises(ValueError, match=r"not the state of a target encoder|format of"):
+            TargetEncoder.from_dict(state | {entry: deep})

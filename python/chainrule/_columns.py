@@ -7,6 +7,7 @@ import dataclasses
 import math
 import re
 import reprlib
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -263,7 +264,7 @@ def from_state(state: dict[str, Any]) -> Encoder:
     for key, value in values.items():
         if key == "format":
             values[key] = (NumberFormat if kind == "number" else DateFormat)(**check_state(kind, value))
-        elif fields[key] is float and type(value) is int and abs(value) < 2**1000:
+        elif fields[key] is float and type(value) is int and abs(value) <= sys.float_info.max:
             values[key] = float(value)
         elif fields[key] == tuple[str, ...]:
             if not isinstance(value, list) or not all(isinstance(level, str) for level in value):

@@ -45,9 +45,9 @@ class TableEncoding:
     >>> encoding.feature_names
     ['x0=own', 'x0=rent', 'x1', 'x1 missing']
     >>> TableEncoding.from_dict(encoding.to_dict()).transform(table)
-    array([[ 1.        ,  0.        , -0.9863939 ,  0.        ],
-           [ 0.        ,  1.        ,  0.9863939 ,  0.        ],
-           [ 1.        ,  0.        ,  0.        ,  1.        ]], dtype=float32)
+    array([[ 1.       ,  0.       , -0.9486833,  0.       ],
+           [ 0.       ,  1.       ,  0.9486833,  0.       ],
+           [ 1.       ,  0.       ,  0.       ,  1.       ]], dtype=float32)
     """
 
     def __init__(self, columns: Sequence[_columns.Encoder]) -> None:

@@ -1,8 +1,8 @@
 """The column to predict: classes as numbers, values brought to mean 0 and standard deviation 1."""
 
 import dataclasses
-import math
 import reprlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -204,7 +204,7 @@ class TargetEncoder:
                 encoder.name, encoder.labels = name, labels
                 if "number_format" in state:
                     encoder.number_format = NumberFormat(**_formats.check_state("number", state["number_format"]))
-                is_number = all(type(value) in (int, float) and abs(value) < math.inf for value in (mean, std))
+                is_number = all(type(value) in (int, float) and abs(value) <= sys.float_info.max for value in (mean, std))
                 is_text = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels)
                 n_fits = len(labels) >= 2 if task == "classification" else not labels
                 if name and is_number and std > 0 and is_text and n_fits:
