@@ -208,3 +208,60 @@ def test_targets_of_any_kind(kind):
     expected = cr.MLPClassifier(**FAST).fit(X, dear).predict(X)
     assert (cr.MLPClassifier(**FAST).fit(X, make(dear)).predict(X) == expected).all()
     assert cr.MLPRegressor(**FAST).fit(X, make(price)).predict(X).shape == (200,)
+
+
+def test_dates_as_text_give_the_network_of_dates():
+    days = pd.date_range("2020-01-01", periods=120)
+    y = np.arange(120.0)
+    expected = cr.MLPRegressor(**FAST).fit(pd.DataFrame({"day": days}), y)
+    for pattern in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", " %Y-%m-%d", "%B %d, %Y", "%d-%b-%y"):
+        table = pd.DataFrame({"day": days.strftime(pattern)})
+        estimator = cr.MLPRegressor(**FAST).fit(table, y)
+        assert estimator.predict(table).tobytes() == expected.predict(pd.DataFrame({"day": days})).tobytes(), pattern
+
+
+def test_a_few_words_among_dates_are_warned_of_by_the_estimators():
+    table = pd.DataFrame({"day": [*pd.date_range("2020-01-01", periods=19).strftime("%d/%m/%Y"), "soon"]})
+    with pytest.warns(UserWarning, match="column 'day' holds dates, .* 1 of 20 cells .* the first 'soon' in row 20"):
+        cr.MLPClassifier(**FAST).fit(table, np.arange(20) % 2)
+
+
+def test_an_ambiguous_column_is_settled_by_an_encoder():
+    table, y = (
+        pd.DataFrame({"day": [f"{d:02}/{m:02}/2020" for d in range(1, 13) for m in range(1, 13)]}),
+        np.arange(144.0),
+    )
+    with pytest.raises(ValueError, match="choose date_order='dmy' or date_order='mdy' of TableEncoder"):
+        cr.MLPRegressor(**FAST).fit(table, y)
+    fits = [
+        cr.MLPRegressor(**FAST, preprocess=cr.TableEncoder(date_order=order)).fit(table, y) for order in ("dmy", "mdy")
+    ]
+    assert [estimator.encoder_.columns[0].format.order for estimator in fits] == ["dmy", "mdy"]
+
+
+def test_unseen_levels_are_warned_of_but_not_in_rows_that_are_held_out_at_random():
+    table = pd.DataFrame({"town": ["a", "b"] * 20 + [f"rare {i}" for i in range(10)]})
+    y = np.arange(50) % 2
+    estimator = cr.MLPClassifier(**FAST, early_stopping=True, validation_fraction=0.5).fit(table, y)
+    assert set(estimator.encoder_.columns[0].levels) < set(table.town)
+    message = "column 'town': 1 of 2 cells hold levels that were not seen at fit, such as 'c' in row 2"
+    with pytest.warns(UserWarning, match=message):
+        estimator.predict(pd.DataFrame({"town": ["a", "c"]}))
+    with pytest.warns(UserWarning, match=message):
+        cr.MLPClassifier(**FAST).fit(table, y, eval_set=(pd.DataFrame({"town": ["a", "c"]}), [0, 1]))
+
+
+def test_booleans_in_another_writing_are_predicted_alike():
+    flags = np.arange(200) % 3 == 0
+    estimator = cr.MLPRegressor(**FAST | {"max_iter": 200}, learning_rate_init=0.05).fit(
+        pd.DataFrame({"flag": flags, "t": "a"}), flags * 1.0
+    )
+    expected = estimator.predict(pd.DataFrame({"flag": flags, "t": "a"}))
+    for later in (
+        flags.astype(int),
+        flags.astype(float),
+        flags.astype(str),
+        np.char.lower(flags.astype(str)),
+        flags.astype(object),
+    ):
+        assert estimator.predict(pd.DataFrame({"flag": later, "t": "a"})).tobytes() == expected.tobytes()

@@ -204,7 +204,9 @@ class TargetEncoder:
                 encoder.name, encoder.labels = name, labels
                 if "number_format" in state:
                     encoder.number_format = NumberFormat(**_formats.check_state("number", state["number_format"]))
-                is_number = all(type(value) in (int, float) and abs(value) <= sys.float_info.max for value in (mean, std))
+                is_number = all(
+                    type(value) in (int, float) and abs(value) <= sys.float_info.max for value in (mean, std)
+                )
                 is_text = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels)
                 n_fits = len(labels) >= 2 if task == "classification" else not labels
                 if name and is_number and std > 0 and is_text and n_fits:

@@ -193,14 +193,15 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         elif incremental:
             self._check_scale_of_targets(data.y)
 
-        def encode(part: Data) -> Data:
-            return Data(part.X.encode(self.encoder_, self.dtype), self._scale_targets(part.y), part.weight)
+        def encode(part: Data, warn: bool = True) -> Data:
+            return Data(part.X.encode(self.encoder_, self.dtype, warn), self._scale_targets(part.y), part.weight)
 
         encoded = encode(data)
         if held_out is None:
             return encoded, None
-        with about(None if held_out.X.table is data.X.table else "eval_set"):
-            return encoded, encode(held_out)
+        is_split = held_out.X.table is data.X.table  # a rare level may be in held-out rows alone: no mistake
+        with about(None if is_split else "eval_set"):
+            return encoded, encode(held_out, warn=not is_split)
 
     def _learn_targets(self, y: NDArray[Any]) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""

@@ -39,9 +39,10 @@ class Rows:
     def __getitem__(self, numbers: NDArray[np.intp]) -> "Rows":
         return Rows(self.table, self.numbers[numbers])
 
-    def encode(self, encoder: TableEncoder, dtype: DTypeLike | None) -> NDArray[Any]:
-        """Encode the rows."""
-        return encoder.encoding_.transform(self.table, rows=self.numbers).astype(dtype or np.float32, copy=False)
+    def encode(self, encoder: TableEncoder, dtype: DTypeLike | None, warn: bool = True) -> NDArray[Any]:
+        """Encode the rows; `warn` as in `TableEncoding.transform`."""
+        features = encoder.encoding_.transform(self.table, rows=self.numbers, warn=warn)
+        return features.astype(dtype or np.float32, copy=False)
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
