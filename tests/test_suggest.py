@@ -12,6 +12,7 @@ from chainrule import _core, _suggest
 from chainrule._suggest import closest, did_you_mean, listed, unknown
 from chainrule.schedules import Schedule
 from chainrule.table import TableEncoder
+from chainrule.target import TargetEncoder
 
 
 def fit(X=((0.0,), (1.0,)), y=(0.0, 1.0), **options):
@@ -300,3 +301,27 @@ def test_the_command_suggests_values_and_options(arguments, message, capsys):
     with pytest.raises(SystemExit):
         parse(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_settings_of_table_encoders_are_suggested():
+    table = np.array([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(ValueError, match=r"date_order is 'D/M/Y', expected .*, did you mean 'dmy'"):
+        TableEncoder(date_order="D/M/Y").fit(table)
+    with pytest.raises(ValueError, match=r"expected 'from_dtype' or a list of columns\. Did you mean 'from_dtype'"):
+        TableEncoder(categorical_features="from_dtypes").fit(table)
+
+
+def test_classes_are_suggested_and_thousands_are_not_listed():
+    pytest.importorskip("sklearn")
+    many = np.array([f"class {i % 3000}" for i in range(3000)])
+    wrong = {"Class 7": 2.0}
+    with pytest.raises(ValueError, match=r"and 2,990 more\], did you mean 'class 7'") as caught:
+        cr.MLPClassifier(class_weight=wrong, max_iter=1).fit(np.arange(3000.0)[:, None], many)
+    assert len(str(caught.value)) < 300
+    for y in (Y, np.stack([Y, 1 - Y], axis=1)):
+        with pytest.raises(ValueError, match="or None, got 'Balance', did you mean 'balanced'"):
+            cr.MLPClassifier(class_weight="Balance").fit(X, y)
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
+    target = TargetEncoder().fit(pd.Series(["red", "blue"], name="color"))
+    with pytest.raises(ValueError, match="holds 'Red', expected one of blue, red, did you mean 'red'"):
+        target.transform(pd.Series(["Red"]))

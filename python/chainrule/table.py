@@ -94,7 +94,8 @@ class TableEncoding:
             For text of which most but not all cells are numbers or dates; once for each of the first 10 columns.
         """
         if date_order not in (None, *ORDERS):
-            raise ValueError(f"date_order is {date_order!r}, expected None or one of {', '.join(map(repr, ORDERS))}")
+            expected = f"expected None or one of {', '.join(map(repr, ORDERS))}"
+            raise ValueError(f"date_order is {date_order!r}, {expected}{did_you_mean(date_order, ORDERS)}")
         if decimal not in (None, ".", ","):
             raise ValueError(f"decimal is {decimal!r}, expected None, '.' or ','")
         frame = Frame(table, rows)
@@ -233,7 +234,8 @@ def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[in
     """Return the places of the columns that hold levels; None: the types of the columns tell."""
     if isinstance(chosen, str):
         if chosen != "from_dtype":
-            raise ValueError(f"categorical_features is {chosen!r}, expected 'from_dtype' or a list")
+            hint = did_you_mean(chosen, ["from_dtype", *names], sentence=True)
+            raise ValueError(f"categorical_features is {chosen!r}, expected 'from_dtype' or a list of columns.{hint}")
         return None
     values = np.asarray([] if chosen is None else chosen)
     if values.dtype == bool:

@@ -14,6 +14,7 @@ from chainrule import _columns, _formats
 from chainrule._column import Column
 from chainrule._formats import NumberFormat
 from chainrule._frames import as_column
+from chainrule._suggest import did_you_mean, listed
 
 MAX_CLASSES = 10  # whole numbers of more different values are amounts
 
@@ -152,7 +153,8 @@ class TargetEncoder:
         classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
         if (classes < 0).any():
             unseen = min(names[code] for code in codes[classes < 0])
-            raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {self.labels}")
+            hint = did_you_mean(unseen, self.labels)
+            raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {listed(self.labels)}{hint}")
         return classes
 
     def decode(self, predictions: ArrayLike) -> NDArray[Any]:

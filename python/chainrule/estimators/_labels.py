@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._frames import is_missing
+from chainrule._suggest import did_you_mean, listed
 from chainrule.estimators import _sklearn
 
 _KINDS: list[tuple[tuple[type, ...], str]] = [
@@ -111,10 +112,11 @@ class Labels:
 
     def weights(self, by_class: Any, y: NDArray[Any]) -> NDArray[Any]:
         """Weights of rows by their classes, of which those that are not named weigh 1; y as `encode` returns it."""
-        if isinstance(by_class, str) or (self.multilabel and not isinstance(by_class, (list, tuple))):
+        balanced = isinstance(by_class, str) and by_class == "balanced"
+        if balanced or (self.multilabel and isinstance(by_class, Mapping)):
             labels = y if self.multilabel else self.classes_[y]
             return np.asarray(_sklearn.class_weights.compute_sample_weight(by_class, labels))
-        if self.multilabel:
+        if self.multilabel and isinstance(by_class, (list, tuple)):
             if len(by_class) != y.shape[1]:
                 raise ValueError(f"class_weight has {len(by_class)} entries, y has {y.shape[1]} columns of labels")
             columns = [weights_of(weights, np.arange(2))[y[:, label]] for label, weights in enumerate(by_class)]
@@ -140,11 +142,18 @@ def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
     that is there is not named either, the two are probably the same, written differently.
     """
     if not isinstance(by_class, Mapping):
-        raise ValueError(f"class_weight must be a dict from class to weight, 'balanced' or None, got {by_class!r}")
+        hint = did_you_mean(by_class, ["balanced"])
+        raise ValueError(
+            f"class_weight must be a dict from class to weight, 'balanced' or None, got {by_class!r}{hint}"
+        )
     known = classes.tolist()
     unknown = [name for name in by_class if name not in known]
     if unknown and any(name not in by_class for name in known):
-        raise ValueError(f"class_weight names {unknown}, the classes are {known}")
+        hint = did_you_mean(unknown[0], [name for name in known if isinstance(name, str)])
+        raise ValueError(
+            f"class_weight names [{listed(list(map(repr, unknown)))}], the classes are "
+            f"[{listed(list(map(repr, known)))}]{hint}"
+        )
     for name, weight in by_class.items():
         if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
             raise ValueError(f"class_weight of {name!r} is {weight!r}, expected a finite number of at least 0")
