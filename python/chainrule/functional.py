@@ -65,10 +65,10 @@ def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tup
 
 def check_layers(name: str, value: Any) -> None:
     """Raise for what is not a sequence of (W, b); the core checks the arrays."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, (list, tuple, Sequence)) or isinstance(value, str):
         raise TypeError(f"{name} must be a list of (W, b), one for each layer, got {type(value).__name__}")
     for i, layer in enumerate(value):
-        if not isinstance(layer, Sequence) or isinstance(layer, str) or len(layer) != 2:
+        if not isinstance(layer, (list, tuple, Sequence)) or isinstance(layer, str) or len(layer) != 2:
             raise TypeError(f"{name}[{i}] must be (W, b), got {type(layer).__name__}")
 
 
