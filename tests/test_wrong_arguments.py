@@ -58,6 +58,7 @@ LOSSES = ", ".join(_core.LOSSES)
             lambda: cr.init_params([2, 1], initializer="x"),
             "init_params has no argument 'initializer', did you mean 'init'?",
         ),
+        (lambda: cr.Adam(eps=1e-8, lr=0.1), "Adam has no argument 'eps', did you mean 'epsilon'?"),
         (lambda: cr.Adam(0.1), "Adam takes no arguments by position, got 1; by name: learning_rate=, beta1=, "),
         (lambda: cr.set_num_threads(), "set_num_threads needs n_threads"),
         (lambda: cr.CSVLog(filename="x"), "CSVLog has no argument 'filename'"),

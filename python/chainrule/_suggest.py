@@ -284,7 +284,8 @@ def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> s
     parts = [type(args[0]).__name__] if is_method else []  # the class that the caller knows
     called = ".".join([*parts, function.__name__]).removesuffix(".__init__")
     parameters, given = list(signature.parameters.values())[is_method:], args[is_method:]
-    for name in kwargs.keys() - signature.parameters.keys():
+    if unknown_names := [name for name in kwargs if name not in signature.parameters]:
+        name = unknown_names[0]
         free = [parameter.name for parameter in parameters[len(given) :] if parameter.name not in kwargs]
         hint = did_you_mean(name, free) or f"; its arguments are {listed([p.name for p in parameters])}"
         return f"{called} has no argument {name!r}{hint}"
