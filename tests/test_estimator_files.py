@@ -279,6 +279,9 @@ def test_unfitted_estimators_and_others_are_refused(tmp_path):
         ({"features": {"format": 1}}, "no list of columns"),
         ({"classes": {"dtype": "i8", "values": [0, 1, 2]}}, "target does not fit the network's 1 outputs"),
         ({"classes": {"dtype": "V8", "values": [0, 1]}}, "expected an array"),
+        ({"classes": {"dtype": "i8", "values": [1, 1]}}, "its target has a class twice"),
+        ({"n_features_in": float("nan")}, "it has the number NaN"),
+        ({"record": {"loss_": [1e999]}}, "it has the number Infinity"),
         ({"mean": 0.0, "std": 0.0}, "expected finite numbers, std above 0"),
         ({"mean": 0.0}, "its target is"),
         ({"y_type": "several"}, "its target is"),
@@ -298,6 +301,32 @@ def test_contradictions_are_refused_by_the_files_name(tmp_path, changes, message
     path.write_bytes(safetensors.numpy.save(tensors, metadata))
     with pytest.raises(ValueError, match=f"model holds an estimator that cannot be read: .*{message}"):
         cr.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scale": -1.0}, "column 'size'"),
+        ({"scale": 0.0, "indicator": False}, "column 'size'"),
+        ({"median": "1"}, "column 'size'"),
+        ({"name": "kind"}, "more than one column 'kind'"),
+        ({"kind": "code"}, "a column's kind is 'code'"),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_refused_by_the_files_name(tmp_path, changes, message):
+    path = tmp_path / "model"
+    classifier().fit(TABLE, SIGN).save(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del metadata["chainrule.sha256"]
+    state = json.loads(metadata["chainrule.estimator"])
+    state["features"]["columns"][0] |= changes
+    metadata["chainrule.estimator"] = json.dumps(state)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    for read in (cr.load, read_model):
+        with pytest.raises(ValueError, match=f"model holds an estimator that cannot be read: .*{message}"):
+            read(path)
 
 
 def test_a_damaged_estimator_is_noticed(tmp_path):

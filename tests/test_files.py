@@ -285,7 +285,7 @@ def test_checksums_of_every_length_of_the_last_block(size, tmp_path):
     assert cr.load(tmp_path / "model").parameters.tobytes() == net.parameters.tobytes()
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"format": 1, "format": 1}', '{"format": NaN}'])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"format": 1, "format": 1}', '{"format": 1e999}'])
 def test_json_that_is_nested_deeply_or_names_twice_is_refused_by_name(parts, tmp_path, text):
     configuration, tensors = parts
     path = tmp_path / "bad"

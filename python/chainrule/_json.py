@@ -1,6 +1,7 @@
 """JSON in files, strictly: a name that stands twice, NaN, and nesting beyond all measure are errors, as in the core."""
 
 import json
+import math
 from typing import Any
 
 
@@ -14,7 +15,7 @@ def parse(text: str | bytes) -> Any:
     {'a': [1, 2.5, None]}
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -33,5 +34,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"it has the number {text}")
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it has the number {text:.20}")
+    return value

@@ -121,7 +121,10 @@ class Target:
                 "std": std,
             } if (classes is None) == (y_type == "") and (mean is None) == (std is None):
                 scaling = None if mean is None else _standardizer(mean, std)
-                return cls(name, None if classes is None else array_from_dict(classes), y_type, sparse, scaling)
+                found = None if classes is None else array_from_dict(classes)
+                if found is not None and len(set(found.tolist())) != len(found):
+                    raise ValueError("its target has a class twice")
+                return cls(name, found, y_type, sparse, scaling)
         raise ValueError(f"its target is {state!r:.200}")
 
 
