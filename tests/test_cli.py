@@ -250,7 +250,7 @@ def test_values_that_mean_missing(capsys):
     _, rooms, _, _, heating, *_ = model.features.columns
     assert rooms.indicator
     assert heating.levels == ("None", "gas")
-    read = model.read("t.csv")
+    read, _ = model.read("t.csv")
     assert read.rooms.isna().sum() == (table.rooms == -999).sum()
     assert read.heating.isna().sum() == ((table.heating == "NA") | table.heating.isna()).sum()
 

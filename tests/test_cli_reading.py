@@ -143,6 +143,23 @@ def test_a_header_that_seems_to_be_data_is_named(capsys):
     assert "Its first row seems to hold data: --no-header names the columns 1, 2, ..." in said
 
 
+def test_numbers_between_white_space(capsys):
+    write("t.data", *(f"  {i}   {i + 0.5}  {i % 2} " for i in range(40)))
+    assert run("train", "t.data", "--target", 3, "--no-header", "--ignore", 1, "--epochs", 1) == 0
+    assert "table     40 rows, 3 columns, separated by white space\n" in capsys.readouterr().out
+    write("t.csv", "a  b", *(f"{i} {i}" for i in range(4)))
+    assert list(read("t.csv")) == ["a", "b"]
+    write("t.csv", "a note", *["not numbers"] * 4)
+    assert list(read("t.csv")) == ["a note"]
+
+
+def test_a_file_of_one_column_asks_for_the_separator(capsys):
+    write("t.csv", "a#b", *["1#2"] * 20)
+    said = failure(capsys, "train", "t.csv", "--target", "b")
+    assert "has no column 'b'" in said
+    assert "Its rows have one field: --separator names what is between fields" in said
+
+
 def test_columns_of_one_name_are_renamed_and_said(capsys):
     write("t.csv", "y,x,y,x,x", *(f"{i % 2},{i},{i % 2},3,4" for i in range(40)))
     assert list(read("t.csv")) == ["y", "x", "y (2)", "x (2)", "x (3)"]

@@ -347,6 +347,20 @@ def test_columns_are_copied_as_they_are_written(houses, capsys):
     assert "new.csv has no column 'numbr', did you mean 'number'?" in said
 
 
+def test_copied_columns_that_are_features_too(houses):
+    table = make_table(20, seed=3).drop(columns="dear")
+    table.to_csv("new.csv", index=False)
+    train(houses, "--target", "dear", "--epochs", 2)
+    assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
+    names = ["size", "rooms", "zip", "garden", "built"]
+    options = [word for name in names for word in ("--keep", name)]
+    assert run("predict", "houses.safetensors", "new.csv", *options, "--output", "q.csv") == 0
+    kept = pd.read_csv("q.csv", dtype=str)
+    assert kept["dear"].tolist() == pd.read_csv("p.csv").dear.tolist()
+    pd.testing.assert_frame_equal(kept[names], pd.read_csv("new.csv", dtype=str)[names])
+    assert "?" in kept["size"].tolist()
+
+
 def test_the_copied_columns_of_parquet(houses):
     train(houses, "--target", "dear", "--epochs", 1)
     make_table(20).drop(columns="size").assign(number=range(20), size=1.0).to_parquet("new.parquet")
@@ -382,7 +396,7 @@ def test_a_model_in_python_predicts_labels_and_values(target, labels):
     table.to_csv("t.csv", index=False)
     train("t.csv", "--target", "y", "--epochs", 20)
     estimator = cr.load("t.safetensors")
-    read = TableModel.load("t.safetensors").read("t.csv").drop(columns="y")
+    read = TableModel.load("t.safetensors").read("t.csv")[0].drop(columns="y")
     predicted = estimator.predict(read)
     if labels is not None:
         assert estimator.classes_.tolist() == labels

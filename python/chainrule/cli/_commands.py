@@ -15,7 +15,7 @@ from chainrule.cli._console import Console, warn, write_text
 from chainrule.cli._format import KINDS, Reading
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_table_output, is_standard_output, write_table
-from chainrule.cli._tables import Table, check_columns, read_like, read_table
+from chainrule.cli._tables import Table, read_like, read_table
 from chainrule.cli._train import Settings, check_outputs, train_table
 
 # name -> scikit-learn's function
@@ -79,8 +79,7 @@ def predict(
     target = loaded.model.target
     if probabilities and target.classes is None:
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
-    table = loaded.read(file, keep, separator=separator, encoding=encoding)
-    check_columns(table, keep, file)
+    table, kept = loaded.read(file, keep, separator, encoding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outputs = loaded.model.outputs(table, threads)
@@ -89,7 +88,7 @@ def predict(
     predictions = target.decode(outputs)
     if predictions.ndim > 1:
         raise ValueError(f"{model} predicts several columns: predict with chainrule.load")
-    columns: dict[str, Any] = {name: table[name].to_numpy() for name in keep}
+    columns: dict[str, Any] = {name: kept[name].to_numpy() for name in keep}
     columns[f"predicted {loaded.name}" if loaded.name in keep else loaded.name] = predictions
     if probabilities:
         for label, of_class in zip(target.labels, target.probabilities(outputs).T, strict=True):

@@ -106,7 +106,7 @@ def detect(path: str, reading: Reading, extension: str, names: Callable[[int], l
         raise ValueError("it is empty")
     separator = reading.separator or _find_separator(rows, KINDS[extension])
     if reading.separator is None and separator != KINDS[extension]:
-        unusual = f", separated by {separator!r}"
+        unusual = ", separated by " + ("white space" if separator == SEPARATORS["space"] else repr(separator))
     first = rows[0].split() if separator == SEPARATORS["space"] else next(csv.reader(rows, delimiter=separator))
     if not reading.header:
         return Text(encoding, separator, names(len(first)), unusual, warnings)
@@ -149,6 +149,8 @@ def _first_lines(path: str, encoding: str) -> list[str]:
 def _find_separator(lines: list[str], usual: str) -> str:
     """Return the separator that a file's name says, unless another one alone makes columns of all first rows."""
     fitting = [separator for separator in dict.fromkeys(usual + _OTHERS) if _fits(lines, separator)]
+    if not fitting and _are_numbers(lines):
+        return SEPARATORS["space"]
     return fitting[0] if fitting[:1] == [usual] or len(fitting) == 1 else usual
 
 
@@ -162,6 +164,19 @@ def _fits(lines: list[str], separator: str) -> bool:
         rows.pop()
     width = len(rows[0])
     return width > 1 and all(len(row) == width or (len(row) == width + 1 and not row[-1]) for row in rows)
+
+
+def _are_numbers(lines: list[str]) -> bool:
+    """Return whether all rows but the first are equally many numbers, more than one, between white space."""
+    rows = [line.split() for line in lines]
+    if not lines[-1].endswith(("\n", "\r")):
+        rows.pop()
+    width = len(rows[0]) if rows else 0
+    try:
+        numbers = [len(list(map(float, row))) for row in rows[1:]]
+    except ValueError:
+        return False
+    return width > 1 and bool(numbers) and all(count == width for count in numbers)
 
 
 def _distinct(names: list[str]) -> tuple[list[str], list[str]]:

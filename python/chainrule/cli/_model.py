@@ -1,7 +1,7 @@
 """A model with how its table is read: what `train` writes and `predict` reads, without scikit-learn."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from chainrule._optional import own_module
 from chainrule.cli._console import warn
 from chainrule.cli._format import Reading, number_names
 from chainrule.cli._scores import as_text, score_classes, score_values
-from chainrule.cli._tables import Table, read_frame, read_numbers, without_markers
+from chainrule.cli._tables import Table, check_columns, read_frame, read_numbers, without_markers
 from chainrule.cli._target import known_texts
 from chainrule.estimator_file import READING, Model, read_model
 from chainrule.network import Network
@@ -74,16 +74,18 @@ class TableModel:
         return self.model.target.name or "prediction"
 
     def read(
-        self, path: str, texts: Collection[str] = (), separator: str | None = None, encoding: str | None = None
-    ) -> "pd.DataFrame":
+        self, path: str, keep: Sequence[str] = (), separator: str | None = None, encoding: str | None = None
+    ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
         """Read a table as the one of the training was read, but for what is said otherwise.
+
+        Return it, and the columns to keep, as they are written.
 
         Parameters
         ----------
         path : str
             The file.
-        texts : collection of str
-            Further columns that stay as they are written.
+        keep : sequence of str
+            Columns that are copied.
         separator, encoding : str, optional
             As in `Reading`.
         """
@@ -93,8 +95,10 @@ class TableModel:
         numbers = [c for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
         written = [c.name for c in numbers if c.format not in (None, NumberFormat())]
         reading = self.reading.override(separator, encoding)
-        table, _ = read_frame(path, reading, [*words, *written, *texts], self._names)
-        return without_markers(table, [c.name for c in numbers])
+        table, _ = read_frame(path, reading, [*words, *written, *keep], self._names)
+        check_columns(table, keep, path)
+        kept = table[list(keep)].copy()
+        return without_markers(table, [c.name for c in numbers]), kept
 
     def _names(self, count: int) -> list[str]:
         """Return the names of so many columns of a file without a header, in which the target may be absent."""

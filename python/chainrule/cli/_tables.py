@@ -192,10 +192,12 @@ def check_columns(table: "pd.DataFrame", names: Iterable[str], path: str | None 
         if name not in known:
             hint = did_you_mean(name, known)
             has = f"{hint} It has" if hint else "; it has"
-            header = ""
-            if any(map(_is_number, known)):
-                header = ". Its first row seems to hold data: --no-header names the columns 1, 2, ..."
-            raise ValueError(f"{path or 'the table'} has no column {name!r}{has} {listed(known)}{header}")
+            advice = ""
+            if len(known) == 1:
+                advice = ". Its rows have one field: --separator names what is between fields"
+            elif known != number_names(len(known)) and any(map(_is_number, known)):
+                advice = ". Its first row seems to hold data: --no-header names the columns 1, 2, ..."
+            raise ValueError(f"{path or 'the table'} has no column {name!r}{has} {listed(known)}{advice}")
 
 
 def _is_number(text: str) -> bool:
