@@ -276,6 +276,12 @@ def test_weights_are_no_feature_and_their_unit_does_not_count(houses, capsys):
     assert Path("t.safetensors").read_bytes() != contents[0]
 
 
+@pytest.mark.parametrize(("count", "part"), [(0, "'w' are all 0"), (1, "rows to (train|validate|test) with are all 0")])
+def test_weights_of_0_are_refused(houses, capsys, count, part):
+    make_table().assign(w=(np.arange(300) < count) * 1.0).to_csv("t.csv", index=False)
+    assert re.search(part, failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "w"))
+
+
 def test_rows_of_weight_0_teach_nothing():
     table = make_table(600)
     wrong = np.arange(600) % 2 == 0

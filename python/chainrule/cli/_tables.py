@@ -5,9 +5,11 @@ a column of text they are levels like any other: "None" may be an answer, and on
 """
 
 import contextlib
+import csv
 import dataclasses
 import gzip
 import os
+import reprlib
 import shlex
 import warnings
 import zlib
@@ -28,6 +30,7 @@ from chainrule.cli._format import KINDS, Reading, detect, number_names
 if TYPE_CHECKING:
     import pandas as pd
 
+_LONG = 40  # characters of a cell that is repeated in a message
 _WORDS = {"number": "numbers", "date": "dates"}
 
 
@@ -106,7 +109,7 @@ def read_frame(
             raise ValueError(f"its name should end in {', '.join(KINDS)}, these with .gz, or .parquet")
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: name another --encoding") from error
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (ValueError, EOFError, csv.Error, zlib.error, gzip.BadGzipFile) as error:
         if "Calling read(nbytes)" in str(error):  # pandas says so, and no more, where Ctrl-C came within a read
             raise KeyboardInterrupt from error
         raise ValueError(f"cannot read {path}: {error}") from error
@@ -130,9 +133,15 @@ def without_markers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFr
     """Take the markers of gaps in columns that hold numbers or dates for missing."""
     for name in names:
         if name in frame and as_column(frame[name]).kind_of_type() == "text":
-            marked = frame[name].map(lambda value: isinstance(value, str) and is_marker(value))
-            frame[name] = frame[name].astype(object).mask(marked.astype(bool))
+            frame[name] = blank(frame[name], is_marker)
     return frame
+
+
+def blank(values: "pd.Series", is_gap: Callable[[str], bool]) -> "pd.Series":
+    """Return a column in which some texts are missing."""
+    pd = _optional.require("pandas", "cli")
+    blanked = [None if isinstance(value, str) and is_gap(value) else value for value in values]
+    return pd.Series(blanked, index=values.index, name=values.name, dtype=object)
 
 
 def convert(column: Column, format: Format) -> "pd.Series":
@@ -166,9 +175,10 @@ def _choose_format(column: Column, found: Examination, reading: Reading) -> Form
     quoted = shlex.quote(column.name)
     if found.mistakes:
         value, count = next(iter(found.mistakes)), sum(found.mistakes.values())
+        named = shlex.quote(value) if len(value) <= _LONG else "VALUE"
         more = f" and {count - 1:,} such cells more" if count > 1 else ""
         raise ValueError(
-            f"{holds}, but {value!r} in row {column.row_of(value)}{more}: add --missing {shlex.quote(value)} if that "
+            f"{holds}, but {reprlib.repr(value)} in row {column.row_of(value)}{more}: add --missing {named} if that "
             f"means missing, or --categorical {quoted} if the {_WORDS[found.kind]} are names"
         )
     if found.ask:

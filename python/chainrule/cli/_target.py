@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from chainrule._column import level_name
 from chainrule._formats import is_marker
 from chainrule._frames import as_column
+from chainrule.cli._tables import blank
 from chainrule.target import MAX_CLASSES, TargetEncoder
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ def known_texts(target: "pd.Series") -> tuple["pd.Series", str]:
 
     Where fewer than two other texts are left, the markers are classes.
     """
-    marked = target.map(lambda value: isinstance(value, str) and _is_gap(value)).astype(bool)
-    if not marked.any() or target[~marked].nunique() < 2:
+    blanked = blank(target, _is_gap)
+    marked = blanked.isna() & target.notna()
+    if not marked.any() or blanked.nunique() < 2:
         return target, ""
     counts = ", ".join(f"{value!r} {count}" for value, count in Counter(target[marked]).most_common(5))
     keep = f"--categorical {shlex.quote(str(target.name))} makes a class of each"
-    return target.astype(object).mask(marked), f" or one that means missing ({counts}; {keep})"
+    return blanked, f" or one that means missing ({counts}; {keep})"
 
 
 def _is_gap(text: str) -> bool:

@@ -94,6 +94,9 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
         check_columns(test, [name, *([] if settings.weight is None else [settings.weight])], settings.test)
         test = with_target(test, name, name in settings.categorical, say, f" of {settings.test}")
         tested = make_part(known_classes(test, target, str(settings.test)), *options)
+    for part, of in ((train, "train"), (validation, "validate"), (tested, "test")):
+        if part.weight is not None and not part.weight.any():
+            raise ValueError(f"the weights of the {len(part)} rows to {of} with are all 0")
     mean_weight = 1.0 if train.weight is None else float(train.weight.mean())
     train, validation = train.divide_weights(mean_weight), validation.divide_weights(mean_weight)
     estimator = _make_estimator(target, len(train), settings)
