@@ -78,7 +78,7 @@ def test_every_habit_leads_to_a_name_of_this_library():
         cr.Quantile,
     ]
     calls += [cr.SGD, cr.Adam, cr.RMSprop, cr.Adagrad, cr.LBFGS]
-    calls += [cr.Cosine, cr.OneCycle, cr.StepDecay, cr.ReduceOnPlateau]
+    calls += [cr.TableEncoder, cr.Cosine, cr.OneCycle, cr.StepDecay, cr.ReduceOnPlateau]
     names = {name for call in calls for name in inspect.signature(call).parameters}
     for known in (_core.ACTIVATIONS, _core.LOSSES, _core.METRICS, _core.INITS, _core.PRECISIONS):
         names |= {*known}

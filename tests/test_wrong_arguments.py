@@ -90,6 +90,12 @@ def test_wrong_arguments_are_explained(call, message):
             TypeError,
             "MLPRegressor.partial_fit has no argument 'weights', did you mean 'sample_weight'?",
         ),
+        (
+            lambda: cr.TableEncoder(max_categories=5),
+            TypeError,
+            "TableEncoder has no argument 'max_categories', did you ",
+        ),
+        (lambda: cr.MLPRegressor(cat_features=[0]), TypeError, "did you mean 'categorical_features'?"),
         (lambda: cr.MLPClassifier().fit(X), TypeError, "MLPClassifier.fit needs y"),
         (lambda: cr.MLPClassifier().set_params(lr=0.1), ValueError, "]. Did you mean 'learning_rate_init'?"),
     ],

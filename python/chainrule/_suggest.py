@@ -128,6 +128,10 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
         "tmult": "period_factor",
         "pctstart warmupepochs warmupsteps": "warmup",
         "beta": "delta",
+        # encoding of tables
+        "maxcategories maxcardinality": "max_levels",
+        "categories categorical catfeatures categoricalfeature categoricalcolumns catcols": "categorical_features",
+        "dayfirst yearfirst dateformat": "date_order",
         "quantiles q tau alphas": "levels",
     }.items()
     for word in words.split()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from chainrule._columns import Encoder
 from chainrule._frames import column_names
 from chainrule._optional import require
+from chainrule._suggest import explained
 from chainrule.table import CategoricalFeatures, TableEncoding
 
 BaseEstimator: Any = require("sklearn.base", "sklearn").BaseEstimator
@@ -17,6 +18,7 @@ _validation = require("sklearn.utils.validation", "sklearn")
 _UNUSED: Any = require("sklearn.utils.metadata_routing", "sklearn").UNUSED
 
 
+@explained
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Encodes the columns of a table as float32 features.
 
