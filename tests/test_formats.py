@@ -320,6 +320,13 @@ def test_an_examination_gives_counts_and_rows():
     assert examine({}).kind == "levels"
 
 
+def test_a_leading_zero_makes_all_of_a_column_codes():
+    assert examine({"1234": 5, "12345": 6}).whole
+    assert examine({"1234": 99, "0123": 1}).kind == "levels"
+    assert examine({"12.5": 99, "07.5": 1}).kind == "levels"
+    assert examine({"0": 1, "0.5": 1, "-0.25": 1, "00:30": 0}).kind == "number"
+
+
 def test_mixed_lengths_and_equal_lengths_are_read_alike():
     texts = [f"{day:02}/{month:02}/2024" for day in range(1, 29) for month in range(1, 13)]
     equal = as_column(texts).examine()

@@ -344,3 +344,23 @@ def test_the_work_is_linear_in_the_columns(library):
 
     work(10)
     assert work(400) < 4.5 * work(100)
+
+
+def test_types_of_arrow():
+    pa = pytest.importorskip("pyarrow")
+    day, later = datetime.datetime(2024, 1, 1), datetime.datetime(2024, 1, 3, 12)
+    moments = TableEncoder().fit(pd.DataFrame({"x": [day, later, None]})).to_dict()
+    berlin = pa.array([day, later, None], pa.timestamp("us", "UTC")).cast(pa.timestamp("us", "Europe/Berlin"))
+    for array in (pa.array([day, later, None], pa.timestamp("ns")), berlin):
+        assert TableEncoder().fit(pa.table({"x": array})).to_dict() == moments
+    dates = pa.array([day.date(), later.date(), None], pa.date32())
+    assert TableEncoder().fit(pa.table({"x": dates})).columns[0].scale == 1
+    booleans = TableEncoder().fit(pa.table({"x": pa.array([True, False, None])}))
+    assert booleans.columns[0].levels == ("False", "True")
+    for values in ([1, 2, 1, None], ["a", "b", "a", None]):
+        levels = TableEncoder().fit(pa.table({"x": pa.array(values).dictionary_encode()}))
+        assert levels.columns[0].levels == tuple(map(str, values[:2]))
+    with pytest.raises(
+        TypeError, match=r"column 'x' holds datetime.timedelta\(days=1\) in row 1: the argument must be"
+    ):
+        TableEncoder().fit(pa.table({"x": pa.array([datetime.timedelta(1)], pa.duration("s"))}))

@@ -202,11 +202,11 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
     markers = {text: count for text, count in texts.items() if is_marker(text)}
     unmarked = cells - sum(markers.values())
     levels = Examination("levels", cells=cells)
-    names = [text for text in texts if text not in markers]
+    names = [text for text in texts if text not in markers] if markers else list(texts)
     if not names:
         return levels
     stripped = [text.strip() for text in names]
-    counts = np.array([texts[name] for name in names], dtype=np.int64)
+    counts = np.fromiter(map(texts.__getitem__, names), dtype=np.int64, count=len(names))
     groups: dict[str, Any] = {}
     if common := _dates.common_shape(stripped):
         if _dates.match(common) or _match(common):
