@@ -244,10 +244,13 @@ def test_warnings_can_be_left_out():
     assert not encoding.transform(pd.DataFrame({"x": ["c"]}), warn=False).any()
 
 
-def test_warnings_name_the_line_that_called():
-    encoding = TableEncoding.learn(pd.DataFrame({"x": ["a", "b"]}))
+@pytest.mark.parametrize(
+    "wrap", [lambda e: e.encoding_.transform, lambda e: e.transform, lambda e: e.set_output().transform]
+)
+def test_warnings_name_the_line_that_called(wrap):
+    transform = wrap(cr.TableEncoder().fit(pd.DataFrame({"x": ["a", "b"]})))
     with pytest.warns(UserWarning, match="not seen") as caught:
-        encoding.transform(pd.DataFrame({"x": ["c"]}))
+        transform(pd.DataFrame({"x": ["c"]}))
     assert Path(caught[0].filename) == Path(__file__)
 
 

@@ -5,7 +5,6 @@ The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Bet
 """
 
 import dataclasses
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -21,6 +20,7 @@ from chainrule._frames import Frame, has_numeric_types, is_frame
 from chainrule._optional import own_module
 from chainrule._reading import Settings, fit_column
 from chainrule._suggest import closest, did_you_mean, listed
+from chainrule._warn import warn
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 SHOWN = 10  # columns that are warned of each for itself, or named in a message
@@ -225,9 +225,9 @@ def needs_encoding(table: Any) -> bool:
 def _warn(messages: Sequence[str]) -> None:
     """Warn of each of the first columns, and of how many more there are."""
     for message in messages[:SHOWN]:
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warn(message)
     if len(messages) > SHOWN:
-        warnings.warn(f"{len(messages) - SHOWN:,} more columns have such faults", UserWarning, stacklevel=3)
+        warn(f"{len(messages) - SHOWN:,} more columns have such faults")
 
 
 def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[int] | None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 import chainrule as cr
 from chainrule._arguments import about
 from chainrule._suggest import did_you_mean, explained
+from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
@@ -133,7 +134,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
         data = self._with_class_weights(data, incremental)
         if self.batch_size != "auto" and self.batch_size > len(data):
-            _record.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
         options["seed"] = int(random.randint(2**31 - 1))
         if incremental and hasattr(self, "_optimizer"):
@@ -229,13 +230,13 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             if watched is None:
                 raise ValueError(NOT_FINITE) from error
             history = _record.with_diverged_epoch(vars(error)["history"])
-            _record.warn(str(error), _sklearn.exceptions.ConvergenceWarning)
+            warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
             recorded = vars(error).get("history")  # none where it came before the training
             if recorded is None or recorded.epochs == 0:
                 raise
             history = recorded
-            _record.warn("Training interrupted by user.")
+            warn("Training interrupted by user.")
         if bridge is not None:
             bridge.end()
         return history

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule import _json, files, losses, optimizers, schedules, training
 from chainrule._disk import StrPath
+from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict, typed_labels
 from chainrule.estimators import _parameters, _record, _sklearn
@@ -178,7 +179,7 @@ def _write_parameters(estimator: Any) -> dict[str, Any]:
     """Return the constructor's parameters for JSON. Code is not stored: callbacks are left out, the rest is refused."""
     values = estimator.get_params(deep=False)
     if not isinstance(values["callbacks"], (tuple, list)) or len(values["callbacks"]):
-        _record.warn(f"a model file holds no code: callbacks={values['callbacks']!r:.200} is not saved")
+        warn(f"a model file holds no code: callbacks={values['callbacks']!r:.200} is not saved")
         values["callbacks"] = ()
     written = {}
     for name, value in values.items():

@@ -1,8 +1,6 @@
 """What a fit leaves in an estimator, curves, scores and the state of the optimizer; and what is said about it."""
 
 import dataclasses
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 import chainrule as cr
 from chainrule._baseline import constant_cost
+from chainrule._warn import warn
 from chainrule.estimators import _options, _sklearn
 from chainrule.estimators._data import Data
 from chainrule.optimizers import Optimizer
@@ -199,11 +198,3 @@ def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
         f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
         f"constant prediction {constant:.6g}. {remedy}."
     ]
-
-
-def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the line that called an estimator, through how many of our functions and scikit-learn's ever."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("chainrule.", "sklearn.")):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level + 1)

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import chainrule as cr
 from chainrule._suggest import explained
-from chainrule.estimators import _docs, _record, _sklearn, _tables
+from chainrule._warn import warn
+from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import to_core
 from chainrule.table import CategoricalFeatures
@@ -195,7 +196,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
         size = np.sqrt(np.mean(np.square(self._scale_targets(y)))) if hasattr(self, "standardizer_") else 0.0
         if size > _FAR:
-            _record.warn(
+            warn(
                 f"The targets lie {size:.3g} standard deviations from the mean of those in the first call of "
                 "partial_fit, which set their unit for good. Begin with rows that are like the later ones, or scale y"
             )
