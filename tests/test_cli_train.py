@@ -13,7 +13,8 @@ from sklearn import metrics
 from tables import failure, make_table, run, train
 
 import chainrule as cr
-from chainrule.cli import _parser, _scores
+from chainrule.cli import _parser, _scores, _suspects, _tables
+from chainrule.cli._format import Reading
 from chainrule.cli._model import TableModel
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -89,6 +90,15 @@ def test_other_columns_are_not_suspected(capsys, values):
 def test_years_in_order_and_a_single_column_are_not_suspected(capsys):
     assert said(capsys, noise(150).assign(year=np.arange(1870, 2020))).err == ""
     assert said(capsys, noise()[["y"]].assign(x=np.arange(300))).err == ""
+
+
+def test_no_column_of_real_tables_is_suspected(chainrule_data):
+    found = {}
+    for path in sorted(chainrule_data.glob("*/data.csv.gz")):
+        table = _tables.read_table(str(path), Reading()).frame
+        found[path.parent.name] = list(_suspects.find_suspects(table, list(table.columns)))
+    assert found
+    assert {name: sentences for name, sentences in found.items() if sentences} == {}
 
 
 # The task

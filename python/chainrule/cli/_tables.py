@@ -75,14 +75,16 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
         among them, or such that can be read in several ways.
     """
     frame, unusual = read_frame(path, reading, texts)
-    columns = {name: as_column(frame[name]) for name in frame.columns if name not in texts}
+    is_numeric = _optional.require("pandas.api.types", "cli").is_numeric_dtype
+    numeric = [name for name in frame.columns if name not in texts and is_numeric(frame[name])]
+    columns = {name: as_column(frame[name]) for name in frame.columns if name not in {*texts, *numeric}}
     found = {name: column.examine() for name, column in columns.items() if column.kind_of_type() == "text"}
     if reading.decimal is None and any(map(_has_decimal_comma, found.values())):
         comma = read_table(path, dataclasses.replace(reading, decimal=","), texts)
         return dataclasses.replace(comma, unusual=comma.unusual + ", decimal commas")
     formats: dict[str, Format] = {}
     if reading.decimal == ",":
-        formats = {name: NumberFormat(",") for name, column in columns.items() if column.values.dtype.kind in "iuf"}
+        formats = {name: NumberFormat(",") for name in numeric}
     for name, examination in found.items():
         format = _choose_format(columns[name], examination, reading)
         if format is not None:
