@@ -72,7 +72,7 @@ class Column:
             return of_arrays[self.values.dtype.kind]
         kinds = self.kinds_of_types()
         if "other" in kinds:
-            wrong = self._where(lambda value: value is not None and _kind_of(type(value)) == "other")
+            wrong = self._where(lambda value: _kind_of(type(value)) == "other") & ~self.missing()
             raise TypeError(f"{self._describe(wrong)}: {_EXPECTED}")
         if "text" in kinds and len(kinds - {"text"}) <= 1 and "truth" not in kinds:
             return "text"
@@ -238,9 +238,12 @@ def level_name(value: object) -> str:
     >>> level_name(2.0), level_name("2"), level_name(decimal.Decimal("2.00")), level_name(True)
     ('2', '2', '2', 'True')
     """
-    if isinstance(value, float | np.floating | decimal.Decimal) and value == (whole := int(value)):
-        return str(whole)
-    return f"{value.normalize():f}" if isinstance(value, decimal.Decimal) else str(value)
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, decimal.Decimal):
+        text = f"{value:f}" if value else "0"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(value)
 
 
 def _kind_of(kind: type) -> str:

@@ -21,7 +21,7 @@ _LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # a column of which this part of the cells are numbers or dates is one of these with mistakes
 SEVERAL = 20  # different numbers or dates, and at most two other texts: also a column of these, with marks for gaps
 _MARKS = 2
-_UNITS = 5  # the most units that a column of numbers has by mistake; a letter behind a number of a house has more
+_UNITS = 5  # the most units that a column of numbers has by mistake; the letters of house numbers are more
 
 _CURRENCY = "$€£¥₹₩₽"
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
@@ -239,7 +239,7 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
 
 
 def _number_formats(texts: list[str], counts: _dates.Integers, groups: dict[str, Sequence[int]]) -> _Found:
-    """Return the formats that read most of the texts; none for codes, telephone numbers and numbers of houses."""
+    """Return the formats that read most of the texts; none for codes, telephone and house numbers."""
     nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
     if not groups:  # numbers that are not text, and other text
         return (NumberFormat(),), nothing[1], nothing[2]

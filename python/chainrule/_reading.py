@@ -1,7 +1,7 @@
 """How a column is learnt: its kind, the format of its text, and what a user is asked or warned of.
 
-The texts of a column are examined in `_formats`; here stands what an estimator makes of that. The command, which cannot
-be asked to convert a column, has stricter rules of its own.
+`_formats` examines the texts of a column; this module decides what an encoder does with the result. Where it warns, the
+command refuses.
 """
 
 import dataclasses
@@ -38,10 +38,10 @@ def fit_column(column: Column, categorical: bool, settings: Settings, warn: Call
     """
     more_to_come = settings.more_to_come
     if column.missing().all():
-        by_type = "levels" if categorical or column.values.dtype.kind == "O" else column.kind_of_type()
         if not more_to_come:
             return IgnoredColumn(column.name, "no values")
-        kind, format = by_type, None
+        has_type = not categorical and column.values.dtype.kind != "O"
+        kind, format = column.kind_of_type() if has_type else "levels", None
     else:
         kind, format = ("levels", None) if categorical else _read_text(column, settings, warn)
     if kind == "number":
@@ -73,8 +73,8 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
         return "levels", None
     if found.mistakes:
         if "date" in column.kinds_of_types():  # which are no levels
-            raise ValueError(f"{describe_mistakes(column, found)}: correct them")
-        warn(f"{describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
+            raise ValueError(f"{_describe_mistakes(column, found)}: correct them")
+        warn(f"{_describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
         return "levels", None
     if found.whole:
         if found.markers:
@@ -84,7 +84,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
             warn(f"{what}, which are taken for levels: convert them if they are amounts, or {_NAME_IT}")
         return "levels", None
     if found.ask:
-        raise ValueError(f"{describe_question(column, found)}, or {_NAME_IT}")
+        raise ValueError(f"{_describe_question(column, found)}, or {_NAME_IT}")
     format = found.formats[0]
     if found.markers:
         warn(f"{_describe_markers(column, found)}, which are taken for gaps: replace them by None, or {_NAME_IT}")
@@ -92,7 +92,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     return found.kind, format
 
 
-def describe_mistakes(column: Column, found: Examination) -> str:
+def _describe_mistakes(column: Column, found: Examination) -> str:
     """Return which cells cannot be read as what most are: column, count, example and row."""
     first = next(iter(found.mistakes))
     n_wrong = sum(found.mistakes.values())
@@ -111,7 +111,7 @@ def _describe_markers(column: Column, found: Examination) -> str:
     )
 
 
-def describe_question(column: Column, found: Examination) -> str:
+def _describe_question(column: Column, found: Examination) -> str:
     """Return how an ambiguous column could be read, and which option decides."""
     if found.ask == "decimal":
         readings = "with a decimal point or a decimal comma"
