@@ -3,9 +3,11 @@
 import datetime
 import warnings
 
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
 
 from chainrule._formats import DateFormat, NumberFormat, examine
 from chainrule._frames import as_column
@@ -332,3 +334,51 @@ def test_mixed_lengths_and_equal_lengths_are_read_alike():
     equal = as_column(texts).examine()
     mixed = as_column([*texts, "1/1/2024"]).examine()
     assert equal.formats == mixed.formats == (DateFormat("dmy"), DateFormat("mdy"))[:1]
+
+
+PATTERNS = {
+    "dmy": ["%d/%m/%Y", "%d.%m.%Y %H:%M", "%d-%m-%Y %I:%M:%S %p", "%d-%m-%y"],
+    "mdy": ["%m/%d/%Y", "%m/%d/%y %H:%M:%S.%f"],
+    "ymd": ["%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y.%m.%d", "%d %B %Y", "%b %d, %Y", "%d-%b-%Y %H:%M", "%a, %d %b %Y"],
+}
+
+
+@pytest.mark.parametrize(("order", "pattern"), [(order, pattern) for order in PATTERNS for pattern in PATTERNS[order]])
+@given(st.lists(st.datetimes(DAY(1970, 1, 1), DAY(2068, 12, 31)), min_size=1))
+def test_dates_that_strftime_wrote_are_read(order, pattern, moments):
+    texts = [moment.strftime(pattern) for moment in moments]
+    expected = [DAY.strptime(text, pattern) for text in texts]
+    read, known = DateFormat(order).read(texts)
+    assert known.all()
+    assert read.tolist() == [(moment - DAY(1970, 1, 1)) // datetime.timedelta(microseconds=1) for moment in expected]
+
+
+@given(
+    st.lists(st.decimals(-(10**9), 10**9, places=2), min_size=1),
+    st.sampled_from([(",", "."), (".", ","), ("\u202f", ",")]),
+)
+def test_numbers_in_the_writing_of_a_country_are_read(numbers, marks):
+    group, mark = marks
+    texts = [f"{number:,.2f}".translate({ord(","): group, ord("."): mark}) + " kr" for number in numbers]
+    assert NumberFormat(mark, "kr").read(texts).tolist() == list(map(float, numbers))
+    found = examine(dict.fromkeys(texts, 1))
+    assert (found.formats, found.mistakes) == ((NumberFormat(mark, "kr"),), {})
+
+
+CELL = st.text(max_size=8) | st.text("0123456789.,-/: €%()", max_size=12)
+
+
+@given(st.lists(CELL | st.none() | st.integers() | st.floats(-1e300, 1e300) | st.booleans() | st.dates(), min_size=1))
+def test_any_cells_are_examined(cells):
+    column = as_column(cells, "x")
+    if column.kind_of_type() != "text":
+        return
+    found = column.examine()
+    assert found.cells == sum(cell is not None for cell in cells)
+    if found.kind == "levels":
+        return
+    for format in found.formats:
+        read = column.numbers(format) if found.kind == "number" and not found.mistakes else None
+        read = column.dates(format) if found.kind == "date" and not found.mistakes else read
+        if read is not None:
+            assert np.isnan(read).sum() == cells.count(None) + sum(found.markers.values())
