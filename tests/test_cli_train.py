@@ -111,7 +111,7 @@ def test_no_column_of_real_tables_is_suspected(chainrule_data):
      "classification predicts classes"),
     (np.arange(300) % 4 / 2, "y, a number", "a number, because it holds fractions; --task classification predicts "
      "classes"),
-    (np.arange(300) % 2 == 0, "y, 2 classes", "classes, because it holds truth values"),
+    (np.arange(300) % 2 == 0, "y, 2 classes", "classes, because it holds booleans"),
     (["a", "b", "c"] * 100, "y, 3 classes", "classes, because it holds text"),
 ])  # fmt: skip
 def test_the_task_is_explained(capsys, values, described, reason):
@@ -227,6 +227,29 @@ def test_predict_scores_the_rows_whose_target_is_known(houses, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_markers_that_are_classes_are_scored(capsys):
+    table = make_table().assign(code=["007", "?", "1"] * 100)
+    table.to_csv("t.csv", index=False)
+    train("t.csv", "--target", "code", "--categorical", "code", "--epochs", 1)
+    assert run("predict", "t.safetensors", "t.csv", "--output", "p.csv") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("score     300 rows: accuracy")
+    assert printed.err == ""
+
+
+def test_a_target_that_cannot_be_scored_does_not_stop_predictions(houses, capsys):
+    train(houses, "--target", "price", "--epochs", 1)
+    make_table().assign(price="cheap").to_csv("new.csv", index=False)
+    assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert (
+        printed.err == "chainrule: warning: no scores: column 'price' holds 'cheap' in row 1, expected a number such "
+        "as 1.5\n"
+    )
+    assert len(pd.read_csv("p.csv")) == 300
+
+
 # Options
 
 
@@ -252,6 +275,13 @@ def test_a_test_table_with_gaps_and_other_classes(houses, capsys):
         "chainrule: warning: 20 rows of test.csv are left out of the scores: their class, such as 'maybe', is not in "
         "the training's table\n"
     )
+
+
+@pytest.mark.parametrize("gap", [None, "?", "maybe"])
+def test_a_test_table_without_a_known_target_is_refused(houses, capsys, gap):
+    make_table(80, seed=9).assign(dear=gap).to_csv("test.csv", index=False)
+    run("train", houses, "--target", "dear", "--epochs", 1, "--test", "test.csv")
+    assert capsys.readouterr().err.endswith("chainrule: test.csv has no row whose target is known\n")
 
 
 def test_options_that_exclude_each_other(houses, capsys):

@@ -94,8 +94,14 @@ def predict(
         for label, of_class in zip(target.labels, target.probabilities(outputs).T, strict=True):
             columns[f"probability {label}"] = of_class
     write_table(output, _optional.require("pandas", "cli").DataFrame(columns))
-    if loaded.name in table.columns and (scores := loaded.score(table[loaded.name], outputs)):
-        Console("stderr" if is_standard_output(output) else "stdout").say("score", scores)
+    if loaded.name in table.columns:
+        try:
+            scores = loaded.score(table[loaded.name], outputs)
+        except (ValueError, TypeError) as error:  # the predictions are what was asked for
+            warn(f"no scores: {error}")
+            scores = ""
+        if scores:
+            Console("stderr" if is_standard_output(output) else "stdout").say("score", scores)
     return 0
 
 

@@ -95,7 +95,9 @@ class TableModel:
         numbers = [c for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
         written = [c.name for c in numbers if c.format not in (None, NumberFormat())]
         reading = self.reading.override(separator, encoding)
-        table, _ = read_frame(path, reading, [*words, *written, *keep], self._names)
+        classes = self.model.target.classes
+        named = [] if classes is None or classes.dtype.kind not in "UO" else [self.name]
+        table, _ = read_frame(path, reading, [*words, *written, *named, *keep], self._names)
         check_columns(table, keep, path)
         kept = table[list(keep)].copy()
         return without_markers(table, [c.name for c in numbers]), kept
@@ -119,7 +121,7 @@ class TableModel:
                 return ""
             scores = score_values(values[known], target.decode(outputs[known]))
         else:
-            codes, names = as_column(known_texts(truth)[0]).levels()
+            codes, names = as_column(known_texts(truth, target.labels)[0]).levels()
             classes = _columns.find_codes(codes, names, target.labels, unseen=-1, missing=-2)
             if (classes == -1).any():
                 value = names[codes[classes == -1][0]]

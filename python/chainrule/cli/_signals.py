@@ -40,10 +40,12 @@ def interruptions() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let these signals wait until the end: a second Ctrl-C does not lose what the first one saves."""
+    """Let a signal wait until the end: a second Ctrl-C does not lose what the first one saves; a third one does."""
     waiting: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
+        if waiting:  # what is within may wait, too, such as for the reader of a pipe
+            raise Terminated
         waiting.append(number)
 
     before = _replace(wait, lambda handler: handler is not signal.SIG_IGN)

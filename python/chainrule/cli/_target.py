@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +21,16 @@ _LARGEST = 2**53  # whole numbers below are exact in float64
 _ANSWERS = {"none"}  # a marker among numbers, but a class among texts: no garage, no disorder
 
 
-def known_texts(target: "pd.Series") -> tuple["pd.Series", str]:
-    """Take the markers of a target of text for missing; return what was done as the end of a sentence, or nothing.
+def known_texts(target: "pd.Series", classes: Collection[str] = ()) -> tuple["pd.Series", str]:
+    """Take the markers of a target of text for missing, but for classes that are known already.
 
-    Where fewer than two other texts are left, the markers are classes.
+    Return what was done as the end of a sentence, or nothing.
+
+    Where no class is known and fewer than two other texts are left, the markers are classes.
     """
-    blanked = blank(target, _is_gap)
+    blanked = blank(target, lambda text: _is_gap(text) and text not in classes)
     marked = blanked.isna() & target.notna()
-    if not marked.any() or blanked.nunique() < 2:
+    if not marked.any() or (not classes and blanked.nunique() < 2):
         return target, ""
     counts = ", ".join(f"{value!r} {count}" for value, count in Counter(target[marked]).most_common(5))
     keep = f"--categorical {shlex.quote(str(target.name))} makes a class of each"
@@ -42,7 +45,7 @@ def explain_task(target: "pd.Series", task: str) -> str:
     """Return why a target is taken for classes or for a number, and the option that changes it."""
     column = as_column(target)
     if column.categorical or column.kind() != "number":
-        return f"classes, because it holds {'truth values' if target.dtype == bool else 'text'}"
+        return f"classes, because it holds {'booleans' if target.dtype == bool else 'text'}"
     values = column.numbers()
     distinct = len(np.unique(values))
     if task == "classification":
@@ -59,7 +62,7 @@ def explain_task(target: "pd.Series", task: str) -> str:
 
 
 def labels_of(target: "pd.Series", encoder: TargetEncoder) -> NDArray[Any]:
-    """Return what an estimator learns: values; or labels, as numbers or truth values if they are, else text."""
+    """Return what an estimator learns: values; or labels, as numbers or booleans if they are, else text."""
     encoded = encoder.transform(target)
     if encoder.task == "regression":
         return encoded

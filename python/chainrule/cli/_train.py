@@ -93,7 +93,10 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
     if test is not None:
         check_columns(test, [name, *([] if settings.weight is None else [settings.weight])], settings.test)
         test = with_target(test, name, name in settings.categorical, say, f" of {settings.test}")
-        tested = make_part(known_classes(test, target, str(settings.test)), *options)
+        test = known_classes(test, target, str(settings.test))
+        if not len(test):
+            raise ValueError(f"{settings.test} has no row whose target is known")
+        tested = make_part(test, *options)
     for part, of in ((train, "train"), (validation, "validate"), (tested, "test")):
         if part.weight is not None and not part.weight.any():
             raise ValueError(f"the weights of the {len(part)} rows to {of} with are all 0")
