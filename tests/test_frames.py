@@ -275,6 +275,21 @@ def test_times_of_day_are_a_part_of_the_day(library):
     assert (column.kind, column.median, column.scale) == ("date", 0.5, 0.5)
 
 
+def test_times_of_day_are_not_dates():
+    times = pd.DataFrame({"x": [datetime.time(6), datetime.time(18)]})
+    dates = pd.DataFrame({"x": [datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)]})
+    encoder = TableEncoder().fit(times)
+    assert encoder.transform(pd.DataFrame({"x": ["6:00", "18:00"]})).tolist() == encoder.transform(times).tolist()
+    with pytest.raises(ValueError, match=r"holds datetime.date\(2024, 1, 1\) in row 1, expected a time such as 23:59"):
+        encoder.transform(dates)
+    with pytest.raises(ValueError, match="in row 1, expected a time such as 23:59"):
+        encoder.transform(dates.astype("datetime64[ns]"))
+    with pytest.raises(ValueError, match=r"holds datetime.time\(6, 0\) in row 1, expected a date such as 2024-01-31"):
+        TableEncoder().fit(dates).transform(times)
+    with pytest.raises(ValueError, match=r"holds datetime.time\(6, 0\) in row 1, expected text, numbers or booleans"):
+        TableEncoder().fit(pd.concat([times, dates]))
+
+
 def test_intervals_and_dates_as_categories_are_levels():
     table = pd.DataFrame({"x": pd.cut(pd.Series([1.0, 2.0, 9.0]), [0, 5, 10])})
     assert TableEncoder().fit(table).feature_names == ["x=(0, 5]", "x=(5, 10]"]

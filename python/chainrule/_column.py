@@ -74,12 +74,18 @@ class Column:
         if "other" in kinds:
             wrong = self._where(lambda value: _kind_of(type(value)) == "other") & ~self.missing()
             raise TypeError(f"{self._describe(wrong)}: {_EXPECTED}")
-        if "text" in kinds and len(kinds - {"text"}) <= 1 and "truth" not in kinds:
+        if ("text" in kinds and kinds <= {"text", "number"}) or kinds == {"text", "date"}:
             return "text"
+        if kinds == {"time"}:
+            return "date"
         return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
 
+    def format_of_type(self) -> Format | None:
+        """Return the format of a column that is not text: that of times of day, which are no dates."""
+        return DateFormat(_dates.TIME) if self.kinds_of_types() == {"time"} else None
+
     def kinds_of_types(self) -> set[str]:
-        """Return what the types of the values are: "number", "date", "text", "truth" or "other"."""
+        """Return what the types of the values are: "number", "date", "time", "text", "truth" or "other"."""
         return {_kind_of(kind) for kind in self._types()}
 
     def kind(self) -> str:
@@ -90,7 +96,7 @@ class Column:
         """Return the kind, and the format that numbers or dates are read in if they are text."""
         kind = self.kind_of_type()
         if kind != "text":
-            return kind, None
+            return kind, self.format_of_type()
         found = self.examine()
         clean = len(found.formats) == 1 and not found.whole and not found.markers and not found.mistakes
         return (found.kind, found.formats[0]) if clean else ("levels", None)
@@ -152,7 +158,8 @@ class Column:
         Text is read in the format, where `MARKERS` are missing; without one as ISO 8601 writes dates.
         """
         missing = self.missing()
-        if self.values.dtype.kind == "M":
+        is_time = format is not None and format.order == _dates.TIME
+        if self.values.dtype.kind == "M" and not is_time:
             moments = self.values.astype("datetime64[us]").astype(np.int64)
         else:
             values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
@@ -167,10 +174,10 @@ class Column:
             else:
                 pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
                 known = {text: moment if is_known else None for text, moment, is_known in pairs}
-                places = [known[value] if isinstance(value, str) else _microseconds(value) for value in values]
+                places = [known[value] if isinstance(value, str) else _microseconds(value, is_time) for value in values]
                 wrong = np.fromiter((moment is None for moment in places), dtype=bool, count=len(self))
                 moments = np.fromiter((moment or 0 for moment in places), dtype=np.int64, count=len(self))
-            expected = f"a date such as {'2024-01-31' if format is None else format.example}"
+            expected = f"a {'time' if is_time else 'date'} such as {'2024-01-31' if format is None else format.example}"
             self.refuse(wrong & ~missing, expected)
         return np.where(missing, np.nan, moments / _dates.MICROSECONDS)
 
@@ -248,8 +255,8 @@ def level_name(value: object) -> str:
 
 def _kind_of(kind: type) -> str:
     """Return what the values of a type are."""
-    dates = (datetime.date, datetime.time, np.datetime64)
-    words = {(str,): "text", (bool, np.bool_): "truth", dates: "date", _NUMBERS: "number"}
+    dates = (datetime.date, np.datetime64)
+    words = {(str,): "text", (bool, np.bool_): "truth", dates: "date", (datetime.time,): "time", _NUMBERS: "number"}
     return next((word for kinds, word in words.items() if issubclass(kind, kinds)), "other")
 
 
@@ -266,9 +273,11 @@ def _number(value: Any) -> float:
         return np.inf
 
 
-def _microseconds(value: Any) -> int | None:
-    """Return a moment in microseconds since 1970-01-01 (UTC), a time of day in those of the day, None for the rest."""
-    if isinstance(value, datetime.time):
+def _microseconds(value: Any, is_time: bool) -> int | None:
+    """Return a moment in microseconds since 1970-01-01 (UTC), or a time of day in those of the day; None for others."""
+    if is_time:
+        if not isinstance(value, datetime.time):
+            return None
         return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
     if isinstance(value, datetime.datetime):
         value = value.replace(tzinfo=None) - (value.utcoffset() or datetime.timedelta())

@@ -67,7 +67,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     """
     kind = column.kind_of_type()
     if kind != "text":
-        return kind, None
+        return kind, column.format_of_type()
     found = column.examine().narrow(decimal=settings.decimal, date_order=settings.date_order)
     if found.kind == "levels":
         return "levels", None
