@@ -258,6 +258,22 @@ def test_decimals_are_the_same_levels_as_other_numbers(library):
     assert encoder.transform(pd.DataFrame({"x": [1.5, 2, None]})).tolist() == np.eye(3).tolist()
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "numpy"])
+def test_floats_of_32_bits_are_the_same_levels(library):
+    values = np.array([0.1, 2.5, 1e-5, 3.0], dtype="float32")
+    expected = TableEncoder(categorical_features=[0]).fit(pd.DataFrame({"x0": [0.1, 2.5, 1e-5, 3.0]}))
+    assert expected.columns[0].levels == ("0.1", "1e-05", "2.5", "3")
+    if library == "numpy":
+        table = values[:, None]
+    else:
+        module = pytest.importorskip(library)
+        table = (module.table if library == "pyarrow" else module.DataFrame)({"x0": values})
+    assert TableEncoder(categorical_features=[0]).fit(table).to_dict() == expected.to_dict()
+    assert expected.transform(table).sum(axis=1).tolist() == [1, 1, 1, 1]
+    category = TableEncoder().fit(pd.DataFrame({"x0": pd.Categorical(values)}))
+    assert category.to_dict() == expected.to_dict()
+
+
 def test_integers_beyond_float64_are_refused_by_column_and_row():
     for power in (310, 5000):
         table = pd.DataFrame({"x": pd.Series([1, 10**power], dtype=object)})

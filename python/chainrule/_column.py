@@ -245,8 +245,15 @@ def level_name(value: object) -> str:
     >>> level_name(2.0), level_name("2"), level_name(decimal.Decimal("2.00")), level_name(True)
     ('2', '2', '2', 'True')
     """
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if number.is_integer():
+            return str(int(number))
+        if (
+            abs(number) < 1e38 and (single := np.float32(number)) == number
+        ):  # 0.1 of float32 is 0.10000000149 in float64
+            return str(single)
+        return str(number)
     if isinstance(value, decimal.Decimal):
         text = f"{value:f}" if value else "0"
         return text.rstrip("0").rstrip(".") if "." in text else text
