@@ -201,40 +201,51 @@ def test_everything_that_is_written_goes_to_descriptors(net, tmp_path):
 # What a killed program leaves
 
 KILLED = """
-import os, sys
+import itertools, os, sys
 import chainrule as cr
-if sys.argv[2] == "named" and hasattr(os, "O_TMPFILE"):
+path, how, names = sys.argv[1:]
+if how == "named" and hasattr(os, "O_TMPFILE"):
     del os.O_TMPFILE
 nets = [cr.Network([200, 500, 1], loss="squared_error", seed=seed) for seed in range(2)]
 print("ready", flush=True)
-while True:
-    for net in nets:
-        net.save(sys.argv[1])
+for number in itertools.count():
+    nets[number % 2].save(f"{path} {number}" if names == "many" else path)
 """
+EXPECTED = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameters.tobytes() for seed in range(2)]
 
 
-def kill_while_saving(path, how, rng):
-    with subprocess.Popen([sys.executable, "-c", KILLED, path, how], stdout=subprocess.PIPE) as child:
+def kill_while_saving(path, how, names):
+    with subprocess.Popen([sys.executable, "-c", KILLED, path, how, names], stdout=subprocess.PIPE) as child:
         line = child.stdout.readline()
-        time.sleep(rng.uniform(0.01, 0.06))  # any moment will do
+        time.sleep(np.random.default_rng().uniform(0.01, 0.06))  # any moment will do
         child.kill()
     assert line == b"ready\n"
 
 
 @pytest.mark.parametrize("how", ["unnamed", "named"])
-def test_killed_at_any_moment_save_leaves_the_whole_file_alone(net, tmp_path, how):
-    rng, path, left = np.random.default_rng(), tmp_path / "model", 0
-    expected = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameters.tobytes() for seed in range(2)]
-    for _ in range(12):
-        kill_while_saving(path, how, rng)
+def test_killed_at_any_moment_save_leaves_whole_files_and_one_leftover_that_the_next_save_removes(net, tmp_path, how):
+    path = tmp_path / "model"
+    for _ in range(10):
+        kill_while_saving(path, how, "one")
         if path.exists():
-            assert cr.load(path).parameters.tobytes() in expected
-        left = max(left, len([file for file in tmp_path.iterdir() if file != path]))
-    assert left <= 1  # each save removes what the one before left
-    if how == "unnamed" and can_write_unnamed(tmp_path):
-        assert left == 0
+            assert cr.load(path).parameters.tobytes() in EXPECTED
+        leftovers = [file for file in tmp_path.iterdir() if file != path]
+        assert len(leftovers) <= 1
+        if how == "unnamed" and can_write_unnamed(tmp_path):
+            assert all(cr.load(file).parameters.tobytes() in EXPECTED for file in leftovers)
     net.save(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_killed_at_any_moment_new_files_have_nothing_beside_them(tmp_path):
+    if not can_write_unnamed(tmp_path):
+        pytest.skip("no files without a name")
+    for number in range(5):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        kill_while_saving(folder / "model", "unnamed", "many")
+        assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+        assert all(cr.load(file).parameters.tobytes() in EXPECTED for file in folder.iterdir())
 
 
 def can_write_unnamed(folder):
@@ -248,6 +259,7 @@ def can_write_unnamed(folder):
 @pytest.mark.usefixtures("how")
 def test_leftovers_are_removed_but_not_the_file_that_another_program_writes(net, tmp_path, monkeypatch):
     path, other = tmp_path / "model", tmp_path / ".models.0123456789ab.tmp"
+    path.write_bytes(b"replaced")
     leftovers = [tmp_path / f".model.{digit * 12}.tmp" for digit in "0a"]
     for file in (*leftovers, other):
         file.write_bytes(b"half")

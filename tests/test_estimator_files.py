@@ -365,15 +365,8 @@ def test_a_network_with_a_text_named_table_is_a_network(tmp_path):
         assert isinstance(read_model(tmp_path / "model"), cr.Network)
 
 
-def test_labels_of_a_table_come_back_as_what_they_are(tmp_path):
+def test_labels_of_an_old_file_come_back_as_what_they_are():
     assert typed_labels(["1", "2", "10"]).tolist() == [1, 2, 10]
     assert typed_labels(["0.5", "1.0"]).tolist() == [0.5, 1.0]
     assert typed_labels(["False", "True"]).tolist() == [False, True]
     assert typed_labels(["01", "02"]).tolist() == ["01", "02"]
-    estimator = classifier().fit(X, THREE)
-    save_estimator(estimator, tmp_path / "model", target="quality", labels=["3", "5", "10"])
-    loaded = cr.load(tmp_path / "model")
-    assert loaded.classes_.tolist() == [3, 5, 10]
-    same(loaded.predict(X), np.array([3, 5, 10])[estimator.predict(X)])
-    with pytest.raises(ValueError, match="labels has 2 names, the estimator has 3 classes"):
-        save_estimator(estimator, tmp_path / "model", labels=["a", "b"])

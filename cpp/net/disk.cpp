@@ -102,8 +102,10 @@ using Folder = std::unique_ptr<DIR, CloseFolder>;
 void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #ifndef _WIN32
   const std::string begin = temporary_begin(target).native();
-  const Folder folder(opendir(folder_of(target).c_str()));  // not directory_iterator, which cannot run out of memory
-  if (!folder) return;  // one that may be written to but not listed
+  // None where a folder may be written to but not listed. Not directory_iterator, which ends the program where there is
+  // too little memory.
+  const Folder folder(opendir(folder_of(target).c_str()));
+  if (!folder) return;
   const int at = dirfd(folder.get());
   while (const dirent* entry = readdir(folder.get())) {
     const std::string_view name = entry->d_name;
@@ -119,7 +121,7 @@ void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #endif
 }
 
-// Until the file is closed, by the end of the program at the latest. On some systems there are no locks: leftovers stay.
+// Until the file is closed, by the end of the program at the latest. Where a system has no locks, leftovers stay.
 void lock([[maybe_unused]] std::FILE* file) {
 #ifndef _WIN32
   flock(fileno(file), LOCK_EX);
@@ -149,8 +151,13 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
   if (fs::exists(before) && fchmod(descriptor, static_cast<mode_t>(before.permissions())) != 0)  // before it is filled
     fail("cannot write ", target);
   fill(file.get(), target, content);
-  const fs::path temporary = temporary_name(target);
-  if (linkat(AT_FDCWD, own_name.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) != 0) return false;
+  const auto named = [&](const fs::path& name) {
+    return linkat(AT_FDCWD, own_name.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  if (named(target)) return true;
+  if (errno != EEXIST) return false;
+  const fs::path temporary = temporary_name(target);  // only a rename replaces a file
+  if (!named(temporary)) return false;
   std::error_code error, ignored;
   fs::rename(temporary, target, error);
   if (!error) return true;

@@ -155,8 +155,10 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   }
   const auto checksum = container.metadata.extract(checksum_key);
   if (!checksum.empty() && checksum.mapped() != checksum_of(container))
-    throw FileError(text_of(path, " is damaged: its content does not have the checksum that it was saved with (a program "
-                            "that changes a model has to leave out the metadata entry '", checksum_key, "')"));
+    throw FileError(text_of(path,
+                            " is damaged: its content does not have the checksum that it was saved with (a program "
+                            "that changes a model has to leave out the metadata entry '",
+                            checksum_key, "')"));
   const auto configuration = container.metadata.extract(metadata_key);
   if (configuration.empty())
     throw FileError(text_of(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));

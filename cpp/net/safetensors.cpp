@@ -89,8 +89,8 @@ Container read_container(std::string_view file) {
   std::uint64_t end = 0;
   for (const Entry& entry : entries) {
     Tensor& tensor = container.tensors.at(entry.name);
-    require(entry.begin == end && entry.end >= end, "tensor ", entry.name, " lies at ",
-            entry.begin, " to ", entry.end, ", expected to begin at ", end);
+    require(entry.begin == end && entry.end >= end, "tensor ", entry.name, " lies at ", entry.begin, " to ", entry.end,
+            ", expected to begin at ", end);
     require(bytes_of(entry.name, tensor) == entry.end - entry.begin, "tensor ", entry.name, " has ",
             entry.end - entry.begin, " bytes, which do not fit its shape");
     tensor.bytes = data.substr(entry.begin, entry.end - entry.begin);

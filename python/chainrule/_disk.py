@@ -1,7 +1,8 @@
 """Files that are replaced as a whole; pipes, devices and open descriptors, such as /dev/stdout, that are written to.
 
-A new file has no name while it is written (`O_TMPFILE`), where the system can do that: a program that is killed leaves
-nothing. Elsewhere it has a hidden name and is locked: the next save removes those whose programs have ended.
+A new file has no name until it is whole (`O_TMPFILE`), where the system can do that: a program that is killed leaves
+nothing. It has a hidden name, and is locked, for the moment before it replaces another file, or all the time where the
+system cannot: the next save removes those whose programs have ended.
 """
 
 import contextlib
@@ -113,14 +114,18 @@ def _replace_by_unnamed(target: Path, data: bytes) -> bool:
     with open(descriptor, "wb") as file:
         _lock(file)
         _fill(file, descriptor, target, data)
-        temporary = _temporary_name(target)
-        try:
-            # src_dir_fd makes this linkat with AT_SYMLINK_FOLLOW, which gives the file itself a name
-            os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)
-        except OSError:
-            return False
-        _rename(temporary, target)
-    return True
+        for name in (target, _temporary_name(target)):
+            try:
+                # src_dir_fd makes this linkat with AT_SYMLINK_FOLLOW, which gives the file itself a name
+                os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor)
+            except FileExistsError:  # the target, which only a rename replaces
+                continue
+            except OSError:
+                break
+            if name != target:
+                _rename(name, target)
+            return True
+    return False
 
 
 def _replace_by_named(target: Path, data: bytes) -> None:

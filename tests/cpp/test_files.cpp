@@ -133,7 +133,8 @@ void test_containers() {
   refuse("1 bytes after the last tensor", file(metadata + "}", 1));
   refuse("expected to begin at 0", file(metadata + tensor("a", "[1]", "[4,8]") + "}", 8));
   refuse("expected to begin at 4", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("b", "[1]", "[0,4]") + "}", 4));
-  refuse("cut short: it has 3 bytes of tensors, its header says 4", file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
+  refuse("cut short: it has 3 bytes of tensors, its header says 4",
+         file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
   refuse("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
   refuse("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
   refuse("new in its object", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
@@ -183,11 +184,12 @@ void test_weights_that_are_not_finite() {
   Network<T> network({2, 2, 1}, {.seed = 3});
   const std::string file = write_model(network, {});
   const std::size_t key = file.find("chainrule.sha256");
-  for (const T value : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(),
-                        -std::numeric_limits<T>::infinity()}) {
+  for (const T value :
+       {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity()}) {
     std::string bad = file;
     bad[key] = 'C';  // as a file without a checksum
-    bad.replace(bad.size() - sizeof value, sizeof value, std::string(reinterpret_cast<const char*>(&value), sizeof value));
+    bad.replace(bad.size() - sizeof value, sizeof value,
+                std::string(reinterpret_cast<const char*>(&value), sizeof value));
     CHECK(refused<FileError>("its weights or biases hold NaN or infinity", [&] { read_model("it", bad, nullptr); }));
     network.parameters().back() = value;
     CHECK(refused<std::invalid_argument>("parameters hold NaN or infinity", [&] { write_model(network, {}); }));

@@ -1,7 +1,7 @@
 """Estimators as model files: what is stored of one, and the estimator that is made of it. JSON, nothing is executed."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from chainrule import _json, files, losses, optimizers, schedules, training
 from chainrule._disk import StrPath
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
-from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict, typed_labels
+from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict
 from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
 
@@ -78,7 +78,6 @@ def save(
     metadata: Mapping[str, str] | None = None,
     *,
     target: str = "",
-    labels: Sequence[str] = (),
 ) -> None:
     """Write a fitted estimator to a model file: the estimators' ``save``.
 
@@ -92,8 +91,6 @@ def save(
         Texts to store beside it.
     target : str, optional
         The name of the column that is predicted.
-    labels : sequence of str, optional
-        Names of the classes, where the estimator was trained on their numbers 0, 1, ...
     """
     if type(estimator).__name__ not in KINDS or not type(estimator).__module__.startswith("chainrule."):
         raise TypeError(
@@ -110,7 +107,7 @@ def save(
         "parameters": _write_parameters(estimator),
         "features": estimator.encoder_.to_dict() if hasattr(estimator, "encoder_") else None,
         "encoder": _settings(estimator.encoder_) if hasattr(estimator, "encoder_") else None,
-        "target": _target_of(estimator, target, labels).to_dict(),
+        "target": _target_of(estimator, target).to_dict(),
         "n_features_in": getattr(estimator, "n_features_in_", network.layer_sizes[0]),
         "feature_names_in": None if names is None else [str(name) for name in names],
         "record": {name: _write(vars(estimator)[name]) for name in RECORD if name in vars(estimator)},
@@ -165,14 +162,11 @@ def _load(model: Model) -> Any:
     return estimator
 
 
-def _target_of(estimator: Any, name: str, names: Sequence[str]) -> Target:
+def _target_of(estimator: Any, name: str) -> Target:
     if not hasattr(estimator, "classes_"):
         return Target(name, standardizer=getattr(estimator, "standardizer_", None))
     labels: Labels = estimator._label_binarizer
-    classes = typed_labels(list(names)) if names else np.asarray(labels.classes_)
-    if len(classes) != len(labels.classes_):
-        raise ValueError(f"labels has {len(classes)} names, the estimator has {len(labels.classes_)} classes")
-    return Target(name, classes, labels.y_type_, labels.sparse)
+    return Target(name, np.asarray(labels.classes_), labels.y_type_, labels.sparse)
 
 
 def _write_parameters(estimator: Any) -> dict[str, Any]:
