@@ -1,4 +1,4 @@
-"""How a text file is laid out: encoding, separator, names of the columns; found out where that is sure."""
+"""How a text file is laid out: encoding, separator, names of the columns; detected where that is sure."""
 
 import csv
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any
 KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
 SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names of what is hard to type
 UNNAMED = "Unnamed: "  # and the place of a column without a name, as pandas has it
-_OTHERS = ",;\t|"  # separators that are found out
+_OTHERS = ",;\t|"  # separators that are detected
 _BEGINNING = 1 << 16  # bytes to look at
 _ROWS = 50  # to look at
 _GUESSES = ("cp1252", "latin-1")  # where a file is not UTF-8: that of Windows, and one that has all bytes
@@ -20,7 +20,7 @@ _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What a user said of a table's file; None is found out.
+    """What a user said of a table's file; None is detected.
 
     Attributes
     ----------

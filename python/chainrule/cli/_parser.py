@@ -74,7 +74,7 @@ def _make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--keep", metavar="COLUMN", **_REPEATABLE,
                          help="a column to copy, such as the number of a row; repeatable")  # fmt: skip
     predict.add_argument("--probabilities", action="store_true", help="also write the probability of each class")
-    _add_layout_options(predict.add_argument, "as `chainrule train` was told, or found out")
+    _add_layout_options(predict.add_argument, "as for `chainrule train`")
     predict.add_argument("--threads", type=_positive_int, metavar="N", help="default: what the machine offers")
     predict.set_defaults(command=_commands.predict)
 
@@ -101,10 +101,14 @@ def _add_column_options(add: _Add) -> None:
 
 
 def _add_file_options(add: _Add) -> None:
-    _add_layout_options(add, "found out")
+    _add_layout_options(add, "detected")
     add("--no-header", dest="header", action="store_false", help="the file has no names of columns: they are 1, 2, ...")
-    add("--decimal", choices=[".", ","], help="the decimal mark of numbers; default: found out where it is sure")
-    add("--date-order", choices=["dmy", "mdy", "ymd"], help="of dates such as 03/04/2024; default: found out")
+    add("--decimal", choices=[".", ","], metavar="MARK", help="of numbers, . or ,; default: detected where sure")
+    add(
+        "--date-order",
+        choices=["dmy", "mdy", "ymd"],
+        help="of dates such as 03/04/2024; default: detected where sure",
+    )
     add("--missing", metavar="VALUE", **_REPEATABLE,
         help="a value that means missing in every column; repeatable. An empty field always does, "
              "and in columns of numbers so do ?, NA, NaN, null and the like")  # fmt: skip

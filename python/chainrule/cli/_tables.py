@@ -43,7 +43,7 @@ class Table:
     frame : DataFrame
         Its columns; text that is written as numbers or dates as these.
     reading : Reading
-        How it was read; the decimal mark as it was found out.
+        How it was read; the decimal mark as detected.
     unusual : str
         What the file's name does not say, to follow a sentence; or nothing.
     formats : dict of str to NumberFormat or DateFormat
