@@ -147,6 +147,51 @@ def test_training_from_a_csv(found, tmp_path):
     assert (tmp_path / "cpp").read_bytes() == (tmp_path / "python").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "{} is empty, expected the names of the columns first"),
+        ("a,b\n", "{} has no rows below the names of the columns"),
+        ("a\n1\n", "{} has one column, expected inputs and a target"),
+        ("a,b\n1,2\n1,x y\n", "{}, line 3, column 2 (b): 'x y' is not a number"),
+        ("a,b\n1,2\n,2\n", "{}, line 3, column 1 (a): '' is not a number"),
+        ("a,b\n1,2m\n", "{}, line 2, column 2 (b): '2m' is not a number"),
+        ("a,b\n1,1e999\n", "{}, line 2, column 2 (b): '1e999' is not a number"),
+        ("a,b\n1,2\n1,2,3\n", "{}, line 3 has 3 cells, expected 2"),
+        ("a,b\n1,2\n\n1\n", "{}, line 4 has 1 cells, expected 2"),
+        ("a,b\n1,2,\n", "{}, line 2 has 3 cells, expected 2"),
+        (None, "cannot read {}"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_named_by_line(found, tmp_path, text, message):
+    path = tmp_path / "in.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(AssertionError, match=re.escape("train_csv: " + message.format(path))):
+        run(found / "train_csv", path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,2,3,4,5,6\n1,2,3,4,5,y\n", "line 2, column 6: 'y' is not a number"),
+        ("a,b,c,d,e,f\n", "line 1, column 1: 'a' is not a number"),
+        ("1,2,3\n", "line 1 has 3 numbers, the model takes 6"),
+        ("", "no rows on standard input"),
+    ],
+)
+def test_rows_that_cannot_be_predicted_are_named_by_line(made, prefix, tmp_path, rows, message):
+    cr.Network([6, 3], loss="squared_error", seed=2).save(tmp_path / "model")
+    with pytest.raises(AssertionError, match=re.escape("predict: " + message)):
+        run(made / "predict", tmp_path / "model", stdin=rows, LD_LIBRARY_PATH=str(prefix / "lib"))
+
+
+def test_a_csv_of_another_system_is_read(found, tmp_path):
+    (tmp_path / "in.csv").write_bytes(b"a,b\r\n1, 2 \r\n3,4\r\n\r\n")
+    assert run(found / "train_csv", tmp_path / "in.csv", tmp_path / "out").startswith("cost ")
+
+
 def test_the_training_of_a_python_program(found, tmp_path):
     x = rng.normal(size=(600, 20)).astype(np.float32)
     y = ((x[:, 0] > x[:, 1]).astype(np.int32) + (x[:, 2] > 0)).astype(np.int32)

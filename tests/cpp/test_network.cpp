@@ -57,6 +57,61 @@ void refusals() {
   CHECK(refuses([&] { network.logits(matrix(x, 2, 4), matrix(out, 2, 1)); }));
   CHECK(refuses([&] { fit(network, Examples<float>{matrix(x, 2, 3), {matrix(out, 2, 1)}}, {.epochs = 0}); }));
   CHECK(refuses([] { set_isa("sse9"); }));
+  Network<float> quantiles({3, 2}, {.loss = Loss::quantile, .loss_parameters = {0.1, 0.9}});
+  CHECK(refuses([&] { quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1)); }));
+  CHECK(quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1).repeated_column(2)) == 0);
+}
+
+void three_arguments_of_a_view_mean_rows_without_gaps() {
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  const MatrixView<const float> view{values.data(), 2, 3};
+  const MatrixView deduced(values.data(), 3, 2);
+  CHECK(view.row_stride == 3 && view.col_stride == 1 && view(1, 0) == 4 && view(1, 2) == 6);
+  CHECK(deduced(2, 0) == 5 && deduced.transposed()(1, 2) == 6);
+  CHECK(view.columns_between(2, 3).repeated_column(4)(1, 3) == 6);
+  const MatrixView<float> empty;
+  CHECK(empty.data == nullptr && empty.rows == 0 && empty.cols == 0);
+}
+
+// XOR, by every way to name the data that fit() takes: each gives the same network, and predict() takes it too.
+void predict_takes_what_fit_takes() {
+  std::vector<float> x{0, 0, 0, 1, 1, 0, 1, 1}, y{0, 1, 1, 0};
+  const std::vector<Index> ends{0, 0, 1, 2, 4};
+  const std::vector<std::int32_t> columns{1, 0, 0, 1};
+  const std::vector<float> ones(4, 1.0f);
+  const SparseView<float> sparse{ends.data(), columns.data(), ones.data(), 4, 2};
+  const MatrixView<float> writable{x.data(), 4, 2}, targets{y.data(), 4, 1};
+  const MatrixView<const float> readable = writable;
+  const FitOptions<float> options{.optimizer = Adam{.learning_rate = 0.02}, .epochs = 400};
+  const auto train = [&](auto fit_data, auto predict_data) {
+    Network<float> network({2, 16, 1}, {.activation = Activation::tanh, .loss = Loss::binary_cross_entropy, .seed = 1});
+    fit_data(network);
+    std::vector<float> out(4), logits(4);
+    predict_data(network, out, logits);
+    for (std::size_t i = 0; i < 4; ++i) CHECK((out[i] > 0.5f) == (y[i] > 0.5f) && (logits[i] > 0) == (y[i] > 0.5f));
+    return out;
+  };
+  const auto of = [&](const auto& data) {
+    return train([&](auto& network) { fit(network, data, targets, options); },
+                 [&](auto& network, auto& out, auto& logits) {
+                   network.predict(data, {out.data(), 4, 1});
+                   network.logits(data, {logits.data(), 4, 1});
+                   CHECK(network.cost(data, targets) < 0.1);
+                   CHECK(network.cost(data, targets) == network.cost({data, {targets}}));
+                 });
+  };
+  const std::vector<float> expected = of(writable);
+  CHECK(of(readable) == expected);
+  CHECK(of(sparse) == expected);
+  CHECK(of(Inputs<float>(sparse)) == expected);
+  const std::vector<float> braces =
+      train([&](auto& network) { fit(network, {x.data(), 4, 2}, {y.data(), 4, 1}, options); },
+            [&](auto& network, auto& out, auto& logits) {
+              network.predict({x.data(), 4, 2}, {out.data(), 4, 1});
+              network.logits({x.data(), 4, 2}, {logits.data(), 4, 1});
+              CHECK(network.cost({x.data(), 4, 2}, {y.data(), 4, 1}) < 0.1);
+            });
+  CHECK(braces == expected);
 }
 
 }  // namespace
@@ -67,6 +122,8 @@ int main() {
   using namespace chainrule::test;
   known_answers();
   refusals();
+  three_arguments_of_a_view_mean_rows_without_gaps();
+  predict_takes_what_fit_takes();
   std::vector<float> first;
   for_each_isa([&] {
     for (const Index batch : {Index{0}, Index{256}}) {

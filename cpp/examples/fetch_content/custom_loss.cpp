@@ -41,8 +41,7 @@ int main(int count, char** arguments) try {
   options.batch_size = 50;
   options.epochs = 60;
   options.seed = 3;
-  const auto history =
-      chainrule::fit(network, {MatrixView<const float>::contiguous(x.data(), rows, inputs), {}}, options);
+  const auto history = chainrule::fit(network, {{x.data(), rows, inputs}, {}}, options);
   chainrule::save(network, arguments[1]);
   std::cout << "cost " << history.loss.front() << " -> " << history.loss.back() << '\n';
 } catch (const std::exception& error) {

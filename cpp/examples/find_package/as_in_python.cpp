@@ -34,7 +34,7 @@ int main(int count, char** arguments) try {
   const auto x = read<float>(arguments[1]);
   const auto y = read<std::int32_t>(arguments[2]);
   const auto rows = static_cast<Index>(y.size());
-  const auto matrix = chainrule::MatrixView<const float>::contiguous(x.data(), rows, 20);
+  const chainrule::MatrixView<const float> matrix(x.data(), rows, 20);
   if (rows <= 100 || std::size(x) != 20 * std::size(y)) throw std::runtime_error("too few numbers");
   const chainrule::Examples<float> held_out{matrix.rows_between(0, 100), {{}, y.data()}};
   const chainrule::Examples<float> rest{matrix.rows_between(100, rows), {{}, y.data() + 100}};

@@ -1,8 +1,10 @@
-// Trains a network to tell the last column of a table of numbers from the others: train_csv in.csv out.safetensors
+// Trains a network to estimate the last column of a table of numbers from the others: train_csv in.csv out.safetensors
 #include <chainrule/chainrule.hpp>
+#include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <sstream>
+#include <string>
 #include <vector>
 
 namespace {
@@ -13,22 +15,47 @@ struct Table {
   std::vector<float> values;  // row by row
   Index columns = 0;
 
-  Index rows() const { return columns > 0 ? static_cast<Index>(values.size()) / columns : 0; }
+  Index rows() const { return static_cast<Index>(values.size()) / columns; }
 };
 
-Table read_csv(const char* path) {
+// Cells between commas; of "1,2," the third is empty.
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> cells(1);
+  for (const char c : line)
+    if (c == ',')
+      cells.emplace_back();
+    else if (c != '\r')
+      cells.back() += c;
+  return cells;
+}
+
+float number(const std::string& cell, const std::string& place) {
+  char* end = nullptr;
+  const double value = std::strtod(cell.c_str(), &end);
+  const bool whole = end != cell.c_str() && std::string(end).find_first_not_of(" \t") == std::string::npos;
+  if (!whole || !std::isfinite(value)) throw std::runtime_error(place + ": '" + cell + "' is not a number");
+  return static_cast<float>(value);
+}
+
+Table read_csv(const std::string& path) {
   std::ifstream file(path);
-  std::string line, cell;
-  if (!std::getline(file, line)) throw std::runtime_error("no names of columns in the file");
-  Table table;
-  while (std::getline(file, line)) {
-    const std::size_t before = table.values.size();
-    for (std::istringstream cells(line); std::getline(cells, cell, ',');)
-      table.values.push_back(static_cast<float>(std::stod(cell)));
-    const auto columns = static_cast<Index>(table.values.size() - before);
-    if (table.columns != 0 && columns != table.columns) throw std::runtime_error("rows of different lengths");
-    table.columns = columns;
+  if (!file) throw std::runtime_error("cannot read " + path);
+  std::string line;
+  if (!std::getline(file, line)) throw std::runtime_error(path + " is empty, expected the names of the columns first");
+  const std::vector<std::string> names = cells_of(line);
+  if (names.size() < 2) throw std::runtime_error(path + " has one column, expected inputs and a target");
+  Table table{{}, static_cast<Index>(names.size())};
+  for (int row = 2; std::getline(file, line); ++row) {
+    const std::vector<std::string> cells = cells_of(line);
+    if (cells == std::vector<std::string>{""}) continue;
+    const std::string place = path + ", line " + std::to_string(row);
+    if (cells.size() != names.size())
+      throw std::runtime_error(place + " has " + std::to_string(cells.size()) + " cells, expected " +
+                               std::to_string(names.size()));
+    for (std::size_t j = 0; j < cells.size(); ++j)
+      table.values.push_back(number(cells[j], place + ", column " + std::to_string(j + 1) + " (" + names[j] + ")"));
   }
+  if (table.values.empty()) throw std::runtime_error(path + " has no rows below the names of the columns");
   return table;
 }
 
@@ -37,7 +64,7 @@ Table read_csv(const char* path) {
 int main(int count, char** arguments) try {
   if (count != 3) throw std::runtime_error("usage: train_csv in.csv out.safetensors");
   const Table table = read_csv(arguments[1]);
-  const auto all = MatrixView<const float>::contiguous(table.values.data(), table.rows(), table.columns);
+  const MatrixView<const float> all(table.values.data(), table.rows(), table.columns);
   const auto x = all.columns_between(0, table.columns - 1), y = all.columns_between(table.columns - 1, table.columns);
 
   chainrule::Network<float> network(

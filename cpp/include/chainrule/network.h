@@ -12,8 +12,9 @@
 
 namespace chainrule {
 
-// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers), or, for softmax cross-entropy, m
-// class numbers in [0, n_L). One of the two is set.
+// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers; for quantile the target of each level,
+// repeated_column(n_L) of a view of the one that all share), or, for softmax cross-entropy, m class numbers in [0, n_L).
+// One of the two is set.
 template <class T>
 struct Targets {
   MatrixView<const T> values{};
@@ -88,6 +89,9 @@ class CHAINRULE_API Network {
   // column stride; not of a sparse x) if dx is not null. No rows: the penalty alone. With a loss of the caller's own
   // the examples' targets are not looked at.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
+  double cost(Inputs<T> x, MatrixView<const T> y, double l2 = 0, int threads = 0) const {
+    return cost(Examples<T>{x, {y}}, l2, threads);
+  }
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0, const CustomLoss<T>* loss = nullptr) const;
 

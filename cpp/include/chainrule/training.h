@@ -9,6 +9,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "chainrule/api.h"
@@ -26,7 +27,9 @@ struct Stop {
   int loss_change_epochs = 1;                   // this many times in a row
   std::optional<double> gradient_norm_below{};  // Euclidean norm of the epoch's last gradient
   // Epochs in which what is watched did not fall by min_delta below the lowest before: the first metric, negative where
-  // more is better; without metrics the cost of the validation rows, without these the cost of the epoch.
+  // more is better; without metrics the cost of the validation rows, without these the cost of the epoch. A metric that
+  // is NaN or infinite in an epoch is watched no more: from then on the cost of the validation rows decides, as if it
+  // had from the first epoch, so that the best epoch so far is that of the lowest cost.
   std::optional<int> no_improvement{};
   double min_delta = 0;
   std::optional<double> learning_rate_below{};  // on a plateau of ReduceOnPlateau
@@ -67,7 +70,10 @@ struct History {
   std::vector<double> learning_rate;         // of each epoch's last step
   int epochs = 0;
   int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
-  std::string stop_reason;  // "epochs", "callback", "converged", "max_evaluations" (L-BFGS), or the member of Stop
+  std::string watched;      // in the end, see Stop::no_improvement: "metric", "validation" or "loss"
+  // "epochs", "callback", the member of Stop, or of L-BFGS: "converged", "stalled" (no step that the arithmetic can make
+  // lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
+  std::string stop_reason;
   double seconds = 0;
 };
 
@@ -96,6 +102,10 @@ struct FitOptions {
   Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};
   std::vector<Metric<T>> metrics{};
+  // x with columns apart (col_stride other than 1), whose rows are shuffled or named by `rows`, is copied once, row by
+  // row: reading single rows of such a matrix takes two to three times as long. False: read where it lies, for a file
+  // larger than memory.
+  bool copy_columns = true;
   // Those of the examples to train on, and those of `validation` to look at, in this order; none: all of them. The same
   // bits as from examples that are a copy of these rows. They must outlive the call.
   std::span<const Index> rows{}, validation_rows{};
@@ -125,9 +135,10 @@ struct CHAINRULE_API DivergenceError : std::runtime_error {
 template <class T>
 CHAINRULE_API History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 
-// The same for the usual case of a matrix of inputs and one of target values.
+// The same for the usual case of inputs and a matrix of target values.
 template <class T>
-History fit(Network<T>& network, MatrixView<const T> x, MatrixView<const T> y, const FitOptions<T>& options = {}) {
+History fit(Network<T>& network, std::type_identity_t<Inputs<T>> x, std::type_identity_t<MatrixView<const T>> y,
+            const std::type_identity_t<FitOptions<T>>& options = {}) {
   return fit(network, Examples<T>{x, {y}}, options);
 }
 

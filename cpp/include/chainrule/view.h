@@ -8,14 +8,18 @@
 namespace chainrule {
 
 // A matrix of any strides: element (i, j) is data[i * row_stride + j * col_stride]. Strides are in elements and may be
-// negative or 0.
+// negative or 0. Without strides the elements lie row by row, without gaps.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
   Index rows = 0, cols = 0;
   Index row_stride = 0, col_stride = 1;
 
-  static MatrixView contiguous(T* data, Index rows, Index cols) { return {data, rows, cols, cols, 1}; }
+  MatrixView() = default;
+  MatrixView(T* first, Index row_count, Index col_count) : MatrixView(first, row_count, col_count, col_count, 1) {}
+  MatrixView(T* first, Index row_count, Index col_count, Index from_row_to_row, Index from_col_to_col)
+      : data(first), rows(row_count), cols(col_count), row_stride(from_row_to_row), col_stride(from_col_to_col) {}
+  static MatrixView contiguous(T* data, Index rows, Index cols) { return {data, rows, cols}; }
 
   T& operator()(Index i, Index j) const { return data[i * row_stride + j * col_stride]; }
   T* row(Index i) const { return data + i * row_stride; }
@@ -25,6 +29,8 @@ struct MatrixView {
   MatrixView columns_between(Index begin, Index end) const {
     return {data + begin * col_stride, rows, end - begin, row_stride, col_stride};
   }
+  // `count` columns that all are the first one in memory, such as a target that several quantiles share.
+  MatrixView repeated_column(Index count) const { return {data, rows, count, row_stride, 0}; }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 
   operator MatrixView<const T>() const { return {data, rows, cols, row_stride, col_stride}; }
@@ -47,6 +53,7 @@ struct Inputs {
   Index rows = 0, cols = 0;
 
   Inputs() = default;
+  Inputs(const T* data, Index row_count, Index col_count) : Inputs(MatrixView<const T>(data, row_count, col_count)) {}
   Inputs(MatrixView<const T> m) : matrix(m), rows(m.rows), cols(m.cols) {}
   Inputs(MatrixView<T> m) : Inputs(MatrixView<const T>(m)) {}
   Inputs(SparseView<T> s) : sparse(s), rows(s.rows), cols(s.cols) {}
