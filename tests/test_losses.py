@@ -134,6 +134,31 @@ def test_every_level_is_a_quantile_of_one_column():
     assert net.loss(X, y) == net.loss(X, y[:, None]) == net.loss(X, np.tile(y[:, None], 3))
 
 
+def test_levels_and_columns_of_targets_are_not_paired():
+    X, y = np.zeros((4, 2)), np.arange(8.0).reshape(4, 2)
+    net = cr.Network([2, 2], loss=cr.Quantile([0.1, 0.9]), seed=0)
+    before = net.parameters.copy()
+    message = r"^y has 2 columns, quantile expects one, which its levels share: for several targets train a network for"
+    for call in (net.fit, net.loss, net.losses, net.trace, net.loss_and_gradients, net.example_gradients):
+        with pytest.raises(ValueError, match=message):
+            call(X, y)
+    with pytest.raises(ValueError, match="^validation: " + message[1:]):
+        net.fit(X, y[:, 0], validation=(X, y))
+    with pytest.raises(ValueError, match=r"^networks\[0\]: " + message[1:]):
+        cr.fit_many([net], X, y)
+    cache = cr.forward(net_parameters(net), X, loss=cr.Quantile([0.1, 0.9]))
+    with pytest.raises(ValueError, match=message):
+        cr.cost(net_parameters(net), cache, y)
+    one_level = cr.Network([2, 1], loss="quantile", seed=0)
+    with pytest.raises(ValueError, match=message):
+        one_level.loss(X, y)
+    assert np.array_equal(net.parameters, before)
+
+
+def net_parameters(net):
+    return list(zip(net.weights, net.biases, strict=True))
+
+
 @pytest.mark.parametrize("loss", [cr.Huber(delta=2.5), cr.Quantile([0.1, 0.9]), cr.SoftmaxCrossEntropy(0.1), "huber"])
 def test_a_loss_is_kept(loss, tmp_path):
     net = cr.Network([3, 4, 2], loss=loss, seed=0)

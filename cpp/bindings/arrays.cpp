@@ -1,5 +1,7 @@
 #include "bindings/arrays.h"
 
+#include <cmath>
+
 #include "core/check.h"
 #include "net/network.h"
 
@@ -16,10 +18,11 @@ bool readable_in_place(const py::array& array) {
   return true;
 }
 
+// Copies lie row by row, which is faster to train on.
 template <class T>
 py::array as(py::array array) {
   if (readable_in_place<T>(array)) return array;
-  return call(array.attr("astype"), py::dtype::of<T>());
+  return call(array.attr("astype"), py::dtype::of<T>(), "C");
 }
 
 // Class numbers: integers, or floating-point numbers that are whole.
@@ -36,18 +39,29 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   return labels;
 }
 
+// The levels of quantile are all of one target: two columns were meant as two targets, not as one for each level.
+template <class T>
+void check_one_target(const MatrixView<const T>& y) {
+  for (Index i = 0; i < y.rows; ++i)
+    for (Index j = 1; j < y.cols; ++j)
+      require(y(i, j) == y(i, 0) || (std::isnan(y(i, j)) && std::isnan(y(i, 0))), "y has ", y.cols,
+              " columns, quantile expects one, which its levels share: for several targets train a network for each");
+}
+
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
-  // An exact ndarray as it is; its subclasses (matrix, memmap) and everything else through numpy.asarray.
+  // An exact ndarray of numbers as it is; its subclasses (matrix, memmap) and everything else by way of NumPy.
+  const auto is_real = [](const py::array& array) {
+    const char kind = array.dtype().kind();
+    return kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
+  };
   const bool exact = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
   if (!exact && py::isinstance<py::array>(object) && py::hasattr(object, "mask"))
     throw py::type_error(text_of(name, " is a masked array; fill it or leave the masked entries out"));
-  const py::array array = exact ? py::reinterpret_borrow<py::array>(object)
-                                : py::array(call(py::module_::import("numpy").attr("asarray"), object));
-  const char kind = array.dtype().kind();
-  const bool real = kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
-  if (!real)
+  if (exact && is_real(py::reinterpret_borrow<py::array>(object))) return py::reinterpret_borrow<py::array>(object);
+  const py::array array(call(py::module_::import("chainrule._objects").attr("numbers"), object, name));
+  if (!is_real(array))
     throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())),
                                  ", expected float32, float64, or what can become float32: integers, bool, float16"));
   return array;
@@ -87,7 +101,7 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
   const bool class_column = loss == Loss::softmax_cross_entropy && one_column;
-  const bool shared_column = loss == Loss::quantile && one_column;
+  const bool shared_column = loss == Loss::quantile;
   require(class_column || shared_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ",
           Shape{array}, ", expected (", rows, ", ", outputs, ")");
   TargetArrays<T> result;
@@ -98,8 +112,10 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   }
   if (array.ndim() == 1) array = call(array.attr("reshape"), rows, 1);
   result.values = matrix<T>(array, "y");
-  if (shared_column)
-    result.values.view = {result.values.view.data, rows, outputs, result.values.view.row_stride, outputs == 1};
+  if (shared_column) {
+    check_one_target(result.values.view);
+    if (one_column) result.values.view = result.values.view.repeated_column(outputs);
+  }
   result.targets.values = result.values.view;
   check_targets(loss, result.targets, rows, outputs);
   return result;

@@ -132,11 +132,16 @@ Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name)
 // The loss kernels read target values row by row.
 template <class T>
 TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
-  const py::module_ numpy = py::module_::import("numpy");
-  py::array array = real_array(y, "y");
-  if (loss == Loss::quantile && array.size() == rows && array.ndim() > 0 && array.shape(0) == rows)
-    array = call(numpy.attr("repeat"), call(array.attr("reshape"), rows, 1), outputs, 1);
-  return targets<T>(call(numpy.attr("ascontiguousarray"), array), loss, rows, outputs);
+  TargetArrays<T> result = targets<T>(y, loss, rows, outputs);
+  const MatrixView<const T> view = result.values.view;
+  if (result.targets.labels != nullptr || (view.col_stride == 1 && view.row_stride == outputs)) return result;
+  auto copy = new_matrix<T>(rows, outputs);
+  const MatrixView<T> into = view_of(copy);
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < outputs; ++j) into(i, j) = view(i, j);
+  result.values = {std::move(copy), into};
+  result.targets.values = into;
+  return result;
 }
 
 template <class T>

@@ -42,7 +42,8 @@ class Huber:
 class Quantile:
     """The loss "quantile": each output estimates a quantile of y.
 
-    ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. A y of one column is every output's target.
+    ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. y has one column,
+    the target of every output; for several targets train a network for each.
 
     Parameters
     ----------
