@@ -8,11 +8,14 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <optional>
 
 #include "core/check.h"
 #include "core/dispatch.h"
 #include "core/parallel.h"
+#include "core/poll.h"
 #include "net/pass.h"
+#include "net/row_major.h"
 #include "net/trainer.h"
 
 namespace chainrule {
@@ -24,7 +27,7 @@ template <class T>
 class FitMany {
  public:
   FitMany(std::span<const FitJob<T>> jobs, const FitManyOptions& options)
-      : jobs_(jobs), options_(options), order_(jobs.size()), outcomes_(jobs.size()) {
+      : jobs_(jobs.begin(), jobs.end()), options_(options), order_(jobs.size()), outcomes_(jobs.size()) {
     finished_.reserve(jobs.size());
     std::vector<double> costs;
     double total = 0, smallest_step = std::numeric_limits<double>::infinity();
@@ -51,6 +54,11 @@ class FitMany {
   }
 
   std::vector<FitOutcome> run() {
+    {
+      std::optional<Polling> polling;
+      if (options_.poll) polling.emplace(options_.poll, poll_seconds);
+      for (FitJob<T>& job : jobs_) copies_.use(job.examples, job.options);
+    }
     parallel(team_size_, [this](Team team) {
       const bool caller = team.rank == 0;
       try {
@@ -129,7 +137,8 @@ class FitMany {
   }
 
   const IsaInUse isa_in_use_;  // between two fits, too
-  const std::span<const FitJob<T>> jobs_;
+  std::vector<FitJob<T>> jobs_;
+  RowMajorCopies<T> copies_;  // of what the jobs read
   const FitManyOptions& options_;
   std::vector<std::size_t> order_;
   std::vector<FitOutcome> outcomes_;

@@ -253,8 +253,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
         else:
             dtype = self._ensure_network().dtype
-        # order: a batch takes rows from all over, which is slow where a row's numbers lie far apart.
-        options = {"accept_sparse": "csr", "order": "C", "multi_output": True, "y_numeric": self._y_numeric}
+        options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric}
         with _tables.advice(X):
             X, y = _sklearn.validation.validate_data(self, X, y, dtype=dtype, **options, reset=first)
         if y.ndim == 2 and y.shape[1] == 1:
