@@ -5,6 +5,8 @@
 #include "net/metrics.h"
 #include "net/network.h"
 #include "net/pass.h"
+#include "net/rates.h"
+#include "net/state.h"
 #include "net/trainer.h"
 
 namespace chainrule {
@@ -23,6 +25,17 @@ void check_clip(const char* name, const std::optional<double>& limit) {
   require(!limit || *limit > 0, name, " is ", limit.value_or(0), ", expected a positive number");
 }
 
+// Calls require_length(rate, name of the schedule) for the schedules that state no length, but depend on it.
+template <class Require>
+void for_schedules_without_length(const RateSchedules& schedules, Require require_length) {
+  const auto visit = [&](const char* rate, const RateSchedule& schedule) {
+    if (const char* name = without_length(schedule)) require_length(rate, name);
+  };
+  visit("learning_rate", schedules.learning_rate);
+  visit("weight_decay", schedules.weight_decay);
+  visit("dropout", schedules.dropout);
+}
+
 void check_dropout(const char* name, double rate) {
   require(rate >= 0 && rate < 1, name, " is ", rate, ", expected 0 <= ", name, " < 1");
 }
@@ -38,6 +51,11 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   check(options.schedules.learning_rate);
   check(options.schedules.weight_decay);
   check(options.schedules.dropout);
+  if (options.epochs == 1 && (options.state == nullptr || options.state->epoch == 0))
+    for_schedules_without_length(options.schedules, [](const char* rate, const char* name) {
+      require(false, "schedules: ", name, " of ", rate,
+              " has no length, and one epoch gives it none: set its epochs to the length of the whole training");
+    });
   check_l2(options.l2);
   check_dropout("input_dropout", options.input_dropout);
   for (const double rate : options.dropout) check_dropout("dropout", rate);
@@ -68,6 +86,18 @@ void check(const Stop& stop) {
   require(stop.loss_change_epochs >= 1, "loss_change_epochs is ", stop.loss_change_epochs, ", expected at least 1");
   require(!stop.no_improvement || *stop.no_improvement >= 1, "no_improvement is ", stop.no_improvement.value_or(0),
           ", expected at least 1");
+}
+
+template <class T>
+void check_lengths(const FitState<T>& state, const FitOptions<T>& options) {
+  const double length = numbers(state.numbers, "rates", 1).front();
+  const int end = state.epoch + options.epochs;
+  if (end <= length) return;
+  for_schedules_without_length(options.schedules, [&](const char* rate, const char* name) {
+    require(false, "schedules: ", name, " of ", rate, " ends with epoch ", length,
+            ", the length of the first fit, and this one goes on to epoch ", end,
+            ": set its epochs to the length of the whole training");
+  });
 }
 
 template <class T>
@@ -104,8 +134,9 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   return model;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                        \
-  template void check_state(const FitState<T>&, Index); \
+#define CHAINRULE_INSTANTIATE(T)                                         \
+  template void check_state(const FitState<T>&, Index);                  \
+  template void check_lengths(const FitState<T>&, const FitOptions<T>&); \
   template Model<T> checked_model(const Network<T>&, const Examples<T>&, const FitOptions<T>&);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -111,6 +111,13 @@ void check(const RateSchedule& schedule) {
   std::visit([](const auto& settings) { check_settings(settings); }, schedule);
 }
 
+const char* without_length(const RateSchedule& schedule) {
+  const auto* cosine = std::get_if<Cosine>(&schedule);
+  if (cosine != nullptr && !cosine->epochs && !cosine->restart_every) return "Cosine";
+  const auto* cycle = std::get_if<OneCycle>(&schedule);
+  return cycle != nullptr && !cycle->epochs ? "OneCycle" : nullptr;
+}
+
 RateCourse::RateCourse(const RateSchedules& schedules, int epochs, Index steps)
     : schedules_{schedules.learning_rate, schedules.weight_decay, schedules.dropout}, epochs_(epochs), steps_(steps) {
   plateaus_.fill({std::numeric_limits<double>::infinity(), 1, 0});
@@ -179,6 +186,13 @@ void RateCourse::reduce() {
     if (schedule == nullptr || plateaus_[which].epochs <= schedule->patience) continue;
     Plateau& plateau = plateaus_[which];
     plateau.factor = std::max(plateau.factor * schedule->factor, schedule->lowest);
+    plateau.epochs = 0;
+  }
+}
+
+void RateCourse::watch(double lowest) {
+  for (Plateau& plateau : plateaus_) {
+    plateau.best = lowest;
     plateau.epochs = 0;
   }
 }

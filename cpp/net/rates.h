@@ -11,6 +11,9 @@
 
 namespace chainrule {
 
+// The name of a schedule that depends on the length of the training and does not state it, or null.
+const char* without_length(const RateSchedule& schedule);
+
 class RateCourse {
  public:
   // epochs: of the whole training, for schedules that are given no length; steps: of an epoch.
@@ -24,6 +27,8 @@ class RateCourse {
   bool plateau(double watched);
   // Then: all rates that are on a plateau are reduced.
   void reduce();
+  // Something else is watched from now on, of which `lowest` was the lowest so far: plateaus are counted from here.
+  void watch(double lowest);
 
   std::vector<double> progress() const;
   void set_progress(std::span<const double> progress);

@@ -16,6 +16,11 @@ Index row_count(const Examples<T>& examples, std::span<const Index> rows) {
 template <class T>
 Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options);
 
+// Refuses schedules without a length where a training goes on beyond that of its first fit: Python does, where a rate
+// that stays at its end is always a mistake.
+template <class T>
+void check_lengths(const FitState<T>& state, const FitOptions<T>& options);
+
 // Refuses a state of another network.
 template <class T>
 void check_state(const FitState<T>& state, Index parameters);

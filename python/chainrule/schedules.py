@@ -98,13 +98,14 @@ class InverseScaling(Schedule):
 class Cosine(Schedule):
     """A linear rise over ``warmup`` epochs, then ``lowest + (1 - lowest)(1 + cos πu) / 2``, u from 0 to 1.
 
-    It changes in every step. With ``restart_every`` u begins anew after so many epochs, and each period is
+    It changes in every step. With ``restart_every`` u begins again after so many epochs, and each period is
     ``period_factor`` times as long as the one before: torch's CosineAnnealingLR and CosineAnnealingWarmRestarts.
 
     Parameters
     ----------
     epochs : float, optional
-        Length of all, the warm-up included. Default: that of the fit.
+        Length of all, the warm-up included. Default: that of the fit that begins the training. A fit of one epoch, or
+        one that goes on beyond that length, must be given it, unless there is ``restart_every``.
     warmup : float, default 0
         Epochs, or parts of one.
     restart_every : float, optional
@@ -142,7 +143,8 @@ class OneCycle(Schedule):
     Parameters
     ----------
     epochs : float, optional
-        Length of all. Default: that of the fit.
+        Length of all. Default: that of the fit that begins the training. A fit of one epoch, or one that goes on beyond
+        that length, must be given it.
     warmup : float, default 0.3
         The part of the steps that rise.
     start, end : float, default 1/25 and 1/250000

@@ -9,7 +9,8 @@
 
 namespace chainrule {
 
-// Times are in epochs from 0. Where a length is not given, it is that of the fit.
+// Times are in epochs from 0. Where a length is not given, it is that of the fit that begins a training, which must have
+// more than one epoch. A training that goes on beyond the length keeps the factor of the end.
 struct StepDecay {  // factor^floor(epoch / every)
   int every = 30;
   double factor = 0.1;
@@ -21,8 +22,8 @@ struct InverseScaling {  // 1 / (1 + scale epoch)^power
   double power = 0.5;
   double scale = 1;
 };
-// Anew for each step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u goes
-// from 0 to 1 in what is left of `epochs`; or again and again, in periods of restart_every epochs, each period_factor
+// For each step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u goes
+// from 0 to 1 in what is left of `epochs`; or repeatedly, in periods of restart_every epochs, each period_factor
 // times as long as the one before (Loshchilov & Hutter 2017).
 struct Cosine {
   std::optional<double> epochs{};
@@ -31,7 +32,7 @@ struct Cosine {
   double period_factor = 1;
   double lowest = 0;
 };
-// Anew for each step: from start to 1 in the part `warmup` of all steps, then to end, both along a cosine (Smith 2018).
+// For each step: from start to 1 in the part `warmup` of all steps, then to end, both along a cosine (Smith 2018).
 struct OneCycle {
   std::optional<double> epochs{};
   double warmup = 0.3;
