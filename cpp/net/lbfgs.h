@@ -33,6 +33,10 @@ class LbfgsSteps final : public Schedule<T> {
   };
   void evaluate(const Batches<T>& batches, T* gradient, double& cost);
   void update_direction();
+  void straight_down();  // the direction of the negative gradient
+  double search(const Batches<T>& batches, double slope, double first, double tolerance);
+  bool is_steep(const Batches<T>& batches) const;
+  double cost_of_constant(const Batches<T>& batches) const;
   double first_length() const;
 
   StepOptions options_;

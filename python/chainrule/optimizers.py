@@ -241,7 +241,9 @@ class Adagrad(Optimizer):
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search for the strong Wolfe conditions, on the whole data set.
 
-    An epoch is an iteration. Training ends, with the stop reason "converged", by the tolerances below.
+    An epoch is an iteration. Training ends, with the stop reason "converged", by the tolerances below. It ends with
+    "stalled" where no step that the dtype can represent lowers the cost, though its derivatives are not small: scale
+    the columns of X (and y) to a spread of about 1, or choose dtype "float64".
 
     Parameters
     ----------
