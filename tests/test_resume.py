@@ -222,11 +222,3 @@ def test_lbfgs_at_its_end():
     converged = net.fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=10.0), epochs=9, keep_state=True)
     again = net.fit(X, y, optimizer=cr.LBFGS(tolerance_gradient=10.0), epochs=9, resume=converged.state)
     assert again.loss.tolist() == converged.loss.tolist()
-
-
-def test_a_score_that_is_no_number_is_no_improvement():
-    net = network()
-    history = net.fit(
-        X, y, epochs=9, validation=(V, v), metrics=lambda y, p: np.nan, stop=cr.Stop(no_improvement=3, min_delta=1e-4)
-    )
-    assert (history.epochs, history.stop_reason) == (3, "no_improvement")

@@ -13,6 +13,7 @@
 #include "bindings/settings.h"
 #include "core/check.h"
 #include "net/network.h"
+#include "net/trainer.h"
 
 namespace chainrule::python {
 namespace {
@@ -74,7 +75,8 @@ py::dict history_dict(const History& history, bool validated) {
       "loss"_a = array_of<double>(history.loss),
       "validation"_a = validated ? py::object(array_of<double>(history.validation)) : py::object(py::none()),
       "metrics"_a = metrics, "learning_rate"_a = array_of<double>(history.learning_rate), "epochs"_a = history.epochs,
-      "best_epoch"_a = history.best_epoch, "stop_reason"_a = history.stop_reason, "seconds"_a = history.seconds);
+      "best_epoch"_a = history.best_epoch, "watched"_a = history.watched, "stop_reason"_a = history.stop_reason,
+      "seconds"_a = history.seconds);
 }
 
 // With what was done until then as its attribute.
@@ -156,6 +158,7 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
     options.validation = e.examples;
   FitState<T> training;
   if (state) training = state_of<T>(*state);
+  if (training.epoch > 0) check_lengths(training, options);
   if (state || keep_state || !on_epoch_end.is_none()) options.state = &training;
   if (!on_epoch_end.is_none()) options.on_epoch_end = epoch_callback(on_epoch_end, training);
   const MappedFiles mapped{x, y, validation.is_none() ? validation : py::object(validation[py::int_(0)])};
@@ -164,6 +167,7 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& se
     mapped.release();
   };
   if (!mapped.empty()) options.poll_seconds = MappedFiles::seconds;
+  options.copy_columns = mapped.empty();
   History history;
   options.history = &history;
   const bool validated = options.validation.has_value();
@@ -239,6 +243,7 @@ py::list fit_many(const py::list& networks, py::object x, py::object y, const py
     return history_dict(outcome.history, jobs[i].options.validation.has_value());
   };
   const MappedFiles mapped{x};
+  for (FitJob<T>& job : jobs) job.options.copy_columns = mapped.empty();
   FitManyOptions options{.threads = thread_count(n_threads), .poll = [&mapped] {
                            check_signals();
                            mapped.release();

@@ -139,14 +139,21 @@ double auc(const Table<T>& t, Index j) {
   return positives > 0 && below > 0 ? pairs / (positives * below) : undefined;
 }
 
+// Not defined where all targets that count are equal: no prediction explains a spread that is not there.
 template <class T>
 double r2(const Table<T>& t, Index j) {
+  double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
+  for (Index i = 0; i < t.predictions.rows; ++i) {
+    if (t.weight(i) == 0) continue;
+    lowest = std::min(lowest, t.target(i, j));
+    highest = std::max(highest, t.target(i, j));
+  }
+  if (lowest == highest) return undefined;
   const double center = t.mean([&](Index i) { return t.target(i, j); });
   const auto square = [](double x) { return x * x; };
   const double error = t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
   const double spread = t.mean([&](Index i) { return square(t.target(i, j) - center); });
-  if (spread > 0) return 1 - error / spread;
-  return error > 0 ? 0 : 1;  // as scikit-learn's
+  return 1 - error / spread;
 }
 
 bool is_regression(Score score) { return score == Score::r2 || score == Score::mae || score == Score::rmse; }

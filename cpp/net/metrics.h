@@ -6,7 +6,8 @@
 namespace chainrule {
 
 // Of m predictions (after the output activation) for the targets of the rows that rows[0..m) names, or, where it is
-// null, the first m. NaN where a score has no meaning, such as an area under the curve of one class.
+// null, the first m. NaN where a score has no meaning: an area under the curve of one class, an R² of equal
+// targets.
 template <class T>
 double score(Score score, Loss loss, MatrixView<const T> predictions, const Examples<T>& examples, const Index* rows);
 

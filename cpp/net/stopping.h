@@ -1,4 +1,4 @@
-// Decides after each epoch whether a criterion of Stop holds, and which.
+// Decides after each epoch whether it is the best so far, and whether a criterion of Stop holds, and which.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +17,22 @@ inline bool improves(double value, double lowest, double min_delta) {
   return min_delta == 0 ? value < lowest : value <= lowest - min_delta;
 }
 
+// The lowest of a course of values, and how long ago it was.
+struct Lowest {
+  double value = std::numeric_limits<double>::infinity();
+  double epochs_since = 0;  // without an improvement by min_delta
+  bool is_last = false;     // the last value is the lowest
+
+  void note(double next) {
+    is_last = next < value;
+    value = std::min(value, next);
+  }
+  void note(double next, double min_delta) {
+    epochs_since = improves(next, value, min_delta) ? 0 : epochs_since + 1;
+    note(next);
+  }
+};
+
 class Stopping {
  public:
   explicit Stopping(const Stop& stop) : stop_(stop) {}
@@ -26,45 +42,60 @@ class Stopping {
            stop_.seconds;
   }
   bool needs_gradient_norm() const { return stop_.gradient_norm_below.has_value(); }
-  bool lowest() const { return lowest_; }  // the epoch just seen is the best so far
+  const Lowest& watched() const { return watched_; }
+  const Lowest& cost() const { return cost_; }
 
-  // The name of the criterion that holds after an epoch, or null. watched: see Stop::no_improvement; gradient_norm is
-  // looked at only if it is needed.
-  const char* after(const EpochLog& log, double watched, double gradient_norm) {
+  // What an epoch without validation rows leaves.
+  void note(double loss) {
+    watched_.note(loss);
+    cost_.note(loss);
+  }
+  // The name of the criterion that holds after an epoch, or null. watched, cost: what is watched, see
+  // Stop::no_improvement, and the cost that is in its place if it cannot be; gradient_norm is looked at only if it is
+  // needed.
+  const char* after(const EpochLog& log, double watched, double cost, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
-    epochs_since_best_ = improves(watched, best_, stop_.min_delta) ? 0 : epochs_since_best_ + 1;
-    note(watched);
+    watched_.note(watched, stop_.min_delta);
+    cost_.note(cost, stop_.min_delta);
     if (stop_.loss_below && log.loss < *stop_.loss_below) return "loss_below";
     if (stop_.loss_change_below && change_epochs_ >= stop_.loss_change_epochs) return "loss_change_below";
     if (needs_gradient_norm() && gradient_norm < *stop_.gradient_norm_below) return "gradient_norm_below";
-    if (stop_.no_improvement && epochs_since_best_ >= *stop_.no_improvement) return "no_improvement";
+    if (stop_.no_improvement && watched_.epochs_since >= *stop_.no_improvement) return "no_improvement";
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
-  // All that an epoch without criteria leaves; whether it is the best so far.
-  bool note(double watched) {
-    lowest_ = watched < best_;
-    best_ = std::min(best_, watched);
-    return lowest_;
+  // The metric that was watched cannot be: the cost is in its place from now on, and was so far.
+  void watch_cost() {
+    watched_ = cost_;
+    watches_cost_ = true;
   }
+  bool watches_cost() const { return watches_cost_; }
   bool too_slow(double learning_rate) const {
     return stop_.learning_rate_below && learning_rate <= *stop_.learning_rate_below;
   }
 
-  std::vector<double> progress() const { return {last_loss_, best_, change_epochs_, epochs_since_best_}; }
+  std::vector<double> progress() const {
+    return {last_loss_,  watched_.value,     change_epochs_, watched_.epochs_since,
+            cost_.value, cost_.epochs_since, watches_cost_ ? 1.0 : 0.0};
+  }
+  // The first states had the first four alone.
   void set_progress(std::span<const double> progress) {
     last_loss_ = progress[0];
-    best_ = progress[1];
+    watched_.value = progress[1];
     change_epochs_ = progress[2];
-    epochs_since_best_ = progress[3];
+    watched_.epochs_since = progress[3];
+    if (progress.size() < 7) return;
+    cost_.value = progress[4];
+    cost_.epochs_since = progress[5];
+    watches_cost_ = progress[6] != 0;
   }
 
  private:
   Stop stop_;
-  double last_loss_ = std::numeric_limits<double>::infinity(), best_ = last_loss_;
-  double change_epochs_ = 0, epochs_since_best_ = 0;
-  bool lowest_ = false;
+  double last_loss_ = std::numeric_limits<double>::infinity(), change_epochs_ = 0;
+  Lowest watched_, cost_;
+  bool watches_cost_ = false;
 };
 
 }  // namespace chainrule

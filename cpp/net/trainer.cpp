@@ -1,6 +1,8 @@
 #include "net/trainer.h"
 
+#include <array>
 #include <chrono>
+#include <utility>
 
 #include "core/check.h"
 #include "core/poll.h"
@@ -9,6 +11,7 @@
 #include "net/network.h"
 #include "net/order.h"
 #include "net/rates.h"
+#include "net/row_major.h"
 #include "net/schedule.h"
 #include "net/state.h"
 #include "net/stopping.h"
@@ -46,9 +49,10 @@ class Fit {
         rates_(options.schedules, options.epochs, steps_),
         seed_(options.seed),
         stopping_(options.stop) {
+    copies_.use(examples_, options_);
     if (shuffled() || !options.rows.empty() || options.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
-    if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options);
+    if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options_);
     if (schedule_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
     if (options.state != nullptr && options.state->epoch > 0) resume(*options.state);
   }
@@ -66,8 +70,16 @@ class Fit {
   }
 
  private:
+  // The best epoch: its number in the whole training and in this fit (0: none), and its parameters, if they are kept.
+  struct Best {
+    int epoch = 0, in_history = 0;
+    Buffer<T> parameters;
+  };
+  std::array<std::pair<const char*, Best*>, 2> bests() { return {{{"best", &best_}, {"best_by_cost", &best_by_cost_}}}; }
+
   void loop(History& history) {
     history.metrics.resize(options_.metrics.size());
+    history.watched = watches_metric() ? "metric" : evaluation_ ? "validation" : "loss";
     start_ = Clock::now();
     keep_finite();
     while (history.stop_reason.empty()) {
@@ -85,8 +97,7 @@ class Fit {
       history.loss.push_back(log.loss);
       history.learning_rate.push_back(log.learning_rate = learning_rate_);
       log.seconds = history.seconds = seconds_since(start_);
-      const char* reason = decide(log);
-      if (stopping_.lowest()) history.best_epoch = history.epochs;
+      const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
         const auto take_over = [this] {  // what it may have written to the parameters
           if (!options_.ema) schedule_->load();
@@ -123,19 +134,34 @@ class Fit {
   }
 
   // Why to stop after an epoch, or null.
-  const char* decide(const EpochLog& log) {
-    double watched = log.validation.value_or(log.loss);
-    if (!log.metrics.empty()) {
+  const char* decide(const EpochLog& log, History& history) {
+    const double cost = log.validation.value_or(log.loss);
+    double watched = cost;
+    if (watches_metric()) {
       const Metric<T>& first = options_.metrics.front();
       const bool more = first.function ? first.more_is_better : more_is_better(first.score);
       watched = more ? -log.metrics.front() : log.metrics.front();
+      if (!std::isfinite(watched)) {
+        watch_cost(history);
+        watched = cost;
+      }
     }
-    const char* reason = stopping_.after(log, watched, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
-    if (keeps_best() && stopping_.lowest()) keep_best();
+    const char* reason = stopping_.after(log, watched, cost, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
+    if (stopping_.watched().is_last) keep(best_, history);
+    if (watches_metric() && stopping_.cost().is_last) keep(best_by_cost_, history);
+    history.best_epoch = best_.in_history;
     if (rates_.plateau(watched) && stopping_.too_slow(learning_rate_) && reason == nullptr)
       reason = "learning_rate_below";
     rates_.reduce();
     return reason != nullptr ? reason : schedule_->converged();
+  }
+
+  bool watches_metric() const { return !options_.metrics.empty() && !stopping_.watches_cost(); }
+  void watch_cost(History& history) {
+    stopping_.watch_cost();
+    rates_.watch(stopping_.cost().value);
+    best_ = std::exchange(best_by_cost_, {});
+    history.watched = "validation";
   }
 
   // The network has the steps done before an exception: of a function of the user's, or to interrupt.
@@ -167,7 +193,8 @@ class Fit {
       ++history.epochs;
       history.loss.push_back(cost.mean);
       history.learning_rate.push_back(rate * factors++->learning_rate);
-      if (stopping_.note(cost.mean)) history.best_epoch = history.epochs;
+      stopping_.note(cost.mean);
+      if (stopping_.watched().is_last) history.best_epoch = history.epochs;
     }
     store();
     keep_finite();
@@ -183,13 +210,15 @@ class Fit {
   }
 
   bool keeps_best() const { return evaluation_.has_value() && options_.stop.no_improvement.has_value(); }
-  void keep_best() {
-    best_epoch_ = epoch_;
-    best_.reserve(model_.parameter_count());
-    std::copy_n(parameters(), best_.size(), best_.data());
+  void keep(Best& best, const History& history) {
+    best.in_history = history.epochs;
+    if (!keeps_best()) return;
+    best.epoch = epoch_;
+    best.parameters.reserve(model_.parameter_count());
+    std::copy_n(parameters(), best.parameters.size(), best.parameters.data());
   }
-  void restore_best() {
-    std::copy_n(best_.data(), best_.size(), parameters());  // none before the first epoch has ended
+  void restore_best() {  // none before the first epoch has ended
+    std::copy_n(best_.parameters.data(), best_.parameters.size(), parameters());
   }
 
   bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
@@ -237,24 +266,26 @@ class Fit {
     schedule_->save(state);
     state.numbers["rates"] = rates_.progress();
     state.numbers["stopping"] = stopping_.progress();
-    state.numbers["best_epoch"] = {static_cast<double>(best_epoch_)};
-    if (best_epoch_ > 0) state.vectors["best"].assign(best_.begin(), best_.end());
+    state.numbers["best_epoch"] = {static_cast<double>(best_.epoch), static_cast<double>(best_by_cost_.epoch)};
+    for (const auto& [name, best] : bests())
+      if (best->epoch > 0) state.vectors[name].assign(best->parameters.begin(), best->parameters.end());
     *options_.state = std::move(state);
   }
   void resume(const FitState<T>& state) {
     check_state(state, model_.parameter_count());
-    int best_epoch = static_cast<int>(numbers(state.numbers, "best_epoch", 1).front());
-    if (!keeps_best()) best_epoch = 0;
-    if (best_epoch > 0) {
-      best_.reserve(model_.parameter_count());
-      std::ranges::copy(entry(state.vectors, "best"), best_.data());
+    const std::vector<double>& best_epochs = numbers(state.numbers, "best_epoch", 1);
+    for (std::size_t i = 0; keeps_best() && i < best_epochs.size() && i < bests().size(); ++i) {
+      const auto [name, best] = bests()[i];
+      if (best_epochs[i] <= 0) continue;
+      best->parameters.reserve(model_.parameter_count());
+      std::ranges::copy(entry(state.vectors, name), best->parameters.data());
+      best->epoch = static_cast<int>(best_epochs[i]);
     }
     rates_.set_progress(numbers(state.numbers, "rates", 10));
     stopping_.set_progress(numbers(state.numbers, "stopping", 4));
     schedule_->restore(state);  // with which the network may change
     schedule_->store();
     epoch_ = last_finite_epoch_ = state.epoch;
-    best_epoch_ = best_epoch;
     seed_ = state.seed;
   }
 
@@ -262,14 +293,15 @@ class Fit {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
     throw DivergenceError(text_of(
         what, " became NaN or infinite in epoch ", epoch_, "; the parameters are those of the end of epoch ",
-        best_epoch_ > 0 ? best_epoch_ : last_finite_epoch_,
+        best_.epoch > 0 ? best_.epoch : last_finite_epoch_,
         ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "
         "and look for NaN or infinity in the data"));
   }
 
   Network<T>& network_;
-  const Examples<T>& examples_;
-  const FitOptions<T>& options_;
+  Examples<T> examples_;
+  FitOptions<T> options_;
+  RowMajorCopies<T> copies_;  // of what these read
   const Model<T> model_;
   const Index rows_, batch_size_;
   std::unique_ptr<Schedule<T>> schedule_;
@@ -278,9 +310,10 @@ class Fit {
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
   Buffer<T> last_finite_;       // none where the network's own parameters are just that
-  Buffer<T> best_, gradients_;  // the gradients for their norm alone
-  int epoch_ = 0;               // the last that was begun; of the whole training, like these:
-  int best_epoch_ = 0, last_finite_epoch_ = 0;
+  Best best_, best_by_cost_;    // the other is for a metric that cannot be watched any more
+  Buffer<T> gradients_;         // for their norm alone
+  int epoch_ = 0;               // the last that was begun; of the whole training, like this:
+  int last_finite_epoch_ = 0;
   double learning_rate_ = 0;  // of the last step
   Stopping stopping_;
   std::vector<Index> order_;

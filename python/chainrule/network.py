@@ -134,6 +134,7 @@ class Network(Evaluation):
             Of the held-out data: "accuracy", "balanced_accuracy", "log_loss", "auc", "r2", "mae", "rmse", or
             ``f(y_true, y_pred)`` (``f(y_true, y_pred, sample_weight)`` where there are weights), y_pred as `predict`
             gives it and more being better unless ``f.more_is_better`` is False. The first is what ``stop`` watches.
+            "auc" is NaN where the held-out rows lack a class, "r2" where the held-out targets of an output are equal.
         stop : Stop, optional
             Criteria of convergence. Default: none.
         callbacks : iterable, default ()
@@ -209,6 +210,7 @@ class Network(Evaluation):
             raise
         history = History.from_core(result, names)
         told.train_end(history)
+        history.warn_if_unwatched(1 if resume is None else resume.epoch + 1, y)
         return history
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:

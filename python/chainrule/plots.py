@@ -54,7 +54,7 @@ def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
             panel.plot(epochs, values, color=COLORS[2 if name in history.metrics else 7], **style)
             panel.set_ylabel(name)
         if history.validation is not None and history.best_epoch:
-            label = f"best {next(iter(history.metrics), 'validation')}: epoch {history.best_epoch}"
+            label = f"best {history.watched}: epoch {history.best_epoch}"
             for panel in (axes, *others):
                 panel.axvline(history.best_epoch, color="gray", linewidth=0.8, zorder=1, label=label)
         ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}

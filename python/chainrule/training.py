@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chainrule import _core
 from chainrule._arguments import flag, integer, one_of, optional_integer, real
 from chainrule._suggest import did_you_mean, explained, instances
+from chainrule._warn import warn
 from chainrule.optimizers import Adam, Group, Optimizer
 from chainrule.schedules import schedules_as_core
 
@@ -33,7 +34,8 @@ class Stop:
     no_improvement : int, optional
         Stop when what is watched has not improved for this many epochs: the first of the metrics, or without metrics
         the validation cost, or without validation the training cost. With validation the parameters of the best epoch
-        are then restored, however the training ended.
+        are then restored, however the training ended. A metric that is NaN or infinite in an epoch cannot be watched:
+        a warning says so, and from there on the validation cost decides, as if it had from the first epoch.
     min_delta : float, default 0
         By how much an epoch must be better than the best so far to be an improvement.
     learning_rate_below : float, optional
@@ -170,6 +172,13 @@ class TrainingState:
         return {**vars(self), "numbers": dict(self.numbers), "vectors": dict(self.vectors)}
 
 
+# Where a metric has no value.
+_UNDEFINED = {
+    "auc": " (it is not defined where the held-out rows lack a class)",
+    "r2": " (it is not defined where the held-out targets of an output are all equal)",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """What happened during a fit.
@@ -190,12 +199,21 @@ class History:
     best_epoch : int
         The one, from 1, that was best by what `Stop.no_improvement` watches; 0 if none was better than before a resume.
     stop_reason : str
-        "epochs" when all were run, a field of `Stop`, "converged" or "max_evaluations" (`LBFGS`), or "callback";
-        "diverged" or "interrupted" in the history that comes with an exception.
+        "epochs" when all were run, a field of `Stop`, "converged", "stalled" or "max_evaluations" (`LBFGS`), or
+        "callback"; "diverged" or "interrupted" in the history that comes with an exception.
     seconds : float
         Wall-clock time.
     state : TrainingState or None
         To resume from, where it was asked for by ``keep_state`` or the fit was itself resumed.
+    watched : str
+        What decided in the end which epoch is the best: the name of the first metric, "validation" for the validation
+        cost, or "loss" for the training cost.
+
+    Notes
+    -----
+    A network has learnt something if its cost, best of held-out data, is below that of the best constant prediction,
+    such as ``y.var(axis=0).sum() / 2`` for "squared_error" and the entropy of the classes' shares for a cross-entropy.
+    If it is not, scale the columns of X, and y, to a spread of about 1.
 
     Examples
     --------
@@ -215,13 +233,31 @@ class History:
     stop_reason: str
     seconds: float
     state: TrainingState | None = field(repr=False)
+    watched: str = ""  # in pickles of earlier versions
 
     @classmethod
     def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":
         """Make one of what the core returns, and the names of its metrics."""
         state = result.get("state")
         named = dict(zip(metrics, result["metrics"], strict=True))
-        return cls(**{**result, "metrics": named, "state": None if state is None else TrainingState(**state)})
+        watched = metrics[0] if result["watched"] == "metric" else result["watched"]
+        state = None if state is None else TrainingState(**state)
+        return cls(**{**result, "metrics": named, "state": state, "watched": watched})
+
+    def warn_if_unwatched(self, first_epoch: int, y: Any) -> None:
+        """Warn where the first metric could not be watched; first_epoch is the number of the history's first epoch.
+
+        Not where the targets y, too, are all equal: then there is nothing to learn, and nothing to choose between.
+        """
+        for name, values in list(self.metrics.items())[:1]:
+            unwatched = np.flatnonzero(~np.isfinite(values))
+            if len(unwatched) and not (name in _UNDEFINED and bool((np.asarray(y) == np.asarray(y)[:1]).all())):
+                first = unwatched[0]
+                warn(
+                    f"the metric {name} is {values[first]:g} in epoch {first_epoch + first}{_UNDEFINED.get(name, '')}; "
+                    "the validation cost decides instead which epoch is the best and when to stop, as if it had from "
+                    "the first epoch: hold out other rows, or watch another metric"
+                )
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
         """Draw the learning curve, with a thin line at the best epoch by validation. Needs the extra ``plot``.

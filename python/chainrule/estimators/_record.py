@@ -42,7 +42,7 @@ class OptimizerState:
             type(optimizer).__name__,
         ):  # the fit was interrupted, or another's
             return None
-        kept = {name: vector for name, vector in self.state.vectors.items() if name != "best"}
+        kept = {name: vector for name, vector in self.state.vectors.items() if not name.startswith("best")}
         if "average" not in kept:
             kept["parameters"] = network.parameters
         return dataclasses.replace(self.state, vectors=kept, numbers={**self.state.numbers, "best_epoch": np.zeros(1)})
@@ -128,6 +128,8 @@ def record(
         estimator.validation_scores_ = (estimator.validation_scores_ or []) + scores.tolist()
         estimator.best_validation_score_ = float(scores[history.best_epoch - 1])
         losses = np.array(estimator.validation_scores_) * (-1 if metrics and more_is_better(metrics[0]) else 1)
+        if history.watched == "validation":  # also where the metric could not be watched
+            losses = history.validation
     estimator._learning_rates += history.learning_rate.tolist()
     count, rate = epochs_without_improvement(losses, estimator.tol), _options.next_learning_rate(estimator)
     if _options.is_adaptive(estimator):
@@ -163,6 +165,13 @@ def _why_unfinished(estimator: Any, history: History) -> list[str]:
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
                 "reached and the optimization hasn't converged yet."
             ]
+    elif history.stop_reason == "stalled":
+        dtype = estimator.network_.dtype
+        return [
+            f"lbfgs stalled after {history.epochs} iteration(s) and did not converge: no step that {dtype} can "
+            "represent lowers the cost. Scale the columns of X (and y) to a spread of about 1"
+            + ("." if dtype == "float64" else ', or choose dtype="float64".')
+        ]
     elif history.stop_reason not in ("converged", "no_improvement"):
         return [
             f"lbfgs failed to converge after {history.epochs} iteration(s) ({history.stop_reason}).\n\n"
