@@ -192,3 +192,12 @@ def test_custom_loss_of_two_classes_gets_labels_like_the_logits():
     own = cr.MLPClassifier(**SMALL, loss=logistic).fit(X, LABELS["bool"])
     built_in = cr.MLPClassifier(**SMALL).fit(X, LABELS["bool"])
     np.testing.assert_allclose(own.predict_proba(X), built_in.predict_proba(X), rtol=1e-9)
+
+
+def test_classes_in_another_order_keep_their_numbers():
+    """As old model files have them: text that is a number was ordered by its value."""
+    estimator = cr.MLPClassifier(**SMALL).fit(X, LABELS["text"])
+    labels = estimator._label_binarizer
+    labels.classes_ = estimator.classes_ = np.array(["c", "a", "b"])
+    assert labels.encode(np.array(["a", "b", "c", "a"])).tolist() == [1, 2, 0, 1]
+    assert labels.encode(labels.decode(np.eye(3))).tolist() == [0, 1, 2]

@@ -106,7 +106,8 @@ class Labels:
     def encode(self, y: Any) -> NDArray[Any]:
         """Return the classes' numbers, shape (m,); of a multi-label target 0 and 1, shape (m, labels)."""
         if not self.multilabel:
-            return np.asarray(np.searchsorted(self.classes_, y), np.int32)
+            order = np.argsort(self.classes_)  # model files of version 0.1.0 have classes of text in another order
+            return np.asarray(order[np.searchsorted(self.classes_, y, sorter=order)], np.int32)
         dense = y.toarray() if hasattr(y, "toarray") else y
         return np.asarray(np.asarray(dense) != 0, np.int32)
 

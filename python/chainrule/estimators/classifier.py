@@ -215,7 +215,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             self.classes_ = self._label_binarizer.classes_
         else:
             found = self._label_binarizer.found_in(y)
-            if exact and not np.array_equal(found, self.classes_):
+            if exact and not np.array_equal(found, np.unique(self.classes_)):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                     f"Previously got {self.classes_}, `y` has {found}"
