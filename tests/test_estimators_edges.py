@@ -224,9 +224,9 @@ def test_loss_that_needs_targets_in_another_unit_is_refused(before, after):
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
 def test_partial_fit_needs_the_length_of_a_schedule(kind, schedule):
     given = {"classes": [0, 1, 2]} if kind is cr.MLPClassifier else {}
-    with pytest.raises(ValueError, match=r"one epoch in partial_fit.*number of calls, such as \w+\(epochs="):
+    with pytest.raises(ValueError, match="has no length, and one epoch gives it none: set its epochs"):
         kind(**SMALL, learning_rate=schedule).partial_fit(X, Y, **given)
-    with pytest.raises(ValueError, match="one epoch in partial_fit"):
+    with pytest.raises(ValueError, match="set its epochs"):
         kind(**SMALL, learning_rate=schedule).fit(X, Y).partial_fit(X, Y)
 
 

@@ -1,7 +1,7 @@
 """scikit-learn's parameters as the options of `Network.fit`: what each of them means, in one place."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,8 +69,6 @@ def next_learning_rate(estimator: Any) -> float:
 def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
     """How the learning rate changes from epoch to epoch; None for a constant one."""
     if not isinstance(estimator.learning_rate, str):
-        if incremental:
-            _check_length(estimator.learning_rate)
         return estimator.learning_rate
     patience = patience_of(estimator)
     if is_adaptive(estimator) and patience is not None:
@@ -80,18 +78,6 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
     if estimator.t_ == 0:
         return cr.InverseScaling(power=estimator.power_t, scale=n_rows)
     return continued_scaling(estimator.t_, n_rows, estimator.power_t)
-
-
-def _check_length(schedules: Any) -> None:
-    """Raise where a schedule takes its length from the fit, which is one epoch in `partial_fit`."""
-    for schedule in schedules.values() if isinstance(schedules, Mapping) else [schedules]:
-        if isinstance(schedule, (cr.Cosine, cr.OneCycle)) and schedule.epochs is None:
-            if isinstance(schedule, cr.Cosine) and schedule.restart_every is not None:
-                continue
-            raise ValueError(
-                f"{schedule} has the length of the fit, which is one epoch in partial_fit: after the first call the "
-                f"rate would stay at its end. Give the number of calls, such as {type(schedule).__name__}(epochs=100)"
-            )
 
 
 def continued_scaling(seen: int, n_rows: int, power: float) -> Callable[[int], float]:
