@@ -153,6 +153,14 @@ def test_numbers_between_white_space(capsys):
     assert list(read("t.csv")) == ["a note"]
 
 
+def test_quoted_words_between_white_space():
+    write("auto.data", *(f'{i}.0   8   "chevrolet\u2019s impala"\t"a b"' for i in range(3)))
+    table = read("auto.data", separator=r"\s+", header=False)
+    assert table.iloc[1].tolist() == [1, 8, "chevrolet\u2019s impala", "a b"]
+    write("auto.data", '"a b"  c', "1  2")
+    assert read("auto.data", separator=r"\s+").iloc[0].to_dict() == {"a b": 1, "c": 2}
+
+
 def test_a_file_of_one_column_asks_for_the_separator(capsys):
     write("t.csv", "a#b", *["1#2"] * 20)
     said = failure(capsys, "train", "t.csv", "--target", "b")

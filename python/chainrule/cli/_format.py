@@ -107,7 +107,10 @@ def detect(path: str, reading: Reading, extension: str, names: Callable[[int], l
     separator = reading.separator or _find_separator(rows, KINDS[extension])
     if reading.separator is None and separator != KINDS[extension]:
         unusual = ", separated by " + ("white space" if separator == SEPARATORS["space"] else repr(separator))
-    first = rows[0].split() if separator == SEPARATORS["space"] else next(csv.reader(rows, delimiter=separator))
+    if separator == SEPARATORS["space"]:
+        first = next(csv.reader([" ".join(rows[0].split())], delimiter=" "))  # which keeps quoted words together
+    else:
+        first = next(csv.reader(rows, delimiter=separator))
     if not reading.header:
         return Text(encoding, separator, names(len(first)), unusual, warnings)
     header, renamed = _distinct([name or f"{UNNAMED}{place}" for place, name in enumerate(first)])
