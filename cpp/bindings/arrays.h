@@ -18,8 +18,8 @@ namespace chainrule::python {
 
 namespace py = pybind11;
 
-// What chainrule/_objects.py makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64 or
-// an error that names the argument.
+// What chainrule/_objects.py makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64
+// or an error that names the argument.
 py::array real_array(py::handle object, const char* name);
 
 // Becomes "(3, 4)", in a message that is seldom made.

@@ -197,7 +197,8 @@ double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   return Backprop<T>(model, m, false, options_.threads).run(batches.examples, rows, m, 0).mean;
 }
 
-// Goes along the direction, whose slope is given; returns the largest change of a parameter. tolerance: see SearchLimits.
+// Goes along the direction, whose slope is given; returns the largest change of a parameter. tolerance: see
+// SearchLimits.
 template <class T>
 double LbfgsSteps<T>::search(const Batches<T>& batches, double slope, double first, double tolerance) {
   const auto move_to = [&](double length) {
@@ -208,13 +209,12 @@ double LbfgsSteps<T>::search(const Batches<T>& batches, double slope, double fir
   now_.length = 0;
   now_.slope = slope;
   try {
-    now_ = search_line<T>(now_, settings_.learning_rate * first, {tolerance, size},
-                          [&](SearchPoint<T>& point) {
-                            move_to(point.length);
-                            point.gradient = Buffer<T>(start_.size());
-                            evaluate(batches, point.gradient.data(), point.cost);
-                            point.slope = dot(point.gradient, direction_);
-                          });
+    now_ = search_line<T>(now_, settings_.learning_rate * first, {tolerance, size}, [&](SearchPoint<T>& point) {
+      move_to(point.length);
+      point.gradient = Buffer<T>(start_.size());
+      evaluate(batches, point.gradient.data(), point.cost);
+      point.slope = dot(point.gradient, direction_);
+    });
   } catch (...) {
     move_to(0);
     throw;

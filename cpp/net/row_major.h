@@ -1,5 +1,5 @@
-// Inputs whose columns lie apart, for fits that read a row here and a row there: each number of such a row is in a cache
-// line of its own, so a copy row by row is made once, before the first epoch.
+// Inputs whose columns lie apart, for fits that read a row here and a row there: each number of such a row is in a
+// cache line of its own, so a copy row by row is made once, before the first epoch.
 #pragma once
 
 #include <list>
@@ -13,8 +13,8 @@ namespace chainrule {
 template <class T>
 class RowMajorCopies {
  public:
-  // Replaces what a fit reads, and looks at after each epoch, by copies where that is faster; one copy for all fits that
-  // share it. The fit's options have been checked. Copies live as long as this.
+  // Replaces what a fit reads, and looks at after each epoch, by copies where that is faster; one copy for all fits
+  // that share it. The fit's options have been checked. Copies live as long as this.
   void use(Examples<T>& examples, FitOptions<T>& options);
 
  private:

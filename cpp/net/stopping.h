@@ -76,7 +76,7 @@ class Stopping {
   }
 
   std::vector<double> progress() const {
-    return {last_loss_,  watched_.value,     change_epochs_, watched_.epochs_since,
+    return {last_loss_,  watched_.value,     change_epochs_,           watched_.epochs_since,
             cost_.value, cost_.epochs_since, watches_cost_ ? 1.0 : 0.0};
   }
   // The first states had the first four alone.

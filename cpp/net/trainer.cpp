@@ -75,7 +75,9 @@ class Fit {
     int epoch = 0, in_history = 0;
     Buffer<T> parameters;
   };
-  std::array<std::pair<const char*, Best*>, 2> bests() { return {{{"best", &best_}, {"best_by_cost", &best_by_cost_}}}; }
+  std::array<std::pair<const char*, Best*>, 2> bests() {
+    return {{{"best", &best_}, {"best_by_cost", &best_by_cost_}}};
+  }
 
   void loop(History& history) {
     history.metrics.resize(options_.metrics.size());
@@ -309,10 +311,10 @@ class Fit {
   RateCourse rates_;
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
-  Buffer<T> last_finite_;       // none where the network's own parameters are just that
-  Best best_, best_by_cost_;    // the other is for a metric that cannot be watched any more
-  Buffer<T> gradients_;         // for their norm alone
-  int epoch_ = 0;               // the last that was begun; of the whole training, like this:
+  Buffer<T> last_finite_;     // none where the network's own parameters are just that
+  Best best_, best_by_cost_;  // the other is for a metric that cannot be watched any more
+  Buffer<T> gradients_;       // for their norm alone
+  int epoch_ = 0;             // the last that was begun; of the whole training, like this:
   int last_finite_epoch_ = 0;
   double learning_rate_ = 0;  // of the last step
   Stopping stopping_;

@@ -12,9 +12,9 @@
 
 namespace chainrule {
 
-// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers; for quantile the target of each level,
-// repeated_column(n_L) of a view of the one that all share), or, for softmax cross-entropy, m class numbers in [0, n_L).
-// One of the two is set.
+// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers; for quantile the target of each
+// level, repeated_column(n_L) of a view of the one that all share), or, for softmax cross-entropy, m class numbers in
+// [0, n_L). One of the two is set.
 template <class T>
 struct Targets {
   MatrixView<const T> values{};

@@ -9,8 +9,8 @@
 
 namespace chainrule {
 
-// Times are in epochs from 0. Where a length is not given, it is that of the fit that begins a training, which must have
-// more than one epoch. A training that goes on beyond the length keeps the factor of the end.
+// Times are in epochs from 0. Where a length is not given, it is that of the fit that begins a training, which must
+// have more than one epoch. A training that goes on beyond the length keeps the factor of the end.
 struct StepDecay {  // factor^floor(epoch / every)
   int every = 30;
   double factor = 0.1;

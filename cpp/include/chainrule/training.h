@@ -69,10 +69,10 @@ struct History {
   std::vector<std::vector<double>> metrics;  // of each metric, for each epoch
   std::vector<double> learning_rate;         // of each epoch's last step
   int epochs = 0;
-  int best_epoch = 0;       // with the lowest value of what is watched, among these; from 1
-  std::string watched;      // in the end, see Stop::no_improvement: "metric", "validation" or "loss"
-  // "epochs", "callback", the member of Stop, or of L-BFGS: "converged", "stalled" (no step that the arithmetic can make
-  // lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
+  int best_epoch = 0;   // with the lowest value of what is watched, among these; from 1
+  std::string watched;  // in the end, see Stop::no_improvement: "metric", "validation" or "loss"
+  // "epochs", "callback", the member of Stop, or of L-BFGS: "converged", "stalled" (no step that the arithmetic can
+  // make lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
   std::string stop_reason;
   double seconds = 0;
 };
