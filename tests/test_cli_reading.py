@@ -1,4 +1,4 @@
-"""The command line reads files as they lie in public places: separators, encodings, headers, names of columns."""
+"""The command reads text files of many formats: separators, encodings, headers, names of columns."""
 
 import gzip
 import re

@@ -76,7 +76,7 @@ class TableModel:
     def read(
         self, path: str, keep: Sequence[str] = (), separator: str | None = None, encoding: str | None = None
     ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-        """Read a table as the one of the training was read, but for what is said otherwise.
+        """Read a table with the settings of the training, but for the separator and encoding that are given.
 
         Return it, and the columns to keep, as they are written.
 
