@@ -162,6 +162,23 @@ def test_partial_fit_that_raises_changes_nothing(arguments, parameters):
     assert state_of(estimator) == state
 
 
+def test_second_fit_within_the_first_is_refused_and_changes_nothing():
+    refused = []
+
+    def fit_again(logs):
+        for method in ("fit", "partial_fit"):
+            with pytest.raises(RuntimeError, match="this MLPRegressor is being trained by another call") as error:
+                getattr(estimator, method)(X, VALUES)
+            refused.append(str(error.value))
+
+    estimator = cr.MLPRegressor(**SMALL, callbacks=[fit_again])
+    estimator.fit(X, VALUES)
+    assert len(refused) == 2 * estimator.n_iter_
+    expected = cr.MLPRegressor(**SMALL).fit(X, VALUES)
+    assert estimator.network_.parameters.tobytes() == expected.network_.parameters.tobytes()
+    assert estimator.set_params(callbacks=()).partial_fit(X, VALUES).t_ > expected.t_
+
+
 def test_array_after_table_and_table_after_array():
     for first, second in [(TABLE, X), (X, TABLE)]:
         estimator = cr.MLPRegressor(**SMALL).fit(first, VALUES)

@@ -15,6 +15,7 @@ from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_rows, check_weights, refuse_masked, split
+from chainrule.estimators._exclusive import exclusive
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
@@ -91,7 +92,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
         """Train, or raise and leave the estimator as it was; ``partial`` as in `_train_on`."""
-        with self._unchanged_on_error():
+        with exclusive(self), self._unchanged_on_error():
             return self._train_on(X, y, sample_weight, eval_set, **partial)
 
     @contextmanager
