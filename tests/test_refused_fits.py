@@ -80,6 +80,7 @@ REGRESSOR_REFUSALS = {
     "values that are infinite": ({}, {"y": np.full(60, np.inf)}),
     "several targets for quantiles": ({"loss": cr.Quantile([0.1, 0.9])}, {"y": np.c_[VALUES, VALUES]}),
     "counts below 0": ({"loss": "poisson"}, {"y": -np.abs(VALUES)}),
+    "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
     "a loss that raises": ({"loss": raise_interrupt}, {}),
     "an eval_set with other targets": ({}, {"eval_set": (X, np.c_[VALUES, VALUES])}),
 }
@@ -197,6 +198,11 @@ def test_interrupt_after_the_first_epoch_keeps_what_was_learnt():
     with pytest.warns(UserWarning, match="interrupted"):
         estimator.fit(X, VALUES)
     assert estimator.predict(X).shape == (60,)
+
+
+def test_interrupt_before_the_training_is_passed_on():
+    with pytest.raises(KeyboardInterrupt):
+        cr.MLPRegressor(**SMALL, callbacks=[InterruptsAtTheStart()]).fit(X, VALUES)
 
 
 def test_warning_that_is_an_error_leaves_no_model():
