@@ -244,7 +244,10 @@ def test_other_commands_say_that_standard_output_fails(model, command, redirect,
 # Signals
 
 WAITS = """
+import signal
 import sys
+for name in ("SIGTERM", "SIGHUP"):  # which a program that runs the tests, such as nohup, may ignore
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
 import chainrule as cr
 from chainrule.cli import main
 

@@ -248,6 +248,7 @@ def test_labels_that_do_not_fit_the_regions(y, message):
         plots.decision_regions(trained("binary_cross_entropy", POINTS[:, 0] > 0), POINTS, y, new_axes(), resolution=9)
 
 
+@pytest.mark.filterwarnings("ignore:The network predicts")  # it stops at once
 def test_several_labels_have_no_regions():
     model = pytest.importorskip("sklearn.neighbors").KNeighborsClassifier().fit(POINTS, POINTS > 0)
     for labels in (model, cr.MLPClassifier(2, solver="lbfgs", max_iter=500, tol=1.0).fit(POINTS, POINTS > 0)):
