@@ -50,7 +50,7 @@ LOSSES = ", ".join(_core.LOSSES)
         (lambda: NET.fit(X, Y, max_iter=5), "did you mean 'epochs'?"),
         (lambda: NET.fit(X, Y, cr.Adam()), "Network.fit takes 2 arguments by position, got 3; by name: optimizer=, "),
         (lambda: NET.fit(X, X=X), "Network.fit got X twice, by position and by name"),
-        (lambda: NET.predict(X, workers=2), "Network.predict has no argument 'workers', did you mean 'n_threads'?"),
+        (lambda: NET.losses(X, X, workers=2), "Network.losses has no argument 'workers', did you mean 'n_threads'?"),
         (lambda: NET.loss(X, Y, alpha=0.1), "Network.loss has no argument 'alpha', did you mean 'l2'?"),
         (lambda: NET.save(file="x"), "Network.save has no argument 'file'; its arguments are path, metadata"),
         (lambda: cr.fit_many([NET], X, Y, n_jobs=2), "fit_many has no argument 'n_jobs', did you mean 'n_threads'?"),
@@ -194,3 +194,11 @@ def test_messages_of_estimators_about_wrong_values_show_nothing_internal(name):
                 warnings.simplefilter("ignore")
                 said = message_of(lambda settings, data: kind(**settings).fit(**data), settings=settings, data=data)
             assert not INTERNAL.search(said), (parameter, value)
+
+
+@pytest.mark.parametrize("name", ["predict", "logits"])
+def test_quick_methods_have_pythons_error_under_their_public_name(name):
+    method = getattr(NET, name)
+    with pytest.raises(TypeError, match=rf"^Network\.{name}\(\) got an unexpected keyword argument 'workers'"):
+        method(X, workers=2)
+    assert not hasattr(method, "__wrapped__")

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from chainrule import _core
 from chainrule._arguments import flag, optional_integer, real
 from chainrule._state import State
-from chainrule._suggest import explained
+from chainrule._suggest import explained, quick
 from chainrule.functional import Array
 from chainrule.gradients import GradientReport, Gradients, compare
 from chainrule.losses import CustomLoss, custom, to_core
@@ -59,6 +59,7 @@ def refuse_sparse(name: str, X: ArrayLike) -> None:
 class Evaluation(State):
     """The part of `Network` that evaluates; documented there."""
 
+    @quick("Network.logits")
     def logits(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Takes what `predict` takes.
 
@@ -71,6 +72,7 @@ class Evaluation(State):
         """
         return self._native.logits(X, optional_integer("n_threads", n_threads))
 
+    @quick("Network.predict")
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Compute ``A[L]``: probabilities for the cross-entropies, else values.
 

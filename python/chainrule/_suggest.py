@@ -259,9 +259,21 @@ def explained(thing: Thing) -> Thing:
         function: Thing = _explained(thing)
         return function
     for name, member in list(vars(thing).items()):
-        if isinstance(member, FunctionType) and (name == "__init__" or not name.startswith("_")):
+        is_public = name == "__init__" or not name.startswith("_")
+        if isinstance(member, FunctionType) and is_public and not hasattr(member, "explains_itself"):
             setattr(thing, name, _explained(member))
     return thing
+
+
+def quick(qualname: str) -> Callable[[Thing], Thing]:
+    """Let `explained` leave a method that takes a few µs as it is; Python's own errors name it ``qualname``."""
+
+    def mark(method: Thing) -> Thing:
+        method.__qualname__ = qualname
+        vars(method)["explains_itself"] = True
+        return method
+
+    return mark
 
 
 def _explained(function: Any) -> Any:
