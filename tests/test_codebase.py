@@ -26,6 +26,7 @@ INCLUDES = {
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
+    "core/caches.cpp": "<sys/sysctl.h> <windows.h>",
     "core/cpu.cpp": "<cpuid.h>",
     "core/fork.h": "<pthread.h>",
     "core/parallel.cpp": "<sys/resource.h>",
@@ -42,12 +43,12 @@ ONLY_IN = {
     r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel_openmp.cpp",
     r"std::thread\(": "core/parallel_threads.cpp",
     r"pthread": "core/fork.h",
-    r"getenv": "core/dispatch.cpp core/parallel",
+    r"getenv": "core/caches.cpp core/dispatch.cpp core/parallel",
     r"pybind11|\bPy\w*_\w+": "bindings/",
     r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|\bprintf|std::cout|std::cerr|std::clog|iostream": "examples/",
-    r"fstream|\bfopen|\bFILE\b": "core/processors.cpp net/disk.cpp examples/",
+    r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp net/disk.cpp examples/",
     r"filesystem": "include/chainrule/files.h net/disk net/files.cpp",
 }
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra

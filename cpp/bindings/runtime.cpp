@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/module.h"
+#include "core/caches.h"
 
 namespace chainrule::python {
 namespace {
@@ -25,7 +26,8 @@ py::dict build_config() {
   using namespace py::literals;
   return py::dict("version"_a = CHAINRULE_VERSION, "compiler"_a = compiler, "isas_compiled"_a = compiled_isas(),
                   "isas_available"_a = available_isas(), "isa"_a = active_isa(), "thread_backend"_a = thread_backend(),
-                  "threads"_a = num_threads(), "threads_because"_a = num_threads_reason());
+                  "threads"_a = num_threads(), "threads_because"_a = num_threads_reason(),
+                  "caches"_a = sizes_of(caches()), "caches_because"_a = caches().source);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/module.h"
+#include "core/caches.h"
 #include "core/check.h"
 #include "core/gemm.h"
 #include "core/gemm_bf16.h"
@@ -99,6 +100,7 @@ py::array dropout_factors(Index rows, Index columns, std::size_t place, double r
 }  // namespace
 
 void bind_testing(py::module_& module) {
+  module.def("set_caches", [](const std::string& sizes) { set_caches(sizes); }, "sizes"_a);
   module.def(
       "gemm",
       [](py::object a, py::object b, std::optional<int> n_threads, py::object out) {

@@ -41,7 +41,33 @@ Cpu asked() {
   return cpu;
 }
 
+// The caches that one of the two leaves of this form lists.
+Caches caches_of_leaf(unsigned leaf) {
+  Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "cpuid"};
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const auto field = [](unsigned word, int first, int last) {
+    return static_cast<int>(word >> first & (bit(last - first + 1) - 1));
+  };
+  constexpr int none = 0, instructions = 2;
+  for (unsigned i = 0; i < 8 && __get_cpuid_count(leaf, i, &a, &b, &c, &d) != 0; ++i) {
+    const int type = field(a, 0, 4), line = field(b, 0, 11) + 1, ways = field(b, 22, 31) + 1;
+    if (type == none) break;
+    if (type == instructions) continue;
+    const Index bytes = (Index{c} + 1) * ways * (field(b, 12, 21) + 1) * line;
+    add_level(caches, field(a, 5, 7), {bytes, ways, line, field(a, 14, 25) + 1});
+  }
+  return caches;
+}
+
 }  // namespace
+
+Caches caches_by_cpuid() {
+  if (Caches intel = caches_of_leaf(4); intel.l1.bytes > 0) return intel;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned topology_extensions = bit(22);
+  if (__get_cpuid(0x80000001, &a, &b, &c, &d) == 0 || !has(c, topology_extensions)) return {};
+  return caches_of_leaf(0x8000001D);
+}
 
 // Once: in a virtual machine each question costs tens of microseconds.
 Cpu this_cpu() {
@@ -52,6 +78,7 @@ Cpu this_cpu() {
 #else
 
 Cpu this_cpu() { return {}; }
+Caches caches_by_cpuid() { return {}; }
 
 #endif
 

@@ -2,6 +2,8 @@
 // every compiler links.
 #pragma once
 
+#include "core/caches.h"
+
 namespace chainrule {
 
 struct Cpu {
@@ -9,5 +11,8 @@ struct Cpu {
 };
 
 Cpu this_cpu();
+
+// As the processor that asks has them; levels of which it says nothing have 0 bytes.
+Caches caches_by_cpuid();
 
 }  // namespace chainrule

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "core/caches.h"
 #include "core/check.h"
 #include "core/cpu.h"
 #include "core/fork.h"
@@ -80,14 +81,20 @@ std::string active_isa() { return active().name; }
 void set_isa(std::string_view name) {
   const Isa& isa = find(name);
   if (&isa == &active()) return;
-  int none = 0;
-  if (!users.compare_exchange_strong(none, changing))
-    throw std::runtime_error("the instruction set cannot change while a call computes");
+  const NothingComputes nothing_computes("the instruction set");
   chosen.store(&isa, std::memory_order_release);
-  users = 0;
 }
 
+NothingComputes::NothingComputes(const char* what) {
+  int none = 0;
+  if (!users.compare_exchange_strong(none, changing))
+    throw std::runtime_error(text_of(what, " cannot change while a call computes"));
+}
+NothingComputes::~NothingComputes() { users = 0; }
+
 IsaInUse::IsaInUse() {
+  active();
+  caches();
   ++users_of_thread;
   for (int others = 0; !users.compare_exchange_weak(others, others + 1);)
     if (others == changing) others = 0;

@@ -92,6 +92,17 @@ int Processors::useful() const {
   return std::max(1, static_cast<int>(std::min(static_cast<double>(std::min(allowed, cores)), std::ceil(quota))));
 }
 
+std::vector<int> allowed_processors() {
+  std::vector<int> numbers;
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int i = 0; i < CPU_SETSIZE; ++i)
+      if (CPU_ISSET(static_cast<std::size_t>(i), &set)) numbers.push_back(i);
+#endif
+  return numbers;
+}
+
 Processors processors() {
 #ifdef __linux__
   const std::vector<int>& core_of = cores_of_this_machine();

@@ -16,6 +16,9 @@ struct Processors {
 // The control groups' answer is asked for at most once a second.
 Processors processors();
 
+// The numbers of those that the calling thread may run on; empty where the system does not say.
+std::vector<int> allowed_processors();
+
 // Parts of it, from files under root, which is "/" but in tests.
 double cgroup_quota(const std::string& root);
 // The physical core that each processor belongs to, named by the lowest processor on it; empty where nothing is said.

@@ -130,7 +130,7 @@ def set_isa(name: str) -> None:
 
 
 def show_config() -> None:
-    """Print version, compiler, instruction sets (compiled, available, active), thread back end, and threads and why.
+    """Print version, compiler, instruction sets (compiled, available, active), back end, threads, caches and why.
 
     Examples
     --------

@@ -10,7 +10,7 @@ targets=("$@")
 if [ $# -eq 0 ]; then
   targets=(x86_64-linux-musl aarch64-linux-musl x86_64-macos aarch64-macos x86_64-windows-gnu)
 fi
-topics=(bf16 cpu gemm golden kernels math_baseline network random schedules sparse)
+topics=(bf16 caches cpu gemm golden kernels math_baseline network random schedules sparse)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 git clone --quiet . "$work/clone"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 
@@ -14,6 +15,17 @@ struct Folder {
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
   ~Folder() { std::filesystem::remove_all(path); }
+};
+
+// Looks like /proc and /sys.
+struct System {
+  Folder folder;
+  std::string root() const { return folder.path.string() + "/"; }
+  void write(const std::string& name, const std::string& text) const {
+    const std::filesystem::path file = folder.path / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << text;
+  }
 };
 
 }  // namespace chainrule

@@ -2,8 +2,6 @@
 // threads the system grants, read from folders made here that look like /proc and /sys.
 #include <atomic>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -16,8 +14,6 @@
 
 namespace chainrule {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Every rank once, of teams that grow and shrink; between barriers each member reads what the others wrote.
 void members_and_barriers() {
@@ -92,17 +88,6 @@ void callers_at_once() {
   for (std::thread& thread : threads) thread.join();
   CHECK(done == callers * calls, done.load());
 }
-
-// Looks like /proc and /sys.
-struct System {
-  Folder folder;
-  std::string root() const { return folder.path.string() + "/"; }
-  void write(const std::string& name, const std::string& text) const {
-    const fs::path file = folder.path / name;
-    fs::create_directories(file.parent_path());
-    std::ofstream(file) << text;
-  }
-};
 
 void quotas() {
   {
