@@ -1,6 +1,6 @@
 """The matrix product against the measured peak of the core it runs on, and against NumPy's, on every ISA.
 
-Shapes: 1024 cubed, and forward, dW and dA of every layer of W4 to W7; orientations are strided views (.T). A percentage
+Shapes are those of products.py; transposed operands are strided views (.T). A percentage
 is the median over rounds of a product's speed through the peak measured just before it in the same round.
 """
 
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import machine
 
@@ -37,38 +34,7 @@ machine.pin(ARGS.threads)  # before NumPy reads the environment
 import numpy as np  # noqa: E402
 
 from chainrule import _core  # noqa: E402
-from workloads import WORKLOADS  # noqa: E402
-
-
-@dataclass(frozen=True)
-class Case:
-    """One product a @ b and where it comes from."""
-
-    name: str
-    a: np.ndarray[Any, Any]
-    b: np.ndarray[Any, Any]
-
-    @property
-    def operations(self) -> int:
-        """Floating-point operations."""
-        return 2 * self.a.size * int(self.b.shape[1])
-
-
-def cases(dtype: str) -> Iterator[Case]:
-    """Yield every product of the workloads once; bf16 takes and gives float32."""
-    stored = "float32" if dtype == "bf16" else dtype
-
-    def random(rows: int, columns: int) -> np.ndarray[Any, Any]:
-        return np.random.default_rng(rows + columns).standard_normal((rows, columns)).astype(stored)
-
-    yield Case("1024^3", random(1024, 1024), random(1024, 1024))
-    for workload in (WORKLOADS[name] for name in ("W4", "W5", "W5b", "W6", "W7")):
-        for layer, (n_in, n_out) in enumerate(pairwise(workload.layer_sizes), 1):
-            x, W, dz = random(workload.batch, n_in), random(n_out, n_in), random(workload.batch, n_out)
-            yield Case(f"{workload.name} forward {layer}", x, W.T)
-            yield Case(f"{workload.name} dW {layer}", dz.T, x)
-            if layer > 1:
-                yield Case(f"{workload.name} dA {layer}", dz, W)
+from products import Product, products  # noqa: E402
 
 
 def seconds_of(function: Callable[[], object], repeats: int) -> float:
@@ -79,12 +45,11 @@ def seconds_of(function: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def measure(case: Case, dtype: str, isas: list[str]) -> dict[str, tuple[float, float]]:
+def measure(case: Product, dtype: str, isas: list[str]) -> dict[str, tuple[float, float]]:
     """Return seconds and percent of peak for each ISA and for NumPy (of the first, best ISA's peak)."""
-    out, product = np.empty((case.a.shape[0], case.b.shape[1]), case.a.dtype), _core.gemm
-    if dtype == "bf16":
-        product = _core.gemm_bf16
-    ours, numpy = (lambda: product(case.a, case.b, ARGS.threads, out)), (lambda: np.matmul(case.a, case.b, out=out))
+    a, b = case.operands("float32" if dtype == "bf16" else dtype)
+    out, product = np.empty((case.m, case.n), a.dtype), _core.gemm_bf16 if dtype == "bf16" else _core.gemm
+    ours, numpy = (lambda: product(a, b, ARGS.threads, out)), (lambda: np.matmul(a, b, out=out))
     times: dict[str, list[tuple[float, float]]] = {}
     repeats: dict[str, int] = {}
     for _ in range(ARGS.rounds):
@@ -99,7 +64,7 @@ def measure(case: Case, dtype: str, isas: list[str]) -> dict[str, tuple[float, f
                 function()
                 repeats[who] = max(1, round(ARGS.seconds / seconds_of(function, 1)))
             taken = seconds_of(function, repeats[who])
-            percent = 100 * case.operations / taken / 1e9 / (best_peak if who == "numpy" else peak)
+            percent = 100 * 2 * case.multiply_adds / taken / 1e9 / (best_peak if who == "numpy" else peak)
             times.setdefault(who, []).append((taken, percent))
     return {who: (median(t for t, _ in rounds), median(p for _, p in rounds)) for who, rounds in times.items()}
 
@@ -116,11 +81,11 @@ def main() -> None:
             peaks.append(f"{isa} {_core.peak_gflops(dtype, ARGS.threads, 0.2):.0f}")
         print(f"\n{dtype}, {ARGS.threads} threads; measured peaks in GFLOP/s: {', '.join(peaks)}; % of peak:")
         rows = []
-        for case in cases(dtype):
+        for case in products():
             if ARGS.shapes and not any(text in case.name for text in ARGS.shapes):
                 continue
             found = measure(case, dtype, isas)
-            shape = (case.a.shape[0], case.b.shape[1], case.a.shape[1])
+            shape = (case.m, case.n, case.k)
             rows.append([case.name, *map(str, shape), machine.seconds(found[isas[0]][0])])
             rows[-1] += [f"{found[who][1]:.1f}" for who in [*isas, "numpy"]]
             rows[-1].append(f"{found['numpy'][0] / found[isas[0]][0]:.2f}")
