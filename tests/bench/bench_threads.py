@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import machine
+from noise import KINDS as NEIGHBORS
+from noise import Neighbors
 
 machine.pin(2)  # before NumPy reads the environment
 
@@ -148,8 +148,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="+", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.02, help="of one measurement, at least (default 0.02)")
-    parser.add_argument("--busy", action="store_true", help="beside a process that wants one of the two cores; "
-                        "every other power, and 0.3 s, as the choice of threads takes time")  # fmt: skip
+    parser.add_argument("--busy", nargs="?", choices=NEIGHBORS, const="busy1-pinned", default="", metavar="KIND",
+                        help=f"beside neighbors, of {', '.join(NEIGHBORS)} (default busy1-pinned, which wants one of "
+                        "the two); every other power, and 0.3 s, as the choice of threads takes time")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("bench_threads.json"))
     parser.add_argument("--plot", type=Path, help="draw the heat map too; the suffix decides the format")
     args = parser.parse_args()
@@ -163,18 +164,13 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Print the tables, write the JSON, draw."""
     args = parse()
-    spin = f"import os\nos.sched_setaffinity(0, {machine.cpus(2)[:1]})\nwhile os.getppid() == {os.getpid()}: pass"
-    neighbor = subprocess.Popen([sys.executable, "-c", spin]) if args.busy else None
-    distance = None if neighbor else machine.barrier()
-    title = "time with 2 threads / with 1, " + (f"cores {distance:.0f} ns apart" if distance else "a busy neighbor")
+    distance = None if args.busy else machine.barrier()
+    title = "time with 2 threads / with 1, " + (f"cores {distance:.0f} ns apart" if distance else f"beside {args.busy}")
     results = []
-    try:
+    with closing(Neighbors(args.busy)) as neighbors, neighbors:
         for kind in KINDS:
             results += (found := sweep(kind, args))
             report(kind, found, args)
-    finally:
-        if neighbor:
-            neighbor.kill()
     print(title)
     machine.write_json(args.output, results, barrier_ns=distance, busy=args.busy)
     if args.plot:

@@ -28,9 +28,9 @@ class WorkerError(RuntimeError):
 class Worker:
     """A running peer; use as a context manager."""
 
-    def __init__(self, peer: str, n_threads: int) -> None:
+    def __init__(self, peer: str, n_threads: int, cores: int | None = None) -> None:
         self.peer, self.n_threads = peer, n_threads
-        cpus = machine.cpus(n_threads)
+        cpus = machine.cpus(cores or n_threads)
         self._process = subprocess.Popen(
             [sys.executable, __file__, peer, str(n_threads)],
             env=machine.environment(n_threads),
@@ -112,6 +112,12 @@ class _Child:
         start = time.perf_counter()
         self.session.run(epochs)
         return (time.perf_counter() - start) / (epochs * self.workload.steps_per_epoch)
+
+    def run_and_count(self, epochs: int) -> tuple[float, float]:
+        """Return the seconds of one step, and the processor time of all threads through the time."""
+        before, start = time.process_time(), time.perf_counter()
+        step = self.run(epochs)
+        return step, (time.process_time() - before) / (time.perf_counter() - start)
 
     def check(self, workload: str, rows: int, epochs: int) -> list[float]:
         """Return the loss before and after a few unshuffled epochs of at most so many rows."""
