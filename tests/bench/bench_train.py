@@ -149,7 +149,9 @@ def main() -> int:
             return 1 if check(chosen, workers) else 0
         found = {worker.n_threads: worker.ask("machine") for worker in workers if worker.peer == OURS}
         for n, one in found.items():
-            print(f"{n} threads: {one['isa']}, measured peak {one['gflops']:.0f} GFLOP/s")
+            print(f"{n} threads: {one['isa']}, caches {one['caches']}, measured peak {one['gflops']:.0f} GFLOP/s")
+        if (distance := machine.barrier()) is not None:
+            print(f"cores {distance:.0f} ns apart")
         results = []
         for workload in chosen:
             print(f"{workload.name} ...", file=sys.stderr, flush=True)

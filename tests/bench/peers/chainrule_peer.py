@@ -58,5 +58,6 @@ def predict(problem: Problem, n_threads: int) -> Session:
 
 
 def machine(n_threads: int) -> dict[str, Any]:
-    """Return the active instruction set and the arithmetic peak of the cores that this process is pinned to."""
-    return {"isa": cr.get_isa(), "gflops": _core.peak_gflops("float32", n_threads, 0.1)}
+    """Return the active instruction set, the caches, and the peak of the cores that this process is pinned to."""
+    gflops = _core.peak_gflops("float32", n_threads, 0.1)
+    return {"isa": cr.get_isa(), "caches": cr.build_config()["caches"], "gflops": gflops}
