@@ -175,16 +175,21 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
     scratch.emplace_back(block_rows * std::min(a.cols, block_depth), typename Buffer<T>::Uninitialized{});
   parallel(team_size, [&](Team team) {
     T* mine = scratch[static_cast<std::size_t>(team.rank)].data();
-    if (in_place) {
-      const Share columns = share(b.cols, team, kernels<T>().tile_columns);
-      return gemm_unpacked<T>(a, b.columns_between(columns.begin, columns.end), nullptr, c.data + columns.begin,
-                              c.row_stride, mine);
-    }
-    pack_panels(b, packed, share(packed.panels(), team));
-    team.barrier();
-    const Share rows = share(a.rows, team);
-    gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, b.cols}, nullptr, c.row(rows.begin), c.row_stride,
-                   mine);
+    const Index panels = packed.panels();
+    const Index parts = items_for(panels, team.size);
+    if (in_place)
+      return team.each(parts, [&](Index i) {
+        const Share columns = part(b.cols, parts, i, kernels<T>().tile_columns);
+        gemm_unpacked<T>(a, b.columns_between(columns.begin, columns.end), nullptr, c.data + columns.begin,
+                         c.row_stride, mine);
+      });
+    team.each(parts, [&](Index i) { pack_panels(b, packed, part(panels, parts, i)); });
+    const Index blocks = items_for(a.rows, team.size, block_rows / 2);
+    team.each(blocks, [&](Index i) {
+      const Share rows = part(a.rows, blocks, i);
+      gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, b.cols}, nullptr, c.row(rows.begin),
+                     c.row_stride, mine);
+    });
   });
 }
 

@@ -140,12 +140,17 @@ void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, in
   std::vector<Buffer<Bf16Pair>> scratch;
   for (int rank = 0; rank < team_size; ++rank) scratch.push_back(bf16_scratch());
   parallel(team_size, [&](Team team) {
-    const Share panels = share(packed.panels(), team);
-    packed.pack(b, panels.begin, panels.end, 0, packed.k());
-    team.barrier();
-    const Share rows = share(a.rows, team);
-    gemm_bf16_packed<T>(a.rows_between(rows.begin, rows.end), packed, nullptr, c.row(rows.begin), c.row_stride,
-                        scratch[static_cast<std::size_t>(team.rank)].data());
+    const Index parts = items_for(packed.panels(), team.size);
+    team.each(parts, [&](Index i) {
+      const Share panels = part(packed.panels(), parts, i);
+      packed.pack(b, panels.begin, panels.end, 0, packed.k());
+    });
+    const Index blocks = items_for(a.rows, team.size, block_rows / 2);
+    team.each(blocks, [&](Index i) {
+      const Share rows = part(a.rows, blocks, i);
+      gemm_bf16_packed<T>(a.rows_between(rows.begin, rows.end), packed, nullptr, c.row(rows.begin), c.row_stride,
+                          scratch[static_cast<std::size_t>(team.rank)].data());
+    });
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
@@ -18,6 +19,7 @@ namespace chainrule {
 namespace {
 
 std::atomic<int> requested_threads{0};
+std::atomic<int> processors_seen{0};  // when threads_for last asked
 
 bool named_by_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
@@ -61,7 +63,8 @@ int threads_for(double operations, int requested) {
   if (operations < 2 * operations_per_thread) return 1;  // before anything is asked of the system
   if (backend::in_team()) return 1;
   // Far more threads than processors only cost; and where the system refuses them, libgomp ends the process.
-  const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors().allowed));
+  processors_seen = processors().allowed;
+  const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors_seen));
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
 }
 
@@ -75,25 +78,34 @@ long preemptions() {
 
 void detail::run_team(int threads, void (*body)(void*, Team), void* context) {
   if (threads <= 1) return body(context, {0, 1});
-  struct Guarded {
+  static thread_local Phases phases;  // a thread leads one team at a time
+  struct Members {
     void (*body)(void*, Team);
     void* context;
+    Phases* phases;
     std::exception_ptr first{};
     std::mutex guard{};
-  } guarded{body, context};
+  } members{body, context, &phases};
+  // With more members than processors, those who look keep others from working.
+  if (processors_seen == 0) processors_seen = processors().allowed;
+  const std::chrono::microseconds patience(threads <= processors_seen ? 50 : 0);
+  phases.begin(threads, patience);
   backend::run(
-      threads,
-      [](void* all, Team team) {
-        Guarded& mine = *static_cast<Guarded*>(all);
+      threads, patience,
+      [](void* all, int rank, int size) {
+        Members& team = *static_cast<Members*>(all);
         try {
-          mine.body(mine.context, team);
+          team.body(team.context, {rank, size, team.phases});
         } catch (...) {
-          const std::lock_guard lock(mine.guard);
-          if (!mine.first) mine.first = std::current_exception();
+          {
+            const std::lock_guard lock(team.guard);
+            if (!team.first) team.first = std::current_exception();
+          }
+          team.phases->abandon();
         }
       },
-      &guarded);
-  if (guarded.first) std::rethrow_exception(guarded.first);
+      &members);
+  if (members.first) std::rethrow_exception(members.first);
 }
 
 }  // namespace chainrule

@@ -1,4 +1,4 @@
-// What a back end of core/parallel brings; Team::barrier is its too. Exactly one is compiled.
+// What a back end of core/parallel brings. Exactly one is compiled.
 #pragma once
 
 #include "core/parallel.h"
@@ -13,7 +13,8 @@ int limit();
 
 bool in_team();  // the calling thread is a member of one; nested teams have one member
 
-// Runs body in `threads` > 1 members, the calling thread being one, or in fewer. body does not throw.
-void run(int threads, void (*body)(void*, Team), void* context);
+// Runs body in `threads` > 1 members, or in fewer, and waits for them; the calling thread has rank 0. A member may
+// begin at any time, or not at all. patience: of threads that wait for work. body does not throw.
+void run(int threads, std::chrono::microseconds patience, void (*body)(void*, int rank, int size), void* context);
 
 }  // namespace chainrule::backend

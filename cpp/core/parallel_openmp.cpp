@@ -1,4 +1,5 @@
-// Teams by OpenMP, for Linux and for C++ programs that use it themselves: one pool for all.
+// Teams by OpenMP, for C++ programs that use it themselves: one pool for all. The end of a region waits for every
+// thread of it, also for one that came too late to find work.
 #include <omp.h>
 
 #include "core/fork.h"
@@ -22,16 +23,10 @@ int backend::limit() { return omp_get_max_threads(); }
 
 bool backend::in_team() { return omp_in_parallel() != 0; }
 
-void backend::run(int threads, void (*body)(void*, Team), void* context) {
+void backend::run(int threads, std::chrono::microseconds, void (*body)(void*, int, int), void* context) {
   prepare_fork_once();
 #pragma omp parallel num_threads(threads)
-  body(context, {omp_get_thread_num(), omp_get_num_threads()});
-}
-
-void Team::barrier() const {
-  if (size > 1) {
-#pragma omp barrier
-  }
+  body(context, omp_get_thread_num(), omp_get_num_threads());
 }
 
 }  // namespace chainrule

@@ -9,8 +9,6 @@ int backend::limit() { return 1; }
 
 bool backend::in_team() { return false; }
 
-void backend::run(int, void (*body)(void*, Team), void* context) { body(context, {0, 1}); }
-
-void Team::barrier() const {}
+void backend::run(int, std::chrono::microseconds, void (*body)(void*, int, int), void* context) { body(context, 0, 1); }
 
 }  // namespace chainrule

@@ -1,6 +1,7 @@
-// Teams from a pool of our own: for macOS, where a second OpenMP library in a process crashes it, for Windows, and for
-// ThreadSanitizer, which does not understand libgomp's. One pool serves the process. While it works for one caller,
-// others run alone: they would only compete for the same cores, and no result depends on the size of a team.
+// Teams from a pool of our own. A call's leader begins at once and closes the call when its work is done: workers that
+// were asleep, or without a processor, for all of it are left out, and only those who have begun are waited for. One
+// pool serves the process. While it works for one caller, others run alone: they would only compete for the same cores,
+// and no result depends on the size of a team.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -15,59 +16,40 @@
 
 #include "core/fork.h"
 #include "core/parallel_backend.h"
+#include "core/wait.h"
 
 namespace chainrule {
 namespace {
 
-using Body = void (*)(void*, Team);
-
-void pause() {
-#if defined(__x86_64__)
-  asm volatile("pause");
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Steps of a training follow each other within microseconds, and to wake a thread takes 20 or more of them: who waits
-// looks for that long, and then sleeps. Where there are more members than processors, looking keeps others from
-// working.
-constexpr std::chrono::microseconds patience{50};
-
-void wait_while(const std::atomic<unsigned>& value, unsigned old, bool patient) {
-  if (patient) {
-    const auto start = std::chrono::steady_clock::now();
-    do {
-      for (int i = 0; i < 64; ++i) {
-        if (value.load(std::memory_order_acquire) != old) return;
-        pause();
-      }
-    } while (std::chrono::steady_clock::now() - start < patience);
-  }
-  value.wait(old, std::memory_order_acquire);
-}
+using Body = void (*)(void*, int rank, int size);
 
 class Pool {
  public:
-  bool run(int threads, Body body, void* context);
-  void barrier();
+  bool run(int threads, std::chrono::microseconds patience, Body body, void* context);
 
  private:
+  // The state of the call: whether it is open, the size of its team, the workers inside.
+  static constexpr Watched::Number open = 1U << 31, inside = 0xffff;
+  static constexpr int largest_team = 0x7fff;
+  static constexpr Watched::Number team_of(int size) { return static_cast<Watched::Number>(size) << 16; }
+  static int size_of(Watched::Number state) { return static_cast<int>(state >> 16 & 0x7fff); }
+
   struct alignas(64) Worker {
-    std::atomic<unsigned> calls{0};
+    Watched calls;  // that it was asked to join
   };
   bool grow(int workers);
   void work(int rank, Worker& worker);
+  bool join(int rank);
 
   std::mutex owner_;              // who has it has the pool
   std::vector<Worker*> workers_;  // never freed: a worker lives as long as the process
+  alignas(64) Watched state_;
+  // Of the call, for those inside:
+  std::uint64_t call_ = 0;
   Body body_ = nullptr;
   void* context_ = nullptr;
   int size_ = 1;
-  bool patient_ = true;
-  alignas(64) std::atomic<unsigned> working_{0};
-  alignas(64) std::atomic<unsigned> arrived_{0};
-  alignas(64) std::atomic<unsigned> barriers_{0};
+  std::chrono::microseconds patience_{};
 };
 
 thread_local bool member = false;
@@ -94,46 +76,50 @@ bool Pool::grow(int workers) {
   return !workers_.empty();
 }
 
-bool Pool::run(int threads, Body body, void* context) {
+bool Pool::run(int threads, std::chrono::microseconds patience, Body body, void* context) {
   const std::unique_lock lock(owner_, std::try_to_lock);
+  threads = std::min(threads, largest_team);
   if (!lock || !grow(threads - 1)) return false;
-  static const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  ++call_;
   body_ = body;
   context_ = context;
   size_ = std::min(threads, static_cast<int>(workers_.size()) + 1);
-  patient_ = size_ <= processors;
-  working_.store(static_cast<unsigned>(size_ - 1), std::memory_order_relaxed);
-  for (int rank = 1; rank < size_; ++rank) {
-    std::atomic<unsigned>& calls = workers_[static_cast<std::size_t>(rank - 1)]->calls;
-    calls.fetch_add(1, std::memory_order_release);
-    calls.notify_one();
-  }
+  patience_ = patience;
+  state_.set(open | team_of(size_));
+  for (int rank = 1; rank < size_; ++rank)
+    workers_[static_cast<std::size_t>(rank - 1)]->calls.change(
+        [](std::atomic<Watched::Number>& calls) { return calls.fetch_add(1); });
   member = true;
-  body(context, {0, size_});
+  body(context, 0, size_);
   member = false;
-  for (unsigned left; (left = working_.load(std::memory_order_acquire)) > 0;) wait_while(working_, left, patient_);
+  state_.change([](std::atomic<Watched::Number>& state) { return state.fetch_and(~open); });
+  state_.wait(patience_, [](Watched::Number state) { return (state & inside) == 0; });
   return true;
+}
+
+// Enters the call that is open, if there is one for this rank.
+bool Pool::join(int rank) {
+  return state_.change([rank](std::atomic<Watched::Number>& state) {
+    Watched::Number now = state.load();
+    while ((now & open) != 0 && rank < size_of(now))
+      if (state.compare_exchange_weak(now, now + 1)) return true;
+    return false;
+  });
 }
 
 void Pool::work(int rank, Worker& worker) {
   member = true;
-  bool patient = true;
-  for (unsigned call = 0;; ++call) {
-    wait_while(worker.calls, call, patient);
-    patient = patient_;
-    body_(context_, {rank, size_});
-    if (working_.fetch_sub(1, std::memory_order_acq_rel) == 1) working_.notify_one();
-  }
-}
-
-void Pool::barrier() {
-  const unsigned barriers = barriers_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<unsigned>(size_)) {
-    wait_while(barriers_, barriers, patient_);
-  } else {
-    arrived_.store(0, std::memory_order_relaxed);
-    barriers_.store(barriers + 1, std::memory_order_release);
-    barriers_.notify_all();
+  std::chrono::microseconds patience{};
+  Watched::Number calls = 0;
+  for (std::uint64_t last = 0;;) {
+    calls = worker.calls.wait(patience, [calls](Watched::Number now) { return now != calls; });
+    if (!join(rank)) continue;
+    patience = patience_;
+    if (call_ != last) {  // else it has been here, before it was asked
+      last = call_;
+      body_(context_, rank, size_);
+    }
+    state_.change([](std::atomic<Watched::Number>& state) { return state.fetch_sub(1); });
   }
 }
 
@@ -156,12 +142,8 @@ int backend::limit() {
 
 bool backend::in_team() { return member; }
 
-void backend::run(int threads, Body body, void* context) {
-  if (member || !pool().run(threads, body, context)) body(context, {0, 1});
-}
-
-void Team::barrier() const {
-  if (size > 1) pool().barrier();
+void backend::run(int threads, std::chrono::microseconds patience, Body body, void* context) {
+  if (member || !pool().run(threads, patience, body, context)) body(context, 0, 1);
 }
 
 }  // namespace chainrule

@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-constexpr Index rows_at_once = 1 << 14, rows_of_a_piece = 256;  // between two polls, and of a member
+constexpr Index rows_at_once = 1 << 14, rows_of_a_piece = 256;  // between two polls, and at a time
 
 template <class T>
 bool same(const MatrixView<const T>& a, const MatrixView<const T>& b) {
@@ -52,10 +52,11 @@ MatrixView<const T> RowMajorCopies<T>::copy_of(const MatrixView<const T>& matrix
   for (Index first = 0; first < matrix.rows; first += rows_at_once) {
     const Index count = std::min(rows_at_once, matrix.rows - first);
     parallel(threads_for(static_cast<double>(count * cols), threads), [&](Team team) {
-      const Share mine = share(count, team, rows_of_a_piece);
-      for (Index i = first + mine.begin; i < first + mine.end; i += rows_of_a_piece)
-        kernels<T>().pack_panel(cols, cols, std::min(rows_of_a_piece, first + mine.end - i), matrix.row(i),
-                                matrix.col_stride, matrix.row_stride, copy.data() + i * cols);
+      team.each((count + rows_of_a_piece - 1) / rows_of_a_piece, [&](Index piece) {
+        const Index i = first + piece * rows_of_a_piece, rows = std::min(rows_of_a_piece, first + count - i);
+        kernels<T>().pack_panel(cols, cols, rows, matrix.row(i), matrix.col_stride, matrix.row_stride,
+                                copy.data() + i * cols);
+      });
     });
     poll();
   }

@@ -1,5 +1,6 @@
-// Teams of the back end that was compiled: members, barriers, exceptions, nesting, two callers at once; and how many
-// threads the system grants, read from folders made here that look like /proc and /sys.
+// Teams of the back end that was compiled: phases and who takes their items, members that are late or absent,
+// exceptions, nesting, two callers at once; and how many threads the system grants, read from folders made here that
+// look like /proc and /sys.
 #include <atomic>
 #include <cmath>
 #include <stdexcept>
@@ -15,42 +16,141 @@
 namespace chainrule {
 namespace {
 
-// Every rank once, of teams that grow and shrink; between barriers each member reads what the others wrote.
-void members_and_barriers() {
-  for (const int threads : {1, 2, 7, 3, 7, 1, 2}) {
-    std::vector<int> turns(static_cast<std::size_t>(threads));
-    std::atomic<int> members{0}, wrong{0}, size{0};
+// Every item once in every phase of teams that grow and shrink, also of more members than processors; each phase reads
+// what the one before wrote.
+void items_are_taken_once() {
+  for (const int threads : {1, 2, 7, 3, 16, 1, 2}) {
+    constexpr Index count = 37;
+    std::vector<int> phase_of(count), next(count);
+    std::atomic<int> wrong{0}, members{0}, size{0};
     parallel(threads, [&](Team team) {
       ++members;
       size = team.size;
-      for (int turn = 1; turn <= 200; ++turn) {
-        turns[static_cast<std::size_t>(team.rank)] = turn;
-        team.barrier();
-        for (int rank = 0; rank < team.size; ++rank) wrong += turns[static_cast<std::size_t>(rank)] != turn;
-        team.barrier();
+      for (int phase = 1; phase <= 500; ++phase) {
+        team.each(count, [&](Index item) {
+          wrong += phase_of[static_cast<std::size_t>(item)] != phase - 1;
+          next[static_cast<std::size_t>(item)]++;
+        });
+        team.each(phase % 3, [&](Index item) {  // fewer than members
+          for (Index i = item; i < count; i += phase % 3)
+            phase_of[static_cast<std::size_t>(i)] = next[static_cast<std::size_t>(i)];
+        });
+        if (phase % 3 == 0) team.each(1, [&](Index) { phase_of = next; });
       }
     });
-    CHECK(members == size && size >= 1 && size <= threads, members.load(), size.load(), threads);
+    CHECK(members >= 1 && members <= size && size <= threads, members.load(), size.load(), threads);
     CHECK(size == threads || thread_backend() == "serial", size.load(), threads);
-    CHECK(wrong == 0, wrong.load(), threads);
+    CHECK(wrong == 0 && phase_of == std::vector<int>(count, 500), wrong.load(), threads);
+  }
+  std::vector<int> times(200003);  // more than a phase counts
+  parallel(3, [&](Team team) {
+    team.each(std::ssize(times), [&](Index item) { ++times[static_cast<std::size_t>(item)]; });
+  });
+  CHECK(times == std::vector<int>(times.size(), 1));
+}
+
+void short_phases_follow_each_other() {
+  for (const int threads : {2, 16}) {
+    const int phases = threads == 2 ? 20000 : 2000;
+    std::vector<int> done(16);
+    parallel(threads, [&](Team team) {
+      for (int phase = 0; phase < phases; ++phase)
+        team.each(std::ssize(done), [&](Index item) { ++done[static_cast<std::size_t>(item)]; });
+    });
+    CHECK(done == std::vector<int>(done.size(), phases), threads);
+    Index calls = 0;
+    for (int call = 0; call < phases; ++call)
+      parallel(threads, [&](Team team) { team.each(1, [&](Index) { ++calls; }); });
+    CHECK(calls == phases, calls, threads);
   }
 }
 
-void exceptions_reach_the_caller() {
-  for (const int threads : {1, 2, 5}) {
-    std::atomic<int> others{0};
-    bool caught = false;
-    try {
-      parallel(threads, [&](Team team) {
-        if (team.rank == team.size - 1) throw std::runtime_error("last");
-        ++others;
+// Who holds an item keeps nobody from the others.
+void an_item_that_is_held_holds_nothing_else() {
+  std::atomic<int> others{0};
+  parallel(4, [&](Team team) {
+    if (team.size == 1) return;
+    for (const Index held : {0, 5, 19}) {
+      team.alone([&] { others = 0; });
+      team.each(20, [&](Index item) {
+        if (item != held)
+          ++others;
+        else
+          while (others < 19) std::this_thread::yield();
       });
-    } catch (const std::runtime_error& error) {
-      caught = std::string(error.what()) == "last";
     }
-    CHECK(caught, threads);
-    CHECK(others < threads);
+  });
+}
+
+// Members that never come to the phases, and such that come when all have ended.
+void nobody_waits_for_absent_members() {
+  for (const bool late : {false, true}) {
+    std::atomic<bool> ended{false};
+    std::atomic<int> by_others{0};
+    std::vector<int> done(50);
+    parallel(4, [&](Team team) {
+      if (team.rank > 0 && !late) return;
+      while (team.rank > 0 && !ended) std::this_thread::yield();
+      for (int phase = 0; phase < 10; ++phase) {
+        team.each(std::ssize(done), [&](Index item) {
+          by_others += team.rank > 0;
+          ++done[static_cast<std::size_t>(item)];
+        });
+        team.alone([&] { by_others += team.rank > 0; });
+      }
+      ended = true;
+    });
+    CHECK(by_others == 0 && done == std::vector<int>(done.size(), 10), by_others.load(), late);
   }
+}
+
+void alone_is_the_calling_thread() {
+  for (const int threads : {1, 2, 5}) {
+    const std::thread::id caller = std::this_thread::get_id();
+    int calls = 0, seen = 0;
+    std::atomic<int> wrong{0};
+    parallel(threads, [&](Team team) {
+      for (int phase = 1; phase <= 200; ++phase) {
+        team.alone([&] {
+          wrong += std::this_thread::get_id() != caller;
+          ++calls;
+        });
+        team.each(5, [&](Index item) {
+          wrong += calls != phase;
+          if (item == 0) ++seen;
+        });
+      }
+    });
+    CHECK(wrong == 0 && calls == 200 && seen == 200, wrong.load(), calls, seen, threads);
+  }
+}
+
+// The first one; no item is begun after it, and nobody waits for those that never are.
+void exceptions_reach_the_caller() {
+  for (const int threads : {1, 2, 5})
+    for (const char* where : {"body", "item", "alone"}) {
+      std::atomic<int> later{0};
+      std::string caught;
+      try {
+        parallel(threads, [&](Team team) {
+          if (team.rank == 0 && where == std::string("body")) throw std::runtime_error(where);
+          team.alone([&] {
+            if (where == std::string("alone")) throw std::runtime_error(where);
+          });
+          team.each(20, [&](Index item) {
+            if (item == 13) throw std::runtime_error("item");
+          });
+          team.each(20, [&](Index) { ++later; });
+          team.alone([&] { ++later; });
+        });
+      } catch (const std::runtime_error& error) {
+        caught = error.what();
+      }
+      CHECK(caught == where && later == 0, caught.c_str(), where, later.load(), threads);
+      int after = 0;
+      parallel(threads, [&](Team team) { team.each(1, [&](Index) { ++after; }); });
+      CHECK(after == 1, after);
+    }
 }
 
 void within_a_team_there_is_one_thread() {
@@ -77,12 +177,10 @@ void callers_at_once() {
       for (int call = 0; call < calls; ++call) {
         std::vector<int> seen(3);
         parallel(3, [&](Team team) {
-          seen[static_cast<std::size_t>(team.rank)] = team.size;
-          team.barrier();
+          for (int phase = 0; phase < 3; ++phase)
+            team.each(3, [&](Index item) { ++seen[static_cast<std::size_t>(item)]; });
         });
-        int members = 0;
-        for (const int size : seen) members += size > 0;
-        done += members == seen[0];
+        done += seen == std::vector<int>{3, 3, 3};
       }
     });
   for (std::thread& thread : threads) thread.join();
@@ -152,7 +250,11 @@ void settings() {
 }  // namespace chainrule
 
 int main() {
-  chainrule::members_and_barriers();
+  chainrule::items_are_taken_once();
+  chainrule::short_phases_follow_each_other();
+  chainrule::an_item_that_is_held_holds_nothing_else();
+  chainrule::nobody_waits_for_absent_members();
+  chainrule::alone_is_the_calling_thread();
   chainrule::exceptions_reach_the_caller();
   chainrule::within_a_team_there_is_one_thread();
   chainrule::callers_at_once();

@@ -1,0 +1,62 @@
+// How a thread waits for another: it looks for a while, since what it waits for is usually microseconds away and to
+// wake a thread takes 20 of them, and then sleeps, which lets the system run a thread that lost its processor here.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace chainrule {
+
+// A number that some threads wait for and others change. Sleeping ones are woken only if there are any.
+class Watched {
+ public:
+  using Number = std::uint32_t;
+
+  Number load() const { return number_.load(std::memory_order_acquire); }
+  // Changes it by change(std::atomic&), whose orders are sequentially consistent: it must come before the look for
+  // sleepers.
+  template <class Change>
+  auto change(Change change) {
+    const auto result = change(number_);
+    if (asleep_.load() > 0) number_.notify_all();
+    return result;
+  }
+  void set(Number number) {
+    change([number](std::atomic<Number>& it) { return it.exchange(number); });
+  }
+
+  // Waits until arrived(number), by looking for so long, then asleep.
+  template <class Arrived>
+  Number wait(std::chrono::microseconds patience, Arrived arrived) {
+    Number now = load();
+    if (arrived(now)) return now;
+    if (patience.count() > 0) {
+      const auto start = std::chrono::steady_clock::now();
+      do {
+        for (int i = 0; i < 32; ++i) {
+          pause();
+          if (arrived(now = load())) return now;
+        }
+      } while (std::chrono::steady_clock::now() - start < patience);
+    }
+    asleep_.fetch_add(1);
+    while (!arrived(now = load())) number_.wait(now, std::memory_order_acquire);
+    asleep_.fetch_sub(1);
+    return now;
+  }
+
+ private:
+  static void pause() {
+#if defined(__x86_64__)
+    asm volatile("pause");
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  std::atomic<Number> number_{0};
+  std::atomic<std::uint32_t> asleep_{0};
+};
+
+}  // namespace chainrule
