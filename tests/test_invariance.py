@@ -1,4 +1,4 @@
-"""The promise: the same bits for any number of threads, and on every instruction set that has fused multiply-add."""
+"""The promise: the same bits for any threads and caches, and on every instruction set that has fused multiply-add."""
 
 import hashlib
 
@@ -8,6 +8,7 @@ import reference
 from models import network
 
 import chainrule as cr
+from chainrule import _core
 
 FUSED = [isa for isa in cr.available_isas() if isa != "baseline"]
 
@@ -26,6 +27,15 @@ SHAPES = {
     "narrow and deep": ([9, 3, 7, 2, 5, 2], 700, 64, "squared_error"),
     "no hidden layer": ([300, 10], 900, 128, "softmax_cross_entropy"),
 }
+# Of the last no machine has as little: small matrices take many blocks.
+CACHES = [
+    "32K:8,256K:8,32M:16",
+    "32K:8,512K:8,32M:16",
+    "48K:12,1M:16,32M:16",
+    "32K:8,1M:8,32M:16",
+    "48K:12,2M:16,32M:16",
+    "8K:2,64K:4",
+]
 ACTIVATION = {"binary_cross_entropy": "tanh", "softmax_cross_entropy": "relu", "squared_error": "logistic"}
 
 
@@ -89,6 +99,37 @@ def test_every_fused_instruction_set_gives_the_same_bits(shape, dtype):
         cr.set_isa(before)
     first, *others = results.values()
     assert all(other == first for other in others)
+
+
+@pytest.fixture
+def any_caches():
+    yield CACHES
+    _core.set_caches("")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_cache_size_changes_a_bit(isa, any_caches, shape, dtype):
+    expected = everything(shape, dtype, n_threads=1)
+    turn = list(SHAPES).index(
+        shape
+    )  # two of the caches that there are: with all, the golden trainings of cpp/ are tested
+    for sizes, n_threads in [(turn % 5, (1, 2, 7)[turn % 3]), ((turn + 2) % 5, 2), (-1, 1), (-1, 3)]:
+        _core.set_caches(any_caches[sizes])
+        assert everything(shape, dtype, n_threads) == expected, (any_caches[sizes], n_threads)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("m", "n", "k"), [(512, 300, 1100), (70, 2100, 300), (1, 1500, 2100), (1100, 40, 513)])
+def test_no_cache_size_changes_a_bit_of_a_product(isa, any_caches, m, n, k, dtype):
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(m, k)).astype(dtype), random.normal(size=(k, n)).astype(dtype)
+    expected = digest(_core.gemm(a, b, 1))
+    for sizes in any_caches:
+        _core.set_caches(sizes)
+        for n_threads in (1, 2, 3, 7):
+            assert digest(_core.gemm(a, b, n_threads)) == expected, (sizes, n_threads)
+        assert digest(_core.gemm(np.asfortranarray(a), np.asfortranarray(b), 2)) == expected, sizes
 
 
 def test_the_process_wide_number_of_threads_changes_no_bit(threads):

@@ -1,4 +1,4 @@
-// Random matrices, and a visit of every instruction set of the machine.
+// Random matrices, a visit of every instruction set of the machine, and caches of other machines.
 #pragma once
 
 #include <cmath>
@@ -9,6 +9,7 @@
 #include "chainrule/runtime.h"
 #include "chainrule/view.h"
 #include "check.h"
+#include "core/caches.h"
 #include "core/dispatch.h"
 
 namespace chainrule::test {
@@ -44,6 +45,16 @@ bool agree(T got, T expected, double terms) {
   const double epsilon = sizeof(T) == 4 ? 0x1p-23 : 0x1p-52;
   return std::abs(static_cast<double>(got) - static_cast<double>(expected)) <= epsilon * (terms + 2);
 }
+
+// For set_caches: blocks are cut for them, and no bit may depend on that. The first are this machine's; the last are
+// smaller than any machine's, so that small matrices take many blocks.
+inline constexpr const char* some_caches[] = {"",
+                                              "32K:8,256K:8,32M:16",
+                                              "32K:8,512K:8,32M:16",
+                                              "48K:12,1M:16,32M:16",
+                                              "32K:8,1M:8,32M:16",
+                                              "48K:12,2M:16,32M:16",
+                                              "8K:2,64K:4"};
 
 template <class Visit>
 void for_each_isa(Visit visit) {

@@ -1,4 +1,7 @@
-// Every product against its naive twin, over ragged shapes, orientations, strides and thread counts, on every ISA.
+// Every product against its naive twin, over ragged shapes, orientations, strides, thread counts and caches, on every
+// ISA.
+#include <iterator>
+
 #include "core/gemm.h"
 #include "support.h"
 
@@ -159,7 +162,13 @@ void all_shapes() {
                              {1024, 70, 40},    // so in A of a dW
                              {40, 1024, 100},   // and in B
                              {520, 1060, 20}};  // both packed, in blocks of columns
-  for (const auto& [m, n, k] : shapes) products<T>(m, n, k);
+  std::size_t turn = 0;
+  for (const auto& [m, n, k] : shapes)
+    for (const char* caches : {some_caches[turn++ % std::size(some_caches)], *std::rbegin(some_caches)}) {
+      set_caches(caches);
+      products<T>(m, n, k);
+    }
+  set_caches("");
 }
 
 }  // namespace
