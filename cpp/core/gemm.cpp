@@ -126,7 +126,7 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
 }
 
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, Place<T> c, T* scratch,
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch) {
   const bool in_place = b.col_stride == 1 && a.cols < (cached<T>(b.rows, b.row_stride) ? 512 : 32);
   const Index columns = in_place ? b.cols : block_columns;
@@ -153,7 +153,7 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish
         g.c = c.data + i * c.ld + j;
         g.ldc = c.ld;
       }
-      g.finish = finish;
+      g.addends = {addends.x, addends.count, addends.at + (g.c - c.data)};
       g.fetch = fetch;
       kernels<T>().gemm_block(g);
     }
@@ -209,7 +209,7 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
   template void gemm_packed(MatrixView<const T>, PanelView<const T>, Share, const T*, T*, Index, T*, Epilogue<T>); \
   template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);     \
   template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                   \
-  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Finish, Place<T>, T*, RowFetch<T>*);     \
+  template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Addends<T>, Place<T>, T*, RowFetch<T>*); \
   template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                \
   template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
 CHAINRULE_INSTANTIATE(float)

@@ -66,9 +66,10 @@ struct Place {
   Index ld = 0, panel_rows = 0;
 };
 
-// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows of any strides. fetch: rows to be asked for meanwhile, or null.
+// C = Aᵀ B over at most sum_rows rows of any strides, and what that is added to. fetch: rows to be asked for meanwhile,
+// or null.
 template <class T>
-void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, Place<T> c, T* scratch,
+void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch = nullptr);
 
 // C = A B of any strides in A and B, C with unit column stride; packs both by itself.

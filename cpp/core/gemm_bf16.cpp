@@ -107,7 +107,7 @@ void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bi
 }
 
 template <class T>
-void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc,
+void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, T* c, Index ldc,
                           Bf16Pair* scratch) {
   assert(a.rows <= sum_rows);
   const MatrixView<const T> rows_of_c = a.transposed();
@@ -124,7 +124,7 @@ void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish f
       Bf16Block<T> g{.m = rows, .n = columns, .k = pairs, .a = scratch, .b = packed_b};
       g.c = c + begin * ldc + column;
       g.ldc = ldc;
-      g.finish = finish;
+      g.addends = {addends.x, addends.count, addends.at + begin * ldc + column};
       bf16_kernels<T>()->gemm_block(g);
     }
   }
@@ -154,12 +154,12 @@ void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, in
   });
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                              \
-  template void require_bf16<T>();                                                                            \
-  template class PackedBf16<T>;                                                                               \
-  template void gemm_bf16_packed(MatrixView<const T>, const PackedBf16<T>&, const T*, T*, Index, Bf16Pair*,   \
-                                 Epilogue<T>);                                                                \
-  template void gemm_bf16_transposed(MatrixView<const T>, MatrixView<const T>, Finish, T*, Index, Bf16Pair*); \
+#define CHAINRULE_INSTANTIATE(T)                                                                                  \
+  template void require_bf16<T>();                                                                                \
+  template class PackedBf16<T>;                                                                                   \
+  template void gemm_bf16_packed(MatrixView<const T>, const PackedBf16<T>&, const T*, T*, Index, Bf16Pair*,       \
+                                 Epilogue<T>);                                                                    \
+  template void gemm_bf16_transposed(MatrixView<const T>, MatrixView<const T>, Addends<T>, T*, Index, Bf16Pair*); \
   template void gemm_bf16(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

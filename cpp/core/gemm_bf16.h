@@ -41,9 +41,9 @@ template <class T>
 void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
                       Epilogue<T> epilogue = {});
 
-// C = Aᵀ B, or C + Aᵀ B, over at most sum_rows rows of any strides.
+// C = Aᵀ B over at most sum_rows rows of any strides, and what that is added to.
 template <class T>
-void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Finish finish, T* c, Index ldc,
+void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, T* c, Index ldc,
                           Bf16Pair* scratch);
 
 // C = A B of any strides in A and B, C with unit column stride; packs both by itself.

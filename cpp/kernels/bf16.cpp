@@ -16,7 +16,7 @@ struct TileArgs {
   Index ldc;
   const float* bias;
   Start start;
-  Finish finish;
+  Addends<float> addends;
   Index columns;
 };
 
@@ -52,16 +52,22 @@ void tile(const TileArgs& t) {
       for (int v = 0; v < NV; ++v) acc[i][v] = dot(ai, bv[v], acc[i][v]);
     }
   }
+  for (Index s = 0; s < t.addends.count; ++s) {
+    const float* x = t.addends.x[s] + t.addends.at;
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) acc[i][v] = read(x + i * t.ldc, v) + acc[i][v];
+  }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) {
       float* c = t.c + i * t.ldc;
-      const Vec<float> r = t.finish == Finish::add ? read(c, v) + acc[i][v] : acc[i][v];
       if (v == NV - 1)
-        store(c + v * L, r, tail);
+        store(c + v * L, acc[i][v], tail);
       else
-        store(c + v * L, r);
+        store(c + v * L, acc[i][v]);
     }
 }
 
@@ -90,8 +96,15 @@ void gemm_block(const Bf16Block<float>& g) {
     const Index columns = g.n - j < width ? g.n - j : width, vectors = (columns + L - 1) / L;
     for (Index t = 0; t < row_tiles; ++t) {
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
-      tiles.tile[rows - 1][vectors - 1]({g.k, g.a + row * g.k, g.b + j * g.k, g.c + row * g.ldc + j, g.ldc,
-                                         g.bias != nullptr ? g.bias + j : nullptr, g.start, g.finish, columns});
+      tiles.tile[rows - 1][vectors - 1]({g.k,
+                                         g.a + row * g.k,
+                                         g.b + j * g.k,
+                                         g.c + row * g.ldc + j,
+                                         g.ldc,
+                                         g.bias != nullptr ? g.bias + j : nullptr,
+                                         g.start,
+                                         {g.addends.x, g.addends.count, g.addends.at + row * g.ldc + j},
+                                         columns});
     }
     float* c = g.c + j;
     if (e.activate != nullptr) e.activate(g.m, columns, c, g.ldc, e.a + j, e.lda);

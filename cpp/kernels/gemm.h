@@ -9,7 +9,7 @@ namespace chainrule::CHAINRULE_ISA {
 namespace {
 
 // What becomes of a finished tile; relu and its slope are applied in registers, others to a panel at a time.
-enum class Store { plain, add, relu, relu_backward };
+enum class Store { plain, relu, relu_backward };
 
 template <class T>
 inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // of the cache, in elements
@@ -28,6 +28,7 @@ struct TileArgs {
   Index ldc;
   const T* bias;
   Start start;
+  Addends<T> addends;
   Store store;
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
@@ -111,6 +112,13 @@ void gemm_tile(const TileArgs<T>& t) {
       sum(left < steps ? left : steps);
     }
   }
+  for (Index s = 0; s < t.addends.count; ++s) {
+    const T* x = t.addends.x[s] + t.addends.at;
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) acc[i][v] = read(x + i * t.ldc, v) + acc[i][v];
+  }
   const auto finish = [&](auto value) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
@@ -127,8 +135,6 @@ void gemm_tile(const TileArgs<T>& t) {
   switch (t.store) {
     case Store::plain:
       return finish([](Vec<T> r, int, int) { return r; });
-    case Store::add:
-      return finish([&](Vec<T> r, int i, int v) { return read(t.c + i * t.ldc, v) + r; });
     case Store::relu:
       return finish([](Vec<T> r, int, int) { return Relu::value<T>(r); });
     case Store::relu_backward:
@@ -172,12 +178,12 @@ Store fused(const Epilogue<T>& e, const T* c) {
 // The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
-  if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.finish == Finish::store)
+  if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.addends.count == 0)
     return gemm_one_row(g);
   constexpr Index width = tile_vectors * lanes<T>;
   const Index row_tiles = (g.m + tile_rows - 1) / tile_rows;
   const Epilogue<T>& e = g.epilogue;
-  const Store store = g.finish == Finish::add ? Store::add : fused(e, g.c);
+  const Store store = fused(e, g.c);
   const bool a_packed = g.a_layout == Layout::packed, in_rows = g.a_layout == Layout::rows;
   const bool b_packed = g.b_layout == Layout::packed, c_packed = g.c_layout == Layout::packed;
   const bool fetch_b = b_packed && g.k * g.n * static_cast<Index>(sizeof(T)) > second_level;
@@ -191,14 +197,25 @@ void gemm_block(const GemmBlock<T>& g) {
     for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
       const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
       const T* next = fetch_b ? b + width * g.b_rows + t * (g.k / 2 * line<T>) : nullptr;
-      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged]({g.k,
-                                                             g.a + row * (a_packed  ? g.k
-                                                                          : in_rows ? g.lda
-                                                                                    : 1),
-                                                             a_packed ? rows : g.lda, b, b_packed ? step : g.ldb,
-                                                             c + row * ldc, ldc,
-                                                             g.bias != nullptr ? g.bias + j : nullptr, g.start, store,
-                                                             e.a + row * e.lda + j, e.lda, columns, next, g.fetch});
+      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](
+          {g.k,
+           g.a + row * (a_packed  ? g.k
+                        : in_rows ? g.lda
+                                  : 1),
+           a_packed ? rows : g.lda,
+           b,
+           b_packed ? step : g.ldb,
+           c + row * ldc,
+           ldc,
+           g.bias != nullptr ? g.bias + j : nullptr,
+           g.start,
+           {g.addends.x, g.addends.count, g.addends.at + (c + row * ldc - g.c)},
+           store,
+           e.a + row * e.lda + j,
+           e.lda,
+           columns,
+           next,
+           g.fetch});
     }
     if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }

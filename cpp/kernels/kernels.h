@@ -7,16 +7,11 @@
 
 #include "chainrule/names.h"
 #include "inputs.h"
+#include "sum_tree.h"
 
 namespace chainrule {
 
-// Every sum over the rows of a batch (weight and bias gradients) is a chain of fused multiply-adds over at most this
-// many rows, starting from 0; the chains are added in the order of the rows. A constant of the arithmetic contract:
-// changing it changes results.
-inline constexpr Index sum_rows = 512;
-
 enum class Start { zero, bias, c };  // what a tile's accumulators begin with: 0, the row vector bias, the old C
-enum class Finish { store, add };    // what becomes of them: C = acc, or C = C + acc
 
 // a = g(z), in place if wanted.
 template <class T>
@@ -72,8 +67,8 @@ struct GemmBlock {
   Index c_rows = 0, c_first = 0;
   const T* bias = nullptr;  // n values, for Start::bias
   Start start = Start::zero;
-  Finish finish = Finish::store;
-  Epilogue<T> epilogue{};  // with C in rows
+  Addends<T> addends{};
+  Epilogue<T> epilogue{};  // with C in rows, and without addends
   RowFetch<T>* fetch = nullptr;
 };
 
@@ -155,11 +150,14 @@ struct Moments {
 };
 
 // The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
-// forward and backward through all layers in one thread's cache, and leaves its part of the gradients; these are added
-// in the order of the slices. Parameters, gradients and moments lie in a layout of their own: W of n_out > 1 outputs as
-// Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the last layer's) as one such row; after
-// it the biases, padded likewise. All padding stays zero.
+// forward and backward through all layers in one thread's cache, and leaves its part of the gradients; those of a leaf
+// are added in the order of the slices, and the leaves as a tree. Parameters, gradients and moments lie in a layout of
+// their own: W of n_out > 1 outputs as Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the
+// last layer's) as one such row; after it the biases, padded likewise. All padding stays zero.
 inline constexpr Index slice_width = 16;
+inline constexpr Index slices_of_leaf = 8;                       // at most, and in every leaf but the last
+inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // whose gradients are kept until they are added
+inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows
 
 // The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a; in whose
 // place comes dz[i] w[p] g'(a(i, p)), with the sums of its columns. Rows of a, w and sums are padded to multiples of
@@ -214,23 +212,25 @@ struct SliceSteps {
   const T* loss_parameters;
 
   SliceExamples<T> examples;
-  Index m, slice_rows;          // rows of a batch, and of a slice
+  Index m;                      // rows of a batch
+  Index last_slice_rows;        // of each slice of its last leaf: at most whole_slice
+  Index loss_rows;              // whose losses are summed at a time: a divisor of whole_slice
   Index steps, first, advance;  // step s takes m examples from first + s * advance on
 
   T* parameters;
   Index parameter_count;
-  T* partials;  // partial_count times parameter_count: the first become the gradients of the last step
-  Index partial_count;
+  T* partials;  // arrays of parameter_count: runs of leaves, then slices. The first one ends with the gradients of a
+                // step
   double l2;
   bool l2_per_row;          // l2 is to be divided by Σw of each batch
   const SgdUpdate<T>* sgd;  // one per step, or null: Adam
   const AdamUpdate<T>* adam;
   Moments<T> moments;
 
-  BatchCost* cost;      // of each step, written by rank 0
-  double* slice_value;  // partial_count of them
-  // One thread's own, for one slice: inputs (rows padded), targets, weights, labels, losses, a block of gradients by a.
-  T *x, *y, *weight, *value, *da, *loss_scratch;
+  BatchCost* cost;  // of each step, written by rank 0
+  T* value;         // losses of the rows of slices_at_once slices
+  // One thread's own, for one slice: inputs (rows padded), targets, weights, labels, a block of gradients by a.
+  T *x, *y, *weight, *da, *loss_scratch;
   std::int32_t* label;
 };
 
@@ -264,7 +264,7 @@ struct Kernels {
   void (*sparse_dot)(const SparseForward<T>&);  // of one output, with the sums of dot_rows; ldw means nothing
   void (*sparse_gradient)(const SparseGradient<T>&);
 
-  void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Finish);  // m <= sum_rows
+  void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Addends<T>);  // m <= sum_rows
   double (*sum)(Index n, const T* x);  // by 16 interleaved chains in double, then a fixed tree
   double (*sum_of_squares)(Index n, const T* x);
   double (*dot)(Index n, const T* x, const T* y);
@@ -321,7 +321,7 @@ struct Bf16Block {
   Index ldc = 0;
   const T* bias = nullptr;  // n values, for Start::bias
   Start start = Start::zero;
-  Finish finish = Finish::store;
+  Addends<T> addends{};
   Epilogue<T> epilogue{};
 };
 

@@ -49,30 +49,34 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
   }
 }
 
-// The sums of N vectors of columns, one chain of additions a column, in the order of the rows; the last one ragged.
+// The sums of N vectors of columns from j on, one chain of additions a column, in the order of the rows; the last one
+// ragged.
 template <class T, int N>
-inline void column_group(Index m, const T* x, Index ldx, T* sums, Tail<T> tail, Finish finish) {
+inline void column_group(Index m, Index j, const T* x, Index ldx, T* sums, Tail<T> tail, const Addends<T>& addends) {
   constexpr int L = lanes<T>;
   Vec<T> sum[N] = {};
   for (Index i = 0; i < m; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v + 1 < N; ++v) sum[v] = sum[v] + load(x + i * ldx + v * L);
-    sum[N - 1] = sum[N - 1] + load(x + i * ldx + (N - 1) * L, tail);
+    for (int v = 0; v + 1 < N; ++v) sum[v] = sum[v] + load(x + i * ldx + j + v * L);
+    sum[N - 1] = sum[N - 1] + load(x + i * ldx + j + (N - 1) * L, tail);
   }
-  const bool add = finish == Finish::add;
-  for (int v = 0; v + 1 < N; ++v) store(sums + v * L, add ? load(sums + v * L) + sum[v] : sum[v]);
-  T* last = sums + (N - 1) * L;
-  store(last, add ? load(last, tail) + sum[N - 1] : sum[N - 1], tail);
+  for (Index s = 0; s < addends.count; ++s) {
+    const T* before = addends.x[s] + addends.at + j;
+    for (int v = 0; v + 1 < N; ++v) sum[v] = load(before + v * L) + sum[v];
+    sum[N - 1] = load(before + (N - 1) * L, tail) + sum[N - 1];
+  }
+  for (int v = 0; v + 1 < N; ++v) store(sums + j + v * L, sum[v]);
+  store(sums + j + (N - 1) * L, sum[N - 1], tail);
 }
 
 // The sums of the columns of at most sum_rows rows.
 template <class T>
-void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Finish finish) {
+void column_sums(Index m, Index n, const T* x, Index ldx, T* sums, Addends<T> addends) {
   constexpr int L = lanes<T>;  // several chains hide the latency of an addition
   Index j = 0;
-  for (; j + 4 * L <= n; j += 4 * L) column_group<T, 4>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
-  for (; j + 2 * L <= n; j += 2 * L) column_group<T, 2>(m, x + j, ldx, sums + j, Tail<T>(L), finish);
-  for (; j < n; j += L) column_group<T, 1>(m, x + j, ldx, sums + j, Tail<T>(n - j < L ? n - j : L), finish);
+  for (; j + 4 * L <= n; j += 4 * L) column_group<T, 4>(m, j, x, ldx, sums, Tail<T>(L), addends);
+  for (; j + 2 * L <= n; j += 2 * L) column_group<T, 2>(m, j, x, ldx, sums, Tail<T>(L), addends);
+  for (; j < n; j += L) column_group<T, 1>(m, j, x, ldx, sums, Tail<T>(n - j < L ? n - j : L), addends);
 }
 
 }  // namespace

@@ -160,11 +160,11 @@ void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const S
   }
 }
 
-// The gradients of a slice, of its rows' losses times their weights times scale; returns the sum of the weighted
-// losses. With a learning rate, for one row, the parameters descend, and of the gradients nothing is kept.
+// The weighted losses of a slice's rows, and the gradients of these times scale. With a learning rate, for one row, the
+// parameters descend, and of the gradients nothing is kept.
 template <class T>
-double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* gradients, const T* descent,
-                       Descent<T>& due) {
+void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* value, T* gradients, const T* descent,
+                     Descent<T>& due) {
   const Slice<T> slice = take_slice(s, first, rows);
   const T* from = slice.x;
   Index ld = slice.ldx;
@@ -186,7 +186,7 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
     ld = layer.width;
   }
   const SliceLayer<T>& last = s.layers[s.layer_count - 1];
-  s.loss({rows, last.n_out, last.a, last.width, slice.y, slice.ldy, slice.labels, slice.weights, scale, s.value, last.a,
+  s.loss({rows, last.n_out, last.a, last.width, slice.y, slice.ldy, slice.labels, slice.weights, scale, value, last.a,
           last.width, s.loss_scratch, s.loss_parameters});
   for (Index l = s.layer_count; l-- > 0;) {
     const SliceLayer<T>& layer = s.layers[l];
@@ -218,22 +218,38 @@ double slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale,
         slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
                          layer.width);
         if (l + 1 == s.layer_count || s.layers[l + 1].width > 1)  // else one_output_backward did it
-          column_sums(rows, layer.width, layer.a, layer.width, db, Finish::store);
+          column_sums(rows, layer.width, layer.a, layer.width, db, {});
       }
       if (l > 0) slice_backward(s, s.layers[l - 1], layer, rows);
     }
   }
-  return rows == 1 ? static_cast<double>(s.value[0]) : sum(rows, s.value);
 }
 
-// A member's part of the sum of `count` partial gradients, from the first on, into the first.
+// A member's part of the sums of leaves, from number `leaf` on, whose `count` slices lie behind the runs before them. A
+// sum goes where a run or a slice of its own lay, never to one that is still to come.
 template <class T>
-void add_partials(const SliceSteps<T>& s, Index begin, Index end, Index count) {
-  for (Index j = begin; j < end; j += lanes<T>) {
-    Vec<T> total = load(s.partials + j);
-    for (Index i = 1; i < count; ++i) total = total + load(s.partials + i * s.parameter_count + j);
-    store(s.partials + j, total);
-  }
+void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Index count, bool last) {
+  const Index runs = place_of_leaf(leaf, false).runs;
+  const auto partial = [&s](Index place, Index j) { return s.partials + place * s.parameter_count + j; };
+  for (Index j = begin; j < end; j += lanes<T>)
+    for (Index i = 0; i < count; i += slices_of_leaf) {
+      const Index slices = count - i < slices_of_leaf ? count - i : slices_of_leaf;
+      const LeafPlace at = place_of_leaf(leaf + i / slices_of_leaf, last && i + slices == count);
+      Vec<T> total = load(partial(runs + i, j));
+      for (Index k = 1; k < slices; ++k) total = total + load(partial(runs + i + k, j));
+      for (Index k = 1; k <= at.joined; ++k) total = load(partial(at.runs - k, j)) + total;
+      store(partial(at.place(), j), total);
+    }
+}
+
+// total and the losses of the rows of a batch from `first` on that are there.
+template <class T>
+double add_losses(const SliceSteps<T>& s, Index first, double total) {
+  if (s.m == 1) return total + static_cast<double>(s.value[0]);
+  const Index left = s.m - first, most = slices_at_once * whole_slice, rows = left < most ? left : most;
+  for (Index i = 0; i < rows; i += s.loss_rows)
+    total += sum(rows - i < s.loss_rows ? rows - i : s.loss_rows, s.value + i);
+  return total;
 }
 
 // A member's part of the gradient of the penalty, and of the update.
@@ -268,7 +284,9 @@ double slice_weight(const SliceSteps<T>& s, Index first) {
 template <class T>
 void slice_steps(const SliceSteps<T>& s) {
   const auto part = [&s](Index n, int rank) { return s.size == 1 ? n * rank : n * rank / s.size; };
-  const Index vectors = s.parameter_count / slice_width, slices = (s.m + s.slice_rows - 1) / s.slice_rows;
+  const Index vectors = s.parameter_count / slice_width;
+  const Index before_last = (s.m - 1) / sum_rows, last_rows = s.m - before_last * sum_rows;
+  const Index slices = before_last * slices_of_leaf + (last_rows + s.last_slice_rows - 1) / s.last_slice_rows;
   const Index begin = part(vectors, s.rank) * slice_width, end = part(vectors, s.rank + 1) * slice_width;
   Descent<T> due;
   for (Index step = 0; step < s.steps; ++step) {
@@ -286,20 +304,19 @@ void slice_steps(const SliceSteps<T>& s) {
         pack_panel<T>(layer.n_in, padded_width(layer.n_in), layer.n_out, w, layer.width, 1, layer.weights);
       if (s.l2 != 0 && s.rank == 0) squares += sum_of_squares(layer.weight_count, w);
     }
-    // As many slices at a time as there are places for their gradients; later rounds are added to the first place.
-    for (Index done = 0; done < slices;) {
-      const Index places = done == 0 ? 0 : 1;
-      const Index count = slices - done < s.partial_count - places ? slices - done : s.partial_count - places;
+    for (Index done = 0; done < slices;) {  // whole leaves
+      const Index leaf = done / slices_of_leaf, runs = place_of_leaf(leaf, false).runs;
+      const Index count = slices - done < slices_at_once ? slices - done : slices_at_once;
       for (Index i = part(count, s.rank); i < part(count, s.rank + 1); ++i) {
-        const Index from = (done + i) * s.slice_rows, rows = s.m - from < s.slice_rows ? s.m - from : s.slice_rows;
-        s.slice_value[i] = slice_gradients(s, first + from, rows, static_cast<T>(inverse),
-                                           s.partials + (places + i) * s.parameter_count, descent, due);
+        const Index of = leaf + i / slices_of_leaf, most = of < before_last ? whole_slice : s.last_slice_rows;
+        const Index from = of * sum_rows + i % slices_of_leaf * most, rows = s.m - from < most ? s.m - from : most;
+        slice_gradients(s, first + from, rows, static_cast<T>(inverse), s.value + (from - leaf * sum_rows),
+                        s.partials + (runs + i) * s.parameter_count, descent, due);
       }
       if (s.size > 1) s.barrier(s.team);
-      if (places + count > 1) add_partials(s, begin, end, places + count);
-      if (s.rank == 0)
-        for (Index i = 0; i < count; ++i) total += s.slice_value[i];
       done += count;
+      if (slices > 1) add_slices(s, begin, end, leaf, count, done == slices);
+      if (s.rank == 0) total = add_losses(s, leaf * sum_rows, total);
       if (done == slices) {
         if (s.rank == 0) s.cost[step] = {total * inverse + l2 / 2 * squares, weight};
         if (descent == nullptr) slice_update(s, step, l2, begin, end);

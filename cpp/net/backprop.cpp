@@ -9,7 +9,7 @@
 namespace chainrule {
 namespace {
 
-// Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole chains of the sums over rows.
+// Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole leaves of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   if (model.custom_loss != nullptr) return batch_rows;
@@ -17,8 +17,8 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
   for (const Layer<T>& layer : model.layers)
     width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
   // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): it has a layer, and that an output
-  const Index chains = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
-  return std::min(batch_rows, chains * sum_rows);
+  const Index leaves = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
+  return std::min(batch_rows, leaves * sum_rows);
 }
 
 // With few rows most of the time is the way of weights and moments, which a team of distant cores makes longer
@@ -33,22 +33,26 @@ double operations_to_share(const Model<T>& model, bool gradients, Index batch_ro
 
 template <class T>
 Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs)
-    : Backprop(model, batch_rows, gradients, threads,
+    : Backprop(model, batch_rows, threads,
                batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16
                    ? PackedWeights<T>(model, gradients, inputs)
-                   : PackedWeights<T>()) {}
+                   : PackedWeights<T>(),
+               gradients, model.parameter_count()) {}
 
 template <class T>
-Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights)
-    : Backprop(model, batch_rows, true, threads, std::move(weights)) {}
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights,
+                      Index gradient_size)
+    : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
 
 template <class T>
-Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, PackedWeights<T> weights)
+Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,
+                      Index gradient_size)
     : model_(model),
       team_(threads_for(operations_to_share(model, gradients, batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
       packed_(std::move(weights)),
       scratch_(team_scratch(model, batch_rows, team_.largest())),
+      tree_(gradients ? sum_tree(model, batch_rows, gradient_size) : SumTree<T>()),
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
@@ -56,7 +60,10 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};
   };
-  if (!model.sparse_inputs) x_ = matrix(model.inputs());
+  if (!model.sparse_inputs)
+    x_ = matrix(model.inputs());
+  else if (gradients && batch_rows > sum_rows)
+    for (Scratch<T>& scratch : scratch_) scratch.columns = Columns(model.inputs());
   y_ = matrix(model.outputs());
   for (const Layer<T>& layer : model.layers) {
     dz_.push_back(matrix(layer.n_out));
@@ -80,9 +87,9 @@ void Backprop<T>::repack() {
 }
 
 template <class T>
-typename Backprop<T>::Slab Backprop<T>::slab(const Examples<T>& examples, const Index* rows, Index first,
-                                             Index count) const {
-  Slab s{MatrixView<const T>(x_).rows_between(0, count), {}, nullptr};
+typename Backprop<T>::SlabExamples Backprop<T>::slab(const Examples<T>& examples, const Index* rows, Index first,
+                                                     Index count) const {
+  SlabExamples s{MatrixView<const T>(x_).rows_between(0, count), {}, nullptr};
   if (examples.x.is_sparse()) {
     const SparseView<T>& x = examples.x.sparse;
     s.x = PassInputs<T>({x.indptr, x.indices, x.values, rows}, examples.x.rows).rows_between(first, first + count);
@@ -184,7 +191,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
-      const Slab s = slab(examples, rows, first, count);
+      const SlabExamples s = slab(examples, rows, first, count);
       const Share mine = share(count, team);
       std::optional<MatrixView<T>> dx_slab;
       if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
@@ -237,7 +244,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       const bool last = first + count >= m;
       if (team.rank == 0 && !custom) total = add_values(total, count, value_.data(), chain);
       if (gradients.data != nullptr)
-        gradients_of_owned<T>(model_, s.x, a_, dz_, chain, first > 0, gradients, team, scratch, &fetch);
+        gradients_of_owned<T>(model_, s.x, a_, dz_, {first, m}, tree_, gradients, team, scratch, &fetch);
       if (last) break;
       if (team.rank == 0) try {
           poll();

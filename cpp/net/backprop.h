@@ -22,8 +22,8 @@ class Backprop {
 
   // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only; inputs: dx too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
-  // For training, with the weights that it keeps.
-  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights);
+  // For training, with the weights that it keeps and gradients of so many elements.
+  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size);
 
   // Without gradients: run() also leaves the logits there, a row for each of the m examples.
   void keep_logits(MatrixView<T> logits) { logits_ = logits; }
@@ -32,19 +32,21 @@ class Backprop {
 
   // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. Without
   // gradients.data, the cost alone; in panels, gradients lack that of the penalty. dx and after may be null. upcoming:
-  // the rows of the next batch, which are fetched towards the caches on the way.
+  // the rows of the next batch, which are fetched towards the caches on the way. No run() follows one that threw: it may
+  // have left a part of a sum.
   BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
                 const MatrixView<T>* dx = nullptr, const After* after = nullptr, std::span<const Index> upcoming = {});
 
  private:
-  Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, PackedWeights<T> weights);
+  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,
+           Index gradient_size);
   // Rows [first, first + count) of the batch: where they lie if that serves, else gathered into our own matrices.
-  struct Slab {
+  struct SlabExamples {
     PassInputs<T> x;
     Targets<T> targets;
     const T* weights;
   };
-  Slab slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
+  SlabExamples slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
   RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
   void call_custom_loss(const Index* rows, Index m, Team team);
@@ -55,6 +57,7 @@ class Backprop {
   Index slab_rows_;
   PackedWeights<T> packed_;
   std::vector<Scratch<T>> scratch_;
+  SumTree<T> tree_;
   std::vector<Buffer<T>> buffers_;  // of the matrices
   MatrixView<T> x_, y_;
   MatrixView<T> logits_{};  // or null

@@ -61,6 +61,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
   PackedWeights<T> packed(model, true);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);
+  const SumTree<T> tree = sum_tree(model, x.rows, model.parameter_count());
   Tape<T> saved(a);
   for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
     if (slope_reads_z(model.layers[l])) saved[l] = z[l];
@@ -73,7 +74,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
       backward_rows<T>(model, packed, saved, dz, nullptr, rows, mine);
     });
     team.barrier();
-    gradients_of_owned<T>(model, x, a, dz, chain_rows(model, x.rows), false, {gradients}, team, mine);
+    gradients_of_owned<T>(model, x, a, dz, {0, x.rows}, tree, {gradients}, team, mine);
     add_penalty_of_owned(model, l2, gradients, team);
   });
 }

@@ -232,52 +232,109 @@ void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& t
        model.loss_parameters.data()});
 }
 
+template <class T>
+std::span<const std::int32_t> Columns::find(const SparseRows<T>& x, Index rows) const {
+  Index count = 0;
+  for (Index i = 0; i < rows; ++i) {
+    const Index row = x.rows != nullptr ? x.rows[i] : i;
+    for (Index k = x.indptr[row]; k < x.indptr[row + 1]; ++k)
+      if (std::uint8_t& seen = seen_[x.indices[k]]; seen == 0) {
+        seen = 1;
+        found_[count++] = x.indices[k];
+      }
+  }
+  const std::span<const std::int32_t> found{found_.data(), static_cast<std::size_t>(count)};
+  for (const std::int32_t column : found) seen_[column] = 0;
+  return found;
+}
+
 namespace {
 
-// dW of the first layer for sparse inputs: one chain over the rows of the whole batch.
-template <class T>
-void sparse_gradient(const Model<T>& model, const PassInputs<T>& x, MatrixView<const T> dz, Finish finish,
-                     Place<T> dw) {
-  if (finish == Finish::store) {
-    const bool dense = dw.ld == dz.cols;
+// Leaf `number` of dW of the first layer, of sparse inputs, one chain over the rows [begin, end) of a slab. It is made
+// behind the runs, among zeros; where it is added to a run, only the columns that occur in it are, and become zeros
+// again. place(i): of dW in the tree, rows ld apart.
+template <class T, class Place>
+void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
+                 LeafPlace leaf, Place place, Index ld, const Columns& columns) {
+  const PassInputs<T> x = slab.rows_between(rows.begin, rows.end);
+  if (number == 0) {
+    const bool dense = ld == dz.cols;
     const Index n_in = model.inputs();
     for (Index j = 0; j < (dense ? 1 : n_in); ++j)
-      std::fill_n(dw.data + j * dw.ld, dense ? n_in * dz.cols : dz.cols, T(0));
+      std::fill_n(place(0) + j * ld, dense ? n_in * dz.cols : dz.cols, T(0));
   }
   kernels<T>().sparse_gradient(
-      {x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, dw.data, dw.ld});
+      {x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, place(leaf.runs), ld});
+  Index first = number;  // leaf of the sum so far
+  for (Index i = leaf.runs; i > leaf.place(); --i, first &= first - 1) {
+    const PassInputs<T> summed = slab.rows_between(rows.begin - (number - first) * sum_rows, rows.end);
+    T *from = place(i), *to = place(i - 1);
+    for (const Index column : columns.find(summed.sparse, summed.rows)) {
+      kernels<T>().axpy(dz.cols, T(1), from + column * ld, to + column * ld);
+      std::fill_n(from + column * ld, dz.cols, T(0));
+    }
+  }
 }
 
 }  // namespace
 
 template <class T>
-void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Index chain,
-                        bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch, RowFetch<T>* fetch) {
+void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, const PassInputs<T>& inputs,
+                          MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, GradientPlaces<T> gradients,
+                          Scratch<T>& scratch, RowFetch<T>* fetch) {
+  const Layer<T>& layer = model.layers[l];
+  const Index count = outputs.end - outputs.begin;
+  Place<T> dw{gradients.data + layer.offset + outputs.begin, layer.n_out};
+  Index biases = layer.offset + layer.n_out * layer.n_in + outputs.begin;
+  if (gradients.panels != nullptr) {
+    dw = gradients.panels->outputs(l, outputs.begin, gradients.data);
+    biases = gradients.panels->biases(l, gradients.data) + outputs.begin - gradients.data;
+  }
+  const Index weights = dw.data - gradients.data;
+  const auto place = [&](Index number) { return tree.place(number, gradients.data); };
+  for (Index i = 0; i == 0 || i < inputs.rows; i += sum_rows) {
+    const Index end = std::min(i + sum_rows, inputs.rows), number = (slab.first + i) / sum_rows;
+    const LeafPlace leaf = place_of_leaf(number, slab.first + end >= slab.batch_rows);
+    const auto delta = [&](Index from, Index to) {
+      return MatrixView<const T>{dz.row(from) + outputs.begin, to - from, count, dz.row_stride, 1};
+    };
+    if (inputs.is_sparse())
+      sparse_leaf(
+          model, inputs, {i, end}, delta(i, end), number, leaf, [&](Index p) { return place(p) + weights; }, dw.ld,
+          scratch.columns);
+    const Index chain = chain_rows(model, end - i);
+    for (Index from = i; from == i || from < end; from += chain) {
+      // A leaf of several chains has a place behind the runs until the last one, with which it is added to them.
+      const Index to = std::min(from + chain, end);
+      const bool whole = to == end;
+      const T* sums[64];
+      Addends<T> addends{sums};
+      if (from > i) sums[addends.count++] = place(leaf.runs);
+      for (Index k = 1; whole && k <= leaf.joined; ++k) sums[addends.count++] = place(leaf.runs - k);
+      T* into = place(whole ? leaf.place() : leaf.runs);
+      addends.at = weights;
+      dw.data = into + weights;
+      const PassInputs<T> a = inputs.rows_between(from, to);
+      if (model.precision == Precision::bf16)
+        gemm_bf16_transposed<T>(a.matrix, delta(from, to), addends, dw.data, dw.ld, scratch.bf16.data());
+      else if (!a.is_sparse())
+        gemm_transposed<T>(a.matrix, delta(from, to), addends, dw, scratch.gemm.data(), fetch);
+      addends.at = biases;
+      kernels<T>().column_sums(to - from, count, dz.row(from) + outputs.begin, dz.row_stride, into + biases, addends);
+    }
+  }
+}
+
+template <class T>
+void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Slab slab,
+                        const SumTree<T>& tree, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
+                        RowFetch<T>* fetch) {
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const Share outputs = owned_outputs(model, l, team);
     if (outputs.begin >= outputs.end) continue;
-    const Layer<T>& layer = model.layers[l];
-    const PassInputs<T> from = l == 0 ? x : PassInputs<T>(a[l - 1]);
-    const Index count = outputs.end - outputs.begin;
-    Place<T> dw{gradients.data + layer.offset + outputs.begin, layer.n_out};
-    T* db = gradients.data + layer.offset + layer.n_out * layer.n_in + outputs.begin;
-    if (gradients.panels != nullptr) {
-      dw = gradients.panels->outputs(l, outputs.begin, gradients.data);
-      db = gradients.panels->biases(l, gradients.data) + outputs.begin;
-    }
-    for (Index i = 0; i == 0 || i < x.rows; i += chain) {  // the tapes may have room for more rows
-      const Index end = std::min(i + chain, x.rows);
-      const Finish finish = add || i > 0 ? Finish::add : Finish::store;
-      const PassInputs<T> inputs = from.rows_between(i, end);
-      const MatrixView<const T> delta{dz[l].row(i) + outputs.begin, end - i, count, dz[l].row_stride, 1};
-      if (inputs.is_sparse())
-        sparse_gradient(model, inputs, delta, finish, dw);
-      else if (model.precision == Precision::bf16)
-        gemm_bf16_transposed<T>(inputs.matrix, delta, finish, dw.data, dw.ld, scratch.bf16.data());
-      else
-        gemm_transposed<T>(inputs.matrix, delta, finish, dw, scratch.gemm.data(), fetch);
-      kernels<T>().column_sums(end - i, count, delta.data, delta.row_stride, db, finish);
-    }
+    // The tapes may have room for more rows.
+    const PassInputs<T> inputs = l == 0 ? x : PassInputs<T>(a[l - 1].rows_between(0, x.rows));
+    gradients_of_outputs<T>(model, l, outputs, inputs, dz[l], slab, tree, gradients, scratch, fetch);
   }
 }
 
@@ -304,23 +361,25 @@ double penalty(const Model<T>& model, double l2) {
   return l2 / 2 * squares;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                       \
-  template class PackedWeights<T>;                                                                                     \
-  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                    \
-  template struct Scratch<T>;                                                                                          \
-  template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,           \
-                             const Tape<T>&, Share, Scratch<T>&);                                                      \
-  template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,        \
-                                const Tape<T>&, Team, Scratch<T>&);                                                    \
-  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,                \
-                              const MatrixView<T>*, Share, Scratch<T>&);                                               \
-  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,             \
-                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                      \
-  template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,               \
-                          MatrixView<T>, Share, Scratch<T>&);                                                          \
-  template void gradients_of_owned(const Model<T>&, const PassInputs<T>&, const Tape<T>&, const Tape<T>&, Index, bool, \
-                                   GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);                                \
-  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                               \
+#define CHAINRULE_INSTANTIATE(T)                                                                                     \
+  template class PackedWeights<T>;                                                                                   \
+  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                  \
+  template struct Scratch<T>;                                                                                        \
+  template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,         \
+                             const Tape<T>&, Share, Scratch<T>&);                                                    \
+  template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,      \
+                                const Tape<T>&, Team, Scratch<T>&);                                                  \
+  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,              \
+                              const MatrixView<T>*, Share, Scratch<T>&);                                             \
+  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,           \
+                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                    \
+  template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,             \
+                          MatrixView<T>, Share, Scratch<T>&);                                                        \
+  template void gradients_of_outputs(const Model<T>&, std::size_t, Share, const PassInputs<T>&, MatrixView<const T>, \
+                                     Slab, const SumTree<T>&, GradientPlaces<T>, Scratch<T>&, RowFetch<T>*);         \
+  template void gradients_of_owned(const Model<T>&, const PassInputs<T>&, const Tape<T>&, const Tape<T>&, Slab,      \
+                                   const SumTree<T>&, GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);           \
+  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                             \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "net/model.h"
 #include "net/panels.h"
+#include "net/sum_tree.h"
 
 namespace chainrule {
 
@@ -41,11 +42,26 @@ class PackedWeights {
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
+// The columns that occur in some rows of sparse inputs.
+class Columns {
+ public:
+  Columns() = default;
+  explicit Columns(Index inputs) : seen_(inputs), found_(inputs) {}
+
+  template <class T>
+  std::span<const std::int32_t> find(const SparseRows<T>& x, Index rows) const;  // valid until the next call
+
+ private:
+  Buffer<std::uint8_t> seen_;  // zeros
+  Buffer<std::int32_t> found_;
+};
+
 // What one thread needs for itself, to take its part of `rows` rows through the model.
 template <class T>
 struct Scratch {
   Buffer<T> gemm, loss;
   Buffer<Bf16Pair> bf16;
+  Columns columns;  // for gradients of sparse inputs and several leaves
 
   Scratch() = default;
   Scratch(const Model<T>& model, Index rows) { prepare(model, rows); }
@@ -133,11 +149,23 @@ struct GradientPlaces {
   const Panels<T>* panels = nullptr;
 };
 
-// A member's part of all dW = dzᵀ a and db = Σ dz from the rows of one slab. chain: chain_rows of the whole batch; add:
-// to what the slabs before left there; fetch: rows of the next batch, to be asked for meanwhile.
+// Rows of a batch whose activations are there at a time: whole leaves of the sums over rows, or the batch's last ones.
+struct Slab {
+  Index first, batch_rows;
+};
+
+// dW = dzᵀ a and db = Σ dz of some outputs of layer l, whole panels, from the rows of a slab: the leaves go to their
+// places in the tree, and behind the last slab the sum of all is in `gradients`. fetch: rows of the next batch, to be
+// asked for meanwhile.
 template <class T>
-void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Index chain,
-                        bool add, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
+void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, const PassInputs<T>& inputs,
+                          MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, GradientPlaces<T> gradients,
+                          Scratch<T>& scratch, RowFetch<T>* fetch);
+
+// The same of all that a member owns; x: the rows of the slab.
+template <class T>
+void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Slab slab,
+                        const SumTree<T>& tree, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
                         RowFetch<T>* fetch = nullptr);
 
 // dW = dW + l2 W, of a member's own, in the layout of Network::parameters().
@@ -154,15 +182,19 @@ bool is_small(const Model<T>& model) {
   return model.parameter_count() <= 16384;
 }
 
-inline constexpr Index largest_chain_of_small = 64;
-
-// Rows of one chain in the sums over the m rows of a batch: sum_rows, or a slice of a small network, short enough for
-// several threads to share a batch and for its activations to stay in the first-level cache. A part of the arithmetic
-// contract; a divisor of sum_rows.
+// Rows of one chain in the sums over the m rows of a leaf: all of them, or a slice of a small network, short enough for
+// several threads to share a batch and for its activations to stay in the first-level cache. Losses are summed by such
+// chains too, but by those of m rows of a batch. A part of the arithmetic contract; a divisor of sum_rows.
 template <class T>
 Index chain_rows(const Model<T>& model, Index m) {
   if (!is_small(model)) return sum_rows;
-  return m <= 256 ? largest_chain_of_small / 2 : largest_chain_of_small;
+  return m <= 256 ? whole_slice / 2 : whole_slice;
+}
+
+// For the gradients of batches of so many rows; size: of the array that they go to.
+template <class T>
+SumTree<T> sum_tree(const Model<T>& model, Index batch_rows, Index size) {
+  return SumTree<T>(batch_rows, size, is_small(model) || model.sparse_inputs);
 }
 
 // total + Σ_i value[i], a chain's rows at a time, so that the size of a slab changes no bit.

@@ -1,6 +1,7 @@
 #include "net/sliced.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "core/parallel.h"
@@ -10,7 +11,6 @@
 namespace chainrule {
 namespace {
 
-constexpr Index most_places = 64;
 constexpr Index most_steps = 64;
 constexpr double operations_at_once = 2e7;  // some 0.1 ms: little beside the time between two polls
 
@@ -35,6 +35,15 @@ struct Member {
 };
 
 Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
+
+// Arrays for the gradients of the slices of up to so many rows and, where they come in rounds, of the runs of leaves
+// before.
+Index partial_count(Index rows) {
+  const Index last = rows_of_last_leaf(rows), shortest = whole_slice / 2;
+  const Index slices = (rows - last) / whole_slice + std::min((last + shortest - 1) / shortest, slices_of_leaf);
+  const Index last_round = (slices - 1) / slices_at_once;
+  return std::min(slices, slices_at_once) + std::bit_width(static_cast<std::size_t>(last_round));
+}
 
 // Calls visit(layer, its place in the kernel's layout) for all layers; returns the size of the layout.
 template <class T, class Visit>
@@ -90,7 +99,6 @@ Sliced<T>::Workspace::Workspace(const Model<T>& model, Index rows) : label(rows)
   wanted.insert(wanted.end(), {{&x, rows * padded_width(model.inputs())},
                                {&y, rows * padded_width(outputs)},
                                {&weight, rows},
-                               {&value, rows},
                                {&da, block * padded_width(model.widest())},
                                {&loss, 2 * outputs * kernels<T>().lanes}});
   Index size = 0;
@@ -113,17 +121,14 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
           std::min<Index>(threads_for(row_operations(model, true) * static_cast<double>(batch_rows), options.threads),
                           (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows)))),
       size_(for_layers(model, [](const Layer<T>&, const SliceLayer<T>&) {})),
-      places_(
-          std::min(most_places, (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows) + 1)),
       sliced_(size_),
-      partials_(places_ * size_),
-      slice_value_(places_),
+      partials_(partial_count(batch_rows) * size_),
+      value_(std::min(batch_rows, slices_at_once * whole_slice)),
       optimizer_(options, static_cast<Index>(model.layers.size()), size_),
       costs_(static_cast<std::size_t>(
           std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
                      static_cast<double>(most_steps)))) {
-  for (int rank = 0; rank < team_.largest(); ++rank)
-    workspaces_.emplace_back(model, std::min(batch_rows, largest_chain_of_small));
+  for (int rank = 0; rank < team_.largest(); ++rank) workspaces_.emplace_back(model, std::min(batch_rows, whole_slice));
   load();
 }
 
@@ -188,14 +193,14 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
                     batches.rows.empty() ? nullptr : batches.rows.data(),
                     static_cast<Index>(batches.rows.size())};
   steps.m = batches.m;
-  steps.slice_rows = chain_rows(model_, batches.m);
+  steps.last_slice_rows = chain_rows(model_, rows_of_last_leaf(batches.m));
+  steps.loss_rows = chain_rows(model_, batches.m);
   steps.steps = static_cast<Index>(batches.rates.size());
   steps.first = batches.first;
   steps.advance = batches.advance;
   steps.parameters = sliced_.data();
   steps.parameter_count = size_;
   steps.partials = partials_.data();
-  steps.partial_count = places_;
   steps.l2 = l2_;
   steps.l2_per_row = l2_per_row_;
   optimizer_.next_steps(batches.rates, sgd_, adam_);
@@ -203,7 +208,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.adam = adam_.data();
   steps.moments = optimizer_.moments();
   steps.cost = costs_.data();
-  steps.slice_value = slice_value_.data();
+  steps.value = value_.data();
   steps.barrier = [](const void* member) { static_cast<const Member*>(member)->team.barrier(); };
   // A step that is abandoned has changed nothing; only one that is alone is so long that it may have to be.
   Interruption interruption;
@@ -223,7 +228,6 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
     mine.x = own.x;
     mine.y = own.y;
     mine.weight = own.weight;
-    mine.value = own.value;
     mine.da = own.da;
     mine.loss_scratch = own.loss;
     mine.label = own.label.data();

@@ -31,7 +31,7 @@ class Sliced final : public Schedule<T> {
     std::vector<SliceLayer<T>> layers;
     Buffer<T> memory;
     Buffer<std::int32_t> label;
-    T *x, *y, *weight, *value, *da, *loss;
+    T *x, *y, *weight, *da, *loss;
   };
 
   IsaInUse isa_in_use_;
@@ -41,9 +41,8 @@ class Sliced final : public Schedule<T> {
   bool l2_per_row_;
   TeamSize team_;
   std::vector<Workspace> workspaces_;
-  Index size_, places_;  // of the parameters in the kernel's layout; for partial gradients
-  Buffer<T> sliced_, partials_;
-  Buffer<double> slice_value_;
+  Index size_;  // of the parameters in the kernel's layout
+  Buffer<T> sliced_, partials_, value_;
   Optimizer<T> optimizer_;
   std::vector<SgdUpdate<T>> sgd_;
   std::vector<AdamUpdate<T>> adam_;

@@ -55,9 +55,9 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       gradients_(in_panels() ? panels_.size() : model.parameter_count()),
       optimizer_(options, static_cast<Index>(model.layers.size()), gradients_.size()),
       squares_(options.clip_norm ? output_count(model) : 0),
-      backprop_(in_panels()
-                    ? Backprop<T>(model_, batch_rows, options.threads, PackedWeights<T>(model_, panels_, parameters_))
-                    : Backprop<T>(model_, batch_rows, true, options.threads)),
+      backprop_(in_panels() ? Backprop<T>(model_, batch_rows, options.threads,
+                                          PackedWeights<T>(model_, panels_, parameters_), gradients_.size())
+                            : Backprop<T>(model_, batch_rows, true, options.threads)),
       update_([this](Team team, PackedWeights<T>& packed) { update(team, packed); }) {
   load();
 }

@@ -116,16 +116,28 @@ void products(Index m, Index n, Index k) {
     for (const auto& left : {MatrixView<const T>(matrix(at, k, m)), a_gaps.transposed()})
       for (const auto& right : {bv, b_columns}) {
         r = fresh();
+        // Then in place of the first of two sums, c = c + (last + product), which lie from element 2 on.
+        const std::vector<T> last = random_values<T>(m * ldc + 2, 8);
+        std::vector<T> sum(expected), memory(2);
+        for (Index i = 0; i < m; ++i)
+          for (Index j = 0; j < n; ++j) {
+            T& value = sum[static_cast<std::size_t>(i * n + j)];
+            value += last[static_cast<std::size_t>(i * ldc + j + 2)] + value;
+          }
+        gemm_transposed<T>(left, right, {}, {r.data(), ldc}, scratch.data());
+        check_equal(r, ldc, expected, m, n, k);
+        memory.insert(memory.end(), r.begin(), r.end());
+        const T* addends[] = {last.data(), memory.data()};
+        gemm_transposed<T>(left, right, {addends, 2, 2}, {memory.data() + 2, ldc}, scratch.data());
+        check_equal({memory.begin() + 2, memory.end()}, ldc, sum, m, n, k);
+        // The same in panels: c = c + product.
         std::vector<T> twice(expected);
         for (T& value : twice) value += value;
-        gemm_transposed<T>(left, right, Finish::store, {r.data(), ldc}, scratch.data());
-        check_equal(r, ldc, expected, m, n, k);
-        gemm_transposed<T>(left, right, Finish::add, {r.data(), ldc}, scratch.data());
-        check_equal(r, ldc, twice, m, n, k);
         Buffer<T> c_memory(PanelView<T>::size(m, n));
         const PanelView<T> panels{c_memory.data(), m, n};
-        for (const auto& [finish, result] : {std::pair{Finish::store, expected}, std::pair{Finish::add, twice}}) {
-          gemm_transposed<T>(left, right, finish, {c_memory.data(), 0, m}, scratch.data());
+        const T* before = c_memory.data();
+        for (const auto& [count, result] : {std::pair{0, expected}, std::pair{1, twice}}) {
+          gemm_transposed<T>(left, right, {&before, count, 0}, {c_memory.data(), 0, m}, scratch.data());
           for (Index panel = 0; panel < panels.panels(); ++panel) {
             const MatrixView<T> part = panels.panel(panel);
             for (Index j = 0; j < part.cols; ++j)

@@ -67,8 +67,10 @@ void products(Index m, Index n, Index k) {
           g.c = c == Layout::packed ? memory.take<T>(g.c_rows * padded<T>(n)) : matrix_of<T>(m, n, g.ldc);
           g.start = static_cast<Start>(which % 3);
           if (g.start == Start::bias) g.bias = memory.take<T>(n);
-          g.finish = which % 2 == 0 ? Finish::store : Finish::add;
-          if (c == Layout::rows && g.finish == Finish::store) g.epilogue = epilogue<T>(which % 5, m, n, g.c, g.ldc);
+          const T* sums[] = {c == Layout::packed ? memory.take<T>(g.c_rows * padded<T>(n)) : matrix_of<T>(m, n, g.ldc),
+                             g.c};
+          g.addends = {sums, which % 3, 0};
+          if (c == Layout::rows && g.addends.count == 0) g.epilogue = epilogue<T>(which % 5, m, n, g.c, g.ldc);
           table<T>().gemm_block(g);
         });
       }
@@ -102,8 +104,9 @@ void passes(Index m, Index n) {
         t.activate_backward[g](m, n, rows(), ld, rows(), ld, rows(), ld);
       });
     at_edges("passes", m, n, ld, [&] {
+      const T* sums = memory.take<T>(n);
       t.multiply(m, n, rows(), ld, rows(), ld, rows(), ld);
-      t.column_sums(m, n, rows(), ld, memory.take<T>(n), n % 2 == 0 ? Finish::store : Finish::add);
+      t.column_sums(m, n, rows(), ld, memory.take<T>(n), {&sums, n % 2, 0});
       t.column_squares(m, n, rows(), ld, memory.take<double>(n));
       t.dropout_factors({1, 2, 0, 40000}, m, n, n % 9, m, rows(), ld);
       const Index step = ld - n + 1;
@@ -201,7 +204,9 @@ void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activ
   at_edges("slice_steps", m, outputs, hidden, [&] {
     const Kernels<T>& t = table<T>();
     const auto wide = [](Index n) { return (n + slice_width - 1) / slice_width * slice_width; };
-    const Index rows = std::min<Index>(m, 32), slice_count = (m + rows - 1) / rows, steps = 2;
+    const Index steps = 2, last = (m - 1) % sum_rows + 1, last_rows = std::min<Index>(last, 32);
+    const Index slice_count = (m - last) / whole_slice + (last + last_rows - 1) / last_rows;
+    const Index rows = m > sum_rows ? whole_slice : last_rows;
     const auto g = static_cast<std::size_t>(activation);
     SliceLayer<T> layers[2]{};
     layers[0].n_in = inputs, layers[0].n_out = layers[1].n_in = hidden, layers[1].n_out = outputs;
@@ -225,11 +230,10 @@ void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activ
     e.x = memory.take<T>(m * inputs), e.y = memory.take<T>(m * outputs);
     e.x_row = named ? inputs : 1, e.x_col = named ? 1 : m, e.y_row = outputs, e.y_col = 1;
     if (named) e.weights = memory.take<T>(m), e.rows = order, e.rows_end = m;
-    s.m = m, s.slice_rows = rows, s.steps = steps;
+    s.m = m, s.last_slice_rows = last_rows, s.loss_rows = whole_slice, s.steps = steps;
     s.parameter_count = layers[1].offset + layers[1].weight_count + wide(outputs);
-    s.partial_count = slice_count + 1;
     const auto flat = [&](Index count) { return memory.take<T>(count * s.parameter_count, T(0.01)); };
-    s.parameters = flat(1), s.partials = flat(s.partial_count);
+    s.parameters = flat(1), s.partials = flat(slice_count);
     s.l2 = named ? 0.1 : 0;
     const SgdUpdate<T> sgd{T(1), T(0.1), T(0), T(1), false, false};
     const SgdUpdate<T> descents[] = {sgd, sgd};
@@ -239,10 +243,9 @@ void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activ
     else
       s.sgd = descents;
     s.cost = memory.take<BatchCost>(steps);
-    s.slice_value = memory.take<double>(s.partial_count);
     s.x = memory.take<T>(rows * wide(inputs));
     s.y = memory.take<T>(rows * (outputs > 1 ? wide(outputs) : 1));
-    s.weight = memory.take<T>(rows), s.value = memory.take<T>(rows);
+    s.weight = memory.take<T>(rows), s.value = memory.take<T>(m);
     s.da = memory.take<T>(2 * t.tile_rows * wide(hidden));
     s.loss_scratch = memory.take<T>(2 * outputs * t.lanes);
     s.label = memory.take<std::int32_t>(rows);
@@ -261,8 +264,9 @@ void bf16(Index m, Index n, Index k) {
     g.c = matrix_of<float>(m, n, g.ldc);
     g.start = static_cast<Start>(which % 3);
     if (g.start == Start::bias) g.bias = memory.take<float>(n);
-    g.finish = which % 2 == 0 ? Finish::store : Finish::add;
-    if (g.finish == Finish::store) g.epilogue = epilogue<float>(which % 5, m, n, g.c, g.ldc);
+    const float* sums[] = {matrix_of<float>(m, n, g.ldc), g.c};
+    g.addends = {sums, which % 3, 0};
+    if (g.addends.count == 0) g.epilogue = epilogue<float>(which % 5, m, n, g.c, g.ldc);
     t.gemm_block(g);
   });
 }
@@ -296,6 +300,7 @@ void all() {
           for (const bool named : {false, true})
             for (const auto activation : {Activation::relu, Activation::tanh})
               slices<T>(m, inputs, hidden, outputs, activation, named);
+  for (const bool named : {false, true}) slices<T>(sum_rows + 8, 5, 17, 2, Activation::relu, named);
 }
 
 void all_bf16() {

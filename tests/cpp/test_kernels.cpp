@@ -180,11 +180,13 @@ void activations() {
 template <class T>
 void reductions(Index m, Index n) {
   std::vector<T> x = random_values<T>(m * (n + 1), 10), sums(static_cast<std::size_t>(n), T(1));
-  kernels<T>().column_sums(m, n, x.data(), n + 1, sums.data(), Finish::add);
+  const std::vector<T> last = random_values<T>(n + 1, 11);
+  const T* addends[] = {last.data() + 1, sums.data()};
+  kernels<T>().column_sums(m, n, x.data(), n + 1, sums.data(), {addends, 2, 0});
   for (Index j = 0; j < n; ++j) {
     T expected = 0;
     for (Index i = 0; i < m; ++i) expected += x[static_cast<std::size_t>(i * (n + 1) + j)];
-    CHECK(sums[static_cast<std::size_t>(j)] == T(1) + expected);
+    CHECK(sums[static_cast<std::size_t>(j)] == T(1) + (last[static_cast<std::size_t>(j + 1)] + expected));
   }
   double sum = 0, squares = 0;
   for (const T v : x) {

@@ -1,0 +1,127 @@
+"""The order of sums over rows: the gradient of a batch is a binary tree, in NumPy, of those of its leaves of 512 rows.
+
+A gradient is one of a weighted mean, so a leaf alone has another factor, 1 / (sum of its weights), than within a batch.
+The weights here, powers of two, give every leaf a sum of 512 or 1,024, and the batch 512 times a power of two: the
+factors are powers of two as well, and the numbers of a leaf within a batch are those of the leaf alone, times one.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+import reference
+import scipy.sparse as sp
+from models import network
+from test_invariance import FUSED
+
+import chainrule as cr
+
+LEAF = 512
+ROWS = [512, 513, 1024, 1536, 1537, 2048, 2560, 3000, 3584, 5000, 10_000, 20_000]
+# name: (layer sizes, whether X is sparse); up to 16,384 parameters are small, and have shorter chains within a leaf
+NETWORKS = {
+    "dense": ([40, 200, 60, 3], False),
+    "small": ([20, 33, 5, 2], False),
+    "small, one output": ([7, 20, 1], False),
+    "sparse": ([300, 60, 3], True),
+    "small sparse": ([90, 20, 1], True),
+}
+
+
+def powers_of_two(count, total):
+    """So many powers of two with this sum, itself one."""
+    powers = [total]
+    while len(powers) < count:
+        half = powers.pop(0) / 2
+        powers += [half, half]
+    return powers
+
+
+def weights_for(m):
+    leaves = [min(LEAF, m - first) for first in range(0, m, LEAF)]
+    doubled = 2 ** (len(leaves) - 1).bit_length() - len(leaves)  # so many leaves weigh twice as much
+    return np.concatenate([powers_of_two(rows, LEAF * (1 + (i < doubled))) for i, rows in enumerate(leaves)])
+
+
+def tree(leaves):
+    """The sum of arrays: those in front, as many as the largest power of two below their number, and then the others."""
+    if len(leaves) == 1:
+        return leaves[0]
+    front = 2 ** ((len(leaves) - 1).bit_length() - 1)
+    return tree(leaves[:front]) + tree(leaves[front:])
+
+
+def problem(name, m, dtype):
+    sizes, sparse = NETWORKS[name]
+    params, X, Y, _ = reference.problem(sizes, m, "squared_error", dtype=dtype)
+    if sparse:
+        # Columns that occur in all leaves, in some, in one and in none.
+        density = np.random.default_rng(1).random(sizes[0]) ** 8 / 2
+        X = sp.csr_array(np.where(np.random.default_rng(2).random(X.shape) < density, X, 0).astype(dtype))
+    return network(params), params, X, Y, weights_for(m)
+
+
+def gradient_by_network(net, _, X, Y, w, n_threads=1):
+    return net.loss_and_gradients(X, Y, w, n_threads=n_threads)[1].parameters
+
+
+def gradient_by_functions(_, params, X, Y, w, n_threads=1):
+    cache = cr.forward(params, X, activation="tanh", loss="squared_error", n_threads=n_threads)
+    return reference.flatten(cr.backward(params, cache, Y, w, n_threads=n_threads))
+
+
+def expected_gradient(gradient, net, params, X, Y, w):
+    rows = [slice(first, first + LEAF) for first in range(0, len(w), LEAF)]
+    return tree([gradient(net, params, X[s], Y[s], w[s]) * net.dtype.type(w[s].sum() / w.sum()) for s in rows])
+
+
+def thread_counts(isa):
+    return (1, 2, 3, 7) if isa == cr.available_isas()[0] else (1, 3)  # the split does not depend on the ISA
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", ROWS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_gradient_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
+    net, params, X, Y, w = problem(name, m, dtype)
+    expected = expected_gradient(gradient_by_network, net, params, X, Y, w)
+    for n_threads in thread_counts(isa):
+        got = gradient_by_network(net, params, X, Y, w, n_threads)
+        assert got.tobytes() == expected.tobytes(), n_threads
+    # A step of training, of any schedule: p - 1 * gradient is rounded once.
+    trained = net.parameters - expected
+    for n_threads in thread_counts(isa)[-2:]:
+        other = network(params)
+        other.fit(X, Y, sample_weight=w, optimizer=cr.SGD(learning_rate=1), epochs=1, n_threads=n_threads)
+        assert np.array_equal(other.parameters, trained), n_threads
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", [513, 1537, 3584, 10_000])
+@pytest.mark.parametrize("name", [name for name, (_, sparse) in NETWORKS.items() if not sparse])
+def test_backward_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
+    net, params, X, Y, w = problem(name, m, dtype)
+    expected = expected_gradient(gradient_by_functions, net, params, X, Y, w)
+    for n_threads in thread_counts(isa):
+        assert gradient_by_functions(net, params, X, Y, w, n_threads).tobytes() == expected.tobytes(), n_threads
+
+
+def test_up_to_three_leaves_the_tree_is_the_sum_in_order():
+    order = np.random.default_rng(0).normal(size=(7, 1000)).astype(np.float32)
+    for n in (1, 2, 3):
+        assert np.array_equal(tree(list(order[:n])), functools.reduce(np.add, order[:n]))
+    assert not np.array_equal(tree(list(order[:4])), functools.reduce(np.add, order[:4]))
+    assert np.array_equal(tree(list(order)), ((order[0] + order[1]) + (order[2] + order[3])) +
+                          ((order[4] + order[5]) + order[6]))  # fmt: skip
+
+
+@pytest.mark.skipif(len(FUSED) < 2, reason="one instruction set with fused multiply-add here")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_fused_instruction_set_gives_the_same_bits(name, dtype):
+    before, bits = cr.get_isa(), set()
+    for isa in FUSED:
+        cr.set_isa(isa)
+        bits.add(gradient_by_network(*problem(name, 3000, dtype), n_threads=2).tobytes())
+    cr.set_isa(before)
+    assert len(bits) == 1
