@@ -44,7 +44,7 @@ def weights_for(m):
 
 
 def tree(leaves):
-    """The sum of arrays: those in front, as many as the largest power of two below their number, and then the others."""
+    """The sum of arrays: of those in front, the largest power of two below their number, and of the others."""
     if len(leaves) == 1:
         return leaves[0]
     front = 2 ** ((len(leaves) - 1).bit_length() - 1)

@@ -32,8 +32,8 @@ class Backprop {
 
   // The cost over m of the examples: those that rows[0..m) names, or, where rows is null, the first m. Without
   // gradients.data, the cost alone; in panels, gradients lack that of the penalty. dx and after may be null. upcoming:
-  // the rows of the next batch, which are fetched towards the caches on the way. No run() follows one that threw: it may
-  // have left a part of a sum.
+  // the rows of the next batch, which are fetched towards the caches on the way. No run() follows one that threw: it
+  // may have left a part of a sum.
   BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
                 const MatrixView<T>* dx = nullptr, const After* after = nullptr, std::span<const Index> upcoming = {});
 
