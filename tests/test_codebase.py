@@ -29,7 +29,6 @@ INCLUDES = {
     "core/caches.cpp": "<sys/sysctl.h> <windows.h>",
     "core/cpu.cpp": "<cpuid.h>",
     "core/fork.h": "<pthread.h>",
-    "core/parallel.cpp": "<sys/resource.h>",
     "core/parallel_openmp.cpp": "<omp.h>",
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",

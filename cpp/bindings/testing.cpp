@@ -70,7 +70,6 @@ double peak(double (*operations_of)(Index repeats, T* sink), int threads, double
   std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
   const WithoutGil released;
   parallel(threads, [&](Team team) {
-    team.barrier();
     Buffer<T> sink(kernels<T>().lanes);
     const auto start = Clock::now();
     while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) {

@@ -11,10 +11,6 @@
 #include "core/parallel_backend.h"
 #include "core/processors.h"
 
-#ifdef __linux__
-#include <sys/resource.h>
-#endif
-
 namespace chainrule {
 namespace {
 
@@ -66,14 +62,6 @@ int threads_for(double operations, int requested) {
   processors_seen = processors().allowed;
   const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors_seen));
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
-}
-
-long preemptions() {
-#ifdef __linux__
-  rusage usage;
-  if (getrusage(RUSAGE_THREAD, &usage) == 0) return usage.ru_nivcsw;
-#endif
-  return 0;
 }
 
 void detail::run_team(int threads, void (*body)(void*, Team), void* context) {

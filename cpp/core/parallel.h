@@ -49,11 +49,6 @@ struct Team {
     work();
     phases->leave(rank);
   }
-
-  // All members must reach it.
-  void barrier() const {
-    if (size > 1) phases->barrier(rank);
-  }
 };
 
 struct Share {
@@ -82,9 +77,6 @@ inline Index items_for(Index n, int team_size, Index least = 1) {
 // The threads for one call: requested, or 0 for num_threads(); fewer where each would have less than a region costs.
 // operations: the arithmetic of one region, in multiply-adds and additions.
 int threads_for(double operations, int requested);
-
-// How often the system has taken the processor from the calling thread; 0 where it does not say.
-long preemptions();
 
 namespace detail {
 void run_team(int threads, void (*body)(void*, Team), void* context);

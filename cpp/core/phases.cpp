@@ -83,14 +83,6 @@ bool Phases::enter(int rank) {
   return false;
 }
 
-void Phases::barrier(int rank) {
-  const std::uint32_t phase = ++members_[rank].phase;
-  if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_))
-    complete(phase);
-  else
-    wait(phase);
-}
-
 // Not after abandon().
 void Phases::complete(std::uint32_t phase) {
   done_.store(0, std::memory_order_relaxed);

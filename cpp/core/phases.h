@@ -25,7 +25,6 @@ class Phases {
   // A phase of rank 0 alone: true for it, which calls leave() at the end; false for the others once it has.
   bool enter(int rank);
   void leave(int rank) { complete(members_[rank].phase); }
-  void barrier(int rank);
   // Ends all phases, those to come too: no further item is begun.
   void abandon();
 

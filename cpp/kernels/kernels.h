@@ -199,12 +199,12 @@ struct BatchCost {
 
 template <class T>
 struct SliceSteps {
-  int rank, size;  // in the team, whose members all make the same call with their own layers and scratch
-  void (*barrier)(const void* team);  // not called by a team of one
+  int size;  // of the team, whose members all make the same call with their own layers and scratch
   const void* team;
-  // Both or none: rank 0 calls poll where a step goes on to more slices; if that sets *stopped, all leave the step.
-  void (*poll)(const void* team);
-  const bool* stopped;
+  // Of more than one: the next of `count` items for this member to do, or -1 once all are done, by whomever; the next
+  // call then begins another phase.
+  Index (*next)(const void* team, Index count);
+  bool (*poll)(const void* team);  // or null: asked where a step goes on to more slices; false: all leave the step
 
   const SliceLayer<T>* layers;
   Index layer_count;
@@ -227,7 +227,7 @@ struct SliceSteps {
   const AdamUpdate<T>* adam;
   Moments<T> moments;
 
-  BatchCost* cost;  // of each step, written by rank 0
+  BatchCost* cost;  // of each step
   T* value;         // losses of the rows of slices_at_once slices
   // One thread's own, for one slice: inputs (rows padded), targets, weights, labels, a block of gradients by a.
   T *x, *y, *weight, *da, *loss_scratch;

@@ -225,7 +225,7 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
   }
 }
 
-// A member's part of the sums of leaves, from number `leaf` on, whose `count` slices lie behind the runs before them. A
+// A part of the sums of leaves, from number `leaf` on, whose `count` slices lie behind the runs before them. A
 // sum goes where a run or a slice of its own lay, never to one that is still to come.
 template <class T>
 void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Index count, bool last) {
@@ -252,7 +252,7 @@ double add_losses(const SliceSteps<T>& s, Index first, double total) {
   return total;
 }
 
-// A member's part of the gradient of the penalty, and of the update.
+// A part of the gradient of the penalty, and of the update.
 template <class T>
 void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, Index end) {
   if (l2 != 0)
@@ -281,13 +281,44 @@ double slice_weight(const SliceSteps<T>& s, Index first) {
   return total;
 }
 
+// The copies of W that a member reads in a step, for the backward products.
+template <class T>
+void pack_weights(const SliceSteps<T>& s) {
+  for (Index l = 0; l < s.layer_count; ++l) {
+    const SliceLayer<T>& layer = s.layers[l];
+    if (layer.weights != nullptr)
+      pack_panel<T>(layer.n_in, padded_width(layer.n_in), layer.n_out, s.parameters + layer.offset, layer.width, 1,
+                    layer.weights);
+  }
+}
+
+template <class T>
+double weight_squares(const SliceSteps<T>& s) {
+  double squares = 0;
+  for (Index l = 0; l < s.layer_count; ++l)
+    squares += sum_of_squares(s.layers[l].weight_count, s.parameters + s.layers[l].offset);
+  return squares;
+}
+
+// The items of a phase that this member takes. What the team shares, the parameters too, is touched within items alone.
+template <class T, class Work>
+inline void each_item(const SliceSteps<T>& s, Index count, Work work) {
+  if (s.size == 1) {
+    for (Index item = 0; item < count; ++item) work(item);
+    return;
+  }
+  for (Index item; (item = s.next(s.team, count)) >= 0;) work(item);
+}
+
+// Two phases a step, or a round of it: the slices, and parts of the parameters.
 template <class T>
 void slice_steps(const SliceSteps<T>& s) {
-  const auto part = [&s](Index n, int rank) { return s.size == 1 ? n * rank : n * rank / s.size; };
   const Index vectors = s.parameter_count / slice_width;
   const Index before_last = (s.m - 1) / sum_rows, last_rows = s.m - before_last * sum_rows;
   const Index slices = before_last * slices_of_leaf + (last_rows + s.last_slice_rows - 1) / s.last_slice_rows;
-  const Index begin = part(vectors, s.rank) * slice_width, end = part(vectors, s.rank + 1) * slice_width;
+  constexpr Index vectors_of_part = 128;  // or more: some microseconds
+  const Index most_parts = s.size == 1 ? 1 : 4 * s.size, fair = vectors / vectors_of_part;
+  const Index parts = fair < s.size ? s.size : fair < most_parts ? fair : most_parts;
   Descent<T> due;
   for (Index step = 0; step < s.steps; ++step) {
     const Index first = s.first + step * s.advance;
@@ -296,35 +327,36 @@ void slice_steps(const SliceSteps<T>& s) {
     // The last step of a call leaves its gradients to be looked at.
     const bool plain = s.sgd != nullptr && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
     const T* descent = plain && s.m == 1 && s.sgd[step].keep == T(1) ? &s.sgd[step].rate_out : nullptr;
-    double total = 0, squares = 0;
-    for (Index l = 0; l < s.layer_count; ++l) {
-      const SliceLayer<T>& layer = s.layers[l];
-      const T* w = s.parameters + layer.offset;
-      if (layer.weights != nullptr)
-        pack_panel<T>(layer.n_in, padded_width(layer.n_in), layer.n_out, w, layer.width, 1, layer.weights);
-      if (s.l2 != 0 && s.rank == 0) squares += sum_of_squares(layer.weight_count, w);
-    }
+    // Until the step has ended: the sum of the losses so far, and that of the squared weights.
+    BatchCost& cost = s.cost[step];
+    bool packed = false;
     for (Index done = 0; done < slices;) {  // whole leaves
       const Index leaf = done / slices_of_leaf, runs = place_of_leaf(leaf, false).runs;
       const Index count = slices - done < slices_at_once ? slices - done : slices_at_once;
-      for (Index i = part(count, s.rank); i < part(count, s.rank + 1); ++i) {
+      each_item(s, count + (s.l2 != 0 && done == 0), [&](Index i) {
+        if (i == count) {
+          cost.weight = weight_squares(s);
+          return;
+        }
+        if (!packed) pack_weights(s);
+        packed = true;
         const Index of = leaf + i / slices_of_leaf, most = of < before_last ? whole_slice : s.last_slice_rows;
         const Index from = of * sum_rows + i % slices_of_leaf * most, rows = s.m - from < most ? s.m - from : most;
         slice_gradients(s, first + from, rows, static_cast<T>(inverse), s.value + (from - leaf * sum_rows),
                         s.partials + (runs + i) * s.parameter_count, descent, due);
-      }
-      if (s.size > 1) s.barrier(s.team);
+      });
+      const bool begun = done > 0;
       done += count;
-      if (slices > 1) add_slices(s, begin, end, leaf, count, done == slices);
-      if (s.rank == 0) total = add_losses(s, leaf * sum_rows, total);
-      if (done == slices) {
-        if (s.rank == 0) s.cost[step] = {total * inverse + l2 / 2 * squares, weight};
-        if (descent == nullptr) slice_update(s, step, l2, begin, end);
-      } else if (s.rank == 0 && s.poll != nullptr) {
-        s.poll(s.team);
-      }
-      if (s.size > 1) s.barrier(s.team);
-      if (s.stopped != nullptr && *s.stopped) return;
+      each_item(s, parts, [&](Index i) {
+        const Index begin = vectors * i / parts * slice_width, end = vectors * (i + 1) / parts * slice_width;
+        if (slices > 1) add_slices(s, begin, end, leaf, count, done == slices);
+        if (i == 0) {
+          cost.mean = add_losses(s, leaf * sum_rows, begun ? cost.mean : 0);
+          if (done == slices) cost = {cost.mean * inverse + (s.l2 != 0 ? l2 / 2 * cost.weight : 0), weight};
+        }
+        if (done == slices && descent == nullptr) slice_update(s, step, l2, begin, end);
+      });
+      if (done < slices && s.poll != nullptr && !s.poll(s.team)) return;
     }
   }
 }

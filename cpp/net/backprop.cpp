@@ -48,10 +48,10 @@ template <class T>
 Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,
                       Index gradient_size)
     : model_(model),
-      team_(threads_for(operations_to_share(model, gradients, batch_rows), threads)),
+      threads_(threads_for(operations_to_share(model, gradients, batch_rows), threads)),
       slab_rows_(slab_size(model, batch_rows)),
       packed_(std::move(weights)),
-      scratch_(team_scratch(model, batch_rows, team_.largest())),
+      scratch_(team_scratch(model, batch_rows, threads_)),
       tree_(gradients ? sum_tree(model, batch_rows, gradient_size) : SumTree<T>()),
       value_(slab_rows_),
       weight_(slab_rows_),
@@ -159,20 +159,13 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
   return fetch;
 }
 
-// From the logits of all rows to dz in their place. By one member, between two barriers: an exception waits until all
-// have left the parallel region.
+// From the logits of all rows to dz in their place.
 template <class T>
-void Backprop<T>::call_custom_loss(const Index* rows, Index m, Team team) {
-  team.barrier();
-  if (team.rank == 0) try {
-      const MatrixView<T> dz = dz_.back().rows_between(0, m), dlogits = dlogits_.rows_between(0, m);
-      custom_cost_ =
-          (*model_.custom_loss)(dz, {rows != nullptr ? rows : every_row_.data(), static_cast<std::size_t>(m)}, dlogits);
-      for (Index i = 0; i < m; ++i) std::copy_n(dlogits.row(i), dz.cols, dz.row(i));
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
-  team.barrier();
+void Backprop<T>::call_custom_loss(const Index* rows, Index m) {
+  const MatrixView<T> dz = dz_.back().rows_between(0, m), dlogits = dlogits_.rows_between(0, m);
+  custom_cost_ =
+      (*model_.custom_loss)(dz, {rows != nullptr ? rows : every_row_.data(), static_cast<std::size_t>(m)}, dlogits);
+  for (Index i = 0; i < m; ++i) std::copy_n(dlogits.row(i), dz.cols, dz.row(i));
 }
 
 template <class T>
@@ -182,86 +175,75 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   const Index chain = chain_rows(model_, m);
-  const bool custom = model_.custom_loss != nullptr;
+  const bool custom = model_.custom_loss != nullptr, wanted = gradients.data != nullptr;
   double total = 0;
-  failure_ = nullptr;
-  team_.begin();
-  parallel(team_.current(), [&](Team team) {
+  parallel(threads_, [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
+    const OutputItems<T> outputs_of(model_, m, team);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
+      const bool last = first + count >= m;
       const SlabExamples s = slab(examples, rows, first, count);
-      const Share mine = share(count, team);
       std::optional<MatrixView<T>> dx_slab;
       if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
       const MatrixView<T>* dx_part = dx_slab ? &*dx_slab : nullptr;
+      const bool columns = by_columns(model_, m, team);
+      const std::size_t layers = columns ? layers_by_columns(model_, team) : 0;
+      if (columns) {
+        const Index parts = items_for(count, team.size, 16);
+        team.each(parts, [&](Index i) { gather(examples, rows, first, part(count, parts, i)); });
+        forward_columns<T>(model_, packed_, s.x, saved_, a_, layers, team, scratch);
+      }
+      // By rows: the layers that are left, the loss, and back.
+      const Index blocks = columns ? narrow_items(count, team) : row_items(model_, count, team);
+      const auto forward = [&](Share part) {
+        if (!columns) gather(examples, rows, first, part);
+        forward_rows<T>(model_, packed_, s.x, saved_, a_, part, scratch, layers);
+      };
       const auto losses = [&](Share part) {
         loss_rows<T>(model_, dz_.back(), s.targets, s.weights, scale, value_.data(),
-                     gradients.data != nullptr ? dz_.back() : MatrixView<T>{}, part, scratch);
+                     wanted ? dz_.back() : MatrixView<T>{}, part, scratch);
         for (Index i = part.begin; logits_.data != nullptr && i < part.end; ++i)
           std::copy_n(dz_.back().row(i), logits_.cols, logits_.row(first + i));
       };
-      if (by_columns(model_, m, team)) {
-        gather(examples, rows, first, mine);
-        team.barrier();
-        forward_columns<T>(model_, packed_, s.x, saved_, a_, team, scratch);
-        if (custom)
-          call_custom_loss(rows, m, team);
-        else
-          losses(mine);
-        // A narrow last layer goes back by the same rows, if it goes back.
-        if (!is_narrow(model_.layers.back(), team) || gradients.data == nullptr || model_.layers.size() == 1)
-          team.barrier();
-        if (gradients.data != nullptr) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, team, scratch);
+      const auto backward = [&](Share part) {
+        if (wanted) backward_rows<T>(model_, packed_, saved_, dz_, dx_part, part, scratch, layers);
+      };
+      if (custom) {
+        team.each(blocks, [&](Index i) { forward(part(count, blocks, i)); });
+        team.alone([&] { call_custom_loss(rows, m); });
+        team.each(blocks, [&](Index i) { backward(part(count, blocks, i)); });
       } else {
-        const auto for_blocks = [&](auto visit) {
-          const Index block = rows_at_a_time(model_), blocks = (mine.end - mine.begin + block - 1) / block;
-          for (Index b = 0; b < blocks; ++b)
-            visit(Share{mine.begin + (mine.end - mine.begin) * b / blocks,
-                        mine.begin + (mine.end - mine.begin) * (b + 1) / blocks});
-        };
-        const auto forward = [&](Share part) {
-          gather(examples, rows, first, part);
-          forward_rows<T>(model_, packed_, s.x, saved_, a_, part, scratch);
-        };
-        const auto backward = [&](Share part) {
-          if (gradients.data != nullptr) backward_rows<T>(model_, packed_, saved_, dz_, dx_part, part, scratch);
-        };
-        if (custom) {
-          for_blocks(forward);
-          call_custom_loss(rows, m, team);
-          for_blocks(backward);
-        } else {
-          for_blocks([&](Share part) {
-            forward(part);
-            losses(part);
-            backward(part);
-          });
-        }
-        team.barrier();
+        team.each(blocks, [&](Index i) {
+          const Share block = part(count, blocks, i);
+          forward(block);
+          losses(block);
+          backward(block);
+        });
       }
-      const bool last = first + count >= m;
-      if (team.rank == 0 && !custom) total = add_values(total, count, value_.data(), chain);
-      if (gradients.data != nullptr)
-        gradients_of_owned<T>(model_, s.x, a_, dz_, {first, m}, tree_, gradients, team, scratch, &fetch);
-      if (last) break;
-      if (team.rank == 0) try {
-          poll();
-        } catch (...) {
-          failure_ = std::current_exception();
-        }
-      team.barrier();
-      if (failure_) return;
+      if (columns && wanted) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, layers, team, scratch);
+      const Index items = wanted ? outputs_of.of_all() : 0;
+      const auto made = [&](std::size_t l, Share outputs) {
+        if (!last) return;
+        if (gradients.panels == nullptr) add_penalty(model_.layers[l], outputs, l2, gradients.data);
+        if (after != nullptr) after->made(l, outputs, packed_);
+      };
+      team.each(items + 1, [&](Index item) {
+        if (item < items)
+          gradients_of_item<T>(model_, outputs_of, item, s.x, a_, dz_, {first, m}, tree_, gradients, scratch, &fetch,
+                               made);
+        else if (!custom)
+          total = add_values(total, count, value_.data(), chain);
+      });
+      if (!last) team.alone(poll);
     }
-    if (failure_) return;
-    if (gradients.data != nullptr && gradients.panels == nullptr)
-      add_penalty_of_owned(model_, l2, gradients.data, team);
-    if (after != nullptr) (*after)(team, packed_);
-    team_.done(team.rank);
+    if (after == nullptr || !after->between) return;
+    team.alone(after->between);
+    team.each(outputs_of.of_all(), [&](Index item) {
+      outputs_of.visit(item, [&](std::size_t l, Share outputs) { after->behind(l, outputs, packed_); });
+    });
   });
-  team_.end(static_cast<double>(m));
-  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   return {(custom ? custom_cost_ : total * scale) + cost_of_weights, weight};
 }
 

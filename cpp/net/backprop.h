@@ -1,13 +1,11 @@
-// Backpropagation. Two phases a batch, with a barrier between: first forward through all layers, to the loss and back
-// to the first dZ, where threads share the rows or each layer's outputs; then every thread takes its outputs of every
-// dW = dZᵀ A over all rows. No element is summed by two threads, so no bit depends on their number.
+// Backpropagation, in the phases of a team: forward through all layers, to the loss and back to the first dZ, where an
+// item is some rows or some of a layer's outputs; then, for some outputs, all rows of dW = dZᵀ A. No element is summed
+// by two threads, so no bit depends on their number.
 #pragma once
 
-#include <exception>
 #include <functional>
 #include <span>
 
-#include "core/team_size.h"
 #include "net/pass.h"
 
 namespace chainrule {
@@ -16,9 +14,15 @@ namespace chainrule {
 template <class T>
 class Backprop {
  public:
-  // Runs in every member of the team once the gradients of its own outputs are there (owned_outputs); may change those
-  // weights, and packs what it changed.
-  using After = std::function<void(Team, PackedWeights<T>&)>;
+  // What follows the gradients of some outputs of layer l. `made` may change the weights of these, and packs what it
+  // changed. Where nothing can be done before all gradients are there, `between` is called once, and then `behind` for
+  // the outputs again; else both are empty.
+  struct After {
+    using OfOutputs = std::function<void(std::size_t l, Share outputs, PackedWeights<T>&)>;
+    OfOutputs made;
+    std::function<void()> between;
+    OfOutputs behind;
+  };
 
   // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only; inputs: dx too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
@@ -49,11 +53,11 @@ class Backprop {
   SlabExamples slab(const Examples<T>& examples, const Index* rows, Index first, Index count) const;
   RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
-  void call_custom_loss(const Index* rows, Index m, Team team);
+  void call_custom_loss(const Index* rows, Index m);
 
   IsaInUse isa_in_use_;
   Model<T> model_;
-  TeamSize team_;
+  int threads_;
   Index slab_rows_;
   PackedWeights<T> packed_;
   std::vector<Scratch<T>> scratch_;
@@ -68,7 +72,6 @@ class Backprop {
   std::vector<Index> every_row_;
   MatrixView<T> dlogits_;
   double custom_cost_ = 0;
-  std::exception_ptr failure_;  // what it threw, or poll()
 };
 
 }  // namespace chainrule

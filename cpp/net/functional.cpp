@@ -5,12 +5,11 @@
 namespace chainrule {
 namespace {
 
-// Calls visit(block of rows) for a member's share of m rows.
-template <class Visit>
-void for_row_blocks(Index m, Index block, Team team, Visit visit) {
-  const Share mine = share(m, team);
-  for (Index begin = mine.begin; begin < mine.end; begin += block)
-    visit(Share{begin, std::min(begin + block, mine.end)});
+// Calls visit(rows) for all of m rows, as the items of a phase.
+template <class T, class Visit>
+void for_row_blocks(const Model<T>& model, Index m, Team team, Visit visit) {
+  const Index blocks = row_items(model, m, team);
+  team.each(blocks, [&](Index i) { visit(part(m, blocks, i)); });
 }
 
 }  // namespace
@@ -24,8 +23,7 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
   parallel(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
-    team.barrier();
-    for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
+    for_row_blocks(model, x.rows, team, [&](Share rows) {
       forward_rows<T>(model, packed, x, z, a, rows, mine);
       kernels<T>().predict[static_cast<int>(model.loss)](
           rows.end - rows.begin, model.outputs(), z.back().row(rows.begin), z.back().row_stride,
@@ -68,14 +66,15 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
   parallel(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
-    team.barrier();
-    for_row_blocks(x.rows, rows_at_a_time(model), team, [&](Share rows) {
+    for_row_blocks(model, x.rows, team, [&](Share rows) {
       loss_rows<T>(model, z.back(), targets, weights, scale, value.data(), dz.back(), rows, mine);
       backward_rows<T>(model, packed, saved, dz, nullptr, rows, mine);
     });
-    team.barrier();
-    gradients_of_owned<T>(model, x, a, dz, {0, x.rows}, tree, {gradients}, team, mine);
-    add_penalty_of_owned(model, l2, gradients, team);
+    const OutputItems<T> items(model, x.rows, team);
+    team.each(items.of_all(), [&](Index item) {
+      gradients_of_item<T>(model, items, item, x, a, dz, {0, x.rows}, tree, {gradients}, mine, nullptr,
+                           [&](std::size_t l, Share outputs) { add_penalty(model.layers[l], outputs, l2, gradients); });
+    });
   });
 }
 

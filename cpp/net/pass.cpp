@@ -18,6 +18,29 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
 }
 
 template <class T>
+OutputItems<T>::OutputItems(const Model<T>& model, Index rows, Team team) : model_(model), rows_(rows), team_(team) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) of_member_ += groups(l);
+}
+
+// Of a layer that a member owns: none for a narrow one, of less than some 5 us.
+template <class T>
+Index OutputItems<T>::groups(std::size_t l) const {
+  const Layer<T>& layer = model_.layers[l];
+  if (team_.size == 1 || is_narrow(layer, team_)) return 1;
+  constexpr double least = 3e5;  // multiply-adds
+  const Index panels = (layer.n_out + kernels<T>().tile_columns - 1) / kernels<T>().tile_columns;
+  const double work = static_cast<double>(layer.size()) * static_cast<double>(rows_) / team_.size;
+  return std::clamp<Index>(static_cast<Index>(work / least), 1, std::min<Index>(4, panels / team_.size));
+}
+
+template <class T>
+Share OutputItems<T>::outputs_of(std::size_t l, Index member, Index group) const {
+  const Share owned = owned_outputs(model_, l, Team{static_cast<int>(member), team_.size});
+  const Share mine = part(owned.end - owned.begin, groups(l), group, kernels<T>().tile_columns);
+  return {owned.begin + mine.begin, owned.begin + mine.end};
+}
+
+template <class T>
 PanelView<T> PackedWeights<T>::copy(Index k, Index n) {
   memory_.emplace_back(PanelView<T>::size(k, n), typename Buffer<T>::Uninitialized{});
   return {memory_.back().data(), k, n};
@@ -51,12 +74,14 @@ PackedWeights<T>::PackedWeights(const Model<T>& model, const Panels<T>& panels, 
 
 template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
-  for (std::size_t l = 0; l < model.layers.size(); ++l) pack_outputs(model.layers[l], l, owned_outputs(model, l, team));
+  const OutputItems<T> items(model, kernels<T>().lanes, team);  // to pack costs as much as some rows
+  team.each(items.of_all(), [&](Index item) {
+    items.visit(item, [&](std::size_t l, Share outputs) { pack_outputs(model.layers[l], l, outputs); });
+  });
 }
 
 template <class T>
 void PackedWeights<T>::pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs) {
-  if (outputs.begin >= outputs.end) return;
   const Index width = kernels<T>().tile_columns;
   const Share panels{outputs.begin / width, (outputs.end + width - 1) / width};
   if (bf16()) {
@@ -177,30 +202,37 @@ void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::
 
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
-                  const Tape<T>& a, Share rows, Scratch<T>& scratch) {
+                  const Tape<T>& a, Share rows, Scratch<T>& scratch, std::size_t first_layer) {
   const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
-  for (std::size_t l = 0; l < model.layers.size(); ++l)
+  for (std::size_t l = first_layer; l < model.layers.size(); ++l)
     forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1], x.first)), part(z[l]), part(a[l]),
                      {0, model.layers[l].n_out}, scratch);
 }
 
 template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
-                     const Tape<T>& a, Team team, Scratch<T>& scratch) {
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const bool by_rows = is_narrow(model.layers[l], team);
-    const Share rows = by_rows ? share(x.rows, team) : Share{0, x.rows};
-    const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
-    forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1], x.first)), part(z[l]), part(a[l]),
-                     by_rows ? Share{0, model.layers[l].n_out} : owned_outputs(model, l, team), scratch);
-    if (!by_rows || l + 1 < model.layers.size()) team.barrier();
+                     const Tape<T>& a, std::size_t layers, Team team, Scratch<T>& scratch) {
+  const OutputItems<T> items(model, x.rows, team);
+  for (std::size_t l = 0; l < layers; ++l) {
+    const auto forward = [&](Share rows, Share outputs) {
+      const auto part = [&](const auto& view) { return view.rows_between(rows.begin, rows.end); };
+      forward_layer<T>(model, packed, l, part(l == 0 ? x : PassInputs<T>(a[l - 1], x.first)), part(z[l]), part(a[l]),
+                       outputs, scratch);
+    };
+    if (is_narrow(model.layers[l], team)) {
+      const Index parts = narrow_items(x.rows, team);
+      team.each(parts, [&](Index i) { forward(part(x.rows, parts, i), {0, model.layers[l].n_out}); });
+    } else {
+      team.each(items.of_layer(l),
+                [&](Index i) { items.visit(l, i, [&](Share outputs) { forward({0, x.rows}, outputs); }); });
+    }
   }
 }
 
 template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
-                   const MatrixView<T>* dx, Share rows, Scratch<T>& scratch) {
-  for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);)
+                   const MatrixView<T>* dx, Share rows, Scratch<T>& scratch, std::size_t last_layer) {
+  for (std::size_t l = model.layers.size(); l-- > std::max<std::size_t>(last_layer, dx != nullptr ? 0 : 1);)
     backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), saved,
                       rows.begin, (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
                       {0, model.layers[l].n_in}, scratch);
@@ -208,15 +240,18 @@ void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const 
 
 template <class T>
 void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
-                      const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch) {
-  for (std::size_t l = model.layers.size(); l-- > (dx != nullptr ? 0 : 1);) {
+                      const MatrixView<T>* dx, Index m, std::size_t layers, Team team, Scratch<T>& scratch) {
+  for (std::size_t l = layers; l-- > (dx != nullptr ? 0 : 1);) {
+    const Index n_in = model.layers[l].n_in, width = kernels<T>().tile_columns;
+    const auto backward = [&](Share rows, Share inputs) {
+      backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), saved,
+                        rows.begin, (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end), inputs, scratch);
+    };
     const bool by_rows = is_narrow(model.layers[l], team);
-    const Share rows = by_rows ? share(m, team) : Share{0, m};
-    const Index n_in = model.layers[l].n_in;
-    backward_layer<T>(model, packed, l, MatrixView<const T>(dz[l]).rows_between(rows.begin, rows.end), saved,
-                      rows.begin, (l == 0 ? *dx : dz[l - 1]).rows_between(rows.begin, rows.end),
-                      by_rows ? Share{0, n_in} : share(n_in, team, kernels<T>().tile_columns), scratch);
-    team.barrier();
+    const Index parts = by_rows ? narrow_items(m, team) : items_for((n_in + width - 1) / width, team.size);
+    team.each(parts, [&](Index i) {
+      by_rows ? backward(part(m, parts, i), {0, n_in}) : backward({0, m}, part(n_in, parts, i, width));
+    });
   }
 }
 
@@ -326,29 +361,11 @@ void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, c
 }
 
 template <class T>
-void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Slab slab,
-                        const SumTree<T>& tree, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
-                        RowFetch<T>* fetch) {
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const Share outputs = owned_outputs(model, l, team);
-    if (outputs.begin >= outputs.end) continue;
-    // The tapes may have room for more rows.
-    const PassInputs<T> inputs = l == 0 ? x : PassInputs<T>(a[l - 1].rows_between(0, x.rows));
-    gradients_of_outputs<T>(model, l, outputs, inputs, dz[l], slab, tree, gradients, scratch, fetch);
-  }
-}
-
-template <class T>
-void add_penalty_of_owned(const Model<T>& model, double l2, T* gradients, Team team) {
-  for (std::size_t l = 0; l2 != 0 && l < model.layers.size(); ++l) {
-    const Layer<T>& layer = model.layers[l];
-    const Share outputs = owned_outputs(model, l, team);
-    for (Index p = 0; p < layer.n_in; ++p) {
-      const Index first = p * layer.n_out + outputs.begin;
-      if (outputs.begin < outputs.end)
-        kernels<T>().axpy(outputs.end - outputs.begin, static_cast<T>(l2), layer.w + first,
-                          gradients + layer.offset + first);
-    }
+void add_penalty(const Layer<T>& layer, Share outputs, double l2, T* gradients) {
+  for (Index p = 0; l2 != 0 && p < layer.n_in; ++p) {
+    const Index first = p * layer.n_out + outputs.begin;
+    kernels<T>().axpy(outputs.end - outputs.begin, static_cast<T>(l2), layer.w + first,
+                      gradients + layer.offset + first);
   }
 }
 
@@ -363,23 +380,22 @@ double penalty(const Model<T>& model, double l2) {
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                     \
   template class PackedWeights<T>;                                                                                   \
+  template class OutputItems<T>;                                                                                     \
   template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                  \
   template struct Scratch<T>;                                                                                        \
   template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,         \
-                             const Tape<T>&, Share, Scratch<T>&);                                                    \
+                             const Tape<T>&, Share, Scratch<T>&, std::size_t);                                       \
   template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,      \
-                                const Tape<T>&, Team, Scratch<T>&);                                                  \
+                                const Tape<T>&, std::size_t, Team, Scratch<T>&);                                     \
   template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,              \
-                              const MatrixView<T>*, Share, Scratch<T>&);                                             \
+                              const MatrixView<T>*, Share, Scratch<T>&, std::size_t);                                \
   template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,           \
-                                 const MatrixView<T>*, Index, Team, Scratch<T>&);                                    \
+                                 const MatrixView<T>*, Index, std::size_t, Team, Scratch<T>&);                       \
   template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,             \
                           MatrixView<T>, Share, Scratch<T>&);                                                        \
   template void gradients_of_outputs(const Model<T>&, std::size_t, Share, const PassInputs<T>&, MatrixView<const T>, \
                                      Slab, const SumTree<T>&, GradientPlaces<T>, Scratch<T>&, RowFetch<T>*);         \
-  template void gradients_of_owned(const Model<T>&, const PassInputs<T>&, const Tape<T>&, const Tape<T>&, Slab,      \
-                                   const SumTree<T>&, GradientPlaces<T>, Team, Scratch<T>&, RowFetch<T>*);           \
-  template void add_penalty_of_owned(const Model<T>&, double, T*, Team);                                             \
+  template void add_penalty(const Layer<T>&, Share, double, T*);                                                     \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -25,7 +25,7 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept = default;
 
   bool bf16() const { return !forward_bf16_.empty(); }
-  void pack(const Model<T>& model, Team team);  // followed by a barrier
+  void pack(const Model<T>& model, Team team);
   void pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs);
   // Of layer l; data is null where the weights are to be read as they lie.
   PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
@@ -81,14 +81,13 @@ std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int thre
 // them, which is what backward_rows multiplies with.
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
-                  const Tape<T>& a, Share rows, Scratch<T>& scratch);
+                  const Tape<T>& a, Share rows, Scratch<T>& scratch, std::size_t first_layer = 0);
 
-// The same by a team, for by_columns(): a member takes all rows through its own outputs of a layer, or, where there are
-// too few for all members, its rows through all. With a barrier behind each layer but a last one that is shared by
-// rows.
+// The same by a team, for by_columns(), up to a layer: an item is all rows and some outputs of a layer or, where there
+// are too few of them, some rows. A phase for each layer.
 template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
-                     const Tape<T>& a, Team team, Scratch<T>& scratch);
+                     const Tape<T>& a, std::size_t layers, Team team, Scratch<T>& scratch);
 
 // Whether the slope of a hidden layer is written with its z, not with its a.
 template <class T>
@@ -100,23 +99,58 @@ bool slope_reads_z(const Layer<T>& layer) {
 // layers are written with.
 template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
-                   const MatrixView<T>* dx, Share rows, Scratch<T>& scratch);
+                   const MatrixView<T>* dx, Share rows, Scratch<T>& scratch, std::size_t last_layer = 0);
 
-// The same by a team, for the first m rows: a share of a layer's inputs each, or of the rows where forward_columns does
-// so. With a barrier behind each layer.
+// The same by a team, for the first m rows and the layers before one: an item is some inputs of a layer, or some rows
+// where forward_columns takes rows.
 template <class T>
 void backward_columns(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
-                      const MatrixView<T>* dx, Index m, Team team, Scratch<T>& scratch);
+                      const MatrixView<T>* dx, Index m, std::size_t layers, Team team, Scratch<T>& scratch);
 
 // value[i] = weight_i L_i and dz = scale weight_i dL_i/dz from the logits z, in place if wanted; dz.data may be null.
 template <class T>
 void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& targets, const T* weights, double scale,
                T* value, MatrixView<T> dz, Share rows, Scratch<T>& scratch);
 
-// The outputs of layer l that belong to a team member, whole panels: their gradients, update and packing are its own,
-// so that these weights stay in its cache. A layer of fewer panels than members goes to the next ones in turn.
+// The outputs of layer l that belong to a team member, whole panels: to make their gradients, update and packing is its
+// first choice, so that these weights stay in its cache. A layer of fewer panels than members goes to the next ones in
+// turn.
 template <class T>
 Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
+
+// The items of what a team does for some outputs of a layer, or of all layers in one phase: parts of what each member
+// owns, the more the larger the layer is. rows: that pass through it, which make an item worth its while.
+template <class T>
+class OutputItems {
+ public:
+  OutputItems(const Model<T>& model, Index rows, Team team);
+
+  Index of_layer(std::size_t l) const { return groups(l) * team_.size; }
+  Index of_all() const { return of_member_ * team_.size; }
+  // Calls visit(outputs) for an item of layer l, visit(l, outputs) for one of all layers, if it has any.
+  template <class Visit>
+  void visit(std::size_t l, Index item, Visit visit) const {
+    const Share outputs = outputs_of(l, item / groups(l), item % groups(l));
+    if (outputs.begin < outputs.end) visit(outputs);
+  }
+  template <class Visit>
+  void visit(Index item, Visit visit) const {
+    const Index member = item / of_member_;
+    Index group = item % of_member_;
+    std::size_t l = 0;
+    for (; group >= groups(l); ++l) group -= groups(l);
+    const Share outputs = outputs_of(l, member, group);
+    if (outputs.begin < outputs.end) visit(l, outputs);
+  }
+
+ private:
+  Index groups(std::size_t l) const;
+  Share outputs_of(std::size_t l, Index member, Index group) const;
+
+  const Model<T>& model_;
+  Index rows_, of_member_ = 0;
+  Team team_;
+};
 
 // Rows that go through all layers at a time, in one thread's cache: the more the larger the weights are, which come
 // anew for each.
@@ -126,10 +160,27 @@ Index rows_at_a_time(const Model<T>& model) {
   return cached ? block_rows / 2 : block_rows;
 }
 
+// The items of m rows that go through all layers: for one thread as many rows as serve its cache, for a team some more
+// and smaller ones.
+template <class T>
+Index row_items(const Model<T>& model, Index m, Team team) {
+  const Index most = rows_at_a_time(model), of_member = (m + team.size - 1) / team.size;
+  return std::max((of_member + most - 1) / most * team.size, items_for(m, team.size, 32));
+}
+
 // Whether a layer has too few outputs for a team to share them.
 template <class T>
 bool is_narrow(const Layer<T>& layer, Team team) {
   return layer.n_out <= (team.size - 1) * kernels<T>().tile_columns;
+}
+
+// Items of the rows of a narrow layer, or of their loss.
+inline Index narrow_items(Index m, Team team) { return items_for(m, team.size, 16); }
+
+// How many layers a team takes by columns: a last one that is narrow joins the loss, by rows.
+template <class T>
+std::size_t layers_by_columns(const Model<T>& model, Team team) {
+  return model.layers.size() - (is_narrow(model.layers.back(), team) ? 1 : 0);
 }
 
 // Whether a team shares the outputs of layers instead of the rows: its own weights a member has in its cache, all
@@ -162,15 +213,22 @@ void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, c
                           MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, GradientPlaces<T> gradients,
                           Scratch<T>& scratch, RowFetch<T>* fetch);
 
-// The same of all that a member owns; x: the rows of the slab.
-template <class T>
-void gradients_of_owned(const Model<T>& model, const PassInputs<T>& x, const Tape<T>& a, const Tape<T>& dz, Slab slab,
-                        const SumTree<T>& tree, GradientPlaces<T> gradients, Team team, Scratch<T>& scratch,
-                        RowFetch<T>* fetch = nullptr);
+// The same for all layers, as the items of a phase; x: the rows of the slab. made(l, outputs) ends each item.
+template <class T, class Made>
+void gradients_of_item(const Model<T>& model, const OutputItems<T>& items, Index item, const PassInputs<T>& x,
+                       const Tape<T>& a, const Tape<T>& dz, Slab slab, const SumTree<T>& tree,
+                       GradientPlaces<T> gradients, Scratch<T>& scratch, RowFetch<T>* fetch, Made made) {
+  items.visit(item, [&](std::size_t l, Share outputs) {
+    // The tapes may have room for more rows.
+    const PassInputs<T> inputs = l == 0 ? x : PassInputs<T>(a[l - 1].rows_between(0, x.rows));
+    gradients_of_outputs<T>(model, l, outputs, inputs, dz[l], slab, tree, gradients, scratch, fetch);
+    made(l, outputs);
+  });
+}
 
-// dW = dW + l2 W, of a member's own, in the layout of Network::parameters().
+// dW = dW + l2 W, of some outputs, in the layout of Network::parameters().
 template <class T>
-void add_penalty_of_owned(const Model<T>& model, double l2, T* gradients, Team team);
+void add_penalty(const Layer<T>& layer, Share outputs, double l2, T* gradients);
 
 // l2 / 2 Σ_l ‖W[l]‖²
 template <class T>

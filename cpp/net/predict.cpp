@@ -61,24 +61,27 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
         kernels<T>().predict[static_cast<int>(model.loss)](z.rows, z.cols, z.data, z.row_stride, z.data, z.row_stride,
                                                            mine.scratch.loss.data());
     };
-    if (chunk.begin == 0) {
-      packed.pack(model, team);
-      team.barrier();
-    }
-    const Share mine_of_chunk = share(chunk.end - chunk.begin, team);
-    const Share rows{chunk.begin + mine_of_chunk.begin, chunk.begin + mine_of_chunk.end};
+    if (chunk.begin == 0) packed.pack(model, team);
+    const Index count = chunk.end - chunk.begin;
     if (columns) {
       const Tape<T>& a = mine.activations(model, workspaces[0], out);
-      forward_columns<T>(model, packed, x, a, a, team, mine.scratch);
-      activate(out.rows_between(rows.begin, rows.end));
-      return;
+      const std::size_t layers = layers_by_columns(model, team);
+      forward_columns<T>(model, packed, x, a, a, layers, team, mine.scratch);
+      const Index parts = narrow_items(count, team);
+      return team.each(parts, [&](Index i) {
+        const Share rows = part(count, parts, i);
+        forward_rows<T>(model, packed, x, a, a, rows, mine.scratch, layers);
+        activate(out.rows_between(rows.begin, rows.end));
+      });
     }
-    for (Index begin = rows.begin; begin < rows.end; begin += most) {
-      const Index end = std::min(begin + most, rows.end);
+    const Index blocks = row_items(model, count, team);
+    team.each(blocks, [&](Index i) {
+      const Share rows = part(count, blocks, i);
+      const Index begin = chunk.begin + rows.begin, end = chunk.begin + rows.end;
       const Tape<T>& a = mine.activations(model, mine, out.rows_between(begin, end));
       forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine.scratch);
       activate(a.back());
-    }
+    });
   };
   const Index at_once =
       std::max(team_size * most, static_cast<Index>(operations_at_once / row_operations(model, false)));

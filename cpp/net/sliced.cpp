@@ -1,6 +1,7 @@
 #include "net/sliced.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 
@@ -16,7 +17,7 @@ constexpr double operations_at_once = 2e7;  // some 0.1 ms: little beside the ti
 
 // What the poll of a step threw.
 struct Interruption {
-  bool stopped = false;
+  std::atomic<bool> stopped = false;
   std::exception_ptr failure;
 
   void ask() {
@@ -117,7 +118,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
       parameters_(parameters),
       l2_(options.l2),
       l2_per_row_(options.l2_per_row),
-      team_(static_cast<int>(
+      threads_(static_cast<int>(
           std::min<Index>(threads_for(row_operations(model, true) * static_cast<double>(batch_rows), options.threads),
                           (batch_rows + chain_rows(model, batch_rows) - 1) / chain_rows(model, batch_rows)))),
       size_(for_layers(model, [](const Layer<T>&, const SliceLayer<T>&) {})),
@@ -128,7 +129,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
       costs_(static_cast<std::size_t>(
           std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
                      static_cast<double>(most_steps)))) {
-  for (int rank = 0; rank < team_.largest(); ++rank) workspaces_.emplace_back(model, std::min(batch_rows, whole_slice));
+  for (int rank = 0; rank < threads_; ++rank) workspaces_.emplace_back(model, std::min(batch_rows, whole_slice));
   load();
 }
 
@@ -209,18 +210,18 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.moments = optimizer_.moments();
   steps.cost = costs_.data();
   steps.value = value_.data();
-  steps.barrier = [](const void* member) { static_cast<const Member*>(member)->team.barrier(); };
+  steps.next = [](const void* member, Index count) { return static_cast<const Member*>(member)->team.next(count); };
   // A step that is abandoned has changed nothing; only one that is alone is so long that it may have to be.
   Interruption interruption;
-  if (steps.steps == 1) {
-    steps.poll = [](const void* member) { static_cast<const Member*>(member)->interruption->ask(); };
-    steps.stopped = &interruption.stopped;
-  }
-  team_.begin();
-  parallel(team_.current(), [&](Team team) {
+  if (steps.steps == 1)
+    steps.poll = [](const void* of_member) {
+      const Member& member = *static_cast<const Member*>(of_member);
+      member.team.alone([&] { member.interruption->ask(); });
+      return !member.interruption->stopped;
+    };
+  parallel(threads_, [&](Team team) {
     SliceSteps<T> mine = steps;
     const Workspace& own = workspaces_[static_cast<std::size_t>(team.rank)];
-    mine.rank = team.rank;
     mine.size = team.size;
     const Member member{team, &interruption};
     mine.team = &member;
@@ -232,9 +233,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
     mine.loss_scratch = own.loss;
     mine.label = own.label.data();
     kernels<T>().slice_steps(mine);
-    team_.done(team.rank);
   });
-  team_.end(static_cast<double>(batches.m * steps.steps));
   if (interruption.stopped) std::rethrow_exception(interruption.failure);
   return {costs_.data(), batches.rates.size()};
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "core/dispatch.h"
-#include "core/team_size.h"
 #include "net/optimizer.h"
 #include "net/schedule.h"
 
@@ -39,7 +38,7 @@ class Sliced final : public Schedule<T> {
   T* parameters_;
   double l2_;
   bool l2_per_row_;
-  TeamSize team_;
+  int threads_;
   std::vector<Workspace> workspaces_;
   Index size_;  // of the parameters in the kernel's layout
   Buffer<T> sliced_, partials_, value_;

@@ -58,7 +58,7 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       backprop_(in_panels() ? Backprop<T>(model_, batch_rows, options.threads,
                                           PackedWeights<T>(model_, panels_, parameters_), gradients_.size())
                             : Backprop<T>(model_, batch_rows, true, options.threads)),
-      update_([this](Team team, PackedWeights<T>& packed) { update(team, packed); }) {
+      after_(after_gradients()) {
   load();
 }
 
@@ -122,77 +122,89 @@ void TwoPhase<T>::restore(const FitState<T>& state) {
   parameters_changed();
 }
 
-// By the norm of all gradients: each output's are summed by the one that owns it, in the order of its inputs, and the
-// outputs' sums by everybody, so that neither threads nor the width of panels change a bit.
 template <class T>
-Clip<T> TwoPhase<T>::clip_for(Team team) {
-  Clip<T> clip;
-  if (options_.clip_value) clip.limit = static_cast<T>(*options_.clip_value);
-  if (!options_.clip_norm) return clip;
-  double* squares = squares_.data();
-  for (std::size_t l = 0; l < model_.layers.size(); squares += model_.layers[l++].n_out) {
-    const Layer<T>& layer = model_.layers[l];
-    const Share outputs = owned_outputs(model_, l, team);
-    const Index width = kernels<T>().tile_columns;
-    for (Index first = outputs.begin; first < outputs.end; first += width) {
-      const Index count = std::min(width, outputs.end - first);
-      const T* dw = gradients_.data() + layer.offset + first;
-      const T* db = dw + layer.n_in * layer.n_out;
-      Index ld = layer.n_out;
-      if (in_panels()) {
-        const Place<T> place = panels_.outputs(l, first, gradients_.data());
-        dw = place.data;
-        db = panels_.biases(l, gradients_.data()) + first;
-        ld = place.ld > 0 ? place.ld : PanelView<T>::padded(count);
-      }
-      if (layer.n_out == 1)
-        squares[0] = kernels<T>().sum_of_squares(layer.n_in, dw);
-      else
-        kernels<T>().column_squares(layer.n_in, count, dw, ld, squares + first);
-      for (Index j = 0; j < count; ++j) squares[first + j] += static_cast<double>(db[j]) * static_cast<double>(db[j]);
-    }
-  }
-  team.barrier();
-  const double norm = std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
-  clip.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (norm + 1e-6)));
-  return clip;
+typename Backprop<T>::After TwoPhase<T>::after_gradients() {
+  if (options_.clip_value) clip_.limit = static_cast<T>(*options_.clip_value);
+  const auto update_outputs = [this](std::size_t l, Share outputs, PackedWeights<T>& packed) {
+    update(l, outputs, packed);
+  };
+  if (!options_.clip_norm)
+    return {[this](std::size_t l, Share outputs, PackedWeights<T>& packed) {
+              add_penalty_in_panels(l, outputs);
+              update(l, outputs, packed);
+            },
+            {},
+            {}};
+  return {[this](std::size_t l, Share outputs, PackedWeights<T>&) {
+            add_penalty_in_panels(l, outputs);
+            square(l, outputs);
+          },
+          [this] { set_clip(); }, update_outputs};
 }
 
-// A member updates the weights whose gradients it has just made, and packs them for the next step while they are warm.
 template <class T>
-void TwoPhase<T>::update(Team team, PackedWeights<T>& packed) {
-  const auto layers = [&](auto visit) {
-    for (std::size_t l = 0; l < model_.layers.size(); ++l)
-      if (const Share outputs = owned_outputs(model_, l, team); outputs.begin < outputs.end) visit(l, outputs);
-  };
-  if (in_panels() && l2_ != 0)
-    layers([&](std::size_t l, Share outputs) {
-      const Share weights = panels_.weights_of(l, outputs);
-      kernels<T>().axpy(weights.end - weights.begin, static_cast<T>(l2_), parameters_ + weights.begin,
-                        gradients_.data() + weights.begin);
-    });
-  const Clip<T> clip = clip_for(team);
-  layers([&](std::size_t l, Share outputs) {
-    const Layer<T>& layer = model_.layers[l];
-    const Index count = outputs.end - outputs.begin;
-    const auto update = [&](Kind kind, Index begin, Region region) {
-      optimizer_.update(l, kind, begin, region, clip, gradients_.data(), parameters_);
-    };
+void TwoPhase<T>::add_penalty_in_panels(std::size_t l, Share outputs) {
+  if (!in_panels() || l2_ == 0) return;
+  const Share weights = panels_.weights_of(l, outputs);
+  kernels<T>().axpy(weights.end - weights.begin, static_cast<T>(l2_), parameters_ + weights.begin,
+                    gradients_.data() + weights.begin);
+}
+
+// The norm of all gradients: each output's are summed in the order of its inputs, and then the outputs' sums, so that
+// neither threads nor the width of panels change a bit.
+template <class T>
+void TwoPhase<T>::square(std::size_t l, Share outputs) {
+  const Layer<T>& layer = model_.layers[l];
+  double* squares = squares_.data();
+  for (std::size_t before = 0; before < l; ++before) squares += model_.layers[before].n_out;
+  const Index width = kernels<T>().tile_columns;
+  for (Index first = outputs.begin; first < outputs.end; first += width) {
+    const Index count = std::min(width, outputs.end - first);
+    const T* dw = gradients_.data() + layer.offset + first;
+    const T* db = dw + layer.n_in * layer.n_out;
+    Index ld = layer.n_out;
     if (in_panels()) {
-      const Share weights = panels_.weights_of(l, outputs), biases = panels_.biases_of(l, outputs);
-      update(Kind::weights, weights.begin, {1, weights.end - weights.begin, 0});
-      update(Kind::biases, biases.begin, {1, count, 0});
-      if (weights_.size() > 0) panels_.store(l, outputs, parameters_, weights_.data());
-    } else {
-      // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
-      const Index begin = layer.offset + outputs.begin, row = layer.n_out;
-      const bool together = optimizer_.same_for_all();
-      const Index rows = layer.n_in + together;
-      update(Kind::weights, begin, count == row ? Region{1, rows * row, 0} : Region{rows, count, row});
-      if (!together) update(Kind::biases, begin + rows * row, {1, count, 0});
+      const Place<T> place = panels_.outputs(l, first, gradients_.data());
+      dw = place.data;
+      db = panels_.biases(l, gradients_.data()) + first;
+      ld = place.ld > 0 ? place.ld : PanelView<T>::padded(count);
     }
-    packed.pack_outputs(layer, l, outputs);
-  });
+    if (layer.n_out == 1)
+      squares[0] = kernels<T>().sum_of_squares(layer.n_in, dw);
+    else
+      kernels<T>().column_squares(layer.n_in, count, dw, ld, squares + first);
+    for (Index j = 0; j < count; ++j) squares[first + j] += static_cast<double>(db[j]) * static_cast<double>(db[j]);
+  }
+}
+
+template <class T>
+void TwoPhase<T>::set_clip() {
+  const double norm = std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
+  clip_.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (norm + 1e-6)));
+}
+
+// Updates weights whose gradients have just been made, and packs them for the next step while they are warm.
+template <class T>
+void TwoPhase<T>::update(std::size_t l, Share outputs, PackedWeights<T>& packed) {
+  const Layer<T>& layer = model_.layers[l];
+  const Index count = outputs.end - outputs.begin;
+  const auto update = [&](Kind kind, Index begin, Region region) {
+    optimizer_.update(l, kind, begin, region, clip_, gradients_.data(), parameters_);
+  };
+  if (in_panels()) {
+    const Share weights = panels_.weights_of(l, outputs), biases = panels_.biases_of(l, outputs);
+    update(Kind::weights, weights.begin, {1, weights.end - weights.begin, 0});
+    update(Kind::biases, biases.begin, {1, count, 0});
+    if (weights_.size() > 0) panels_.store(l, outputs, parameters_, weights_.data());
+  } else {
+    // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
+    const Index begin = layer.offset + outputs.begin, row = layer.n_out;
+    const bool together = optimizer_.same_for_all();
+    const Index rows = layer.n_in + together;
+    update(Kind::weights, begin, count == row ? Region{1, rows * row, 0} : Region{rows, count, row});
+    if (!together) update(Kind::biases, begin + rows * row, {1, count, 0});
+  }
+  packed.pack_outputs(layer, l, outputs);
 }
 
 template <class T>
@@ -212,7 +224,7 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   l2_ = options_.l2;
   if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
-  cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &update_, upcoming);
+  cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &after_, upcoming);
   average_ = optimizer_.average();
   return {&cost_, 1};
 }

@@ -1,4 +1,5 @@
-// Training steps of medium and large networks: backpropagation in its two phases, then the update. The parameters lie
+// Training steps of medium and large networks: backpropagation, then the update of each output's weights as soon as
+// their gradients are there, while these are in the cache. The parameters lie
 // in panels meanwhile; but for batches of so few rows that the products read weights where they lie anyway, and for
 // bf16.
 #pragma once
@@ -25,8 +26,11 @@ class TwoPhase final : public Schedule<T> {
   void restore(const FitState<T>& state) override;
 
  private:
-  void update(Team team, PackedWeights<T>& packed);
-  Clip<T> clip_for(Team team);
+  typename Backprop<T>::After after_gradients();
+  void add_penalty_in_panels(std::size_t l, Share outputs);
+  void square(std::size_t l, Share outputs);
+  void set_clip();
+  void update(std::size_t l, Share outputs, PackedWeights<T>& packed);
   void parameters_changed();
   void flatten(const T* array, T* flat) const;
   bool in_panels() const { return panels_.size() > 0; }
@@ -44,10 +48,11 @@ class TwoPhase final : public Schedule<T> {
   Optimizer<T> optimizer_;
   const T* average_ = nullptr;  // the optimizer's, once a step has ended
   Buffer<double> squares_;      // of the gradients of each output, for their norm
+  Clip<T> clip_;
   Backprop<T> backprop_;
   double l2_ = 0;  // of the current step
   BatchCost cost_{};
-  typename Backprop<T>::After update_;
+  typename Backprop<T>::After after_;
 };
 
 }  // namespace chainrule
