@@ -1,4 +1,4 @@
-"""Shows threadpoolctl the pool of the back end ``threads``, once it is imported; OpenMP's it knows by itself."""
+"""Shows threadpoolctl the pool of this package, once it is imported; OpenMP's, another back end, it knows by itself."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a user installs: an sdist and, for each Python, a wheel from it, repaired, in a fresh environment with no compiler
 # on PATH, and the suite there. These wheels are for manylinux_2_28 on a newer system too: what `pip install ziglang`
-# brings compiles for an older C library. One more for the first Python is made by this system's compiler, with OpenMP.
+# brings compiles for an older C library. One more for the first Python is made by this system's compiler.
 # Needs g++, git and Pythons with venv; arguments name these, without it is every python3.10 ... 3.13 that runs:
 #     bash tests/checks/wheel.sh [python3.12 ...]
 set -euo pipefail

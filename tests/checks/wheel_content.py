@@ -10,7 +10,6 @@ from pathlib import Path
 # Red Hat 8's, as in manylinux_2_28.
 NEWEST = {"GLIBC": (2, 28), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11), "GCC": (8, 0, 0)}
 MOST_BYTES = 3_000_000
-LIBGOMP = r"chainrule\.libs/libgomp[\w.-]+"  # of a wheel that uses it
 EXPECTED = [
     r"chainrule/(\w+/)*\w+\.py",
     r"chainrule/_core\.pyi",
@@ -35,10 +34,9 @@ def listed(path: Path, *command: str) -> str:
 def repaired(path: Path) -> None:
     """Nothing is missing, nothing strange, and it is small."""
     names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
-    expected = [*EXPECTED, LIBGOMP] if "libgomp" in listed(path, "readelf", "-d") else EXPECTED
-    strange = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in [*expected, SBOM])]
+    strange = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in [*EXPECTED, SBOM])]
     assert strange == [], strange
-    missing = [pattern for pattern in expected if not any(re.fullmatch(pattern, name) for name in names)]
+    missing = [pattern for pattern in EXPECTED if not any(re.fullmatch(pattern, name) for name in names)]
     assert missing == [], missing
     size = path.stat().st_size
     assert size <= MOST_BYTES, size

@@ -24,6 +24,6 @@ CHAINRULE_API void set_isa(std::string_view name);
 CHAINRULE_API void set_num_threads(int threads);
 CHAINRULE_API int num_threads();
 CHAINRULE_API std::string num_threads_reason();  // what decides it
-CHAINRULE_API std::string thread_backend();      // "openmp", "threads" or "serial": CMake's CHAINRULE_THREADS
+CHAINRULE_API std::string thread_backend();      // "threads", "openmp" or "serial": CMake's CHAINRULE_THREADS
 
 }  // namespace chainrule
