@@ -18,13 +18,14 @@ import chainrule as cr
 
 LEAF = 512
 ROWS = [512, 513, 1024, 1536, 1537, 2048, 2560, 3000, 3584, 5000, 10_000, 20_000]
-# name: (layer sizes, whether X is sparse); up to 16,384 parameters are small, and have shorter chains within a leaf
+# name: (layer sizes, how sparse X is or 0 for dense); up to 16,384 parameters are small, with shorter chains in a leaf
 NETWORKS = {
-    "dense": ([40, 200, 60, 3], False),
-    "small": ([20, 33, 5, 2], False),
-    "small, one output": ([7, 20, 1], False),
-    "sparse": ([300, 60, 3], True),
-    "small sparse": ([90, 20, 1], True),
+    "dense": ([40, 200, 60, 3], 0),
+    "small": ([20, 33, 5, 2], 0),
+    "small, one output": ([7, 20, 1], 0),
+    "sparse": ([300, 60, 3], 8),
+    "an entry a row": ([600, 30, 1], 300),
+    "small sparse": ([90, 20, 1], 8),
 }
 
 
@@ -56,7 +57,7 @@ def problem(name, m, dtype):
     params, X, Y, _ = reference.problem(sizes, m, "squared_error", dtype=dtype)
     if sparse:
         # Columns that occur in all leaves, in some, in one and in none.
-        density = np.random.default_rng(1).random(sizes[0]) ** 8 / 2
+        density = np.random.default_rng(1).random(sizes[0]) ** sparse / 2
         X = sp.csr_array(np.where(np.random.default_rng(2).random(X.shape) < density, X, 0).astype(dtype))
     return network(params), params, X, Y, weights_for(m)
 

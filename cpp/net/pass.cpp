@@ -285,9 +285,17 @@ std::span<const std::int32_t> Columns::find(const SparseRows<T>& x, Index rows) 
 
 namespace {
 
+template <class T>
+Index entry_count(const SparseRows<T>& x, Index rows) {
+  if (x.rows == nullptr) return x.indptr[rows] - x.indptr[0];
+  Index count = 0;
+  for (Index i = 0; i < rows; ++i) count += x.indptr[x.rows[i] + 1] - x.indptr[x.rows[i]];
+  return count;
+}
+
 // Leaf `number` of dW of the first layer, of sparse inputs, one chain over the rows [begin, end) of a slab. It is made
-// behind the runs, among zeros; where it is added to a run, only the columns that occur in it are, and become zeros
-// again. place(i): of dW in the tree, rows ld apart.
+// behind the runs, among zeros; where it is added to a run, only the columns that occur in it are, or all if it has
+// more entries than there are columns, and become zeros again. place(i): of dW in the tree, rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
                  LeafPlace leaf, Place place, Index ld, const Columns& columns) {
@@ -304,10 +312,14 @@ void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, M
   for (Index i = leaf.runs; i > leaf.place(); --i, first &= first - 1) {
     const PassInputs<T> summed = slab.rows_between(rows.begin - (number - first) * sum_rows, rows.end);
     T *from = place(i), *to = place(i - 1);
-    for (const Index column : columns.find(summed.sparse, summed.rows)) {
+    const auto add = [&](Index column) {
       kernels<T>().axpy(dz.cols, T(1), from + column * ld, to + column * ld);
       std::fill_n(from + column * ld, dz.cols, T(0));
-    }
+    };
+    if (entry_count(summed.sparse, summed.rows) > model.inputs())
+      for (Index column = 0; column < model.inputs(); ++column) add(column);
+    else
+      for (const Index column : columns.find(summed.sparse, summed.rows)) add(column);
   }
 }
 
