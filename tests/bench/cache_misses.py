@@ -38,7 +38,7 @@ PROFILES = {
 PEERS = (OURS, "numpy")
 W7_ROWS = 256  # of 1,024: valgrind does some 75 million multiply-adds a second
 STEPS = 2  # of an epoch
-LEAST = 0.05  # misses in 1,000: below, all stays in the cache, and a ratio says nothing
+LEAST = 0.05  # misses in 1,000: fewer count as so many, as all stays in the cache
 
 
 def parse() -> argparse.Namespace:
@@ -135,7 +135,7 @@ def report(found: dict[str, list[tuple[Case, dict[str, float]]]]) -> None:
             values = [rates[rate] for _, rates in line]
             row += [format(value, form) for value in values]
             if len(values) > 1:
-                row.append(f"{values[0] / values[1]:.2f}" if min(values) >= LEAST else "-")
+                row.append(f"{values[0] / max(values[1], LEAST):.2f}" if max(values) >= LEAST else "-")
         rows.append(row)
     columns = [*found, *(["ratio"] if len(found) > 1 else [])]
     header = [f"{rate} {column}" for rate in ("instr.", "L1", "L2") for column in columns]
