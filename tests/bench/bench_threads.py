@@ -150,7 +150,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.02, help="of one measurement, at least (default 0.02)")
     parser.add_argument("--busy", nargs="?", choices=NEIGHBORS, const="busy1-pinned", default="", metavar="KIND",
                         help=f"beside neighbors, of {', '.join(NEIGHBORS)} (default busy1-pinned, which wants one of "
-                        "the two); every other power, and 0.3 s, as the choice of threads takes time")  # fmt: skip
+                        "the two); every other power, and 0.3 s, as turns last milliseconds")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("bench_threads.json"))
     parser.add_argument("--plot", type=Path, help="draw the heat map too; the suffix decides the format")
     args = parser.parse_args()
