@@ -1,51 +1,46 @@
 #include "core/gemm.h"
 
 #include <cmath>
-#include <numeric>
+#include <span>
 #include <vector>
+
+#include "core/blocking.h"
 
 namespace chainrule {
 namespace {
 
-// A block of A (block_rows x block_depth, 448 KiB of float) and a panel of B (128 KiB for AVX-512) stay in the
-// second-level cache; a tile reads 3 lines a step from there, every 14 cycles. Deep blocks beat what the first level
-// suggests, as C is written once.
-constexpr Index block_depth = 1024;
-// Columns of B that gemm_transposed packs at a time.
-constexpr Index block_columns = 1024;
-
-constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-
-// Whether lines so far apart find room in a first-level cache of 64 sets of 8 lines.
-template <class T>
-bool cached(Index lines, Index distance) {
-  return lines <= Index{8} * 4096 / std::gcd(Index{4096}, distance * static_cast<Index>(sizeof(T)));
-}
-
-// How a product of n columns reads A. Packing costs as much as some 30 columns; where many more follow it pays, if
-// the rows lie in the same few sets of the cache or far apart.
+// How a product of n columns reads A. To pack it costs as much as some 10 columns: where many more follow it pays, if
+// the lines that two tiles read share a few sets of the cache, or pages are far apart.
 template <class T>
 Layout layout_of(MatrixView<const T> a, Index n) {
-  const bool near = a.row_stride <= 2 * block_depth && cached<T>(kernels<T>().tile_rows, a.row_stride);
-  if (a.col_stride == 1 && n <= (near ? 1024 : 64)) return Layout::rows;
-  if (a.row_stride == 1 && n < (cached<T>(a.cols, a.col_stride) ? 512 : 64)) return Layout::columns;
+  constexpr Index near = 2048;  // elements: rows in one or two pages
+  const bool in_reach = a.row_stride <= near && lines_fit<T>(2 * kernels<T>().tile_rows, a.row_stride);
+  if (a.col_stride == 1 && n <= (in_reach ? 1024 : 64)) return Layout::rows;
+  if (a.row_stride == 1 && n <= 64) return Layout::columns;
   return Layout::packed;
 }
 
-// Lets g read A where it lies, or packed in scratch.
+// Steps of k that all panels of an operand are packed from before the next ones: where they lie far apart, a panel
+// after the other finds their lines and pages still at hand.
+Index band_of(Index stride, Index k) { return stride == 1 ? std::max<Index>(k, 1) : 64; }
+
+// Lets g read A where it lies, or packed in scratch, and keep its sums there.
 template <class T>
 void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
+  g.depth = panel_depth<T>(a.cols);
+  g.sums = scratch + a.rows * a.cols;
   g.a_layout = layout_of(a, g.n);
   g.a = a.data;
   g.lda = g.a_layout == Layout::rows ? a.row_stride : a.col_stride;
   if (g.a_layout == Layout::packed) {
-    const Kernels<T>& kernel = kernels<T>();
     g.a = scratch;
-    const Index tiles = ceil_div(a.rows, kernel.tile_rows);  // as gemm_block takes them
-    for (Index t = 0; t < tiles; ++t) {
-      const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;
-      kernel.pack_panel(rows, rows, a.cols, a.row(begin), a.row_stride, a.col_stride, scratch + begin * a.cols);
-    }
+    const Index tiles = ceil_div(a.rows, kernels<T>().tile_rows), band = band_of(a.col_stride, a.cols);
+    for (Index p = 0; p < a.cols; p += band)
+      for (Index t = 0; t < tiles; ++t) {
+        const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;  // as gemm_block takes them
+        kernels<T>().pack_panel(rows, rows, std::min(band, a.cols - p), a.row(begin) + p * a.col_stride, a.row_stride,
+                                a.col_stride, scratch + begin * a.cols + p * rows);
+      }
   }
 }
 
@@ -53,22 +48,22 @@ void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
 
 template <class T>
 void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first) {
-  for (Index number = panels.begin; number < panels.end; ++number) {
-    const MatrixView<T> panel = to.panel(number);
-    kernels<T>().pack_panel(panel.cols, panel.row_stride, b.rows,
-                            b.data + number * kernels<T>().tile_columns * b.col_stride, b.col_stride, b.row_stride,
-                            panel.row(first));
-  }
+  const Index band = band_of(b.row_stride, b.rows);
+  for (Index p = 0; p < b.rows; p += band)
+    for (Index number = panels.begin; number < panels.end; ++number) {
+      const MatrixView<T> panel = to.panel(number);
+      kernels<T>().pack_panel(panel.cols, panel.row_stride, std::min(band, b.rows - p),
+                              b.row(p) + number * kernels<T>().tile_columns * b.col_stride, b.col_stride, b.row_stride,
+                              panel.row(first + p));
+    }
 }
 
 template <class T>
 Index gemm_scratch(Index rows, Index widest) {
   const Index summed = std::min(rows, sum_rows);
-  const Index block_of_a = std::max({std::min(rows, block_rows) * std::min(widest, block_depth),
-                                     std::min(widest, block_rows) * summed,  // in gemm_transposed
-                                     widest});
-  const Index block_of_b = PanelView<T>::size(summed, std::min(widest, block_columns));
-  return block_of_a + block_of_b;
+  const Index a = std::max({most_block_scratch<T>(rows, widest), most_block_scratch<T>(widest, summed), widest});
+  const Index b = PanelView<T>::size(summed, std::min(widest, packed_columns<T>(sum_rows)));
+  return a + b;
 }
 
 namespace {
@@ -77,16 +72,17 @@ namespace {
 template <class T>
 void gemm_blocks(MatrixView<const T> a, const T* bias, T* c, Index ldc, T* scratch, Epilogue<T> epilogue,
                  GemmBlock<T> g) {
-  const Index blocks = ceil_div(a.rows, block_rows);
-  const Index depth = a.cols == 0 ? 1 : ceil_div(a.cols, ceil_div(a.cols, block_depth));
+  const Block size = block_of_a<T>(a.cols);
+  const Index blocks = ceil_div(a.rows, size.rows);
   const T* b = g.b;
+  g.fetch_b = g.b_layout == Layout::packed && a.cols * g.n * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2);
   for (Index block = 0; block < blocks; ++block) {
     const Index begin = a.rows * block / blocks;
     g.m = a.rows * (block + 1) / blocks - begin;
     g.c = c + begin * ldc;
     g.ldc = ldc;
-    for (Index p = 0; p == 0 || p < a.cols; p += depth) {
-      g.k = std::min(depth, a.cols - p);
+    for (Index p = 0; p == 0 || p < a.cols; p += size.depth) {
+      g.k = std::min(size.depth, a.cols - p);
       read_a<T>(a.rows_between(begin, begin + g.m).columns_between(p, p + g.k), scratch, g);
       if (g.b_layout == Layout::packed)
         g.b_first = p;
@@ -128,15 +124,15 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch) {
-  const bool in_place = b.col_stride == 1 && a.cols < (cached<T>(b.rows, b.row_stride) ? 512 : 32);
-  const Index columns = in_place ? b.cols : block_columns;
+  const bool in_place = b.col_stride == 1 && a.cols < (lines_fit<T>(b.rows, b.row_stride) ? 512 : 32);
+  const Index columns = in_place ? b.cols : packed_columns<T>(sum_rows);
   T* scratch_a = in_place ? scratch : scratch + PanelView<T>::size(b.rows, std::min(b.cols, columns));
   for (Index j = 0; j < b.cols; j += columns) {
     const Index n = std::min(columns, b.cols - j);
     const MatrixView<const T> part = b.columns_between(j, j + n);
     const PanelView<T> packed{scratch, b.rows, n};
     if (!in_place) pack_panels(part, packed, {0, packed.panels()});
-    const Index rows = layout_of(a.transposed(), n) == Layout::packed ? block_rows : a.cols;
+    const Index rows = block_rows<T>(a.rows);
     for (Index i = 0; i < a.cols; i += rows) {
       GemmBlock<T> g{.m = std::min(rows, a.cols - i), .n = n, .k = a.rows};
       read_a<T>(a.columns_between(i, i + g.m).transposed(), scratch_a, g);
@@ -154,6 +150,7 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> ad
         g.ldc = c.ld;
       }
       g.addends = {addends.x, addends.count, addends.at + (g.c - c.data)};
+      g.fetch_b = !in_place && a.rows * n * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2);
       g.fetch = fetch;
       kernels<T>().gemm_block(g);
     }
@@ -166,31 +163,45 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   const double operations =
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
-  const bool in_place = b.col_stride == 1 && a.rows <= block_rows;  // packing B pays with more rows
-  Buffer<T> memory;
-  if (!in_place) memory = Buffer<T>(PanelView<T>::size(b.rows, b.cols), typename Buffer<T>::Uninitialized{});
-  const PanelView<T> packed{memory.data(), b.rows, b.cols};
-  std::vector<Buffer<T>> scratch;
+  const Block size = block_of_a<T>(a.cols);
+  constexpr Index few = 112;  // rows of A: packing B pays with more
+  const bool in_place = b.col_stride == 1 && a.rows <= few;
+  const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(b.rows));
+  // Kept between calls, as fresh memory is cleared by the system page by page, a third of the time of a small product.
+  constexpr Index most_kept = Index{1} << 22;  // bytes
+  thread_local std::vector<Buffer<T>> kept;
+  kept.resize(std::max(kept.size(), static_cast<std::size_t>(team_size) + 1));
+  if (!in_place) kept.front().reserve(PanelView<T>::size(b.rows, columns));
   for (int rank = 0; rank < team_size; ++rank)
-    scratch.emplace_back(block_rows * std::min(a.cols, block_depth), typename Buffer<T>::Uninitialized{});
+    kept[static_cast<std::size_t>(rank) + 1].reserve(block_scratch<T>(a.rows, a.cols));
+  const std::span<Buffer<T>> buffers = kept;
   parallel(team_size, [&](Team team) {
-    T* mine = scratch[static_cast<std::size_t>(team.rank)].data();
-    const Index panels = packed.panels();
-    const Index parts = items_for(panels, team.size);
-    if (in_place)
+    T* mine = buffers[static_cast<std::size_t>(team.rank) + 1].data();
+    if (in_place) {
+      const Index parts = items_for(ceil_div(b.cols, kernels<T>().tile_columns), team.size);
       return team.each(parts, [&](Index i) {
-        const Share columns = part(b.cols, parts, i, kernels<T>().tile_columns);
-        gemm_unpacked<T>(a, b.columns_between(columns.begin, columns.end), nullptr, c.data + columns.begin,
+        const Share mine_of_b = part(b.cols, parts, i, kernels<T>().tile_columns);
+        gemm_unpacked<T>(a, b.columns_between(mine_of_b.begin, mine_of_b.end), nullptr, c.data + mine_of_b.begin,
                          c.row_stride, mine);
       });
-    team.each(parts, [&](Index i) { pack_panels(b, packed, part(panels, parts, i)); });
-    const Index blocks = items_for(a.rows, team.size, block_rows / 2);
-    team.each(blocks, [&](Index i) {
-      const Share rows = part(a.rows, blocks, i);
-      gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, b.cols}, nullptr, c.row(rows.begin),
-                     c.row_stride, mine);
-    });
+    }
+    const Index blocks = items_for(a.rows, team.size, size.rows / 2);
+    for (Index j = 0; j < b.cols; j += columns) {
+      const Index n = std::min(columns, b.cols - j);
+      const PanelView<T> packed{buffers.front().data(), b.rows, n};
+      const Index parts = items_for(packed.panels(), team.size);
+      team.each(parts,
+                [&](Index i) { pack_panels<T>(b.columns_between(j, j + n), packed, part(packed.panels(), parts, i)); });
+      team.each(blocks, [&](Index i) {
+        const Share rows = part(a.rows, blocks, i);
+        gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, n}, nullptr, c.row(rows.begin) + j,
+                       c.row_stride, mine);
+      });
+    }
   });
+  Index bytes = 0;
+  for (const Buffer<T>& buffer : kept) bytes += buffer.size() * static_cast<Index>(sizeof(T));
+  if (bytes > most_kept) kept.clear();
 }
 
 template <class T>

@@ -35,9 +35,6 @@ struct PanelView {
 template <class T>
 void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first = 0);
 
-// Rows of A that are packed at a time, at most.
-inline constexpr Index block_rows = 112;
-
 // Elements that one thread needs for the products of a batch of so many rows, no matrix of which has more columns than
 // widest, or for one of the rows.
 template <class T>

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <vector>
 
+#include "core/blocking.h"
 #include "core/check.h"
 #include "core/gemm.h"
 #include "core/parallel.h"
@@ -10,15 +11,18 @@
 namespace chainrule {
 namespace {
 
-// As in core/gemm, in pairs: 224 KiB of A stay in the second-level cache. For the sums over rows 2 MiB of B are packed
-// at a time, and stay in the third (1024-4096-4096-1024: 4 % faster than 512 KiB in the second, with which A is packed
-// more often).
+// As in core/gemm, in pairs: a block of A takes a quarter of the second level. For the sums over rows 2 MiB of B are
+// packed at a time, and stay in the third (1024-4096-4096-1024: 4 % faster than 512 KiB in the second, with which A is
+// packed more often).
 constexpr Index block_depth = 1024;
-constexpr Index rows_of_a = 56, block_of_a = rows_of_a * block_depth;
 constexpr Index group_columns = 2048;
 
-constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
+template <class T>
+Index block_of_pairs() {
+  return std::max(block_size<T>() / 2, kernels<T>().tile_rows * block_depth);
+}
+
+constexpr Index round_up(Index a, Index b) { return (a + b - 1) / b * b; }
 
 // Panel t of x (count x k), the rows [begin(t), begin(t + 1)) rounded up to whole vectors if pad, for t in [first,
 // last) and k in [k_begin, k_end). Where x does not lie along k, its rows of k are read a few at a time by one panel
@@ -81,13 +85,13 @@ void PackedBf16<T>::pack(MatrixView<const T> b, Index first, Index last, Index k
 }
 
 Buffer<Bf16Pair> bf16_scratch() {
-  return Buffer<Bf16Pair>(block_of_a + group_columns * sum_rows / 2, Buffer<Bf16Pair>::Uninitialized{});
+  return Buffer<Bf16Pair>(block_of_pairs<float>() + group_columns * sum_rows / 2, Buffer<Bf16Pair>::Uninitialized{});
 }
 
 template <class T>
 void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
                       Epilogue<T> epilogue) {
-  const Index blocks = ceil_div(a.rows, rows_of_a);
+  const Index blocks = ceil_div(a.rows, block_of_pairs<T>() / block_depth);
   for (Index block = 0; block < blocks; ++block) {
     const Index begin = a.rows * block / blocks, rows = a.rows * (block + 1) / blocks - begin;
     Epilogue<T> part = epilogue;
@@ -111,8 +115,8 @@ void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<
                           Bf16Pair* scratch) {
   assert(a.rows <= sum_rows);
   const MatrixView<const T> rows_of_c = a.transposed();
-  const Index pairs = ceil_div(a.rows, 2), blocks = ceil_div(std::max<Index>(a.cols * pairs, 1), block_of_a);
-  Bf16Pair* packed_b = scratch + block_of_a;
+  const Index pairs = ceil_div(a.rows, 2), blocks = ceil_div(std::max<Index>(a.cols * pairs, 1), block_of_pairs<T>());
+  Bf16Pair* packed_b = scratch + block_of_pairs<T>();
   for (Index column = 0; column < b.cols; column += group_columns) {
     const Index columns = std::min(group_columns, b.cols - column);
     const Share panels{0, ceil_div(columns, kernels<T>().tile_columns)};
@@ -145,7 +149,7 @@ void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, in
       const Share panels = part(packed.panels(), parts, i);
       packed.pack(b, panels.begin, panels.end, 0, packed.k());
     });
-    const Index blocks = items_for(a.rows, team.size, block_rows / 2);
+    const Index blocks = items_for(a.rows, team.size, block_of_pairs<T>() / block_depth);
     team.each(blocks, [&](Index i) {
       const Share rows = part(a.rows, blocks, i);
       gemm_bf16_packed<T>(a.rows_between(rows.begin, rows.end), packed, nullptr, c.row(rows.begin), c.row_stride,

@@ -14,8 +14,9 @@ enum class Store { plain, relu, relu_backward };
 template <class T>
 inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // of the cache, in elements
 
-// A larger B comes from the third-level cache or from memory, and is fetched a panel ahead.
-inline constexpr Index second_level = 1 << 20;  // bytes
+// Vectors from the beginning of one line to that of the next.
+template <class T>
+inline constexpr int lines_apart = static_cast<int>(line<T>) / lanes<T>;
 
 template <class T>
 struct TileArgs {
@@ -26,16 +27,17 @@ struct TileArgs {
   Index ldb;
   T* c;
   Index ldc;
-  const T* bias;
-  Start start;
+  const T* from;  // what the sums begin with, rows ld_from apart, or null: 0
+  Index ld_from;
   Addends<T> addends;
   Store store;
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
   Index columns;
-  // A in columns: what is fetched meanwhile, or null. Of the rest of B a line every two steps; of rows, what they say.
+  // A in columns: what is fetched meanwhile, or null. Of the next panel a line every two steps; of rows, what they say.
   const T* next;
   RowFetch<T>* rows;
+  const T* next_c;  // of the tile that follows
 };
 
 template <class T>
@@ -63,16 +65,19 @@ void gemm_tile(const TileArgs<T>& t) {
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) {
-      if (t.start == Start::zero)
-        acc[i][v] = Vec<T>{};
-      else
-        acc[i][v] = read(t.start == Start::bias ? t.bias : t.c + i * t.ldc, v);
+      acc[i][v] = t.from == nullptr ? Vec<T>{} : read(t.from + i * t.ld_from, v);
     }
-  if (t.k > 64)  // C arrives while the sums are made
+  // C of the tile that follows arrives while this one sums: from the third level it takes as long as 10 to 30 steps.
+  if (t.next_c != nullptr)
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c + i * t.ldc + v * L, 1);
+      for (int v = 0; v < NV; v += lines_apart<T>) __builtin_prefetch(t.next_c + i * t.ldc + v * L, 1);
+  if (t.store == Store::relu_backward)
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; v += lines_apart<T>) __builtin_prefetch(t.slope + i * t.ld_slope + v * L);
   // Three rows share a pointer, so that five pointers and three offsets address 14 rows without spilling.
   constexpr int groups = InRows ? (MR + 2) / 3 : 1;
   const T* a[groups];
@@ -175,7 +180,8 @@ Store fused(const Epilogue<T>& e, const T* c) {
   return Store::plain;
 }
 
-// The two inner loops of the product: a panel of B stays in the first-level cache while all rows of A pass by.
+// The inner loops of the product: `depth` steps of a panel of B stay in the first-level cache while all rows of A pass
+// by; the sums so far wait in g.sums meanwhile.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
   if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.addends.count == 0)
@@ -186,36 +192,49 @@ void gemm_block(const GemmBlock<T>& g) {
   const Store store = fused(e, g.c);
   const bool a_packed = g.a_layout == Layout::packed, in_rows = g.a_layout == Layout::rows;
   const bool b_packed = g.b_layout == Layout::packed, c_packed = g.c_layout == Layout::packed;
-  const bool fetch_b = b_packed && g.k * g.n * static_cast<Index>(sizeof(T)) > second_level;
   for (Index j = 0; j < g.n; j += width) {
     const Index columns = g.n - j < width ? g.n - j : width;
     const Index vectors = (columns + lanes<T> - 1) / lanes<T>, step = vectors * lanes<T>;
     const bool ragged = columns % lanes<T> != 0;
+    const Index ldb = b_packed ? step : g.ldb, ldc = c_packed ? step : g.ldc;
     const T* b = b_packed ? g.b + j * g.b_rows + g.b_first * step : g.b + j;
-    T* c = c_packed ? g.c + j * g.c_rows + g.c_first * step : g.c + j;
-    const Index ldc = c_packed ? step : g.ldc;
-    for (Index t = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
-      const Index row = g.m * t / row_tiles, rows = g.m * (t + 1) / row_tiles - row;
-      const T* next = fetch_b ? b + width * g.b_rows + t * (g.k / 2 * line<T>) : nullptr;
-      tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](
-          {g.k,
-           g.a + row * (a_packed  ? g.k
-                        : in_rows ? g.lda
-                                  : 1),
-           a_packed ? rows : g.lda,
-           b,
-           b_packed ? step : g.ldb,
-           c + row * ldc,
-           ldc,
-           g.bias != nullptr ? g.bias + j : nullptr,
-           g.start,
-           {g.addends.x, g.addends.count, g.addends.at + (c + row * ldc - g.c)},
-           store,
-           e.a + row * e.lda + j,
-           e.lda,
-           columns,
-           next,
-           g.fetch});
+    T* const panel = c_packed ? g.c + j * g.c_rows + g.c_first * step : g.c + j;
+    const T* from = g.start == Start::zero ? nullptr : g.start == Start::bias ? g.bias + j : panel;
+    Index ld_from = g.start == Start::bias ? 0 : ldc;
+    for (Index p = 0; p == 0 || p < g.k; p += g.depth) {
+      const Index steps = g.k - p < g.depth ? g.k - p : g.depth;
+      const bool last = p + steps == g.k;
+      T* const c = last ? panel : g.sums;
+      const Index ld = last ? ldc : step;
+      for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
+        const Index row_end = g.m * (t + 1) / row_tiles, rows = row_end - row, lda = a_packed ? rows : g.lda;
+        const T* a = g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1) + p * (in_rows ? 1 : lda);
+        const T* next_c = last && steps > 32 ? panel + row_end * ldc : nullptr;  // a short tile waits less than it asks
+        const T* next_b = g.fetch_b ? b + width * g.b_rows + p * step + t * (steps / 2 * line<T>) : nullptr;
+        Addends<T> addends;
+        if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};
+        const TileArgs<T> tile{steps,
+                               a,
+                               lda,
+                               b + p * ldb,
+                               ldb,
+                               c + row * ld,
+                               ld,
+                               from == nullptr ? from : from + row * ld_from,
+                               ld_from,
+                               addends,
+                               last ? store : Store::plain,
+                               e.a + row * e.lda + j,
+                               e.lda,
+                               columns,
+                               next_b,
+                               g.fetch,
+                               next_c};
+        tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](tile);
+        row = row_end;
+      }
+      from = g.sums;
+      ld_from = step;
     }
     if (store == Store::plain) apply_epilogue(e, g.m, columns, j, g.c, g.ldc);
   }

@@ -69,6 +69,10 @@ struct GemmBlock {
   Start start = Start::zero;
   Addends<T> addends{};
   Epilogue<T> epilogue{};  // with C in rows, and without addends
+  // Steps of k that all rows take before the next ones; where that is less than k, sums has m x tile_columns elements.
+  Index depth = 1 << 30;
+  T* sums = nullptr;
+  bool fetch_b = false;  // whether B, packed, comes from beyond the second level: then it is fetched a panel ahead
   RowFetch<T>* fetch = nullptr;
 };
 
@@ -190,6 +194,7 @@ struct SliceExamples {
   const T* weights;  // or null: 1
   const Index* rows;
   Index rows_end;  // of rows
+  bool far;        // whether x lies beyond the second-level cache, so that its next rows are to be fetched
 };
 
 // (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖², and Σw.

@@ -7,10 +7,13 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B.
+// dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B. A row of
+// dst that is no longer than a vector is stored as a whole vector: what it writes beyond the row, the next rows
+// overwrite. Only rows near the end are stored under a mask, which takes AVX2 20 times as long.
 template <class T>
 void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, T* dst) {
   constexpr int L = lanes<T>;
+  const Index overwritten = 0 < step && step <= L ? k - (L + step - 1) / step + 1 : 0;  // rows that may be stored so
   if (stride_k == 1 && stride_i != 1) {  // rows become columns, a square block of registers at a time
     for (Index i = 0; i < step; i += L) {
       const Index rows = count - i < L ? count - i : L, columns = step - i < L ? step - i : L;
@@ -26,11 +29,15 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
         }
         transpose<T>(v);
         T* to = dst + p * step + i;
-        if (columns == L && depth == L) {
+        if (depth == L && (columns == L || p + L <= overwritten)) {
 #pragma GCC unroll 16
           for (int q = 0; q < L; ++q) store(to + q * step, v[q]);
         } else {
-          for (int q = 0; q < depth; ++q) store(to + q * step, v[q], column_tail);
+          for (int q = 0; q < depth; ++q)
+            if (p + q < overwritten)
+              store(to + q * step, v[q]);
+            else
+              store(to + q * step, v[q], column_tail);
         }
       }
     }
@@ -43,6 +50,8 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
     for (Index i = 0; i < whole; i += L) store(dst + i, load(from + i));
     if (stride_i != 1)
       for (Index i = 0; i < count; ++i) dst[i] = from[i * stride_i];
+    else if (whole < count && p < overwritten)
+      store(dst + whole, load(from + whole, tail));
     else if (whole < count)
       store(dst + whole, load(from + whole, tail), tail);
     for (Index i = count; i < step; ++i) dst[i] = T(0);

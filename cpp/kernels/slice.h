@@ -71,9 +71,8 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
     return slice;
   }
   const Index* named = e.rows + first;
-  const bool far = n_in * e.rows_end * static_cast<Index>(sizeof(T)) > second_level;
   const Index step = e.x_col > line<T> ? e.x_col : line<T>;  // with rows in columns every element has a line of its own
-  for (Index i = s.m; far && i < s.m + rows && first + i < e.rows_end; ++i)
+  for (Index i = s.m; e.far && i < s.m + rows && first + i < e.rows_end; ++i)
     for (Index j = 0; j < n_in * e.x_col; j += step) __builtin_prefetch(e.x + named[i] * e.x_row + j);
   take([named](Index i) { return named[i]; });
   if (e.labels != nullptr) {

@@ -48,7 +48,7 @@ PanelView<T> PackedWeights<T>::copy(Index k, Index n) {
 
 template <class T>
 PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
-  constexpr Index read_in_place = Index{1} << 21;  // bytes of Wᵀ, at most
+  const Index read_in_place = 2 * bytes_of_core(caches().l2);  // of Wᵀ, at most
   for (const Layer<T>& layer : model.layers) {
     const bool first = &layer == &model.layers.front();
     const bool large =

@@ -2,6 +2,7 @@
 // them: the arithmetic of backpropagation, without the order of the phases (backprop, functional, predict).
 #pragma once
 
+#include "core/blocking.h"
 #include "core/gemm.h"
 #include "core/gemm_bf16.h"
 #include "core/parallel.h"
@@ -153,11 +154,11 @@ class OutputItems {
 };
 
 // Rows that go through all layers at a time, in one thread's cache: the more the larger the weights are, which come
-// anew for each.
+// anew for each; but no more than one block of the widest layer's product has.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
-  const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= Index{1} << 20;
-  return cached ? block_rows / 2 : block_rows;
+  const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= bytes_of_core(caches().l2);
+  return std::min<Index>(block_of_a<T>(model.widest()).rows, cached ? 56 : 112);
 }
 
 // The items of m rows that go through all layers: for one thread as many rows as serve its cache, for a team some more
@@ -188,7 +189,7 @@ std::size_t layers_by_columns(const Model<T>& model, Team team) {
 // caches; so only where they are small.
 template <class T>
 bool by_columns(const Model<T>& model, Index m, Team team) {
-  constexpr Index largest = Index{1} << 19;  // bytes of the activations of a layer
+  const Index largest = bytes_of_core(caches().l2) / 2;  // of the activations of a layer
   return team.size > 1 && m * model.widest() * static_cast<Index>(sizeof(T)) <= largest &&
          model.precision != Precision::bf16;
 }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "core/blocking.h"
 #include "core/parallel.h"
 #include "core/poll.h"
 #include "net/pass.h"
@@ -192,7 +193,8 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
                     e.targets.labels,
                     e.weights,
                     batches.rows.empty() ? nullptr : batches.rows.data(),
-                    static_cast<Index>(batches.rows.size())};
+                    static_cast<Index>(batches.rows.size()),
+                    e.x.matrix.rows * e.x.matrix.cols * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2)};
   steps.m = batches.m;
   steps.last_slice_rows = chain_rows(model_, rows_of_last_leaf(batches.m));
   steps.loss_rows = chain_rows(model_, batches.m);

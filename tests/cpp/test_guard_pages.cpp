@@ -71,6 +71,8 @@ void products(Index m, Index n, Index k) {
                              g.c};
           g.addends = {sums, which % 3, 0};
           if (c == Layout::rows && g.addends.count == 0) g.epilogue = epilogue<T>(which % 5, m, n, g.c, g.ldc);
+          if (which % 2 == 0) g.depth = 5, g.sums = memory.take<T>(m * table<T>().tile_columns);
+          g.fetch_b = b == Layout::packed && which % 4 < 2;
           table<T>().gemm_block(g);
         });
       }
