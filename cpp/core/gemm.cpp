@@ -72,6 +72,11 @@ namespace {
 template <class T>
 void gemm_blocks(MatrixView<const T> a, const T* bias, T* c, Index ldc, T* scratch, Epilogue<T> epilogue,
                  GemmBlock<T> g) {
+  if (a.rows == 1 && g.b_layout == Layout::rows) {  // one pass over B in its order: no blocks
+    g.m = 1, g.k = a.cols, g.a = a.data, g.lda = a.col_stride, g.a_layout = Layout::columns;
+    g.c = c, g.ldc = ldc, g.bias = bias, g.start = bias != nullptr ? Start::bias : Start::zero, g.epilogue = epilogue;
+    return kernels<T>().gemm_block(g);
+  }
   const Block size = block_of_a<T>(a.cols);
   const Index blocks = ceil_div(a.rows, size.rows);
   const T* b = g.b;

@@ -209,7 +209,7 @@ void gemm_block(const GemmBlock<T>& g) {
       for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
         const Index row_end = g.m * (t + 1) / row_tiles, rows = row_end - row, lda = a_packed ? rows : g.lda;
         const T* a = g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1) + p * (in_rows ? 1 : lda);
-        const T* next_c = last && steps > 32 ? panel + row_end * ldc : nullptr;  // a short tile waits less than it asks
+        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // a short tile waits less than it asks
         const T* next_b = g.fetch_b ? b + width * g.b_rows + p * step + t * (steps / 2 * line<T>) : nullptr;
         Addends<T> addends;
         if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};
