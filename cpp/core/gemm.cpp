@@ -180,7 +180,7 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   for (int rank = 0; rank < team_size; ++rank)
     kept[static_cast<std::size_t>(rank) + 1].reserve(block_scratch<T>(a.rows, a.cols));
   const std::span<Buffer<T>> buffers = kept;
-  parallel(team_size, [&](Team team) {
+  parallel_step(team_size, [&](Team team) {
     T* mine = buffers[static_cast<std::size_t>(team.rank) + 1].data();
     if (in_place) {
       const Index parts = items_for(ceil_div(b.cols, kernels<T>().tile_columns), team.size);

@@ -143,7 +143,7 @@ void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, in
   PackedBf16<T> packed(b.rows, b.cols);
   std::vector<Buffer<Bf16Pair>> scratch;
   for (int rank = 0; rank < team_size; ++rank) scratch.push_back(bf16_scratch());
-  parallel(team_size, [&](Team team) {
+  parallel_step(team_size, [&](Team team) {
     const Index parts = items_for(packed.panels(), team.size);
     team.each(parts, [&](Index i) {
       const Share panels = part(packed.panels(), parts, i);

@@ -79,17 +79,30 @@ inline Index items_for(Index n, int team_size, Index least = 1) {
 int threads_for(double operations, int requested);
 
 namespace detail {
-void run_team(int threads, void (*body)(void*, Team), void* context);
+enum class Length { any, brief };
+void run_team(int threads, Length length, void (*body)(void*, Team), void* context);
+
+template <class Body>
+void run_body(int threads, Length length, Body&& body) {
+  using Target = std::remove_reference_t<Body>;
+  run_team(
+      threads, length, [](void* context, Team team) { (*static_cast<Target*>(context))(team); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
 }
+}  // namespace detail
 
 // Calls body(team) on up to `threads` threads, this one being rank 0, and waits for those that have begun. The first
 // exception of a body is rethrown here; no item is begun after it.
 template <class Body>
 void parallel(int threads, Body&& body) {
-  using Target = std::remove_reference_t<Body>;
-  detail::run_team(
-      threads, [](void* context, Team team) { (*static_cast<Target*>(context))(team); },
-      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+  detail::run_body(threads, detail::Length::any, body);
+}
+
+// The same for calls of some milliseconds of which many follow each other: where a member has just lost its processor,
+// this thread makes some of them alone.
+template <class Body>
+void parallel_step(int threads, Body&& body) {
+  detail::run_body(threads, detail::Length::brief, body);
 }
 
 }  // namespace chainrule

@@ -26,6 +26,7 @@ void Phases::begin(int size, std::chrono::microseconds patience) {
   }
   size_ = size;
   patience_ = patience;
+  waited_ = {};
   done_.store(0, std::memory_order_relaxed);
   completed_.set(0);
 }
@@ -71,7 +72,7 @@ Index Phases::next(int rank, Index count) {
   if (me.done > 0 && done_.fetch_add(me.done, std::memory_order_acq_rel) + me.done == count)
     complete(me.phase);
   else
-    wait(me.phase);
+    wait(rank, me.phase);
   return -1;
 }
 
@@ -79,7 +80,7 @@ bool Phases::enter(int rank) {
   const std::uint32_t phase = ++members_[rank].phase;
   if (completed_.load() >= phase) return false;
   if (rank == 0) return true;
-  wait(phase);
+  wait(rank, phase);
   return false;
 }
 
@@ -92,8 +93,9 @@ void Phases::complete(std::uint32_t phase) {
   });
 }
 
-void Phases::wait(std::uint32_t phase) {
-  completed_.wait(patience_, [phase](std::uint32_t completed) { return completed >= phase; });
+void Phases::wait(int rank, std::uint32_t phase) {
+  completed_.wait(
+      patience_, [phase](std::uint32_t completed) { return completed >= phase; }, rank == 0 ? &waited_ : nullptr);
 }
 
 void Phases::abandon() { completed_.set(abandoned); }

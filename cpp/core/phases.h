@@ -28,6 +28,8 @@ class Phases {
   // Ends all phases, those to come too: no further item is begun.
   void abandon();
 
+  std::chrono::nanoseconds waited() const { return waited_; }  // by rank 0, for others, since begin()
+
  private:
   // `range` is the phase, the first and the end of the items that nobody has taken of those that are this member's
   // first choice. That of an earlier phase means that all still are there, so nothing has to be set up for a phase.
@@ -41,11 +43,12 @@ class Phases {
   };
   Index claim(int from, bool own, std::uint32_t phase, Index count);
   void complete(std::uint32_t phase);
-  void wait(std::uint32_t phase);
+  void wait(int rank, std::uint32_t phase);
 
   std::unique_ptr<Member[]> members_;
   int capacity_ = 0, size_ = 1;
   std::chrono::microseconds patience_{};
+  std::chrono::nanoseconds waited_{};
   alignas(64) std::atomic<std::uint32_t> done_{0};  // items of the phase, by members who have found no more
   Watched completed_;                               // the last phase that has ended
 };

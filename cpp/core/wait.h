@@ -26,27 +26,34 @@ class Watched {
     change([number](std::atomic<Number>& it) { return it.exchange(number); });
   }
 
-  // Waits until arrived(number), by looking for so long, then asleep.
+  // Waits until arrived(number), by looking for so long, then asleep; the time goes to `waited`, if not null.
   template <class Arrived>
-  Number wait(std::chrono::microseconds patience, Arrived arrived) {
+  Number wait(std::chrono::microseconds patience, Arrived arrived, std::chrono::nanoseconds* waited = nullptr) {
+    using Clock = std::chrono::steady_clock;
     Number now = load();
     if (arrived(now)) return now;
-    if (patience.count() > 0) {
-      const auto start = std::chrono::steady_clock::now();
-      do {
-        for (int i = 0; i < 32; ++i) {
-          pause();
-          if (arrived(now = load())) return now;
-        }
-      } while (std::chrono::steady_clock::now() - start < patience);
+    const Clock::time_point start = Clock::now();
+    if (!look(patience, start, now, arrived)) {
+      asleep_.fetch_add(1);
+      while (!arrived(now = load())) number_.wait(now, std::memory_order_acquire);
+      asleep_.fetch_sub(1);
     }
-    asleep_.fetch_add(1);
-    while (!arrived(now = load())) number_.wait(now, std::memory_order_acquire);
-    asleep_.fetch_sub(1);
+    if (waited != nullptr) *waited += Clock::now() - start;
     return now;
   }
 
  private:
+  template <class Arrived>
+  bool look(std::chrono::microseconds patience, std::chrono::steady_clock::time_point start, Number& now,
+            Arrived arrived) {
+    while (std::chrono::steady_clock::now() - start < patience)
+      for (int i = 0; i < 32; ++i) {
+        pause();
+        if (arrived(now = load())) return true;
+      }
+    return false;
+  }
+
   static void pause() {
 #if defined(__x86_64__)
     asm volatile("pause");

@@ -177,7 +177,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   const Index chain = chain_rows(model_, m);
   const bool custom = model_.custom_loss != nullptr, wanted = gradients.data != nullptr;
   double total = 0;
-  parallel(threads_, [&](Team team) {
+  parallel_step(threads_, [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
     const OutputItems<T> outputs_of(model_, m, team);

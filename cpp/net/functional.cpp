@@ -20,7 +20,7 @@ void forward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, con
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows), threads);
   PackedWeights<T> packed(model, false);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
-  parallel(team_size, [&](Team team) {
+  parallel_step(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
     for_row_blocks(model, x.rows, team, [&](Share rows) {
@@ -63,7 +63,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
   Tape<T> saved(a);
   for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
     if (slope_reads_z(model.layers[l])) saved[l] = z[l];
-  parallel(team_size, [&](Team team) {
+  parallel_step(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);
     for_row_blocks(model, x.rows, team, [&](Share rows) {

@@ -88,7 +88,7 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
   for (Index begin = 0; begin == 0 || begin < x.rows; begin += at_once) {
     if (begin > 0) poll();  // which may have led to another prediction of this thread
     for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
-    parallel(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
+    parallel_step(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
   }
   if (kept.bytes() > most_kept) kept = {};
 }

@@ -221,7 +221,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
       member.team.alone([&] { member.interruption->ask(); });
       return !member.interruption->stopped;
     };
-  parallel(threads_, [&](Team team) {
+  parallel_step(threads_, [&](Team team) {
     SliceSteps<T> mine = steps;
     const Workspace& own = workspaces_[static_cast<std::size_t>(team.rank)];
     mine.size = team.size;
