@@ -12,13 +12,13 @@ namespace {
 // Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole leaves of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
-  if (model.custom_loss != nullptr) return batch_rows;
+  if (model.custom_loss != nullptr) return std::max<Index>(batch_rows, 1);
   Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers)
     width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
   // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): it has a layer, and that an output
   const Index leaves = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
-  return std::min(batch_rows, leaves * sum_rows);
+  return std::clamp<Index>(batch_rows, 1, leaves * sum_rows);
 }
 
 // With few rows most of the time is the way of weights and moments, which a team of distant cores makes longer
