@@ -12,7 +12,7 @@
 namespace chainrule {
 
 struct CacheLevel {
-  Index bytes = 0;  // of the whole cache, whoever shares it; 0 where there is none
+  Index bytes = 0;  // of the whole cache, shared or not; 0 where there is none
   int ways = 0;     // places that a line may take
   int line = 0;     // bytes
   int sharing = 0;  // logical processors that share it

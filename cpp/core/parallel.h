@@ -1,7 +1,7 @@
 // Threads. The members of a team run the same function, and go together through its phases: the items of a phase are
-// taken by whoever is there, which never changes a bit of the result. A member may come late, lose its processor for a
-// while or never come: no phase waits for more than the items that it holds. How a team is made is the back end's
-// matter: parallel_openmp.cpp (the only file that knows OpenMP), parallel_threads.cpp (a pool of our own) or
+// taken by any member that is there, which never changes a bit of the result. A member may come late, lose its
+// processor for a while or never come: no phase waits for more than the items that it holds. How a team is made is the
+// back end's matter: parallel_openmp.cpp (the only file that knows OpenMP), parallel_threads.cpp (a pool of our own) or
 // parallel_serial.cpp; CMake's CHAINRULE_THREADS chooses one.
 #pragma once
 

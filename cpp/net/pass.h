@@ -154,7 +154,7 @@ class OutputItems {
 };
 
 // Rows that go through all layers at a time, in one thread's cache: the more the larger the weights are, which come
-// anew for each; but no more than one block of the widest layer's product has.
+// anew for each, at most as many as one block of the widest layer's product has.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
   const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= bytes_of_core(caches().l2);
