@@ -196,6 +196,6 @@ print(resident("VmHWM") - before, net.parameters.nbytes)
 def test_no_part_is_made_dense():
     done = subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, timeout=120, check=True)
     taken, parameters = map(int, done.stdout.split())
-    # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves, of whose sums up
-    # to six wait for others.
+    # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves: up to six sums
+    # wait for others.
     assert taken < (6 + 6) * parameters + 8e6
