@@ -36,7 +36,7 @@ Index block_size() {
 // one that takes its place, but for one way, which C and the stack have. (Least recently used lines go first, so a tile
 // of A that has passed stays as long as the one after it takes.) Where k is little more, it is not divided; nor for
 // tiles so large that fewer than 192 steps would fit: a tile takes some 50 cycles to begin and end, and the second
-// level feeds large tiles as well (Zen 4, 1024 steps at once and divided: AVX-512 95 and 90 % of the peak, AVX2 95 and
+// level feeds large tiles as well (Zen 4, 1024 steps at once and divided: AVX-512 95 and 88 % of the peak, AVX2 95 and
 // 93, with a third of the misses).
 inline constexpr Index least_panel_depth = 192;
 template <class T>

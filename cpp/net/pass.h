@@ -153,8 +153,8 @@ class OutputItems {
   Team team_;
 };
 
-// Rows that go through all layers at a time, in one thread's cache: the more the larger the weights are, which come
-// anew for each, at most as many as one block of the widest layer's product has.
+// Rows that go through all layers at a time, in one thread's cache. Every group of rows reads all weights again, so
+// large weights want more rows; a group has no more rows than a block of the widest layer's product.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
   const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= bytes_of_core(caches().l2);

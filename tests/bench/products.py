@@ -30,7 +30,7 @@ class Product:
         return self.m * self.n * self.k
 
     def operands(self, dtype: str) -> tuple[_Array, _Array]:
-        """Return random a and b, as they lie in a step."""
+        """Return random a and b, with the strides that they have in a training step."""
 
         def random(rows: int, columns: int, transposed: bool) -> _Array:
             shape = (columns, rows) if transposed else (rows, columns)
