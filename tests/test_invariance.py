@@ -135,3 +135,35 @@ def test_no_cache_size_changes_a_bit_of_a_product(isa, any_caches, m, n, k, dtyp
 def test_the_process_wide_number_of_threads_changes_no_bit(threads):
     assert cr.get_num_threads() == threads
     assert everything("wide", "float32", n_threads=None) == everything("wide", "float32", n_threads=2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size"),
+    [
+        pytest.param([1100, 40, 1300, 5], 4, id="few rows"),
+        pytest.param([1100, 40, 1300, 5], 100, id="one leaf"),
+        pytest.param([1100, 1300, 1], 700, id="two leaves"),
+        pytest.param([60, 300, 9], 2500, id="five leaves"),
+        pytest.param([20, 33, 5, 2], 2500, id="five leaves of several chains"),
+    ],
+)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": cr.Adam(), "l2": 0.01, "ema": 0.9},
+        {"optimizer": cr.SGD(momentum=0.9), "groups": [cr.Group(kind="biases", learning_rate=2.0)]},
+        {"optimizer": cr.SGD(), "clip_value": 0.01},
+    ],
+    ids=["penalty and average", "groups", "clipped by value"],
+)
+def test_updates_without_an_array_of_all_gradients(sizes, batch_size, settings):
+    """A limit that no norm reaches changes nothing, but keeps all gradients in an array."""
+    params, X, Y, _ = reference.problem(sizes, batch_size + batch_size // 3, "squared_error", dtype=np.float32)
+
+    def trained(**more):
+        net = network(params, "tanh", "squared_error")
+        net.fit(X, Y, batch_size=batch_size, epochs=2, seed=0, **settings, **more)
+        return digest(net.parameters)
+
+    kept = trained(clip_norm=1e30, n_threads=1)
+    assert [trained(n_threads=n_threads) for n_threads in (1, 2)] == [kept, kept]

@@ -85,12 +85,12 @@ import numpy as np, chainrule as cr
 def resident(name):
     with open("/proc/self/status") as status:
         return int(status.read().split(name + ":")[1].split()[0]) * 1024
-rows, batch, hidden, classes, optimizer = {arguments}
+rows, batch, hidden, classes, optimizer, more = {arguments}
 X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
 y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
 loss = "softmax_cross_entropy" if classes else "squared_error"
 net = cr.Network([54, *hidden, 7], loss=loss, dtype="float32", seed=0)
-settings = dict(optimizer=optimizer, batch_size=batch, epochs=1, n_threads=2)
+settings = dict(optimizer=optimizer, batch_size=batch, epochs=1, n_threads=2, **more)
 net.fit(X[:100], y[:100], **settings)
 before = resident("VmRSS")
 net.fit(X, y, **settings)
@@ -117,16 +117,20 @@ def memory_of_a_fit(*arguments: str) -> list[int]:
 )
 def test_memory_of_a_fit_on_a_million_rows(batch, classes, bytes_per_row):
     rows = 1_000_000
-    taken, _ = memory_of_a_fit(str(rows), batch, "[16]", classes, "cr.Adam()")
+    taken, _ = memory_of_a_fit(str(rows), batch, "[16]", classes, "cr.Adam()", "{}")
     assert taken <= bytes_per_row * rows + 4e6
 
 
 @needs_proc
 @pytest.mark.parametrize(("optimizer", "moments"), [("cr.SGD()", 0), ("cr.SGD(momentum=0.9)", 1), ("cr.Adam()", 2)])
-def test_memory_of_a_fit_of_many_parameters(optimizer, moments):
-    taken, parameters = memory_of_a_fit("256", "64", "[2000, 2000]", "False", optimizer)
-    packed = 1  # the weights as the backward products read them
-    assert taken <= (2 + moments + packed) * parameters + 8e6
+@pytest.mark.parametrize("batch", [256, 1000])  # 4 and 16 million activations and their gradients
+@pytest.mark.parametrize("clipped", [False, True])
+def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
+    more = "{'clip_norm': 1.0}" if clipped else "{}"
+    taken, parameters = memory_of_a_fit("1000", str(batch), "[4000, 4000]", "False", optimizer, more)
+    weights = 2  # as the forward and the backward products read them
+    rows = min(batch, 512) if clipped else batch  # a slab; without an array of gradients, all
+    assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 8e6
 
 
 MAPPED = """

@@ -145,14 +145,12 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> ad
       g.ldb = b.row_stride;
       g.b_layout = in_place ? Layout::rows : Layout::packed;
       g.b_rows = b.rows;
+      g.c = c.column(j) + i * c.ld;
+      g.ldc = c.ld;
       if (c.panel_rows > 0) {
-        g.c = c.data + j * c.panel_rows;
         g.c_layout = Layout::packed;
         g.c_rows = c.panel_rows;
         g.c_first = i;
-      } else {
-        g.c = c.data + i * c.ld + j;
-        g.ldc = c.ld;
       }
       g.addends = {addends.x, addends.count, addends.at + (g.c - c.data)};
       g.fetch_b = !in_place && a.rows * n * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2);

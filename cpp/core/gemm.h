@@ -61,6 +61,8 @@ template <class T>
 struct Place {
   T* data;
   Index ld = 0, panel_rows = 0;
+
+  T* column(Index j) const { return data + (panel_rows > 0 ? j * panel_rows : j); }  // where j begins a panel
 };
 
 // C = Aᵀ B over at most sum_rows rows of any strides, and what that is added to. fetch: rows to be asked for meanwhile,

@@ -109,9 +109,10 @@ struct LossRows {
   const T* parameters = nullptr;  // of the loss: see NetworkOptions
 };
 
-// n parameters in each of m rows that lie `stride` apart, and their places in the arrays of an optimizer.
+// n parameters, or as many in each of m rows that lie `stride` apart, as do their places in the arrays of an optimizer;
+// the rows of their gradients lie gradient_stride apart.
 struct Region {
-  Index m, n, stride;
+  Index n, m = 1, stride = 0, gradient_stride = 0;
 };
 
 // What comes before every update: gradient = clamp(scale * gradient, -limit, limit).
@@ -280,7 +281,7 @@ struct Kernels {
   void (*adam)(Region, const AdamUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
   void (*rmsprop)(Region, const RmsPropUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
   void (*adagrad)(Region, const AdagradUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
-  void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean)
+  void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean); x as a gradient
 
   // For schedules and normal random numbers: libm's results change with its version.
   void (*exp)(Index n, const T* x, T* y);

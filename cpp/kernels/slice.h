@@ -264,9 +264,9 @@ void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, In
   const auto from = [begin](T* moment) { return moment != nullptr ? moment + begin : nullptr; };
   const Moments<T> moments{from(s.moments.m), from(s.moments.v)};
   if (s.sgd != nullptr)
-    sgd({1, end - begin, 0}, s.sgd[step], {}, s.partials + begin, moments, s.parameters + begin);
+    sgd({end - begin}, s.sgd[step], {}, s.partials + begin, moments, s.parameters + begin);
   else
-    adam({1, end - begin, 0}, s.adam[step], {}, s.partials + begin, moments, s.parameters + begin);
+    adam({end - begin}, s.adam[step], {}, s.partials + begin, moments, s.parameters + begin);
 }
 
 // Σ weights of the batch, or its rows where all weigh 1.

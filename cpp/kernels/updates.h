@@ -9,18 +9,21 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Calls visit(place, read, write) for all vectors of a region; read and write know how much of one is inside.
+// Calls visit(place, g, read, write) for all vectors of a region and g of its gradient; read and write know how much of
+// one is inside.
 template <class T, class Visit>
-inline void for_vectors(Region r, Visit visit) {
+inline void for_vectors(Region r, const T* gradient, Visit visit) {
   constexpr Index L = lanes<T>;
-  for (Index i = 0; i < r.m; ++i) {
+  for (Index i = 0; i < r.m; ++i, gradient += r.gradient_stride) {
     const Index begin = i * r.stride;
     Index j = 0;
     for (; j + L <= r.n; j += L)
-      visit(begin + j, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
+      visit(begin + j, load(gradient + j), [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
     if (j == r.n) continue;
     const Tail<T> tail(r.n - j);
-    visit(begin + j, [tail](const T* p) { return load(p, tail); }, [tail](T* p, Vec<T> v) { store(p, v, tail); });
+    visit(
+        begin + j, load(gradient + j, tail), [tail](const T* p) { return load(p, tail); },
+        [tail](T* p, Vec<T> v) { store(p, v, tail); });
   }
 }
 
@@ -42,14 +45,16 @@ void sgd(Region region, const SgdUpdate<T>& u, Clip<T> clip, const T* gradient, 
   const Vec<T> in = splat(u.rate_in), out = splat(-u.rate_out), momentum = splat(u.momentum), keep = splat(u.keep);
   with_clip(clip, [&](auto clipped) {
     if (velocity == nullptr)
-      return for_vectors<T>(region, [=](Index j, auto read, auto write) {
-        write(parameters + j, fma(out, clipped(read(gradient + j)), keep * read(parameters + j)));
+      return for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
+        write(parameters + j, fma(out, clipped(g), keep * read(parameters + j)));
       });
-    for_vectors<T>(region, [=, nesterov = u.nesterov, first = u.first](Index j, auto read, auto write) {
-      const Vec<T> g = in * clipped(read(gradient + j)), v = first ? g : fma(momentum, read(velocity + j), g);
-      write(velocity + j, v);
-      write(parameters + j, fma(out, nesterov ? fma(momentum, v, g) : v, keep * read(parameters + j)));
-    });
+    for_vectors(region, gradient,
+                [=, nesterov = u.nesterov, first = u.first](Index j, Vec<T> g, auto read, auto write) {
+                  g = in * clipped(g);
+                  const Vec<T> v = first ? g : fma(momentum, read(velocity + j), g);
+                  write(velocity + j, v);
+                  write(parameters + j, fma(out, nesterov ? fma(momentum, v, g) : v, keep * read(parameters + j)));
+                });
   });
 }
 
@@ -59,8 +64,9 @@ void adam(Region region, const AdamUpdate<T>& u, Clip<T> clip, const T* gradient
   const Vec<T> first = splat(u.one_minus_beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
                root_scale = splat(u.root_scale), step_size = splat(-u.step_size), keep = splat(u.keep);
   with_clip(clip, [&](auto clipped) {
-    for_vectors<T>(region, [=, m = moments.m, v = moments.v, u = u](Index j, auto read, auto write) {
-      const Vec<T> g = clipped(read(gradient + j)), old = read(m + j), mean = fma(first, g - old, old);
+    for_vectors(region, gradient, [=, m = moments.m, v = moments.v, u = u](Index j, Vec<T> g, auto read, auto write) {
+      g = clipped(g);
+      const Vec<T> old = read(m + j), mean = fma(first, g - old, old);
       const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
       write(m + j, mean);
       write(v + j, square);
@@ -79,8 +85,9 @@ void rmsprop(Region region, const RmsPropUpdate<T>& u, Clip<T> clip, const T* gr
   const Vec<T> alpha = splat(u.alpha), rest = splat(u.one_minus_alpha), epsilon = splat(u.epsilon),
                momentum = splat(u.momentum), rate = splat(-u.learning_rate), keep = splat(u.keep);
   with_clip(clip, [&](auto clipped) {
-    for_vectors<T>(region, [=](Index j, auto read, auto write) {
-      const Vec<T> g = clipped(read(gradient + j)), square = fma(alpha, read(moments.v + j), rest * g * g);
+    for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
+      g = clipped(g);
+      const Vec<T> square = fma(alpha, read(moments.v + j), rest * g * g);
       write(moments.v + j, square);
       Vec<T> spread = square;
       if (moments.mean != nullptr) {
@@ -104,8 +111,9 @@ void adagrad(Region region, const AdagradUpdate<T>& u, Clip<T> clip, const T* gr
              T* parameters) {
   const Vec<T> rate = splat(-u.learning_rate), epsilon = splat(u.epsilon), keep = splat(u.keep);
   with_clip(clip, [&](auto clipped) {
-    for_vectors<T>(region, [=, v = moments.v](Index j, auto read, auto write) {
-      const Vec<T> g = clipped(read(gradient + j)), sum = fma(g, g, read(v + j));
+    for_vectors(region, gradient, [=, v = moments.v](Index j, Vec<T> g, auto read, auto write) {
+      g = clipped(g);
+      const Vec<T> sum = fma(g, g, read(v + j));
       write(v + j, sum);
       write(parameters + j, fma(rate, g / (sqrt(sum) + epsilon), keep * read(parameters + j)));
     });
@@ -114,9 +122,9 @@ void adagrad(Region region, const AdagradUpdate<T>& u, Clip<T> clip, const T* gr
 
 template <class T>
 void average(Region region, T rate, const T* x, T* mean) {
-  for_vectors<T>(region, [=, rate = splat(rate)](Index j, auto read, auto write) {
+  for_vectors(region, x, [=, rate = splat(rate)](Index j, Vec<T> now, auto read, auto write) {
     const Vec<T> old = read(mean + j);
-    write(mean + j, fma(rate, read(x + j) - old, old));
+    write(mean + j, fma(rate, now - old, old));
   });
 }
 

@@ -9,15 +9,21 @@
 namespace chainrule {
 namespace {
 
-// Rows whose activations and gradients are kept at a time: some 2^22 numbers, in whole leaves of the sums over rows.
+// Numbers that are kept of a row: its activations and their gradients.
 template <class T>
-Index slab_size(const Model<T>& model, Index batch_rows) {
-  if (model.custom_loss != nullptr) return std::max<Index>(batch_rows, 1);
+Index row_width(const Model<T>& model) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers)
     width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
+  return width;
+}
+
+// Rows of which they are kept at a time: some 2^22 numbers, in whole leaves of the sums over rows.
+template <class T>
+Index slab_size(const Model<T>& model, Index batch_rows) {
+  if (model.custom_loss != nullptr) return std::max<Index>(batch_rows, 1);
   // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): it has a layer, and that an output
-  const Index leaves = std::clamp<Index>((Index{1} << 22) / width / sum_rows, 1, 16);
+  const Index leaves = std::clamp<Index>((Index{1} << 22) / row_width(model) / sum_rows, 1, 16);
   return std::clamp<Index>(batch_rows, 1, leaves * sum_rows);
 }
 
@@ -29,30 +35,40 @@ double operations_to_share(const Model<T>& model, bool gradients, Index batch_ro
   return batch_rows <= kernels<T>().few_rows ? operations / 4 : operations;
 }
 
+// Elements of the gradients of the largest item.
+template <class T>
+Index largest_item(const Model<T>& model) {
+  Index size = 0;
+  for (const Layer<T>& layer : model.layers) {
+    const Index outputs = std::min(layer.n_out, most_of_item), inputs = std::min(layer.n_in, most_of_item);
+    size = std::max(size, PanelView<T>::size(inputs, outputs) + outputs);
+  }
+  return size;
+}
+
 }  // namespace
 
 template <class T>
 Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs)
-    : Backprop(model, batch_rows, threads,
-               batch_rows > kernels<T>().few_rows || model.precision == Precision::bf16
-                   ? PackedWeights<T>(model, gradients, inputs)
-                   : PackedWeights<T>(),
-               gradients, model.parameter_count()) {}
+    : Backprop(model, batch_rows, threads, copies_of_weights(model, batch_rows, gradients, inputs), gradients,
+               model.parameter_count()) {}
 
 template <class T>
-Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights,
-                      Index gradient_size)
-    : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
+bool Backprop<T>::follows(const Model<T>& model, Index batch_rows) {
+  return !model.sparse_inputs &&
+         (slab_size(model, batch_rows) >= batch_rows || batch_rows <= model.parameter_count() / row_width(model));
+}
 
 template <class T>
 Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,
                       Index gradient_size)
     : model_(model),
       threads_(threads_for(operations_to_share(model, gradients, batch_rows), threads)),
-      slab_rows_(slab_size(model, batch_rows)),
+      by_items_(gradients && gradient_size == 0),
+      slab_rows_(by_items_ ? batch_rows : slab_size(model, batch_rows)),
       packed_(std::move(weights)),
       scratch_(team_scratch(model, batch_rows, threads_)),
-      tree_(gradients ? sum_tree(model, batch_rows, gradient_size) : SumTree<T>()),
+      tree_(gradients && !by_items_ ? sum_tree(model, batch_rows, gradient_size) : SumTree<T>()),
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
@@ -72,6 +88,11 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
     a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
     const bool apart = slope_reads_z(layer) || model.dropout_of(a_.size()) != nullptr;
     saved_.push_back(kept && apart ? matrix(layer.n_out) : a_.back());
+  }
+  for (Scratch<T>& scratch : scratch_) {
+    if (!by_items_) break;
+    scratch.gradients.reserve(largest_item(model));
+    scratch.tree = sum_tree(model, batch_rows, largest_item(model));
   }
   if (model.custom_loss != nullptr) {
     dlogits_ = matrix(model.outputs());
@@ -175,12 +196,12 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   const Index chain = chain_rows(model_, m);
-  const bool custom = model_.custom_loss != nullptr, wanted = gradients.data != nullptr;
+  const bool custom = model_.custom_loss != nullptr, wanted = by_items_ || gradients.data != nullptr;
   double total = 0;
   parallel_step(threads_, [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
-    const OutputItems<T> outputs_of(model_, m, team);
+    const OutputItems<T> outputs_of(model_, m, team, by_items_ ? most_of_item : OutputItems<T>::any);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
       const bool last = first + count >= m;
@@ -224,10 +245,10 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       }
       if (columns && wanted) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, layers, team, scratch);
       const Index items = wanted ? outputs_of.of_all() : 0;
-      const auto made = [&](std::size_t l, Share outputs) {
+      const auto made = [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
         if (!last) return;
-        if (gradients.panels == nullptr) add_penalty(model_.layers[l], outputs, l2, gradients.data);
-        if (after != nullptr) after->made(l, outputs, packed_);
+        if (gradients.panels == nullptr) add_penalty(model_.layers[l], block, l2, place.dw);
+        if (after != nullptr) after->made(l, block, place, packed_);
       };
       team.each(items + 1, [&](Index item) {
         if (item < items)
@@ -241,7 +262,9 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
     if (after == nullptr || !after->between) return;
     team.alone(after->between);
     team.each(outputs_of.of_all(), [&](Index item) {
-      outputs_of.visit(item, [&](std::size_t l, Share outputs) { after->behind(l, outputs, packed_); });
+      outputs_of.visit(item, [&](std::size_t l, const WeightBlock& block) {
+        after->behind(l, block, gradients.of(model_.layers[l], l, block, scratch), packed_);
+      });
     });
   });
   return {(custom ? custom_cost_ : total * scale) + cost_of_weights, weight};

@@ -14,20 +14,28 @@ namespace chainrule {
 template <class T>
 class Backprop {
  public:
-  // What follows the gradients of some outputs of layer l. `made` may change the weights of these, and packs what it
-  // changed. Where nothing can be done before all gradients are there, `between` is called once, and then `behind` for
-  // the outputs again; else both are empty.
+  // What follows the gradients of some weights of layer l. `made` may change these, and packs what it changed. Where
+  // nothing can be done before all gradients are there, `between` is called once, and then `behind` for the weights
+  // again; else both are empty.
   struct After {
-    using OfOutputs = std::function<void(std::size_t l, Share outputs, PackedWeights<T>&)>;
-    OfOutputs made;
+    using OfBlock =
+        std::function<void(std::size_t l, const WeightBlock& block, const GradientPlace<T>&, PackedWeights<T>&)>;
+    OfBlock made;
     std::function<void()> between;
-    OfOutputs behind;
+    OfBlock behind;
   };
 
   // batch_rows: of the largest batch; gradients: whether they will be asked for, or costs only; inputs: dx too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
-  // For training, with the weights that it keeps and gradients of so many elements.
-  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size);
+  // For training, with the weights that it keeps and an array of so many gradients, or, where follows() allows it,
+  // none: then each item's are there for `made` alone.
+  Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size)
+      : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
+
+  // Whether an item leaves its gradients whole, and in a small buffer. So the batch has to be one slab: its activations
+  // may take as much memory as an array of all gradients would. And sparse inputs, which no item takes a part of, keep
+  // the array, where their runs of leaves wait among zeros.
+  static bool follows(const Model<T>& model, Index batch_rows);
 
   // Without gradients: run() also leaves the logits there, a row for each of the m examples.
   void keep_logits(MatrixView<T> logits) { logits_ = logits; }
@@ -58,6 +66,7 @@ class Backprop {
   IsaInUse isa_in_use_;
   Model<T> model_;
   int threads_;
+  bool by_items_;  // gradients are there for an item's `made` alone: no array of all is
   Index slab_rows_;
   PackedWeights<T> packed_;
   std::vector<Scratch<T>> scratch_;

@@ -73,7 +73,9 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
     const OutputItems<T> items(model, x.rows, team);
     team.each(items.of_all(), [&](Index item) {
       gradients_of_item<T>(model, items, item, x, a, dz, {0, x.rows}, tree, {gradients}, mine, nullptr,
-                           [&](std::size_t l, Share outputs) { add_penalty(model.layers[l], outputs, l2, gradients); });
+                           [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
+                             add_penalty(model.layers[l], block, l2, place.dw);
+                           });
     });
   });
 }

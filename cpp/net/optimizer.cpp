@@ -189,12 +189,13 @@ void Optimizer<T>::update(std::size_t l, Kind kind, Index begin, Region region, 
   const Step& step = step_[groups_.empty() ? 0 : 2 * l + static_cast<std::size_t>(kind)];
   const Kernels<T>& kernel = kernels<T>();
   const auto apply = [&](auto pass, const auto& update) {
-    pass(region, update, clip, gradients + begin, moments_from(begin), parameters + begin);
+    pass(region, update, clip, gradients, moments_from(begin), parameters + begin);
   };
   if (const auto* sgd = std::get_if<SgdUpdate<T>>(&step)) apply(kernel.sgd, *sgd);
   if (const auto* adam = std::get_if<AdamUpdate<T>>(&step)) apply(kernel.adam, *adam);
   if (const auto* rms = std::get_if<RmsPropUpdate<T>>(&step)) apply(kernel.rmsprop, *rms);
   if (const auto* adagrad = std::get_if<AdagradUpdate<T>>(&step)) apply(kernel.adagrad, *adagrad);
+  region.gradient_stride = region.stride;
   if (average_.size() > 0) kernel.average(region, average_rate_, parameters + begin, average_.data() + begin);
 }
 

@@ -25,8 +25,8 @@ class Optimizer {
   // empty.
   void next_steps(std::span<const Rates> rates, std::vector<SgdUpdate<T>>& sgd, std::vector<AdamUpdate<T>>& adam);
   Moments<T> moments() const { return moments_from(0); }
-  // The parameters of a region that begins at `begin`, all of layer l and one kind, by their gradients; threads may
-  // update disjoint ones at once.
+  // The parameters of a region that begins at `begin`, all of layer l and one kind, by the gradients of just these;
+  // threads may update disjoint ones at once.
   void update(std::size_t l, Kind kind, Index begin, Region region, Clip<T> clip, const T* gradients,
               T* parameters) const;
   bool same_for_all() const { return groups_.empty(); }  // a region may hold both kinds

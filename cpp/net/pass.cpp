@@ -18,19 +18,23 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
 }
 
 template <class T>
-OutputItems<T>::OutputItems(const Model<T>& model, Index rows, Team team) : model_(model), rows_(rows), team_(team) {
-  for (std::size_t l = 0; l < model.layers.size(); ++l) of_member_ += groups(l);
+OutputItems<T>::OutputItems(const Model<T>& model, Index rows, Team team, Index most)
+    : model_(model), rows_(rows), most_(most), team_(team) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) of_member_ += groups(l) * input_groups(l);
 }
 
 // Of a layer that a member owns: none for a narrow one, of less than some 5 us.
 template <class T>
 Index OutputItems<T>::groups(std::size_t l) const {
   const Layer<T>& layer = model_.layers[l];
-  if (team_.size == 1 || is_narrow(layer, team_)) return 1;
-  constexpr double least = 3e5;  // multiply-adds
-  const Index panels = (layer.n_out + kernels<T>().tile_columns - 1) / kernels<T>().tile_columns;
+  if (is_narrow(layer, team_)) return 1;
+  const Index panels = ceil_div(layer.n_out, kernels<T>().tile_columns);
+  const Index least = (ceil_div(panels, team_.size) * kernels<T>().tile_columns - 1) / most_ + 1;
+  if (team_.size == 1) return least;
+  constexpr double least_work = 3e5;  // multiply-adds
   const double work = static_cast<double>(layer.size()) * static_cast<double>(rows_) / team_.size;
-  return std::clamp<Index>(static_cast<Index>(work / least), 1, std::min<Index>(4, panels / team_.size));
+  return std::max(least,
+                  std::clamp<Index>(static_cast<Index>(work / least_work), 1, std::min<Index>(4, panels / team_.size)));
 }
 
 template <class T>
@@ -76,29 +80,31 @@ template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
   const OutputItems<T> items(model, kernels<T>().lanes, team);  // to pack costs as much as some rows
   team.each(items.of_all(), [&](Index item) {
-    items.visit(item, [&](std::size_t l, Share outputs) { pack_outputs(model.layers[l], l, outputs); });
+    items.visit(item, [&](std::size_t l, const WeightBlock& block) { pack_block(model.layers[l], l, block); });
   });
 }
 
 template <class T>
-void PackedWeights<T>::pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs) {
+void PackedWeights<T>::pack_block(const Layer<T>& layer, std::size_t l, const WeightBlock& block) {
+  const auto [outputs, inputs] = block;
   const Index width = kernels<T>().tile_columns;
-  const Share panels{outputs.begin / width, (outputs.end + width - 1) / width};
+  const Share panels{outputs.begin / width, ceil_div(outputs.end, width)};  // of Wᵀ
+  const Share columns{inputs.begin / width, ceil_div(inputs.end, width)};   // panels of W
   if (bf16()) {
-    forward_bf16_[l].pack(layer.transposed_weights(), panels.begin, panels.end, 0, layer.n_in);
+    forward_bf16_[l].pack(layer.transposed_weights(), panels.begin, panels.end, inputs.begin, inputs.end);
     if (PackedBf16<T>& backward = backward_bf16_[l]; backward.n() > 0)
-      backward.pack(layer.weights(), 0, backward.panels(), outputs.begin, outputs.end);
+      backward.pack(layer.weights(), columns.begin, columns.end, outputs.begin, outputs.end);
     return;
   }
   if (l >= forward_.size()) return;
   const PanelView<T> forward = forward_[l], backward = backward_[l];
-  if (forward.data != nullptr && !in_panels_) pack_panels(layer.transposed_weights(), forward, panels);
+  if (forward.data != nullptr && !in_panels_)
+    pack_panels(layer.transposed_weights().rows_between(inputs.begin, inputs.end), forward, panels, inputs.begin);
   if (backward.data == nullptr) return;
   if (forward.data == nullptr || !in_panels_)
-    return pack_panels(layer.weights().rows_between(outputs.begin, outputs.end), backward, {0, backward.panels()},
-                       outputs.begin);
+    return pack_panels(layer.weights().rows_between(outputs.begin, outputs.end), backward, columns, outputs.begin);
   for (Index panel = panels.begin; panel < panels.end; ++panel)
-    pack_panels<T>(forward.panel(panel).transposed(), backward, {0, backward.panels()}, panel * width);
+    pack_panels<T>(forward.panel(panel).transposed(), backward, columns, panel * width);
 }
 
 template <class T>
@@ -326,19 +332,34 @@ void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, M
 }  // namespace
 
 template <class T>
-void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, const PassInputs<T>& inputs,
-                          MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, GradientPlaces<T> gradients,
-                          Scratch<T>& scratch, RowFetch<T>* fetch) {
-  const Layer<T>& layer = model.layers[l];
-  const Index count = outputs.end - outputs.begin;
-  Place<T> dw{gradients.data + layer.offset + outputs.begin, layer.n_out};
-  Index biases = layer.offset + layer.n_out * layer.n_in + outputs.begin;
-  if (gradients.panels != nullptr) {
-    dw = gradients.panels->outputs(l, outputs.begin, gradients.data);
-    biases = gradients.panels->biases(l, gradients.data) + outputs.begin - gradients.data;
+GradientPlace<T> GradientPlaces<T>::of(const Layer<T>& layer, std::size_t l, const WeightBlock& block,
+                                       const Scratch<T>& scratch) const {
+  const auto [outputs, inputs] = block;
+  if (data == nullptr) {
+    T* to = scratch.gradients.data();
+    const Index count = outputs.end - outputs.begin, rows = inputs.end - inputs.begin;
+    if (panels == nullptr || panels->is_row(l)) return {to, {to, count}, to + rows * count};
+    // The update reads the padding too, of which no product writes anything.
+    const Index last = (count - 1) / kernels<T>().tile_columns * kernels<T>().tile_columns;
+    const Index size = PanelView<T>::size(rows, count);
+    if (size > rows * count) std::fill(to + last * rows, to + size, T(0));
+    return {to, {to, 0, rows}, to + size};
   }
-  const Index weights = dw.data - gradients.data;
-  const auto place = [&](Index number) { return tree.place(number, gradients.data); };
+  if (panels != nullptr)
+    return {data, panels->outputs(l, outputs.begin, data), panels->biases(l, data) + outputs.begin};
+  T* weights = data + layer.offset + outputs.begin;
+  return {data, {weights + inputs.begin * layer.n_out, layer.n_out}, weights + layer.n_in * layer.n_out};
+}
+
+template <class T>
+void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock& block, const PassInputs<T>& inputs,
+                        MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, const GradientPlace<T>& gradients,
+                        Scratch<T>& scratch, RowFetch<T>* fetch) {
+  const Share outputs = block.outputs;
+  const Index count = outputs.end - outputs.begin;
+  Place<T> dw = gradients.dw;
+  const Index weights = dw.data - gradients.array, biases = gradients.db - gradients.array;
+  const auto place = [&](Index number) { return tree.place(number, gradients.array); };
   for (Index i = 0; i == 0 || i < inputs.rows; i += sum_rows) {
     const Index end = std::min(i + sum_rows, inputs.rows), number = (slab.first + i) / sum_rows;
     const LeafPlace leaf = place_of_leaf(number, slab.first + end >= slab.batch_rows);
@@ -361,11 +382,15 @@ void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, c
       T* into = place(whole ? leaf.place() : leaf.runs);
       addends.at = weights;
       dw.data = into + weights;
-      const PassInputs<T> a = inputs.rows_between(from, to);
-      if (model.precision == Precision::bf16)
-        gemm_bf16_transposed<T>(a.matrix, delta(from, to), addends, dw.data, dw.ld, scratch.bf16.data());
-      else if (!a.is_sparse())
-        gemm_transposed<T>(a.matrix, delta(from, to), addends, dw, scratch.gemm.data(), fetch);
+      if (!inputs.is_sparse()) {
+        const MatrixView<const T> a =
+            inputs.matrix.rows_between(from, to).columns_between(block.inputs.begin, block.inputs.end);
+        if (model.precision == Precision::bf16)
+          gemm_bf16_transposed<T>(a, delta(from, to), addends, dw.data, dw.ld, scratch.bf16.data());
+        else
+          gemm_transposed<T>(a, delta(from, to), addends, dw, scratch.gemm.data(), fetch);
+      }
+      if (block.inputs.end < model.layers[l].n_in) continue;
       addends.at = biases;
       kernels<T>().column_sums(to - from, count, dz.row(from) + outputs.begin, dz.row_stride, into + biases, addends);
     }
@@ -373,12 +398,11 @@ void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, c
 }
 
 template <class T>
-void add_penalty(const Layer<T>& layer, Share outputs, double l2, T* gradients) {
-  for (Index p = 0; l2 != 0 && p < layer.n_in; ++p) {
-    const Index first = p * layer.n_out + outputs.begin;
-    kernels<T>().axpy(outputs.end - outputs.begin, static_cast<T>(l2), layer.w + first,
-                      gradients + layer.offset + first);
-  }
+void add_penalty(const Layer<T>& layer, const WeightBlock& block, double l2, const Place<T>& dw) {
+  const auto [outputs, inputs] = block;
+  for (Index p = inputs.begin; l2 != 0 && p < inputs.end; ++p)
+    kernels<T>().axpy(outputs.end - outputs.begin, static_cast<T>(l2), layer.w + p * layer.n_out + outputs.begin,
+                      dw.data + (p - inputs.begin) * dw.ld);
 }
 
 template <class T>
@@ -390,24 +414,26 @@ double penalty(const Model<T>& model, double l2) {
   return l2 / 2 * squares;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                                     \
-  template class PackedWeights<T>;                                                                                   \
-  template class OutputItems<T>;                                                                                     \
-  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                  \
-  template struct Scratch<T>;                                                                                        \
-  template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,         \
-                             const Tape<T>&, Share, Scratch<T>&, std::size_t);                                       \
-  template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,      \
-                                const Tape<T>&, std::size_t, Team, Scratch<T>&);                                     \
-  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,              \
-                              const MatrixView<T>*, Share, Scratch<T>&, std::size_t);                                \
-  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,           \
-                                 const MatrixView<T>*, Index, std::size_t, Team, Scratch<T>&);                       \
-  template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,             \
-                          MatrixView<T>, Share, Scratch<T>&);                                                        \
-  template void gradients_of_outputs(const Model<T>&, std::size_t, Share, const PassInputs<T>&, MatrixView<const T>, \
-                                     Slab, const SumTree<T>&, GradientPlaces<T>, Scratch<T>&, RowFetch<T>*);         \
-  template void add_penalty(const Layer<T>&, Share, double, T*);                                                     \
+#define CHAINRULE_INSTANTIATE(T)                                                                                       \
+  template class PackedWeights<T>;                                                                                     \
+  template class OutputItems<T>;                                                                                       \
+  template Share owned_outputs(const Model<T>&, std::size_t, Team);                                                    \
+  template struct Scratch<T>;                                                                                          \
+  template void forward_rows(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,           \
+                             const Tape<T>&, Share, Scratch<T>&, std::size_t);                                         \
+  template void forward_columns(const Model<T>&, const PackedWeights<T>&, const PassInputs<T>&, const Tape<T>&,        \
+                                const Tape<T>&, std::size_t, Team, Scratch<T>&);                                       \
+  template void backward_rows(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,                \
+                              const MatrixView<T>*, Share, Scratch<T>&, std::size_t);                                  \
+  template void backward_columns(const Model<T>&, const PackedWeights<T>&, const Tape<T>&, const Tape<T>&,             \
+                                 const MatrixView<T>*, Index, std::size_t, Team, Scratch<T>&);                         \
+  template void loss_rows(const Model<T>&, MatrixView<const T>, const Targets<T>&, const T*, double, T*,               \
+                          MatrixView<T>, Share, Scratch<T>&);                                                          \
+  template struct GradientPlaces<T>;                                                                                   \
+  template void gradients_of_block(const Model<T>&, std::size_t, const WeightBlock&, const PassInputs<T>&,             \
+                                   MatrixView<const T>, Slab, const SumTree<T>&, const GradientPlace<T>&, Scratch<T>&, \
+                                   RowFetch<T>*);                                                                      \
+  template void add_penalty(const Layer<T>&, const WeightBlock&, double, const Place<T>&);                             \
   template double penalty(const Model<T>&, double);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -2,6 +2,8 @@
 // them: the arithmetic of backpropagation, without the order of the phases (backprop, functional, predict).
 #pragma once
 
+#include <limits>
+
 #include "core/blocking.h"
 #include "core/gemm.h"
 #include "core/gemm_bf16.h"
@@ -27,7 +29,7 @@ class PackedWeights {
 
   bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);
-  void pack_outputs(const Layer<T>& layer, std::size_t l, Share outputs);
+  void pack_block(const Layer<T>& layer, std::size_t l, const WeightBlock& block);
   // Of layer l; data is null where the weights are to be read as they lie.
   PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
   PanelView<const T> backward(std::size_t l) const { return l < backward_.size() ? backward_[l] : PanelView<T>{}; }
@@ -42,6 +44,13 @@ class PackedWeights {
   bool in_panels_ = false;
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
+
+// As the batches of a model want them: none where these have few rows.
+template <class T>
+PackedWeights<T> copies_of_weights(const Model<T>& model, Index batch_rows, bool backward, bool inputs = false) {
+  if (batch_rows <= kernels<T>().few_rows && model.precision != Precision::bf16) return {};
+  return PackedWeights<T>(model, backward, inputs);
+}
 
 // The columns that occur in some rows of sparse inputs.
 class Columns {
@@ -63,6 +72,9 @@ struct Scratch {
   Buffer<T> gemm, loss;
   Buffer<Bf16Pair> bf16;
   Columns columns;  // for gradients of sparse inputs and several leaves
+  // Where there is no array of all gradients: those of an item until its update, and their sums.
+  Buffer<T> gradients;
+  SumTree<T> tree;
 
   Scratch() = default;
   Scratch(const Model<T>& model, Index rows) { prepare(model, rows); }
@@ -119,16 +131,23 @@ void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& t
 template <class T>
 Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
 
+// The most outputs, and inputs, of an item whose gradients go to its update from a buffer. Each cut packs an operand of
+// dW again, which costs as much as some 10 of its columns: with 512, whose 1 MB the second level holds, W6 takes 2.6 %
+// longer in one thread, and W7 no shorter.
+inline constexpr Index most_of_item = 1024;
+
 // The items of what a team does for some outputs of a layer, or of all layers in one phase: parts of what each member
-// owns, the more the larger the layer is. rows: that pass through it, which make an item worth its while.
+// owns, the more the larger the layer is. rows: that pass through it, which make an item worth its while; most:
+// outputs, and inputs, of an item of all layers.
 template <class T>
 class OutputItems {
  public:
-  OutputItems(const Model<T>& model, Index rows, Team team);
+  static constexpr Index any = std::numeric_limits<Index>::max();
+  OutputItems(const Model<T>& model, Index rows, Team team, Index most = any);
 
   Index of_layer(std::size_t l) const { return groups(l) * team_.size; }
   Index of_all() const { return of_member_ * team_.size; }
-  // Calls visit(outputs) for an item of layer l, visit(l, outputs) for one of all layers, if it has any.
+  // Calls visit(outputs) for an item of layer l, visit(l, block) for one of all layers, if it has any.
   template <class Visit>
   void visit(std::size_t l, Index item, Visit visit) const {
     const Share outputs = outputs_of(l, item / groups(l), item % groups(l));
@@ -139,17 +158,20 @@ class OutputItems {
     const Index member = item / of_member_;
     Index group = item % of_member_;
     std::size_t l = 0;
-    for (; group >= groups(l); ++l) group -= groups(l);
-    const Share outputs = outputs_of(l, member, group);
-    if (outputs.begin < outputs.end) visit(l, outputs);
+    for (; group >= groups(l) * input_groups(l); ++l) group -= groups(l) * input_groups(l);
+    const Share outputs = outputs_of(l, member, group / input_groups(l));
+    const Share inputs =
+        part(model_.layers[l].n_in, input_groups(l), group % input_groups(l), kernels<T>().tile_columns);
+    if (outputs.begin < outputs.end) visit(l, WeightBlock{outputs, inputs});
   }
 
  private:
   Index groups(std::size_t l) const;
+  Index input_groups(std::size_t l) const { return (model_.layers[l].n_in - 1) / most_ + 1; }
   Share outputs_of(std::size_t l, Index member, Index group) const;
 
   const Model<T>& model_;
-  Index rows_, of_member_ = 0;
+  Index rows_, most_, of_member_ = 0;
   Team team_;
 };
 
@@ -194,11 +216,24 @@ bool by_columns(const Model<T>& model, Index m, Team team) {
          model.precision != Precision::bf16;
 }
 
-// Where gradients go: to the layout of Network::parameters(), or to panels.
+// Where the gradients of a block of weights go: dWᵀ, and db of its outputs. They lie in an array, of which the tree of
+// leaves has others.
+template <class T>
+struct GradientPlace {
+  T* array;
+  Place<T> dw;
+  T* db;
+};
+
+// Where gradients go: to an array of all, in the layout of Network::parameters() or in panels. Or, without data, a
+// block at a time to a buffer of the member that makes it, where it lies dense, in rows or in panels, with its biases
+// behind.
 template <class T>
 struct GradientPlaces {
   T* data = nullptr;
   const Panels<T>* panels = nullptr;
+
+  GradientPlace<T> of(const Layer<T>& layer, std::size_t l, const WeightBlock& block, const Scratch<T>& scratch) const;
 };
 
 // Rows of a batch whose activations are there at a time: whole leaves of the sums over rows, or the batch's last ones.
@@ -206,30 +241,32 @@ struct Slab {
   Index first, batch_rows;
 };
 
-// dW = dzᵀ a and db = Σ dz of some outputs of layer l, whole panels, from the rows of a slab: the leaves go to their
-// places in the tree, and behind the last slab the sum of all is in `gradients`. fetch: rows of the next batch, to be
-// asked for meanwhile.
+// dW = dzᵀ a and db = Σ dz of a block of layer l, from the rows of a slab: the leaves go to their places in the tree,
+// and behind the last slab the sum of all is in `gradients`. fetch: rows of the next batch, to be asked for meanwhile.
 template <class T>
-void gradients_of_outputs(const Model<T>& model, std::size_t l, Share outputs, const PassInputs<T>& inputs,
-                          MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, GradientPlaces<T> gradients,
-                          Scratch<T>& scratch, RowFetch<T>* fetch);
+void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock& block, const PassInputs<T>& inputs,
+                        MatrixView<const T> dz, Slab slab, const SumTree<T>& tree, const GradientPlace<T>& gradients,
+                        Scratch<T>& scratch, RowFetch<T>* fetch);
 
-// The same for all layers, as the items of a phase; x: the rows of the slab. made(l, outputs) ends each item.
+// The same for all layers, as the items of a phase; x: the rows of the slab; tree: of an array of all gradients.
+// made(l, block, place) ends each item.
 template <class T, class Made>
 void gradients_of_item(const Model<T>& model, const OutputItems<T>& items, Index item, const PassInputs<T>& x,
                        const Tape<T>& a, const Tape<T>& dz, Slab slab, const SumTree<T>& tree,
                        GradientPlaces<T> gradients, Scratch<T>& scratch, RowFetch<T>* fetch, Made made) {
-  items.visit(item, [&](std::size_t l, Share outputs) {
+  items.visit(item, [&](std::size_t l, const WeightBlock& block) {
     // The tapes may have room for more rows.
     const PassInputs<T> inputs = l == 0 ? x : PassInputs<T>(a[l - 1].rows_between(0, x.rows));
-    gradients_of_outputs<T>(model, l, outputs, inputs, dz[l], slab, tree, gradients, scratch, fetch);
-    made(l, outputs);
+    const GradientPlace<T> place = gradients.of(model.layers[l], l, block, scratch);
+    gradients_of_block<T>(model, l, block, inputs, dz[l], slab, gradients.data != nullptr ? tree : scratch.tree, place,
+                          scratch, fetch);
+    made(l, block, place);
   });
 }
 
-// dW = dW + l2 W, of some outputs, in the layout of Network::parameters().
+// dW = dW + l2 W of a block, in rows.
 template <class T>
-void add_penalty(const Layer<T>& layer, Share outputs, double l2, T* gradients);
+void add_penalty(const Layer<T>& layer, const WeightBlock& block, double l2, const Place<T>& dw);
 
 // l2 / 2 Σ_l ‖W[l]‖²
 template <class T>
@@ -250,10 +287,10 @@ Index chain_rows(const Model<T>& model, Index m) {
   return m <= 256 ? whole_slice / 2 : whole_slice;
 }
 
-// For the gradients of batches of so many rows; size: of the array that they go to.
+// For the gradients of batches of so many rows; size: of an array that they go to.
 template <class T>
 SumTree<T> sum_tree(const Model<T>& model, Index batch_rows, Index size) {
-  return SumTree<T>(batch_rows, size, is_small(model) || model.sparse_inputs);
+  return SumTree<T>(batch_rows, size, is_small(model), model.sparse_inputs);
 }
 
 // total + Σ_i value[i], a chain's rows at a time, so that the size of a slab changes no bit.

@@ -50,8 +50,8 @@ class Schedule {
   virtual bool finite() const = 0;  // whether all parameters are
   virtual void load() = 0;          // the network's parameters were changed by others
   virtual void store() = 0;         // brings them up to date: the average, where there is one
-  virtual void gradients(
-      T* gradients) const = 0;  // of the last batch (L-BFGS: after its step), in the layout of the parameters
+  // Of the last batch (L-BFGS: after its step), in the layout of the parameters; only with StepOptions::keep_gradients.
+  virtual void gradients(T* gradients) const = 0;
   // Why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }
 

@@ -1,5 +1,6 @@
-// The places where the gradients of a batch become sums over its rows: one array for each run of leaves that is to be
-// added to a later one (kernels/sum_tree.h), all of the layout of the gradients; the first is where these belong.
+// The places where the gradients of a batch, or of an item of it, become sums over its rows: one array for each run of
+// leaves that is to be added to a later one (kernels/sum_tree.h), all of the layout of the gradients; the first is
+// where these belong.
 #pragma once
 
 #include <bit>
@@ -16,14 +17,15 @@ class SumTree {
  public:
   SumTree() = default;
   // For arrays of `size` and up to so many rows. in_parts: a leaf is made in several parts, and needs a place behind
-  // the runs until it is whole.
-  SumTree(Index rows, Index size, bool in_parts) : size_(size) {
+  // the runs until it is whole; sparse: so it is, and all places but the first begin as zeros.
+  SumTree(Index rows, Index size, bool in_parts, bool sparse) : size_(size) {
     const Index leaves = (rows + sum_rows - 1) / sum_rows;
-    const Index places = std::bit_width(static_cast<std::size_t>(leaves)) - (in_parts ? 0 : 1);
-    if (places > 1) others_ = Buffer<T>(checked_product(places - 1, size));
+    const Index places = std::bit_width(static_cast<std::size_t>(leaves)) - (in_parts || sparse ? 0 : 1);
+    if (places <= 1) return;
+    const Index all = checked_product(places - 1, size);
+    others_ = sparse ? Buffer<T>(all) : Buffer<T>(all, typename Buffer<T>::Uninitialized{});
   }
 
-  // Before the first sum all but the first are zeros.
   T* place(Index number, T* first) const { return number == 0 ? first : others_.data() + (number - 1) * size_; }
 
  private:

@@ -26,7 +26,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 template <class T>
 StepOptions step_options(const FitOptions<T>& o) {
   return {o.optimizer,  o.l2,  o.l2_per_row, o.groups,        o.clip_norm,
-          o.clip_value, o.ema, o.dropout,    o.input_dropout, o.threads};
+          o.clip_value, o.ema, o.dropout,    o.input_dropout, o.stop.gradient_norm_below.has_value(),
+          o.threads};
 }
 
 // Room for `count` more: before a step, so that what it did is noted without asking for memory.

@@ -32,6 +32,18 @@ Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, 
   return model;
 }
 
+// Of an array of all parameters, gradients or moments.
+template <class T>
+Index array_size(const Model<T>& model, const Panels<T>& panels) {
+  return panels.size() > 0 ? panels.size() : model.parameter_count();
+}
+
+// Whether gradients are needed after their item, so that they have an array.
+template <class T>
+bool keeps_gradients(const Model<T>& model, Index batch_rows, const StepOptions& options) {
+  return options.clip_norm || options.keep_gradients || !Backprop<T>::follows(model, batch_rows);
+}
+
 template <class T>
 Index output_count(const Model<T>& model) {
   return std::accumulate(model.layers.begin(), model.layers.end(), Index{0},
@@ -52,12 +64,13 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
       dropout_(dropout_for(model, options)),
       model_(training_model(model, panels_, parameters_, weights_.data(), dropout_)),
-      gradients_(in_panels() ? panels_.size() : model.parameter_count()),
-      optimizer_(options, static_cast<Index>(model.layers.size()), gradients_.size()),
+      gradients_(keeps_gradients(model_, batch_rows, options) ? Buffer<T>(array_size(model, panels_)) : Buffer<T>()),
+      optimizer_(options, static_cast<Index>(model.layers.size()), array_size(model, panels_)),
       squares_(options.clip_norm ? output_count(model) : 0),
-      backprop_(in_panels() ? Backprop<T>(model_, batch_rows, options.threads,
-                                          PackedWeights<T>(model_, panels_, parameters_), gradients_.size())
-                            : Backprop<T>(model_, batch_rows, true, options.threads)),
+      backprop_(
+          model_, batch_rows, options.threads,
+          in_panels() ? PackedWeights<T>(model_, panels_, parameters_) : copies_of_weights(model_, batch_rows, true),
+          gradients_.size()),
       after_(after_gradients()) {
   load();
 }
@@ -125,50 +138,45 @@ void TwoPhase<T>::restore(const FitState<T>& state) {
 template <class T>
 typename Backprop<T>::After TwoPhase<T>::after_gradients() {
   if (options_.clip_value) clip_.limit = static_cast<T>(*options_.clip_value);
-  const auto update_outputs = [this](std::size_t l, Share outputs, PackedWeights<T>& packed) {
-    update(l, outputs, packed);
-  };
+  using Place = GradientPlace<T>;
+  const auto update_block = [this](std::size_t l, const WeightBlock& block, const Place& gradients,
+                                   PackedWeights<T>& packed) { update(l, block, gradients, packed); };
   if (!options_.clip_norm)
-    return {[this](std::size_t l, Share outputs, PackedWeights<T>& packed) {
-              add_penalty_in_panels(l, outputs);
-              update(l, outputs, packed);
+    return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>& packed) {
+              add_penalty_in_panels(l, block, gradients);
+              update(l, block, gradients, packed);
             },
             {},
             {}};
-  return {[this](std::size_t l, Share outputs, PackedWeights<T>&) {
-            add_penalty_in_panels(l, outputs);
-            square(l, outputs);
+  return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>&) {
+            add_penalty_in_panels(l, block, gradients);
+            square(l, block.outputs, gradients);
           },
-          [this] { set_clip(); }, update_outputs};
+          [this] { set_clip(); }, update_block};
 }
 
 template <class T>
-void TwoPhase<T>::add_penalty_in_panels(std::size_t l, Share outputs) {
+void TwoPhase<T>::add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients) {
   if (!in_panels() || l2_ == 0) return;
-  const Share weights = panels_.weights_of(l, outputs);
-  kernels<T>().axpy(weights.end - weights.begin, static_cast<T>(l2_), parameters_ + weights.begin,
-                    gradients_.data() + weights.begin);
+  panels_.for_panels(l, block, [&](Index first, Share weights) {
+    kernels<T>().axpy(weights.end - weights.begin, static_cast<T>(l2_), parameters_ + weights.begin,
+                      gradients.dw.column(first - block.outputs.begin));
+  });
 }
 
 // The norm of all gradients: each output's are summed in the order of its inputs, and then the outputs' sums, so that
 // neither threads nor the width of panels change a bit.
 template <class T>
-void TwoPhase<T>::square(std::size_t l, Share outputs) {
+void TwoPhase<T>::square(std::size_t l, Share outputs, const GradientPlace<T>& gradients) {
   const Layer<T>& layer = model_.layers[l];
   double* squares = squares_.data();
   for (std::size_t before = 0; before < l; ++before) squares += model_.layers[before].n_out;
   const Index width = kernels<T>().tile_columns;
   for (Index first = outputs.begin; first < outputs.end; first += width) {
     const Index count = std::min(width, outputs.end - first);
-    const T* dw = gradients_.data() + layer.offset + first;
-    const T* db = dw + layer.n_in * layer.n_out;
-    Index ld = layer.n_out;
-    if (in_panels()) {
-      const Place<T> place = panels_.outputs(l, first, gradients_.data());
-      dw = place.data;
-      db = panels_.biases(l, gradients_.data()) + first;
-      ld = place.ld > 0 ? place.ld : PanelView<T>::padded(count);
-    }
+    const T* dw = gradients.dw.column(first - outputs.begin);
+    const T* db = gradients.db + first - outputs.begin;
+    const Index ld = gradients.dw.ld > 0 ? gradients.dw.ld : PanelView<T>::padded(count);
     if (layer.n_out == 1)
       squares[0] = kernels<T>().sum_of_squares(layer.n_in, dw);
     else
@@ -185,26 +193,32 @@ void TwoPhase<T>::set_clip() {
 
 // Updates weights whose gradients have just been made, and packs them for the next step while they are warm.
 template <class T>
-void TwoPhase<T>::update(std::size_t l, Share outputs, PackedWeights<T>& packed) {
+void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients,
+                         PackedWeights<T>& packed) {
   const Layer<T>& layer = model_.layers[l];
+  const auto [outputs, inputs] = block;
   const Index count = outputs.end - outputs.begin;
-  const auto update = [&](Kind kind, Index begin, Region region) {
-    optimizer_.update(l, kind, begin, region, clip_, gradients_.data(), parameters_);
+  const bool biases = inputs.end == layer.n_in;
+  const auto update = [&](Kind kind, Index begin, Region region, const T* from) {
+    optimizer_.update(l, kind, begin, region, clip_, from, parameters_);
   };
   if (in_panels()) {
-    const Share weights = panels_.weights_of(l, outputs), biases = panels_.biases_of(l, outputs);
-    update(Kind::weights, weights.begin, {1, weights.end - weights.begin, 0});
-    update(Kind::biases, biases.begin, {1, count, 0});
-    if (weights_.size() > 0) panels_.store(l, outputs, parameters_, weights_.data());
+    panels_.for_panels(l, block, [&](Index first, Share weights) {
+      update(Kind::weights, weights.begin, {weights.end - weights.begin}, gradients.dw.column(first - outputs.begin));
+    });
+    if (biases)
+      update(Kind::biases, panels_.biases(l, parameters_) - parameters_ + outputs.begin, {count}, gradients.db);
+    if (weights_.size() > 0) panels_.store(l, block, parameters_, weights_.data());
   } else {
     // A part of each row of Wᵀ, and of the biases, which are like one row more; or all in one.
-    const Index begin = layer.offset + outputs.begin, row = layer.n_out;
-    const bool together = optimizer_.same_for_all();
-    const Index rows = layer.n_in + together;
-    update(Kind::weights, begin, count == row ? Region{1, rows * row, 0} : Region{rows, count, row});
-    if (!together) update(Kind::biases, begin + rows * row, {1, count, 0});
+    const Index row = layer.n_out, at = layer.offset + outputs.begin;
+    const bool together = biases && optimizer_.same_for_all();
+    const Index rows = inputs.end - inputs.begin + together;
+    update(Kind::weights, at + inputs.begin * row,
+           count == row ? Region{rows * row} : Region{count, rows, row, gradients.dw.ld}, gradients.dw.data);
+    if (biases && !together) update(Kind::biases, at + layer.n_in * row, {count}, gradients.db);
   }
-  packed.pack_outputs(layer, l, outputs);
+  packed.pack_block(layer, l, block);
 }
 
 template <class T>

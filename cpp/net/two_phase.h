@@ -1,7 +1,7 @@
-// Training steps of medium and large networks: backpropagation, then the update of each output's weights as soon as
-// their gradients are there, while these are in the cache. The parameters lie
-// in panels meanwhile; but for batches of so few rows that the products read weights where they lie anyway, and for
-// bf16.
+// Training steps of medium and large networks: backpropagation, then the update of each item's weights as soon as
+// their gradients are there, while these are in the cache, most often in a buffer that the next item takes over
+// (keeps_gradients). The parameters lie in panels meanwhile; but for batches of so few rows that the products read
+// weights where they lie anyway, and for bf16.
 #pragma once
 
 #include "net/backprop.h"
@@ -27,10 +27,10 @@ class TwoPhase final : public Schedule<T> {
 
  private:
   typename Backprop<T>::After after_gradients();
-  void add_penalty_in_panels(std::size_t l, Share outputs);
-  void square(std::size_t l, Share outputs);
+  void add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients);
+  void square(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
   void set_clip();
-  void update(std::size_t l, Share outputs, PackedWeights<T>& packed);
+  void update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients, PackedWeights<T>& packed);
   void parameters_changed();
   void flatten(const T* array, T* flat) const;
   bool in_panels() const { return panels_.size() > 0; }
@@ -44,7 +44,7 @@ class TwoPhase final : public Schedule<T> {
   Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
   StepDropout dropout_;
   Model<T> model_;
-  Buffer<T> gradients_;
+  Buffer<T> gradients_;  // of all parameters, or none
   Optimizer<T> optimizer_;
   const T* average_ = nullptr;  // the optimizer's, once a step has ended
   Buffer<double> squares_;      // of the gradients of each output, for their norm

@@ -153,14 +153,15 @@ void vectors(Index n) {
   const Index m = 3;
   for (const Index stride : {n, n + 2})
     at_edges("updates", m, n, stride, [&] {
-      const Region region{m, n, stride};
+      const Region region{n, m, stride, n};
       const auto a = [&] { return matrix_of<T>(m, n, stride); };
-      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {T(0.5), T(0.1)}, a(), {a()}, a());
-      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {}, a(), {}, a());
-      t.adam(region, {T(0.1), T(1), T(0.1), T(0.9), T(0.1), T(1e-8), T(1)}, {}, a(), {a(), a()}, a());
-      t.rmsprop(region, {T(0.1), T(0.9), T(0.1), T(1e-8), T(0.9), T(1)}, {}, a(), {a(), a(), a()}, a());
-      t.adagrad(region, {T(0.1), T(1e-8), T(1)}, {}, a(), {nullptr, a()}, a());
-      t.average(region, T(0.1), a(), a());
+      const auto g = [&] { return matrix_of<T>(m, n, n); };
+      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {T(0.5), T(0.1)}, g(), {a()}, a());
+      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {}, g(), {}, a());
+      t.adam(region, {T(0.1), T(1), T(0.1), T(0.9), T(0.1), T(1e-8), T(1)}, {}, g(), {a(), a()}, a());
+      t.rmsprop(region, {T(0.1), T(0.9), T(0.1), T(1e-8), T(0.9), T(1)}, {}, g(), {a(), a(), a()}, a());
+      t.adagrad(region, {T(0.1), T(1e-8), T(1)}, {}, g(), {nullptr, a()}, a());
+      t.average(region, T(0.1), g(), a());
     });
 }
 

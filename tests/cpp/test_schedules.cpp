@@ -20,7 +20,7 @@ struct Case {
   double l2 = 0;
 };
 
-// Some epochs; the costs of all steps, the last gradients, and the parameters.
+// Some epochs; the costs of all steps, the parameters and, where they are kept, the last gradients.
 template <class T, class Steps>
 std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::vector<double>& costs) {
   Network<T> network(c.sizes, {.activation = c.activation, .loss = c.loss, .seed = 5});
@@ -54,22 +54,24 @@ std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::
       first += steps * m;
     }
   schedule.store();
-  std::vector<T> result(network.parameters().size());
-  schedule.gradients(result.data());
-  result.insert(result.end(), network.parameters().begin(), network.parameters().end());
+  std::vector<T> result(network.parameters().begin(), network.parameters().end());
+  if (!options.keep_gradients) return result;
+  result.resize(2 * result.size());
+  schedule.gradients(result.data() + network.parameters().size());
   return result;
 }
 
 template <class T>
 void twins(const Case<T>& c) {
-  const StepOptions settings[] = {
+  StepOptions settings[] = {
       {.optimizer = Sgd{.learning_rate = 0.1}},
       {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9}},
       {.optimizer = Sgd{.learning_rate = 0.1, .weight_decay = 0.1}},
       {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .rate_in_velocity = true}},
       {.optimizer = Adam{.learning_rate = 0.01}},
       {.optimizer = Adam{.learning_rate = 0.01, .epsilon_hat = true, .weight_decay = 0.1}, .l2_per_row = true}};
-  for (const StepOptions& options : settings) {
+  for (StepOptions& options : settings) {
+    options.keep_gradients = true;
     std::vector<double> expected_costs;
     const std::vector<T> expected = trained<T, TwoPhase<T>>(c, options, 1, expected_costs);
     for (const int threads : {1, 2, 3}) {
@@ -88,7 +90,8 @@ void twins(const Case<T>& c) {
   }
 }
 
-// A team's bits in two phases are those of one thread, however it shares the work: rows, outputs, or both in turn.
+// A team's bits in two phases are those of one thread, however it shares the work: rows, outputs, or both in turn; and
+// an array of all gradients changes none.
 template <class T>
 void teams(const Case<T>& c) {
   const StepOptions settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
@@ -108,6 +111,11 @@ void teams(const Case<T>& c) {
       CHECK((trained<T, TwoPhase<T>>(c, options, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
       CHECK(costs == expected_costs, c.sizes.back(), c.batch, threads);
     }
+    StepOptions kept = options;
+    kept.keep_gradients = true;
+    std::vector<T> with_gradients = trained<T, TwoPhase<T>>(c, kept, 2, expected_costs);
+    with_gradients.resize(expected.size());
+    CHECK(with_gradients == expected, c.sizes.back(), c.batch);
   }
 }
 
