@@ -43,6 +43,7 @@ inline void dot_group(Index k, const T* a, Index lda, const T* w, Vec<T>* sum) {
   for (int v = 0; v < V && p < k; ++v, p += L) {
     const Tail<T> tail(k - p < L ? k - p : L);
     const Vec<T> wv = load(w + p, tail);
+#pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) acc[r][v] = fma(load(a + r * lda + p, tail), wv, acc[r][v]);
   }
 #pragma GCC unroll 8
@@ -63,6 +64,7 @@ void dot_rows(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* ou
   if (step == 1)
     for (; i + L <= m; i += L) {
       Vec<T> t[L];
+#pragma GCC unroll 16
       for (int r = 0; r < L; r += rows) dot_group<T, rows>(k, a + (i + r) * lda, lda, w, t + r);
       transpose<T>(t);
 #pragma GCC unroll 4
@@ -94,6 +96,7 @@ inline T one_output_columns(Index m, Index columns, const T* dz, T* dw, Read rea
       after(i, v, x, d);
     }
   }
+#pragma GCC unroll 16
   for (int v = 0; v < N; ++v) {
     const Index left = columns - v * L;
     if (left >= L)
@@ -124,6 +127,7 @@ void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index 
   for_groups<T>(padded_width(n), [&](auto vectors, Index p) {
     constexpr int N = decltype(vectors)::value;
     Vec<T> wv[N], sum[N] = {};
+#pragma GCC unroll 16
     for (int v = 0; v < N; ++v) wv[v] = load(w + p + v * L);
     *db = one_output_columns<T, N>(
         m, n - p, dz, dw + p, [&](Index i, int v) { return load(a + i * lda + p + v * L); },
@@ -132,6 +136,7 @@ void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index 
           store(a + i * lda + p + v * L, before);
           sum[v] = sum[v] + before;
         });
+#pragma GCC unroll 16
     for (int v = 0; v < N; ++v) store(sums + p + v * L, sum[v]);
   });
 }

@@ -27,12 +27,14 @@ void gemm_row(const GemmBlock<T>& g, Index j) {
   };
   Vec<T> acc[N] = {};
   if (g.start != Start::zero)
+#pragma GCC unroll 16
     for (int v = 0; v < N; ++v) acc[v] = read((g.start == Start::bias ? g.bias : g.c) + j, v);
   const Index step = g.a_layout == Layout::columns ? g.lda : 1;
   const T *a = g.a, *b = g.b + j;
   for (Index p = 0; p < g.k; ++p, a += step, b += g.ldb)
 #pragma GCC unroll 16
     for (int v = 0; v < N; ++v) acc[v] = fma(splat(*a), read(b, v), acc[v]);
+#pragma GCC unroll 16
   for (int v = 0; v < N; ++v)
     if (Ragged && v == N - 1)
       store(g.c + j + v * L, acc[v], tail);
@@ -68,6 +70,7 @@ void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
         for (int j = 0; j < L; ++j) v[j] = load(b + j * g.ldb);
       } else {
         const Tail<T> tail(depth);
+#pragma GCC unroll 16
         for (int j = 0; j < L; ++j) v[j] = j < count ? load(b + j * g.ldb, tail) : Vec<T>{};
       }
       transpose<T>(v);
@@ -78,11 +81,14 @@ void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
           for (int r = 0; r < M; ++r) acc[s][r] = fma(splat(g.a[r * g.lda + p + q]), v[q], acc[s][r]);
       } else {
         for (int q = 0; q < depth; ++q)
+#pragma GCC unroll 16
           for (int r = 0; r < M; ++r) acc[s][r] = fma(splat(g.a[r * g.lda + p + q]), v[q], acc[s][r]);
       }
     }
   }
+#pragma GCC unroll 16
   for (int s = 0; s < Groups; ++s)
+#pragma GCC unroll 16
     for (int r = 0; r < M; ++r) store(g.c + r * g.ldc + first + s * L, acc[s][r], Tail<T>(count < L ? count : L));
 }
 

@@ -37,6 +37,7 @@ inline void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ld
     const Index depth = n - j < L ? n - j : L;
     const Tail<T> tail(depth);
     Vec<T> v[L];
+#pragma GCC unroll 16
     for (int q = 0; q < L; ++q) v[q] = q < depth ? load(columns + (j + q) * L) : Vec<T>{};
     transpose<T>(v);
     for (Index i = 0; i < rows; ++i) store(x + i * ldx + j, v[i], tail);

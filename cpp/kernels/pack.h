@@ -22,9 +22,11 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
         const Index depth = k - p < L ? k - p : L;
         Vec<T> v[L];
         if (depth == L) {
+#pragma GCC unroll 16
           for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p) : Vec<T>{};
         } else {
           const Tail<T> depth_tail(depth);
+#pragma GCC unroll 16
           for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p, depth_tail) : Vec<T>{};
         }
         transpose<T>(v);
@@ -71,9 +73,11 @@ inline void column_group(Index m, Index j, const T* x, Index ldx, T* sums, Tail<
   }
   for (Index s = 0; s < addends.count; ++s) {
     const T* before = addends.x[s] + addends.at + j;
+#pragma GCC unroll 16
     for (int v = 0; v + 1 < N; ++v) sum[v] = load(before + v * L) + sum[v];
     sum[N - 1] = load(before + (N - 1) * L, tail) + sum[N - 1];
   }
+#pragma GCC unroll 16
   for (int v = 0; v + 1 < N; ++v) store(sums + j + v * L, sum[v]);
   store(sums + j + (N - 1) * L, sum[N - 1], tail);
 }

@@ -24,6 +24,7 @@ inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
 inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
   const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], parity};
+#pragma GCC unroll 16
   for (int i = 0; i < 4; ++i) x[i] += keys[i];
 #pragma GCC unroll 5
   for (std::uint32_t four = 1; four <= 5; ++four) {
@@ -116,8 +117,10 @@ void dropout_factors(const Dropout& d, Index m, Index n, Index row, Index column
 // The words of one counter, for tests.
 inline void random_words(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]) {
   Word4 x;
+#pragma GCC unroll 16
   for (int i = 0; i < 4; ++i) x[i] = Words{} + counter[i];
   threefry(x, key);
+#pragma GCC unroll 16
   for (int i = 0; i < 4; ++i) words[i] = x[i][lanes<float> - 1];
 }
 

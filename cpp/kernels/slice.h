@@ -131,16 +131,19 @@ inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T*
     };
     T *z = layer.a + j, *at = w + j;
     Vec<T> dz[N], acc[N];
+#pragma GCC unroll 16
     for (int v = 0; v < N; ++v) {
       dz[v] = Descend ? load(z + v * L) : Vec<T>{};
       acc[v] = descended(at + k * width + v * L, dz[v]);
     }
 #pragma GCC unroll 2
     for (Index p = 0; p < k; ++p, at += width)
+#pragma GCC unroll 16
       for (int v = 0; v < N; ++v) {
         const Vec<T> wv = descended(at + v * L, Descend ? splat(last_x[p]) * dz[v] : Vec<T>{});
         if (Product) acc[v] = fma(splat(x[p]), wv, acc[v]);
       }
+#pragma GCC unroll 16
     for (int v = 0; Product && v < N; ++v) store(z + v * L, acc[v]);
   });
 }

@@ -41,6 +41,7 @@ inline void sparse_forward_outputs(const SparseForward<T>& p, Index i, Index j) 
     return Ragged && v == N - 1 ? load(from + v * L, tail) : load(from + v * L);
   };
   Vec<T> acc[N];
+#pragma GCC unroll 16
   for (int v = 0; v < N; ++v) acc[v] = read(p.bias + j, v);
   visit_row(p.x, p.dropout, i, [&](const std::int32_t* columns, const T* values, Index count) {
     for (Index k = 0; k < count; ++k) {
@@ -50,6 +51,7 @@ inline void sparse_forward_outputs(const SparseForward<T>& p, Index i, Index j) 
       for (int v = 0; v < N; ++v) acc[v] = fma(x, read(w, v), acc[v]);
     }
   });
+#pragma GCC unroll 16
   for (int v = 0; v < N; ++v)
     if (Ragged && v == N - 1)
       store(p.z + i * p.ldz + j + v * L, acc[v], tail);
@@ -81,7 +83,9 @@ void sparse_dot(const SparseForward<T>& p) {
         chain = fma(splat(values[k]), splat(p.w[columns[k]]), splat(chain))[0];
       }
     });
+#pragma GCC unroll 16
     for (int half = chains / 2; half > 0; half /= 2)
+#pragma GCC unroll 16
       for (int c = 0; c < half; ++c) sum[c] += sum[c + half];
     p.z[i * p.ldz] = *p.bias + sum[0];
   }
@@ -92,6 +96,7 @@ template <class T, int N>
 inline void sparse_gradient_outputs(const SparseGradient<T>& p, Index i, Index j) {
   constexpr int L = lanes<T>;
   Vec<T> dz[N];
+#pragma GCC unroll 16
   for (int v = 0; v < N; ++v) dz[v] = load(p.dz + i * p.lddz + j + v * L);
   visit_row(p.x, p.dropout, i, [&](const std::int32_t* columns, const T* values, Index count) {
     for (Index k = 0; k < count; ++k) {

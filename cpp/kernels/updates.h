@@ -143,9 +143,12 @@ double chained_sum(Index n, F f) {
   double sum[chains] = {};
   Index j = 0;
   for (; j + chains <= n; j += chains)
+#pragma GCC unroll 16
     for (int c = 0; c < chains; ++c) sum[c] += f(j + c);
   for (int c = 0; j + c < n; ++c) sum[c] += f(j + c);
+#pragma GCC unroll 16
   for (int half = chains / 2; half > 0; half /= 2)
+#pragma GCC unroll 16
     for (int c = 0; c < half; ++c) sum[c] += sum[c + half];
   return sum[0];
 }
