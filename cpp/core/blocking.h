@@ -10,7 +10,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "core/caches.h"
@@ -48,12 +47,6 @@ Index panel_depth(Index k) {
   return ceil_div(k, std::max<Index>(1, ceil_div(k - fits / 8, fits)));
 }
 
-// kc where kc mc fills a block and kc = 8 mc.
-template <class T>
-double best_depth() {
-  return std::sqrt(8.0 * static_cast<double>(block_size<T>()));
-}
-
 // Rows of a block of A of so many steps of k.
 template <class T>
 Index block_rows(Index depth) {
@@ -62,29 +55,29 @@ Index block_rows(Index depth) {
   return std::min(std::max<Index>(2, block_size<T>() / std::max<Index>(depth, 1) / tile) * tile, most);
 }
 
-// Rows and steps of k of a block of A for a product of k steps. Each block writes its part of C, and reads it where it
-// is not the first; each row of blocks reads B. A line of C costs about as much as eight of B, which is read in order
-// and arrives ahead of its use: so kc = 8 mc, or all of k where that is near. (1 MB of second level: 1024 x 128 floats,
-// what trials on Zen 5 and Zen 4 found best.)
+// Rows and steps of k of a block of A (m x k): all of it where it fits. Else of all divisions of k the one that moves
+// the fewest lines: each row of blocks reads B once, k lines for a column of C. Each division of k reads and writes C
+// once, 2 m lines, and so much the sums cost that every division for the first level takes up and puts down.
 struct Block {
   Index rows, depth;
 };
 template <class T>
-Block block_of_a(Index k) {
-  const Index parts = std::max<Index>(1, std::lround(static_cast<double>(k) / best_depth<T>()));
-  const Index depth = std::max<Index>(1, ceil_div(k, parts));
-  return {block_rows<T>(depth), depth};
+Block block_of_a(Index m, Index k) {
+  if (m * k <= block_size<T>()) return {m, std::max<Index>(k, 1)};
+  Block best{};
+  for (Index parts = 1, lowest = 0; best.rows == 0 || (parts <= k && 4 * parts * m < lowest); ++parts) {
+    const Index depth = ceil_div(k, parts), rows = std::min(m, block_rows<T>(depth));
+    const Index takes = parts * ceil_div(depth, panel_depth<T>(depth));
+    const Index cost = ceil_div(m, rows) * k + 2 * m * (parts + takes);
+    if (best.rows > 0 && cost >= lowest) continue;
+    best = {rows, depth};
+    lowest = cost;
+  }
+  return best;
 }
 
-// What a product of m rows and k steps keeps of A, packed, and of the sums of a panel, which wait where k is divided.
-template <class T>
-Index block_scratch(Index m, Index k) {
-  const Block block = block_of_a<T>(k);
-  const Index rows = std::min(m, block.rows), sums = panel_depth<T>(block.depth) < block.depth ? rows : 0;
-  return rows * block.depth + sums * kernels<T>().tile_columns;
-}
-
-// No product of at most m rows and k steps keeps more, nor one of which k is not divided into blocks.
+// What a product of at most m rows and k steps keeps of A, packed, and of the sums of a panel, which wait where k is
+// divided for the first level: never more than this, also where it is not divided into blocks.
 template <class T>
 Index most_block_scratch(Index m, Index k) {
   const Index tiles = 2 * kernels<T>().tile_rows;

@@ -68,33 +68,31 @@ Index gemm_scratch(Index rows, Index widest) {
 
 namespace {
 
-// C = bias + A B by blocks of rows of A and steps of k; g has B and where in it C's columns begin.
+// C = start + A B by blocks of steps of k and rows of A; g has B, the start and where in B C's columns begin.
 template <class T>
-void gemm_blocks(MatrixView<const T> a, const T* bias, T* c, Index ldc, T* scratch, Epilogue<T> epilogue,
-                 GemmBlock<T> g) {
+void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T> epilogue, GemmBlock<T> g) {
+  g.ldc = ldc;
   if (a.rows == 1 && g.b_layout == Layout::rows) {  // one pass over B in its order: no blocks
     g.m = 1, g.k = a.cols, g.a = a.data, g.lda = a.col_stride, g.a_layout = Layout::columns;
-    g.c = c, g.ldc = ldc, g.bias = bias, g.start = bias != nullptr ? Start::bias : Start::zero, g.epilogue = epilogue;
+    g.c = c, g.epilogue = epilogue;
     return kernels<T>().gemm_block(g);
   }
-  const Block size = block_of_a<T>(a.cols);
+  const Block size = block_of_a<T>(a.rows, a.cols);
   const Index blocks = ceil_div(a.rows, size.rows);
   const T* b = g.b;
   g.fetch_b = g.b_layout == Layout::packed && a.cols * g.n * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2);
-  for (Index block = 0; block < blocks; ++block) {
-    const Index begin = a.rows * block / blocks;
-    g.m = a.rows * (block + 1) / blocks - begin;
-    g.c = c + begin * ldc;
-    g.ldc = ldc;
-    for (Index p = 0; p == 0 || p < a.cols; p += size.depth) {
-      g.k = std::min(size.depth, a.cols - p);
+  for (Index p = 0; p == 0 || p < a.cols; p += size.depth) {
+    g.k = std::min(size.depth, a.cols - p);
+    if (g.b_layout == Layout::packed)
+      g.b_first = p;
+    else
+      g.b = b + p * g.ldb;
+    if (p > 0) g.start = Start::c;
+    for (Index block = 0; block < blocks; ++block) {
+      const Index begin = a.rows * block / blocks;
+      g.m = a.rows * (block + 1) / blocks - begin;
+      g.c = c + begin * ldc;
       read_a<T>(a.rows_between(begin, begin + g.m).columns_between(p, p + g.k), scratch, g);
-      if (g.b_layout == Layout::packed)
-        g.b_first = p;
-      else
-        g.b = b + p * g.ldb;
-      g.bias = bias;
-      g.start = p > 0 ? Start::c : bias != nullptr ? Start::bias : Start::zero;
       g.epilogue = {};
       if (p + g.k == a.cols) {
         g.epilogue = epilogue;
@@ -105,20 +103,30 @@ void gemm_blocks(MatrixView<const T> a, const T* bias, T* c, Index ldc, T* scrat
   }
 }
 
+constexpr Start start_of(const void* bias) { return bias != nullptr ? Start::bias : Start::zero; }
+
+// Of B as it is packed, columns that begin with a panel.
+template <class T>
+GemmBlock<T> product_with(PanelView<const T> b, Share columns) {
+  return {.n = columns.end - columns.begin, .b = b.data + columns.begin * b.k, .b_rows = b.k};
+}
+
 }  // namespace
 
 template <class T>
 void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
                  Epilogue<T> epilogue) {
-  GemmBlock<T> g{.n = columns.end - columns.begin, .b = b.data + columns.begin * b.k, .b_rows = b.k};
-  gemm_blocks<T>(a, bias, c, ldc, scratch, epilogue, g);
+  GemmBlock<T> g = product_with<T>(b, columns);
+  g.bias = bias, g.start = start_of(bias);
+  gemm_blocks<T>(a, c, ldc, scratch, epilogue, g);
 }
 
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue) {
   GemmBlock<T> g{.n = b.cols, .b = b.data, .ldb = b.row_stride, .b_layout = Layout::rows};
-  gemm_blocks<T>(a, bias, c, ldc, scratch, epilogue, g);
+  g.bias = bias, g.start = start_of(bias);
+  gemm_blocks<T>(a, c, ldc, scratch, epilogue, g);
 }
 
 template <class T>
@@ -166,17 +174,17 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   const double operations =
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
-  const Block size = block_of_a<T>(a.cols);
+  const Block size = block_of_a<T>(a.rows, a.cols);
   constexpr Index few = 112;  // rows of A: packing B pays with more
   const bool in_place = b.col_stride == 1 && a.rows <= few;
-  const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(b.rows));
+  const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(size.depth));
   // Kept between calls, as fresh memory is cleared by the system page by page, a third of the time of a small product.
   constexpr Index most_kept = Index{1} << 22;  // bytes
   thread_local std::vector<Buffer<T>> kept;
   kept.resize(std::max(kept.size(), static_cast<std::size_t>(team_size) + 1));
-  if (!in_place) kept.front().reserve(PanelView<T>::size(b.rows, columns));
+  if (!in_place) kept.front().reserve(PanelView<T>::size(size.depth, columns));
   for (int rank = 0; rank < team_size; ++rank)
-    kept[static_cast<std::size_t>(rank) + 1].reserve(block_scratch<T>(a.rows, a.cols));
+    kept[static_cast<std::size_t>(rank) + 1].reserve(most_block_scratch<T>(a.rows, a.cols));
   const std::span<Buffer<T>> buffers = kept;
   parallel_step(team_size, [&](Team team) {
     T* mine = buffers[static_cast<std::size_t>(team.rank) + 1].data();
@@ -190,16 +198,22 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
     }
     const Index blocks = items_for(a.rows, team.size, size.rows / 2);
     for (Index j = 0; j < b.cols; j += columns) {
-      const Index n = std::min(columns, b.cols - j);
-      const PanelView<T> packed{buffers.front().data(), b.rows, n};
-      const Index parts = items_for(packed.panels(), team.size);
-      team.each(parts,
-                [&](Index i) { pack_panels<T>(b.columns_between(j, j + n), packed, part(packed.panels(), parts, i)); });
-      team.each(blocks, [&](Index i) {
-        const Share rows = part(a.rows, blocks, i);
-        gemm_packed<T>(a.rows_between(rows.begin, rows.end), packed, {0, n}, nullptr, c.row(rows.begin) + j,
-                       c.row_stride, mine);
-      });
+      const Share wide{j, std::min(j + columns, b.cols)};
+      for (Index p = 0; p == 0 || p < b.rows; p += size.depth) {
+        const Share deep{p, std::min(p + size.depth, b.rows)};
+        const MatrixView<const T> part_of_b =
+            b.rows_between(deep.begin, deep.end).columns_between(wide.begin, wide.end);
+        const PanelView<T> packed{buffers.front().data(), part_of_b.rows, part_of_b.cols};
+        const Index parts = items_for(packed.panels(), team.size);
+        team.each(parts, [&](Index i) { pack_panels<T>(part_of_b, packed, part(packed.panels(), parts, i)); });
+        team.each(blocks, [&](Index i) {
+          const Share rows = part(a.rows, blocks, i);
+          GemmBlock<T> g = product_with<T>(packed, {0, packed.n});
+          if (p > 0) g.start = Start::c;
+          gemm_blocks<T>(a.rows_between(rows.begin, rows.end).columns_between(deep.begin, deep.end),
+                         c.row(rows.begin) + j, c.row_stride, mine, {}, g);
+        });
+      }
     }
   });
   Index bytes = 0;

@@ -21,7 +21,10 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
       for (Index p = 0; p < k; p += L) {
         const Index depth = k - p < L ? k - p : L;
         Vec<T> v[L];
-        if (depth == L) {
+        if (depth == L && rows == L) {
+#pragma GCC unroll 16
+          for (int r = 0; r < L; ++r) v[r] = load(src + (i + r) * stride_i + p);
+        } else if (depth == L) {
 #pragma GCC unroll 16
           for (int r = 0; r < L; ++r) v[r] = r < rows ? load(src + (i + r) * stride_i + p) : Vec<T>{};
         } else {

@@ -180,7 +180,7 @@ class OutputItems {
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
   const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= bytes_of_core(caches().l2);
-  return std::min<Index>(block_of_a<T>(model.widest()).rows, cached ? 56 : 112);
+  return block_of_a<T>(cached ? 56 : 112, model.widest()).rows;
 }
 
 // The items of m rows that go through all layers: for one thread as many rows as serve its cache, for a team some more
