@@ -63,7 +63,7 @@ struct Block {
 };
 template <class T>
 Block block_of_a(Index m, Index k) {
-  if (m * k <= block_size<T>()) return {m, std::max<Index>(k, 1)};
+  if (m * k <= block_size<T>()) return {std::max<Index>(m, 1), std::max<Index>(k, 1)};
   Block best{};
   for (Index parts = 1, lowest = 0; best.rows == 0 || (parts <= k && 4 * parts * m < lowest); ++parts) {
     const Index depth = ceil_div(k, parts), rows = std::min(m, block_rows<T>(depth));

@@ -196,7 +196,8 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
                          c.row_stride, mine);
       });
     }
-    const Index blocks = items_for(a.rows, team.size, size.rows / 2);
+    constexpr Index least = 64;  // rows of an item, as each reads all of B
+    const Index blocks = items_for(a.rows, team.size, least);
     for (Index j = 0; j < b.cols; j += columns) {
       const Share wide{j, std::min(j + columns, b.cols)};
       for (Index p = 0; p == 0 || p < b.rows; p += size.depth) {
