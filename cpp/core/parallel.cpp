@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/parallel_backend.h"
 #include "core/processors.h"
+#include "core/rest.h"
 
 namespace chainrule {
 namespace {
@@ -64,35 +65,12 @@ int threads_for(double operations, int requested) {
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
 }
 
-namespace {
-
-// A member that the system takes from its processor keeps its item for a whole time slice, some milliseconds. Where a
-// team waited so much that it was not half as fast again as one thread, the caller goes on alone, for 20 times as long
-// as it waited: so a busy neighbor costs a twentieth, without a guess whether there is one. Where that happens again at
-// once, the rest becomes four times as long, up to a fifth of a second.
-template <class Clock>
-struct Rest {
-  using Duration = typename Clock::duration;
-  typename Clock::time_point end{};
-  Duration length{};
-
-  void after(Duration waited, typename Clock::time_point now) {
-    if (waited < std::chrono::microseconds(200)) return;  // a process that merely wakes takes 50 or so
-    const bool again = now - end < length;
-    length = std::min<Duration>(std::max<Duration>(20 * waited, again ? 4 * length : Duration{}),
-                                std::chrono::milliseconds(200));
-    end = now + length;
-  }
-};
-
-}  // namespace
-
 void detail::run_team(int threads, Length length, void (*body)(void*, Team), void* context) {
   using Clock = std::chrono::steady_clock;
-  static thread_local Rest<Clock> rest;
+  static thread_local Rest rest;
   if (threads <= 1) return body(context, {0, 1});
   const Clock::time_point start = Clock::now();
-  if (length == Length::brief && start < rest.end) return body(context, {0, 1});
+  if (length == Length::brief && rest.lasts(start)) return body(context, {0, 1});
   static thread_local Phases phases;  // a thread leads one team at a time
   struct Members {
     void (*body)(void*, Team);
@@ -124,7 +102,7 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
       &members);
   const Clock::time_point end = Clock::now();
   const auto waited = phases.waited() + (end - members.led);
-  if (length == Length::brief && 2 * (end - start - waited) * threads < 3 * (end - start)) rest.after(waited, end);
+  if (length == Length::brief) rest.note(threads, start, end, waited);
   if (members.first) std::rethrow_exception(members.first);
 }
 

@@ -1,7 +1,8 @@
 // Teams of the back end that was compiled: phases and who takes their items, members that are late or absent,
-// exceptions, nesting, two callers at once; and how many threads the system grants, read from folders made here that
-// look like /proc and /sys.
+// exceptions, nesting, two callers at once, rests; and how many threads the system grants, read from folders made here
+// that look like /proc and /sys.
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include "check.h"
 #include "core/parallel.h"
 #include "core/processors.h"
+#include "core/rest.h"
 #include "folder.h"
 
 namespace chainrule {
@@ -246,6 +248,60 @@ void settings() {
   CHECK(num_threads() >= 1 && num_threads_reason() != "set_num_threads");
 }
 
+// On a clock of the test's own, which begins late enough that no rest has just ended.
+void rests() {
+  using detail::Rest;
+  using std::chrono::microseconds, std::chrono::milliseconds;
+  const Rest::Time start{std::chrono::hours(1)};
+  const auto after = [&](Rest& rest, Rest::Time begin, Rest::Duration step, Rest::Duration waited) {
+    rest.note(2, begin, begin + step, waited);
+    return begin + step;
+  };
+  Rest quick;
+  after(quick, start, milliseconds(4), milliseconds(1));  // as fast as one and a half threads
+  CHECK(!quick.lasts(start + milliseconds(4)));
+  after(quick, start, microseconds(200), microseconds(199));
+  CHECK(!quick.lasts(start + microseconds(200)));  // a wait too short to matter
+
+  Rest rest;
+  Rest::Time now = after(rest, start, milliseconds(4), milliseconds(2));
+  CHECK(rest.lasts(now) && rest.lasts(now + milliseconds(40) - microseconds(1)));
+  now += milliseconds(40);
+  CHECK(!rest.lasts(now));
+  now = after(rest, now, milliseconds(4), milliseconds(2));  // again at once: four times as long
+  CHECK(rest.lasts(now + milliseconds(160) - microseconds(1)) && !rest.lasts(now + milliseconds(160)));
+  now = after(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
+  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) && !rest.lasts(now + milliseconds(200)));  // the longest
+  now = after(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // later, it begins anew
+  CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
+}
+
+// A team that waited for a member goes on as one thread.
+void after_a_stall_comes_a_rest() {
+  if (thread_backend() == "serial") return;
+  using Clock = std::chrono::steady_clock;
+  int alone = 0;
+  for (int stalls = 0; stalls < 50 && alone == 0; ++stalls) {
+    std::atomic<bool> held{false};
+    parallel_step(2, [&](Team team) {
+      team.each(2, [&](Index) {
+        const auto spin = [](auto done) {
+          for (const auto begin = Clock::now(); !done() && Clock::now() - begin < std::chrono::milliseconds(20);)
+            continue;
+        };
+        if (team.rank == 1) {
+          held = true;
+          spin([] { return false; });
+        } else {
+          spin([&] { return held.load(); });
+        }
+      });
+    });
+    if (held) parallel_step(2, [&](Team team) { alone += team.size == 1; });  // unless the system kept us from it
+  }
+  CHECK(alone > 0);
+}
+
 }  // namespace
 }  // namespace chainrule
 
@@ -258,6 +314,8 @@ int main() {
   chainrule::exceptions_reach_the_caller();
   chainrule::within_a_team_there_is_one_thread();
   chainrule::callers_at_once();
+  chainrule::rests();
+  chainrule::after_a_stall_comes_a_rest();
   chainrule::quotas();
   chainrule::cores();
   chainrule::settings();
