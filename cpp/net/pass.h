@@ -176,11 +176,13 @@ class OutputItems {
 };
 
 // Rows that go through all layers at a time, in one thread's cache. Every group of rows reads all weights again, so
-// large weights want more rows; a group has no more rows than a block of the widest layer's product.
+// large weights want more rows, and most those that come from beyond the third level (W7 on two threads: 224 rows take
+// 0.95 to 0.98 of the time of 112); a group has no more rows than a block of the widest layer's product.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
-  const bool cached = model.parameter_count() * static_cast<Index>(sizeof(T)) <= bytes_of_core(caches().l2);
-  return block_of_a<T>(cached ? 56 : 112, model.widest()).rows;
+  const Index weights = model.parameter_count() * static_cast<Index>(sizeof(T)), near = bytes_of_core(caches().l2);
+  const Index most = weights <= near ? 56 : weights <= std::max(near, caches().l3.bytes) ? 112 : 224;
+  return block_of_a<T>(most, model.widest()).rows;
 }
 
 // The items of m rows that go through all layers: for one thread as many rows as serve its cache, for a team some more
