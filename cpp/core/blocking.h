@@ -93,6 +93,15 @@ bool lines_fit(Index lines, Index distance) {
   return lines <= l1.ways * (way / std::gcd(way, std::max<Index>(distance, 1) * static_cast<Index>(sizeof(T))));
 }
 
+// Whether so many rows of so many elements, `distance` elements apart, find room in half of the second level: parts of
+// rows that lie a multiple of a large power of two apart share few of its sets.
+template <class T>
+bool rows_fit(Index rows, Index elements, Index distance) {
+  constexpr Index size = static_cast<Index>(sizeof(T));
+  const CacheLevel& l2 = caches().l2;
+  return rows * std::max(elements * size, std::gcd(l2.bytes / l2.ways, distance * size)) <= bytes_of_core(l2) / 2;
+}
+
 // Columns of B that are packed at a time, for a product of k steps: in an eighth of the third level, or in half of the
 // second where there is none.
 template <class T>

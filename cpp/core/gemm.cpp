@@ -10,11 +10,12 @@ namespace chainrule {
 namespace {
 
 // How a product of n columns reads A. To pack it costs as much as some 10 columns: where many more follow it pays, if
-// the lines that two tiles read share a few sets of the cache, or pages are far apart.
+// the lines that two tiles or the block read share a few sets of a cache, or pages are far apart.
 template <class T>
 Layout layout_of(MatrixView<const T> a, Index n) {
   constexpr Index near = 2048;  // elements: rows in one or two pages
-  const bool in_reach = a.row_stride <= near && lines_fit<T>(2 * kernels<T>().tile_rows, a.row_stride);
+  const bool in_reach = a.row_stride <= near && lines_fit<T>(2 * kernels<T>().tile_rows, a.row_stride) &&
+                        rows_fit<T>(a.rows, a.cols, a.row_stride);
   if (a.col_stride == 1 && n <= (in_reach ? 1024 : 64)) return Layout::rows;
   if (a.row_stride == 1 && n <= 64) return Layout::columns;
   return Layout::packed;
