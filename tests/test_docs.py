@@ -1,4 +1,4 @@
-"""What the documentation shows is so: the examples in docstrings and the Python blocks of the pages run."""
+"""Documentation: the examples in docstrings, README and guide run, and links lead somewhere."""
 
 import doctest
 import importlib
@@ -12,7 +12,10 @@ import pytest
 import chainrule as cr
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("python/docs/*.md"))]
+GUIDE = sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("python/docs/*.md"))
+PAGES = ["README.md", *GUIDE]
+LINKED = [*PAGES, ".github/CONTRIBUTING.md", "cpp/README.md", "tests/README.md"]
+LINKED += ["tests/bench/README.md", "tests/bench/NOTES.md", "tests/bench/QUALITY.md"]
 MODULES = sorted(
     {module.name for module in pkgutil.walk_packages(cr.__path__, "chainrule.")}
     - {"chainrule._core", "chainrule.__main__"}
@@ -79,7 +82,7 @@ def test_python_blocks(page):
         exec(compile(block, f"{page}, Python block {number}", "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LINKED)
 def test_links(page):
     """Files and headings that a page links to are there."""
     for path, heading in re.findall(
