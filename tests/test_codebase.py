@@ -33,8 +33,10 @@ INCLUDES = {
     "core/parallel_threads.cpp": "<pthread.h>",
     "core/processors.cpp": "<sched.h>",
     "net/": "std net/ core/ kernels/kernels.h include/chainrule/",
-    "net/disk.cpp": "<io.h> <dirent.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
-    "bindings/": "std bindings/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
+    "train/": "std train/ net/ core/ kernels/kernels.h include/chainrule/",
+    "files/": "std files/ net/ core/ include/chainrule/",
+    "files/disk.cpp": "<io.h> <dirent.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
+    "bindings/": "std bindings/ train/ files/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
 # What stands nowhere in cpp/ but here.
@@ -47,8 +49,8 @@ ONLY_IN = {
     r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|\bprintf|std::cout|std::cerr|std::clog|iostream": "examples/",
-    r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp net/disk.cpp examples/",
-    r"filesystem": "include/chainrule/files.h net/disk net/files.cpp",
+    r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp files/disk.cpp examples/",
+    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp",
 }
 # A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
 # brings comes through _optional.require.

@@ -125,7 +125,7 @@ def test_a_project_and_the_library_keep_their_flags(tmp_path):
         r"CMAKE_BUILD_TYPE:STRING=.|BUILD_SHARED_LIBS", (tmp_path / "build/CMakeCache.txt").read_text()
     )
     assert not any("tests/" in file for file in commands)
-    for file in ("cpp/net/trainer.cpp", "cpp/kernels/kernels.cpp"):
+    for file in ("cpp/train/trainer.cpp", "cpp/kernels/kernels.cpp"):
         flags = commands[file]
         assert {"-O3", "-fvisibility=hidden", "-ffp-contract=off", "-std=c++20"} <= set(flags)
         assert flags.index("-ffast-math") < flags.index("-fno-fast-math") < flags.index("-fno-math-errno")

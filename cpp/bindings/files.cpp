@@ -5,7 +5,7 @@
 
 #include "bindings/gil.h"
 #include "bindings/module.h"
-#include "net/model_file.h"
+#include "files/model_file.h"
 
 namespace chainrule::python {
 namespace {

@@ -13,7 +13,7 @@
 #include "bindings/settings.h"
 #include "core/check.h"
 #include "net/network.h"
-#include "net/trainer.h"
+#include "train/trainer.h"
 
 namespace chainrule::python {
 namespace {

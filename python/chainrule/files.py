@@ -1,7 +1,7 @@
 """Model files: a safetensors container with the parameters as tensors and the network's configuration as metadata.
 
 Any safetensors reader can open one. Nothing in it is executed; all of it is checked before a network is made, and a
-checksum finds damage. The format is the core's (cpp/net/model_file.cpp); what estimators add is `estimator_file`'s.
+checksum finds damage. The format is the core's (cpp/files/model_file.cpp); what estimators add is `estimator_file`'s.
 """
 
 import errno

@@ -6,10 +6,10 @@
 #include <system_error>
 
 #include "chainrule/files.h"
-#include "core/sha256.h"
+#include "files/sha256.h"
 #include "folder.h"
-#include "net/json.h"
-#include "net/model_file.h"
+#include "files/json.h"
+#include "files/model_file.h"
 #include "support.h"
 
 namespace chainrule::test {

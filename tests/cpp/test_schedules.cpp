@@ -3,8 +3,8 @@
 #include <numeric>
 
 #include "net/network.h"
-#include "net/sliced.h"
-#include "net/two_phase.h"
+#include "train/sliced.h"
+#include "train/two_phase.h"
 #include "support.h"
 
 namespace chainrule::test {

@@ -1,6 +1,6 @@
 // Fuzzes the reader of model files with libFuzzer: tests/checks/fuzz.sh. What it takes must come back from what it
 // writes, byte by byte; all else must be a FileError.
-#include "net/model_file.h"
+#include "files/model_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace chainrule;

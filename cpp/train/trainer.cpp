@@ -1,4 +1,4 @@
-#include "net/trainer.h"
+#include "train/trainer.h"
 
 #include <array>
 #include <chrono>
@@ -6,15 +6,15 @@
 
 #include "core/check.h"
 #include "core/poll.h"
-#include "net/evaluation.h"
-#include "net/metrics.h"
+#include "train/evaluation.h"
+#include "train/metrics.h"
 #include "net/network.h"
-#include "net/order.h"
-#include "net/rates.h"
-#include "net/row_major.h"
-#include "net/schedule.h"
-#include "net/state.h"
-#include "net/stopping.h"
+#include "train/order.h"
+#include "train/rates.h"
+#include "train/row_major.h"
+#include "train/stepper.h"
+#include "train/state.h"
+#include "train/stopping.h"
 
 namespace chainrule {
 namespace {
@@ -45,7 +45,7 @@ class Fit {
         model_(checked_model(network, examples, options)),
         rows_(row_count(examples, options.rows)),
         batch_size_(options.batch_size > 0 ? std::min(options.batch_size, rows_) : rows_),
-        schedule_(make_schedule(model_, network.parameters().data(), batch_size_, step_options(options))),
+        stepper_(make_stepper(model_, network.parameters().data(), batch_size_, step_options(options))),
         steps_((rows_ + batch_size_ - 1) / batch_size_),
         rates_(options.schedules, options.epochs, steps_),
         seed_(options.seed),
@@ -54,7 +54,7 @@ class Fit {
     if (shuffled() || !options.rows.empty() || options.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
     in_order(order_, options.rows);
     if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options_);
-    if (schedule_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
+    if (stepper_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
     if (options.state != nullptr && options.state->epoch > 0) resume(*options.state);
   }
 
@@ -103,7 +103,7 @@ class Fit {
       const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
         const auto take_over = [this] {  // what it may have written to the parameters
-          if (!options_.ema) schedule_->load();
+          if (!options_.ema) stepper_->load();
         };
         const auto snapshot = [&] {
           take_over();
@@ -119,7 +119,7 @@ class Fit {
   }
 
   void make_room(History& history) const {
-    const auto count = static_cast<std::size_t>(epochs_are_steps() ? schedule_->steps_at_once() : 1);
+    const auto count = static_cast<std::size_t>(epochs_are_steps() ? stepper_->steps_at_once() : 1);
     chainrule::make_room(history.loss, count);
     chainrule::make_room(history.learning_rate, count);
     if (!evaluation_) return;
@@ -156,7 +156,7 @@ class Fit {
     if (rates_.plateau(watched) && stopping_.too_slow(learning_rate_) && reason == nullptr)
       reason = "learning_rate_below";
     rates_.reduce();
-    return reason != nullptr ? reason : schedule_->converged();
+    return reason != nullptr ? reason : stepper_->converged();
   }
 
   bool watches_metric() const { return !options_.metrics.empty() && !stopping_.watches_cost(); }
@@ -175,7 +175,7 @@ class Fit {
     } catch (const DivergenceError&) {
       throw;
     } catch (...) {
-      schedule_->store();
+      stepper_->store();
       throw;
     }
   }
@@ -186,11 +186,11 @@ class Fit {
            !std::holds_alternative<Lbfgs>(options_.optimizer);
   }
   void full_batches(History& history) {
-    const Index steps = std::min<Index>(schedule_->steps_at_once(), options_.epochs - history.epochs);
+    const Index steps = std::min<Index>(stepper_->steps_at_once(), options_.epochs - history.epochs);
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
     const double rate = learning_rate(options_.optimizer);
     for (const Rates* factors = rates.data();
-         const BatchCost& cost : schedule_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
+         const BatchCost& cost : stepper_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
       ++epoch_;
       if (!std::isfinite(cost.mean)) diverged("the cost");
       ++history.epochs;
@@ -208,7 +208,7 @@ class Fit {
 
   double gradient_norm() {
     if (gradients_.size() == 0) gradients_ = Buffer<T>(model_.parameter_count());
-    schedule_->gradients(gradients_.data());
+    stepper_->gradients(gradients_.data());
     return std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()));
   }
 
@@ -237,9 +237,9 @@ class Fit {
     Index step = (epoch_ - 1) * steps_;
     for (Index first = 0; first < rows_;) {
       const Index m = std::min(batch_size_, rows_ - first);
-      const Index steps = std::min(schedule_->steps_at_once(), (rows_ - first) / m);
+      const Index steps = std::min(stepper_->steps_at_once(), (rows_ - first) / m);
       const std::span<const Rates> rates = rates_.next(step, steps);
-      for (const BatchCost& cost : schedule_->run({examples_, order_, first, m, m, rates, step, seed_})) {
+      for (const BatchCost& cost : stepper_->run({examples_, order_, first, m, m, rates, step, seed_})) {
         if (!std::isfinite(cost.mean)) diverged("the cost");
         total += cost.mean * cost.weight;
         weight += cost.weight;
@@ -253,8 +253,8 @@ class Fit {
   }
 
   void store() {
-    if (!schedule_->finite()) diverged("a parameter");
-    schedule_->store();
+    if (!stepper_->finite()) diverged("a parameter");
+    stepper_->store();
   }
   void keep_finite() {
     std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
@@ -266,7 +266,7 @@ class Fit {
     FitState<T> state;
     state.epoch = epoch_;
     state.seed = seed_;
-    schedule_->save(state);
+    stepper_->save(state);
     state.numbers["rates"] = rates_.progress();
     state.numbers["stopping"] = stopping_.progress();
     state.numbers["best_epoch"] = {static_cast<double>(best_.epoch), static_cast<double>(best_by_cost_.epoch)};
@@ -286,8 +286,8 @@ class Fit {
     }
     rates_.set_progress(numbers(state.numbers, "rates", 10));
     stopping_.set_progress(numbers(state.numbers, "stopping", 4));
-    schedule_->restore(state);  // with which the network may change
-    schedule_->store();
+    stepper_->restore(state);  // with which the network may change
+    stepper_->store();
     epoch_ = last_finite_epoch_ = state.epoch;
     seed_ = state.seed;
   }
@@ -307,7 +307,7 @@ class Fit {
   RowMajorCopies<T> copies_;  // of what these read
   const Model<T> model_;
   const Index rows_, batch_size_;
-  std::unique_ptr<Schedule<T>> schedule_;
+  std::unique_ptr<Stepper<T>> stepper_;
   const Index steps_;  // of an epoch
   RateCourse rates_;
   std::uint64_t seed_;

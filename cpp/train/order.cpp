@@ -1,4 +1,4 @@
-#include "net/order.h"
+#include "train/order.h"
 
 #include <algorithm>
 #include <numeric>

@@ -10,7 +10,7 @@
 #include "chainrule/training.h"
 #include "core/buffer.h"
 #include "kernels/kernels.h"
-#include "net/step.h"
+#include "train/step.h"
 
 namespace chainrule {
 

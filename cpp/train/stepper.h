@@ -8,7 +8,7 @@
 #include "chainrule/training.h"
 #include "kernels/kernels.h"
 #include "net/model.h"
-#include "net/step.h"
+#include "train/step.h"
 
 namespace chainrule {
 
@@ -38,9 +38,9 @@ Examples<T> examples_from(Examples<T> e, Index first) {
 
 // Trains the network whose parameters it was made for: cost, gradients and update of one batch after the other.
 template <class T>
-class Schedule {
+class Stepper {
  public:
-  virtual ~Schedule() = default;
+  virtual ~Stepper() = default;
 
   virtual Index steps_at_once() const = 0;  // that run() can take
   // The costs of the batches, each before its update. Valid until the next call.
@@ -62,7 +62,7 @@ class Schedule {
 };
 
 template <class T>
-std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
+std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
                                            const StepOptions& options);
 
 }  // namespace chainrule

@@ -1,7 +1,7 @@
 #include "chainrule/files.h"
 
-#include "net/disk.h"
-#include "net/model_file.h"
+#include "files/disk.h"
+#include "files/model_file.h"
 
 namespace chainrule {
 

@@ -15,8 +15,8 @@
 #include "core/parallel.h"
 #include "core/poll.h"
 #include "net/pass.h"
-#include "net/row_major.h"
-#include "net/trainer.h"
+#include "train/row_major.h"
+#include "train/trainer.h"
 
 namespace chainrule {
 namespace {

@@ -19,7 +19,7 @@ struct StepOptions {
   std::optional<double> ema{};  // the part of the average of the parameters that is kept
   std::vector<double> dropout{};
   double input_dropout = 0;
-  bool keep_gradients = false;  // Schedule::gradients() will be called
+  bool keep_gradients = false;  // Stepper::gradients() will be called
   int threads = 0;
 };
 

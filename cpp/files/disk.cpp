@@ -1,4 +1,4 @@
-#include "net/disk.h"
+#include "files/disk.h"
 
 #include <algorithm>
 #include <cerrno>

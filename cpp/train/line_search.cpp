@@ -1,4 +1,4 @@
-#include "net/line_search.h"
+#include "train/line_search.h"
 
 #include <algorithm>
 #include <cmath>

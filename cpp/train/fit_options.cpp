@@ -2,12 +2,12 @@
 #include <cmath>
 
 #include "core/check.h"
-#include "net/metrics.h"
+#include "train/metrics.h"
 #include "net/network.h"
 #include "net/pass.h"
-#include "net/rates.h"
-#include "net/state.h"
-#include "net/trainer.h"
+#include "train/rates.h"
+#include "train/state.h"
+#include "train/trainer.h"
 
 namespace chainrule {
 namespace {

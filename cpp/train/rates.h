@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "chainrule/training.h"
-#include "net/step.h"
+#include "train/step.h"
 
 namespace chainrule {
 

@@ -1,11 +1,11 @@
-#include "net/lbfgs.h"
+#include "train/lbfgs.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/dispatch.h"
-#include "net/state.h"
+#include "train/state.h"
 
 namespace chainrule {
 namespace {

@@ -1,4 +1,4 @@
-#include "net/sliced.h"
+#include "train/sliced.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,11 +1,11 @@
-#include "net/row_major.h"
+#include "train/row_major.h"
 
 #include <algorithm>
 
 #include "core/dispatch.h"
 #include "core/parallel.h"
 #include "core/poll.h"
-#include "net/trainer.h"
+#include "train/trainer.h"
 
 namespace chainrule {
 namespace {

@@ -1,4 +1,4 @@
-#include "net/model_file.h"
+#include "files/model_file.h"
 
 #include <cmath>
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 #include "core/buffer.h"
 #include "core/check.h"
-#include "net/json.h"
+#include "files/json.h"
 #include "net/network.h"
-#include "net/safetensors.h"
+#include "files/safetensors.h"
 
 namespace chainrule {
 namespace {

@@ -1,4 +1,4 @@
-#include "net/safetensors.h"
+#include "files/safetensors.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/check.h"
-#include "core/sha256.h"
-#include "net/json.h"
+#include "files/sha256.h"
+#include "files/json.h"
 
 namespace chainrule {
 namespace {

@@ -1,11 +1,11 @@
-#include "net/schedule.h"
+#include "train/stepper.h"
 
 #include <algorithm>
 
-#include "net/lbfgs.h"
+#include "train/lbfgs.h"
 #include "net/pass.h"
-#include "net/sliced.h"
-#include "net/two_phase.h"
+#include "train/sliced.h"
+#include "train/two_phase.h"
 
 namespace chainrule {
 
@@ -24,7 +24,7 @@ bool is_plain(const Model<T>& model, const StepOptions& options) {
 }  // namespace
 
 template <class T>
-std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters, Index batch_rows,
+std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
                                            const StepOptions& options) {
   if (std::holds_alternative<Lbfgs>(options.optimizer))
     return std::make_unique<LbfgsSteps<T>>(model, parameters, batch_rows, options);
@@ -33,7 +33,7 @@ std::unique_ptr<Schedule<T>> make_schedule(const Model<T>& model, T* parameters,
   return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, options);
 }
 
-template std::unique_ptr<Schedule<float>> make_schedule(const Model<float>&, float*, Index, const StepOptions&);
-template std::unique_ptr<Schedule<double>> make_schedule(const Model<double>&, double*, Index, const StepOptions&);
+template std::unique_ptr<Stepper<float>> make_stepper(const Model<float>&, float*, Index, const StepOptions&);
+template std::unique_ptr<Stepper<double>> make_stepper(const Model<double>&, double*, Index, const StepOptions&);
 
 }  // namespace chainrule

@@ -1,4 +1,4 @@
-#include "net/rates.h"
+#include "train/rates.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/dispatch.h"
-#include "net/stopping.h"
+#include "train/stopping.h"
 
 namespace chainrule {
 namespace {

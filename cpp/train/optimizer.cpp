@@ -1,11 +1,11 @@
-#include "net/optimizer.h"
+#include "train/optimizer.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
 #include "core/dispatch.h"
-#include "net/state.h"
+#include "train/state.h"
 
 namespace chainrule {
 namespace {

@@ -5,13 +5,13 @@
 #pragma once
 
 #include "net/backprop.h"
-#include "net/optimizer.h"
-#include "net/schedule.h"
+#include "train/optimizer.h"
+#include "train/stepper.h"
 
 namespace chainrule {
 
 template <class T>
-class TwoPhase final : public Schedule<T> {
+class TwoPhase final : public Stepper<T> {
  public:
   TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
 

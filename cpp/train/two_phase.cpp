@@ -1,4 +1,4 @@
-#include "net/two_phase.h"
+#include "train/two_phase.h"
 
 #include <algorithm>
 #include <cmath>

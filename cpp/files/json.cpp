@@ -1,4 +1,4 @@
-#include "net/json.h"
+#include "files/json.h"
 
 #include <cmath>
 #include <iomanip>

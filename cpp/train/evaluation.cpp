@@ -1,10 +1,10 @@
-#include "net/evaluation.h"
+#include "train/evaluation.h"
 
 #include <cmath>
 
 #include "core/dispatch.h"
-#include "net/metrics.h"
-#include "net/trainer.h"
+#include "train/metrics.h"
+#include "train/trainer.h"
 
 namespace chainrule {
 

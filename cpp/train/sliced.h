@@ -3,13 +3,13 @@
 #pragma once
 
 #include "core/dispatch.h"
-#include "net/optimizer.h"
-#include "net/schedule.h"
+#include "train/optimizer.h"
+#include "train/stepper.h"
 
 namespace chainrule {
 
 template <class T>
-class Sliced final : public Schedule<T> {
+class Sliced final : public Stepper<T> {
  public:
   Sliced(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
 

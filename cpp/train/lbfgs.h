@@ -5,13 +5,13 @@
 #include <deque>
 
 #include "net/backprop.h"
-#include "net/line_search.h"
-#include "net/schedule.h"
+#include "train/line_search.h"
+#include "train/stepper.h"
 
 namespace chainrule {
 
 template <class T>
-class LbfgsSteps final : public Schedule<T> {
+class LbfgsSteps final : public Stepper<T> {
  public:
   LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
 
