@@ -9,8 +9,8 @@
 #include "core/buffer.h"
 #include "core/check.h"
 #include "files/json.h"
-#include "net/network.h"
 #include "files/safetensors.h"
+#include "net/network.h"
 
 namespace chainrule {
 namespace {

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/check.h"
-#include "files/sha256.h"
 #include "files/json.h"
+#include "files/sha256.h"
 
 namespace chainrule {
 namespace {

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "core/check.h"
-#include "train/metrics.h"
 #include "net/network.h"
 #include "net/pass.h"
+#include "train/metrics.h"
 #include "train/rates.h"
 #include "train/state.h"
 #include "train/trainer.h"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "train/lbfgs.h"
 #include "net/pass.h"
+#include "train/lbfgs.h"
 #include "train/sliced.h"
 #include "train/two_phase.h"
 
@@ -25,7 +25,7 @@ bool is_plain(const Model<T>& model, const StepOptions& options) {
 
 template <class T>
 std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
-                                           const StepOptions& options) {
+                                         const StepOptions& options) {
   if (std::holds_alternative<Lbfgs>(options.optimizer))
     return std::make_unique<LbfgsSteps<T>>(model, parameters, batch_rows, options);
   if (is_small(model) && is_plain(model, options))

@@ -63,6 +63,6 @@ class Stepper {
 
 template <class T>
 std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
-                                           const StepOptions& options);
+                                         const StepOptions& options);
 
 }  // namespace chainrule

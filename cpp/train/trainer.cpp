@@ -6,14 +6,14 @@
 
 #include "core/check.h"
 #include "core/poll.h"
+#include "net/network.h"
 #include "train/evaluation.h"
 #include "train/metrics.h"
-#include "net/network.h"
 #include "train/order.h"
 #include "train/rates.h"
 #include "train/row_major.h"
-#include "train/stepper.h"
 #include "train/state.h"
+#include "train/stepper.h"
 #include "train/stopping.h"
 
 namespace chainrule {
