@@ -49,7 +49,7 @@ def test_pytorch_has_every_activation():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_equals_pytorch(isa, activation, dtype):
+def test_value_and_slope_equal_pytorch(isa, activation, dtype):
     z = Z.astype(dtype)
     a, slope = value_and_slope(activation, z)
     x = torch.tensor(z.astype("float64"), requires_grad=True)
@@ -67,7 +67,7 @@ def test_equals_pytorch(isa, activation, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_huge_and_not_a_number(isa, activation, dtype):
+def test_huge_inputs_stay_finite_and_nan_stays_nan(isa, activation, dtype):
     z = np.array([1e4, -1e4, 1e9, -1e9, 1e30, -1e30, np.nan, 0.5], dtype)
     params = [(np.ones((1, 1), dtype), np.zeros(1, dtype))] * 2
     cache = cr.forward(params, z[:, None], activation=activation, loss="squared_error")

@@ -103,7 +103,7 @@ def arguments():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_layouts(name, layout, arguments, isa):
+def test_every_layout_gives_the_result_of_a_c_ordered_array(name, layout, arguments, isa):
     params, X, Y, w = arguments
     function, change = FUNCTIONS[name], LAYOUTS[layout]
     want = function(params, X, Y, w)
@@ -115,7 +115,7 @@ def test_layouts(name, layout, arguments, isa):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "uint8", "int64", "uint64", "bool"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_real_types_are_taken(name, dtype, arguments):
+def test_every_real_dtype_is_accepted(name, dtype, arguments):
     params, X, Y, w = arguments
     X, Y, w = ((abs(x) > 0.7).astype(dtype) for x in (X, Y, w))
     want = FUNCTIONS[name](params, X.astype("float64"), Y.astype("float64"), w.astype("float64"))
@@ -126,7 +126,7 @@ TYPES = {"float32": "float32", "float64": "float64", "int64": "float32", "float1
 
 
 @pytest.mark.parametrize(("given", "result"), TYPES.items())
-def test_the_parameters_decide_the_type(given, result):
+def test_results_have_the_dtype_of_the_parameters(given, result):
     params = [(np.ones((2, 3), given), np.ones(2, given))]
     cache = cr.forward(params, np.ones((4, 3)), loss="squared_error")
     assert {x.dtype for x in [*cache.z, *cache.a]} == {np.dtype(result)}
@@ -146,7 +146,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "update"])
-def test_other_types_are_refused_by_name(name, kind, arguments):
+def test_other_types_raise_type_error(name, kind, arguments):
     params, X, Y, w = arguments
     function, change = FUNCTIONS[name], REFUSED[kind]
     message = {"complex": "complex", "object": "object", "datetime": "datetime", "None": "None|object"}.get(kind)
@@ -162,7 +162,7 @@ def test_other_types_are_refused_by_name(name, kind, arguments):
 
 @pytest.mark.parametrize("kind", [kind for kind in REFUSED if kind not in ("text", "list with None")])
 @pytest.mark.parametrize("name", TAKES_PARAMS)
-def test_other_types_of_parameters_are_refused(name, kind, arguments):
+def test_other_types_of_parameters_raise_type_error(name, kind, arguments):
     params, X, Y, w = arguments
     for i in (0, 1):
         changed = [tuple(REFUSED[kind](x) if j == i else x for j, x in enumerate(pair)) for pair in params]
@@ -182,7 +182,7 @@ WRONG_SHAPES = {
 
 @pytest.mark.parametrize("kind", WRONG_SHAPES)
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "update"])
-def test_wrong_shapes_are_refused(name, kind, arguments):
+def test_wrong_shapes_raise_value_error(name, kind, arguments):
     params, X, Y, w = arguments
     function, change = FUNCTIONS[name], WRONG_SHAPES[kind]
     if kind != "a row too few":
@@ -209,13 +209,13 @@ def test_wrong_shapes_are_refused(name, kind, arguments):
         [(np.ones((0, 5)), np.ones(0))],
     ],
 )
-def test_parameters_that_do_not_fit_are_refused(name, params, arguments):
+def test_parameters_of_inconsistent_shapes_raise_value_error(name, params, arguments):
     _, X, Y, w = arguments
     with pytest.raises(ValueError):  # noqa: PT011
         FUNCTIONS[name](params, X, Y, w)
 
 
-def test_no_rows(arguments):
+def test_empty_batches_have_empty_results_and_no_fit(arguments):
     params, X, Y, w = arguments
     net = network(params, "tanh", LOSS)
     nothing = X[:0], Y[:0], w[:0]
@@ -290,7 +290,7 @@ def test_update_into_any_layout(layout, arguments):
         (lambda x: x.tolist(), TypeError),
     ],
 )
-def test_update_refuses_what_it_cannot_write(change, error, arguments):
+def test_update_raises_on_output_arrays_it_cannot_write(change, error, arguments):
     params = arguments[0]
     out = [tuple(np.zeros_like(x) for x in pair) for pair in params]
     out[1] = (out[1][0], change(out[1][1]))

@@ -86,7 +86,7 @@ def changed(arguments, place, change):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_layouts(name, layout, arguments):
+def test_every_layout_gives_the_result_of_a_c_ordered_array(name, layout, arguments):
     want = FUNCTIONS[name](*arguments)
     for place in range(3):
         got = FUNCTIONS[name](*changed(arguments, place, LAYOUTS[layout]))
@@ -95,7 +95,7 @@ def test_layouts(name, layout, arguments):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "int64", "uint64", "bool"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_real_types(name, dtype, arguments):
+def test_every_real_dtype_is_accepted(name, dtype, arguments):
     X, y, w = ((abs(x) > 0.5).astype(dtype) for x in arguments)
     w[0] = True
     want = FUNCTIONS[name](*(x.astype(float) for x in (X, y, w)))
@@ -105,7 +105,7 @@ def test_real_types(name, dtype, arguments):
 
 @pytest.mark.parametrize("kind", [*REFUSED, *WRONG_SHAPES])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_what_is_no_array_of_numbers(name, kind, arguments):
+def test_wrong_types_and_shapes_raise_or_are_read_as_numpy_reads_them(name, kind, arguments):
     change = REFUSED.get(kind) or WRONG_SHAPES[kind]
     if not name.startswith("MLP"):
         with pytest.raises((TypeError, ValueError)):

@@ -43,7 +43,7 @@ def changed(state, change, name=None):
 
 @dtypes
 @layouts
-def test_a_state_of_any_layout(dtype, layout, tmp_path):
+def test_states_in_any_array_layout_resume_exactly(dtype, layout, tmp_path):
     net, state = trained(dtype)
     want = resumed(net, state)
     other = changed(state, LAYOUTS[layout])
@@ -56,7 +56,7 @@ def test_a_state_of_any_layout(dtype, layout, tmp_path):
 @dtypes
 @pytest.mark.parametrize("kind", [*REFUSED, *WRONG_SHAPES])
 @pytest.mark.parametrize("name", ["first_moment", "optimizer"])
-def test_a_state_of_anything_else_is_refused(dtype, kind, name, tmp_path):
+def test_states_of_wrong_type_or_shape_raise(dtype, kind, name, tmp_path):
     net, state = trained(dtype)
     assert name in {**state.vectors, **state.numbers}
     wrong = changed(state, REFUSED.get(kind) or WRONG_SHAPES[kind], name)
@@ -91,19 +91,19 @@ with_functions = pytest.mark.parametrize("call", [with_metric, with_schedule, wi
 
 @with_functions
 @pytest.mark.parametrize("answer", NUMBERS, ids=repr)
-def test_any_real_number_may_be_returned(call, answer):
+def test_functions_may_return_any_real_number(call, answer):
     assert call(answer) == float(answer)
 
 
 @with_functions
 @pytest.mark.parametrize("answer", NO_NUMBERS, ids=lambda answer: type(answer).__name__)
-def test_what_is_no_real_number_is_refused_by_name(call, answer):
+def test_results_that_are_not_real_numbers_raise_type_error(call, answer):
     with pytest.raises(TypeError, match=r"returned.* is .*, expected a number$"):
         call(answer)
 
 
 @layouts
-def test_metrics_and_losses_may_compute_in_any_layout(layout):
+def test_custom_metrics_and_losses_may_return_any_layout(layout):
     def fitted(change):
         net = network()
         held_out = {"validation": (X, values), "metrics": [lambda y, p: change(np.atleast_1d(y - p)).sum()]}
@@ -114,7 +114,7 @@ def test_metrics_and_losses_may_compute_in_any_layout(layout):
 
 
 @pytest.mark.parametrize("kind", [*REFUSED, *WRONG_SHAPES])
-def test_a_gradient_of_ones_own_is_refused(kind):
+def test_wrong_gradients_of_a_custom_loss_raise(kind):
     net = network()
     before = net.parameters.copy()
     change = REFUSED.get(kind) or WRONG_SHAPES[kind]
@@ -137,7 +137,7 @@ encoders = pytest.mark.parametrize("name", ENCODERS)
 
 @layouts
 @encoders
-def test_encoders_take_any_layout(name, layout):
+def test_encoders_accept_every_layout(name, layout):
     arguments = X, values, values[:, None]
     got = ENCODERS[name](*map(LAYOUTS[layout], arguments))
     assert np.array_equal(got, ENCODERS[name](*arguments))
@@ -145,7 +145,7 @@ def test_encoders_take_any_layout(name, layout):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "int64", "uint64"])
 @encoders
-def test_encoders_take_any_real_type(name, dtype):
+def test_encoders_accept_every_real_dtype(name, dtype):
     arguments = [(abs(array) * 30).astype(dtype) for array in (X, values, values[:, None])]
     got = ENCODERS[name](*arguments)
     assert np.array_equal(got, ENCODERS[name](*(array.astype(float) for array in arguments)))
@@ -153,7 +153,7 @@ def test_encoders_take_any_real_type(name, dtype):
 
 @pytest.mark.parametrize("kind", ["complex", "record", "None", "0-d", "a dimension too few", "3-d", "(n, 0)", "(0, 0)"])
 @encoders
-def test_encoders_refuse_what_is_no_column(name, kind):
+def test_encoders_raise_on_values_that_are_not_columns(name, kind):
     change = REFUSED.get(kind) or WRONG_SHAPES[kind]
     with pytest.raises((TypeError, ValueError)):
         ENCODERS[name](*map(change, (X, values, values[:, None])))

@@ -48,26 +48,26 @@ def lowest_cost(loss, y, weight, outputs):
 
 @pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["", "weighted"])
 @pytest.mark.parametrize("case", CASES)
-def test_no_constant_costs_less(case, weight):
+def test_baseline_cost_equals_the_minimum_over_constants(case, weight):
     loss, y = CASES[case]
     _, parameters = cr.losses.to_core(loss)
     outputs = max(1 if y.ndim == 1 else y.shape[1], len(parameters), 3 if y is LABELS else 1)
     assert constant_cost(loss, y, weight) == pytest.approx(lowest_cost(loss, y, weight, outputs), rel=1e-6)
 
 
-def test_every_loss_has_a_case():
+def test_every_loss_is_tested():
     assert {cr.losses.to_core(loss)[0] for loss, _ in CASES.values()} == set(_core.LOSSES)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_whole_weights_count_as_repeated_rows(case):
+def test_integer_weights_equal_repeated_rows(case):
     loss, y = CASES[case]
     counts = random.integers(0, 4, M)
     assert constant_cost(loss, y, counts) == pytest.approx(constant_cost(loss, np.repeat(y, counts, axis=0)), rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", _core.LOSSES)
-def test_constant_targets_cost_nothing(loss):
+def test_constant_targets_have_baseline_cost_0(loss):
     assert constant_cost(loss, np.ones(7)) == pytest.approx(0, abs=1e-13)
     assert constant_cost(loss, np.zeros(7)) == pytest.approx(0, abs=1e-13)
 

@@ -27,7 +27,7 @@ def run(script, sizes):
     return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
 
 
-def test_shown():
+def test_build_config_shows_caches_in_the_form_that_is_accepted():
     config = cr.build_config()
     assert config["caches_because"]
     _core.set_caches(config["caches"])
@@ -35,26 +35,26 @@ def test_shown():
 
 
 @pytest.mark.parametrize("sizes", ["16K:4,256K:4", "48K:12,2M:16,24M:12"])
-def test_the_variable_decides(sizes):
+def test_environment_variable_sets_the_caches(sizes):
     done = run("import chainrule as cr; cr.show_config()", sizes)
     shown = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert (shown["caches"], shown["caches_because"]) == (sizes, "CHAINRULE_CACHE")
 
 
-def test_empty_variable_is_none():
+def test_empty_environment_variable_counts_as_unset():
     assert run("import chainrule as cr; cr.show_config()", "").returncode == 0
 
 
 @pytest.mark.parametrize("script", [PRODUCT, "import chainrule as cr; cr.show_config()"])
 @pytest.mark.parametrize("sizes", ["32K", "8:32K,8:512K", "1M:8,32K:8", "large"])
-def test_unknown_forms_are_refused_at_first_use(script, sizes):
+def test_malformed_variable_raises_at_first_use(script, sizes):
     assert run("import chainrule", sizes).returncode == 0
     done = run(script, sizes)
     assert f"ValueError: CHAINRULE_CACHE is '{sizes}', expected size:ways of two or three levels" in done.stderr
     assert "such as 32K:8,512K:8,32M:16" in done.stderr
 
 
-def test_refused_while_a_call_computes():
+def test_set_caches_raises_while_a_call_computes():
     net = cr.Network([2, 1], loss="squared_error", seed=0)
     before = cr.build_config()["caches"]
     refusals = []

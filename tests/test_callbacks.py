@@ -79,7 +79,7 @@ def test_a_fit_that_raises_leaves_the_terminal_as_it_was(console):
     assert "5/5" in console.file.getvalue()
 
 
-def test_what_others_print_stays(console):
+def test_output_printed_during_a_fit_stays_above_the_bar(console):
     bar = cr.ProgressBar(2, console=console)
     fit(bar, lambda logs: bar.console.print("first" if logs["epoch"] == 1 else "second"), epochs=2)
     written = console.file.getvalue()
@@ -92,7 +92,7 @@ def test_without_rich_the_extra_is_named(monkeypatch):
         cr.ProgressBar()
 
 
-def test_wrong_numbers_of_epochs():
+def test_wrong_numbers_of_epochs_raise():
     pytest.importorskip("rich")
     with pytest.raises(ValueError, match="epochs is 0"):
         cr.ProgressBar(0)
@@ -146,7 +146,7 @@ def test_a_resumed_training_replaces_the_rows_that_it_repeats(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "epo", "epoch,loss,accuracy\n", "epoch,loss,accuracy\n1,"])
-def test_a_file_that_was_hardly_begun(tmp_path, content):
+def test_appending_to_an_incomplete_first_row_starts_the_file_again(tmp_path, content):
     (tmp_path / "log.csv").write_text(content)
     imitate(cr.CSVLog(tmp_path / "log.csv", append=True), 2)
     assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == [1, 2]
@@ -159,7 +159,7 @@ def test_a_file_with_other_columns_is_kept(tmp_path):
     assert (tmp_path / "log.csv").read_text() == "name,price\na,1\n"
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_missing_folder_raises_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         fit(cr.CSVLog(tmp_path / "nowhere" / "log.csv"))
 
@@ -182,7 +182,7 @@ class Recorder:
         self.sent.append((*arguments, step))
 
 
-def test_tensorboard():
+def test_tensorboard_writer_gets_every_epoch():
     writer = Recorder()
     history = fit(cr.TensorBoard(writer, prefix="a/"), epochs=2, validation=(X, Y))
     losses = [(name, value, step) for name, value, step in writer.sent if name == "a/loss"]
@@ -192,7 +192,7 @@ def test_tensorboard():
 
 
 @pytest.mark.parametrize("run", [(), ("run 7",)])
-def test_mlflow(run):
+def test_mlflow_client_gets_every_number_as_a_float(run):
     client = Recorder()
     callback = cr.MLflow(client, *run)
     callback.on_epoch_end({"epoch": 3, **LOGS})
@@ -201,26 +201,26 @@ def test_mlflow(run):
 
 
 @pytest.mark.parametrize(("make", "method"), [(cr.TensorBoard, "add_scalar"), (cr.MLflow, "log_metric")])
-def test_objects_that_take_no_numbers(make, method):
+def test_objects_without_the_logging_method_raise_type_error(make, method):
     with pytest.raises(TypeError, match=f"a method {method}, got list"):
         make([])
     with pytest.raises(TypeError, match="prefix must be a string"):
         make(Recorder(), prefix=3)
 
 
-def test_a_copy_sends_to_the_same_object():
+def test_copied_tracker_callback_logs_to_the_same_tracker():
     callback = cr.TensorBoard(Recorder())
     assert copy.deepcopy([callback])[0]._target is callback._target
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda callback: pickle.loads(pickle.dumps(callback))])
 @pytest.mark.parametrize("name", ["CSVLog", "ProgressBar", "TensorBoard", "Checkpoint"])
-def test_copies_work(name, copied, tmp_path):
+def test_copied_and_pickled_callbacks_work(name, copied, tmp_path):
     arguments = {"ProgressBar": 5, "TensorBoard": Recorder()}
     fit(copied(getattr(cr, name)(arguments.get(name, tmp_path / "file"))))
 
 
-def test_the_estimators_take_them(tmp_path, console):
+def test_estimators_accept_callbacks(tmp_path, console):
     base = pytest.importorskip("sklearn.base")
     writer = Recorder()
     callbacks = [cr.ProgressBar(5, console=console), cr.CSVLog(tmp_path / "log.csv"), cr.TensorBoard(writer)]

@@ -68,7 +68,7 @@ def test_the_same_training_is_the_same_file(path, tmp_path):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_numpy_is_all_it_takes(path):
+def test_checkpoints_need_numpy_alone(path):
     script = f"""
 import sys
 for package in ("safetensors", "pandas", "rich", "matplotlib", "sklearn", "scipy"):
@@ -79,7 +79,7 @@ cr.save_checkpoint({str(path)!r}, *cr.load_checkpoint({str(path)!r}))
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_what_is_no_network_or_state(tmp_path):
+def test_values_that_are_not_a_network_or_state_raise_type_error(tmp_path):
     with pytest.raises(TypeError, match="network must be a Network, got str"):
         cr.save_checkpoint(tmp_path / "file", "net", make_state())
     history = make_network().fit(np.ones((2, 3)), [0, 1], epochs=1)
@@ -91,7 +91,7 @@ def test_what_is_no_network_or_state(tmp_path):
 # Files that are refused
 
 
-def test_a_file_cut_anywhere_says_so(path):
+def test_truncated_file_raises_value_error(path):
     good = path.read_bytes()
     for size in range(len(good)):
         path.write_bytes(good[:size])
@@ -99,7 +99,7 @@ def test_a_file_cut_anywhere_says_so(path):
             cr.load_checkpoint(path)
 
 
-def test_a_changed_bit_anywhere_is_noticed(path):
+def test_flipped_bit_raises_value_error(path):
     good = path.read_bytes()
     rng = np.random.default_rng(0)
     for place in {*range(checkpoint._START + 16), *rng.integers(len(good), size=200).tolist()}:
@@ -111,13 +111,13 @@ def test_a_changed_bit_anywhere_is_noticed(path):
 
 
 @pytest.mark.parametrize("content", [b"", b"income,age\n1,2\n", b"\x08" + bytes(100)])
-def test_other_files(tmp_path, content):
+def test_files_that_are_not_checkpoints_raise_value_error(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(ValueError, match="is not a chainrule checkpoint"):
         cr.load_checkpoint(tmp_path / "file")
 
 
-def test_a_longer_file_and_none(path):
+def test_longer_file_and_missing_file_raise(path):
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ValueError, match="checksum is wrong"):
         cr.load_checkpoint(path)
@@ -157,7 +157,7 @@ def forge(path, header, rest):
         ({"arrays": [7]}, "has the entry 7"),
     ],
 )
-def test_contradictions(path, changes, message):
+def test_contradictory_contents_raise_value_error(path, changes, message):
     data = path.read_bytes()[checkpoint._START :]
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
@@ -190,7 +190,7 @@ def test_parameters_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path, d
     "header",
     [b"", b"{", b"[]", b"\xff", b"[" * 10**5, b'{"a":' * 10**5, b'{"format": 1, "format": 1}', b'{"format": NaN}'],
 )
-def test_headers_that_are_none(path, header):
+def test_malformed_headers_raise_value_error(path, header):
     forge(path, header, b"")
     with pytest.raises(ValueError, match="is a damaged chainrule checkpoint"):
         cr.load_checkpoint(path)
@@ -218,7 +218,7 @@ def imitate(callback, net, epochs, clock):
         ({"every": 2, "seconds": 3}, [4, 8]),
     ],
 )
-def test_when_it_is_written(tmp_path, monkeypatch, options, expected):
+def test_callback_writes_after_the_epochs_or_seconds_asked_for(tmp_path, monkeypatch, options, expected):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     callback = cr.Checkpoint(tmp_path / "file", **options)
@@ -230,7 +230,7 @@ def test_when_it_is_written(tmp_path, monkeypatch, options, expected):
     ("options", "message"),
     [({"every": 0}, "every is 0"), ({"seconds": -1}, "seconds is -1"), ({"seconds": float("nan")}, "nan")],
 )
-def test_settings_out_of_range(options, message):
+def test_settings_out_of_range_raise(options, message):
     with pytest.raises(ValueError, match=message):
         cr.Checkpoint("file", **options)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 # train
 
 
-def test_train_says_what_it_does(houses, capsys):
+def test_train_prints_columns_task_and_score(houses, capsys):
     assert run("train", houses, "--target", "dear", "--ignore", "price", "--epochs", "400", "--plot") == 0
     printed = capsys.readouterr()
     for expected in (
@@ -50,7 +50,7 @@ def test_train_says_what_it_does(houses, capsys):
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def test_numbers_that_are_names():
+def test_categorical_option_makes_numbers_levels():
     make_table().assign(code=["007", "010", "100"] * 100).to_csv("t.csv", index=False)
     train("t.csv", "--target", "dear", "--categorical", "rooms", "--categorical", "code", "--epochs", 1)
     levels = {c.name: c.levels for c in TableModel.load("t.safetensors").features.columns if c.kind == "levels"}
@@ -82,7 +82,7 @@ def test_the_task_can_be_chosen(houses, capsys):
     assert "district, a number" in capsys.readouterr().out
 
 
-def test_names_of_what_is_written(houses, capsys):
+def test_outputs_are_named_after_the_table(houses, capsys):
     for name in ("sales.2023.csv", "sales.2024.CSV"):
         shutil.copy(houses, name)
         assert run("train", name, "--target", "dear", "--epochs", 1, "--plot", "curve") == 0
@@ -92,7 +92,7 @@ def test_names_of_what_is_written(houses, capsys):
     }  # fmt: skip
 
 
-def test_the_seed_decides_all_and_threads_nothing(houses):
+def test_same_seed_gives_the_same_file_for_any_number_of_threads(houses):
     contents = []
     for seed, threads in ((0, 1), (0, 3), (1, 1)):
         train(houses, "--target", "dear", "--epochs", 5, "--seed", seed, "--threads", threads)
@@ -107,7 +107,7 @@ def test_rows_without_a_target_are_left_out(capsys):
     assert "100 rows left out: no target" in capsys.readouterr().out
 
 
-def test_the_live_bar(houses, capsys, monkeypatch):
+def test_train_on_a_terminal_draws_a_live_bar(houses, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run("train", houses, "--target", "dear", "--epochs", 3) == 0
     assert re.search(r"epoch.*\d/3.*loss \d.*validation \d", capsys.readouterr().err)
@@ -133,7 +133,7 @@ def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
     assert run("predict", "houses.safetensors", houses) == 0
 
 
-def test_ctrl_c_while_pandas_reads(houses, capsys, monkeypatch):
+def test_ctrl_c_while_pandas_reads_exits_with_one_line(houses, capsys, monkeypatch):
     class Pressed(io.StringIO):
         def read(self, *_):
             raise KeyboardInterrupt
@@ -156,7 +156,7 @@ sys.exit(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_in_a_process_of_its_own(houses):
+def test_ctrl_c_during_training_saves_the_model(houses):
     options = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
     command = [sys.executable, "-c", TELLS_ITS_EPOCHS, "train", houses, *options, "--epochs", "1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -230,7 +230,7 @@ def test_a_column_without_a_known_level_is_warned_of(houses, capsys):
     )
 
 
-def test_probabilities(houses, capsys):
+def test_predict_writes_probabilities_when_asked(houses, capsys):
     train(houses, "--target", "district", "--epochs", 20)
     assert run("predict", "houses.safetensors", houses, "--probabilities", "--output", "p.csv") == 0
     predicted = pd.read_csv("p.csv")
@@ -242,7 +242,7 @@ def test_probabilities(houses, capsys):
     assert "have no probabilities" in failure(capsys, "predict", "houses.safetensors", houses, "--probabilities")
 
 
-def test_values_that_mean_missing(capsys):
+def test_values_named_by_missing_are_missing_and_others_are_not(capsys):
     table = make_table().assign(rooms=lambda t: t.rooms.where(t.rooms != 3, -999))
     table.to_csv("t.csv", index=False)
     train("t.csv", "--target", "dear", "--missing", "-999", "--missing", "NA", "--epochs", 1)
@@ -258,7 +258,7 @@ def test_values_that_mean_missing(capsys):
 # info and demo
 
 
-def test_info(houses, capsys):
+def test_info_describes_models_and_the_installation(houses, capsys):
     train(houses, "--target", "dear", "--epochs", 1)
     assert run("info", "houses.safetensors") == 0
     printed = capsys.readouterr().out
@@ -273,7 +273,7 @@ def test_info(houses, capsys):
 
 
 @pytest.mark.parametrize(("dataset", "least"), [("digits", 0.96), ("breast_cancer", 0.93)])
-def test_demo(dataset, least, capsys, tmp_path):
+def test_demo_reaches_its_accuracy_and_writes_its_files(dataset, least, capsys, tmp_path):
     arguments = [] if dataset == "digits" else [dataset]
     assert run("demo", *arguments) == 0
     accuracy, trivial = re.search(r"accuracy (\S+) \(always '.*': (\S+)\)", capsys.readouterr().out).groups()
@@ -291,6 +291,6 @@ def test_demo(dataset, least, capsys, tmp_path):
         ("california", "median_house_value", r"RMSE (\S+)", lambda error: error <= 55_000),
     ],
 )
-def test_real_data(chainrule_data, name, target, pattern, accepted, capsys):
+def test_real_tables_reach_their_scores(chainrule_data, name, target, pattern, accepted, capsys):
     assert run("train", chainrule_data / name / "data.csv.gz", "--target", target, "--plot", f"{name}.png") == 0
     assert accepted(float(re.search(pattern, capsys.readouterr().out)[1]))

@@ -76,7 +76,7 @@ def test_errors_are_one_line(houses, capsys):
         ["demo", "iris"],
     ],
 )
-def test_wrong_usage(arguments, capsys):
+def test_wrong_usage_exits_with_status_2_and_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -111,7 +111,7 @@ def test_the_module_runs_and_a_closed_pipe_is_no_crash(houses):
 
 @pytest.mark.parametrize("n", [10, 57, 1000])
 @pytest.mark.parametrize("fraction", [0.001, 0.1, 0.2, 0.9])
-def test_split(n, fraction):
+def test_split_is_stratified_and_repeatable(n, fraction):
     rng = np.random.default_rng(n)
     classes = np.minimum(rng.geometric(0.4, n) - 1, 5)
     first, second = _rows.split(classes, fraction, rng)
@@ -193,7 +193,7 @@ def test_rows_are_those_of_the_file(capsys, seed):
 # Before the work
 
 
-def test_files_that_would_be_replaced(houses, capsys):
+def test_outputs_named_for_two_files_are_an_error(houses, capsys):
     before = Path(houses).read_bytes()
     for output in (["--output", houses], ["--output", "a.png", "--plot", "./a.png"]):
         assert "is named for two files" in failure(capsys, "train", houses, "--target", "dear", *output)
@@ -203,7 +203,7 @@ def test_files_that_would_be_replaced(houses, capsys):
     assert Path(houses).read_bytes() == before
 
 
-def test_pictures_of_unknown_kind(houses, capsys):
+def test_pictures_of_unknown_format_are_an_error_before_training(houses, capsys):
     assert "cannot draw a.word: " in failure(capsys, "train", houses, "--target", "dear", "--plot", "a.word")
     assert not Path("houses.safetensors").exists()
 

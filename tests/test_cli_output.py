@@ -74,12 +74,12 @@ def test_probabilities_in_parquet_are_numbers(model):
 
 
 @pytest.mark.parametrize("name", ["p", "p.xlsx", "p.gz", "p.csv.zip", "p.parquet.gz"])
-def test_other_names_are_refused_before_the_model_is_read(name, houses, capsys):
+def test_unknown_suffixes_are_an_error_before_the_model_is_read(name, houses, capsys):
     said = failure(capsys, "predict", "nowhere", houses, "--output", name)
     assert f"cannot write {name}: its name should end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet" in said
 
 
-def test_parquet_needs_a_package(model, capsys, monkeypatch):
+def test_parquet_output_without_pyarrow_names_the_extra(model, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     assert "chainrule[parquet]" in failure(capsys, "predict", model, "new.csv", "--output", "p.parquet")
 
@@ -109,7 +109,7 @@ def test_a_model_on_standard_output_is_the_file(houses, output):
     assert b"model     standard output" in done.stderr
 
 
-def test_a_model_is_not_for_a_terminal(houses, capsys, monkeypatch):
+def test_model_is_not_written_to_a_terminal(houses, capsys, monkeypatch):
     monkeypatch.setattr(os, "isatty", lambda descriptor: True)
     said = failure(capsys, "train", houses, "--target", "dear", "--output", "-")
     assert said == "chainrule: a model is not text: redirect standard output, or name a file with --output\n"
@@ -213,7 +213,7 @@ def test_a_console_without_the_characters_gets_escapes(houses):
     ("> /dev/full", "standard output: No space left on device"),
     ("| true", "standard output: Broken pipe"),
 ])  # fmt: skip
-def test_a_training_survives_its_standard_output(houses, redirect, message):
+def test_model_is_saved_when_standard_output_fails(houses, redirect, message):
     done = shell(f"set -o pipefail; {TRAIN} {redirect}", executable="/bin/bash")
     assert (done.returncode, done.stderr) == (1, f"chainrule: {message}; the model is saved in houses.safetensors\n")
     cr.load("houses.safetensors")

@@ -92,7 +92,7 @@ def test_unicode_is_found_out(name, encoding, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_not_utf8_is_read_as_windows_1252_and_said(capsys):
+def test_text_that_is_not_utf8_is_read_as_windows_1252_and_reported(capsys):
     write("t.csv", "größe,b", "1,€", encoding="cp1252")
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["€"]}
     said = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252, --encoding names another\n"
@@ -168,7 +168,7 @@ def test_a_file_of_one_column_asks_for_the_separator(capsys):
     assert "Its rows have one field: --separator names what is between fields" in said
 
 
-def test_columns_of_one_name_are_renamed_and_said(capsys):
+def test_columns_of_one_name_are_renamed_and_reported(capsys):
     write("t.csv", "y,x,y,x,x", *(f"{i % 2},{i},{i % 2},3,4" for i in range(40)))
     assert list(read("t.csv")) == ["y", "x", "y (2)", "x (2)", "x (3)"]
     said = capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_columns_of_one_name_are_renamed_and_said(capsys):
     assert run("train", "t.csv", "--target", "y", "--ignore", "y (2)", "--epochs", 1) == 0
 
 
-def test_a_name_that_another_column_has_already():
+def test_renamed_columns_get_a_name_that_is_free():
     write("t.csv", "x,x,x (2)", "1,2,3")
     assert read("t.csv").iloc[0].to_dict() == {"x": 1, "x (3)": 2, "x (2)": 3}
 
@@ -239,7 +239,7 @@ def test_numbers_and_dates_as_text_are_those_of_a_plain_table(capsys, decimal):
         assert Path("row-p.csv").read_text().split()[1] == Path("plain.csv").read_text().split()[row + 1]
 
 
-def test_the_whole_table_decides_not_the_rows_of_the_training(capsys):
+def test_formats_are_found_on_the_whole_table_not_on_training_rows(capsys):
     table = as_written(prices())
     ambiguous = table.day.str[:2].astype(int) <= 12
     table = pd.concat([table[ambiguous], table[~ambiguous][:1]], ignore_index=True)
@@ -303,7 +303,7 @@ def test_thousands_without_decimals_are_no_fractions_where_commas_are_decimal(ca
     assert people.median > 10_000
 
 
-def test_a_test_table_and_weights_as_text(capsys):
+def test_test_table_and_weights_written_as_text_are_read(capsys):
     as_written(prices()).assign(w=["1,5", "0,5"] * 150).to_csv("t.csv", index=False, sep=";")
     as_written(prices(50, 1)).assign(w=["1,5", "0,5"] * 25).to_csv("test.csv", index=False, sep=";")
     line, printed = scores(capsys, "--weight", "w", "--test", "test.csv")
@@ -334,7 +334,7 @@ def test_a_misspelled_column_of_5000_is_named_briefly(capsys):
 
 
 @pytest.mark.parametrize("value", ["--", "-", "-9", "-n/a", "---", "-x"])
-def test_values_that_begin_with_a_dash(value):
+def test_values_that_begin_with_a_dash_are_accepted(value):
     table = make_table().assign(rooms=lambda t: t.rooms.astype(object).where(t.rooms != 3, value))
     table.to_csv("t.csv", index=False)
     train("t.csv", "--target", "dear", "--missing", value, "--epochs", 1)
@@ -343,7 +343,7 @@ def test_values_that_begin_with_a_dash(value):
     assert rooms.indicator
 
 
-def test_columns_that_look_like_options(capsys):
+def test_columns_that_look_like_options_can_be_named(capsys):
     make_table().rename(columns={"dear": "-dear", "id": "--"}).to_csv("t.csv", index=False)
     assert run("train", "t.csv", "--target", "-dear", "--ignore", "--", "--epochs", 1) == 0
     assert "target    -dear, 2 classes" in capsys.readouterr().out

@@ -49,7 +49,7 @@ SUSPECTS = {
 
 
 @pytest.mark.parametrize("name", SUSPECTS)
-def test_columns_that_number_or_name_the_rows_are_suspected(capsys, name):
+def test_identifier_columns_are_reported(capsys, name):
     make, reason = SUSPECTS[name]
     table = noise().assign(**{name: make(300, np.random.default_rng(1))})
     error = said(capsys, table).err
@@ -57,7 +57,7 @@ def test_columns_that_number_or_name_the_rows_are_suspected(capsys, name):
     assert said(capsys, table, "--ignore", name).err == ""
 
 
-def test_gaps_do_not_hide_an_identifier(capsys):
+def test_identifier_column_with_gaps_is_reported(capsys):
     table = noise().assign(id=np.random.default_rng(1).permutation(10**7)[:300]).astype({"id": "Int64"})
     table.loc[::10, "id"] = None
     assert "column 'id' has a whole number of its own in each of 270 rows" in said(capsys, table).err
@@ -69,7 +69,7 @@ def test_a_name_with_spaces_is_quoted_for_the_shell(capsys):
     assert said(capsys, table).err.endswith("leave it out with --ignore 'Unnamed: 0'\n")
 
 
-def test_texts_that_all_differ_are_suspected_in_small_tables(capsys):
+def test_unique_texts_in_small_tables_are_reported_as_identifiers(capsys):
     table = noise(60).assign(name=[f"name {i}" for i in range(60)])
     assert "column 'name' has 60 different texts in 60 rows, as names and identifiers do" in said(capsys, table).err
 
@@ -83,16 +83,16 @@ def test_texts_that_all_differ_are_suspected_in_small_tables(capsys):
     lambda rng: rng.choice([f"street {i}" for i in range(200)], 300),
     lambda rng: np.repeat(np.arange(150), 2),
 ])  # fmt: skip
-def test_other_columns_are_not_suspected(capsys, values):
+def test_other_columns_are_not_reported_as_identifiers(capsys, values):
     assert said(capsys, noise().assign(x=values(np.random.default_rng(0)))).err == ""
 
 
-def test_years_in_order_and_a_single_column_are_not_suspected(capsys):
+def test_sorted_years_and_a_single_column_are_not_reported_as_identifiers(capsys):
     assert said(capsys, noise(150).assign(year=np.arange(1870, 2020))).err == ""
     assert said(capsys, noise()[["y"]].assign(x=np.arange(300))).err == ""
 
 
-def test_no_column_of_real_tables_is_suspected(chainrule_data):
+def test_no_column_of_real_tables_is_reported_as_identifier(chainrule_data):
     found = {}
     for path in sorted(chainrule_data.glob("*/data.csv.gz")):
         table = _tables.read_table(str(path), Reading()).frame
@@ -254,7 +254,7 @@ def test_a_target_that_cannot_be_scored_does_not_stop_predictions(houses, capsys
 # Options
 
 
-def test_a_test_table(houses, capsys):
+def test_test_table_is_scored_as_predict_scores_it(houses, capsys):
     make_table(80, seed=9).to_csv("test.csv", index=False, sep=";")
     assert run("train", houses, "--target", "dear", "--ignore", "price", "--test", "test.csv") == 0
     printed = capsys.readouterr().out
@@ -264,7 +264,7 @@ def test_a_test_table(houses, capsys):
     assert f"accuracy {accuracy:.4f} " in printed
 
 
-def test_a_test_table_with_gaps_and_other_classes(houses, capsys):
+def test_test_table_may_have_gaps_and_unseen_classes(houses, capsys):
     table = make_table(80, seed=9)
     table["dear"] = [None] * 10 + ["maybe"] * 20 + ["yes"] * 50
     table.to_csv("test.csv", index=False)
@@ -285,7 +285,7 @@ def test_a_test_table_without_a_known_target_is_refused(houses, capsys, gap):
     assert capsys.readouterr().err.endswith("chainrule: test.csv has no row whose target is known\n")
 
 
-def test_options_that_exclude_each_other(houses, capsys):
+def test_options_that_exclude_each_other_are_an_error(houses, capsys):
     for options, message in [
         (["--target", "dear", "--test", houses, "--test-size", 0.1], "--test and --test-size exclude each other"),
         (["--target", "dear", "--ignore", "dear"], "--ignore and --target both name column 'dear', which cannot be"),
@@ -323,7 +323,7 @@ def test_weights_of_0_are_refused(houses, capsys, count, part):
     assert re.search(part, failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "w"))
 
 
-def test_rows_of_weight_0_teach_nothing():
+def test_rows_of_weight_0_do_not_affect_the_model():
     table = make_table(600)
     wrong = np.arange(600) % 2 == 0
     flipped = table.dear.map({"yes": "no", "no": "yes"})
@@ -334,7 +334,7 @@ def test_rows_of_weight_0_teach_nothing():
     assert np.mean(pd.read_csv("p.csv").dear == table.dear) > 0.8
 
 
-def test_balanced_classes(capsys):
+def test_balanced_classes_raise_the_balanced_accuracy(capsys):
     rng = np.random.default_rng(0)
     rare = rng.random(2000) < 0.05
     table = pd.DataFrame({"x": rng.normal(size=2000) + 1.5 * rare, "z": rng.normal(size=2000)})
@@ -350,7 +350,7 @@ def test_balanced_classes(capsys):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
-def test_losses(houses, capsys, loss):
+def test_loss_option_trains_with_that_loss(houses, capsys, loss):
     assert run("train", houses, "--target", "price", "--ignore", "dear", "--loss", loss) == 0
     printed = capsys.readouterr().out
     assert f"-128-64-1, tanh, {loss}, " in printed
@@ -360,7 +360,7 @@ def test_losses(houses, capsys, loss):
     assert run("info", "houses.safetensors") == 0
 
 
-def test_a_time_limit(houses, capsys):
+def test_time_limit_ends_the_training(houses, capsys):
     options = ["--epochs", 10**6, "--time-limit", 1e-9]  # which one epoch takes on any machine
     assert run("train", houses, "--target", "price", *options) == 0
     printed = capsys.readouterr().out
@@ -394,7 +394,7 @@ def test_columns_are_copied_as_they_are_written(houses, capsys):
     assert "new.csv has no column 'numbr', did you mean 'number'?" in said
 
 
-def test_copied_columns_that_are_features_too(houses):
+def test_copied_columns_may_be_features_too(houses):
     table = make_table(20, seed=3).drop(columns="dear")
     table.to_csv("new.csv", index=False)
     train(houses, "--target", "dear", "--epochs", 2)
@@ -408,7 +408,7 @@ def test_copied_columns_that_are_features_too(houses):
     assert "?" in kept["size"].tolist()
 
 
-def test_the_copied_columns_of_parquet(houses):
+def test_copied_columns_keep_their_types_in_parquet(houses):
     train(houses, "--target", "dear", "--epochs", 1)
     make_table(20).drop(columns="size").assign(number=range(20), size=1.0).to_parquet("new.parquet")
     assert run("predict", "houses.safetensors", "new.parquet", "--keep", "number", "--output", "p.parquet") == 0
@@ -475,7 +475,7 @@ def test_predict_and_info_do_not_import_scikit_learn(houses):
         assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_of_the_guide_are_right():
+def test_commands_of_the_guide_can_be_parsed():
     guide = Path(__file__).parent.parent
     lines = [
         line.partition(" #")[0].partition(" |")[0].partition(" && ")[0]

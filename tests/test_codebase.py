@@ -87,7 +87,7 @@ def included(name: str) -> Iterator[str]:
         yield next((path for path in paths if path in CPP), file)
 
 
-def test_includes():
+def test_each_file_includes_only_what_its_layer_may():
     wrong = []
     for name in CPP:
         words = tuple(word for place, line in INCLUDES.items() if name.startswith(place) for word in line.split())
@@ -98,14 +98,14 @@ def test_includes():
 
 
 @pytest.mark.parametrize("pattern", ONLY_IN)
-def test_words_that_stand_only_here(pattern):
+def test_system_interfaces_are_used_only_in_their_files(pattern):
     here = tuple(ONLY_IN[pattern].split())
     found = [(name, word) for name, text in CPP.items() for word in re.findall(pattern, text)]
     assert [(name, word) for name, word in found if not name.startswith(here)] == []
     assert found or here in {(), ("examples/",)}, "not even where it should be"
 
 
-def test_flags_that_change_arithmetic():
+def test_no_compiler_flag_changes_arithmetic():
     flags = " ".join(text for name, text in SOURCES.items() if name.endswith("CMakeLists.txt"))
     assert "-ffp-contract=off" in flags
     assert re.findall(r"-ffast-math|-Ofast|-march=native|-flto|-ffp-contract=(?!off)", flags) == []
@@ -121,7 +121,7 @@ def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports(module):
+def test_each_module_imports_only_lower_layers(module):
     tree = ast.parse(CODE[module])
     layer = module.split("/")[2].removesuffix(".py")
     assert layer in LAYERS, "it needs its place there"
@@ -136,17 +136,17 @@ def test_imports(module):
     assert layer == "_optional" or not re.search(r"import_module|__import__", CODE[module])
 
 
-def test_import_chainrule_loads_numpy_alone():
+def test_importing_chainrule_loads_numpy_alone():
     script = "import sys, numpy; before = set(sys.modules); import chainrule; print(*(set(sys.modules) - before))"
     packages = {module.partition(".")[0] for module in run(sys.executable, "-c", script).split()}
     assert packages - set(sys.stdlib_module_names) - {"numpy"} == {"chainrule"}
 
 
-def test_files_are_finished():
+def test_no_file_has_an_open_to_do():
     assert [name for name, text in SOURCES.items() if re.search("TO[D]O|FIX[M]E", text)] == []
 
 
-def test_files_begin_with_what_they_are():
+def test_each_file_begins_with_its_purpose():
     def told(name: str) -> bool:
         text = CODE.get(name, "")
         own = re.match(rf'#include "(\S*\b{Path(name).stem}\.h)"', text)
@@ -156,7 +156,7 @@ def test_files_begin_with_what_they_are():
     assert [name for name in CODE if not told(name)] == []
 
 
-def test_version():
+def test_package_and_cmake_have_the_same_version():
     stated = re.findall(r"^project\(chainrule VERSION (\S+) ", SOURCES["CMakeLists.txt"], re.MULTILINE)
     assert stated == [cr.__version__] == [importlib.metadata.version("chainrule")]
 
@@ -171,7 +171,7 @@ def mypy(module: str, *arguments: str | Path) -> None:
 
 
 @pytest.mark.parametrize("topic", CPP_TESTS)
-def test_cpp(build, topic):
+def test_cpp_program_passes(build, topic):
     """A topic is one program, or one for each instruction set: test_math_avx2."""
     listed = json.loads(run("ctest", "--test-dir", build, "--show-only=json-v1"))["tests"]
     assert all(test["name"].startswith(tuple(CPP_TESTS)) for test in listed)
@@ -179,7 +179,7 @@ def test_cpp(build, topic):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_symbols_of_the_kernels(build, name):
+def test_kernels_define_only_their_tables(build, name):
     """Only the tables may be linked to, and nothing runs when the library is loaded: no other CPU meets this code."""
     [kernels] = build.glob(f"CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
     symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.+)$", run("nm", "--demangle", kernels), re.MULTILINE)
@@ -190,22 +190,22 @@ def test_symbols_of_the_kernels(build, name):
     assert not re.search(r"\.(pre)?init_array|\.ctors", run("readelf", "--sections", "--wide", kernels))
 
 
-def test_symbols_of_the_extension():
+def test_extension_exports_only_its_entry_points():
     symbols = run("nm", "--dynamic", "--defined-only", _core.__file__)
     assert re.findall(r" (\w+)$", symbols, re.MULTILINE) == ["PyInit__core", "chainrule_num_threads"]
 
 
-def test_types():
+def test_mypy_strict_finds_nothing():
     mypy("mypy", "--strict")
 
 
-def test_stub_of_the_extension(tmp_path):
+def test_stub_names_everything_in_the_extension(tmp_path):
     (tmp_path / "allowed").write_text(STUBTEST_ALLOWS)
     options = ["--mypy-config-file", "pyproject.toml", "--allowlist", tmp_path / "allowed"]
     mypy("mypy.stubtest", "chainrule._core", *options)
 
 
-def test_arguments_in_the_stub_of_the_extension():
+def test_stub_arguments_equal_those_of_the_extension():
     """Names, order and defaults: pybind11 tells them in the first line of a docstring, where stubtest does not look."""
 
     def arguments(function: ast.stmt) -> str:

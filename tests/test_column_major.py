@@ -55,7 +55,7 @@ def test_the_layout_changes_no_bit(layout, sizes, threads):
     assert many(strided) == many(plain)
 
 
-def test_a_mapped_file_is_read_where_it_lies(tmp_path):
+def test_mapped_column_major_file_gives_the_same_bits(tmp_path):
     mapped = np.memmap(tmp_path / "x", "float32", "w+", shape=X.shape, order="F")
     mapped[:] = X
     nets = [cr.Network([7, 5, 1], activation="tanh", loss="squared_error", seed=0) for _ in range(2)]

@@ -26,7 +26,7 @@ def fitted(seed):
     return net.parameters.copy()
 
 
-def test_a_hundred_fits_at_once_are_those_one_by_one():
+def test_hundred_concurrent_fits_equal_sequential_ones():
     want = [fitted(seed) for seed in range(100)]
     with ThreadPoolExecutor(16) as pool:
         for alone, together in zip(want, pool.map(fitted, range(100)), strict=True):
@@ -34,7 +34,7 @@ def test_a_hundred_fits_at_once_are_those_one_by_one():
 
 
 @pytest.mark.parametrize("width", [8, 300])
-def test_predictions_of_one_network_at_once(width):
+def test_concurrent_predictions_of_one_network_are_equal(width):
     net = cr.Network([10, width, 1], loss="squared_error", seed=0)
     parts = [X[:k] for k in range(1, 200)]
 
@@ -48,7 +48,7 @@ def test_predictions_of_one_network_at_once(width):
                 np.testing.assert_array_equal(b, a)
 
 
-def test_functions_on_shared_arrays_at_once():
+def test_concurrent_functions_on_shared_arrays_are_equal():
     params = cr.init_params([10, 50, 1], init="glorot_uniform", seed=0)
 
     def step(_):
@@ -84,7 +84,7 @@ def network():
     return cr.Network([10, 8, 1], loss="binary_cross_entropy", seed=0)
 
 
-def test_a_network_is_trained_by_one_call_at_a_time():
+def test_second_concurrent_fit_of_a_network_raises():
     net, want = network(), network()
     want.fit(X, Y, epochs=5)
     with Held(net):
@@ -101,7 +101,7 @@ def test_a_network_is_trained_by_one_call_at_a_time():
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_fit_that_raised_has_let_go(error):
+def test_network_can_be_trained_after_a_fit_that_raised(error):
     def fail(logs):
         raise error
 
@@ -113,7 +113,7 @@ def test_a_fit_that_raised_has_let_go(error):
     assert net.fit(X, Y, epochs=2).epochs == 2
 
 
-def test_no_fit_within_a_fit():
+def test_fit_within_a_callback_of_the_same_network_raises():
     net = network()
     with pytest.raises(RuntimeError, match="being trained"):
         net.fit(X, Y, epochs=2, callbacks=[lambda logs: net.fit(X, Y, epochs=1)])
@@ -154,7 +154,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_another_thread_runs_meanwhile(name):
+def test_other_python_threads_run_during_a_fit(name):
     """With a switch of threads only where the GIL is given up: without that the other would never count."""
     interval, go, counted = sys.getswitchinterval(), threading.Event(), []
 
@@ -177,7 +177,7 @@ def test_another_thread_runs_meanwhile(name):
         thread.join()
 
 
-def test_asyncio_goes_on_while_a_network_trains():
+def test_asyncio_loop_runs_during_a_fit():
     async def main():
         ticks, loop = 0, asyncio.get_running_loop()
         nets = [network() for _ in range(4)]
@@ -194,7 +194,7 @@ def test_asyncio_goes_on_while_a_network_trains():
         np.testing.assert_array_equal(net.parameters, nets[0].parameters)
 
 
-def test_python_functions_of_many_fits_at_once():
+def test_concurrent_fits_call_their_own_python_functions():
     def loss(logits, y, weight):
         difference = logits - y.reshape(logits.shape)
         return float((difference**2).mean()), 2 * difference / len(y)
@@ -212,7 +212,7 @@ def test_python_functions_of_many_fits_at_once():
                 np.testing.assert_array_equal(got, fit(seed))
 
 
-def test_a_snapshot_is_for_its_callback_alone():
+def test_snapshot_after_its_callback_raises():
     kept = []
     network().fit(X, Y, epochs=2, callbacks=[kept.append])
     with pytest.raises(RuntimeError, match="on_epoch_end alone"):

@@ -44,7 +44,7 @@ def saved(network, path, metadata=None):
     return path.read_bytes()
 
 
-def test_the_same_bytes(resaved, tmp_path):
+def test_cpp_writes_the_bytes_that_python_writes(resaved, tmp_path):
     path, files = tmp_path / "model", {}
     metadata = {"π": '\x00 " \\ \n \x7f 😀 / \u2028', "": "", "a": "é" * 1000}
     for dtype in ("float32", "float64"):
@@ -65,7 +65,7 @@ def test_the_same_bytes(resaved, tmp_path):
         assert (out / name).read_bytes() == content, name
 
 
-def test_the_golden_file(resaved, tmp_path):
+def test_cpp_reads_the_golden_file(resaved, tmp_path):
     said, out = resaved({"model": GOLDEN.read_bytes()})
     assert said == ""
     net, metadata = load_with_metadata(out / "model")
@@ -82,7 +82,7 @@ def judged_by_python(path):
     return saved(net, path, metadata)
 
 
-def test_damaged_files_are_judged_alike(resaved, tmp_path, monkeypatch):
+def test_damaged_files_are_accepted_or_rejected_by_both_languages(resaved, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of them take long
     (tmp_path / "made").mkdir()
     whole = loaders.models(tmp_path / "made")
@@ -127,7 +127,7 @@ def test_a_file_is_replaced_as_a_whole(build, tmp_path):
         run(resave, old, new)
 
 
-def test_what_is_not_a_file_is_written_to(build, tmp_path):
+def test_pipes_and_devices_are_written_to(build, tmp_path):
     old, new, log = tmp_path / "old", tmp_path / "new", tmp_path / "log"
     old.mkdir()
     new.mkdir()

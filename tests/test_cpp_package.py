@@ -94,14 +94,14 @@ def test_each_header_compiles_alone(header, compiler, tmp_path):
     run(compiler, "-std=c++20", "-fsyntax-only", *STRICT.split(), include, tmp_path / "user.cpp")
 
 
-def test_an_older_standard_is_named(tmp_path):
+def test_older_cpp_standard_is_a_clear_error(tmp_path):
     (tmp_path / "user.cpp").write_text("#include <chainrule/chainrule.hpp>\n")
     command = [f"-I{ROOT / 'cpp' / 'include'}", "-std=c++17", "-fsyntax-only", "-fmax-errors=1", tmp_path / "user.cpp"]
     with pytest.raises(AssertionError, match=re.escape("chainrule needs C++20: -std=c++20")):
         run("g++", *command)
 
 
-def test_what_is_installed(prefixes, build, places):
+def test_installation_holds_the_public_headers_alone(prefixes, build, places):
     for prefix in prefixes.values():
         assert sorted(path.name for path in (prefix / "include" / "chainrule").iterdir()) == HEADERS
         assert str(places) not in "".join(path.read_text() for path in prefix.glob("lib/**/chainrule*.*c*"))
@@ -109,7 +109,7 @@ def test_what_is_installed(prefixes, build, places):
     assert not (places / "wheel").exists()
 
 
-def test_a_shared_library_shows_the_public_functions_alone(prefixes):
+def test_shared_library_exports_only_public_functions(prefixes):
     listed = run("nm", "--dynamic", "--defined-only", "--demangle", prefixes["shared"] / "lib" / "libchainrule.so")
     names = {name for name in re.findall(r"\bchainrule::(\w+)", listed) if f" chainrule::{name}" in listed}
     public = "".join(path.read_text() for path in (ROOT / "cpp" / "include" / "chainrule").iterdir())
@@ -132,7 +132,7 @@ def test_a_project_and_the_library_keep_their_flags(tmp_path):
     assert commands["cpp/kernels/kernels.cpp"].index("-flto") < commands["cpp/kernels/kernels.cpp"].index("-fno-lto")
 
 
-def test_training_from_a_csv(found, tmp_path):
+def test_training_from_a_csv_equals_python(found, tmp_path):
     table = rng.integers(-64, 65, (300, 5)) / 64
     table[:, 4] = table[:, 0] * table[:, 1] - table[:, 2]
     np.savetxt(tmp_path / "in.csv", table, delimiter=",", header="a,b,c,d,target", comments="")
@@ -163,7 +163,7 @@ def test_training_from_a_csv(found, tmp_path):
         (None, "cannot read {}"),
     ],
 )
-def test_a_csv_that_cannot_be_read_is_named_by_line(found, tmp_path, text, message):
+def test_malformed_csv_is_reported_by_line(found, tmp_path, text, message):
     path = tmp_path / "in.csv"
     if text is not None:
         path.write_text(text)
@@ -181,18 +181,18 @@ def test_a_csv_that_cannot_be_read_is_named_by_line(found, tmp_path, text, messa
         ("", "no rows on standard input"),
     ],
 )
-def test_rows_that_cannot_be_predicted_are_named_by_line(made, prefix, tmp_path, rows, message):
+def test_malformed_rows_are_reported_by_line(made, prefix, tmp_path, rows, message):
     cr.Network([6, 3], loss="squared_error", seed=2).save(tmp_path / "model")
     with pytest.raises(AssertionError, match=re.escape("predict: " + message)):
         run(made / "predict", tmp_path / "model", stdin=rows, LD_LIBRARY_PATH=str(prefix / "lib"))
 
 
-def test_a_csv_of_another_system_is_read(found, tmp_path):
+def test_csv_with_crlf_and_spaces_is_read(found, tmp_path):
     (tmp_path / "in.csv").write_bytes(b"a,b\r\n1, 2 \r\n3,4\r\n\r\n")
     assert run(found / "train_csv", tmp_path / "in.csv", tmp_path / "out").startswith("cost ")
 
 
-def test_the_training_of_a_python_program(found, tmp_path):
+def test_cpp_training_equals_the_python_program_in_its_comment(found, tmp_path):
     x = rng.normal(size=(600, 20)).astype(np.float32)
     y = ((x[:, 0] > x[:, 1]).astype(np.int32) + (x[:, 2] > 0)).astype(np.int32)
     x.tofile(tmp_path / "x.f32")
@@ -207,7 +207,7 @@ def test_the_training_of_a_python_program(found, tmp_path):
         assert (tmp_path / "cpp").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
 
-def test_a_custom_loss(fetched, tmp_path):
+def test_training_with_a_custom_loss_equals_python(fetched, tmp_path):
     run(fetched / "custom_loss", tmp_path / "cpp")
     i, j = np.arange(500)[:, None], np.arange(3)
     x = ((i * 7919 + j * 104729) % 2001 - 1000).astype(np.float32) / np.float32(1000)
@@ -225,7 +225,7 @@ def test_a_custom_loss(fetched, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predicting_with_a_model_of_python(made, prefix, tmp_path, dtype):
+def test_cpp_predictions_of_a_python_model_equal_python(made, prefix, tmp_path, dtype):
     net = cr.Network([6, 32, 16, 3], activation="gelu", loss="softmax_cross_entropy", dtype=dtype, seed=2)
     net.save(tmp_path / "model")
     x = rng.integers(-1000, 1000, (50, 6)) / 128

@@ -61,7 +61,7 @@ def test_permissions_and_links_are_kept(net, tmp_path):
 
 
 @pytest.mark.usefixtures("how")
-def test_what_nobody_else_may_read_is_never_readable(net, tmp_path, monkeypatch):
+def test_private_file_is_never_readable_by_others(net, tmp_path, monkeypatch):
     path = tmp_path / "model"
     net.save(path)
     path.chmod(0o600)
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_flushed_has_the_file(net, tmp_path, monkeypatch
 
 @pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("start", ["", "a", "aa"])
-def test_the_longest_name(net, tmp_path, start):
+def test_longest_file_name_can_be_saved(net, tmp_path, start):
     path = tmp_path / (start + "語" * 84)
     net.save(path)
     net.save(path)
@@ -187,7 +187,7 @@ def test_a_full_device_is_an_error(net):
         net.save("/dev/full")
 
 
-def test_everything_that_is_written_goes_to_descriptors(net, tmp_path):
+def test_checkpoints_are_written_to_descriptors(net, tmp_path):
     """Checkpoints and the log of a training too."""
     read, write = os.pipe()
     history = net.fit(np.ones((2, 3)), [0, 1], epochs=1, keep_state=True)
@@ -300,7 +300,7 @@ def test_a_file_taken_for_a_leftover_before_it_is_locked_is_written_again(net, t
 
 @pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("failing", ["link", "flock", "listdir"])
-def test_systems_that_lack_links_locks_or_lists(net, tmp_path, monkeypatch, failing):
+def test_saving_works_without_links_locks_or_directory_listing(net, tmp_path, monkeypatch, failing):
     fcntl = pytest.importorskip("fcntl")
 
     def fail(*_, **__):

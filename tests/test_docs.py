@@ -45,11 +45,11 @@ def failures(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_of_the_module(module):
+def test_examples_in_module_docstrings_run(module):
     assert failures(importlib.import_module(module)) == 0
 
 
-def test_examples_of_the_package():
+def test_examples_in_the_package_docstring_run():
     assert failures(cr) == 0
 
 
@@ -67,14 +67,14 @@ def test_every_public_name_is_documented(name):
 
 
 @pytest.mark.parametrize("name", [n for n in PUBLIC if inspect.isbuiltin(getattr(cr, n))])
-def test_examples_of_the_extension(name):
+def test_examples_in_the_extension_run(name):
     documented = getattr(cr, name)
     test = doctest.DocTestParser().get_doctest(documented.__doc__, {}, name, None, 0)
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_python_blocks(page):
+def test_python_blocks_run(page):
     """Those of a page share one namespace."""
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     namespace = {"__name__": "page"}
@@ -83,7 +83,7 @@ def test_python_blocks(page):
 
 
 @pytest.mark.parametrize("page", LINKED)
-def test_links(page):
+def test_links_lead_to_files_and_headings(page):
     """Files and headings that a page links to are there."""
     for path, heading in re.findall(
         r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", (ROOT / page).read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("section", TABLES)
-def test_the_page_of_parameters_has_them_all_with_their_defaults(section):
+def test_page_of_parameters_lists_all_with_their_defaults(section):
     """A row is | `name` | default | ..., or has several of both."""
     text = (ROOT / "python" / "docs" / "parameters.md").read_text(encoding="utf-8")
     [table] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)

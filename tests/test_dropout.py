@@ -25,7 +25,7 @@ def factors(rows, columns, place, rate, seed=0, step=0, dtype="float64"):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_how_many_units_are_left_out(rate):
+def test_fraction_of_dropped_units_equals_the_rate(rate):
     f = factors(1000, 400, 1, rate)
     kept = round(65536 * (1 - rate)) / 65536
     assert set(np.unique(f)) == {0, 1 / kept}
@@ -35,7 +35,7 @@ def test_how_many_units_are_left_out(rate):
     assert abs((f > 0).mean(axis=1) - kept).max() < deviation / np.sqrt(f.shape[1])
 
 
-def test_units_are_left_out_independently():
+def test_units_are_dropped_independently():
     f = [factors(500, 300, place, 0.5, seed, step) - 1 for place, seed, step in np.ndindex(2, 2, 2)]
     shifted = [f[0][:-1] * f[0][1:], f[0][:, :-1] * f[0][:, 1:], f[0][:-8] * f[0][8:]]
     for product in [*(f[0] * other for other in f[1:]), *shifted]:
@@ -92,7 +92,7 @@ def test_training_equals_the_oracle(isa, shape, rates, sparse):
 
 
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_every_activation(activation):
+def test_gradient_with_dropout_equals_finite_differences(activation):
     """The gradient is that of the cost with the same units left out: by differences."""
     params, X, Y, _ = reference.problem([5, 7, 6, 2], 30, "squared_error")
     theta = reference.flatten(params)
@@ -138,7 +138,7 @@ def test_every_fused_instruction_set_gives_the_same_bits(shape, dtype):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_dropout_is_no_dropout(shape):
+def test_rate_0_equals_no_dropout(shape):
     plain = trained(shape)
     hidden = len(SHAPES[shape][0]) - 2
     assert trained(shape, dropout=0.0, input_dropout=0.0) == plain == trained(shape, dropout=[0.0] * hidden)
@@ -146,7 +146,7 @@ def test_no_dropout_is_no_dropout(shape):
     assert trained(shape, dropout=0.5, schedules={"dropout": lambda epoch: 0.0}) == plain
 
 
-def test_seed_layer_and_schedule_decide():
+def test_dropped_units_depend_on_seed_layer_and_schedule():
     params, X, Y, _ = reference.problem([20, 40, 40, 1], 50, "squared_error")
 
     def fit(seed=0, **settings):
@@ -159,7 +159,7 @@ def test_seed_layer_and_schedule_decide():
     assert fit(dropout=0.5, seed=1) != fit(dropout=0.5)
 
 
-def test_only_in_training():
+def test_dropout_does_not_affect_prediction_or_validation():
     params, X, Y, _ = reference.problem([20, 40, 1], 50, "squared_error")
     net = network(params)
     history = net.fit(X, Y, validation=(X, Y), batch_size=10, epochs=3, **RATES)
@@ -167,7 +167,7 @@ def test_only_in_training():
     assert np.array_equal(net.predict(X), net.predict(X))
 
 
-def test_resumed_training_leaves_out_the_same():
+def test_resumed_training_drops_the_same_units():
     params, X, Y, _ = reference.problem([20, 40, 1], 50, "squared_error")
     whole, halves = network(params), network(params)
     whole.fit(X, Y, batch_size=10, epochs=4, seed=7, **RATES)
@@ -176,7 +176,7 @@ def test_resumed_training_leaves_out_the_same():
     assert np.array_equal(whole.parameters, halves.parameters)
 
 
-def test_fit_many():
+def test_fit_many_equals_fits_with_dropout():
     params, X, Y, _ = reference.problem([20, 40, 30, 1], 50, "squared_error")
     alone, together = [network(params) for _ in range(3)], [network(params) for _ in range(3)]
     rates = [0.0, 0.5, (0.1, 0.2)]
@@ -199,7 +199,7 @@ def test_fit_many():
         ({"dropout": 0.5, "optimizer": cr.LBFGS()}, ValueError, "L-BFGS has no dropout"),
     ],
 )
-def test_refused(settings, error, message):
+def test_wrong_rates_raise(settings, error, message):
     params, X, Y, _ = reference.problem([5, 4, 4, 1], 10, "squared_error")
     net = network(params)
     with pytest.raises(error, match=message):

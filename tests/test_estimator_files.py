@@ -211,7 +211,7 @@ def test_assigned_weights_are_saved(tmp_path):
 # What is refused
 
 
-def test_code_is_not_saved_and_the_message_names_the_remedy(tmp_path):
+def test_saving_functions_raises_and_names_the_remedy(tmp_path):
     def own_loss(logits, y, weight):
         return 1.0, np.zeros_like(logits)
 
@@ -287,7 +287,7 @@ def test_unfitted_estimators_and_others_are_refused(tmp_path):
         ({"y_type": "several"}, "its target is"),
     ],
 )
-def test_contradictions_are_refused_by_the_files_name(tmp_path, changes, message):
+def test_contradictory_state_raises_and_names_the_file(tmp_path, changes, message):
     path = tmp_path / "model"
     classifier().fit(X, SIGN).save(path)
     with safetensors.safe_open(path, framework="numpy") as file:
@@ -313,7 +313,7 @@ def test_contradictions_are_refused_by_the_files_name(tmp_path, changes, message
         ({"kind": "code"}, "a column's kind is 'code'"),
     ],
 )
-def test_an_encoding_that_cannot_be_is_refused_by_the_files_name(tmp_path, changes, message):
+def test_impossible_encoding_raises_and_names_the_file(tmp_path, changes, message):
     path = tmp_path / "model"
     classifier().fit(TABLE, SIGN).save(path)
     with safetensors.safe_open(path, framework="numpy") as file:
@@ -329,7 +329,7 @@ def test_an_encoding_that_cannot_be_is_refused_by_the_files_name(tmp_path, chang
             read(path)
 
 
-def test_a_damaged_estimator_is_noticed(tmp_path):
+def test_damaged_estimator_raises(tmp_path):
     path = tmp_path / "model"
     classifier().fit(TABLE, SIGN).save(path)
     data = bytearray(path.read_bytes())

@@ -99,7 +99,7 @@ def test_values_come_back_in_their_unit():
 
 
 @pytest.mark.parametrize("loss", ["poisson", lambda z, y, w: (float(np.mean((z - y) ** 2)), 2 * (z - y) / len(y))])
-def test_losses_that_depend_on_the_unit_get_what_was_given(loss):
+def test_losses_that_depend_on_the_unit_get_targets_in_their_unit(loss):
     X, price, _ = houses()
     estimator = cr.MLPRegressor(loss, **FAST).fit(X, price / 100)
     assert not hasattr(estimator, "standardizer_")
@@ -140,7 +140,7 @@ def test_arrays_are_encoded_when_asked():
         cr.MLPClassifier(**FAST, preprocess=True).fit(sparse, np.arange(10) % 2)
 
 
-def test_columns_whose_numbers_are_names():
+def test_categorical_number_columns_are_one_hot_encoded():
     X, _, dear = houses()
     for chosen in (["rooms"], [1], [name == "rooms" for name in X]):
         encoder = cr.MLPClassifier(**FAST, categorical_features=chosen).fit(X, dear).encoder_
@@ -194,7 +194,7 @@ def test_tools_of_scikit_learn_take_the_tables():
     assert search.fit(X, dear).best_estimator_.encoder_.n_features == estimator.encoder_.n_features
 
 
-def test_the_type_of_the_network_can_be_chosen():
+def test_dtype_parameter_sets_the_type_of_the_network():
     X, price, _ = houses()
     estimator = cr.MLPRegressor(**FAST, dtype="float64").fit(X, price)
     assert estimator.network_.dtype == np.float64
@@ -202,7 +202,7 @@ def test_the_type_of_the_network_can_be_chosen():
 
 
 @pytest.mark.parametrize("kind", ["series", "polars", "list"])
-def test_targets_of_any_kind(kind):
+def test_targets_may_be_series_or_lists(kind):
     X, price, dear = houses()
     make = {"series": pd.Series, "polars": lambda y: pytest.importorskip("polars").Series(y), "list": list}[kind]
     expected = cr.MLPClassifier(**FAST).fit(X, dear).predict(X)

@@ -81,7 +81,7 @@ def assert_same_training(theirs, ours, tolerance=1e-8):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("data", DATA)
-def test_same_training(data, solver):
+def test_training_equals_scikit_learn_step_by_step(data, solver):
     name, X, y = DATA[data]
     parameters = {**SOLVERS[solver], **({"loss": "poisson"} if data == "counts" else {})}
     theirs, ours = pair(name, parameters)
@@ -95,7 +95,7 @@ def test_same_training(data, solver):
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("hidden", [(), 3, [4, 3, 2]])
-def test_same_activations(activation, hidden):
+def test_activations_equal_scikit_learn(activation, hidden):
     theirs, ours = pair("MLPClassifier", {"activation": activation, "hidden_layer_sizes": hidden})
     assert_same_training(theirs.fit(X_IRIS, Y_IRIS), ours.fit(X_IRIS, Y_IRIS))
 
@@ -103,7 +103,7 @@ def test_same_activations(activation, hidden):
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("solver", ["adam", "nesterov", "adaptive"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_same_early_stopping(data, solver, weighted):
+def test_early_stopping_equals_scikit_learn(data, solver, weighted):
     name, X, y = DATA[data]
     parameters = {**SOLVERS[solver], "early_stopping": True, "validation_fraction": 0.3, "max_iter": 100}
     theirs, ours = pair(name, parameters)
@@ -116,7 +116,7 @@ def test_same_early_stopping(data, solver, weighted):
 
 
 @pytest.mark.parametrize("data", DATA)
-def test_same_sample_weights(data):
+def test_sample_weights_equal_scikit_learn(data):
     name, X, y = DATA[data]
     theirs, ours = pair(name, {"tol": 0.0})
     weight = WEIGHTS[: len(X)]
@@ -125,7 +125,7 @@ def test_same_sample_weights(data):
 
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_same_partial_fit(data, solver):
+def test_partial_fit_equals_scikit_learn(data, solver):
     name, X, y = DATA[data]
     theirs, ours = pair(name, SOLVERS[solver])
     extra = {"classes": np.unique(y)} if data in ("two classes", "three classes") else {}
@@ -149,7 +149,7 @@ def test_partial_fit_goes_on_from_fit(solver):
 
 
 @pytest.mark.parametrize("solver", set(SOLVERS) - {"adaptive"})
-def test_same_warm_start(solver):
+def test_warm_start_equals_scikit_learn(solver):
     theirs, ours = pair("MLPClassifier", {**SOLVERS[solver], "warm_start": True, "max_iter": 5, "tol": 0.0})
     for _ in range(3):
         theirs.fit(X_IRIS, Y_IRIS), ours.fit(X_IRIS, Y_IRIS)
@@ -175,7 +175,7 @@ def test_float32_trains_in_float32():
 
 @pytest.mark.parametrize("seed", [0, 5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_same_initial_weights(seed, dtype):
+def test_initial_weights_equal_scikit_learn(seed, dtype):
     theirs, ours = pair("MLPClassifier", {"activation": "logistic", "random_state": seed, "max_iter": 1})
     for estimator in (theirs, ours):
         estimator.set_params(learning_rate_init=1e-300).fit(X_IRIS.astype(dtype), Y_IRIS)
@@ -209,7 +209,7 @@ def test_verbose_prints_the_same(capsys):
     assert all("Iteration 1, loss = " in text for text in said)
 
 
-def test_same_messages():
+def test_error_messages_equal_scikit_learn():
     def failure(estimator, method="fit", **data):
         with pytest.raises((ValueError, TypeError), match=r"\w") as error:
             getattr(estimator, method)(**{"X": X_IRIS, "y": Y_IRIS, **data})
@@ -243,7 +243,7 @@ def failure_of_predict(estimator):
     return str(error.value)
 
 
-def test_convergence_warning():
+def test_convergence_warning_equals_scikit_learn():
     for estimator in pair("MLPClassifier", {"max_iter": 3}):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

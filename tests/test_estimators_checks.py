@@ -19,5 +19,5 @@ ESTIMATORS = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The network predicts")
 @parametrize_with_checks(ESTIMATORS)
-def test_check(estimator, check):
+def test_passes_check_of_scikit_learn(estimator, check):
     check(estimator)

@@ -50,7 +50,7 @@ def test_loss_of_a_fitted_estimator_may_change():
         estimator.set_params(loss=cr.Quantile([0.1, 0.9])).predict(X_VALUES)
 
 
-def test_class_weights_where_classes_lack():
+def test_class_weights_may_name_classes_that_the_rows_lack():
     weights = {0: 2.0, 1: 3.0}
     rows = np.flatnonzero(Y != 0)
     by_class = cr.MLPClassifier(**SMALL, class_weight=weights).partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
@@ -63,7 +63,7 @@ def test_class_weights_where_classes_lack():
         cr.MLPClassifier(**SMALL, class_weight=[1.0, 2.0, 3.0]).fit(X, Y)
 
 
-def test_class_weights_of_labels():
+def test_class_weights_of_labels_equal_their_product_as_sample_weights():
     X_labels, labels = make_multilabel_classification(100, n_classes=2, random_state=0)
     by_class = cr.MLPClassifier(**SMALL, class_weight=[{1: 2.0}, {0: 3.0, 1: 1.0}]).fit(X_labels, labels)
     weights = np.where(labels[:, 0], 2.0, 1.0) * np.where(labels[:, 1], 1.0, 3.0)
@@ -75,7 +75,7 @@ def test_class_weights_do_not_change_the_score():
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X, Y))
 
 
-def test_another_solver_begins_anew():
+def test_another_solver_starts_with_a_new_state():
     estimator = cr.MLPClassifier(**SMALL).fit(X, Y)
     fresh = cr.MLPClassifier(**SMALL, solver="sgd").partial_fit(X, Y, classes=[0, 1, 2])
     fresh.network_.parameters[:] = estimator.network_.parameters
@@ -96,12 +96,12 @@ def test_lbfgs_keeps_the_best_weights():
 
 @pytest.mark.parametrize("option", [{"weight_decay": 0.1}, {"learning_rate": cr.Cosine()}])
 @pytest.mark.parametrize("solver", ["lbfgs", cr.LBFGS()])
-def test_what_lbfgs_has_not(solver, option):
+def test_weight_decay_and_schedules_with_lbfgs_raise(solver, option):
     with pytest.raises(ValueError, match="L-BFGS has no"):
         cr.MLPClassifier(**SMALL, solver=solver, **option).fit(X, Y)
 
 
-def test_metrics_need_validation_data():
+def test_metrics_without_validation_data_raise():
     for solver in ("adam", "lbfgs"):
         with pytest.raises(ValueError, match="eval_metric is of validation data: choose early_stopping=True or give"):
             cr.MLPClassifier(**SMALL, solver=solver, eval_metric="auc").fit(X, Y)
@@ -111,7 +111,7 @@ def _closeness(scale, y, predictions):
     return -scale * float(np.abs(predictions - y).mean())
 
 
-def test_metrics_without_a_name():
+def test_metrics_without_a_name_are_called_after_their_function():
     metric = functools.partial(_closeness, 2.0)
     estimator = cr.MLPRegressor(**SMALL, eval_metric=[metric, "loss", "rmse"])
     estimator.fit(X_VALUES, Y_VALUES, eval_set=(X_VALUES, Y_VALUES))
@@ -121,7 +121,7 @@ def test_metrics_without_a_name():
         estimator.set_params(eval_metric=["loss", "rmse"]).fit(X_VALUES, Y_VALUES)
 
 
-def test_score_of_quantiles():
+def test_score_of_quantiles_is_the_mean_d2_pinball_score():
     levels = [0.1, 0.5, 0.9]
     estimator = cr.MLPRegressor(cr.Quantile(levels), 8, max_iter=200, learning_rate_init=0.01, random_state=0)
     quantiles = estimator.fit(X_VALUES, Y_VALUES).predict(X_VALUES).T
@@ -130,7 +130,7 @@ def test_score_of_quantiles():
     assert np.mean(scores) > 0.5
 
 
-def test_columns_of_numbers_may_be_categories():
+def test_categorical_features_make_number_columns_levels():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     table = pd.DataFrame({"size": X[:, 0], "kind": Y.astype(float)})
     estimator = cr.MLPClassifier(**SMALL, categorical_features=["kind"]).fit(table, Y)
@@ -140,7 +140,7 @@ def test_columns_of_numbers_may_be_categories():
         cr.MLPClassifier(**SMALL, categorical_features=["sort"]).fit(table, Y)
 
 
-def test_gaps_after_a_fit_without_any():
+def test_gaps_after_a_fit_without_gaps_raise_with_the_remedy():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     table = pd.DataFrame(X, columns=list("abcd")).copy()
     estimator = cr.MLPClassifier(**SMALL).fit(table, Y)
@@ -149,7 +149,7 @@ def test_gaps_after_a_fit_without_any():
         estimator.predict(table)
 
 
-def test_errors_of_quantiles_on_tables():
+def test_errors_of_quantiles_on_tables_are_in_the_unit_of_the_targets():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     table = pd.DataFrame(X_VALUES, columns=list("abcdef")).assign(text="t")
     for metric in ("mae", "rmse"):
@@ -160,12 +160,12 @@ def test_errors_of_quantiles_on_tables():
         assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_linear_model():
+def test_no_hidden_layers_need_no_activation():
     named, listed = (cr.MLPClassifier((), activation=a, max_iter=20, random_state=0) for a in ("relu", []))
     assert same(named.fit(X, Y), listed.fit(X, Y))
 
 
-def test_values_that_are_refused():
+def test_wrong_loss_and_callbacks_raise():
     with pytest.raises(ValueError, match=r"'loss' parameter of MLPRegressor must be the name of a loss.*Got \(5,\)"):
         cr.MLPRegressor((5,)).fit(X_VALUES, Y_VALUES)
     for callbacks in (None, print):
@@ -192,7 +192,7 @@ def test_a_metric_that_is_better_the_smaller_counts_epochs_so():
     [("hidden_layer_sizes", 7), ("hidden_layer_sizes", (5, 5)), ("dtype", "float32"), ("preprocess", True)],
 )
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
-def test_parameter_that_a_network_cannot_take_on_is_refused(kind, name, value, method):
+def test_changed_layers_under_warm_start_raise(kind, name, value, method):
     estimator = kind(**SMALL, warm_start=True).fit(X, Y)
     parameters = estimator.network_.parameters.copy()
     with pytest.raises(ValueError, match=f"{name} was .* when the network was made and is .* warm_start=False"):
@@ -201,14 +201,14 @@ def test_parameter_that_a_network_cannot_take_on_is_refused(kind, name, value, m
     assert estimator.set_params(warm_start=False).fit(X, Y).network_.parameters.size > 0
 
 
-def test_same_layers_written_otherwise_are_the_same():
+def test_layers_may_be_a_list_tuple_or_array_under_warm_start():
     estimator = cr.MLPRegressor(**SMALL, warm_start=True).fit(X, Y)
     for sizes in ([5], (5,), np.array([5])):
         estimator.set_params(hidden_layer_sizes=sizes, dtype=None).fit(X, Y).partial_fit(X, Y)
 
 
 @pytest.mark.parametrize(("before", "after"), [("squared_error", "poisson"), ("poisson", "absolute_error")])
-def test_loss_that_needs_targets_in_another_unit_is_refused(before, after):
+def test_warm_start_with_a_loss_of_another_unit_raises(before, after):
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     table, values = pd.DataFrame(X).rename(columns=str).assign(kind="a"), 100 + 10 * X[:, 0]
     estimator = cr.MLPRegressor(before, **SMALL, warm_start=True).fit(table, values)

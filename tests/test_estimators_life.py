@@ -63,7 +63,7 @@ def test_copies_go_on_like_the_original(through, tmp_path):
     assert estimator.coefs_[0].any()
 
 
-def test_golden_pickle():
+def test_golden_pickle_predicts_what_it_always_did():
     """What a released version wrote must be read; `data/make_golden_estimators.py` wrote it."""
     with GOLDEN.open("rb") as file:
         golden = pickle.load(file)
@@ -111,7 +111,7 @@ def test_weights_of_other_shapes_are_another_network():
     assert estimator.partial_fit(X, Y).coefs_[0].shape == (4, 2)
 
 
-def test_weights_without_a_fit():
+def test_weights_exist_after_a_fit_or_assignment_alone():
     estimator = cr.MLPRegressor(activation="tanh")
     assert not hasattr(estimator, "coefs_")
     with pytest.raises(AttributeError, match="'MLPRegressor' object has no attribute 'intercepts_'"):
@@ -121,7 +121,7 @@ def test_weights_without_a_fit():
     assert estimator.predict([[1.0, 2.0]]) == [3.0]
 
 
-def test_pipelines_and_meta_estimators():
+def test_pipelines_and_meta_estimators_work():
     pipeline = make_pipeline(StandardScaler(), cr.MLPClassifier(**{**SMALL, "max_iter": 100}))
     assert cross_val_score(pipeline, X, Y, cv=3).min() > 0.9
     target = TransformedTargetRegressor(cr.MLPRegressor(**{**SMALL, "max_iter": 200}), transformer=StandardScaler())
@@ -137,7 +137,7 @@ def test_grid_search_in_processes_gives_the_same_bits():
     assert_same(one.best_estimator_, two.best_estimator_)
 
 
-def test_metadata_routing():
+def test_metadata_routing_passes_weights_and_eval_set():
     weight, held_out = np.linspace(0.1, 1.0, 150), (X[::3], Y[::3])
     with sklearn.config_context(enable_metadata_routing=True):
         estimator = cr.MLPClassifier(**SMALL).set_fit_request(sample_weight=True, eval_set=True)
@@ -148,7 +148,7 @@ def test_metadata_routing():
     assert_same(pipeline[-1], clone(estimator).fit(X, Y, weight, eval_set=held_out))
 
 
-def test_feature_names():
+def test_feature_names_are_kept_and_checked():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     estimator = cr.MLPClassifier(**SMALL, early_stopping=True)
@@ -163,7 +163,7 @@ def test_feature_names():
         estimator.predict(frame[["b", "a", "c", "d"]])
 
 
-def test_callbacks_of_scikit_learn():
+def test_callbacks_of_scikit_learn_get_every_epoch():
     callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
     told = []
 
@@ -200,7 +200,7 @@ def test_callbacks_of_scikit_learn():
     assert losses[3] is None
 
 
-def test_a_fit_that_diverges():
+def test_diverging_fit_raises_or_warns_and_keeps_finite_weights():
     big = X_VALUES.astype(float) * 1e6
     estimator = cr.MLPRegressor(solver="sgd", learning_rate_init=10.0, random_state=0)
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights") as error:
@@ -213,7 +213,7 @@ def test_a_fit_that_diverges():
     assert len(estimator.validation_scores_) == len(estimator.loss_curve_) == estimator.n_iter_
 
 
-def test_interruption_keeps_what_there_is():
+def test_interrupted_fit_warns_and_keeps_its_epochs():
     moving = threading.Event()
     press = threading.Thread(target=lambda: moving.wait(60) and os.kill(os.getpid(), signal.SIGINT))
     press.start()

@@ -69,20 +69,20 @@ def test_every_parameter_of_scikit_learn_has_its_place_and_default():
 @pytest.mark.parametrize(
     "solver", [cr.AdamW(learning_rate=0.01), cr.RMSprop(learning_rate=0.01), cr.Adagrad(learning_rate=0.1)]
 )
-def test_any_optimizer(solver):
+def test_optimizers_give_the_bits_of_the_network(solver):
     estimator = classifier(solver=solver, shuffle=False)
     network = like(estimator, X, Y, optimizer=solver)
     assert np.array_equal(estimator.fit(X, Y).network_.parameters, network.parameters)
 
 
-def test_lbfgs_as_an_optimizer():
+def test_lbfgs_optimizer_trains_and_has_no_partial_fit():
     estimator = classifier(solver=cr.LBFGS(history=5), max_iter=200, alpha=1.0).fit(X, Y)
     assert estimator.score(X, Y) > 0.95
     assert not hasattr(estimator, "partial_fit")
 
 
 @pytest.mark.parametrize("schedule", [cr.Cosine(warmup=2), cr.OneCycle(), lambda epoch: 0.9**epoch])
-def test_any_schedule(schedule):
+def test_schedules_give_the_bits_of_the_network(schedule):
     estimator = classifier(learning_rate=schedule, solver=cr.Adam(learning_rate=0.02), shuffle=False)
     network = like(estimator, X, Y, optimizer=cr.Adam(learning_rate=0.02), schedules=schedule)
     assert np.array_equal(estimator.fit(X, Y).network_.parameters, network.parameters)
@@ -104,28 +104,28 @@ def test_options_reach_the_network(option):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "leaky_relu", ["mish", "tanh"], ("sin", "relu")])
-def test_any_activation(activation):
+def test_activations_may_be_one_name_or_one_per_layer(activation):
     estimator = classifier(hidden_layer_sizes=(8, 6), activation=activation, solver="lbfgs", max_iter=200).fit(X, Y)
     assert estimator.network_.activations == ((activation,) * 2 if isinstance(activation, str) else tuple(activation))
     assert estimator.score(X, Y) > 0.9
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "of its own"])
-def test_losses_of_values(loss):
+def test_regression_losses_reach_a_score(loss):
     loss = cr.Huber(delta=0.5) if loss == "of its own" else loss
     estimator = regressor(loss=loss, max_iter=500).fit(X_VALUES, Y_VALUES)
     assert estimator.score(X_VALUES, Y_VALUES) > 0.9
     assert estimator.out_activation_ == "identity"
 
 
-def test_quantiles():
+def test_quantiles_cover_their_share_of_rows():
     estimator = regressor(loss=cr.Quantile(levels=[0.1, 0.9]), max_iter=800, early_stopping=True, tol=0.0)
     low, high = estimator.fit(X_VALUES, Y_VALUES).predict(X_VALUES).T
     assert 0.6 < np.mean((low <= Y_VALUES) & (high >= Y_VALUES)) < 0.95
     assert estimator.best_validation_score_ == min(estimator.validation_scores_)
 
 
-def test_label_smoothing():
+def test_label_smoothing_bounds_the_probabilities():
     for y in (Y, Y > 0):
         estimator = classifier(loss=cr.SoftmaxCrossEntropy(label_smoothing=0.2), max_iter=500, alpha=0.0).fit(X, y)
         assert estimator.out_activation_ == "softmax"
@@ -133,7 +133,7 @@ def test_label_smoothing():
         assert estimator.score(X, y) > 0.9
 
 
-def test_own_loss():
+def test_custom_loss_equals_the_built_in():
     def loss(logits, y, weight):
         error = logits[:, 0] - y.reshape(-1)
         return 0.5 * float(np.mean(error**2)), (error / len(y)).reshape(-1, 1)
@@ -142,7 +142,7 @@ def test_own_loss():
     np.testing.assert_allclose(own.predict(X_VALUES), built_in.predict(X_VALUES), rtol=1e-6)
 
 
-def test_losses_that_do_not_fit():
+def test_losses_of_the_other_task_raise():
     with pytest.raises(ValueError, match="'loss' parameter of MLPClassifier must be 'log_loss'"):
         classifier(loss="squared_error").fit(X, Y)
     with pytest.raises(ValueError, match="hinge"):
@@ -162,7 +162,7 @@ def test_class_weights_are_sample_weights():
     assert same(by_class, classifier(class_weight={"a": 1.0, "b": 3.0, "c": 0.5}).fit(X, names))
 
 
-def test_class_weights_in_partial_fit():
+def test_class_weights_in_partial_fit_equal_sample_weights():
     by_class = classifier(class_weight={0: 2.0}).partial_fit(X, Y, classes=[0, 1, 2])
     assert same(by_class, classifier().partial_fit(X, Y, np.where(Y == 0, 2.0, 1.0), classes=[0, 1, 2]))
     with pytest.raises(ValueError, match="dict"):
@@ -187,7 +187,7 @@ def test_eval_set_has_weights_of_its_own():
     assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-9)
 
 
-def test_eval_metrics():
+def test_eval_metrics_are_recorded_and_the_first_decides():
     data = {"eval_set": (X[::2], Y[::2])}
     estimator = classifier(eval_metric=["balanced_accuracy", "log_loss"]).fit(X, Y, **data)
     assert list(estimator.history_.metrics) == ["balanced_accuracy", "log_loss"]
@@ -213,7 +213,7 @@ def test_labels_are_watched_together():
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X_labels, labels))
 
 
-def test_stratified_validation():
+def test_validation_split_is_stratified():
     seen = []
 
     class Spy:
@@ -230,19 +230,19 @@ def test_stratified_validation():
     assert seen[1] is estimator.network_
 
 
-def test_callbacks():
+def test_callbacks_get_logs_and_may_stop():
     logs = []
     classifier(callbacks=[logs.append, lambda log: log["epoch"] == 7]).fit(X, Y)
     assert [log["epoch"] for log in logs] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_time_limit():
+def test_time_limit_ends_after_the_epoch():
     estimator = classifier(time_limit=1e-9, max_iter=1000, tol=0.0).fit(X, Y)
     assert estimator.n_iter_ == 1
     assert estimator.history_.stop_reason == "seconds"
 
 
-def test_dtype():
+def test_dtype_is_that_of_network_and_probabilities():
     estimator = classifier(dtype="float32").fit(X, Y)
     assert estimator.network_.dtype == estimator.predict_proba(X).dtype == "float32"
     assert same(estimator, classifier().fit(X.astype("float32"), Y))
@@ -268,7 +268,7 @@ def test_sparse_rows_give_the_bits_of_dense_ones():
         np.testing.assert_allclose(a.predict_proba(rows), b.predict_proba(convert(rows)), rtol=1e-9)
 
 
-def test_sparse_labels():
+def test_sparse_labels_give_the_bits_of_dense_ones():
     sparse = pytest.importorskip("scipy.sparse")
     X_labels, labels = make_multilabel_classification(100, random_state=0)
     a, b = classifier().fit(X_labels, labels), classifier().fit(X_labels, sparse.csr_matrix(labels))

@@ -15,13 +15,13 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-def test_xor():
+def test_example_xor_learns():
     done = run("xor.py")
     assert done.returncode == 0, done.stderr
     assert [round(float(p)) for p in re.findall(r": (\d\.\d+)$", done.stdout, re.MULTILINE)] == [0, 1, 1, 0]
 
 
-def test_half_moons(tmp_path):
+def test_example_half_moons_learns(tmp_path):
     pytest.importorskip("matplotlib")
     done = run("half_moons.py", tmp_path / "moons.png")
     assert done.returncode == 0, done.stderr
@@ -29,7 +29,7 @@ def test_half_moons(tmp_path):
     assert float(re.search(r"accuracy (\S+)", done.stdout)[1]) > 0.97
 
 
-def test_fashion_mnist(chainrule_data):
+def test_example_fashion_mnist_learns(chainrule_data):
     done = run("fashion_mnist.py", chainrule_data)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^epoch .*cost", done.stdout, re.MULTILINE)) == 10

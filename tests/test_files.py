@@ -37,7 +37,7 @@ def test_a_network_comes_back_exactly(tmp_path, sizes, loss, dtype):
     assert again.parameters.tobytes() == net.parameters.tobytes()
 
 
-def test_others_can_read_the_file(net, tmp_path):
+def test_safetensors_package_reads_the_file(net, tmp_path):
     net.save(tmp_path / "model", {"note": "hello"})
     with safetensors.safe_open(tmp_path / "model", framework="numpy") as file:
         assert file.metadata()["note"] == "hello"
@@ -55,7 +55,7 @@ def test_metadata_come_back_and_the_same_network_is_the_same_file(net, tmp_path)
     assert files.load_with_metadata(tmp_path / "a")[1] == metadata
 
 
-def test_metadata_that_are_refused(net, tmp_path):
+def test_reserved_or_malformed_metadata_raise(net, tmp_path):
     for key in ("chainrule", "chainrule.sha256"):
         with pytest.raises(ValueError, match=f"'{key}' is taken: choose another name"):
             net.save(tmp_path / "model", {key: "mine"})
@@ -110,14 +110,14 @@ def parts(net, tmp_path):
         ({"dtype": "float64"}, "is F32, expected F64"),
     ],
 )
-def test_damaged_configurations(parts, tmp_path, changes, message):
+def test_damaged_configurations_raise_value_error(parts, tmp_path, changes, message):
     configuration, tensors = parts
     write(tmp_path / "bad", configuration | changes, tensors)
     with pytest.raises(ValueError, match=message):
         cr.load(tmp_path / "bad")
 
 
-def test_files_that_are_no_models(parts, tmp_path):
+def test_files_that_are_not_models_raise_value_error(parts, tmp_path):
     configuration, tensors = parts
     path = tmp_path / "bad"
     write(path, None, tensors)
@@ -136,7 +136,7 @@ def test_files_that_are_no_models(parts, tmp_path):
         cr.load(tmp_path / "nowhere")
 
 
-def test_any_damage_is_refused_or_harmless(parts, tmp_path):
+def test_damaged_file_raises_or_has_the_right_shape(parts, tmp_path):
     good = (tmp_path / "good").read_bytes()
     rng = np.random.default_rng(0)
     path = tmp_path / "bad"
@@ -193,7 +193,7 @@ def test_a_checkpoint_a_folder_and_a_truncated_model_are_named_with_a_remedy(net
         cr.load(tmp_path / "model")
 
 
-def test_numpy_is_all_it_takes(net, tmp_path):
+def test_model_files_need_numpy_alone(net, tmp_path):
     net.save(tmp_path / "model")
     script = f"""
 import sys
@@ -230,7 +230,7 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path, dtyp
     assert (tmp_path / "model").read_bytes() == before
 
 
-def test_a_changed_bit_anywhere_is_refused_or_changes_nothing(net, tmp_path):
+def test_flipped_bit_raises_or_changes_nothing(net, tmp_path):
     path = tmp_path / "model"
     net.save(path, {"note": "π"})
     good = path.read_bytes()
@@ -279,7 +279,7 @@ def test_a_program_that_copies_tensors_and_metadata_keeps_the_checksum_right(net
 
 
 @pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000])
-def test_checksums_of_every_length_of_the_last_block(size, tmp_path):
+def test_checksum_equals_sha256_for_every_length_of_the_last_block(size, tmp_path):
     net = cr.Network([1, 1], loss="squared_error", seed=0)
     net.save(tmp_path / "model", {"fill": "x" * size})
     assert cr.load(tmp_path / "model").parameters.tobytes() == net.parameters.tobytes()

@@ -31,7 +31,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("batch_size", [None, 16, 1, 1000])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_fit_is_the_loop_of_the_oracle(isa, name, batch_size, loss):
+def test_fit_equals_the_oracle(isa, name, batch_size, loss):
     optimizer, step, numbers = OPTIMIZERS[name]
     net, params, X, Y, w = problem([5, 12, 7, 2], 50, loss)  # the last batch of 16 has 2 rows
     options = {"batch_size": batch_size, "epochs": 6, "l2": 0.01}
@@ -84,7 +84,7 @@ def test_float32_stays_near_the_oracle(isa, name):
     assert reference.error(net.parameters, reference.flatten(want)) <= 1e-4
 
 
-def test_defaults():
+def test_default_settings_are_the_documented_ones():
     settings = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
     assert cr.Adam() == cr.Adam(**settings)
     assert cr.SGD() == cr.SGD(learning_rate=1e-3, momentum=0.0, nesterov=False)
@@ -95,7 +95,7 @@ def test_defaults():
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
-def test_the_seed_decides_everything(batch_size):
+def test_same_seed_gives_the_same_bits(batch_size):
     def run(seed, fit_seed=None):
         _, _, X, Y, _ = problem([4, 8, 1], 64)
         net = cr.Network([4, 8, 1], loss="squared_error", seed=seed)
@@ -150,7 +150,7 @@ def test_validation_is_the_cost_after_each_epoch():
     assert np.array_equal(plain.parameters, net.parameters)
 
 
-def test_python_threads():
+def test_concurrent_fits_and_predictions_equal_sequential_ones():
     _, _, X, Y, _ = problem([6, 20, 2], 200)
     shared = cr.Network([6, 20, 2], loss="squared_error", seed=0)
     want = shared.predict(X)
@@ -175,7 +175,7 @@ def test_python_threads():
 
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("sizes", [[5, 8, 3], [5, 70, 90, 3]])
-def test_a_loss_of_ones_own_trains_as_the_built_in(sizes, batch_size):
+def test_custom_cross_entropy_trains_like_the_built_in(sizes, batch_size):
     """Softmax cross-entropy in NumPy, by classes that are not numbers: as the native one, to rounding."""
     _, X, Y, w = reference.problem(sizes, 50, "softmax_cross_entropy")
     names = np.array(["a", "b", "c"])[Y]
@@ -193,7 +193,7 @@ def test_a_loss_of_ones_own_trains_as_the_built_in(sizes, batch_size):
     assert own.loss == pytest.approx(native.loss, rel=1e-10)
 
 
-def test_a_loss_of_ones_own_that_fails():
+def test_failing_custom_loss_raises_and_leaves_the_network():
     net = cr.Network([5, 8, 1], loss="squared_error", seed=0)
     X = np.ones((10, 5))
     before = net.parameters.copy()

@@ -57,7 +57,7 @@ def assert_same(got, want):
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 16])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("weights", [None, W])
-def test_each_as_its_own_fit(dtype, weights, n_threads):
+def test_fit_many_equals_single_fits(dtype, weights, n_threads):
     alone, together, data = networks(dtype), networks(dtype), X.astype(dtype)
     want = list(one_by_one(alone, data, weights))
     got = cr.fit_many(together, data, Y, sample_weight=weights, n_threads=n_threads, **SETTINGS)
@@ -68,7 +68,7 @@ def test_each_as_its_own_fit(dtype, weights, n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_64_networks_as_64_fits(n_threads):
+def test_fit_many_of_64_networks_equals_64_fits(n_threads):
     x = np.random.default_rng(1).standard_normal((1000, 20), dtype="float32")
     y = x[:, :3].prod(axis=1, keepdims=True)
     make = lambda: [cr.Network([20, 32, 1], loss="squared_error", dtype="float32", seed=s) for s in range(64)]  # noqa: E731
@@ -81,7 +81,7 @@ def test_64_networks_as_64_fits(n_threads):
 
 
 @pytest.mark.parametrize("view", [np.asfortranarray(X), X[::-1, ::-1], X.astype("float16"), X.astype("float64")])
-def test_data_of_any_layout_and_one_value_for_all(view):
+def test_data_of_any_layout_and_shared_settings_equal_single_fits(view):
     alone, together = networks(), networks()
     settings = {"optimizer": cr.Adam(), "batch_size": 10, "epochs": 4, "stop": cr.Stop(), "seed": 1}
     held_out = (view[:50], Y[:50])
@@ -118,7 +118,7 @@ def test_few_large_networks_use_all_threads_in_turn():
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_one_that_fails_and_the_others(n_threads):
+def test_failing_network_returns_its_error_and_the_others_train(n_threads):
     alone, together = networks(), networks()
     rates = [cr.SGD(learning_rate=0.01)] * 7
     rates[2] = cr.SGD(learning_rate=1e30)
@@ -153,7 +153,7 @@ def test_progress_comes_once_for_each_in_the_calling_thread(n_threads):
 
 
 @pytest.mark.parametrize(("n_threads", "epochs"), [(1, [3, 3, 3]), (3, [3, 10**9, 10**9])])
-def test_what_progress_raises_ends_all(n_threads, epochs):
+def test_exception_in_progress_ends_all_fits(n_threads, epochs):
     nets = networks(widths=(400, 3, 3))
     before = [net.parameters.copy() for net in nets]
 
@@ -189,7 +189,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_wrong_arguments_before_anything_starts(text):
+def test_wrong_arguments_raise_before_training(text):
     pair = networks()[:2]
     before = [net.parameters.copy() for net in pair]
     with pytest.raises(ValueError, match=text):
@@ -205,14 +205,14 @@ def test_wrong_arguments_before_anything_starts(text):
         ({"progress": 3}, "progress must be callable"),
     ],
 )
-def test_wrong_types(settings, text):
+def test_wrong_types_raise_type_error(settings, text):
     with pytest.raises(TypeError, match=text):
         cr.fit_many(networks()[:2], X, Y, **settings)
     with pytest.raises(TypeError, match=r"networks\[0\] must be a Network"):
         cr.fit_many([3], X, Y)
 
 
-def test_no_networks():
+def test_empty_list_of_networks_returns_an_empty_list():
     assert cr.fit_many([], X, Y) == []
 
 
@@ -252,7 +252,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
-def test_interrupt(n_threads):
+def test_ctrl_c_interrupts_all_networks(n_threads):
     assert run(INTERRUPT.format(n_threads=n_threads)) == "interrupted\n"
 
 
@@ -274,12 +274,12 @@ print((peak() - before) // 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
 @pytest.mark.parametrize(("dtype", "megabytes"), [("float32", 0), ("float64", 64)])
-def test_the_data_are_shared(dtype, megabytes):
+def test_networks_share_one_copy_of_the_data(dtype, megabytes):
     """Beyond the data (converted once at most): numbers of rows (3.2 MB for each order), and batches."""
     assert int(run(MEMORY.format(dtype=dtype))) < megabytes + 50
 
 
-def test_what_a_schedule_raises_is_a_result():
+def test_exception_in_a_schedule_is_the_result_of_its_network():
     def failing(epoch):
         raise KeyError(epoch)
 
@@ -291,7 +291,7 @@ def test_what_a_schedule_raises_is_a_result():
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_what_ends_the_program_ends_the_call(error):
+def test_system_exit_and_keyboard_interrupt_end_the_call(error):
     def ending(epoch):
         raise error(3)
 

@@ -36,7 +36,7 @@ def test_the_same_data_give_the_same_features(library):
     assert kinds == ["number"] * 3 + ["levels"] * 3 + ["date"] * 3 + ["ignored"] * 2
 
 
-def test_rows_of_a_table(library):
+def test_chosen_rows_encode_like_a_table_of_them(library):
     table, rows = library(DATA), np.array([5, 0, 3])
     encoder = TableEncoder().fit(table, rows=rows)
     part = library({name: [values[row] for row in rows] for name, values in DATA.items()})
@@ -83,11 +83,11 @@ def test_which_tables_need_an_encoding(library):
 
 
 @pytest.mark.parametrize("thing", [np.ones((2, 2)), [[1, 2]], None, 3, "text", pd.Series([1, 2])])
-def test_what_is_no_data_frame_needs_no_encoding(thing):
+def test_values_that_are_not_data_frames_need_no_encoding(thing):
     assert not needs_encoding(thing)
 
 
-def test_categories_of_numbers(library):
+def test_categorical_features_may_be_names_numbers_or_a_mask(library):
     numbers = {"level": [1, 2, 2, 1, 5, 1]}
     if library is in_polars:
         numbers = {"level": list(map(str, numbers["level"]))}
@@ -113,7 +113,7 @@ def test_categories_of_numbers(library):
         ([True, False], "a mask of 2, the table has 1 columns"),
     ],
 )
-def test_categorical_features_that_are_refused(chosen, message):
+def test_wrong_categorical_features_raise(chosen, message):
     with pytest.raises(ValueError, match=message):
         TableEncoder(categorical_features=chosen).fit(pd.DataFrame({"x": [1, 2]}))
 
@@ -126,14 +126,14 @@ def test_categorical_features_that_are_refused(chosen, message):
         np.array([["1", 2.0], [np.int8(2), "5"], [decimal.Decimal(4), 4]], dtype=object)[:, ::-1][:, ::-1],
     ],
 )
-def test_arrays_of_numbers(array):
+def test_arrays_of_numbers_encode_like_a_table(array):
     expected = TableEncoder().fit(pd.DataFrame({"x0": [1, 2, 4], "x1": [2, 5, 4]}))
     assert expected.transform(array).tobytes() == expected.transform(array.astype(float)).tobytes()
     if array.dtype != object:
         assert TableEncoder().fit(array).to_dict() == expected.to_dict()
 
 
-def test_what_is_missing_in_arrays():
+def test_every_kind_of_missing_value_in_arrays_is_missing():
     values = [1.0, None, NAN, np.float32(NAN), pd.NA, pd.NaT, decimal.Decimal("nan"), np.datetime64("NaT", "D")]
     assert as_column(np.array(values, dtype=object)).missing().tolist() == [False] + [True] * 7
     assert as_column(values).missing().tolist() == [False] + [True] * 7
@@ -142,7 +142,7 @@ def test_what_is_missing_in_arrays():
     assert as_column(np.array(["1", "a"])).kind() == "levels"
 
 
-def test_arrays_of_another_width_or_shape():
+def test_arrays_of_another_width_or_shape_raise():
     encoder = TableEncoder().fit(np.arange(6.0).reshape(3, 2))
     with pytest.raises(ValueError, match="X has 3 features, but TableEncoder is expecting 2 features"):
         encoder.transform(np.ones((2, 3)))
@@ -158,7 +158,7 @@ def test_lazy_frames_are_refused():
         TableEncoder().fit(lazy)
 
 
-def test_names_that_are_numbers():
+def test_column_names_may_be_numbers():
     table = pd.DataFrame([[1, "a"], [2, "b"]])
     assert TableEncoder().fit(table).feature_names == ["0", "1=a", "1=b"]
     with pytest.raises(ValueError, match="more than one column '1'"):
@@ -172,7 +172,7 @@ def test_levels_of_mixed_types_depend_on_no_order():
 
 
 @pytest.mark.parametrize("name", ["polars", "pyarrow"])
-def test_the_tables_of_one_library_need_no_other(name):
+def test_tables_of_one_library_import_no_other(name):
     pytest.importorskip(name)
     table = {"polars": "polars.DataFrame", "pyarrow": "pyarrow.table"}[name]
     absent = {"pandas", "polars", "pyarrow", "sklearn", "scipy"} - {name}
@@ -237,7 +237,7 @@ def test_integers_beside_a_gap_are_plain_floats_where_these_are_exact():
 
 
 @pytest.mark.parametrize("kind", ["Int128", "UInt128"])
-def test_integers_of_128_bits(kind):
+def test_integers_of_128_bits_encode_like_64_bits(kind):
     polars = pytest.importorskip("polars")
     if not hasattr(polars, kind):
         pytest.skip("this polars has no such type")
@@ -338,7 +338,7 @@ def test_masked_values_are_missing():
     ],
     ids=str,
 )
-def test_things_that_are_not_tables_say_what_they_are(thing, message):
+def test_values_that_are_not_tables_raise_and_are_described(thing, message):
     with pytest.raises(ValueError, match=message):
         TableEncoder().fit(thing)
 
@@ -377,7 +377,7 @@ def test_the_work_is_linear_in_the_columns(library):
     assert work(400) < 4.5 * work(100)
 
 
-def test_types_of_arrow():
+def test_arrow_dates_and_dictionaries_encode_like_pandas():
     pa = pytest.importorskip("pyarrow")
     day, later = datetime.datetime(2024, 1, 1), datetime.datetime(2024, 1, 3, 12)
     moments = TableEncoder().fit(pd.DataFrame({"x": [day, later, None]})).to_dict()

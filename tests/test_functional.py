@@ -50,7 +50,7 @@ def errors(params, X, Y, activation, loss, w=None, l2=0.0, scale=0.0):
     return [reference.error(got, want, scale) for got, want in pairs]
 
 
-def test_the_oracle_knows_every_name():
+def test_oracle_has_every_activation_and_loss():
     assert set(reference.ACTIVATIONS) == set(ACTIVATIONS)
     assert set(reference.LOSSES) == set(LOSSES)
 
@@ -58,14 +58,14 @@ def test_the_oracle_knows_every_name():
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
 @pytest.mark.parametrize(("m", "sizes"), [(5, [3, 4, 2]), (50, [20, 33, 17, 3]), (130, [40, 65, 1]), (600, [8, 9, 2])])
-def test_equals_reference(isa, dtype, loss, activation, m, sizes):
+def test_forward_cost_and_backward_equal_the_oracle(isa, dtype, loss, activation, m, sizes):
     params, X, Y, w = reference.problem(sizes, m, loss, seed=m, dtype=dtype)
     assert max(errors(params, X, Y, activation, loss)) <= TOLERANCE[dtype]
     assert max(errors(params, X, Y, activation, loss, w, l2=0.1)) <= TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_one_activation_per_hidden_layer(isa, dtype):
+def test_each_hidden_layer_may_have_its_own_activation(isa, dtype):
     params, X, Y, _ = reference.problem([6, 10, 9, 8, 7, 3], 40, "squared_error", dtype=dtype)
     assert max(errors(params, X, Y, ["relu", "tanh", "logistic", "identity"], "squared_error")) <= TOLERANCE[dtype]
 
@@ -79,7 +79,7 @@ def test_one_activation_per_hidden_layer(isa, dtype):
     st.lists(st.sampled_from(WIDTHS), min_size=2, max_size=6),
     st.data(),
 )
-def test_any_shape_equals_reference(isa, dtype, loss, m, sizes, data):
+def test_random_shapes_equal_the_oracle(isa, dtype, loss, m, sizes, data):
     hidden = len(sizes) - 2
     activations = data.draw(st.lists(st.sampled_from(ACTIVATIONS), min_size=hidden, max_size=hidden))
     params, X, Y, w = reference.problem(sizes, m, loss, seed=data.draw(st.integers(0, 99)), dtype=dtype)
@@ -98,7 +98,7 @@ def away_from_kinks(sizes, m, activation, loss):
 
 
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
-def test_finite_differences(isa, activation, loss):
+def test_gradients_equal_finite_differences(isa, activation, loss):
     params, X, Y, w = away_from_kinks([4, 5, 3, 2], 6, activation, loss)
     before = reference.flatten(params)
     for weights, l2 in ((None, 0.0), (w, 0.3)):
@@ -168,7 +168,7 @@ def test_huge_logits_have_a_finite_cost_and_right_gradients(isa, dtype, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_weight_of_2_is_a_row_twice(loss):
+def test_integer_weights_equal_repeated_rows(loss):
     params, X, Y, _ = reference.problem([5, 6, 3], 8, loss)
     weights = np.array([1, 2, 1, 0, 2, 1, 1, 3.0])
     rows = np.repeat(np.arange(8), weights.astype(int))
@@ -191,7 +191,7 @@ def test_targets_may_have_one_dimension_or_two():
         assert cr.cost(params, cache, Y[:, 0]) == cr.cost(params, cache, Y)
 
 
-def test_update():
+def test_update_subtracts_the_scaled_gradient():
     params, X, Y, _ = reference.problem([4, 5, 2], 9, "squared_error")
     grads = cr.backward(params, cr.forward(params, X, activation="tanh", loss="squared_error"), Y)
     want = reference.flatten(params) - 0.1 * reference.flatten(grads)
@@ -205,7 +205,7 @@ def test_update():
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("init", sorted({*_core.INITS} - {"given"}))
-def test_init_params(init, dtype):
+def test_initial_weights_have_the_variance_of_their_scheme(init, dtype):
     sizes = [300, 200, 100]
     params = cr.init_params(sizes, init=init, seed=7, dtype=dtype)
     for (W, b), n_in, n_out in zip(params, sizes[:-1], sizes[1:], strict=True):
@@ -230,7 +230,7 @@ def test_given_parameters_are_zero_until_written():
     assert (net.init, net.parameters.any()) == ("given", False)
 
 
-def test_wrong_arguments_are_named():
+def test_wrong_arguments_raise_and_are_named():
     params, X, Y, w = reference.problem([3, 4, 2], 5, "squared_error")
     forward = {"activation": "tanh", "loss": "squared_error"}
     cache = cr.forward(params, X, **forward)
@@ -277,7 +277,7 @@ def test_wrong_arguments_are_named():
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 3], [0, -1, 1], [0.0, 0.5, 1.0], [0, 1, np.nan]])
-def test_class_numbers_are_checked(labels):
+def test_invalid_class_numbers_raise_value_error(labels):
     params, X, _, _ = reference.problem([2, 3], 3, "softmax_cross_entropy")
     cache = cr.forward(params, X, loss="softmax_cross_entropy")
     with pytest.raises(ValueError, match="class"):

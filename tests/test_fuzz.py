@@ -11,6 +11,6 @@ import loaders
 
 
 @pytest.mark.parametrize("kind", loaders.KINDS)
-def test_damaged_files_are_refused_or_read(kind, tmp_path):
+def test_damaged_files_load_or_raise_value_error(kind, tmp_path):
     count, taken = loaders.fuzz(kind, tmp_path, 0, lambda count: count < 1000)
     assert 10 < taken < count == 1000  # both happen

@@ -34,7 +34,7 @@ def output_of(action):
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on the address space")
 
 
-def test_the_cost_of_more_rows_than_32_bits_count():
+def test_cost_of_more_than_2_to_the_31_rows_is_right():
     assert output_of("print(net.loss(X, y))") == "4.5"
 
 
@@ -52,7 +52,7 @@ def test_the_cost_of_more_rows_than_32_bits_count():
         "cr.init_params([2**31 - 1, 2**31 - 1])",
     ],
 )
-def test_what_does_not_fit_is_a_memory_error(call):
+def test_too_large_calls_raise_memory_error(call):
     said = output_of(REFUSED.replace("{call}", call).replace("{error}", "MemoryError"))
     assert said, "nothing was refused"
 
@@ -65,5 +65,5 @@ def test_what_does_not_fit_is_a_memory_error(call):
         ("net.fit(X, y[:-1])", "y has 2147483655 rows, X has 2147483656"),
     ],
 )
-def test_what_cannot_be_meant_says_so(call, message):
+def test_impossible_sizes_raise_value_error(call, message):
     assert message in output_of(REFUSED.replace("{call}", call).replace("{error}", "ValueError"))

@@ -39,7 +39,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("batch_size", [None, 32, 1])
-def test_the_last_whole_step_is_kept(batch_size):
+def test_interrupted_fit_keeps_the_last_whole_step(batch_size):
     assert run(STEPS.format(batch_size=batch_size)) == "interrupted\n"
 
 
@@ -114,12 +114,12 @@ def press_after(seconds, name):
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_ctrl_c_ends_it(name):
+def test_ctrl_c_ends_every_long_call(name):
     """`tests/checks/interrupt.sh` measures how soon; here the process has to end at all."""
     assert float(run(press_after(0.5, name))) < 60
 
 
-def test_a_thread_that_trains_goes_on():
+def test_ctrl_c_does_not_stop_a_fit_in_another_thread():
     """Python's handlers run in the main thread alone: a fit elsewhere is told by an event, say."""
     script = """
 stop = threading.Event()
@@ -148,7 +148,7 @@ threading.Thread(target=press).start()
 
 @pytest.mark.parametrize("name", ["signal.SIGINT", "signal.SIGTERM", "signal.SIGALRM"])
 @pytest.mark.parametrize("work", ["net.fit(X, y, epochs=10**9)", "cr.fit_many([net], X, y, epochs=10**9)"])
-def test_what_a_handler_raises_comes_out(name, work):
+def test_exception_of_a_signal_handler_is_raised_by_the_call(name, work):
     script = f"""
 def handle(number, frame):
     raise TimeoutError(number)
@@ -164,7 +164,7 @@ except TimeoutError as error:
     assert run(script) == "True 1\n"
 
 
-def test_a_handler_that_raises_nothing_only_runs():
+def test_handler_that_returns_does_not_stop_the_call():
     """One that computes with the library, too, while it is called from the middle of a prediction."""
     script = f"""
 seen = []
@@ -186,7 +186,7 @@ print("ran")
     assert run(script) == "ran\n"
 
 
-def test_a_second_ctrl_c():
+def test_second_ctrl_c_leaves_a_usable_network():
     """It comes while the first is dealt with: Python's own affair, and the network still trains."""
     script = f"""
 {SOON.format(name="signal.SIGINT", times=1)}
@@ -203,7 +203,7 @@ except KeyboardInterrupt:
     assert run(script) == "1\n"
 
 
-def test_signals_within_callbacks():
+def test_ctrl_c_in_a_callback_ends_after_its_epoch():
     script = """
 def press(logs):
     if logs["epoch"] == 3:
@@ -217,7 +217,7 @@ except KeyboardInterrupt as error:
     assert run(script) == "3 interrupted\n"
 
 
-def test_wakeup_fd_and_asyncio():
+def test_wakeup_fd_and_asyncio_handlers_get_the_signal():
     """The handler of an event loop runs while an executor's thread trains; the loop then ends the training."""
     script = """
 import asyncio
@@ -245,7 +245,7 @@ except KeyboardInterrupt:
     assert run(script) == "callback\nTrue\n"
 
 
-def test_the_command_while_it_reads(tmp_path):
+def test_ctrl_c_while_the_command_reads_is_one_line(tmp_path):
     """Ctrl-C in `chainrule train`; `test_cli` presses it while the network trains."""
     pytest.importorskip("pandas")
     path = str(tmp_path / "table.csv")

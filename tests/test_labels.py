@@ -40,7 +40,7 @@ MAKE = {
 
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_come_back_whatever_they_came_in(kind, make):
+def test_labels_are_predicted_as_given_whatever_holds_them(kind, make):
     expected = cr.MLPClassifier(**SMALL).fit(X, LABELS[kind])
     estimator = cr.MLPClassifier(**SMALL).fit(X, make(LABELS[kind]))
     assert estimator.classes_.tolist() == expected.classes_.tolist()
@@ -52,7 +52,7 @@ def test_labels_come_back_whatever_they_came_in(kind, make):
     assert watched.best_validation_score_ == watched.score(X, make(LABELS[kind]))
 
 
-def test_matrix_of_labels_as_objects_and_lists():
+def test_label_matrix_may_be_objects_or_lists():
     labels = RNG.integers(0, 2, (60, 2))
     expected = cr.MLPClassifier(**SMALL).fit(X, labels)
     for given in (labels.astype(object), labels.tolist(), labels.astype(bool).astype(object)):
@@ -129,7 +129,7 @@ def test_class_weights_may_name_a_class_that_a_fold_lacks():
 
 
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, "2", None])
-def test_class_weight_that_is_no_weight_is_refused(weight):
+def test_invalid_class_weight_raises(weight):
     with pytest.raises(ValueError, match=r"class_weight of 1 is .*, expected a finite number of at least 0"):
         cr.MLPClassifier(**SMALL, class_weight={1: weight}).fit(X, LABELS["int"])
 
@@ -142,7 +142,7 @@ def test_class_weights_of_labels_need_one_entry_each(count):
 
 
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
-def test_masked_entries_are_refused_and_not_read(kind):
+def test_masked_entries_raise_and_are_not_read(kind):
     masked = np.ma.array(X, mask=np.zeros_like(X, bool))
     y = np.ma.array(LABELS["int"], mask=np.zeros(60, bool))
     estimator = kind(**SMALL).fit(masked, y)  # nothing is masked yet

@@ -20,7 +20,7 @@ def fit(X, y, dtype="float32", epochs=1500, **options):
 @pytest.mark.parametrize("y", [Y, NOISY], ids=["exact", "noisy"])
 @pytest.mark.parametrize("weight", [None, random.uniform(0, 2, 500)], ids=["", "weighted"])
 @pytest.mark.parametrize("scale", [1e4, 1e6])
-def test_a_stall_on_large_columns_is_named(scale, weight, y):
+def test_stall_on_large_columns_is_the_stop_reason(scale, weight, y):
     net, history = fit(X * scale, y, sample_weight=weight)
     assert history.stop_reason == "stalled"
     _, grads = net.loss_and_gradients(X * scale, y, weight)

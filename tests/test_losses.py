@@ -74,7 +74,7 @@ def logits_and_targets(loss, n, dtype):
 @pytest.mark.parametrize(
     ("name", "loss", "settings"), [*((name, None, {}) for name in LOSSES), *SETTINGS], ids=lambda v: str(v)[:30]
 )
-def test_equals_pytorch(isa, name, loss, settings, n, dtype):
+def test_cost_and_gradient_equal_pytorch(isa, name, loss, settings, n, dtype):
     if name == "softmax_cross_entropy" and n == 1:
         pytest.skip("needs two outputs")
     torch, losses = pytorch()
@@ -104,13 +104,13 @@ def test_poisson_overflows_to_infinity_as_pytorchs(isa):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_row_of_nan_is_seen(isa, loss):
+def test_row_of_nan_has_a_loss_of_nan(isa, loss):
     net = network_of_logits(2, loss_for(loss, 2), "float32")
     assert np.isnan(net.losses([[np.nan, 1.0]], {"softmax_cross_entropy": [1]}.get(loss, [[1.0, 1.0]]))).all()
 
 
 @pytest.mark.parametrize(("name", "loss", "settings"), SETTINGS, ids=["huber", "smoothing"])
-def test_parameters_reach_every_step(threads, name, loss, settings):
+def test_loss_parameters_apply_to_every_step(threads, name, loss, settings):
     for sizes in ([4, 6, 3], [30, 200, 130, 3]):
         params, X, Y, w = reference.problem(sizes, 70, name)
         activations = ["tanh"] * (len(sizes) - 2)
@@ -160,7 +160,7 @@ def net_parameters(net):
 
 
 @pytest.mark.parametrize("loss", [cr.Huber(delta=2.5), cr.Quantile([0.1, 0.9]), cr.SoftmaxCrossEntropy(0.1), "huber"])
-def test_a_loss_is_kept(loss, tmp_path):
+def test_loss_survives_pickle_and_file(loss, tmp_path):
     net = cr.Network([3, 4, 2], loss=loss, seed=0)
     pytest.importorskip("safetensors")
     net.save(tmp_path / "net.safetensors")
@@ -189,7 +189,7 @@ def half_squares(z, y, w):
 
 @pytest.mark.parametrize("m", [1, 5, 70, 9001])
 @pytest.mark.parametrize("sizes", [[6, 17, 3], [6, 200, 300, 3]])
-def test_a_loss_of_ones_own(threads, sizes, m):
+def test_custom_loss_gives_the_gradients_of_the_built_in(threads, sizes, m):
     net, _, X, Y, w = problem(sizes, m)
     want, grads = net.loss_and_gradients(X, Y, w, 0.1, inputs=True)
     got, own = net.loss_and_gradients(X, Y, w, 0.1, inputs=True, loss=half_squares)
@@ -198,7 +198,7 @@ def test_a_loss_of_ones_own(threads, sizes, m):
     assert reference.error(own.inputs, grads.inputs) < 1e-12
 
 
-def test_a_loss_of_ones_own_gets_what_was_given():
+def test_custom_loss_gets_targets_and_weights_as_given():
     net, _, X, _, _ = problem([3, 4, 2], 5)
     y, weight = object(), object()
     seen = []
@@ -214,7 +214,7 @@ def test_a_loss_of_ones_own_gets_what_was_given():
     assert others[1] is weight
 
 
-def test_errors_in_a_loss_of_ones_own(threads):
+def test_errors_in_a_custom_loss_are_raised(threads):
     net, _, X, Y, _ = problem([3, 300, 200, 2], 700)
     for answer, error, message in [
         (1.0, TypeError, r"^loss must return \(cost, gradient by the logits\)$"),
@@ -234,7 +234,7 @@ def test_errors_in_a_loss_of_ones_own(threads):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
-def test_glass_box(loss, activation):
+def test_trace_and_derivatives_by_example_equal_the_oracle(loss, activation):
     net, params, X, Y, w = problem([4, 6, 5, 3], 9, loss, activation)
     z, a = reference.forward(params, X, [activation] * 2, loss)
     grads, _ = reference.backward(params, z, a, Y, [activation] * 2, loss, w, 0.1)
@@ -255,7 +255,7 @@ def test_glass_box(loss, activation):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_check_gradients_of_a_network(loss):
+def test_check_gradients_of_a_network_finds_no_error(loss):
     net, _, X, Y, w = problem([3, 4, 2], 6, loss, "mish", dtype="float32")
     before = net.parameters.copy()
     report = net.check_gradients(X, Y, w, 0.3)
@@ -264,7 +264,7 @@ def test_check_gradients_of_a_network(loss):
     assert np.array_equal(net.parameters, before)
 
 
-def test_check_gradients_of_a_loss_of_ones_own():
+def test_check_gradients_finds_a_wrong_custom_loss():
     net, _, X, Y, w = problem([3, 4, 2], 6)
     assert net.check_gradients(X, Y, w, 0.3, loss=half_squares).relative_error <= 1e-6
 

@@ -14,7 +14,7 @@ import chainrule as cr
 
 
 @pytest.mark.parametrize("m", [2, 40, 700])
-def test_rows_that_are_one_row_in_memory(isa, m):
+def test_broadcast_rows_give_the_bits_of_copied_rows(isa, m):
     net, params, X, Y, _ = problem([5, 20, 2], m, "squared_error")
     same = np.broadcast_to(X[0], X.shape)
     dense = np.ascontiguousarray(same)
@@ -47,12 +47,12 @@ def test_the_instruction_set_stays_while_a_fit_runs():
 
 
 @pytest.mark.parametrize("pair", [np.ones((2, 5)), "Wb", {0: np.ones((2, 5)), 1: np.ones(2)}, 3, None])
-def test_what_is_no_pair_of_arrays_is_refused_or_read(pair):
+def test_layers_that_are_not_pairs_of_arrays_raise(pair):
     with pytest.raises((TypeError, ValueError)):
         cr.forward([pair], np.ones((3, 5)), activation="tanh", loss="squared_error")
 
 
-def test_matrices_and_masked_arrays():
+def test_masked_arrays_raise_and_numpy_matrices_are_accepted():
     net = cr.Network([3, 4], loss="softmax_cross_entropy", seed=0)
     X = np.ones((5, 3))
     with pytest.raises(TypeError, match="X is a masked array"):

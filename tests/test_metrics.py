@@ -25,7 +25,7 @@ def scored(loss, y, y_validation, metrics, outputs, weight=None, epochs=3):
 
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
-def test_metrics_of_classes(weight):
+def test_classification_metrics_equal_scikit_learn(weight):
     y, y_validation = random.integers(0, 3, 120), random.integers(0, 3, 80)
     names = ["accuracy", "balanced_accuracy", "log_loss", "auc"]
     got, p = scored("softmax_cross_entropy", y, y_validation, names, 3, weight)
@@ -42,7 +42,7 @@ def test_metrics_of_classes(weight):
 
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
-def test_metrics_of_two_classes(weight):
+def test_binary_metrics_equal_scikit_learn(weight):
     y, y_validation = random.integers(0, 2, 120), random.integers(0, 2, 80)
     names = ["auc", "accuracy", "balanced_accuracy", "log_loss"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 1, weight)
@@ -58,7 +58,7 @@ def test_metrics_of_two_classes(weight):
     )
 
 
-def test_metrics_of_labels():
+def test_multilabel_metrics_equal_scikit_learn():
     y, y_validation = random.integers(0, 2, (120, 3)), random.integers(0, 2, (80, 3))
     names = ["accuracy", "balanced_accuracy", "log_loss", "auc"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 3)
@@ -86,7 +86,7 @@ def test_area_under_the_curve_counts_ties_by_half():
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_metrics_of_values(weight, outputs):
+def test_regression_metrics_equal_scikit_learn(weight, outputs):
     y, y_validation = random.normal(size=(120, outputs)), random.normal(size=(80, outputs))
     got, p = scored("squared_error", y, y_validation, ["r2", "mae", "rmse"], outputs, weight)
     assert got == pytest.approx(
@@ -99,7 +99,7 @@ def test_metrics_of_values(weight, outputs):
     )
 
 
-def test_a_callable_sees_what_the_caller_gave():
+def test_callable_metric_gets_targets_as_given():
     y, y_validation = random.normal(size=120), random.normal(size=80)
     seen = []
 
@@ -118,7 +118,7 @@ def test_a_callable_sees_what_the_caller_gave():
     assert list(history.metrics) == ["largest_error", "mae"]
 
 
-def test_an_error_of_a_callable_comes_through():
+def test_exception_in_a_callable_metric_is_raised():
     net = cr.Network([4, 1], loss="squared_error", seed=0)
     with pytest.raises(ZeroDivisionError):
         net.fit(X, X[:, 0], validation=(V, V[:, 0]), metrics=lambda y, p: 1 / 0, epochs=3)
@@ -176,7 +176,7 @@ def test_a_plateau_at_a_low_rate_ends_the_training():
 
 
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "binary_cross_entropy", "squared_error"])
-def test_a_fraction_is_held_out(loss):
+def test_validation_fraction_holds_rows_out(loss):
     y = np.repeat([0, 1], [90, 30])
     outputs = 2 if loss == "softmax_cross_entropy" else 1
     net = cr.Network([4, 5, outputs], loss=loss, dtype="float64", seed=3)
@@ -225,7 +225,7 @@ def test_metrics_of_one_name_are_numbered():
         ({"validation": 1e-9}, "leaves none"),
     ],
 )
-def test_what_is_refused(arguments, message):
+def test_wrong_metrics_and_validation_raise(arguments, message):
     net = cr.Network([4, 1], loss="squared_error", seed=0)
     before = net.parameters.copy()
     with pytest.raises(ValueError, match=message):
@@ -234,7 +234,7 @@ def test_what_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_a_matrix_of_classes_is_stratified(soft):
+def test_label_matrix_is_split_stratified(soft):
     rows = np.eye(3)[np.repeat([0, 1, 2], [60, 30, 10])]
     y = 0.8 * rows + 0.01 * np.random.default_rng(0).uniform(size=rows.shape) if soft else rows
     _, held_out = split_rows(y, 0.2, "softmax_cross_entropy", seed=0)

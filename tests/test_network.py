@@ -53,7 +53,7 @@ def test_initial_parameters_are_those_of_init_params():
     assert not np.array_equal(first.parameters, second.parameters)
 
 
-def test_what_it_says_of_itself():
+def test_attributes_and_repr_describe_the_network():
     net = cr.Network([2, 4, 4, 1], activation="tanh", loss="binary_cross_entropy")
     assert repr(net) == "Network([2, 4, 4, 1], activation='tanh', loss='binary_cross_entropy', dtype='float32')"
     assert repr(cr.Network([2, 1], loss="squared_error")) == "Network([2, 1], loss='squared_error', dtype='float32')"
@@ -63,7 +63,7 @@ def test_what_it_says_of_itself():
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_copies(clone, dtype):
+def test_copies_are_equal_and_independent(clone, dtype):
     net, _, X, _, _ = problem([3, 5, 2], 7, dtype=dtype)
     same = clone(net)
     assert repr(same) == repr(net)
@@ -140,7 +140,7 @@ def test_a_seed_out_of_range_is_refused(seed):
         ({"seed": 1.5}, r"^seed must be an integer, got 1\.5$"),
     ],
 )
-def test_wrong_types_are_named(options, message):
+def test_wrong_types_raise_and_are_named(options, message):
     with pytest.raises(TypeError, match=message):
         cr.Network(**{"layer_sizes": [3, 2, 1], "loss": "squared_error", **options})
 
@@ -150,7 +150,7 @@ def test_an_empty_init_is_not_the_default():
         cr.Network([3, 1], loss="squared_error", init="")
 
 
-def test_wrong_types_of_the_process_wide_settings_are_named():
+def test_wrong_types_of_global_settings_raise_and_are_named():
     with pytest.raises(TypeError, match=r"^n_threads must be an integer, got 1\.5$"):
         cr.set_num_threads(1.5)
     with pytest.raises(TypeError, match=r"^instruction set must be a string, got 3$"):
@@ -159,7 +159,7 @@ def test_wrong_types_of_the_process_wide_settings_are_named():
 
 @pytest.mark.parametrize("m", [1, 2, 70, 9001])  # a row, few, many, more than any block of rows
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
-def test_loss_and_gradients(isa, threads, activation, loss, m):
+def test_loss_and_gradients_equal_the_oracle(isa, threads, activation, loss, m):
     net, params, X, Y, w = problem([6, 17, 9, 3], m, loss, activation)
     activations = [activation] * 2
     z, a = reference.forward(params, X, activations, loss)
@@ -178,7 +178,7 @@ def test_loss_and_gradients(isa, threads, activation, loss, m):
     assert net.loss_and_gradients(X, Y)[1].inputs is None
 
 
-def test_the_array_functions_say_the_same():
+def test_network_and_array_functions_give_the_same_bits():
     net, params, X, Y, w = problem([6, 17, 3], 70, "softmax_cross_entropy")
     cache = cr.forward(params, X, activation="tanh", loss="softmax_cross_entropy")
     J, grads = net.loss_and_gradients(X, Y, w, 0.1)

@@ -17,7 +17,7 @@ def notes():
     return X, (X[0] * X[1] > 0).astype(float)[None]
 
 
-def test_200_iterations_in_rows_and_in_columns(isa, notes):
+def test_two_hundred_iterations_equal_the_oracle_in_both_layouts(isa, notes):
     X, Y = notes
     start = cr.init_params([2, 16, 1], seed=0, dtype="float64")
     want, losses, _ = reference.train(
@@ -48,7 +48,7 @@ def differences(params, X, Y, layer, which):
     return result
 
 
-def test_the_two_errors_of_the_notes(notes):
+def test_two_equations_as_printed_contradict_finite_differences(notes):
     X, Y = notes
     m = X.shape[1]
     params = cr.init_params([2, 3, 1], seed=0, dtype="float64")

@@ -62,7 +62,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_of_numbers_are_taken(name):
+def test_numeric_tables_are_accepted(name):
     table, values = TABLES[name]
     want = np.asarray(values, float)
     assert np.array_equal(NET.predict(table), NET.predict(want))
@@ -96,7 +96,7 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_columns_are_taken_as_targets_and_weights(name):
+def test_columns_are_accepted_as_targets_and_weights(name):
     column = COLUMNS[name]
     entries = [1, 2, 3] if name == "polars Int128" else [0, 1, 2] if name == "DLPack" else column
     values = np.array([float(str(x).replace("True", "1").replace("False", "0")) for x in entries])
@@ -150,25 +150,25 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_other_objects_are_refused_by_place(name):
+def test_other_objects_raise_and_the_argument_is_named(name):
     value, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         NET.predict(value)
 
 
 @pytest.mark.parametrize("y", [pd.Series([1, None], dtype="Int64"), pl.Series([1, None]), pa.array([1, None])])
-def test_gaps_in_targets_and_weights_are_refused_by_row(y):
+def test_gaps_in_targets_and_weights_raise_and_the_row_is_named(y):
     with pytest.raises(ValueError, match=r"^y has no value in row 1: fill the gap"):
         NET.loss(A[:2], y)
     with pytest.raises(ValueError, match=r"^sample_weight has no value in row 1: fill the gap"):
         NET.loss(A[:2], [1, 2], y)
 
 
-def test_nan_is_no_gap():
+def test_nan_in_a_nullable_column_is_not_missing():
     assert np.isnan(NET.predict(pd.DataFrame({"a": [1, np.nan], "b": [1, 2]}))).ravel().tolist() == [False, True]
 
 
-def test_a_table_of_floats_is_read_in_place():
+def test_float_table_is_read_without_a_copy():
     frame = pd.DataFrame(A)
     cache = cr.forward(cr.init_params([2, 1], seed=0, dtype="float64"), frame, loss="squared_error")
     assert np.shares_memory(cache.a[0], frame.to_numpy())

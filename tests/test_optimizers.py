@@ -97,7 +97,7 @@ def clip(tensors, clip_norm=None, clip_value=None):
 
 
 @pytest.mark.parametrize(("optimizer", "schedule", "clipped"), [*itertools.product(OPTIMIZERS, SCHEDULES, CLIPS)])
-def test_steps_are_those_of_pytorch(optimizer, schedule, clipped):
+def test_steps_equal_pytorch(optimizer, schedule, clipped):
     ours, theirs = OPTIMIZERS[optimizer]
     our_schedule, their_schedule = SCHEDULES[schedule]
     net, params, X, Y = make()
@@ -125,7 +125,7 @@ def test_steps_are_those_of_pytorch(optimizer, schedule, clipped):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_schedules_within_epochs_batches_and_averages(optimizer):
+def test_batch_schedules_and_averages_equal_pytorch(optimizer):
     """Batches: a cosine changes with each step; weight decay has its own schedule; the average is PyTorch's."""
     ours, theirs = OPTIMIZERS[optimizer]
     net, params, X, Y = make()
@@ -144,7 +144,7 @@ def test_schedules_within_epochs_batches_and_averages(optimizer):
     assert reference.error(net.parameters, averages) <= 1e-10
 
 
-def test_groups_are_parameter_groups():
+def test_groups_equal_parameter_groups_of_pytorch():
     groups = [
         cr.Group(layers=[0], learning_rate=0.5),
         cr.Group(kind="biases", weight_decay=0.0),
@@ -170,7 +170,7 @@ def test_groups_are_parameter_groups():
     assert np.array_equal(net.biases[1], params[1][1])
 
 
-def test_weight_decay_and_its_schedule():
+def test_scheduled_weight_decay_equals_pytorch():
     net, params, X, Y = make()
     net.fit(
         X,
@@ -191,7 +191,7 @@ def test_weight_decay_and_its_schedule():
 
 @pytest.mark.parametrize("history", [3, 10])
 @pytest.mark.parametrize("learning_rate", [1.0, 0.3])
-def test_lbfgs_is_that_of_pytorch(history, learning_rate):
+def test_lbfgs_equals_pytorch(history, learning_rate):
     net, params, X, Y = make(m=40)
     ours = net.fit(X, Y, optimizer=cr.LBFGS(history=history, learning_rate=learning_rate), epochs=25)
     tensors, cost = torch_network(params)

@@ -184,7 +184,7 @@ def test_a_network_of_unusual_weights_is_drawn(value, tmp_path):
 # Decision regions
 
 
-def test_regions_of_two_classes():
+def test_regions_of_two_classes_show_points_and_legend():
     y = (POINTS[:, 0] > 0).astype(int)
     net = trained("binary_cross_entropy", y)
     axes = plots.decision_regions(net, POINTS, y, new_axes(), resolution=50)
@@ -197,7 +197,7 @@ def test_regions_of_two_classes():
 
 
 @pytest.mark.parametrize("form", ["numbers", "one-hot"])
-def test_regions_of_many_classes(form):
+def test_points_of_each_of_many_classes_are_drawn(form):
     numbers = RNG.integers(0, 10, 60)
     y = np.eye(10)[numbers] if form == "one-hot" else numbers
     axes = plots.decision_regions(trained("softmax_cross_entropy", y, 10), POINTS, y, new_axes(), resolution=20)
@@ -205,7 +205,7 @@ def test_regions_of_many_classes(form):
     assert drawn == np.bincount(numbers, minlength=10).tolist()
 
 
-def test_regions_of_an_estimator_with_names():
+def test_regions_of_an_estimator_show_its_names():
     pd = pytest.importorskip("pandas")
     neighbors = pytest.importorskip("sklearn.neighbors")
     frame = pd.DataFrame(POINTS, columns=["width", "height"])
@@ -217,14 +217,14 @@ def test_regions_of_an_estimator_with_names():
     plots.decision_regions(regressor, frame, POINTS[:, 0], new_axes(), resolution=20)
 
 
-def test_regions_of_a_constant_feature():
+def test_regions_of_a_constant_feature_have_a_margin():
     X = np.column_stack([POINTS[:, 0], np.ones(60)])
     axes = plots.decision_regions(trained("squared_error", X[:, 0]), X, X[:, 0], new_axes(), resolution=20)
     assert axes.get_ylim() == (0.0, 2.0)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_regions_of_a_frame_with_gaps(library):
+def test_regions_of_a_frame_leave_gaps_out(library):
     points = POINTS.copy()
     points[3, 1] = np.nan
     frame = pytest.importorskip(library).DataFrame({"width": points[:, 0], "height": points[:, 1]})
@@ -243,20 +243,20 @@ def test_regions_of_a_frame_with_gaps(library):
         (np.zeros((60, 3)), r"y has shape \(60, 3\), the model has 2 classes"),
     ],
 )
-def test_labels_that_do_not_fit_the_regions(y, message):
+def test_labels_of_wrong_shape_or_class_raise(y, message):
     with pytest.raises(ValueError, match=message):
         plots.decision_regions(trained("binary_cross_entropy", POINTS[:, 0] > 0), POINTS, y, new_axes(), resolution=9)
 
 
 @pytest.mark.filterwarnings("ignore:The network predicts")  # it stops at once
-def test_several_labels_have_no_regions():
+def test_regions_of_multilabel_models_raise():
     model = pytest.importorskip("sklearn.neighbors").KNeighborsClassifier().fit(POINTS, POINTS > 0)
     for labels in (model, cr.MLPClassifier(2, solver="lbfgs", max_iter=500, tol=1.0).fit(POINTS, POINTS > 0)):
         with pytest.raises(ValueError, match="the model predicts several labels"):
             plots.decision_regions(labels, POINTS, POINTS > 0, new_axes(), resolution=9)
 
 
-def test_what_has_no_regions():
+def test_models_without_two_inputs_raise():
     net = cr.Network([3, 1], loss="squared_error", seed=0)
     with pytest.raises(ValueError, match=r"two features, X has shape \(60, 3\)"):
         plots.decision_regions(net, np.ones((60, 3)), np.ones(60))

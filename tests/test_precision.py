@@ -73,7 +73,7 @@ class Rounded(np.ndarray):
 
 @needs_bf16
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_product_rounds_its_operands_and_nothing_else(shape):
+def test_products_round_their_operands_and_nothing_else(shape):
     """A step of 1 is the gradient. A float32 error may move an operand to its other neighbour, but few are so close."""
     sizes, m, _, loss = SHAPES[shape]
     params, X, Y, _ = reference.problem(sizes, m, loss, dtype="float32")
@@ -95,7 +95,7 @@ def test_every_product_rounds_its_operands_and_nothing_else(shape):
 
 
 @needs_bf16
-def test_loss_follows_float32s():
+def test_bf16_loss_stays_near_float32():
     """Sums that were lost to rounding would let the costs part; they fall together."""
     costs = [fitted("wide batches", precision, epochs=20)[1].loss for precision in ("float32", "bf16")]
     assert costs[0][-1] < 0.7 * costs[0][0]
@@ -103,7 +103,7 @@ def test_loss_follows_float32s():
 
 
 @needs_bf16
-def test_validation_is_float32():
+def test_validation_is_computed_in_float32():
     """The recorded validation cost is that of the parameters, as `loss` computes it."""
     net, history = fitted("wide", "bf16")
     sizes, m, _, loss = SHAPES["wide"]
@@ -113,7 +113,7 @@ def test_validation_is_float32():
 
 @needs_bf16
 @pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (37, 45, 67), (200, 100, 2100)])
-def test_product(m, n, k):
+def test_products_of_small_integers_are_exact(m, n, k):
     """Exact where numbers and sums fit: small integers."""
     rng = np.random.default_rng(0)
     a, b = rng.integers(-8, 9, (m, k)).astype("float32"), rng.integers(-8, 9, (k, n)).astype("float32")
@@ -122,7 +122,7 @@ def test_product(m, n, k):
 
 
 @needs_bf16
-def test_fashion_mnist(chainrule_data, monkeypatch):
+def test_bf16_learns_fashion_mnist(chainrule_data, monkeypatch):
     monkeypatch.syspath_prepend(os.path.join(os.path.dirname(__file__), "..", "python", "examples"))
     example = pytest.importorskip("fashion_mnist")
     monkeypatch.setattr(sys, "argv", ["fashion_mnist.py", str(chainrule_data)])
@@ -133,7 +133,7 @@ def test_fashion_mnist(chainrule_data, monkeypatch):
     assert np.mean(net.predict(X_test).argmax(axis=1) == y_test) >= 0.87
 
 
-def test_refused_for_float64():
+def test_bf16_of_a_float64_network_raises():
     net = cr.Network([1, 1], loss="squared_error", dtype="float64", seed=0)
     before = net.parameters.copy()
     with pytest.raises(ValueError, match="precision is bf16, which is for float32 networks"):
@@ -141,7 +141,7 @@ def test_refused_for_float64():
     assert np.array_equal(net.parameters, before)
 
 
-def test_refused_without_the_instructions(isa):
+def test_bf16_without_the_instructions_raises(isa):
     net = cr.Network([1, 1], loss="squared_error", seed=0)
     if isa == "avx512" and available():
         net.fit([[1.0]], [1.0], epochs=1, precision="bf16")
@@ -152,7 +152,7 @@ def test_refused_without_the_instructions(isa):
         net.fit([[1.0]], [1.0], precision="bf16")
 
 
-def test_refused_when_the_environment_asks_for_avx2():
+def test_bf16_with_avx2_in_the_environment_raises():
     if "avx2" not in cr.available_isas():
         pytest.skip("this CPU has no AVX2")
     script = "import chainrule as cr; cr.Network([1, 1], loss='squared_error').fit([[1]], [1], precision='bf16')"
@@ -162,7 +162,7 @@ def test_refused_when_the_environment_asks_for_avx2():
     assert "avx2" in done.stderr
 
 
-def test_unknown_names():
+def test_unknown_precision_raises():
     net = cr.Network([1, 1], loss="squared_error", seed=0)
     with pytest.raises(ValueError, match="precision 'int8' is unknown, expected one of float32, bf16"):
         net.fit([[1.0]], [1.0], precision="int8")

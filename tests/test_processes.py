@@ -41,7 +41,7 @@ thread.start()
 """
 
 
-def test_fifty_forks():
+def test_fifty_forked_children_train_with_the_same_bits():
     """Fifty children of fifty train and end with the same bits; so does the parent in between."""
     script = "assert [fork() and np.array_equal(fit(), want) for _ in range(50)] == [True] * 50; print('alive')"
     assert run(FIT + script) == "alive\n"
@@ -62,7 +62,7 @@ print("alive")
     assert run(FIT + BUSY + script) == "alive\n"
 
 
-def test_fork_in_a_callback():
+def test_fork_in_a_callback_works():
     script = """
 alive_ones = []
 wide = cr.Network([20, 300, 200, 1], loss="binary_cross_entropy", seed=0)
@@ -73,7 +73,7 @@ print(alive_ones)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(method, tmp_path):
+def test_multiprocessing_children_train_with_the_same_bits(method, tmp_path):
     script = tmp_path / "work.py"
     script.write_text(
         """
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     assert run(code) == "same\n"
 
 
-def test_loky_shares_the_threads():
+def test_loky_workers_share_the_threads():
     pytest.importorskip("joblib")
     script = """
 from joblib import Parallel, delayed
@@ -118,7 +118,7 @@ print(all(np.array_equal(work(seed)[1], parameters) for seed, (_, parameters) in
     assert run(script) == "True\nTrue\n"
 
 
-def test_threadpoolctl_limits():
+def test_threadpoolctl_limits_the_threads():
     pytest.importorskip("sklearn")
     script = """
 import chainrule.estimators
@@ -232,7 +232,7 @@ last = Last()
 
 @pytest.mark.parametrize("other", ["torch", "sklearn.linear_model"])
 @pytest.mark.parametrize("first", [True, False])
-def test_beside_other_libraries(other, first):
+def test_fits_beside_other_threaded_libraries(other, first):
     """Each with threads of its own in the process, in both orders of import."""
     pytest.importorskip(other.split(".")[0])
     train = {
@@ -248,7 +248,7 @@ def test_beside_other_libraries(other, first):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="pybind11 waits there for ever before Python 3.12")
-def test_subinterpreters():
+def test_subinterpreter_works_or_is_rejected():
     """After an import in the main one: NumPy says no, or pybind11 does."""
     script = """
 try:

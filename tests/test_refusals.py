@@ -32,12 +32,12 @@ NET, _, X, Y, _ = problem([3, 4, 2], 6)
         (lambda: cr.Quantile([0.5, 1]), ValueError, "levels[1] is 1, expected a number between 0 and 1"),
     ],
 )
-def test_values_are_checked_when_they_are_made(make, error, message):
+def test_wrong_values_raise_at_construction(make, error, message):
     with pytest.raises(error, match=re.escape(message)):
         make()
 
 
-def test_a_quantile_alone_is_a_level():
+def test_quantile_accepts_one_level():
     assert cr.Quantile(0.5) == cr.Quantile([0.5])
 
 
@@ -60,7 +60,7 @@ def test_layers_of_a_group_may_come_from_an_iterator():
         ({"validation": "x"}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got 'x'"),
     ],
 )
-def test_what_a_fit_refuses(options, message):
+def test_wrong_types_of_settings_raise_before_the_fit(options, message):
     with pytest.raises(TypeError, match=re.escape(message)):
         NET.fit(X, Y, epochs=2, **options)
 
@@ -69,7 +69,7 @@ def test_what_a_fit_refuses(options, message):
     ("name", "arguments"),
     [("trace", {}), ("example_gradients", {}), ("example_gradient_norms", {}), ("inputs=True", {"inputs": True})],
 )
-def test_what_needs_a_dense_matrix_says_so(name, arguments):
+def test_derivatives_by_example_of_a_sparse_matrix_raise(name, arguments):
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
     method = getattr(NET, "loss_and_gradients" if arguments else name)
     with pytest.raises(ValueError, match=f"{name} is not available for a sparse X"):

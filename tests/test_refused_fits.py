@@ -180,7 +180,7 @@ def test_second_fit_within_the_first_is_refused_and_changes_nothing():
     assert estimator.set_params(callbacks=()).partial_fit(X, VALUES).t_ > expected.t_
 
 
-def test_array_after_table_and_table_after_array():
+def test_array_after_table_and_table_after_array_raise():
     for first, second in [(TABLE, X), (X, TABLE)]:
         estimator = cr.MLPRegressor(**SMALL).fit(first, VALUES)
         state = state_of(estimator)

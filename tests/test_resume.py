@@ -41,7 +41,7 @@ def network():
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
-def test_resumed_is_uninterrupted(optimizer, way):
+def test_resumed_training_equals_uninterrupted(optimizer, way):
     options = {"optimizer": optimizer, "batch_size": 16, **WAYS[way]}
     once, twice = network(), network()
     whole = once.fit(X, y, epochs=10, **options)
@@ -56,7 +56,7 @@ def test_resumed_is_uninterrupted(optimizer, way):
 
 
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_a_snapshot_is_a_state(batch_size):
+def test_training_resumes_from_any_snapshot(batch_size):
     states = []
     once = network()
     options = {"optimizer": cr.AdamW(), "batch_size": batch_size, "ema": 0.5}
@@ -68,7 +68,7 @@ def test_a_snapshot_is_a_state(batch_size):
         assert np.array_equal(once.parameters, other.parameters)
 
 
-def test_full_batches_and_lbfgs_resume():
+def test_full_batch_and_lbfgs_trainings_resume_exactly():
     for optimizer in (cr.Adam(), cr.LBFGS(history=3)):
         once, twice = network(), network()
         once.fit(X, y, epochs=12, optimizer=optimizer)
@@ -77,7 +77,7 @@ def test_full_batches_and_lbfgs_resume():
         assert np.array_equal(once.parameters, twice.parameters)
 
 
-def test_a_state_of_another_network_is_refused():
+def test_state_of_another_network_or_optimizer_raises():
     state = network().fit(X, y, epochs=2, keep_state=True).state
     other = cr.Network([6, 4, 3], activation="tanh", loss="softmax_cross_entropy", seed=1)
     before = other.parameters.copy()
@@ -146,7 +146,7 @@ def test_lbfgs_reaches_the_optimum_of_scipy():
     assert net.loss(Z, data.target, l2=0.01) == pytest.approx(optimum.fun, rel=1e-12)
 
 
-def test_lbfgs_stops_by_its_settings():
+def test_lbfgs_stops_at_its_tolerances_and_evaluations():
     few = network().fit(X, y, optimizer=cr.LBFGS(max_evaluations=5), epochs=100)
     assert few.stop_reason == "max_evaluations"
     assert few.epochs <= 5
@@ -158,7 +158,7 @@ def test_lbfgs_stops_by_its_settings():
         network().fit(X, y, optimizer=cr.LBFGS(), clip_norm=1.0)
 
 
-def test_a_resumed_training_keeps_what_it_learns():
+def test_resuming_without_criterion_keeps_the_last_epoch():
     """Without a criterion that looks for the best epoch, the last one stays."""
     options = {"optimizer": cr.Adam(learning_rate=0.05), "batch_size": 16}
     net = network()
@@ -169,7 +169,7 @@ def test_a_resumed_training_keeps_what_it_learns():
     assert not np.array_equal(net.parameters, state.vectors["best"])
 
 
-def test_a_snapshot_after_its_time_is_refused_and_one_after_a_write_has_it():
+def test_late_snapshot_raises_and_snapshot_after_a_write_includes_it():
     logs, states = [], []
     net, other = network(), network()
 
@@ -207,7 +207,7 @@ def test_an_exception_leaves_the_last_whole_step(batch_size):
     assert reference.error(net.parameters, other.parameters) < 1e-6
 
 
-def test_lbfgs_at_its_end():
+def test_failed_line_search_restores_parameters_and_converged_state_resumes():
     def loss(logits, labels, weight):
         calls.append(1)
         if len(calls) == 3:

@@ -22,7 +22,7 @@ def settings(schedules):
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_one_epoch_gives_no_length(name, rate):
+def test_schedule_without_length_raises_for_one_epoch(name, rate):
     net = network()
     before = net.parameters.copy()
     options = settings({rate: SCHEDULES[name]}) | {"epochs": 1}
@@ -34,7 +34,7 @@ def test_one_epoch_gives_no_length(name, rate):
     assert np.array_equal(net.parameters, before)
 
 
-def test_a_length_of_their_own_is_enough():
+def test_schedule_with_its_own_length_is_accepted():
     for schedule in (cr.Cosine(epochs=5), cr.OneCycle(epochs=5), cr.Cosine(restart_every=2), cr.Cosine(epochs=1)):
         history = network().fit(X, Y, **settings(schedule), epochs=1)
         assert history.epochs == 1

@@ -60,7 +60,7 @@ def test_training_equals_dense(sizes, settings):
     assert reference.error(history.validation, expected.validation) < 1e-10
 
 
-def test_sparse_and_dense_mix():
+def test_sparse_and_dense_validation_give_the_same_bits():
     net, S, X, Y, _ = problem([40, 33, 5, 1], 90)
     other, *_ = problem([40, 33, 5, 1], 90)
     one = net.fit(S, Y, epochs=2, batch_size=32, validation=(X, Y), seed=1)
@@ -105,7 +105,7 @@ def test_every_fused_instruction_set_gives_the_same_bits(dtype):
     assert len(bits) <= 1
 
 
-def test_every_form():
+def test_every_sparse_format_gives_the_same_prediction():
     net, S, X, _, _ = problem([40, 33, 5, 1], 20)
     want = net.predict(X)
     forms = [sp.csr_matrix(X), sp.csc_array(X), sp.coo_array(X), sp.lil_matrix(X), sp.bsr_array(X), S[::-1][::-1]]
@@ -121,7 +121,7 @@ def test_every_form():
     assert np.array_equal(net.predict(long), want)
 
 
-def test_columns_out_of_order_and_twice():
+def test_unsorted_and_duplicate_columns_are_summed():
     net, *_ = problem([40, 33, 5, 1], 3)
     X = sp.csr_array((np.array([1.0, 2.0, 4.0, 8.0]), np.array([7, 3, 7, 0]), np.array([0, 3, 3, 4])), shape=(3, 40))
     indices = X.indices.copy()
@@ -157,7 +157,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("X", BROKEN.values(), ids=BROKEN)
-def test_broken_matrices_are_refused(X):
+def test_malformed_matrices_raise(X):
     net, *_ = problem([40, 33, 5, 1], 3)
     before = net.parameters.copy()
     for use in (net.predict, net.logits, lambda X: net.loss(X, np.ones(2)), lambda X: net.fit(X, np.ones(2))):
@@ -166,7 +166,7 @@ def test_broken_matrices_are_refused(X):
     assert np.array_equal(net.parameters, before)
 
 
-def test_what_sparse_inputs_have_not():
+def test_input_gradients_and_bf16_of_sparse_inputs_raise():
     net, S, _, Y, _ = problem([60, 7], 20, "float32")
     with pytest.raises(ValueError, match="inputs=True is not available for a sparse X"):
         net.loss_and_gradients(S, Y, inputs=True)
@@ -193,7 +193,7 @@ print(resident("VmHWM") - before, net.parameters.nbytes)
 
 
 @needs_proc
-def test_no_part_is_made_dense():
+def test_sparse_input_is_never_made_dense():
     done = subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, timeout=120, check=True)
     taken, parameters = map(int, done.stdout.split())
     # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves: up to six sums

@@ -19,7 +19,7 @@ def convex():
     return net, X, Y, losses, norms
 
 
-def test_stop_loss_below(convex):
+def test_loss_below_stops(convex):
     net, X, Y, losses, _ = convex
     value = losses[40] * (1 + 1e-9)
     history = net.fit(X, Y, stop=cr.Stop(loss_below=value), **DESCENT)
@@ -27,7 +27,7 @@ def test_stop_loss_below(convex):
 
 
 @pytest.mark.parametrize("in_a_row", [1, 4])
-def test_stop_loss_change_below(convex, in_a_row):
+def test_loss_change_below_stops(convex, in_a_row):
     net, X, Y, losses, _ = convex
     value = (losses[29] - losses[30]) * (1 + 1e-6)
     assert value > 1e-6
@@ -35,13 +35,13 @@ def test_stop_loss_change_below(convex, in_a_row):
     assert (history.stop_reason, history.epochs) == ("loss_change_below", 30 + in_a_row)
 
 
-def test_stop_gradient_norm_below(convex):
+def test_gradient_norm_below_stops(convex):
     net, X, Y, _, norms = convex
     history = net.fit(X, Y, stop=cr.Stop(gradient_norm_below=norms[60] * (1 + 1e-9)), **DESCENT)
     assert (history.stop_reason, history.epochs) == ("gradient_norm_below", 61)
 
 
-def test_stop_no_improvement_of_the_training_cost():
+def test_no_improvement_of_the_training_cost_stops():
     X, Y = np.ones((4, 1)), np.zeros(4)
     net = cr.Network([1, 1], loss="squared_error", dtype="float64", seed=0)
     net.parameters[:] = [1.0, 1.0]
@@ -50,7 +50,7 @@ def test_stop_no_improvement_of_the_training_cost():
     assert (history.stop_reason, history.epochs) == ("no_improvement", 8)
 
 
-def test_stop_no_improvement_restores_the_best_parameters():
+def test_no_improvement_restores_the_best_parameters():
     random = np.random.default_rng(0)
     X, Y = random.normal(size=(60, 10)), random.normal(size=(60, 1))  # nothing to learn but noise
     net = cr.Network([10, 50, 1], activation="tanh", loss="squared_error", dtype="float64", seed=0)
@@ -64,7 +64,7 @@ def test_stop_no_improvement_restores_the_best_parameters():
     assert net.loss(*validation) == pytest.approx(history.validation.min(), rel=1e-12)
 
 
-def test_stop_seconds(convex):
+def test_seconds_stop(convex):
     net, X, Y, _, _ = convex
     history = net.fit(X, Y, epochs=10**9, stop=cr.Stop(seconds=0.01))
     assert history.stop_reason == "seconds"
@@ -94,7 +94,7 @@ class Recorder:
         self.events.append(history)
 
 
-def test_callbacks_are_told_everything():
+def test_callbacks_get_the_numbers_of_the_history():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     recorder, calls, predictions = Recorder(), [], []
     history = net.fit(
@@ -126,7 +126,7 @@ def test_a_callback_may_stop():
     assert net.fit(X, Y, epochs=9, callbacks=[lambda logs: logs["loss"]]).epochs == 9  # something, but not True
 
 
-def test_what_a_callback_writes_to_the_parameters_counts():
+def test_training_continues_from_parameters_written_by_a_callback():
     net, params, X, Y, _ = problem([3, 4, 1], 20)
 
     def restart(logs):
@@ -203,7 +203,7 @@ def test_wrong_options_leave_the_network_as_it_was(options, message):
         ({"callbacks": print}, r"^callbacks must be an iterable of callbacks, such as \[print\], got <built-in"),
     ],
 )
-def test_options_of_the_wrong_type_are_refused_before_a_callback_is_told(options, message):
+def test_wrong_option_types_raise_before_any_callback(options, message):
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     recorder = Recorder()
     with pytest.raises(TypeError, match=message):
@@ -223,7 +223,7 @@ def test_options_may_be_scalars_of_numpy():
         net.fit(X, Y, epochs=10**12)
 
 
-def test_the_end_of_a_fit_that_failed_is_not_told():
+def test_failed_fit_does_not_call_the_end_callback():
     net, _, X, Y, _ = problem([3, 4, 1], 20, activation="relu")
     recorder = Recorder()
     with pytest.raises(cr.DivergenceError):
@@ -231,7 +231,7 @@ def test_the_end_of_a_fit_that_failed_is_not_told():
     assert recorder.events == [net, *["epoch"] * len(recorder.logs)]
 
 
-def test_wrong_data_is_named():
+def test_wrong_data_raises_and_is_named():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     with pytest.raises(ValueError, match=r"X has 2 columns.*3"):
         net.predict(X[:, :2])
@@ -268,12 +268,12 @@ def test_wrong_data_is_named():
         (cr.Stop, {"seconds": -1.0}, "seconds"),
     ],
 )
-def test_wrong_settings_are_refused_when_written(make, settings, name):
+def test_wrong_settings_raise_at_construction(make, settings, name):
     with pytest.raises(ValueError, match=name):
         make(**settings)
 
 
-def test_history_plot(tmp_path):
+def test_history_plot_draws_the_costs(tmp_path):
     pytest.importorskip("matplotlib").use("agg")
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     history = net.fit(X, Y, epochs=5, validation=(X, Y))

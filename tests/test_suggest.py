@@ -61,12 +61,12 @@ def fit(X=((0.0,), (1.0,)), y=(0.0, 1.0), **options):
         (3, ["3 ", "4"], "3 "),
     ],
 )
-def test_the_name_that_was_meant(value, options, meant):
+def test_misspelled_names_get_a_suggestion(value, options, meant):
     assert closest(value, options) == meant
     assert did_you_mean(value, options) == (f", did you mean {meant!r}?" if meant else "")
 
 
-def test_every_habit_leads_to_a_name_of_this_library():
+def test_names_of_other_libraries_lead_to_one_of_ours():
     calls = [
         cr.Network,
         cr.Network.fit,
@@ -89,7 +89,7 @@ def test_every_habit_leads_to_a_name_of_this_library():
 
 
 @pytest.mark.parametrize("section", ["Network", "Network.fit", "Stop"])
-def test_names_of_other_libraries_in_the_guide_lead_to_one_of_ours(section):
+def test_names_that_the_guide_translates_lead_to_one_of_ours(section):
     """The last column of a table holds them."""
     page = Path(__file__).parent.parent / "python" / "docs" / "parameters.md"
     [table] = re.findall(rf"^## {section}\n(.*?)^## ", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

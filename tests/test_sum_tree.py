@@ -83,7 +83,7 @@ def thread_counts(isa):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m", ROWS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_gradient_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
+def test_gradient_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
     net, params, X, Y, w = problem(name, m, dtype)
     expected = expected_gradient(gradient_by_network, net, params, X, Y, w)
     for n_threads in thread_counts(isa):

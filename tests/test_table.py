@@ -35,7 +35,7 @@ def clip(x):
 # Numbers
 
 
-def test_numbers_by_the_formula():
+def test_numbers_are_standardised_by_the_formula():
     x = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
     np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip((x - 3) / (4 - 2)), rtol=1e-6)
 
@@ -79,7 +79,7 @@ def test_extreme_numbers_stay_within_the_clipping():
     ],
     ids=lambda column: str(column.dtype),
 )
-def test_types_of_numbers(column):
+def test_numbers_of_every_type_encode_alike(column):
     np.testing.assert_array_equal(encode(frame(x=column)), encode(frame(x=[1.0, 2.0, 4.0, 5.0])))
 
 
@@ -147,7 +147,7 @@ def test_the_most_frequent_levels_are_kept():
     ],
     ids=lambda column: str(column.dtype),
 )
-def test_types_of_levels(column):
+def test_levels_of_every_type_encode_alike(column):
     np.testing.assert_array_equal(encode(frame(x=column)), [[0, 1, 0], [1, 0, 0], [0, 0, 1]])
 
 
@@ -176,7 +176,7 @@ def test_a_category_without_rows_is_no_level():
 # Tables
 
 
-def test_columns_that_teach_nothing_are_left_out_and_need_not_come():
+def test_constant_and_empty_columns_are_left_out_and_may_be_absent():
     names = [f"name {i}" for i in range(101)]
     train = frame(x=range(101), one=5, level="a", empty=[None] * 101, unique=names)
     encoder = TableEncoder().fit(train)
@@ -209,7 +209,7 @@ def test_absent_columns_are_named():
         (["a", "b"], pd.to_datetime(pd.Series(["2024-01-01"])), "column 'x' holds"),
     ],
 )
-def test_values_of_another_kind_are_refused(train, later, message):
+def test_values_of_another_kind_raise(train, later, message):
     encoder = TableEncoder().fit(frame(x=train))
     with pytest.raises(ValueError, match=message):
         encoder.transform(frame(x=later))
@@ -224,7 +224,7 @@ def test_values_of_another_kind_are_refused(train, later, message):
         (pd.DataFrame([[1, 2], [3, 4]], columns=["x", "x"]), "more than one column 'x'"),
     ],
 )
-def test_tables_that_cannot_be_encoded(table, message):
+def test_tables_that_cannot_be_encoded_raise(table, message):
     with pytest.raises(ValueError, match=message):
         TableEncoder().fit(table)
 
@@ -236,7 +236,7 @@ def test_columns_of_other_types_raise_type_error(values):
         TableEncoder().fit(frame(x=values))
 
 
-def test_use_before_fit():
+def test_unfitted_encoder_raises():
     with pytest.raises(ValueError, match="not fitted"):
         TableEncoder().transform(frame(x=[1]))
     with pytest.raises(ValueError, match="no column 'y'"):
@@ -277,7 +277,7 @@ def spoil(state, **changes):
     return state | {"columns": [state["columns"][0] | changes]}
 
 
-def test_states_that_are_refused():
+def test_invalid_states_raise():
     state = TableEncoder().fit(frame(x=[1, 2])).to_dict()
     for wrong, message in [
         ({}, "no format version"),
@@ -310,7 +310,7 @@ def test_states_that_are_refused():
         TableEncoder.from_dict(spoil(levels, levels=[]))
 
 
-def test_nested_states_are_refused():
+def test_nested_states_raise():
     deep = []
     for _ in range(100_000):
         deep = [deep]
@@ -331,7 +331,7 @@ def test_a_constant_column_with_gaps_has_a_scale_of_0():
     np.testing.assert_array_equal(TableEncoder.from_dict(state).transform(frame(x=[7.0, NAN])), [[0, 0], [0, 1]])
 
 
-def test_level_names():
+def test_level_names_are_the_shortest_writing_of_numbers():
     assert [_column.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
     decimals = ["1.50", "100", "1E+2", "-0.0", "12345678901234567890123456789012345.10"]
     expected = ["1.5", "100", "100", "0", "12345678901234567890123456789012345.1"]

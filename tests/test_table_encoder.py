@@ -51,7 +51,7 @@ def test_fit_transform_is_fit_and_transform():
     assert encoder.get_feature_names_out().tolist() == encoder.get_feature_names_out(["age", "home"]).tolist() == NAMES
 
 
-def test_names_of_features_that_are_given():
+def test_given_feature_names_are_used_and_checked():
     encoder = cr.TableEncoder().fit(TABLE.to_numpy(dtype=object))
     assert not hasattr(encoder, "feature_names_in_")
     assert encoder.get_feature_names_out()[2] == "x1=own"
@@ -63,7 +63,7 @@ def test_names_of_features_that_are_given():
     assert not hasattr(encoder.fit(TABLE.to_numpy(dtype=object)), "feature_names_in_")
 
 
-def test_parameters_clone_and_repr():
+def test_parameters_survive_clone_and_show_in_repr():
     encoder = cr.TableEncoder(max_levels=3, decimal=",")
     expected = {"categorical_features": "from_dtype", "max_levels": 3, "date_order": None, "decimal": ","}
     assert encoder.get_params() == sklearn.base.clone(encoder).get_params() == expected
@@ -71,7 +71,7 @@ def test_parameters_clone_and_repr():
     assert encoder.set_params(max_levels=1).fit(TABLE).encoding_.feature_names[-2:] == ["home other", "home missing"]
 
 
-def test_output_as_a_data_frame():
+def test_set_output_gives_data_frames():
     for output, kind in (("pandas", pd.DataFrame), ("polars", pytest.importorskip("polars").DataFrame)):
         encoder = cr.TableEncoder().set_output(transform=output).fit(TABLE)
         features = encoder.transform(TABLE)
@@ -166,7 +166,7 @@ def test_booleans_as_plain_numbers():
     ("fitted", "later", "unseen"),
     [(["0", "1", "2"], [True], "True"), (["yes", "no"], [True], "True"), (["true", "maybe"], ["TRUE"], "TRUE")],
 )
-def test_numbers_and_words_are_no_booleans(fitted, later, unseen):
+def test_numbers_and_words_are_not_booleans(fitted, later, unseen):
     with pytest.warns(
         UserWarning, match=f"1 of 1 cells hold levels that were not seen at fit, such as '{unseen}' in row 1"
     ):

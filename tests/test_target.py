@@ -25,7 +25,7 @@ from chainrule.target import Standardizer, TargetEncoder
         ([0.5, 1.5, 0.5], []),
     ],
 )
-def test_classes_or_values(column, labels):
+def test_task_is_inferred_from_the_target(column, labels):
     target = TargetEncoder().fit(pd.Series(column, name="y"))
     assert target.labels == labels
     assert target.task == ("classification" if labels else "regression")
@@ -90,12 +90,12 @@ def test_targets_are_standardised_each_for_itself():
         ([1e300, -1e300], "regression", "too large"),
     ],
 )
-def test_targets_that_are_refused(column, task, message):
+def test_invalid_targets_raise(column, task, message):
     with pytest.raises(ValueError, match=message):
         TargetEncoder(task).fit(pd.Series(column, name="y"))
 
 
-def test_a_class_that_was_not_seen_is_refused():
+def test_unseen_class_raises():
     target = TargetEncoder().fit(pd.Series(["a", "b"], name="y"))
     with pytest.raises(ValueError, match="holds 'c', expected one of"):
         target.transform(pd.Series(["a", "c"]))
@@ -115,7 +115,7 @@ def test_the_state_of_a_target_is_exact(column):
             TargetEncoder.from_dict(wrong)
 
 
-def test_use_before_fit():
+def test_unfitted_target_raises():
     with pytest.raises(ValueError, match="not fitted"):
         TargetEncoder().decode([[1.0]])
 
@@ -131,7 +131,7 @@ def test_values_as_text_are_read_in_their_format():
     assert TargetEncoder("classification").fit(pd.Series(["12,5", "3,25"], name="y")).labels == ["12,5", "3,25"]
 
 
-def test_values_that_can_be_read_in_several_ways_are_refused():
+def test_ambiguous_values_raise():
     with pytest.raises(
         ValueError, match="the target 'y' holds numbers such as '1,234', which can be read in several ways"
     ):
@@ -160,20 +160,20 @@ def test_values_that_can_be_read_in_several_ways_are_refused():
     ],
     ids=str,
 )
-def test_states_of_values_that_cannot_be_are_refused(changes):
+def test_invalid_states_of_values_raise(changes):
     state = TargetEncoder().fit(pd.Series([0.5, 1.5, 7.25], name="y")).to_dict()
     with pytest.raises(ValueError, match=r"not the state of a target encoder|format of"):
         TargetEncoder.from_dict(state | changes)
 
 
 @pytest.mark.parametrize("labels", [["a", "a"], ["a"], [], ["a", 1], ["a", None]], ids=str)
-def test_states_of_classes_that_cannot_be_are_refused(labels):
+def test_invalid_states_of_classes_raise(labels):
     state = TargetEncoder().fit(pd.Series(["a", "b"], name="y")).to_dict()
     with pytest.raises(ValueError, match="not the state of a target encoder"):
         TargetEncoder.from_dict(state | {"labels": labels})
 
 
-def test_nested_states_are_refused():
+def test_nested_states_raise():
     deep = []
     for _ in range(100_000):
         deep = [deep]

@@ -97,7 +97,7 @@ def test_useful_fit_is_silent(solver):
     assert warnings_of(cr.MLPRegressor(**settings, alpha=0.1), X, PRICES / 1e5) == []
 
 
-def test_targets_that_are_constant_teach_nothing_and_are_no_fault():
+def test_constant_targets_do_not_warn():
     settings = {"random_state": 0, "max_iter": 1000}
     assert warnings_of(cr.MLPRegressor(**settings), X, np.ones(400)) == []
     assert warnings_of(cr.MLPClassifier(**settings), X, np.ones(400)) == []

@@ -15,7 +15,7 @@ def overfitting(seed=0):
 
 
 @pytest.mark.parametrize("end", ["patience", "epochs", "callback", "exception", "interrupt", "divergence"])
-def test_the_best_parameters_are_kept_however_it_ends(end):
+def test_best_parameters_are_kept_however_the_fit_ends(end):
     net, X, Y, validation = overfitting()
     costs = []
 
@@ -56,7 +56,7 @@ def test_without_patience_an_interruption_keeps_the_last_step():
 
 
 @pytest.mark.parametrize("patience", [None, 5])
-def test_a_validation_cost_that_is_no_number_is_an_error(patience):
+def test_nan_validation_cost_raises(patience):
     net, X, Y, (X_held_out, Y_held_out) = overfitting()
     before = net.parameters.copy()
     X_held_out[3, 1] = np.nan
@@ -66,7 +66,7 @@ def test_a_validation_cost_that_is_no_number_is_an_error(patience):
 
 
 @pytest.mark.parametrize("columns", [2, 4])
-def test_errors_in_the_validation_data_name_it(columns):
+def test_errors_in_validation_data_name_the_argument(columns):
     net, X, Y, (X_held_out, Y_held_out) = overfitting()
     with pytest.raises(ValueError, match=rf"^validation: X has {columns} columns, the network expects 3"):
         net.fit(X, Y, validation=(np.ones((5, columns)), np.ones((5, 1))))

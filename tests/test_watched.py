@@ -125,7 +125,7 @@ def test_resuming_is_as_if_there_had_been_no_interruption(interrupted_after):
         assert rest.best_epoch == whole.best_epoch - interrupted_after
 
 
-def test_what_is_watched_is_in_the_history():
+def test_watched_metric_is_in_the_history():
     def watched(**options):
         return network().fit(X, Y, epochs=2, **options).watched
 
@@ -143,7 +143,7 @@ def test_a_metric_that_is_not_watched_may_be_undefined():
     assert np.isnan(history.metrics["r2"]).all()
 
 
-def test_where_there_is_nothing_to_learn_nothing_is_said():
+def test_constant_targets_do_not_warn():
     history = network().fit(X, np.ones(120), epochs=3, validation=0.2, metrics="r2", stop=cr.Stop(no_improvement=2))
     assert history.watched == "validation"
     assert np.isnan(history.metrics["r2"]).all()
@@ -187,7 +187,7 @@ def test_a_classifier_whose_held_out_rows_lack_a_class_trains_on():
     assert classifier.history_.best_epoch == int(classifier.history_.validation.argmin()) + 1
 
 
-def test_a_callable_of_an_estimator_that_returns_nan():
+def test_estimator_metric_that_returns_nan_warns():
     regressor = MLPRegressor(**FAST, eval_metric=lambda y_true, y_pred: np.nan)
     with pytest.warns(UserWarning, match=WATCHED.format("<lambda>", "nan", 1)):
         regressor.fit(X, Y)

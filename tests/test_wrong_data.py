@@ -25,7 +25,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("given", SETS)
-def test_held_out_data_have_one_form(given):
+def test_held_out_data_in_another_form_raise(given):
     value, error, message = SETS[given]
     form = r"\(X, y\).* \(X, y, sample_weight\).*, "
     with pytest.raises(error, match=f"^validation must be {form}{re.escape(message)}$"):
@@ -137,7 +137,7 @@ ONE_ROW = "a single row as [row]"
     ],
 )
 @pytest.mark.parametrize("preprocess", ["auto", True])
-def test_estimators_name_what_is_not_rows_and_columns(value, error, message, preprocess):
+def test_estimators_raise_and_describe_data_that_are_not_two_dimensional(value, error, message, preprocess):
     pytest.importorskip("sklearn")
     fitted = cr.MLPClassifier(5, max_iter=2, preprocess=preprocess, random_state=0)
     with warnings.catch_warnings():
@@ -149,21 +149,21 @@ def test_estimators_name_what_is_not_rows_and_columns(value, error, message, pre
 
 
 @pytest.mark.parametrize("preprocess", ["auto", True])
-def test_estimators_name_a_series(preprocess):
+def test_estimators_raise_and_name_a_series(preprocess):
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     pytest.importorskip("sklearn")
     with pytest.raises(ValueError, match=re.escape(ONE_ROW)):
         cr.MLPClassifier(preprocess=preprocess).fit(pd.Series(Y), Y)
 
 
-def test_a_sparse_matrix_that_is_a_dict_is_taken():
+def test_dictionary_of_keys_matrix_is_accepted():
     pytest.importorskip("sklearn")
     sparse = pytest.importorskip("scipy.sparse")
     estimator = cr.MLPRegressor(hidden_layer_sizes=(), solver="lbfgs").fit(sparse.dok_matrix(X), Y)
     assert estimator.predict(sparse.dok_matrix(X)).shape == (20,)
 
 
-def test_a_network_names_what_is_not_rows_and_columns():
+def test_networks_raise_and_describe_data_that_are_not_two_dimensional():
     for call in (NET.predict, NET.logits, lambda X: NET.fit(X, Y), lambda X: NET.loss(X, Y)):
         with pytest.raises(ValueError, match=r"shape \(2,\), expected two dimensions: .*; a single row is \[row\]"):
             call([1.0, 2.0])
