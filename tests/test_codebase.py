@@ -56,7 +56,7 @@ ONLY_IN = {
 # brings comes through _optional.require.
 LAYERS = ["_start", "_core", "_optional", "_suggest", "_json", "_disk", "_warn",
           "_arguments", "_objects", "losses", "_baseline", "functional", "gradients", "optimizers", "schedules",
-          "training", "validation", "_state", "_evaluation", "network", "many", "files", "callbacks", "checkpoint",
+          "training", "validation", "network", "many", "files", "callbacks", "checkpoint",
           "plots", "_dates", "_formats", "_column", "_frames", "_columns", "_reading", "table", "target",
           "estimator_file", "encoder", "_threadpools", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
 

@@ -12,14 +12,13 @@ from chainrule import _start as _start  # isort: split
 from chainrule import _core
 from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
-from chainrule._evaluation import Trace
 from chainrule._optional import own_module
 from chainrule._suggest import did_you_mean, explained
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
-from chainrule.gradients import GradientReport, Gradients, check_gradients
+from chainrule.gradients import GradientReport, check_gradients
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.many import fit_many
-from chainrule.network import Network
+from chainrule.network import Gradients, Network, Trace
 from chainrule.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Group, RMSprop
 from chainrule.schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay
 from chainrule.training import History, Stop, TrainingState

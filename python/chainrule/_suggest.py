@@ -265,15 +265,10 @@ def explained(thing: Thing) -> Thing:
     return thing
 
 
-def quick(qualname: str) -> Callable[[Thing], Thing]:
-    """Let `explained` leave a method that takes a few µs as it is; Python's own errors name it ``qualname``."""
-
-    def mark(method: Thing) -> Thing:
-        method.__qualname__ = qualname
-        vars(method)["explains_itself"] = True
-        return method
-
-    return mark
+def quick(method: Thing) -> Thing:
+    """Let `explained` leave a method that takes a few µs as it is: Python's own errors have to do."""
+    vars(method)["explains_itself"] = True
+    return method
 
 
 def _explained(function: Any) -> Any:

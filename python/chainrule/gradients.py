@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,52 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule._suggest import explained
 from chainrule.functional import Array, Params, backward, check_layers, cost, forward
 from chainrule.losses import Loss
-
-
-class Views(tuple[Array, ...]):
-    """Arrays that are views of one flat array: assigning to an entry writes its elements, and so does ``-=``."""
-
-    def __setitem__(self, layer: int, values: ArrayLike) -> None:
-        self[layer][...] = values
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Gradients:
-    """Derivatives of the cost.
-
-    Attributes
-    ----------
-    parameters : ndarray, shape (P,)
-        By the flat parameters, in their order: W[1] column by column, b[1], W[2], ...
-    weights, biases : tuple of ndarray
-        Views of it, with the shapes of `Network.weights` and `Network.biases`.
-    inputs : ndarray, shape (m, n_0), or None
-        By X, where asked for.
-
-    Examples
-    --------
-    >>> import chainrule as cr
-    >>> net = cr.Network([2, 3, 1], loss="squared_error", seed=0)
-    >>> _, grads = net.loss_and_gradients([[0.0, 1.0]], [1.0], inputs=True)
-    >>> grads.parameters.shape, [dW.shape for dW in grads.weights], grads.inputs.shape
-    ((13,), [(3, 2), (1, 3)], (1, 2))
-    """
-
-    parameters: Array
-    weights: Views
-    biases: Views
-    inputs: Array | None
-
-    @classmethod
-    def from_flat(cls, parameters: Array, layer_sizes: Sequence[int], inputs: Array | None = None) -> "Gradients":
-        """Make the views of flat derivatives."""
-        weights, biases, start = [], [], 0
-        for n_in, n_out in pairwise(layer_sizes):
-            middle = start + n_out * n_in
-            weights.append(parameters[start:middle].reshape(n_in, n_out).T)
-            start = middle + n_out
-            biases.append(parameters[middle:start])
-        return cls(parameters, Views(weights), Views(biases), inputs)
 
 
 @dataclass(frozen=True)
