@@ -49,6 +49,19 @@ def test_initial_parameters_are_those_of_init_params():
         assert cr.Network([5, 6, 2], activation=activation, loss="squared_error").init == init
     assert cr.Network([5, 6, 6, 2], activation=["selu", "gelu"], loss="squared_error").init == "he_uniform"
     assert cr.Network([5, 2], loss="squared_error").init == "glorot_uniform"
+
+
+def test_initial_parameters_are_copied():
+    layers = cr.init_params([5, 6, 2], seed=9)
+    want = reference.flatten(layers)
+    net = cr.Network([5, 6, 2], loss="squared_error", init=layers)
+    layers[0][0][...] = 0
+    assert net.init == "given"
+    assert np.array_equal(net.parameters, want)
+    with pytest.raises(ValueError, match=r"^init has 1 layers, layer_sizes has 2$"):
+        cr.Network([5, 6, 2], loss="squared_error", init=layers[:1])
+    with pytest.raises(ValueError, match=r"^init\[1\]: b has shape \(6,\), expected \(2,\)$"):
+        cr.Network([5, 6, 2], loss="squared_error", init=[layers[0], (layers[1][0], layers[0][1])])
     first, second = (cr.Network([5, 6, 2], loss="squared_error") for _ in range(2))
     assert not np.array_equal(first.parameters, second.parameters)
 
@@ -136,7 +149,9 @@ def test_a_seed_out_of_range_is_refused(seed):
         ({"layer_sizes": 3}, r"^layer_sizes must be a sequence of integers, got 3$"),
         ({"activation": 3}, r"^activation must be a name or a sequence of names, got 3$"),
         ({"activation": ["relu", 3]}, r"^activation\[1\] must be a string, got 3$"),
-        ({"init": 3}, r"^init must be a string, got 3$"),
+        ({"init": 3}, r"^init must be a name or a list of \(W, b\), got 3$"),
+        ({"init": [3]}, r"^init\[0\] must be \(W, b\), got int$"),
+        ({"layer_sizes": [3, 1], "init": [([[1j, 0, 0]], [0])]}, "complex128.*float32"),
         ({"seed": 1.5}, r"^seed must be an integer, got 1\.5$"),
     ],
 )

@@ -1,5 +1,6 @@
 #include "net/network.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
@@ -160,7 +161,7 @@ Model<T> model_for(const Network<T>& network, const Inputs<T>& x) {
 }
 
 template <class T>
-Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& options) {
+Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& options, std::span<const T> parameters) {
   require(layer_sizes.size() >= 2, "layer_sizes has ", layer_sizes.size(),
           " entries, expected the number of inputs, of units in each hidden layer, and of outputs");
   Index count = 0;
@@ -178,10 +179,16 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
           " hidden layers");
   require(options.loss != Loss::softmax_cross_entropy || layer_sizes.back() > 1,
           "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
+  require(parameters.empty() || std::ssize(parameters) == count, "parameters has ", parameters.size(),
+          " entries, the network has ", count);
   std::vector<double> loss_parameters =
       checked_loss_parameters(options.loss, options.loss_parameters, layer_sizes.back());
   state_.reset(new State{std::move(layer_sizes), std::move(activations), options.loss, std::move(loss_parameters),
-                         options.init, options.seed, Buffer<T>(count)});
+                         parameters.empty() ? options.init : Init::given, options.seed, Buffer<T>(count)});
+  if (!parameters.empty()) {
+    std::ranges::copy(parameters, state_->parameters.begin());
+    return;
+  }
   for (Index l = 0; l < layers(); ++l) {
     const MatrixView<T> w = weights(l);
     init_weights<T>(options.init, options.seed, l, w);

@@ -140,7 +140,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
         advice = _recognize(data)
         raise ValueError(os.fspath(path) + (f" is not a chainrule model: {advice}" if advice else str(error))) from None
     network = Network.__new__(Network)
-    vars(network).update(_native=native, _init=native.init, _seed=native.seed)
+    network._native = native
     return network, metadata
 
 

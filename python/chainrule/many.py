@@ -114,7 +114,7 @@ def fit_many(
     given = locals()
     each = {name: _each(name, given[name], count, convert) for name, convert in SETTINGS.items()}
     seeds = _each("seed", seed, count, lambda value: None if value is None else seed_number(value))
-    each["seed"] = [net._seed if own is None else own for net, own in zip(networks, seeds, strict=True)]
+    each["seed"] = [net.seed if own is None else own for net, own in zip(networks, seeds, strict=True)]
     settings = [{name: values[i] for name, values in each.items()} for i in range(count)]
     chosen = _each("rows", rows, count, lambda value: _row_numbers("rows", value, X))
     held_out = _each("validation", validation, count, lambda value: _held_out(value, X))

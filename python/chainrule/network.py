@@ -13,7 +13,7 @@ from chainrule import _core
 from chainrule._arguments import dtype_name, flag, one_of, optional_integer, real, seed_number, sizes
 from chainrule._core import DivergenceError
 from chainrule._suggest import explained, quick
-from chainrule.functional import Array, per_hidden_layer
+from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
 from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
 from chainrule.optimizers import Group, Optimizer
@@ -132,9 +132,10 @@ class Network:
     loss : str or Huber, Quantile, SoftmaxCrossEntropy
         "binary_cross_entropy", "softmax_cross_entropy", "squared_error", "absolute_error", "huber", "quantile" or
         "poisson"; see `cost` for the formulas. `Huber`, `Quantile` and `SoftmaxCrossEntropy` set a loss's parameters.
-    init : str, optional
-        Distribution of the initial weights, see `init_params`. Default: "he_uniform" where a hidden layer has one of
-        relu's kin, "lecun_uniform" where all are selu, else "glorot_uniform".
+    init : str or list of (W, b), optional
+        Distribution of the initial weights, see `init_params`; or the weights and biases of each layer, which are
+        copied. Default: "he_uniform" where a hidden layer has one of relu's kin, "lecun_uniform" where all are selu,
+        else "glorot_uniform".
     dtype : {"float32", "float64"}, default "float32"
         Type of the parameters, and of the arithmetic.
     seed : int, optional
@@ -168,7 +169,7 @@ class Network:
         *,
         activation: str | Sequence[str] = "relu",
         loss: Loss,
-        init: str | None = None,
+        init: str | Params | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
@@ -176,17 +177,11 @@ class Network:
         activations = per_hidden_layer(activation, len(layers) - 2)
         if init is None:
             init = default_init(activations)
-        self._init = one_of("init", init, _core.INITS)
-        self._seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
-        self._make_native(layers, activations, loss, dtype_name(dtype))
-
-    def _make_native(self, layer_sizes: Sequence[int], activations: Sequence[str], loss: Loss, dtype: str) -> None:
-        if dtype == "float32":
-            self._native = _core.NetworkFloat32(layer_sizes, activations, to_core(loss), self._init, self._seed)
-        elif dtype == "float64":
-            self._native = _core.NetworkFloat64(layer_sizes, activations, to_core(loss), self._init, self._seed)
-        else:
-            raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+        name = one_of("init", init, _core.INITS) if isinstance(init, str) else "given"
+        seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed_number(seed)
+        self._native = _make_native(layers, activations, loss, name, seed, dtype_name(dtype))
+        if not isinstance(init, str):
+            _copy_layers(init, list(zip(self.weights, self.biases, strict=True)))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -210,13 +205,13 @@ class Network:
 
     @property
     def init(self) -> str:
-        """Distribution that the initial weights were drawn from; "given" where the caller wrote them."""
-        return self._init
+        """Distribution that the initial weights were drawn from; "given" where the caller gave them."""
+        return self._native.init
 
     @property
     def seed(self) -> int:
         """The seed given or drawn."""
-        return self._seed
+        return self._native.seed
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -466,10 +461,10 @@ class Network:
         (13, True)
         """
         own = custom(loss)
+        layers = list(zip(self.weights, self.biases, strict=True))
         twin = Network(
-            self.layer_sizes, activation=self.activations, loss=self.loss_spec, init=self.init, dtype="float64", seed=0
+            self.layer_sizes, activation=self.activations, loss=self.loss_spec, init=layers, dtype="float64", seed=0
         )
-        twin.parameters[:] = self.parameters
         native, given = twin._native, (X, y, sample_weight, real("l2", l2))
 
         def evaluate() -> float:
@@ -603,7 +598,7 @@ class Network:
         told = Callbacks(callbacks)
         if resume is not None and not isinstance(resume, TrainingState):
             raise TypeError(f"resume must be a TrainingState, such as history.state, got {resume!r}")
-        own_seed = self._seed if resume is None else resume.seed
+        own_seed = self.seed if resume is None else resume.seed
         settings["seed"] = own_seed if seed is None else seed_number(seed)
         held = HeldOut(validation, y, sample_weight, self.loss_name, settings["seed"])
         names, settings["metrics"] = held.metrics(metrics)
@@ -652,13 +647,36 @@ class Network:
         return f"Network({list(self.layer_sizes)}, {activation}loss={self.loss_spec!r}, dtype='{self.dtype}')"
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("layer_sizes", "activations", "loss_name", "loss_spec", "parameters")
-        attributes = {name: value for name, value in vars(self).items() if name != "_native"}  # of subclasses too
+        names = ("layer_sizes", "activations", "loss_spec", "parameters")
+        attributes = {**vars(self), "_init": self.init, "_seed": self.seed}  # and those of subclasses
+        del attributes["_native"]
         return {**{name: getattr(self, name) for name in names}, "attributes": attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        parameters = state["parameters"]
-        vars(self).update(state["attributes"])
-        loss = state.get("loss_spec", state["loss_name"])  # not in the pickles of version 0.1.0
-        self._make_native(state["layer_sizes"], state["activations"], loss, parameters.dtype.name)
+        sizes, activations, loss, parameters = map(state.get, ("layer_sizes", "activations", "loss_spec", "parameters"))
+        attributes = dict(state["attributes"])
+        init, seed = attributes.pop("_init"), attributes.pop("_seed")
+        self._native = _make_native(sizes, activations, loss, init, seed, parameters.dtype.name)
         self.parameters[...] = parameters
+        vars(self).update(attributes)
+
+
+def _make_native(
+    layer_sizes: Sequence[int], activations: Sequence[str], loss: Loss, init: str, seed: int, dtype: str
+) -> _core.NetworkFloat32 | _core.NetworkFloat64:
+    kind = _core.NetworkFloat32 if dtype == "float32" else _core.NetworkFloat64
+    return kind(layer_sizes, activations, to_core(loss), init, seed)
+
+
+def _copy_layers(layers: Any, views: Sequence[tuple[Array, Array]]) -> None:
+    """Copy initial weights and biases, (W, b) of each layer, into a network."""
+    if not isinstance(layers, Sequence):
+        raise TypeError(f"init must be a name or a list of (W, b), got {layers!r:.100}")
+    check_layers("init", layers)
+    if len(layers) != len(views):
+        raise ValueError(f"init has {len(layers)} layers, layer_sizes has {len(views)}")
+    for i, pairs in enumerate(zip(layers, views, strict=True)):
+        for name, values, view in zip(("W", "b"), *pairs, strict=True):
+            if np.shape(values) != view.shape:
+                raise ValueError(f"init[{i}]: {name} has shape {np.shape(values)}, expected {view.shape}")
+            np.copyto(view, values, casting="same_kind")

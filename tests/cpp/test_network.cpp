@@ -1,4 +1,6 @@
 // A C++ user's day: build a network, fit it, predict, and get the same bits from any number of threads.
+#include <algorithm>
+
 #include "chainrule/chainrule.hpp"
 #include "core/random.h"
 #include "support.h"
@@ -10,6 +12,12 @@ namespace {
 void known_answers() {
   CHECK(
       (philox(0, Stream::init, 0, 0) == std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+}
+
+void initial_parameters_are_copied() {
+  const std::vector<float> initial{1, 2, 3, 4};
+  const Network<float> network({3, 1}, {}, initial);
+  CHECK(network.init() == Init::given && std::ranges::equal(network.parameters(), initial));
 }
 
 template <class T>
@@ -57,6 +65,7 @@ void refusals() {
   CHECK(refuses([&] { network.logits(matrix(x, 2, 4), matrix(out, 2, 1)); }));
   CHECK(refuses([&] { fit(network, Examples<float>{matrix(x, 2, 3), {matrix(out, 2, 1)}}, {.epochs = 0}); }));
   CHECK(refuses([] { set_isa("sse9"); }));
+  CHECK(refuses([] { Network<float>({3, 1}, {}, std::vector<float>(3)); }));
   Network<float> quantiles({3, 2}, {.loss = Loss::quantile, .loss_parameters = {0.1, 0.9}});
   CHECK(refuses([&] { quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1)); }));
   CHECK(quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1).repeated_column(2)) == 0);
@@ -122,6 +131,7 @@ int main() {
   using namespace chainrule::test;
   known_answers();
   refusals();
+  initial_parameters_are_copied();
   three_arguments_of_a_view_mean_rows_without_gaps();
   predict_takes_what_fit_takes();
   std::vector<float> first;

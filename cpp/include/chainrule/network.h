@@ -59,8 +59,10 @@ struct NetworkOptions {
 template <class T>
 class CHAINRULE_API Network {
  public:
-  // layer_sizes: inputs, hidden layers, outputs; at least two.
-  explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {});
+  // layer_sizes: inputs, hidden layers, outputs; at least two. parameters: initial ones, in the layout of parameters();
+  // none: drawn as options.init says.
+  explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {},
+                   std::span<const T> parameters = {});
   Network(const Network&);
   Network(Network&&) noexcept;
   Network& operator=(Network) noexcept;

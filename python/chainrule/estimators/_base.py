@@ -293,15 +293,16 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
-        self._set_network(self._make_network(sizes, self._network_loss(), data.X.dtype))
+        layers = _weights.draw(sizes, self.activation, random)
+        self._set_network(self._make_network(sizes, layers, self._network_loss(), data.X.dtype))
         self._made_with = self._shape_parameters()
-        _weights.draw(self.network_, self.activation, random)
         _record.begin(self)
         return self.network_
 
-    def _make_network(self, sizes: Sequence[int], loss: Any, dtype: Any) -> "cr.Network":
+    def _make_network(self, sizes: Sequence[int], layers: Sequence[Any], loss: Any, dtype: Any) -> "cr.Network":
+        """Make the network with these weights and biases, (W, b) of each layer."""
         activation = self.activation if isinstance(self.activation, str) else list(self.activation)
-        return cr.Network(sizes, activation=activation, loss=loss, init="given", dtype=dtype, seed=0)
+        return cr.Network(sizes, activation=activation, loss=loss, init=layers, dtype=dtype, seed=0)
 
     def _set_network(self, network: "cr.Network") -> None:
         for name in ("_assigned", "_optimizer"):
@@ -328,8 +329,8 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 f"loss={self.loss!r} needs {n_outputs} outputs, the network has {self.n_outputs_}: fit anew"
             )
         self._check_new_loss()
-        network = self._make_network(old.layer_sizes, self._network_loss(), old.dtype)
-        network.parameters[...] = old.parameters
+        layers = list(zip(old.weights, old.biases, strict=True))
+        network = self._make_network(old.layer_sizes, layers, self._network_loss(), old.dtype)
         state = {name: value for name, value in vars(self).items() if name == "_optimizer"}
         self._set_network(network)
         self.__dict__.update(state)
@@ -338,14 +339,14 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
         if "_assigned" in vars(self):
             _record.begin(self)
-            weights, biases = (
-                [np.asarray(layer) for layer in getattr(self, name)] for name in ("coefs_", "intercepts_")
-            )
-            dtype = np.float32 if weights[0].dtype == np.float32 else np.float64
+            layers = [
+                (np.asarray(coefs).T, np.asarray(intercepts))
+                for coefs, intercepts in zip(self.coefs_, self.intercepts_, strict=True)
+            ]
+            dtype = np.float32 if layers[0][0].dtype == np.float32 else np.float64
             loss = next((loss for loss, output in OUTPUTS.items() if output == self.out_activation_), "squared_error")
-            network = self._make_network([len(weights[0]), *map(len, biases)], loss, dtype)
-            _weights.write(network, weights, biases)
-            self._set_network(network)
+            sizes = [len(self.coefs_[0]), *map(len, self.intercepts_)]
+            self._set_network(self._make_network(sizes, layers, loss, dtype))
         self._follow_functions()
         return self.network_
 

@@ -1,10 +1,11 @@
 """Weights in scikit-learn's layout, (n_in, n_out), and biases: views of a network's parameters."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from chainrule.network import Network
 
@@ -26,27 +27,24 @@ def intercepts(network: Network) -> Layers:
     return Layers(network.biases)
 
 
-def draw(network: Network, activation: str | Sequence[str], random: np.random.RandomState) -> None:
+def draw(
+    layer_sizes: Sequence[int], activation: str | Sequence[str], random: np.random.RandomState
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Draw initial weights and biases, the same numbers that scikit-learn draws from the same generator.
 
     Uniform between -b and b, b² = 6 / (n_in + n_out), or 2 / (n_in + n_out) where a logistic function follows; the
     last layer is treated as the one before.
     """
-    layers = list(zip(coefs(network), intercepts(network), strict=True))
+    shapes = list(pairwise(layer_sizes))
     names = (
-        [activation] * len(layers) if isinstance(activation, str) else [*activation, *activation[-1:]] or ["identity"]
+        [activation] * len(shapes) if isinstance(activation, str) else [*activation, *activation[-1:]] or ["identity"]
     )
-    for (weights, biases), name in zip(layers, names, strict=True):
-        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(weights.shape))
-        weights[...] = random.uniform(-bound, bound, weights.shape)
-        biases[...] = random.uniform(-bound, bound, biases.shape)
-
-
-def write(network: Network, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
-    """Set all parameters."""
-    for views, values in ((coefs(network), weights), (intercepts(network), biases)):
-        for view, value in zip(views, values, strict=True):
-            view[...] = value
+    layers = []
+    for (n_in, n_out), name in zip(shapes, names, strict=False):  # the network refuses too few names, and too many
+        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (n_in + n_out))
+        weights = random.uniform(-bound, bound, (n_in, n_out)).T
+        layers.append((weights, random.uniform(-bound, bound, n_out)))
+    return layers
 
 
 def pack(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> NDArray[Any]:
