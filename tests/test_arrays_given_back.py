@@ -8,7 +8,7 @@ import pytest
 from test_arrays import LAYOUTS, REFUSED, WRONG_SHAPES
 
 import chainrule as cr
-from chainrule.table import TableEncoder
+from chainrule import TableEncoder
 from chainrule.target import TargetEncoder
 
 random = np.random.default_rng(0)

@@ -4,6 +4,7 @@ The first half reads the sources; the second builds the C++ library and its test
 """
 
 import ast
+import graphlib
 import importlib.metadata
 import importlib.util
 import json
@@ -52,14 +53,6 @@ ONLY_IN = {
     r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp files/disk.cpp examples/",
     r"filesystem": "include/chainrule/files.h files/disk files/files.cpp",
 }
-# A module imports NumPy, the standard library and modules before it; later ones within functions only. What an extra
-# brings comes through _optional.require.
-LAYERS = ["_start", "_core", "_optional", "_suggest", "_json", "_disk", "_warn",
-          "_arguments", "_objects", "losses", "_baseline", "functional", "gradients", "optimizers", "schedules",
-          "training", "validation", "network", "many", "files", "callbacks", "checkpoint",
-          "plots", "_dates", "_formats", "_column", "_frames", "_columns", "_reading", "table", "target",
-          "estimator_file", "encoder", "_threadpools", "__init__", "estimators", "cli", "__main__"]  # fmt: skip
-
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}
 if "avx512" in ISAS:
@@ -75,7 +68,11 @@ SOURCES = {
 }
 CODE = {name: text for name, text in SOURCES.items() if not name.endswith((".md", ".txt"))}
 CPP = {name[4:]: text for name, text in CODE.items() if name.startswith("cpp/")}
-MODULES = sorted(name for name in CODE if name.startswith("python/chainrule/") and name.endswith(".py"))
+MODULES = {
+    re.sub(r"(/__init__)?\.pyi?$", "", name.removeprefix("python/")).replace("/", "."): name
+    for name in CODE
+    if name.startswith("python/chainrule/")
+}
 CPP_TESTS = sorted(Path(name).stem for name in CODE if re.match(r"tests/cpp/test_\w+\.cpp", name))
 
 
@@ -111,29 +108,33 @@ def test_no_compiler_flag_changes_arithmetic():
     assert re.findall(r"-ffast-math|-Ofast|-march=native|-flto|-ffp-contract=(?!off)", flags) == []
 
 
-def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Modules that are imported, and of names the modules that they are taken from."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            yield from (f"chainrule.{alias.name}" for alias in node.names) if module == "chainrule" else [module]
+            names = [f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else name.rpartition(".")[0] for name in names)
+
+
+def test_imports_have_no_cycle():
+    """Neither by imports in functions nor by those for type checkers."""
+    imports = {name: {*imported(ast.walk(ast.parse(CODE[file])))} & {*MODULES} for name, file in MODULES.items()}
+    graphlib.TopologicalSorter(imports).prepare()  # its CycleError names the modules
+    assert {"chainrule._core", "chainrule.losses"} <= imports["chainrule.network"]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_module_imports_only_lower_layers(module):
-    tree = ast.parse(CODE[module])
-    layer = module.split("/")[2].removesuffix(".py")
-    assert layer in LAYERS, "it needs its place there"
-    below = {*LAYERS[: LAYERS.index(layer)], *({"estimators", "cli"} & {layer})}
-    ours = [name.split(".") for name in imports(tree.body) if name.startswith("chainrule")]
-    assert {path[1] if path[1:] and path[1] in LAYERS else "__init__" for path in ours} <= below
-
+def test_each_module_imports_only_numpy_and_the_standard_library(module):
+    """NumPy and the standard library. What an extra brings comes through _optional.require."""
+    tree = ast.parse(CODE[MODULES[module]])
     checking = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     skipped = {node for branch in checking for statement in branch.body for node in ast.walk(statement)}
-    packages = {name.partition(".")[0] for name in imports(set(ast.walk(tree)) - skipped)}
+    packages = {name.partition(".")[0] for name in imported(set(ast.walk(tree)) - skipped)}
     assert packages <= {"chainrule", "numpy", *sys.stdlib_module_names}
-    assert layer == "_optional" or not re.search(r"import_module|__import__", CODE[module])
+    dynamic = re.findall(r"import_module|__import__", CODE[MODULES[module]])
+    assert not dynamic or module in ("chainrule", "chainrule._optional")
 
 
 def test_importing_chainrule_loads_numpy_alone():

@@ -15,7 +15,7 @@ from test_disk import can_write_unnamed
 from tools import run
 
 import chainrule as cr
-from chainrule.files import load_with_metadata
+from chainrule.model_file import load_with_metadata
 
 sys.path.append(str(Path(__file__).parent / "fuzz"))
 import loaders

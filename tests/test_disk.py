@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import files
+from chainrule import model_file
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_permissions_and_links_are_kept(net, tmp_path):
         os.umask(umask)
     assert (tmp_path / "link").is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
-    assert files.load_with_metadata(path)[1] == {"new": "content"}
+    assert model_file.load_with_metadata(path)[1] == {"new": "content"}
 
 
 @pytest.mark.usefixtures("how")

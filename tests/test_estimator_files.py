@@ -16,10 +16,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import chainrule as cr
-from chainrule.estimator_file import Model, read_model, typed_labels
 from chainrule.estimators._files import RECORD, _write_parameters
 from chainrule.estimators._files import save as save_estimator
-from chainrule.files import load_with_metadata
+from chainrule.model_file import Model, load_with_metadata, read_model, typed_labels
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 GOLDEN = Path(__file__).parent / "data" / "golden_table.safetensors"
@@ -170,7 +169,7 @@ import sys
 for package in ("sklearn", "scipy", "safetensors"):
     sys.modules[package] = None
 import pandas as pd, chainrule as cr
-from chainrule.estimator_file import read_model
+from chainrule.model_file import read_model
 model = read_model({str(tmp_path / "model")!r})
 print(model.predict(pd.read_pickle({str(tmp_path / "table")!r})).sum(), model.target.labels)
 try:

@@ -8,7 +8,7 @@ import pytest
 from tables import DATA, LIBRARIES, in_objects, make_table
 
 import chainrule as cr
-from chainrule.table import TableEncoder
+from chainrule import TableEncoder
 
 sklearn = pytest.importorskip("sklearn")
 model_selection = pytest.importorskip("sklearn.model_selection")

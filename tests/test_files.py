@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 import chainrule as cr
-from chainrule import files
+from chainrule import model_file
 from chainrule.cli import main
 
 GOLDEN = Path(__file__).parent / "data" / "golden_table.safetensors"
@@ -52,7 +52,7 @@ def test_metadata_come_back_and_the_same_network_is_the_same_file(net, tmp_path)
     for name in "ab":
         net.save(tmp_path / name, metadata)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert files.load_with_metadata(tmp_path / "a")[1] == metadata
+    assert model_file.load_with_metadata(tmp_path / "a")[1] == metadata
 
 
 def test_reserved_or_malformed_metadata_raise(net, tmp_path):
@@ -240,7 +240,7 @@ def test_flipped_bit_raises_or_changes_nothing(net, tmp_path):
         data[place // 8] ^= 1 << place % 8
         path.write_bytes(data)
         try:
-            again, metadata = files.load_with_metadata(path)
+            again, metadata = model_file.load_with_metadata(path)
         except ValueError as error:
             assert str(path) in str(error)  # noqa: PT017
             continue
@@ -308,7 +308,7 @@ def test_json_that_is_nested_deeply_or_names_twice_is_refused_by_name(parts, tmp
 
 def test_the_golden_file_predicts_what_it_always_did(capsys):
     expected = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
-    net, metadata = files.load_with_metadata(GOLDEN)
+    net, metadata = model_file.load_with_metadata(GOLDEN)
     assert repr(net) == expected["network"]
     assert set(metadata) == {"table"}
     assert main(["predict", str(GOLDEN), str(GOLDEN.with_suffix(".csv"))]) == 0

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
+from chainrule import TableEncoder
 from chainrule._formats import DateFormat, NumberFormat, examine
 from chainrule._frames import as_column
-from chainrule.table import TableEncoder, TableEncoding
+from chainrule.table import TableEncoding
 
 
 def frame(*texts):

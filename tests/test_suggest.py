@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import _core, _suggest
+from chainrule import TableEncoder, _core, _suggest
 from chainrule._suggest import closest, did_you_mean, listed, unknown
 from chainrule.schedules import Schedule
-from chainrule.table import TableEncoder
 from chainrule.target import TargetEncoder
 
 

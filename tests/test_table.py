@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from chainrule import _column
-from chainrule.table import TableEncoder
+from chainrule import TableEncoder, _column
 
 NAN = np.nan
 

@@ -4,6 +4,7 @@ The textbook's steps on plain arrays: `init_params`, `forward`, `cost`, `backwar
 The same arithmetic with its state, one native call for a whole training: `Network`; for many: `fit_many`.
 """
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from chainrule import _start as _start  # isort: split
 from chainrule import _core
 from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
-from chainrule._optional import own_module
 from chainrule._suggest import did_you_mean, explained
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, check_gradients
@@ -144,12 +144,12 @@ def show_config() -> None:
 
 
 if "threadpoolctl" in sys.modules:  # or with the estimators
-    own_module("_threadpools")
+    from chainrule import _threadpools as _threadpools
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:  # imported when first used: `import chainrule` stays quick
-        module = own_module(_LATER[name])
+        module = importlib.import_module(f"chainrule.{_LATER[name]}")
         return module if _LATER[name] == name else getattr(module, name)
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -35,8 +35,3 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise ImportError(f'this needs {package}: pip install "chainrule[{extra}]"', name=package) from error
-
-
-def own_module(name: str) -> ModuleType:
-    """Import a module of this package that nothing needed so far."""
-    return importlib.import_module(f"chainrule.{name}")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from chainrule import _core
 from chainrule._arguments import dtype_name, flag, one_of, optional_integer, real, seed_number, sizes
 from chainrule._core import DivergenceError
+from chainrule._disk import StrPath, write_atomically
 from chainrule._suggest import explained, quick
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
@@ -629,11 +631,48 @@ class Network:
         history.warn_if_unwatched(1 if resume is None else resume.epoch + 1, y)
         return history
 
-    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-        """Write the network to a safetensors file, with texts of your own if wanted; `load` reads it."""
-        from chainrule.files import save
+    def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
+        """Write the network to a safetensors file, which `load` reads.
 
-        save(self, path, metadata)
+        The tensors are `weights.0`, shape (n_out, n_in), `biases.0`, shape (n_out,), `weights.1`, ...; in the metadata,
+        `chainrule` holds the configuration as JSON, and `chainrule.sha256` a checksum of all else. The file is replaced
+        as a whole: whatever happens, the path holds what it held before or all of the new model. An existing file's
+        permissions are kept. A pipe or a device, such as /dev/stdout, is written to.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+        metadata : mapping of str to str, optional
+            Texts to store beside it. The keys `chainrule` and `chainrule.sha256` are taken.
+
+        Raises
+        ------
+        ValueError
+            For parameters that are NaN or infinite, which `load` would refuse, and for metadata with a key that is
+            taken.
+        TypeError
+            For metadata that is not text.
+        OSError
+            If the file cannot be written; what was there is untouched.
+
+        Examples
+        --------
+        >>> import chainrule as cr, os, tempfile
+        >>> net = cr.Network([2, 8, 1], loss="squared_error", seed=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+        >>> net.save(path)
+        >>> cr.load(path)
+        Network([2, 8, 1], activation='relu', loss='squared_error', dtype='float32')
+        """
+        if not isinstance(metadata, (Mapping, NoneType)):
+            raise TypeError(f"metadata must map texts to texts, got {type(metadata).__name__}")
+        texts = dict(metadata or {})
+        for key, value in texts.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise TypeError(f"metadata must map texts to texts, got {key!r}: {value!r:.100}")
+            (key + value).encode()  # a ValueError for half a surrogate pair
+        write_atomically(path, self._native.write_model(texts))
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
         """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""

@@ -7,7 +7,7 @@ people who see few colors tell apart; where color says something, a shape, a wid
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,11 +16,6 @@ from chainrule._arguments import integer
 from chainrule._optional import require
 from chainrule._suggest import explained
 from chainrule.losses import output_activation
-
-if TYPE_CHECKING:
-    from chainrule.gradients import GradientReport
-    from chainrule.network import Network
-    from chainrule.training import History
 
 PathOrAxes: TypeAlias = "str | os.PathLike[str] | Any"
 _Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -32,7 +27,7 @@ _GRAY = "0.45"
 
 
 @explained
-def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
+def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
     """Draw what `History.plot` describes, which calls this.
 
     Examples
@@ -66,7 +61,7 @@ def learning_curves(history: "History", path_or_axes: PathOrAxes = None) -> Any:
 
 
 @explained
-def gradient_check(report: "GradientReport", path_or_axes: PathOrAxes = None) -> Any:
+def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
     """Draw what `GradientReport.plot` describes, which calls this.
 
     Examples
@@ -237,7 +232,7 @@ def _draw_regions(axes: Any, probabilities: _Floats, across: _Floats, up: _Float
 
 
 @explained
-def draw_network(network: "Network", path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
+def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
     """Draw units as circles and weights as lines, colored by sign, the wider the larger; biases color the units.
 
     The largest absolute weight and bias of each layer, which has full width and color, stands below.

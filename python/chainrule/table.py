@@ -17,7 +17,6 @@ from chainrule._arguments import integer
 from chainrule._column import Column
 from chainrule._dates import ORDERS
 from chainrule._frames import Frame, has_numeric_types, is_frame
-from chainrule._optional import own_module
 from chainrule._reading import Settings, fit_column
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
@@ -255,9 +254,3 @@ def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[in
         else:
             places.add(by_name[str(value)])
     return places
-
-
-def __getattr__(name: str) -> Any:
-    if name == "TableEncoder":  # needs scikit-learn
-        return own_module("encoder").TableEncoder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

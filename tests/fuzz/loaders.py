@@ -20,7 +20,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule.checkpoint import MAGIC
-from chainrule.estimator_file import read_model
+from chainrule.model_file import read_model
 
 DEEP, DIGITS = "<deep>", "<digits>"  # stand for what the json module cannot write
 VALUES = [None, True, -1, 0, 1, 2, 3, 2**31, 2**62, 2**63, 2**64, 10**30, 1.5, -0.0, float("nan"), float("inf"), "",

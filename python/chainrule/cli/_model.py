@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from chainrule import _columns, _json
 from chainrule._formats import Format, NumberFormat
 from chainrule._frames import as_column
-from chainrule._optional import own_module
 from chainrule.cli._console import warn
 from chainrule.cli._format import Reading, number_names
 from chainrule.cli._scores import as_text, score_classes, score_values
 from chainrule.cli._tables import Table, check_columns, read_frame, read_numbers, without_markers
 from chainrule.cli._target import known_texts
-from chainrule.estimator_file import READING, Model, read_model
+from chainrule.model_file import READING, Model, read_model
 from chainrule.network import Network
 from chainrule.table import TableEncoding
 from chainrule.target import Standardizer
@@ -138,7 +137,9 @@ def save(estimator: Any, path: str, target: str, table: Table) -> None:
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
     metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}
-    own_module("estimators._files").save(estimator, path, metadata, target=target)
+    from chainrule.estimators._files import save as save_estimator  # needs scikit-learn, which `predict` does not
+
+    save_estimator(estimator, path, metadata, target=target)
 
 
 def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEncoding:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import chainrule as cr
 from chainrule._arguments import about
+from chainrule._core import DivergenceError
 from chainrule._suggest import did_you_mean, explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
@@ -19,6 +19,8 @@ from chainrule.estimators._exclusive import exclusive
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
+from chainrule.network import Network
+from chainrule.training import History
 from chainrule.validation import one_data_set
 
 NOT_FINITE = (
@@ -214,7 +216,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
 
-    def _train(self, network: "cr.Network", data: Data, options: dict[str, Any], watched: str | None) -> "cr.History":
+    def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
         """Run the one native call; say what scikit-learn says where it does not come to its end."""
         callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
         bridge = Bridge(self, data) if hasattr(self, "_skl_callbacks") else None
@@ -227,7 +229,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 callbacks=callbacks if bridge is None else [*callbacks, bridge],
                 **options,
             )
-        except cr.DivergenceError as error:
+        except DivergenceError as error:
             if watched is None:
                 raise ValueError(NOT_FINITE) from error
             history = _record.with_diverged_epoch(vars(error)["history"])
@@ -288,7 +290,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
         return tuple(name for name in names if name != "loss")
 
-    def _begin(self, data: Data, random: np.random.RandomState) -> "cr.Network":
+    def _begin(self, data: Data, random: np.random.RandomState) -> Network:
         """Make the network and draw its weights; set what a first fit sets."""
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
@@ -299,12 +301,12 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         _record.begin(self)
         return self.network_
 
-    def _make_network(self, sizes: Sequence[int], layers: Sequence[Any], loss: Any, dtype: Any) -> "cr.Network":
+    def _make_network(self, sizes: Sequence[int], layers: Sequence[Any], loss: Any, dtype: Any) -> Network:
         """Make the network with these weights and biases, (W, b) of each layer."""
         activation = self.activation if isinstance(self.activation, str) else list(self.activation)
-        return cr.Network(sizes, activation=activation, loss=loss, init=layers, dtype=dtype, seed=0)
+        return Network(sizes, activation=activation, loss=loss, init=layers, dtype=dtype, seed=0)
 
-    def _set_network(self, network: "cr.Network") -> None:
+    def _set_network(self, network: Network) -> None:
         for name in ("_assigned", "_optimizer"):
             self.__dict__.pop(name, None)
         self.network_ = network
@@ -335,7 +337,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         self._set_network(network)
         self.__dict__.update(state)
 
-    def _ensure_network(self) -> "cr.Network":
+    def _ensure_network(self) -> Network:
         """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
         if "_assigned" in vars(self):
             _record.begin(self)

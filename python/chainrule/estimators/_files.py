@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import _json, files, losses, optimizers, schedules, training
+from chainrule import _json, losses, optimizers, schedules, training
 from chainrule._disk import StrPath
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
-from chainrule.estimator_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict
 from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
+from chainrule.model_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict
 
 # Attributes that say how a fit went, and their types. The optimizer's moments, which are two or three times the
 # network, are not stored.
@@ -112,22 +112,12 @@ def save(
         "feature_names_in": None if names is None else [str(name) for name in names],
         "record": {name: _write(vars(estimator)[name]) for name in RECORD if name in vars(estimator)},
     }
-    files.save(network, path, {**(metadata or {}), KEY: _json.write(state)})
+    network.save(path, {**(metadata or {}), KEY: _json.write(state)})
 
 
-def load(path: StrPath, model: Model) -> Any:
-    """Make the estimator of a model file that was read; ValueError where it contradicts itself."""
-    try:
-        return _load(model)
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} holds an estimator that cannot be read: {error}") from error
-
-
-def _load(model: Model) -> Any:
-    from chainrule import estimators
-
+def make_estimator(kind: Any, model: Model) -> Any:
+    """Make the estimator, of this class, that a model file describes; any of several errors where it is damaged."""
     state, target = model.state, model.target
-    kind = getattr(estimators, model.kind)
     parameters = {name: _read(value) for name, value in dict(state["parameters"]).items()}
     if unknown := sorted(parameters.keys() - kind._get_param_names()):
         raise ValueError(f"it has the parameter {unknown[0]!r:.100}, unknown to this version: upgrade chainrule")

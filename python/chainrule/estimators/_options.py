@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-import chainrule as cr
-from chainrule.optimizers import Optimizer
+from chainrule.optimizers import LBFGS, SGD, Adam, Optimizer
+from chainrule.schedules import InverseScaling, ReduceOnPlateau
+from chainrule.training import Stop
 
 SMALLEST_RATE = 1e-6  # where an adaptive learning rate is not above, it falls no more: the training ends
 DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn uses, has converged
@@ -15,7 +16,7 @@ DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn
 
 def is_stochastic(solver: Any) -> bool:
     """Whether a solver takes mini-batches."""
-    return solver in ("adam", "sgd") if isinstance(solver, str) else not isinstance(solver, cr.LBFGS)
+    return solver in ("adam", "sgd") if isinstance(solver, str) else not isinstance(solver, LBFGS)
 
 
 def optimizer(estimator: Any, learning_rate: float) -> Optimizer:
@@ -25,21 +26,21 @@ def optimizer(estimator: Any, learning_rate: float) -> Optimizer:
         decay = {"weight_decay": estimator.weight_decay} if estimator.weight_decay else {}
         return dataclasses.replace(given, **decay)
     if estimator.solver == "lbfgs":
-        return cr.LBFGS(
+        return LBFGS(
             max_evaluations=estimator.max_fun,
             tolerance_gradient=estimator.tol,
             tolerance_change=DECREASE,
             unit_first_step=True,
         )
     if estimator.solver == "sgd":
-        return cr.SGD(
+        return SGD(
             learning_rate=learning_rate,
             momentum=estimator.momentum,
             nesterov=bool(estimator.nesterovs_momentum and estimator.momentum > 0),
             rate_in_velocity=True,
             weight_decay=estimator.weight_decay,
         )
-    return cr.Adam(
+    return Adam(
         learning_rate=learning_rate,
         beta1=estimator.beta_1,
         beta2=estimator.beta_2,
@@ -72,11 +73,11 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
         return estimator.learning_rate
     patience = patience_of(estimator)
     if is_adaptive(estimator) and patience is not None:
-        return cr.ReduceOnPlateau(factor=0.2, patience=patience - 1, min_delta=estimator.tol)
+        return ReduceOnPlateau(factor=0.2, patience=patience - 1, min_delta=estimator.tol)
     if not _follows(estimator, "invscaling") or incremental:  # the one epoch of partial_fit has a rate of its own
         return None
     if estimator.t_ == 0:
-        return cr.InverseScaling(power=estimator.power_t, scale=n_rows)
+        return InverseScaling(power=estimator.power_t, scale=n_rows)
     return continued_scaling(estimator.t_, n_rows, estimator.power_t)
 
 
@@ -90,15 +91,15 @@ def patience_of(estimator: Any) -> int | None:
     return None if np.isinf(estimator.n_iter_no_change) else int(estimator.n_iter_no_change) + 1
 
 
-def stop(estimator: Any, watched: bool) -> "cr.Stop":
+def stop(estimator: Any, watched: bool) -> Stop:
     """Say what ends the training before ``max_iter``; ``watched`` where validation data decide."""
     if not (is_stochastic(estimator.solver) or watched):
-        return cr.Stop(seconds=estimator.time_limit)
+        return Stop(seconds=estimator.time_limit)
     adaptive = is_adaptive(estimator)
     patience = None if adaptive else patience_of(estimator)
     if patience is None and watched:
         patience = estimator.max_iter + 1  # never reached; but the best parameters are kept
-    return cr.Stop(
+    return Stop(
         no_improvement=patience,
         min_delta=estimator.tol,
         learning_rate_below=SMALLEST_RATE if adaptive else None,

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import chainrule as cr
 from chainrule._baseline import constant_cost
 from chainrule._warn import warn
 from chainrule.estimators import _options, _sklearn
 from chainrule.estimators._data import Data
+from chainrule.network import Network
 from chainrule.optimizers import Optimizer
-from chainrule.training import History
+from chainrule.schedules import Cosine, OneCycle
+from chainrule.training import History, TrainingState
 from chainrule.validation import metric_name, more_is_better
 
 
@@ -32,10 +33,10 @@ class OptimizerState:
     """
 
     learning_rate: float
-    state: "cr.TrainingState | None"
+    state: TrainingState | None
     kind: str = ""
 
-    def of_network(self, network: "cr.Network", optimizer: Optimizer) -> "cr.TrainingState | None":
+    def of_network(self, network: Network, optimizer: Optimizer) -> TrainingState | None:
         """Return the state for what the network is now, should its parameters have been written to meanwhile."""
         if self.state is None or self.kind not in (
             "",
@@ -160,7 +161,7 @@ def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None
 def _why_unfinished(estimator: Any, history: History) -> list[str]:
     """Say that the training did not end by itself; empty where it did."""
     if _options.is_stochastic(estimator.solver):
-        if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (cr.Cosine, cr.OneCycle)):
+        if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (Cosine, OneCycle)):
             return [
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) "
                 "reached and the optimization hasn't converged yet."

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-import chainrule as cr
 from chainrule._suggest import did_you_mean, explained
+from chainrule.encoder import TableEncoder
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._data import Data
 from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import InvalidParameterError
+from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.table import CategoricalFeatures
 
 
@@ -97,7 +98,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
-        preprocess: "bool | str | cr.TableEncoder" = "auto",
+        preprocess: bool | str | TableEncoder = "auto",
         categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,
@@ -240,7 +241,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         return "softmax_cross_entropy" if several else "binary_cross_entropy"
 
     def _is_smoothed(self) -> bool:
-        return not isinstance(self.loss, str) and isinstance(self.loss, cr.SoftmaxCrossEntropy)
+        return not isinstance(self.loss, str) and isinstance(self.loss, SoftmaxCrossEntropy)
 
     def _count_outputs(self, y: NDArray[Any] | None) -> int:
         labels = self._label_binarizer

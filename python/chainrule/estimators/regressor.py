@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-import chainrule as cr
 from chainrule._suggest import explained
 from chainrule._warn import warn
+from chainrule.encoder import TableEncoder
 from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
-from chainrule.losses import to_core
+from chainrule.losses import Quantile, to_core
 from chainrule.table import CategoricalFeatures
 from chainrule.target import Standardizer
 
@@ -94,7 +94,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         callbacks: Iterable[Any] = (),
         stratify: bool | None = None,
         time_limit: float | None = None,
-        preprocess: "bool | str | cr.TableEncoder" = "auto",
+        preprocess: bool | str | TableEncoder = "auto",
         categorical_features: CategoricalFeatures = "from_dtype",
         n_threads: int | None = None,
         dtype: DTypeLike | None = None,
@@ -217,7 +217,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
 
     def _has_levels(self) -> bool:
         """Whether each output predicts a quantile, not a target."""
-        return not isinstance(self.loss, str) and isinstance(self.loss, cr.Quantile)
+        return not isinstance(self.loss, str) and isinstance(self.loss, Quantile)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -27,16 +27,19 @@ Files that `chainrule train` of version 0.1.0 wrote, with an entry `table`, are 
 """
 
 import dataclasses
+import errno
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _json
+from chainrule import _core, _json
 from chainrule._disk import StrPath
-from chainrule.files import load_with_metadata
 from chainrule.network import Network
 from chainrule.table import TableEncoding
 from chainrule.target import Standardizer, TargetEncoder
@@ -46,6 +49,16 @@ KEY = "chainrule.estimator"
 KINDS = ("MLPClassifier", "MLPRegressor")
 READING = "reading"  # the command's entry
 _OLD_KEY = "table"  # the command's entry in version 0.1.0
+
+
+# What other files begin with, and what to do with one of those.
+_OTHERS = {
+    b"chainrule checkpoint\n": "it is a checkpoint: read it with chainrule.load_checkpoint",
+    b"\x80": "it seems to be a pickle: read it with pickle.load, if you trust its source",
+    b"PK\x03\x04": "it is a zip archive, such as PyTorch and NumPy write: read it with what wrote it",
+    b"PAR1": "it is a Parquet table: `chainrule train` makes a model of a table",
+    b"\x1f\x8b": "it is compressed by gzip: unpack it first",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +179,43 @@ class Model:
         return self.target.decode(self.outputs(X, n_threads))
 
 
+def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
+    """Read a network, an estimator's too, and the texts that were stored beside it; otherwise as `load`.
+
+    Examples
+    --------
+    >>> import chainrule as cr, os, tempfile
+    >>> from chainrule.model_file import load_with_metadata
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> cr.Network([2, 1], loss="squared_error", seed=0).save(path, {"trained by": "Ada"})
+    >>> load_with_metadata(path)[1]
+    {'trained by': 'Ada'}
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, expected a model file", os.fspath(path))
+    data = Path(path).read_bytes()
+    try:
+        native, metadata = _core.read_model(data)
+    except ValueError as error:
+        advice = _recognize(data)
+        raise ValueError(os.fspath(path) + (f" is not a chainrule model: {advice}" if advice else str(error))) from None
+    network = Network.__new__(Network)
+    network._native = native
+    return network, metadata
+
+
+def _recognize(data: bytes) -> str | None:
+    """Say what a file of another kind is and what to do with it; None for a damaged model."""
+    if data[8:9] == b"{":  # the header of a safetensors file, whatever its length begins with
+        return None
+    for start, advice in _OTHERS.items():
+        if data.startswith(start):
+            return advice
+    if data and data[:1000].isascii() and not re.search(rb"[\0-\x08\x0e-\x1f]", data[:1000]):
+        return "it is text: `chainrule train` makes a model of a table"
+    return None
+
+
 def read_model(path: StrPath) -> Model | Network:
     """Read a model file: a `Model` where it holds an estimator, else the network.
 
@@ -182,7 +232,7 @@ def read_model(path: StrPath) -> Model | Network:
 def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> Model | None:
     """Return the estimator that a file's metadata hold; None where they hold none."""
     texts = dict(metadata)
-    try:
+    with unreadable_estimator(path):
         if KEY in texts:
             state = _json.parse(texts.pop(KEY))
         elif (old := _find_old(texts.get(_OLD_KEY, ""))) is not None:
@@ -192,6 +242,13 @@ def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> 
         else:
             return None
         return _make_model(network, texts, state)
+
+
+@contextmanager
+def unreadable_estimator(path: StrPath) -> Iterator[None]:
+    """Let the errors that damaged files raise say which file cannot be read."""
+    try:
+        yield
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} holds an estimator that cannot be read: {error}") from error
 
@@ -264,7 +321,7 @@ def typed_labels(labels: list[str]) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from chainrule.estimator_file import typed_labels
+    >>> from chainrule.model_file import typed_labels
     >>> typed_labels(["3", "10"]), typed_labels(["007", "010"]), typed_labels(["False", "True"])
     (array([ 3, 10]), array(['007', '010'], dtype=object), array([False,  True]))
     """
