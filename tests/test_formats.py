@@ -288,7 +288,6 @@ def test_the_format_is_part_of_the_state():
     assert state["columns"][0]["format"] == {"decimal": ",", "unit": "kg"}
     state = TableEncoding.learn(frame("31/12/2023", "01/02/2024")).to_dict()
     assert state["columns"][0]["format"] == {"order": "dmy"}
-    assert TableEncoding.learn(frame(1.5, 2.5)).to_dict()["format"] == 1
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "objects"])

@@ -104,18 +104,6 @@ def test_encoders_are_copied_and_pickled():
         assert again.get_params() == encoder.get_params()
 
 
-def test_encoders_of_version_0_1_0_are_read():
-    old = object.__new__(cr.TableEncoder)
-    columns = list(cr.TableEncoder().fit(TABLE).columns)
-    old.__setstate__({"categorical_features": "from_dtype", "max_levels": 5, "columns": columns})
-    assert old.transform(TABLE).tobytes() == cr.TableEncoder().fit(TABLE).transform(TABLE).tobytes()
-    assert old.get_params()["max_levels"] == 5
-    assert pickle.loads(pickle.dumps(old)).columns == old.columns
-    from chainrule import table
-
-    assert table.TableEncoder is cr.TableEncoder
-
-
 def test_an_encoding_needs_no_scikit_learn(tmp_path):
     code = """
 import sys

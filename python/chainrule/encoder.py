@@ -180,10 +180,3 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if columns := state.get("columns"):  # of version 0.1.0
-            state = {"date_order": None, "decimal": None, **state}
-            del state["columns"]
-            state |= {"encoding_": TableEncoding(columns), "n_features_in_": len(columns)}
-        super().__setstate__(state)

@@ -182,9 +182,7 @@ class TableEncoding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
-        columns = [_columns.to_state(column) for column in self.columns]
-        # Older versions read the states without formats of text.
-        return {"format": _columns.FORMAT if any("format" in column for column in columns) else 1, "columns": columns}
+        return {"format": _columns.FORMAT, "columns": [_columns.to_state(column) for column in self.columns]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoding":

@@ -233,7 +233,7 @@ class History:
     stop_reason: str
     seconds: float
     state: TrainingState | None = field(repr=False)
-    watched: str = ""  # in pickles of earlier versions
+    watched: str
 
     @classmethod
     def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":

@@ -158,7 +158,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _check_same_network(self) -> None:
         """Raise where a parameter that a network cannot take on later has changed since it was made."""
-        now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # not in pickles of version 0.1.0
+        now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # none where weights were assigned
         for name, value in made_with.items():
             if now[name] != value:
                 raise ValueError(
@@ -323,7 +323,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _follow_functions(self) -> None:
         """Make another network with the same weights where ``activation`` or ``loss`` has changed since it was made."""
-        if vars(self).get("_made_for", self._functions()) == self._functions():  # not in the pickles of version 0.1.0
+        if self._made_for == self._functions():
             return
         old, n_outputs = self.network_, self._count_outputs(None)
         if n_outputs not in (None, self.n_outputs_):

@@ -29,19 +29,16 @@ class OptimizerState:
     state : TrainingState
         Moments, averages and counts, as `Network.fit` takes them.
     kind : str
-        Name of the optimizer's class; empty in pickles of older versions.
+        Name of the optimizer's class.
     """
 
     learning_rate: float
     state: TrainingState | None
-    kind: str = ""
+    kind: str
 
     def of_network(self, network: Network, optimizer: Optimizer) -> TrainingState | None:
         """Return the state for what the network is now, should its parameters have been written to meanwhile."""
-        if self.state is None or self.kind not in (
-            "",
-            type(optimizer).__name__,
-        ):  # the fit was interrupted, or another's
+        if self.state is None or self.kind != type(optimizer).__name__:  # the fit was interrupted
             return None
         kept = {name: vector for name, vector in self.state.vectors.items() if not name.startswith("best")}
         if "average" not in kept:
