@@ -12,8 +12,7 @@ import pytest
 from tables import DATA, LIBRARIES, in_arrow_within_pandas, in_narwhals, in_objects, in_pandas, in_polars
 
 from chainrule import TableEncoder
-from chainrule._column import level_name
-from chainrule._frames import Frame, as_column
+from chainrule._frames import Frame, as_column, level_name
 from chainrule.table import needs_encoding
 
 NAN = np.nan

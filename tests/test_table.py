@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from chainrule import TableEncoder, _column
+from chainrule import TableEncoder, _frames
 
 NAN = np.nan
 
@@ -331,8 +331,8 @@ def test_a_constant_column_with_gaps_has_a_scale_of_0():
 
 
 def test_level_names_are_the_shortest_writing_of_numbers():
-    assert [_column.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
+    assert [_frames.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
     decimals = ["1.50", "100", "1E+2", "-0.0", "12345678901234567890123456789012345.10"]
     expected = ["1.5", "100", "100", "0", "12345678901234567890123456789012345.1"]
-    assert [_column.level_name(decimal.Decimal(text)) for text in decimals] == expected
-    assert [_column.level_name(value) for value in (np.inf, -np.inf, 1e20)] == ["inf", "-inf", "1" + 20 * "0"]
+    assert [_frames.level_name(decimal.Decimal(text)) for text in decimals] == expected
+    assert [_frames.level_name(value) for value in (np.inf, -np.inf, 1e20)] == ["inf", "-inf", "1" + 20 * "0"]

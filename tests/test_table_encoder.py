@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import chainrule as cr
-from chainrule import _columns
+from chainrule._columns import NumberColumn
 from chainrule.table import TableEncoding
 
 sklearn = pytest.importorskip("sklearn")
@@ -258,7 +258,7 @@ def test_no_column_vanishes_where_more_rows_will_come():
     encoding = TableEncoding.learn(first, more_to_come=True)
     kinds = [column.kind for column in encoding.columns]
     assert kinds == ["number", "number", "levels", "number", "levels", "levels", "date"]
-    assert [column.scale for column in encoding.columns if isinstance(column, _columns.NumberColumn)][:3] == [5, 1, 1]
+    assert [column.scale for column in encoding.columns if isinstance(column, NumberColumn)][:3] == [5, 1, 1]
     later = pd.DataFrame({
         "number": [10.0, None],
         "zero": [1, 0],

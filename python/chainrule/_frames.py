@@ -6,18 +6,307 @@ is decided and read from these alone, so that pandas, polars, Arrow and NumPy gi
 
 import datetime
 import decimal
+import functools
+import reprlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _optional
-from chainrule._column import Column
+from chainrule._formats import (
+    MICROSECONDS,
+    TIME,
+    DateFormat,
+    Examination,
+    Format,
+    NumberFormat,
+    examine,
+    is_marker,
+    read_dates,
+)
+
+Floats: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.intp]
 
 EXACT = 2**53  # whole numbers up to this are exact in float64
+LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
+_NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
+_EXPECTED = "the argument must be of strings, numbers, booleans or dates: convert the column or leave it out"
 _SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an array of 2 dimensions"}
+
+
+class Column:
+    """One column: its values as an array whose missing values are NaN, NaT or, among objects, None.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    values : array
+        Shape (m,): of numbers, dates or objects.
+    categorical : bool
+        Whether the table's type for it says that its values are names of levels.
+    row_number : callable
+        The row of the table, counted from 1, of a place in `values`.
+    """
+
+    def __init__(
+        self, name: str, values: NDArray[Any], categorical: bool = False, row_number: Callable[[int], int] | None = None
+    ) -> None:
+        self.name = name
+        self.values = values
+        self.categorical = categorical
+        self.row_number = row_number or (lambda place: place + 1)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Return where values are missing."""
+        return self._missing
+
+    @functools.cached_property
+    def _missing(self) -> NDArray[np.bool_]:
+        if self.values.dtype.kind == "O":
+            return self._where(lambda value: value is None)
+        missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
+        return missing
+
+    def kind_of_type(self) -> str:
+        """Return `"number"`, `"date"` or `"levels"`; `"text"` for text, alone or among numbers or dates.
+
+        Raises
+        ------
+        TypeError
+            For values of any other type; the message names the first.
+        """
+        of_arrays = {"i": "number", "u": "number", "f": "number", "b": "levels", "M": "date"}
+        if self.values.dtype.kind in of_arrays:
+            return of_arrays[self.values.dtype.kind]
+        kinds = self.kinds_of_types()
+        if "other" in kinds:
+            wrong = self._where(lambda value: _kind_of(type(value)) == "other") & ~self.missing()
+            raise TypeError(f"{self._describe(wrong)}: {_EXPECTED}")
+        if ("text" in kinds and kinds <= {"text", "number"}) or kinds == {"text", "date"}:
+            return "text"
+        if kinds == {"time"}:
+            return "date"
+        return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
+
+    def format_of_type(self) -> Format | None:
+        """Return the format of a column that is not text: that of times of day, which are no dates."""
+        return DateFormat(TIME) if self.kinds_of_types() == {"time"} else None
+
+    def kinds_of_types(self) -> set[str]:
+        """Return what the types of the values are: "number", "date", "time", "text", "truth" or "other"."""
+        return {_kind_of(kind) for kind in self._types()}
+
+    def kind(self) -> str:
+        """Return `"number"`, `"date"` or `"levels"`; text is one of the first where all of it reads so in one way."""
+        return self.kind_and_format()[0]
+
+    def kind_and_format(self) -> tuple[str, Format | None]:
+        """Return the kind, and the format that numbers or dates are read in if they are text."""
+        kind = self.kind_of_type()
+        if kind != "text":
+            return kind, self.format_of_type()
+        found = self.examine()
+        clean = len(found.formats) == 1 and not found.whole and not found.markers and not found.mistakes
+        return (found.kind, found.formats[0]) if clean else ("levels", None)
+
+    def examine(self) -> Examination:
+        """Find out whether a column of text holds numbers or dates, and which of its cells do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule._frames import as_column
+        >>> column = as_column(np.array(["31/12/2023", "01/02/2024", "?"] * 10 + ["soon"]), "day")
+        >>> found = column.examine()
+        >>> found.kind, found.formats, found.markers, found.mistakes, found.ask
+        ('date', (DateFormat(order='dmy'),), {'?': 10}, {'soon': 1}, '')
+        >>> column.row_of("soon")
+        31
+        """
+        values = self.values.tolist()
+        kinds = Counter(map(type, values))
+        numbers = sum(count for kind, count in kinds.items() if _kind_of(kind) == "number")
+        dates = sum(count for kind, count in kinds.items() if _kind_of(kind) == "date")
+        texts = Counter(value for value in values if isinstance(value, str)) if numbers or dates else Counter(values)
+        texts.pop(None, None)
+        return examine(texts, numbers, dates)
+
+    def row_of(self, value: object) -> int:
+        """Return the row of the table, counted from 1, of the first cell that is `value`."""
+        return self.row_number(self.values.tolist().index(value))
+
+    def numbers(self, format: NumberFormat | None = None) -> Floats:
+        """Return the values as float64, missing ones as NaN; anything that is not a finite number is refused.
+
+        Text is read in the format, where `MARKERS` are missing; without one it is read as Python's `float` does.
+        """
+        expected = "a number" if format is None else f"a number such as {format.example}"
+        missing = self.missing()
+        if self.values.dtype.kind == "O":
+            values = self.values.tolist()
+            known: dict[str, float] = {}
+            if format is not None:
+                texts = self._texts()
+                known = dict(zip(texts, format.read(texts).tolist(), strict=True))
+                missing = missing | self._marked()
+            read = (known[value] if format and isinstance(value, str) else _number(value) for value in values)
+            numbers = np.fromiter(read, dtype=np.float64, count=len(self))
+            self.refuse(np.isnan(numbers) & ~missing, expected)
+        elif self.values.dtype.kind in "iufb":
+            numbers = self.values.astype(np.float64)
+        else:
+            self.refuse(~missing, expected)
+            return np.full(len(self), np.nan)
+        self.refuse(np.abs(numbers) > LARGEST, f"a number between -{LARGEST:g} and {LARGEST:g}")
+        return numbers
+
+    def dates(self, format: DateFormat | None = None) -> Floats:
+        """Return the values as days since 1970-01-01 (UTC), missing ones as NaN; anything else is refused.
+
+        Text is read in the format, where `MARKERS` are missing; without one as ISO 8601 writes dates.
+        """
+        missing = self.missing()
+        is_time = format is not None and format.order == TIME
+        if self.values.dtype.kind == "M" and not is_time:
+            moments = self.values.astype("datetime64[us]").astype(np.int64)
+        else:
+            values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
+            texts = self._texts()
+            if format is None:
+                read, found = read_dates([text.strip() for text in texts], None)
+            else:
+                read, found = format.read(texts)
+                missing = missing | self._marked()
+            if len(texts) == len(values):  # all differ
+                moments, wrong = read, ~found
+            else:
+                pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
+                known = {text: moment if is_known else None for text, moment, is_known in pairs}
+                places = [known[value] if isinstance(value, str) else _microseconds(value, is_time) for value in values]
+                wrong = np.fromiter((moment is None for moment in places), dtype=bool, count=len(self))
+                moments = np.fromiter((moment or 0 for moment in places), dtype=np.int64, count=len(self))
+            expected = f"a {'time' if is_time else 'date'} such as {'2024-01-31' if format is None else format.example}"
+            self.refuse(wrong & ~missing, expected)
+        return np.where(missing, np.nan, moments / MICROSECONDS)
+
+    def _texts(self) -> list[str]:
+        """Return the different texts."""
+        values = self.values.tolist() if self.values.dtype.kind == "O" else []
+        if self._types() == {str} and not self.missing().any():
+            return list(dict.fromkeys(values))
+        return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+    def _marked(self) -> NDArray[np.bool_]:
+        """Return where a text is one of `MARKERS`."""
+        markers = set(filter(is_marker, self._texts()))
+        return self._where(lambda value: isinstance(value, str) and value in markers)
+
+    def levels(self) -> tuple[Codes, list[str]]:
+        """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
+
+        Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`), since a column turns to float as
+        soon as one of its values is missing.
+        """
+        allowed = (str, bool, np.bool_, *_NUMBERS)
+        types = self._types()
+        if not self.categorical and not all(issubclass(kind, allowed) for kind in types):  # intervals are categories
+            wrong = self._where(lambda value: value is not None and not isinstance(value, allowed))
+            self.refuse(wrong & ~self.missing(), "text, numbers or booleans")
+        names: list[str | None] = self.values.tolist()
+        if types != {str}:
+            pairs = zip(self.values, self.missing().tolist(), strict=True)
+            names = [None if missing else level_name(value) for value, missing in pairs]
+        levels = [name for name in dict.fromkeys(names) if name is not None]
+        place = {name: code for code, name in enumerate(levels)} | {None: -1}
+        return np.fromiter(map(place.__getitem__, names), dtype=np.intp, count=len(self)), levels
+
+    def _types(self) -> set[type]:
+        """Return the types of the values."""
+        if self.values.dtype.kind != "O":
+            return {self.values.dtype.type}
+        return set(map(type, self.values.tolist())) - {type(None)}
+
+    def _where(self, condition: Callable[[Any], bool]) -> NDArray[np.bool_]:
+        return np.fromiter(map(condition, self.values), dtype=bool, count=len(self))
+
+    def refuse(self, wrong: NDArray[np.bool_], expected: str) -> None:
+        """Raise ValueError with the first of the values that are wrong, if one is."""
+        if wrong.any():
+            raise ValueError(f"{self._describe(wrong)}, expected {expected}")
+
+    def _describe(self, wrong: NDArray[np.bool_]) -> str:
+        """Name the first of the values that are wrong."""
+        place = int(wrong.argmax())
+        value = self.values[place]
+        if isinstance(value, np.datetime64 | np.timedelta64):  # of which Python's has no nanoseconds
+            value = value.astype(f"{value.dtype.char}8[us]")
+        try:
+            shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
+        except ValueError:  # Python writes no integers of more than 4300 digits
+            shown = f"an integer of {int(value).bit_length()} bits"
+        return f"column {self.name!r} holds {shown} in row {self.row_number(place)}"
+
+
+def level_name(value: object) -> str:
+    """Return a level as text: that of a number does not depend on the number's type.
+
+    >>> level_name(2.0), level_name("2"), level_name(decimal.Decimal("2.00")), level_name(True)
+    ('2', '2', '2', 'True')
+    """
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if number.is_integer():
+            return str(int(number))
+        if (
+            abs(number) < 1e38 and (single := np.float32(number)) == number
+        ):  # 0.1 of float32 is 0.10000000149 in float64
+            return str(single)
+        return str(number)
+    if isinstance(value, decimal.Decimal):
+        text = f"{value:f}" if value else "0"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(value)
+
+
+def _kind_of(kind: type) -> str:
+    """Return what the values of a type are."""
+    dates = (datetime.date, np.datetime64)
+    words = {(str,): "text", (bool, np.bool_): "truth", dates: "date", (datetime.time,): "time", _NUMBERS: "number"}
+    return next((word for kinds, word in words.items() if issubclass(kind, kinds)), "other")
+
+
+def _number(value: Any) -> float:
+    """Return a number, or a text that is one; NaN for the rest."""
+    if isinstance(value, str):
+        try:
+            return np.nan if "_" in value else float(value)
+        except ValueError:
+            return np.nan
+    try:
+        return float(value) if isinstance(value, (*_NUMBERS, np.bool_)) else np.nan
+    except OverflowError:  # of whole numbers beyond 1e308
+        return np.inf
+
+
+def _microseconds(value: Any, is_time: bool) -> int | None:
+    """Return a moment in microseconds since 1970-01-01 (UTC), or a time of day in those of the day; None for others."""
+    if is_time:
+        if not isinstance(value, datetime.time):
+            return None
+        return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
+    if isinstance(value, datetime.datetime):
+        value = value.replace(tzinfo=None) - (value.utcoffset() or datetime.timedelta())
+    elif not isinstance(value, datetime.date | np.datetime64):
+        return None
+    return int(np.datetime64(value, "us").astype(np.int64))
 
 
 class Frame:

@@ -12,12 +12,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule import _columns
 from chainrule._arguments import integer
-from chainrule._column import Column
-from chainrule._dates import ORDERS
-from chainrule._frames import Frame, has_numeric_types, is_frame
-from chainrule._reading import Settings, fit_column
+from chainrule._columns import FORMAT, Encoder, Settings, check_format, fit_column, from_state, to_state
+from chainrule._formats import ORDERS
+from chainrule._frames import Column, Frame, has_numeric_types, is_frame
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
 
@@ -49,7 +47,7 @@ class TableEncoding:
            [ 1.       ,  0.       ,  0.       ,  1.       ]], dtype=float32)
     """
 
-    def __init__(self, columns: Sequence[_columns.Encoder]) -> None:
+    def __init__(self, columns: Sequence[Encoder]) -> None:
         self.columns = tuple(columns)
 
     @classmethod
@@ -182,15 +180,15 @@ class TableEncoding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
-        return {"format": _columns.FORMAT, "columns": [_columns.to_state(column) for column in self.columns]}
+        return {"format": FORMAT, "columns": [to_state(column) for column in self.columns]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoding":
         """Return the encoding of a state that `to_dict` wrote; ValueError where it is not one."""
-        _columns.check_format(state)
+        check_format(state)
         if not isinstance(state.get("columns"), list) or not all(isinstance(c, dict) for c in state["columns"]):
             raise ValueError("not the state of a table encoder: it has no list of columns")
-        columns = [_columns.from_state(column) for column in state["columns"]]
+        columns = [from_state(column) for column in state["columns"]]
         if twice := [name for name, count in Counter(column.name for column in columns).items() if count > 1]:
             raise ValueError(f"not the state of a table encoder: it has more than one column {twice[0]!r}")
         if not any(column.width for column in columns):

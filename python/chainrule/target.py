@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule import _columns, _formats
-from chainrule._column import Column
-from chainrule._formats import NumberFormat
-from chainrule._frames import as_column
+from chainrule import _columns
+from chainrule._formats import NumberFormat, check_state
+from chainrule._frames import Column, as_column
 from chainrule._suggest import did_you_mean, listed
 
 MAX_CLASSES = 10  # whole numbers of more different values are amounts
@@ -205,7 +204,7 @@ class TargetEncoder:
                 encoder = cls(task)
                 encoder.name, encoder.labels = name, labels
                 if "number_format" in state:
-                    encoder.number_format = NumberFormat(**_formats.check_state("number", state["number_format"]))
+                    encoder.number_format = NumberFormat(**check_state("number", state["number_format"]))
                 is_number = all(
                     type(value) in (int, float) and abs(value) <= sys.float_info.max for value in (mean, std)
                 )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _columns, _json
+from chainrule import _json
+from chainrule._columns import Encoder, LevelColumn, NumberColumn, find_codes
 from chainrule._formats import Format, NumberFormat
 from chainrule._frames import as_column
 from chainrule.cli._console import warn
@@ -89,9 +90,9 @@ class TableModel:
             As in `Reading`.
         """
         columns = self.features.columns
-        levels = [c for c in columns if isinstance(c, _columns.LevelColumn)]
+        levels = [c for c in columns if isinstance(c, LevelColumn)]
         words = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
-        numbers = [c for c in columns if isinstance(c, _columns.NumberColumn)]  # and dates
+        numbers = [c for c in columns if isinstance(c, NumberColumn)]  # and dates
         written = [c.name for c in numbers if c.format not in (None, NumberFormat())]
         reading = self.reading.override(separator, encoding)
         classes = self.model.target.classes
@@ -121,7 +122,7 @@ class TableModel:
             scores = score_values(values[known], target.decode(outputs[known]))
         else:
             codes, names = as_column(known_texts(truth, target.labels)[0]).levels()
-            classes = _columns.find_codes(codes, names, target.labels, unseen=-1, missing=-2)
+            classes = find_codes(codes, names, target.labels, unseen=-1, missing=-2)
             if (classes == -1).any():
                 value = names[codes[classes == -1][0]]
                 warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {value!r}")
@@ -146,7 +147,7 @@ def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEnco
     """Return an encoding that reads text in these formats, too, where it learnt from what they gave."""
     columns = [
         dataclasses.replace(column, format=formats[column.name])
-        if isinstance(column, _columns.NumberColumn) and column.name in formats
+        if isinstance(column, NumberColumn) and column.name in formats
         else column
         for column in encoding.columns
     ]
@@ -171,10 +172,10 @@ def describe_columns(features: TableEncoding) -> list[str]:
     return lines
 
 
-def _describe_column(column: _columns.Encoder) -> str:
-    if isinstance(column, _columns.LevelColumn):
+def _describe_column(column: Encoder) -> str:
+    if isinstance(column, LevelColumn):
         return f"{column.name} {len(column.levels)}" + "+other" * column.other + "+missing" * column.missing
-    if isinstance(column, _columns.NumberColumn):
+    if isinstance(column, NumberColumn):
         return column.name + "+missing" * column.indicator
     return f"{column.name} ({column.reason})"
 

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _optional
-from chainrule._column import Column
 from chainrule._formats import DateFormat, Examination, Format, NumberFormat, is_marker
-from chainrule._frames import as_column
+from chainrule._frames import Column, as_column
 from chainrule._suggest import did_you_mean, listed
 from chainrule.cli._console import warn
 from chainrule.cli._format import KINDS, Reading, detect, number_names

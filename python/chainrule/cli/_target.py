@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._column import level_name
 from chainrule._formats import is_marker
-from chainrule._frames import as_column
+from chainrule._frames import as_column, level_name
 from chainrule.cli._tables import blank
 from chainrule.target import MAX_CLASSES, TargetEncoder
 
