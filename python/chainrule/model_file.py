@@ -42,7 +42,7 @@ from chainrule import _core, _json
 from chainrule._disk import StrPath
 from chainrule.network import Network
 from chainrule.table import TableEncoding
-from chainrule.target import Standardizer, TargetEncoder
+from chainrule.target import Target, read_standardizer
 
 FORMAT = 1
 KEY = "chainrule.estimator"
@@ -59,86 +59,6 @@ _OTHERS = {
     b"PAR1": "it is a Parquet table: `chainrule train` makes a model of a table",
     b"\x1f\x8b": "it is compressed by gzip: unpack it first",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """What is predicted.
-
-    Attributes
-    ----------
-    name : str
-        The column's name; empty where it had none.
-    classes : ndarray or None
-        In the order of their numbers; None for values.
-    y_type : str
-        "binary", "multiclass" or "multilabel-indicator"; empty for values.
-    sparse : bool
-        Whether several labels came as a sparse matrix.
-    standardizer : Standardizer or None
-        Brings what the network predicts into the unit of the target; None where that is its own.
-    """
-
-    name: str
-    classes: NDArray[Any] | None = None
-    y_type: str = ""
-    sparse: bool = False
-    standardizer: Standardizer | None = None
-
-    @property
-    def labels(self) -> list[str]:
-        """The classes as texts; empty for values."""
-        return [] if self.classes is None else [str(label) for label in self.classes.tolist()]
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a row has several labels, each 0 or 1."""
-        return self.y_type.startswith("multilabel")
-
-    def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Turn what the network predicts, (m, n_outputs), into labels or values, (m,) or (m, several)."""
-        if self.classes is None:
-            values = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-            return values if self.standardizer is None else self.standardizer.restore(values)
-        if self.multilabel:
-            return (outputs > 0.5).astype(np.int64)
-        numbers = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
-        chosen: NDArray[Any] = self.classes[np.minimum(numbers, len(self.classes) - 1)]
-        return chosen
-
-    def probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return the probability of each class, shape (m, number of labels)."""
-        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 and not self.multilabel else outputs
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
-        return {
-            "name": self.name,
-            "classes": None if self.classes is None else array_to_dict(self.classes),
-            "y_type": self.y_type,
-            "sparse": self.sparse,
-            "mean": None if self.standardizer is None else np.asarray(self.standardizer.mean).tolist(),
-            "std": None if self.standardizer is None else np.asarray(self.standardizer.std).tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, state: Any) -> "Target":
-        """Return the target of a state that `to_dict` wrote; ValueError where it is not one."""
-        match state:
-            case {
-                "name": str(name),
-                "classes": classes,
-                "y_type": "" | "binary" | "multiclass" | "multilabel-indicator" as y_type,
-                "sparse": bool(sparse),
-                "mean": mean,
-                "std": std,
-            } if (classes is None) == (y_type == "") and (mean is None) == (std is None):
-                scaling = None if mean is None else _standardizer(mean, std)
-                found = None if classes is None else array_from_dict(classes)
-                if found is not None and len(set(found.tolist())) != len(found):
-                    raise ValueError("its target has a class twice")
-                return cls(name, found, y_type, sparse, scaling)
-        raise ValueError(f"its target is {state!r:.200}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,38 +204,6 @@ def _check_outputs(target: Target, n_outputs: int) -> None:
         raise ValueError(f"its target does not fit the network's {n_outputs} outputs")
 
 
-def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:
-    """Return an array of numbers, texts, booleans, or objects that are these, ready for JSON."""
-    if array.dtype.kind not in "biufUO":
-        raise TypeError(f"an array of {array.dtype} cannot be stored in a model file: numbers and texts can")
-    values = array.tolist()
-    if array.dtype.kind == "O":
-        values = [value.item() if isinstance(value, np.generic) else value for value in array.ravel().tolist()]
-        if wrong := [value for value in values if not isinstance(value, (bool, int, float, str, type(None)))]:
-            raise TypeError(f"{wrong[0]!r:.100} cannot be stored in a model file: numbers and texts can")
-        values = values if array.ndim == 1 else np.array(values, dtype=object).reshape(array.shape).tolist()
-    return {"dtype": array.dtype.str.lstrip("<>=|"), "values": values}
-
-
-def array_from_dict(state: Any) -> NDArray[Any]:
-    """Return the array of a state that `array_to_dict` wrote."""
-    match state:
-        case {"dtype": str(dtype), "values": list(values)} if re.fullmatch(r"b1|[iuf]\d{1,2}|U\d{1,4}|O", dtype):
-            return np.array(values, dtype=dtype)
-    raise ValueError(f"expected an array, got {state!r:.100}")
-
-
-def _standardizer(mean: Any, std: Any) -> Standardizer:
-    values = [np.asarray(value, dtype=np.float64) for value in (mean, std)]
-    if values[0].shape != values[1].shape or values[0].ndim > 1:
-        raise ValueError("mean and std of its target have different shapes")
-    if not (np.isfinite(values).all() and (values[1] > 0).all()):
-        raise ValueError(
-            f"its target has mean {mean!r:.100} and std {std!r:.100}, expected finite numbers, std above 0"
-        )
-    return Standardizer(*(value if value.ndim else value[()] for value in values))
-
-
 def typed_labels(labels: list[str]) -> NDArray[Any]:
     """Return labels, which a table's column has as texts, as what they are: whole numbers, numbers, booleans or texts.
 
@@ -348,26 +236,25 @@ def _find_old(text: str) -> dict[str, Any] | None:
 
 
 def _state_of_old(old: dict[str, Any], network: Network) -> dict[str, Any]:
-    target, names = TargetEncoder.from_dict(old["target"]), [column["name"] for column in old["features"]["columns"]]
-    if (target.n_outputs, target.loss) != (network.layer_sizes[-1], network.loss_name):
-        raise ValueError(f"its target {target.name!r:.100} does not fit its network {network!r}")
-    if target.labels:
-        y_type = "multiclass" if len(target.labels) > 2 else "binary"
-        now = Target(target.name, typed_labels(target.labels), y_type)
-    else:
-        now = Target(target.name, standardizer=_standardizer(target.mean, target.std))
-    activations = {"tuple": list(network.activations)} if network.activations else "relu"
+    names = [column["name"] for column in old["features"]["columns"]]
+    match old["target"]:
+        case {"name": str(name), "labels": [_, *_] as labels}:
+            target = Target(name, typed_labels(labels), "multiclass" if len(labels) > 2 else "binary")
+        case {"name": str(name), "mean": mean, "std": std}:
+            target = Target(name, standardizer=read_standardizer(mean, std))
+        case state:
+            raise ValueError(f"its target is {state!r:.200}")
     return {
         "format": FORMAT,
-        "kind": "MLPClassifier" if target.labels else "MLPRegressor",
+        "kind": "MLPRegressor" if target.classes is None else "MLPClassifier",
         "parameters": {
             "hidden_layer_sizes": {"tuple": list(network.layer_sizes[1:-1])},
-            "activation": activations,
+            "activation": {"tuple": list(network.activations)} if network.activations else "relu",
             "preprocess": True,
         },
         "features": old["features"],
         "encoder": {},
-        "target": now.to_dict(),
+        "target": target.to_dict(),
         "n_features_in": len(names),
         "feature_names_in": names,
         "record": {},

@@ -1,17 +1,16 @@
-"""The column to predict: classes as numbers, values brought to mean 0 and standard deviation 1."""
+"""The column to predict: as class numbers or standardized values, and back from a network's outputs."""
 
 import dataclasses
-import reprlib
-import sys
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule import _columns
-from chainrule._formats import NumberFormat, check_state
+from chainrule._formats import NumberFormat
 from chainrule._frames import Column, as_column
 from chainrule._suggest import did_you_mean, listed
 
@@ -60,8 +59,90 @@ class Standardizer:
         return restored
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes
+    ----------
+    name : str
+        The column's name; empty where it had none.
+    classes : ndarray or None
+        In the order of their numbers; None for values.
+    y_type : str
+        "binary", "multiclass" or "multilabel-indicator"; empty for values.
+    sparse : bool
+        Whether several labels came as a sparse matrix.
+    standardizer : Standardizer or None
+        Brings what the network predicts into the unit of the target; None where that is its own.
+    """
+
+    name: str
+    classes: NDArray[Any] | None = None
+    y_type: str = ""
+    sparse: bool = False
+    standardizer: Standardizer | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes as texts; empty for values."""
+        return [] if self.classes is None else [str(label) for label in self.classes.tolist()]
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row has several labels, each 0 or 1."""
+        return self.y_type.startswith("multilabel")
+
+    def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Turn what the network predicts, (m, n_outputs), into labels or values, (m,) or (m, several)."""
+        if self.classes is None:
+            values = outputs[:, 0] if outputs.shape[1] == 1 else outputs
+            return values if self.standardizer is None else self.standardizer.restore(values)
+        if self.multilabel:
+            return (outputs > 0.5).astype(np.int64)
+        numbers = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
+        chosen: NDArray[Any] = self.classes[np.minimum(numbers, len(self.classes) - 1)]
+        return chosen
+
+    def probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the probability of each class, shape (m, number of labels)."""
+        if self.classes is not None and len(self.classes) == 1 and not self.multilabel:
+            return np.ones((len(outputs), 1), outputs.dtype)
+        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 and not self.multilabel else outputs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {
+            "name": self.name,
+            "classes": None if self.classes is None else array_to_dict(self.classes),
+            "y_type": self.y_type,
+            "sparse": self.sparse,
+            "mean": None if self.standardizer is None else np.asarray(self.standardizer.mean).tolist(),
+            "std": None if self.standardizer is None else np.asarray(self.standardizer.std).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: Any) -> "Target":
+        """Return the target of a state that `to_dict` wrote; ValueError where it is not one."""
+        match state:
+            case {
+                "name": str(name),
+                "classes": classes,
+                "y_type": "" | "binary" | "multiclass" | "multilabel-indicator" as y_type,
+                "sparse": bool(sparse),
+                "mean": mean,
+                "std": std,
+            } if (classes is None) == (y_type == "") and (mean is None) == (std is None):
+                scaling = None if mean is None else read_standardizer(mean, std)
+                found = None if classes is None else array_from_dict(classes)
+                if found is not None and len(set(found.tolist())) != len(found):
+                    raise ValueError("its target has a class twice")
+                return cls(name, found, y_type, sparse, scaling)
+        raise ValueError(f"its target is {state!r:.200}")
+
+
 class TargetEncoder:
-    """Encodes the column to predict: class numbers, or values, which a network predicts in a unit of its own.
+    """Encodes the column to predict: as class numbers, or as values.
 
     Parameters
     ----------
@@ -75,8 +156,8 @@ class TargetEncoder:
         The column's name.
     labels : list of str
         The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
-    mean, std : float
-        Of the values that the encoder was fitted on, the network's 0 and 1; 0 and 1 for classes.
+    standardizer : Standardizer or None
+        Of the values that the encoder was fitted on; None for classes.
     number_format : NumberFormat or None
         How values are read that are text, such as ``12,5``.
 
@@ -88,8 +169,8 @@ class TargetEncoder:
     >>> target = TargetEncoder().fit(column)
     >>> target.transform(column)
     array([1, 0, 1])
-    >>> target.loss, target.decode([[0.7], [0.2]]).tolist()
-    ('binary_cross_entropy', ['yes', 'no'])
+    >>> target.task, target.labels
+    ('classification', ['no', 'yes'])
     """
 
     def __init__(self, task: str | None = None) -> None:
@@ -98,8 +179,7 @@ class TargetEncoder:
         self.task = task
         self.name = ""
         self.labels: list[str] = []
-        self.mean = 0.0
-        self.std = 1.0
+        self.standardizer: Standardizer | None = None
         self.number_format: NumberFormat | None = None
 
     def fit(self, values: Any, name: str = "") -> "TargetEncoder":
@@ -122,16 +202,14 @@ class TargetEncoder:
                 raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
             if len(counts) > max(MAX_CLASSES, len(column) / 2):
                 raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
-            self.labels, self.mean, self.std = sorted(counts, key=_by_value(counts)), 0.0, 1.0
-            number_format = None
+            self.labels, self.standardizer, number_format = sorted(counts, key=_by_value(counts)), None, None
         else:
             format = column.kind_and_format()[1]
             number_format = format if isinstance(format, NumberFormat) else None
             numbers = column.numbers(number_format)
             if (numbers == numbers[0]).all():
                 raise ValueError(f"the target {name!r} has one value only")
-            standardizer = Standardizer.fit(numbers)
-            self.labels, self.mean, self.std = [], float(standardizer.mean), float(standardizer.std)
+            self.labels, self.standardizer = [], Standardizer.fit(numbers)
         self.task, self.name, self.number_format = task, name, number_format
         return self
 
@@ -143,7 +221,8 @@ class TargetEncoder:
         ValueError
             For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
         """
-        self._check_fitted()
+        if not self.name:
+            raise ValueError("the encoder is not fitted: call fit with the training part first")
         column = as_column(values, self.name)
         _refuse_missing(column)
         if self.task == "regression":
@@ -155,77 +234,6 @@ class TargetEncoder:
             hint = did_you_mean(unseen, self.labels)
             raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {listed(self.labels)}{hint}")
         return classes
-
-    def decode(self, predictions: ArrayLike) -> NDArray[Any]:
-        """Turn what `Network.predict` returns, (m, n_outputs), into labels (m,) of text, or values (m,) of float64."""
-        self._check_fitted()
-        outputs = self._outputs(predictions)
-        if self.task == "regression":
-            return Standardizer(self.mean, self.std).restore(outputs[:, 0])
-        return np.array(self.labels, dtype=object)[self.class_numbers(outputs)]
-
-    def class_numbers(self, predictions: ArrayLike) -> NDArray[np.intp]:
-        """Return the most probable class of each row of `Network.predict`."""
-        outputs = self._outputs(predictions)
-        return np.asarray(outputs[:, 0] > 0.5 if self.n_outputs == 1 else outputs.argmax(axis=1), dtype=np.intp)
-
-    def probabilities(self, predictions: ArrayLike) -> NDArray[Any]:
-        """Return the probability of each class, shape (m, number of labels)."""
-        outputs = self._outputs(predictions)
-        return np.concatenate([1 - outputs, outputs], axis=1) if self.n_outputs == 1 else outputs
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs that the network needs: one for values and for two classes."""
-        return len(self.labels) if len(self.labels) > 2 else 1
-
-    @property
-    def loss(self) -> str:
-        """The loss that the network needs."""
-        if self.task == "regression":
-            return "squared_error"
-        return "softmax_cross_entropy" if self.n_outputs > 1 else "binary_cross_entropy"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that was learnt, ready for JSON."""
-        self._check_fitted()
-        state = {**vars(self), "labels": list(self.labels)}
-        if self.number_format is None:  # older versions read the states without
-            del state["number_format"]
-            return {"format": 1, **state}
-        return {"format": _columns.FORMAT, **state, "number_format": dataclasses.asdict(self.number_format)}
-
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "TargetEncoder":
-        """Return the encoder of a state that `to_dict` wrote; ValueError where it is not one."""
-        _columns.check_format(state)
-        match dict(state):
-            case {"task": str(task), "name": str(name), "labels": list(labels), "mean": mean, "std": std}:
-                encoder = cls(task)
-                encoder.name, encoder.labels = name, labels
-                if "number_format" in state:
-                    encoder.number_format = NumberFormat(**check_state("number", state["number_format"]))
-                is_number = all(
-                    type(value) in (int, float) and abs(value) <= sys.float_info.max for value in (mean, std)
-                )
-                is_text = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels)
-                n_fits = len(labels) >= 2 if task == "classification" else not labels
-                if name and is_number and std > 0 and is_text and n_fits:
-                    encoder.mean, encoder.std = float(mean), float(std)
-                    return encoder
-        raise ValueError(f"not the state of a target encoder: {reprlib.repr(dict(state))}")
-
-    def _outputs(self, predictions: ArrayLike) -> NDArray[Any]:
-        outputs = np.asarray(predictions)
-        if outputs.dtype.kind not in "biuf":
-            raise TypeError(f"predictions has dtype {outputs.dtype}, expected real numbers")
-        if outputs.ndim != 2 or outputs.shape[1] != self.n_outputs:
-            raise ValueError(f"predictions has shape {outputs.shape}, expected (m, {self.n_outputs})")
-        return outputs if outputs.dtype.kind == "f" else outputs.astype(np.float64)
-
-    def _check_fitted(self) -> None:
-        if not self.name:
-            raise ValueError("the encoder is not fitted: call fit with the training part first")
 
 
 def _refuse_missing(column: Column) -> None:
@@ -254,3 +262,36 @@ def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
     except ValueError:
         return str
     return lambda label: (float(label), label)
+
+
+def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:
+    """Return an array of numbers, texts, booleans, or objects that are these, ready for JSON."""
+    if array.dtype.kind not in "biufUO":
+        raise TypeError(f"an array of {array.dtype} cannot be stored in a model file: numbers and texts can")
+    values = array.tolist()
+    if array.dtype.kind == "O":
+        values = [value.item() if isinstance(value, np.generic) else value for value in array.ravel().tolist()]
+        if wrong := [value for value in values if not isinstance(value, (bool, int, float, str, type(None)))]:
+            raise TypeError(f"{wrong[0]!r:.100} cannot be stored in a model file: numbers and texts can")
+        values = values if array.ndim == 1 else np.array(values, dtype=object).reshape(array.shape).tolist()
+    return {"dtype": array.dtype.str.lstrip("<>=|"), "values": values}
+
+
+def array_from_dict(state: Any) -> NDArray[Any]:
+    """Return the array of a state that `array_to_dict` wrote."""
+    match state:
+        case {"dtype": str(dtype), "values": list(values)} if re.fullmatch(r"b1|[iuf]\d{1,2}|U\d{1,4}|O", dtype):
+            return np.array(values, dtype=dtype)
+    raise ValueError(f"expected an array, got {state!r:.100}")
+
+
+def read_standardizer(mean: Any, std: Any) -> Standardizer:
+    """Return the standardizer of a mean and a standard deviation, each a number or a list; ValueError for others."""
+    values = [np.asarray(value, dtype=np.float64) for value in (mean, std)]
+    if values[0].shape != values[1].shape or values[0].ndim > 1:
+        raise ValueError("mean and std of its target have different shapes")
+    if not (np.isfinite(values).all() and (values[1] > 0).all()):
+        raise ValueError(
+            f"its target has mean {mean!r:.100} and std {std!r:.100}, expected finite numbers, std above 0"
+        )
+    return Standardizer(*(value if value.ndim else value[()] for value in values))

@@ -22,7 +22,7 @@ from chainrule.cli._signals import held
 from chainrule.cli._suspects import find_suspects
 from chainrule.cli._tables import Table, check_columns
 from chainrule.cli._target import explain_task, label_names
-from chainrule.target import Standardizer, TargetEncoder
+from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,8 +171,7 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
     """Learn the classes, or that it is a number; say which, and why."""
     named = target.name in settings.categorical
     encoder = TargetEncoder(settings.task or ("classification" if named else None)).fit(target)
-    scale = None if encoder.labels else Standardizer(encoder.mean, encoder.std)
-    say("target", describe_target(encoder.name, encoder.labels, scale))
+    say("target", describe_target(encoder.name, encoder.labels, encoder.standardizer))
     if settings.task is None and not named:
         say("", explain_task(target, str(encoder.task)))
     if settings.loss is not None and encoder.task == "classification":

@@ -12,7 +12,8 @@ from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
-from chainrule.model_file import FORMAT, KEY, KINDS, Model, Target, array_from_dict, array_to_dict
+from chainrule.model_file import FORMAT, KEY, KINDS, Model
+from chainrule.target import Target, array_from_dict, array_to_dict
 
 # Attributes that say how a fit went, and their types. The optimizer's moments, which are two or three times the
 # network, are not stored.
@@ -155,8 +156,7 @@ def make_estimator(kind: Any, model: Model) -> Any:
 def _target_of(estimator: Any, name: str) -> Target:
     if not hasattr(estimator, "classes_"):
         return Target(name, standardizer=getattr(estimator, "standardizer_", None))
-    labels: Labels = estimator._label_binarizer
-    return Target(name, np.asarray(labels.classes_), labels.y_type_, labels.sparse)
+    return dataclasses.replace(estimator._label_binarizer.target, name=name)
 
 
 def _write_parameters(estimator: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from chainrule._frames import is_missing
 from chainrule._suggest import did_you_mean, listed
 from chainrule.estimators import _sklearn
+from chainrule.target import Target
 
 _KINDS: list[tuple[tuple[type, ...], str]] = [
     ((str,), "text"),
@@ -124,16 +125,15 @@ class Labels:
             return np.asarray(np.prod(columns, axis=0))
         return np.asarray(weights_of(by_class, self.classes_)[y])
 
-    def decode(self, probabilities: NDArray[Any]) -> Any:
-        """Find the most probable classes from a network's prediction, shape (m, outputs)."""
-        if self.multilabel:
-            found = (probabilities > 0.5).astype(np.int64)
-            return _sklearn.sparse.csr_matrix(found) if self.sparse else found
-        if probabilities.shape[1] == 1:
-            numbers = (probabilities[:, 0] > 0.5).astype(np.intp)
-        else:
-            numbers = probabilities.argmax(axis=1)
-        return self.classes_[np.minimum(numbers, len(self.classes_) - 1)]
+    @property
+    def target(self) -> Target:
+        """What turns a network's outputs into labels."""
+        return Target("", np.asarray(self.classes_), self.y_type_, self.sparse)
+
+    def decode(self, outputs: NDArray[Any]) -> Any:
+        """Find the most probable classes from a network's outputs, (m, n_outputs)."""
+        found = self.target.decode(outputs)
+        return _sklearn.sparse.csr_matrix(found) if self.multilabel and self.sparse else found
 
 
 def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:

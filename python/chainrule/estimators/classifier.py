@@ -142,8 +142,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         ndarray, shape (n_samples,) or (n_samples, n_labels)
             The most probable class; or 0 and 1 for each label, as a CSR matrix where the labels came as one.
         """
-        outputs = self._outputs(X)
-        return self._label_binarizer.decode(outputs)
+        return self._label_binarizer.decode(self._outputs(X))
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``.
@@ -158,12 +157,9 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         ndarray
             Each row adds up to 1, except for multi-label targets.
         """
-        outputs, labels = self._outputs(X), self._label_binarizer
-        if labels.y_type_ != "binary":
-            return outputs
-        if len(labels.classes_) == 1:
-            return np.ones((len(outputs), 1), outputs.dtype)
-        return outputs if outputs.shape[1] == 2 else np.hstack([1 - outputs, outputs])
+        outputs = self._outputs(X)
+        probabilities: NDArray[Any] = self._label_binarizer.target.probabilities(outputs)
+        return probabilities
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of `predict_proba`.
