@@ -10,7 +10,7 @@ import functools
 import reprlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from chainrule._formats import (
     read_dates,
 )
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 
@@ -36,6 +37,19 @@ LARGEST = 1e300  # differences and ranges of numbers up to this are finite in fl
 _NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
 _EXPECTED = "the argument must be of strings, numbers, booleans or dates: convert the column or leave it out"
 _SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an array of 2 dimensions"}
+
+
+def _once(method: Method) -> Method:
+    """Let a method of a column read the values once for each of its arguments."""
+
+    @functools.wraps(method)
+    def call(self: "Column", *args: Any) -> Any:
+        key = (method.__name__, *args)
+        if key not in self._results:
+            self._results[key] = method(self, *args)
+        return self._results[key]
+
+    return cast(Method, call)
 
 
 class Column:
@@ -60,16 +74,18 @@ class Column:
         self.values = values
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
+        self._results: dict[Any, Any] = {}  # of the methods that read the values
 
     def __len__(self) -> int:
         return len(self.values)
 
+    def take(self, rows: NDArray[np.intp]) -> "Column":
+        """Return some of the rows."""
+        return Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
+
+    @_once
     def missing(self) -> NDArray[np.bool_]:
         """Return where values are missing."""
-        return self._missing
-
-    @functools.cached_property
-    def _missing(self) -> NDArray[np.bool_]:
         if self.values.dtype.kind == "O":
             return self._where(lambda value: value is None)
         missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
@@ -117,6 +133,7 @@ class Column:
         clean = len(found.formats) == 1 and not found.whole and not found.markers and not found.mistakes
         return (found.kind, found.formats[0]) if clean else ("levels", None)
 
+    @_once
     def examine(self) -> Examination:
         """Find out whether a column of text holds numbers or dates, and which of its cells do not fit.
 
@@ -143,6 +160,7 @@ class Column:
         """Return the row of the table, counted from 1, of the first cell that is `value`."""
         return self.row_number(self.values.tolist().index(value))
 
+    @_once
     def numbers(self, format: NumberFormat | None = None) -> Floats:
         """Return the values as float64, missing ones as NaN; anything that is not a finite number is refused.
 
@@ -168,6 +186,7 @@ class Column:
         self.refuse(np.abs(numbers) > LARGEST, f"a number between -{LARGEST:g} and {LARGEST:g}")
         return numbers
 
+    @_once
     def dates(self, format: DateFormat | None = None) -> Floats:
         """Return the values as days since 1970-01-01 (UTC), missing ones as NaN; anything else is refused.
 
@@ -209,6 +228,7 @@ class Column:
         markers = set(filter(is_marker, self._texts()))
         return self._where(lambda value: isinstance(value, str) and value in markers)
 
+    @_once
     def levels(self) -> tuple[Codes, list[str]]:
         """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
 
@@ -228,6 +248,7 @@ class Column:
         place = {name: code for code, name in enumerate(levels)} | {None: -1}
         return np.fromiter(map(place.__getitem__, names), dtype=np.intp, count=len(self)), levels
 
+    @_once
     def _types(self) -> set[type]:
         """Return the types of the values."""
         if self.values.dtype.kind != "O":
@@ -310,51 +331,57 @@ def _microseconds(value: Any, is_time: bool) -> int | None:
 
 
 class Frame:
-    """A table, or some rows of it, by columns.
+    """A table by columns.
 
     Parameters
     ----------
     table : data frame or array
         What narwhals takes for an eager data frame, or an array of two dimensions.
-    rows : array of int, optional
-        The rows to see; default: all.
+    keep : bool
+        Keep what was read of the columns, which takes memory, for when they are asked for again.
 
     Raises
     ------
     ValueError
-        For two columns of one name, no rows, or what is no table.
+        For two columns of one name, or what is not a table.
     """
 
-    def __init__(self, table: Any, rows: NDArray[np.intp] | None = None) -> None:
-        self._rows = rows
+    def __init__(self, table: Any, keep: bool = False) -> None:
+        self._keep = keep
         self._index: Any = None
-        self._columns: Any  # an array, or a list of the narwhals series
-        self.has_names = is_frame(table)
-        if self.has_names:
-            self.names = [str(name) for name in column_names(table) or ()]
+        self._table: Any  # an array, or a list of the narwhals series
+        self._columns: dict[int, Column] = {}
+        self.labels = column_names(table)  # names as the data frame has them; None: an array
+        if self.labels is not None:
+            self.names = list(map(str, self.labels))
             if twice := [name for name, count in Counter(self.names).items() if count > 1]:
                 raise ValueError(f"the table has more than one column {twice[0]!r}")
             data = _narwhals().from_native(table, eager_only=True)
             self._index = _narwhals().maybe_get_index(data)
-            self._columns = list(data.iter_columns())  # by its name each column would be searched among all
-            self._length = len(data)
+            self._table = list(data.iter_columns())  # by its name each column would be searched among all
+            self.shape = len(data), len(self.names)
         else:
-            self._columns = _as_array(table, 2)
-            self.names = [f"x{i}" for i in range(self._columns.shape[1])]
-            self._length = len(self._columns)
-        if rows is not None and np.array_equal(rows, np.arange(self._length)):
-            self._rows = None  # all, in their order: nothing is to be copied
+            self._table = _as_array(table, 2)
+            self.shape = self._table.shape
+            self.names = [f"x{i}" for i in range(self.shape[1])]
+
+    @classmethod
+    def of(cls, table: Any) -> "Frame":
+        """Return a table as a frame, which may be one already."""
+        return table if isinstance(table, cls) else cls(table)
 
     def __len__(self) -> int:
-        return self._length if self._rows is None else len(self._rows)
+        return self.shape[0]
 
-    def column(self, place: int) -> Column:
-        """Return a column by its place."""
-        values = self._columns[place] if self.has_names else self._columns[:, place]
-        return _read(self.names[place], values, self._rows, self._row_number)
-
-    def _row_number(self, place: int) -> int:
-        return _row_number(self._index, place if self._rows is None else int(self._rows[place]))
+    def column(self, place: int, rows: NDArray[np.intp] | None = None) -> Column:
+        """Return a column by its place, or some rows of it."""
+        column = self._columns.get(place)
+        if column is None:
+            values = self._table[:, place] if self.labels is None else self._table[place]
+            column = _read(self.names[place], values, lambda row: _row_number(self._index, row))
+            if self._keep:
+                self._columns[place] = column
+        return column if rows is None else column.take(rows)
 
 
 def is_frame(table: Any) -> bool:
@@ -387,12 +414,12 @@ def as_column(values: Any, name: str = "") -> Column:
         Default: the series' own, or y.
     """
     if isinstance(values, np.ndarray | list | tuple | range):
-        return _read(name or "y", _as_array(values, 1), None, lambda place: place + 1)
+        return _read(name or "y", _as_array(values, 1), lambda place: place + 1)
     series = _narwhals().from_native(values, series_only=True, pass_through=True)
     if not isinstance(series, _narwhals().Series):
         raise TypeError(f"expected {_SHAPED[1]}, got {type(values).__name__}")
     index = _narwhals().maybe_get_index(series)
-    return _read(name or str(series.name), series, None, lambda place: _row_number(index, place))
+    return _read(name or str(series.name), series, lambda place: _row_number(index, place))
 
 
 def _narwhals() -> Any:
@@ -429,14 +456,9 @@ def _as_array(values: Any, n_dimensions: int) -> NDArray[Any]:
     return array
 
 
-def _read(name: str, values: Any, rows: NDArray[np.intp] | None, row_number: Callable[[int], int]) -> Column:
-    """Return the column of a narwhals series or an array, or some rows of it."""
-
-    def select(values: Any) -> Any:  # of an array of NumPy is ten times faster than of a series
-        return values if rows is None else values[rows]
-
+def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
+    """Return the column of a narwhals series or an array."""
     if isinstance(values, np.ndarray):
-        values = select(values)
         if values.dtype.kind in "OUS":
             plain = (None if is_missing(value) else value for value in values.tolist())
             values = np.fromiter(plain, dtype=object, count=len(values))
@@ -445,12 +467,11 @@ def _read(name: str, values: Any, rows: NDArray[np.intp] | None, row_number: Cal
     kind = type(dtype).__name__
     has_array = kind not in ("Decimal", "Int128", "UInt128")  # of NumPy's types
     if dtype.is_integer() and has_array and values.null_count():
-        return Column(name, select(_integers_with_gaps(values)), row_number=row_number)
+        return Column(name, _integers_with_gaps(values), row_number=row_number)
     if (dtype.is_numeric() and has_array) or kind in ("Date", "Datetime", "Unknown"):
         array = values.to_numpy()  # the moments of a time zone in UTC
         if array.dtype.kind != "O":
-            return Column(name, select(array), row_number=row_number)
-    values = select(values)
+            return Column(name, array, row_number=row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
     objects[values.is_null().to_numpy().astype(bool)] = None
     return Column(name, objects, kind in ("Categorical", "Enum"), row_number)

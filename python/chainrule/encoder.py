@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._columns import Encoder
-from chainrule._frames import column_names
+from chainrule._frames import Frame
 from chainrule._optional import require
 from chainrule._suggest import explained
 from chainrule.table import CategoricalFeatures, TableEncoding
@@ -113,9 +113,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def learn(self, X: Any, *, rows: NDArray[np.intp] | None = None, more_to_come: bool = False) -> "TableEncoder":
         """Do what `fit` does; `more_to_come` as in `TableEncoding.learn`."""
-        encoding = TableEncoding.learn(X, rows=rows, more_to_come=more_to_come, **self.get_params())
+        frame = Frame.of(X)
+        encoding = TableEncoding.learn(frame, rows=rows, more_to_come=more_to_come, **self.get_params())
         self.__dict__.pop("feature_names_in_", None)
-        names = column_names(X)
+        names = frame.labels
         if names is not None and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.array(names, dtype=object)
         self.encoding_ = encoding

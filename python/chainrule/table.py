@@ -6,7 +6,7 @@ The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Bet
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule._arguments import integer
 from chainrule._columns import FORMAT, Encoder, Settings, check_format, fit_column, from_state, to_state
 from chainrule._formats import ORDERS
-from chainrule._frames import Column, Frame, has_numeric_types, is_frame
+from chainrule._frames import Frame, has_numeric_types, is_frame
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
 
@@ -66,7 +66,7 @@ class TableEncoding:
 
         Parameters
         ----------
-        table : data frame or array
+        table : data frame, array or Frame
             The table.
         rows : array of int, optional
             The rows to learn from, the training part; default: all.
@@ -95,23 +95,22 @@ class TableEncoding:
             raise ValueError(f"date_order is {date_order!r}, {expected}{did_you_mean(date_order, ORDERS)}")
         if decimal not in (None, ".", ","):
             raise ValueError(f"decimal is {decimal!r}, expected None, '.' or ','")
-        frame = Frame(table, rows)
+        frame = Frame.of(table)
+        n_rows = len(frame) if rows is None else len(rows)
         categorical = _choose_categorical(categorical_features, frame.names)
         if not frame.names:
-            raise ValueError(f"0 feature(s) (shape=({len(frame)}, 0)) while a minimum of 1 is required.")
-        if not len(frame):
+            raise ValueError(f"0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required.")
+        if not n_rows:
             raise ValueError("the table has no rows")
         settings = Settings(integer("max_levels", max_levels, low=1), date_order, decimal, more_to_come)
         messages: list[str] = []
         columns = []
         for place in range(len(frame.names)):
-            column = frame.column(place)
+            column = frame.column(place, rows)
             is_categorical = column.categorical if categorical is None else place in categorical
             columns.append(fit_column(column, is_categorical, settings, messages.append))
         if not any(column.width for column in columns):
-            raise ValueError(
-                f"the table has no column to learn from: none of them varies over its {len(frame)} sample(s)"
-            )
+            raise ValueError(f"the table has no column to learn from: none of them varies over its {n_rows} sample(s)")
         _warn(messages)
         return cls(columns)
 
@@ -132,22 +131,23 @@ class TableEncoding:
             For a column with levels that were not seen at fit, or with gaps where it had none, unless `warn` is False;
             once for each of the first 10 columns.
         """
-        frame = Frame(table, rows)
-        features = np.zeros((len(frame), self.n_features), dtype=np.float32)
+        frame = Frame.of(table)
+        features = np.zeros((len(frame) if rows is None else len(rows), self.n_features), dtype=np.float32)
         messages = []
         start = 0
-        for encoder, column in zip(self.columns, self._find_columns(frame), strict=True):
-            if column is not None:
+        for encoder, place in zip(self.columns, self._find_columns(frame), strict=True):
+            if place is not None:
+                column = frame.column(place, rows)
                 messages.append(encoder.encode(column, features[:, start : start + encoder.width]))
                 start += encoder.width
         if warn:
             _warn([message for message in messages if message])
         return features
 
-    def _find_columns(self, frame: Frame) -> Iterator[Column | None]:
-        """Yield the column of each encoder, None for those that need none."""
+    def _find_columns(self, frame: Frame) -> list[int | None]:
+        """Return the place of each encoder's column, None for those that need none."""
         names = [column.name for column in self.columns]
-        if frame.has_names:
+        if frame.labels is not None:
             names = frame.names
         elif len(frame.names) != len(names):
             raise ValueError(
@@ -161,7 +161,7 @@ class TableEncoding:
             raise ValueError(
                 f"the table lacks {count} that the encoder was fitted on: {listed(list(map(repr, lacking)))}{hint}"
             )
-        return (frame.column(place[column.name]) if column.width else None for column in self.columns)
+        return [place[column.name] if column.width else None for column in self.columns]
 
     @property
     def n_features(self) -> int:

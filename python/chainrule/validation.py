@@ -1,6 +1,7 @@
 """Held-out rows: which they are, and how predictions for them are scored."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -74,6 +75,24 @@ def _is_data_set(value: Any) -> bool:
     return len(getattr(X, "shape", ())) == 2 or (isinstance(X, list) and isinstance(next(iter(X), None), Iterable))
 
 
+@dataclass(frozen=True)
+class RowsHeldOut:
+    """Rows that an estimator chose among those of a fit.
+
+    Attributes
+    ----------
+    rows, held_out : ndarray of int
+        Numbers of the rows to train on and of those to look at.
+    y, weight : ndarray
+        What metrics that are functions take as targets and weights of the rows held out; no weights: None.
+    """
+
+    rows: NDArray[np.intp]
+    held_out: NDArray[np.intp]
+    y: Any
+    weight: Any
+
+
 class HeldOut:
     """What a fit looks at after each epoch, in the core's terms.
 
@@ -92,6 +111,10 @@ class HeldOut:
         self._y: Any = None
         self._weight: Any = None
         if validation is None:
+            return
+        if isinstance(validation, RowsHeldOut):
+            self.rows, self.validation_rows = validation.rows, validation.held_out
+            self._y, self._weight = validation.y, validation.weight
             return
         if not isinstance(validation, Real):
             self.data = one_data_set("validation", validation, " or a fraction")

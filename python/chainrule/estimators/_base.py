@@ -1,5 +1,6 @@
 """What both estimators are: scikit-learn's parameters and attributes round one `Network`, one native call a fit."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import about
 from chainrule._core import DivergenceError
+from chainrule._frames import Frame
 from chainrule._suggest import did_you_mean, explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
@@ -128,14 +130,15 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
-            data, held_out = self._encode_rows(*self._hold_out(data, eval_set, random, table), first, incremental)
+            data, eval_data = self._hold_out(data, eval_set, random, table)
+            data, eval_data = self._encode_rows(data, eval_data, first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
         else:
             network = self._begin(data, random) if first else self._ensure_network()
-            data, held_out = self._hold_out(data, eval_set, random, table)
+            data, eval_data = self._hold_out(data, eval_set, random, table)
+        held_out = eval_data if data.held_out is None else data
         if held_out is None and self.eval_metric is not None and not incremental:
             raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
-        data = self._with_class_weights(data, incremental)
         if self.batch_size != "auto" and self.batch_size > len(data):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
@@ -144,15 +147,19 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             options["resume"] = self._optimizer.of_network(network, options["optimizer"])
         watched = None
         if held_out is not None:
-            options |= {"validation": held_out.as_tuple(), "metrics": self._metrics()}
+            options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
             watched = _record.watched_name(options["metrics"])
+        data = self._with_class_weights(data, incremental)
         history = self._train(network, data, options, watched)
         loss = history.loss[-1]
         if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # its history ends before the last step
-            loss = network.loss(data.X, data.y, data.weight, self.alpha / data.total(), n_threads=self.n_threads)
+            total = len(data) if data.weight is None else float(data.weight.sum())
+            loss = network.loss(data.X, data.y, data.weight, self.alpha / total, n_threads=self.n_threads)
         _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
         if not incremental:
-            judged = data if held_out is None else self._with_class_weights(held_out, incremental)
+            judged = data
+            if held_out is not None:
+                judged = self._with_class_weights(held_out.part(held_out.held_out), incremental)
             _record.warn_at_end(self, history, judged, "training" if held_out is None else "held-out")
         return self
 
@@ -184,28 +191,28 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             with about("eval_set"):
                 return data, self._check_eval_set(*eval_set, table=table)
         if self.early_stopping and _options.is_stochastic(self.solver):
-            return split(data, self.validation_fraction, self._strata(data.y), random)
+            data = split(data, self.validation_fraction, self._strata(data.y), random)
         return data, None
 
     def _encode_rows(
-        self, data: Data, held_out: Data | None, first: bool, incremental: bool
+        self, data: Data, eval_data: Data | None, first: bool, incremental: bool
     ) -> tuple[Data, Data | None]:
         """Encode a table's rows and targets as learnt from the rows to train with, in `partial_fit` the first ones."""
         if first:
-            self.encoder_ = _tables.learn(self, data.X, more_to_come=incremental)
-            self._learn_targets(data.y)
+            self.encoder_ = _tables.learn(self, data.X, data.rows, more_to_come=incremental)
+            self._learn_targets(data.targets())
         elif incremental:
             self._check_scale_of_targets(data.y)
 
-        def encode(part: Data, warn: bool = True) -> Data:
-            return Data(part.X.encode(self.encoder_, self.dtype, warn), self._scale_targets(part.y), part.weight)
+        def encode(part: Data, warn: bool) -> Data:
+            features = self.encoder_.encoding_.transform(part.X, warn=warn).astype(self.dtype or np.float32, copy=False)
+            return dataclasses.replace(part, X=features, y=self._scale_targets(part.y))
 
-        encoded = encode(data)
-        if held_out is None:
-            return encoded, None
-        is_split = held_out.X.table is data.X.table  # a rare level may be in held-out rows alone: no mistake
-        with about(None if is_split else "eval_set"):
-            return encoded, encode(held_out, warn=not is_split)
+        data = encode(data, warn=not first)  # a level that held-out rows alone have is no mistake
+        if eval_data is not None:
+            with about("eval_set"):
+                eval_data = encode(eval_data, warn=True)
+        return data, eval_data
 
     def _learn_targets(self, y: NDArray[Any]) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""
@@ -219,7 +226,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
     def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
         """Run the one native call; say what scikit-learn says where it does not come to its end."""
         callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
-        bridge = Bridge(self, data) if hasattr(self, "_skl_callbacks") else None
+        bridge = Bridge(self, data.part(data.rows)) if hasattr(self, "_skl_callbacks") else None
         like_logits = callable(self.loss) and data.y.ndim == 1 and self.n_outputs_ == 1
         try:
             history = network.fit(
@@ -274,7 +281,9 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
         options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
         _, y = _sklearn.validation.check_X_y(np.zeros((len(X), 1)), y, **options)
-        return _tables.Rows(X), _sklearn.validation.column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = _sklearn.validation.column_or_1d(y, warn=True)
+        return Frame(X, keep=first), y
 
     def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
         X, y = self._check(X, y, first=False, table=table)
@@ -416,7 +425,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         if hasattr(self, "encoder_"):
             X = _tables.as_table(X)
             _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
-            X = _tables.Rows(X).encode(self.encoder_, network.dtype)
+            X = self.encoder_.encoding_.transform(X).astype(network.dtype, copy=False)
         else:
             with _tables.advice(X):
                 X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)

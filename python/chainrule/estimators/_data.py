@@ -1,7 +1,7 @@
 """Data of a fit: rows, targets and weights as scikit-learn checks them, and the part that is held out."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
@@ -10,30 +10,44 @@ from numpy.typing import NDArray
 
 from chainrule._arguments import refuse_dict
 from chainrule.estimators import _sklearn
+from chainrule.validation import RowsHeldOut
 
 
-@dataclass
+@dataclasses.dataclass(frozen=True)
 class Data:
-    """Rows to train or to validate with; y as the network takes it."""
+    """Examples to train or to validate with; y as the network takes it.
+
+    Attributes
+    ----------
+    rows, held_out : ndarray of int, or None
+        Numbers of the rows to train with, and of those that are held out; None: all, and none.
+    """
 
     X: Any
     y: NDArray[Any]
     weight: NDArray[Any] | None
+    rows: NDArray[np.intp] | None = None
+    held_out: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return int(self.X.shape[0])
+        return len(self.y) if self.rows is None else len(self.rows)
 
-    def total(self) -> float:
-        """Add up the weights of the rows."""
-        return float(len(self) if self.weight is None else self.weight.sum())
+    def part(self, rows: NDArray[np.intp] | None) -> "Data":
+        """Copy some rows; None: all, as they are."""
+        if rows is None:
+            return self
+        return Data(self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
-    def rows(self, numbers: NDArray[np.intp]) -> "Data":
-        """Copy some rows."""
-        return Data(self.X[numbers], self.y[numbers], None if self.weight is None else self.weight[numbers])
+    def targets(self) -> NDArray[Any]:
+        """Return the targets of the rows to train with."""
+        return self.y if self.rows is None else self.y[self.rows]
 
-    def as_tuple(self) -> tuple[Any, ...]:
-        """(X, y) or (X, y, weight), as `Network.fit` takes validation data."""
-        return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+    def as_validation(self) -> Any:
+        """Return the held-out rows, or all rows of other data, as `Network.fit` takes them."""
+        if self.rows is None or self.held_out is None:
+            return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+        weight = None if self.weight is None else self.weight[self.held_out]
+        return RowsHeldOut(self.rows, self.held_out, self.y[self.held_out], weight)
 
 
 def refuse_masked(name: str, array: Any) -> None:
@@ -101,11 +115,11 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     return array
 
 
-def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> tuple[Data, Data]:
+def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> Data:
     """Hold a fraction of the rows out, the same rows that scikit-learn does."""
     rows, held_out = _sklearn.model_selection.train_test_split(
         np.arange(len(data)), random_state=random, test_size=fraction, stratify=stratify
     )
     if len(held_out) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    return data.rows(rows), data.rows(held_out)
+    return dataclasses.replace(data, rows=rows, held_out=held_out)

@@ -1,12 +1,13 @@
-"""Tables in an estimator: rows that wait for the encoder, which is learnt from those that are trained with."""
+"""Tables in an estimator: whether X is one, how its encoding is learnt, metrics in the unit of the targets."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from chainrule._frames import Frame
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
 from chainrule.table import needs_encoding
@@ -14,35 +15,6 @@ from chainrule.target import Standardizer
 from chainrule.validation import metric_name
 
 STANDARDIZED = ("squared_error", "absolute_error", "huber", "quantile")  # losses that stand for any unit of y
-
-
-class Rows:
-    """Rows of a table, to be split like those of an array.
-
-    Attributes
-    ----------
-    table : data frame or array
-        All rows.
-    numbers : ndarray
-        Those that count.
-    """
-
-    def __init__(self, table: Any, numbers: NDArray[np.intp] | None = None) -> None:
-        self.table = table
-        self.numbers = np.arange(len(table)) if numbers is None else numbers
-
-    @property
-    def shape(self) -> tuple[int]:
-        """The number of rows."""
-        return (len(self.numbers),)
-
-    def __getitem__(self, numbers: NDArray[np.intp]) -> "Rows":
-        return Rows(self.table, self.numbers[numbers])
-
-    def encode(self, encoder: TableEncoder, dtype: DTypeLike | None, warn: bool = True) -> NDArray[Any]:
-        """Encode the rows; `warn` as in `TableEncoding.transform`."""
-        features = encoder.encoding_.transform(self.table, rows=self.numbers, warn=warn)
-        return features.astype(dtype or np.float32, copy=False)
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
@@ -121,12 +93,12 @@ def as_table(X: Any) -> Any:
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
 
 
-def learn(estimator: Any, rows: Rows, more_to_come: bool) -> TableEncoder:
-    """Learn the encoding from the rows that are trained with; `more_to_come` as in `TableEncoding.learn`."""
+def learn(estimator: Any, table: Frame, rows: NDArray[np.intp] | None, more_to_come: bool) -> TableEncoder:
+    """Learn the encoding from the rows to train with; `more_to_come` as in `TableEncoding.learn`."""
     if not isinstance(estimator.preprocess, TableEncoder):
         encoder = TableEncoder(categorical_features=estimator.categorical_features)
     elif _names_categories(estimator):
         raise ValueError("categorical_features is given twice: preprocess is a TableEncoder, which has it too")
     else:
         encoder = _sklearn.base.clone(estimator.preprocess)
-    return encoder.learn(rows.table, rows=rows.numbers, more_to_come=more_to_come)
+    return encoder.learn(table, rows=rows, more_to_come=more_to_come)

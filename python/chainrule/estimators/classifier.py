@@ -249,8 +249,10 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             return data
         if incremental and isinstance(self.class_weight, str):
             raise ValueError("partial_fit cannot balance classes that it does not see: give class_weight as a dict")
-        by_class = self._label_binarizer.weights(self.class_weight, data.y)
-        return dataclasses.replace(data, weight=by_class if data.weight is None else data.weight * by_class)
+        rows: Any = slice(None) if data.rows is None else data.rows
+        weight = np.ones(len(data.y)) if data.weight is None else data.weight.astype(np.float64)
+        weight[rows] *= self._label_binarizer.weights(self.class_weight, data.targets())
+        return dataclasses.replace(data, weight=weight)
 
     def _strata(self, y: NDArray[Any]) -> Any:
         if self._label_binarizer.y_type_ == "binary" and self.stratify is not False:
