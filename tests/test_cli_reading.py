@@ -255,8 +255,8 @@ def test_dates_and_numbers_that_can_be_read_in_several_ways_are_asked_for(capsys
     table = table[table.day.str[:2].astype(int) <= 12]
     table.to_csv("t.csv", index=False, sep=";")
     said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert re.search(r"column 'day' holds dates such as '\S+', which can be read in several ways: choose ", said)
-    assert "--date-order dmy or --date-order mdy, or --categorical day" in said
+    assert re.search(r"column 'day' holds dates such as '\S+', which can be read as day/month/year or month", said)
+    assert "choose --date-order dmy or --date-order mdy, or --categorical day" in said
     days = []
     for order in ("dmy", "mdy"):
         assert run("train", "t.csv", "--target", "price", "--date-order", order, "--epochs", 1) == 0
@@ -282,7 +282,8 @@ def test_a_bad_cell_is_refused_with_its_row(capsys, column, bad, what):
     table.loc[[6, 9], column] = bad
     table.to_csv("t.csv", index=False, sep=";")
     said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert f"column '{column}' holds {what}, but '{bad}' in row 7 and 1 such cells more: add --missing {bad} if" in said
+    assert f"column '{column}' holds {what} such as " in said
+    assert f"but 2 of 300 cells cannot be read so, the first '{bad}' in row 7: add --missing {bad} if" in said
     assert run("train", "t.csv", "--target", "price", "--missing", bad, "--epochs", 1) == 0
 
 

@@ -347,8 +347,8 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
         return "levels", None
     if found.mistakes:
         if "date" in column.kinds_of_types():  # which are no levels
-            raise ValueError(f"{_describe_mistakes(column, found)}: correct them")
-        warn(f"{_describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
+            raise ValueError(f"{describe_mistakes(column, found)}: correct them")
+        warn(f"{describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
         return "levels", None
     if found.whole:
         if found.markers:
@@ -358,7 +358,8 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
             warn(f"{what}, which are taken for levels: convert them if they are amounts, or {_NAME_IT}")
         return "levels", None
     if found.ask:
-        raise ValueError(f"{_describe_question(column, found)}, or {_NAME_IT}")
+        question = describe_question(column, found, lambda choice: f"{found.ask}={choice!r}")
+        raise ValueError(f"{question} of TableEncoder, or {_NAME_IT}")
     format = found.formats[0]
     if found.markers:
         warn(f"{_describe_markers(column, found)}, which are taken for gaps: replace them by None, or {_NAME_IT}")
@@ -366,7 +367,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     return found.kind, format
 
 
-def _describe_mistakes(column: Column, found: Examination) -> str:
+def describe_mistakes(column: Column, found: Examination) -> str:
     """Return which cells cannot be read as what most are: column, count, example and row."""
     first = next(iter(found.mistakes))
     n_wrong = sum(found.mistakes.values())
@@ -385,14 +386,13 @@ def _describe_markers(column: Column, found: Examination) -> str:
     )
 
 
-def _describe_question(column: Column, found: Examination) -> str:
-    """Return how an ambiguous column could be read, and which option decides."""
+def describe_question(column: Column, found: Examination, option: Callable[[str], str]) -> str:
+    """Return how an ambiguous column could be read, and which option decides; `option` writes one with its value."""
     if found.ask == "decimal":
         readings = "with a decimal point or a decimal comma"
     else:
         readings = "as " + " or ".join(ORDERS[choice] for choice in found.choices)
-    options = " or ".join(f"{found.ask}={choice!r}" for choice in found.choices)
     return (
         f"column {column.name!r} holds {_WORDS[found.kind]} such as {found.example!r}, which can be read {readings}: "
-        f"choose {options} of TableEncoder"
+        f"choose {' or '.join(map(option, found.choices))}"
     )

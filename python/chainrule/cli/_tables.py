@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import gzip
 import os
-import reprlib
 import shlex
 import warnings
 import zlib
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _optional
+from chainrule._columns import describe_mistakes, describe_question
 from chainrule._formats import DateFormat, Examination, Format, NumberFormat, is_marker
 from chainrule._frames import Column, as_column
 from chainrule._suggest import did_you_mean, listed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LONG = 40  # characters of a cell that is repeated in a message
-_WORDS = {"number": "numbers", "date": "dates"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,22 +171,17 @@ def _choose_format(column: Column, found: Examination, reading: Reading) -> Form
     found = found.narrow(decimal=reading.decimal, date_order=reading.date_order)
     if found.kind == "levels":
         return None
-    holds = f"column {column.name!r} holds {_WORDS[found.kind]}"
     quoted = shlex.quote(column.name)
     if found.mistakes:
-        value, count = next(iter(found.mistakes)), sum(found.mistakes.values())
-        named = shlex.quote(value) if len(value) <= _LONG else "VALUE"
-        more = f" and {count - 1:,} such cells more" if count > 1 else ""
+        value = next(iter(found.mistakes))
+        missing = shlex.quote(value) if len(value) <= _LONG else "VALUE"
         raise ValueError(
-            f"{holds}, but {reprlib.repr(value)} in row {column.row_of(value)}{more}: add --missing {named} if that "
-            f"means missing, or --categorical {quoted} if the {_WORDS[found.kind]} are names"
+            f"{describe_mistakes(column, found)}: add --missing {missing} if that means missing, or --categorical "
+            f"{quoted} if the values are names"
         )
     if found.ask:
-        option = f"--{found.ask.replace('_', '-')}"
-        raise ValueError(
-            f"{holds} such as {found.example!r}, which can be read in several ways: choose "
-            f"{' or '.join(f'{option} {choice}' for choice in found.choices)}, or --categorical {quoted}"
-        )
+        question = describe_question(column, found, lambda choice: f"--{found.ask.replace('_', '-')} {choice}")
+        raise ValueError(f"{question}, or --categorical {quoted}")
     format = found.formats[0]
     if isinstance(format, NumberFormat) and reading.decimal not in (None, format.decimal):
         chosen = dataclasses.replace(format, decimal=reading.decimal)
