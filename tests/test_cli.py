@@ -127,7 +127,7 @@ def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
     assert run("train", houses, "--target", "dear", "--plot") == 1
     printed = capsys.readouterr()
     assert "after 3 epochs" in printed.out
-    assert re.search(r"interrupted, kept are the parameters of epoch \d+", printed.out)
+    assert re.search(r"interrupted; the parameters are those of epoch \d+", printed.out)
     assert "accuracy" in printed.out
     assert printed.err == "chainrule: interrupted\n"
     assert run("predict", "houses.safetensors", houses) == 0

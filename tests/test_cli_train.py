@@ -365,7 +365,7 @@ def test_time_limit_ends_the_training(houses, capsys):
     assert run("train", houses, "--target", "price", *options) == 0
     printed = capsys.readouterr().out
     assert "at most 1000000 epochs or 1e-09 seconds" in printed
-    assert "the time is up, kept are the parameters of epoch 1, of the lowest validation cost" in printed
+    assert "the time is up; the parameters are those of epoch 1, of the lowest validation cost" in printed
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 

@@ -46,7 +46,7 @@ def test_loss_of_a_fitted_estimator_may_change():
     estimator.set_params(loss="poisson")
     np.testing.assert_allclose(estimator.predict(X_VALUES), np.exp(linear))
     assert estimator.fit(X_VALUES, np.abs(Y_VALUES)).out_activation_ == "exp"
-    with pytest.raises(ValueError, match="needs 2 outputs, the network has 1: fit anew"):
+    with pytest.raises(ValueError, match="needs 2 outputs, the network has 1: call fit with warm_start=False"):
         estimator.set_params(loss=cr.Quantile([0.1, 0.9])).predict(X_VALUES)
 
 

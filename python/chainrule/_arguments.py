@@ -1,4 +1,4 @@
-"""Scalar arguments, checked by type before the core sees them: an error names the argument and what came instead."""
+"""Type checks of scalar arguments: an error names the argument and the value."""
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 
 def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1) -> int:
-    """Take any integer, of NumPy too, that the core's type can hold; whether it makes sense is for the core to say."""
+    """Take an integer, of NumPy too, from low to high. The core checks whether it is valid for its purpose."""
     try:
         number = int(operator.index(value))
     except TypeError:
@@ -49,8 +49,8 @@ def real(name: str, value: Any) -> float:
 
 
 def returned(what: str, value: Any) -> float:
-    """Take the real number, of any library, that a function of the caller's returned."""
-    is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # NumPy's would lose a part in float()
+    """Take the real number, of any library, that a user's function returned."""
+    is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # float() would drop the imaginary part
     if hasattr(value, "__float__") and not is_complex:
         with suppress(TypeError):  # an array of several
             return _float(what, value)
@@ -61,7 +61,7 @@ def _float(what: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{what} is too large for a number of floating point") from None
+        raise ValueError(f"{what} is too large for a floating-point number") from None
 
 
 def flag(name: str, value: Any) -> bool:
@@ -91,7 +91,7 @@ def dtype_name(value: Any) -> str:
     """Take the type of a network's parameters, in whatever form NumPy takes types."""
     try:
         found = str(np.dtype(value).name)
-    except (TypeError, ValueError):  # of strings, and of other libraries' types
+    except (TypeError, ValueError):  # unknown strings, and other libraries' types
         raise TypeError(unknown("dtype", str(value), DTYPES)) from None
     if found not in DTYPES:
         raise TypeError(f"dtype must be {' or '.join(DTYPES)}, got {found}")
@@ -99,7 +99,7 @@ def dtype_name(value: Any) -> str:
 
 
 def refuse_dict(name: str, value: Any) -> None:
-    """Raise for rows given as a dict, and name what makes a table of it."""
+    """Raise for rows given as a dict; the message says how to make a table of it."""
     if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy has a sparse matrix that is a dict
         raise TypeError(
             f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "
@@ -109,7 +109,7 @@ def refuse_dict(name: str, value: Any) -> None:
 
 @contextmanager
 def about(what: str | None) -> Iterator[None]:
-    """Let errors of the block begin with what they concern, where that is given: ``"eval_set: X has 3 columns"``."""
+    """Prefix the errors of the block with their subject, if there is one: ``"eval_set: X has 3 columns"``."""
     try:
         yield
     except (TypeError, ValueError) as error:

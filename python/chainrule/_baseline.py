@@ -1,4 +1,4 @@
-"""The cost that a constant prediction reaches: a model whose cost is not lower has learnt nothing."""
+"""The cost of the best constant prediction: a model whose cost is not lower has learnt nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ _Array = NDArray[np.float64]
 
 
 def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, outputs: int | None = None) -> float:
-    """Compute the lowest cost that a network reaches whose logits are the same for every row, in float64.
+    """Compute the lowest cost of logits that are the same for every row, in float64.
 
     The cost is that of `cost` without a penalty: ``(1/Σw) Σ_i w_i L(z, y_i)``, lowest over all z. It is exact, but for
     "huber", whose constant is found to one part in 2^30 of its range.
@@ -81,7 +81,7 @@ def _softmax_cost(targets: _Array, w: _Array, smoothing: float = 0.0, *, outputs
 
 
 def _weighted_quantile(column: _Array, w: _Array, level: float) -> float:
-    """Return the lowest value up to which at least this share of the weight lies."""
+    """Return the lowest value at or below which at least this share of the weight lies."""
     order = np.argsort(column)
     place = int(np.searchsorted(np.cumsum(w[order]), level))
     return float(column[order[min(place, len(order) - 1)]])

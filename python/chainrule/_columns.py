@@ -1,8 +1,8 @@
 """How a column is learnt, and how one of each kind becomes float32 features.
 
 `_formats` examines the texts of a column; `fit_column` decides what an encoder does with the result. Where it warns,
-the command refuses. An encoder is a frozen record of what was learnt; its state is made of texts, numbers, lists and
-dictionaries.
+the command raises an error. An encoder is a frozen record of what was learnt; its state consists of texts, numbers,
+lists and dictionaries.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from chainrule._formats import ORDERS, SEVERAL, DateFormat, Examination, Format,
 from chainrule._frames import Codes, Column, Floats
 
 FORMAT = 2  # of the state of encoders; 1 has no formats of text
-FARTHEST = 1e30  # scaled numbers beyond this are encoded alike; keeps inf / inf out of the clipping
-ENOUGH = 10  # rows without a listed level are no chance where the levels of a column are listed in part
+FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
+ENOUGH = 10  # rows without a listed level: too many for chance, where only some levels of a column are listed
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
 _BOOLEANS = {"true": "1", "false": "0"}
 
@@ -30,9 +30,8 @@ _BOOLEANS = {"true": "1", "false": "0"}
 def find_codes(codes: Codes, names: Sequence[str], levels: Sequence[str], unseen: int, missing: int) -> Codes:
     """Return the place of each row's level within `levels`.
 
-    The same value is the same level however it is written: "1.0" is also found as "1", " a" as "a", and among booleans,
-    which levels are that are only True and False or only 0 and 1, "true", "TRUE" and 1 as True. A level that is listed
-    in the same writing comes first.
+    A value may be written in several ways: "1.0" also matches "1", and " a" matches "a". If the levels are booleans
+    (only True and False, or only 0 and 1), "true", "TRUE" and 1 match True. An exact match comes first.
     """
     place = {level: i for i, level in enumerate(levels)}
     plain = set(map(_without_zeros, levels))
@@ -99,7 +98,7 @@ class NumberColumn:
         if not math.isfinite(self.median) or not math.isfinite(self.scale) or self.scale < 0:
             raise ValueError(f"column {self.name!r}: median {self.median}, scale {self.scale}")
         if self.scale == 0 and not self.indicator:
-            raise ValueError(f"column {self.name!r}: scale 0 and no indicator, the column says nothing")
+            raise ValueError(f"column {self.name!r}: scale 0 and no indicator: it has no features")
 
     def read(self, column: Column) -> Floats:
         return column.numbers(self.format)
@@ -336,8 +335,8 @@ def _date_format(format: Format | None) -> DateFormat | None:
 def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) -> tuple[str, Format | None]:
     """Return the kind of a column, and the format of its text.
 
-    Text of plain digits alone stays levels, since this is how codes are marked as such; so does text of which a part
-    cannot be read, with a warning, since a gap must not be made where a word stood. Markers of gaps are gaps.
+    Text that is only digits stays levels, because it may be codes. Text of which some cells cannot be read stays levels
+    too, with a warning: a word must not become a gap. Markers of gaps are gaps.
     """
     kind = column.kind_of_type()
     if kind != "text":

@@ -51,7 +51,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     if not _replace_by_unnamed(target, data):
         _replace_by_named(target, data)
     if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
-        with contextlib.suppress(OSError):  # some systems cannot say so of a folder; the file is whole anyway
+        with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is whole anyway
             folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -109,7 +109,7 @@ def _replace_by_unnamed(target: Path, data: bytes) -> bool:
         return False
     try:
         descriptor = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
-    except OSError:  # not on this file system; of other reasons the named file's error tells
+    except OSError:  # not on this file system; any other reason is reported when the named file is opened
         return False
     with open(descriptor, "wb") as file:
         _lock(file)
@@ -131,7 +131,7 @@ def _replace_by_unnamed(target: Path, data: bytes) -> bool:
 def _replace_by_named(target: Path, data: bytes) -> None:
     while True:
         temporary = _temporary_name(target)
-        # os.open, not tempfile: a new file gets the permissions that the user's umask says
+        # os.open, not tempfile: a new file gets the permissions of the user's umask
         file = open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")  # noqa: SIM115
         with file:
             _lock(file)

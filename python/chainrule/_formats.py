@@ -1,7 +1,7 @@
 """Numbers and dates that are written as text: what the texts of a column are, and how they are read.
 
-The whole column decides: of 03/04/2024 and 25/04/2024 the second says that days come first; of 1,234 and 0,5 the second
-says that the comma is the decimal mark. Where all cells fit two readings, `examine` returns both, and never guesses.
+The whole column decides: 25/04/2024 shows that the day comes first in 03/04/2024 too; 0,5 shows that the comma of 1,234
+is the decimal mark. Where all cells fit two readings, `examine` returns both and never guesses.
 
 All texts of one shape are read at once. The shape of a text is the text with every digit as 0. A regular expression
 matches the shape once; where its groups stand in the shape, the digits of all texts of that shape are read as columns
@@ -167,7 +167,7 @@ def _read_shape(texts: list[str], found: re.Match[str], order: str | None) -> tu
 
 
 def _clock(field: Callable[[str], Integers], found: re.Match[str]) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return the time of day in microseconds, in UTC where a zone is given, and where it exists."""
+    """Return the time of day in microseconds, in UTC if there is a zone, and where it is valid."""
     hours, minutes, seconds = field("hours"), field("minutes"), field("seconds")
     known = (hours < 24) & (minutes < 60) & (seconds < 60)
     if half := found["half"]:
@@ -183,7 +183,7 @@ def _clock(field: Callable[[str], Integers], found: re.Match[str]) -> tuple[Inte
 
 
 def _month(name: str) -> int:
-    """Return the number of a month by its English name, also shortened; 0 where it is none."""
+    """Return the number of a month by its English name or abbreviation; 0 for another word."""
     low = "sep" if name.lower() == "sept" else name.lower()
     return next((i for i, month in enumerate(_MONTHS, 1) if low in (month, month[:3])), 0)
 

@@ -1,7 +1,7 @@
 """Any table in: a data frame that narwhals knows, or a NumPy array, as named columns of NumPy arrays.
 
-The only module that looks into tables. `Frame.column` knows the libraries and `Column` the values: what a column holds
-is decided and read from these alone, so that pandas, polars, Arrow and NumPy give the same features for the same data.
+Only this module reads tables. `Frame.column` converts each library's columns to NumPy; `Column` decides from the values
+alone what a column holds, so that pandas, polars, Arrow and NumPy give the same features for the same data.
 """
 
 import datetime
@@ -40,7 +40,7 @@ _SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an arra
 
 
 def _once(method: Method) -> Method:
-    """Let a method of a column read the values once for each of its arguments."""
+    """Cache what a method of a column returns for its arguments."""
 
     @functools.wraps(method)
     def call(self: "Column", *args: Any) -> Any:
@@ -62,7 +62,7 @@ class Column:
     values : array
         Shape (m,): of numbers, dates or objects.
     categorical : bool
-        Whether the table's type for it says that its values are names of levels.
+        Whether the column has a categorical type, so that its values are levels whatever they look like.
     row_number : callable
         The row of the table, counted from 1, of a place in `values`.
     """
@@ -74,7 +74,7 @@ class Column:
         self.values = values
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
-        self._results: dict[Any, Any] = {}  # of the methods that read the values
+        self._results: dict[Any, Any] = {}  # cache of `_once`
 
     def __len__(self) -> int:
         return len(self.values)
@@ -113,11 +113,11 @@ class Column:
         return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
 
     def format_of_type(self) -> Format | None:
-        """Return the format of a column that is not text: that of times of day, which are no dates."""
+        """Return the format of a column that is not text: of times of day, else None."""
         return DateFormat(TIME) if self.kinds_of_types() == {"time"} else None
 
     def kinds_of_types(self) -> set[str]:
-        """Return what the types of the values are: "number", "date", "time", "text", "truth" or "other"."""
+        """Return the kinds of the values' types: "number", "date", "time", "text", "boolean" or "other"."""
         return {_kind_of(kind) for kind in self._types()}
 
     def kind(self) -> str:
@@ -298,14 +298,14 @@ def level_name(value: object) -> str:
 
 
 def _kind_of(kind: type) -> str:
-    """Return what the values of a type are."""
+    """Return the kind of a type's values."""
     dates = (datetime.date, np.datetime64)
-    words = {(str,): "text", (bool, np.bool_): "truth", dates: "date", (datetime.time,): "time", _NUMBERS: "number"}
+    words = {(str,): "text", (bool, np.bool_): "boolean", dates: "date", (datetime.time,): "time", _NUMBERS: "number"}
     return next((word for kinds, word in words.items() if issubclass(kind, kinds)), "other")
 
 
 def _number(value: Any) -> float:
-    """Return a number, or a text that is one; NaN for the rest."""
+    """Return the value of a number, or of a text that `float` reads; else NaN."""
     if isinstance(value, str):
         try:
             return np.nan if "_" in value else float(value)
@@ -385,7 +385,7 @@ class Frame:
 
 
 def is_frame(table: Any) -> bool:
-    """Return whether something is a data frame; nothing is imported where it cannot be one."""
+    """Return whether an object is a data frame; narwhals is imported only for objects with columns."""
     return hasattr(type(table), "columns") and bool(_narwhals().dependencies.is_into_dataframe(table))
 
 

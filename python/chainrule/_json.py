@@ -1,4 +1,4 @@
-"""JSON in files, strictly: a name that stands twice, NaN, and nesting beyond all measure are errors, as in the core."""
+"""Strict JSON: duplicate names, NaN and too deep nesting are errors, as in the core."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def parse(text: str | bytes) -> Any:
-    """Read JSON; ValueError says what is wrong with it, whatever it is.
+    """Read JSON; ValueError for anything invalid.
 
     Examples
     --------

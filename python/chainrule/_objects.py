@@ -1,6 +1,6 @@
-"""Numbers out of what is not an array of numbers yet: tables, nullable columns, Python's numbers, DLPack.
+"""Converts to arrays of numbers: tables, nullable columns, Python's numbers, DLPack.
 
-No package of tables is imported: a table is known by the methods that pandas, polars and Arrow give theirs.
+No table library is imported: a table is recognised by the methods of pandas', polars' and Arrow's.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _MISSING = ("NoneType", "NAType", "NaTType")
 
 
 def numbers(value: Any, name: str) -> NDArray[Any]:
-    """Return an array of real numbers, or of a dtype that the caller refuses by its name.
+    """Return an array of real numbers, or of another dtype, which the caller refuses.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
 
 
 def _columns_of(value: Any) -> list[tuple[Any, Any]]:
-    """Labels and columns of a table; none of anything else."""
+    """Return the labels and columns of a table; nothing for another object."""
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
         return [(label, value.iloc[:, j]) for j, label in enumerate(value.columns)]
     if hasattr(value, "get_columns") and hasattr(value, "columns"):  # polars
@@ -46,7 +46,7 @@ def _columns_of(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_uniform(table: Any) -> bool:
-    """Whether NumPy makes one array of a table of pandas's, without an object for each number."""
+    """Return whether NumPy converts a pandas table to one numeric array, without an object per number."""
     if not hasattr(table, "dtypes") or not hasattr(table, "iloc") or not hasattr(table, "columns"):
         return False
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in table.dtypes}
@@ -58,7 +58,7 @@ def _entries(column: Any) -> list[Any]:
 
 
 def _refuse_gaps(column: Any, name: str, place: str) -> None:
-    """Raise for a missing entry of a column that marks it by something else than NaN."""
+    """Raise for a missing entry that is not NaN, such as None or pandas.NA."""
     if hasattr(column, "null_count"):  # polars, Arrow
         missing = bool(column.null_count() if callable(column.null_count) else column.null_count)
     else:
@@ -97,7 +97,7 @@ def _as_array(column: Any) -> NDArray[Any]:
 
 
 def _array(value: Any, name: str) -> NDArray[Any]:
-    """Return what NumPy makes of it, and of a list of objects their numbers; an array of objects stays one."""
+    """Return what NumPy makes of it; a list of objects becomes numbers, an array of objects stays one."""
     try:
         array = _as_array(value)
     except ValueError as error:
@@ -126,7 +126,7 @@ def _at(index: tuple[int, ...]) -> str:
 
 
 def _from_objects(array: NDArray[Any], name: str, place: Callable[[tuple[int, ...]], str]) -> NDArray[Any]:
-    """Return the real numbers that the objects are, in float64, or raise and name the first that is none."""
+    """Convert objects to float64, or raise for the first that is not a real number."""
     kinds = set(map(type, array.ravel().tolist()))
     if all(map(_is_number, kinds)):
         try:

@@ -1,11 +1,11 @@
-"""Packages that an extra brings are imported when first used, so that `import chainrule` needs NumPy alone."""
+"""Imports optional packages when they are first used, so that `import chainrule` needs only NumPy."""
 
 import importlib
 from types import ModuleType
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import a module, or say which extra installs it.
+    """Import a module; the error for a missing package names the extra that installs it.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What an unknown name was meant to be: one table of other libraries' names, and close spelling, for every list.
+"""Suggestions for unknown names: other libraries' names for the same thing, and similar spelling.
 
-The names of a call's arguments are such a list, too: `explained`.
+`explained` suggests names of arguments.
 """
 
 import contextlib
@@ -144,7 +144,7 @@ def _plain(name: str) -> str:
 
 
 def closest(value: Any, options: Iterable[str]) -> str | None:
-    """Return the option that a value was probably meant to be: other punctuation, another library's name, a typo.
+    """Return the option most similar to a value: other punctuation, another library's name, a typo.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def did_you_mean(value: Any, options: Iterable[str], *, sentence: bool = False) 
 
 
 def instances(base: type[Any]) -> list[str]:
-    """Return what makes an instance of each of this package's subclasses of a class.
+    """Return the calls that make an instance of each subclass in the same module.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def unknown(what: str, value: Any, options: Sequence[str]) -> str:
 
 
 def explained(thing: Thing) -> Thing:
-    """Let a function, or a class with its public methods, say what was meant by arguments that it does not have.
+    """Make a function, or the public methods of a class, suggest a name for an unknown argument.
 
     The signature stays as it is. A call that is right costs some 0.3 µs more.
 
@@ -266,7 +266,7 @@ def explained(thing: Thing) -> Thing:
 
 
 def quick(method: Thing) -> Thing:
-    """Let `explained` leave a method that takes a few µs as it is: Python's own errors have to do."""
+    """Exclude from `explained` a method that takes only a few µs; Python reports its wrong arguments."""
     vars(method)["explains_itself"] = True
     return method
 
@@ -292,7 +292,7 @@ def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> s
         signature.bind(*args, **kwargs)
         return None
     is_method = "self" in signature.parameters and bool(args)
-    parts = [type(args[0]).__name__] if is_method else []  # the class that the caller knows
+    parts = [type(args[0]).__name__] if is_method else []  # the class of the object, not that of the method
     called = ".".join([*parts, function.__name__]).removesuffix(".__init__")
     parameters, given = list(signature.parameters.values())[is_method:], args[is_method:]
     if unknown_names := [name for name in kwargs if name not in signature.parameters]:

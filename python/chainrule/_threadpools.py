@@ -1,4 +1,4 @@
-"""Shows threadpoolctl the pool of this package, once it is imported; OpenMP's, another back end, it knows by itself."""
+"""Registers this package's thread pool with threadpoolctl. It finds OpenMP, another back end, by itself."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ threadpoolctl = require("threadpoolctl", "sklearn")
 
 
 def register() -> None:
-    """Have threadpoolctl see and limit the threads of this package with those of BLAS and OpenMP."""
+    """Let threadpoolctl show and limit this package's threads as it does those of BLAS and OpenMP."""
     LibController: Any = threadpoolctl.LibController
 
     class Controller(LibController):  # type: ignore[misc]

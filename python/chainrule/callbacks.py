@@ -34,7 +34,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 @explained
 class ProgressBar:
-    """A line that moves: epoch, bar, costs, metrics, time. On a terminal or in a notebook; elsewhere the last state.
+    """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook; elsewhere its last state.
 
     Needs the extra ``cli``, which brings rich.
 
@@ -43,7 +43,7 @@ class ProgressBar:
     epochs : int, optional
         How many epochs to expect, the ``epochs`` of the fit. Default: unknown, and the bar only shows that it moves.
     console : rich.console.Console, optional
-        Where to. Default: standard error. What others want to show meanwhile goes through its `print`, too.
+        Where to. Default: standard error. Use its `print` for other output during the training.
 
     Raises
     ------
@@ -75,8 +75,8 @@ class ProgressBar:
         rich = require("rich.progress", "cli")
         count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
         columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
-        # A fit that raises never says that it ended. So that nothing is left behind then: no thread, a visible cursor,
-        # and a line below the bar, where the cursor waits and the traceback begins.
+        # on_train_end is not called if the fit raises. So the bar uses no thread, leaves the cursor visible, and keeps
+        # an empty line below itself for the cursor and the traceback.
         options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
         progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=self.console, **options)
         progress.get_renderables = lambda: [
@@ -110,8 +110,8 @@ class ProgressBar:
 class CSVLog:
     """A CSV file with a row for each epoch, on the disk as soon as the epoch ends.
 
-    The columns are epoch and the numbers that the first epoch has. What an interrupted program wrote is whole but for
-    its last row perhaps, which ``append`` then cuts.
+    The columns are epoch and the numbers that the first epoch has. Only the last row of an interrupted
+    program may be incomplete; ``append`` removes it.
 
     Parameters
     ----------
@@ -157,16 +157,16 @@ class CSVLog:
 
     def _begin(self, numbers: Mapping[str, Any]) -> None:
         columns = list(numbers)
-        kept = self._rows_before(columns, numbers["epoch"]) if self._append and self._path.exists() else []
-        write_atomically(self._path, "".join([_csv_line(columns), *kept]).encode())
+        lines = self._rows_before(columns, numbers["epoch"]) if self._append and self._path.exists() else []
+        write_atomically(self._path, "".join([_csv_line(columns), *lines]).encode())
         self._columns = columns
 
     def _rows_before(self, columns: list[str], epoch: int) -> list[str]:
-        """Lines of the existing file that stay."""
+        """Return the lines of the existing file to keep."""
         header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         if header.endswith("\n") and header.strip().split(",") != columns:
             raise ValueError(f"{self._path} has the columns {header.strip()}, this training {','.join(columns)}")
-        lines = [line for line in lines if line.endswith("\n")]  # but one that was being written
+        lines = [line for line in lines if line.endswith("\n")]  # without one that is incomplete
         if epoch > 1:
             lines = [line for line in lines if int(line.partition(",")[0]) < epoch]
         return lines
@@ -179,7 +179,7 @@ def _csv_line(values: list[Any]) -> str:
 
 
 class _Tracker:
-    """What sends every number of an epoch to an object of somebody else's."""
+    """Base of callbacks that send the numbers of an epoch to another library's object."""
 
     def __init__(self, target: Any, prefix: str, method: str) -> None:
         if not callable(getattr(target, method, None)):
@@ -188,7 +188,7 @@ class _Tracker:
         self._prefix = text("prefix", prefix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Tracker":
-        return self  # scikit-learn's clone copies parameters, but a connection is not to be copied
+        return self  # scikit-learn's clone copies parameters; a connection is shared
 
     def _named(self, logs: Mapping[str, Any]) -> dict[str, float]:
         return {self._prefix + name: value for name, value in scalars(logs).items()}

@@ -1,6 +1,6 @@
 """The textbook's steps as functions on plain NumPy arrays: forward, cost, backward, update.
 
-Thin: types, shapes and values are checked in the core, in one place, and its errors come through unchanged.
+The core checks types, shapes and values.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class Cache:
 
 
 def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
-    """Write one name out for every hidden layer; a sequence stays as it is, the core checks its length."""
+    """Repeat one name for every hidden layer; a sequence is returned as it is, the core checks its length."""
     if isinstance(activation, str):
         return (one_of("activation", activation, _core.ACTIVATIONS),) * hidden_layers
     if not isinstance(activation, Iterable):
@@ -64,7 +64,7 @@ def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tup
 
 
 def check_layers(name: str, value: Any) -> None:
-    """Raise for what is not a sequence of (W, b); the core checks the arrays."""
+    """Raise unless the value is a sequence of (W, b); the core checks the arrays."""
     if not isinstance(value, (list, tuple, Sequence)) or isinstance(value, str):
         raise TypeError(f"{name} must be a list of (W, b), one for each layer, got {type(value).__name__}")
     for i, layer in enumerate(value):

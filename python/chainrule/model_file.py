@@ -1,4 +1,4 @@
-"""What a model file holds of an estimator, and how that predicts: NumPy is all it takes, scikit-learn is not imported.
+"""Reads model files, and predicts with the estimator that one holds; scikit-learn is not needed.
 
 The file is that of a network (`files`); the entry `chainrule.estimator` of its metadata holds the rest as JSON:
 
@@ -166,7 +166,7 @@ def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> 
 
 @contextmanager
 def unreadable_estimator(path: StrPath) -> Iterator[None]:
-    """Let the errors that damaged files raise say which file cannot be read."""
+    """Turn the errors that a damaged file raises into one that names the file."""
     try:
         yield
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:

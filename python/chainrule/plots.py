@@ -1,7 +1,7 @@
 """Plots, with the extra `plot`: learning curves, decision regions, the gradient check, the network with its weights.
 
 Each takes a file to write or matplotlib axes to draw on, and returns the axes. The colors are Okabe and Ito's, which
-people who see few colors tell apart; where color says something, a shape, a width or a text says it too.
+color-blind people can distinguish; what color shows is also shown by a shape, a width or a text.
 """
 
 import os
@@ -311,9 +311,9 @@ def _heights(shown: NDArray[np.intp], size: int) -> _Floats:
 
 
 def _weigh(values: Any, largest: float) -> tuple[_Floats, _Floats]:
-    """Colors by sign, and opaque as the size says; sizes from 0 to 1."""
+    """Return colors by sign, more opaque the larger the value, and the sizes relative to the largest."""
     to_rgb = require("matplotlib.colors", "plot").to_rgb
-    sizes = np.nan_to_num(abs(values.astype(np.float64)), posinf=0.0)  # what is no number is as faint as zero
+    sizes = np.nan_to_num(abs(values.astype(np.float64)), posinf=0.0)  # NaN and infinity are as faint as zero
     strength = sizes / largest if 0 < largest < np.inf else 0.0 * sizes
     colors = np.where((values >= 0)[:, None], to_rgb(_POSITIVE), to_rgb(_NEGATIVE))
     return np.column_stack([colors, 0.08 + 0.92 * strength]), strength

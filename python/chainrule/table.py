@@ -1,6 +1,6 @@
 """Tables in, arrays out: columns of numbers, text, booleans and dates, with gaps, as float32 features.
 
-What was learnt from the training part is plain data, so that it is stored with the model and `predict` repeats it.
+What was learnt from the training rows is plain data, which is stored with the model and used by `predict`.
 The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default", https://arxiv.org/abs/2407.04491).
 """
 

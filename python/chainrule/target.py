@@ -147,7 +147,7 @@ class TargetEncoder:
     Parameters
     ----------
     task : {"classification", "regression"}, optional
-        Default: by the column. Text, truth values and categories are classes; so are whole numbers of at most 10
+        Default: by the column. Text, booleans and categories are classes; so are whole numbers of at most 10
         different values; all other numbers are values.
 
     Attributes

@@ -1,4 +1,4 @@
-"""Held-out rows: which they are, and how predictions for them are scored."""
+"""Held-out rows: how they are chosen, and the metrics of their predictions."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def one_data_set(name: str, value: Any, alternative: str = "") -> tuple[Any, ...
 
 
 def _is_data_set(value: Any) -> bool:
-    """Whether it is (X, y, ...) with an X of two dimensions."""
+    """Return whether a value is (X, y) or (X, y, sample_weight) with an X of two dimensions."""
     if not isinstance(value, tuple) or len(value) not in (2, 3):
         return False
     X = value[0]
@@ -77,14 +77,14 @@ def _is_data_set(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class RowsHeldOut:
-    """Rows that an estimator chose among those of a fit.
+    """Rows of a fit's data that an estimator holds out.
 
     Attributes
     ----------
     rows, held_out : ndarray of int
-        Numbers of the rows to train on and of those to look at.
+        Numbers of the rows to train on and of the rows to validate with.
     y, weight : ndarray
-        What metrics that are functions take as targets and weights of the rows held out; no weights: None.
+        Targets and weights of the held-out rows, for metrics that are functions; without weights None.
     """
 
     rows: NDArray[np.intp]
@@ -94,7 +94,7 @@ class RowsHeldOut:
 
 
 class HeldOut:
-    """What a fit looks at after each epoch, in the core's terms.
+    """The validation data of a fit, as the core takes it.
 
     Attributes
     ----------

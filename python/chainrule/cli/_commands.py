@@ -67,7 +67,7 @@ def predict(
     encoding: str | None,
     threads: int | None,
 ) -> int:
-    """Predict the target of each row of a table, as CSV, or as the name of the file to write says.
+    """Predict the target of each row of a table, as CSV or in the format of the output file's extension.
 
     Where the table has the target, too, the scores are printed, on standard error where the predictions take standard
     output.
@@ -79,7 +79,7 @@ def predict(
     target = loaded.model.target
     if probabilities and target.classes is None:
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
-    table, kept = loaded.read(file, keep, separator, encoding)
+    table, copied = loaded.read(file, keep, separator, encoding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outputs = loaded.model.outputs(table, threads)
@@ -88,7 +88,7 @@ def predict(
     predictions = target.decode(outputs)
     if predictions.ndim > 1:
         raise ValueError(f"{model} predicts several columns: predict with chainrule.load")
-    columns: dict[str, Any] = {name: kept[name].to_numpy() for name in keep}
+    columns: dict[str, Any] = {name: copied[name].to_numpy() for name in keep}
     columns[f"predicted {loaded.name}" if loaded.name in keep else loaded.name] = predictions
     if probabilities:
         for label, of_class in zip(target.labels, target.probabilities(outputs).T, strict=True):

@@ -1,4 +1,4 @@
-"""What a command prints, on a console that may be closed, full or unable to show a character."""
+"""Printing to streams that may be closed, full or unable to encode a character."""
 
 import contextlib
 import errno
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Console:
-    """Prints the lines of a training; a stream that fails ends the printing, not the training.
+    """Prints the lines of a training; if the stream fails, the training continues without them.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def warn(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print one line on standard error; where that is closed or full nobody can be reached."""
+    """Print one line on standard error; if that is closed or full the line is lost."""
     with contextlib.suppress(OSError):
         write_text("stderr", f"chainrule: {' '.join(text.split())}\n")
 

@@ -1,4 +1,4 @@
-"""How a text file is laid out: encoding, separator, names of the columns; detected where that is sure."""
+"""The layout of a text file: encoding, separator, names of the columns; detected where that is certain."""
 
 import csv
 import dataclasses
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
-SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names of what is hard to type
+SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names for what is hard to type
 UNNAMED = "Unnamed: "  # and the place of a column without a name, as pandas has it
 _OTHERS = ",;\t|"  # separators that are detected
 _BEGINNING = 1 << 16  # bytes to look at
@@ -20,7 +20,7 @@ _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What a user said of a table's file; None is detected.
+    """Options for reading a table's file; None: detected.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Reading:
         object.__setattr__(self, "missing", tuple(str(value) for value in self.missing))
 
     def override(self, separator: str | None, encoding: str | None) -> "Reading":
-        """Return the same with the layout of another file, as far as it is given."""
+        """Return a copy with another file's separator and encoding, if not None."""
         return dataclasses.replace(self, separator=separator or self.separator, encoding=encoding or self.encoding)
 
 
@@ -67,9 +67,9 @@ class Text:
     names : list of str
         Of the columns, none twice.
     unusual : str
-        What the file's name does not say, to follow a sentence; or nothing.
+        What is unexpected for the file's name, to append to a sentence; or empty.
     warnings : list of str
-        What was guessed or changed.
+        About what was guessed or changed.
     """
 
     encoding: str
@@ -150,7 +150,7 @@ def _first_lines(path: str, encoding: str) -> list[str]:
 
 
 def _find_separator(lines: list[str], usual: str) -> str:
-    """Return the separator that a file's name says, unless another one alone makes columns of all first rows."""
+    """Return the usual separator for a file's name, unless only another one splits the first rows evenly."""
     fitting = [separator for separator in dict.fromkeys(usual + _OTHERS) if _fits(lines, separator)]
     if not fitting and _are_numbers(lines):
         return SEPARATORS["space"]

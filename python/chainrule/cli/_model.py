@@ -76,9 +76,9 @@ class TableModel:
     def read(
         self, path: str, keep: Sequence[str] = (), separator: str | None = None, encoding: str | None = None
     ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-        """Read a table with the settings of the training, but for the separator and encoding that are given.
+        """Read a table with the settings of the training, or with another separator and encoding.
 
-        Return it, and the columns to keep, as they are written.
+        Return the table, and the columns to copy as they are written.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ def save(estimator: Any, path: str, target: str, table: Table) -> None:
 
 
 def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEncoding:
-    """Return an encoding that reads text in these formats, too, where it learnt from what they gave."""
+    """Return an encoding that also reads text in the formats of the training's file."""
     columns = [
         dataclasses.replace(column, format=formats[column.name])
         if isinstance(column, NumberColumn) and column.name in formats

@@ -1,4 +1,4 @@
-"""Where results go: files, devices and standard output; what cannot be written is found before the work."""
+"""Writes results to files, devices and standard output; checks before the work that they can be written."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ def is_standard_output(path: str) -> bool:
 
 
 def check_output(path: str, *others: str | None) -> None:
-    """Raise the error that writing a file would end with, or ValueError where it is one of the other files.
+    """Raise the error that writing a file would raise, or ValueError if it is one of the other files.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def check_model_output(path: str, *others: str | None) -> None:
 
 
 def check_table_output(path: str, *others: str | None) -> None:
-    """As `check_output`; ValueError where the name's end does not say what kind of table to write."""
+    """As `check_output`; ValueError for a file extension that is not a kind of table."""
     check_output(path, *others)
     if _is_parquet(path):
         _optional.require("pyarrow.parquet", "parquet")
@@ -98,7 +98,7 @@ def check_space(path: str, size: int) -> None:
 
 
 def write_by(save: Callable[[str], None], path: str) -> None:
-    """Let a function write a file of this name; its content goes to standard output where that is meant."""
+    """Call a function that writes a file; for standard output, of a temporary file that is then copied there."""
     if not is_standard_output(path):
         with _named(path):
             save(path)
@@ -109,7 +109,7 @@ def write_by(save: Callable[[str], None], path: str) -> None:
 
 
 def write_table(path: str, table: "pd.DataFrame") -> None:
-    """Write a table as its name's end says; CSV to standard output and to devices."""
+    """Write a table in the format of its file extension; CSV to standard output and to devices."""
     if _is_parquet(path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)

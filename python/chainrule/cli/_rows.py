@@ -47,7 +47,7 @@ class Part:
 def with_target(
     table: "pd.DataFrame", name: str, verbatim: bool, say: Callable[[str, str], None], of: str = ""
 ) -> "pd.DataFrame":
-    """Return the rows whose target is known; say how many are left out, and `of` which table."""
+    """Return the rows whose target is known; report how many are left out, and `of` which table."""
     target, markers = (table[name], "") if verbatim else known_texts(table[name])
     known = target.notna()
     if not known.all():

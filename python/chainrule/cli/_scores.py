@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Scores = dict[str, float]
-_CERTAIN = float(np.finfo(np.float32).eps)  # probabilities are float32; the logarithm of 0 says nothing
+_CERTAIN = float(np.finfo(np.float32).eps)  # probabilities are float32; keeps the logarithm of 0 finite
 
 
 def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:

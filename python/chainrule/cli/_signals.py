@@ -39,12 +39,12 @@ def interruptions() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
-    """Let a signal wait until the end: a second Ctrl-C does not lose what the first one saves; a third one does."""
+def delayed_signals() -> Iterator[None]:
+    """Delay a signal to the end of the block: a second Ctrl-C does not lose what the first one saves, a third may."""
     waiting: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
-        if waiting:  # what is within may wait, too, such as for the reader of a pipe
+        if waiting:  # the block itself may hang, such as on a pipe
             raise Terminated
         waiting.append(number)
 

@@ -1,4 +1,4 @@
-"""Columns that seem to number or to name the rows: a model learns the order of the table from them, or single rows."""
+"""Finds columns that seem to be identifiers of the rows: a model would learn the order of the table or single rows."""
 
 import re
 import shlex

@@ -1,7 +1,7 @@
-"""Table files in: text and Parquet through pandas, with one rule for what is missing.
+"""Reads table files, text and Parquet, through pandas.
 
-An empty field is missing. In a column that holds numbers or dates, so are the markers of gaps of `_formats`. In
-a column of text they are levels like any other: "None" may be an answer, and one more level "?" loses nothing.
+An empty field is missing. In columns of numbers or dates the markers of `_formats` are missing too; in columns of text
+they are levels, because "None" may be an answer.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Table:
     reading : Reading
         How it was read; the decimal mark as detected.
     unusual : str
-        What the file's name does not say, to follow a sentence; or nothing.
+        What is unexpected for the file's name, to append to a sentence; or empty.
     formats : dict of str to NumberFormat or DateFormat
         How the text of columns was read; of whole columns, where the rows of a training may not decide.
     """
@@ -62,15 +62,15 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
     path : str
         A file of `KINDS`.
     reading : Reading
-        How to read it, as far as the user said so.
+        The user's options.
     texts : collection of str
         Columns that are text whatever they look like: "01" stays what it is.
 
     Raises
     ------
     ValueError
-        For another kind of file, one that cannot be read as what its name says, numbers or dates with a few texts
-        among them, or such that can be read in several ways.
+        For a file of another kind, or one that does not hold what its name says; for numbers or dates with a few texts
+        among them, or that can be read in several ways.
     """
     frame, unusual = read_frame(path, reading, texts)
     is_numeric = _optional.require("pandas.api.types", "cli").is_numeric_dtype
@@ -110,7 +110,7 @@ def read_frame(
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: name another --encoding") from error
     except (ValueError, EOFError, csv.Error, zlib.error, gzip.BadGzipFile) as error:
-        if "Calling read(nbytes)" in str(error):  # pandas says so, and no more, where Ctrl-C came within a read
+        if "Calling read(nbytes)" in str(error):  # pandas's only error for Ctrl-C during a read
             raise KeyboardInterrupt from error
         raise ValueError(f"cannot read {path}: {error}") from error
     if not len(frame):
@@ -130,7 +130,7 @@ def read_like(path: str, other: Table, texts: Collection[str]) -> "pd.DataFrame"
 
 
 def without_markers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFrame":
-    """Take the markers of gaps in columns that hold numbers or dates for missing."""
+    """Replace the markers of gaps by None in columns that hold numbers or dates."""
     for name in names:
         if name in frame and as_column(frame[name]).kind_of_type() == "text":
             frame[name] = blank(frame[name], is_marker)
@@ -167,7 +167,7 @@ def _has_decimal_comma(found: Examination) -> bool:
 
 
 def _choose_format(column: Column, found: Examination, reading: Reading) -> Format | None:
-    """Return the format of a column of text, None for levels; refuse what is not sure."""
+    """Return the format of a column of text, None for levels; raise if it is uncertain."""
     found = found.narrow(decimal=reading.decimal, date_order=reading.date_order)
     if found.kind == "levels":
         return None
@@ -225,7 +225,7 @@ def _read_parquet(path: str, reading: Reading) -> "pd.DataFrame":
 def _read_text(
     path: str, reading: Reading, extension: str, texts: Collection[str], names: Callable[[int], list[str]]
 ) -> tuple["pd.DataFrame", str]:
-    """Read a table of text; refuse what pandas would shift or read as one column."""
+    """Read a table of text; raise for rows that pandas would shift."""
     pd = _optional.require("pandas", "cli")
     text = detect(path, reading, extension, names)
     for warning in text.warnings:

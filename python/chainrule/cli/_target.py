@@ -21,7 +21,7 @@ _ANSWERS = {"none"}  # a marker among numbers, but a class among texts: no garag
 
 
 def known_texts(target: "pd.Series", classes: Collection[str] = ()) -> tuple["pd.Series", str]:
-    """Take the markers of a target of text for missing, but for classes that are known already.
+    """Replace the markers of gaps in a target of text by None, unless they are known classes.
 
     Return what was done as the end of a sentence, or nothing.
 
@@ -41,7 +41,7 @@ def _is_gap(text: str) -> bool:
 
 
 def explain_task(target: "pd.Series", task: str) -> str:
-    """Return why a target is taken for classes or for a number, and the option that changes it."""
+    """Return why a target is treated as classes or as a number, and the option that changes it."""
     column = as_column(target)
     if column.categorical or column.kind() != "number":
         return f"classes, because it holds {'booleans' if target.dtype == bool else 'text'}"

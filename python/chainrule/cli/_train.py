@@ -18,7 +18,7 @@ from chainrule.cli._console import Console, complain, warn
 from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, read_in, save
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
-from chainrule.cli._signals import held
+from chainrule.cli._signals import delayed_signals
 from chainrule.cli._suspects import find_suspects
 from chainrule.cli._tables import Table, check_columns
 from chainrule.cli._target import explain_task, label_names
@@ -65,7 +65,7 @@ class Settings:
 
 
 def check_outputs(settings: Settings, *tables: str | None) -> None:
-    """Find out before the training, not after it, that its results cannot be written or would replace a table."""
+    """Raise before the training if its results cannot be written or would replace a table."""
     if settings.plot is not None:
         known = _optional.require("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
         extension = os.path.splitext(settings.plot)[1][1:].lower()
@@ -76,7 +76,7 @@ def check_outputs(settings: Settings, *tables: str | None) -> None:
 
 
 def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame | None" = None) -> int:
-    """Train a network to predict a column of a table, say what was done, save it; return the exit code."""
+    """Train a network to predict a column of a table, report, save it; return the exit code."""
     console = Console(_stream(settings))
     say = console.say
     table = read.frame
@@ -108,7 +108,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
         callbacks.append(cr.ProgressBar(settings.epochs))
     estimator.set_params(callbacks=callbacks)
     history = _fit(estimator, train, validation)
-    with held():
+    with delayed_signals():
         encoder = estimator.encoder_
         encoder.encoding_ = read_in(encoder.encoding_, read.formats)
         _test_and_save(estimator, target, (train, validation, tested), settings, read, say)
@@ -124,7 +124,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
 def _test_and_save(
     estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, read: Table, say: _Say
 ) -> None:
-    """Say how the training went, test what was learnt, save it."""
+    """Report how the training went, test the estimator, save it."""
     history: cr.History = estimator.history_
     say("stopped", _why(history))
     if hint := _hint(history):
@@ -168,7 +168,7 @@ def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
 
 
 def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEncoder:
-    """Learn the classes, or that it is a number; say which, and why."""
+    """Learn the classes, or that the target is a number; print which, and why."""
     named = target.name in settings.categorical
     encoder = TargetEncoder(settings.task or ("classification" if named else None)).fit(target)
     say("target", describe_target(encoder.name, encoder.labels, encoder.standardizer))
@@ -182,9 +182,9 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
 
 
 def _fit(estimator: Any, train: Part, validation: Part) -> "cr.History":
-    """Train; where the cost became NaN or infinite there is nothing to keep, whatever was learnt before."""
+    """Train; raise DivergenceError if the cost became NaN or infinite, because the last parameters are of no use."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is printed later says why it ended
+        warnings.simplefilter("ignore")  # the reason is reported later
         estimator.fit(*train.as_tuple(), eval_set=validation.as_tuple())
     history: cr.History = estimator.history_
     if history.stop_reason == "diverged":
@@ -240,12 +240,12 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, val
 
 
 def _joined(*weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    given = [weight for weight in weights if weight is not None]
-    return np.concatenate(given) if given else None
+    arrays = [weight for weight in weights if weight is not None]
+    return np.concatenate(arrays) if arrays else None
 
 
 class _ReportStart:
-    """A callback that reports what is about to be trained, and looks whether there is space for it."""
+    """A callback that reports what is about to be trained and checks the free space on the disk."""
 
     def __init__(self, estimator: Any, features: "pd.DataFrame", sizes: Sequence[int], settings: Settings, say: _Say):
         self._estimator, self._features, self._sizes, self._settings, self._say = (
@@ -288,10 +288,10 @@ def choose_patience(n_rows: int, batch_size: int) -> int:
 def _why(history: "cr.History") -> str:
     best = history.best_epoch
     reasons = {
-        "epochs": f"all are done, kept are the parameters of epoch {best}",
+        "epochs": f"all are done; the parameters are those of epoch {best}",
         "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
-        "seconds": f"the time is up, kept are the parameters of epoch {best}, of the lowest validation cost",
-        "interrupted": f"interrupted, kept are the parameters of epoch {best}, of the lowest validation cost",
+        "seconds": f"the time is up; the parameters are those of epoch {best}, of the lowest validation cost",
+        "interrupted": f"interrupted; the parameters are those of epoch {best}, of the lowest validation cost",
     }
     return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
 

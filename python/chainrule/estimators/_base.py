@@ -1,4 +1,4 @@
-"""What both estimators are: scikit-learn's parameters and attributes round one `Network`, one native call a fit."""
+"""Base of both estimators: a `Network` with scikit-learn's parameters and attributes; a fit is one native call."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ NOT_FINITE = (
 
 
 def has_partial_fit(estimator: Any) -> bool:
-    """Whether the solver takes mini-batches; an AttributeError says that it does not."""
+    """Return True if the solver takes mini-batches, else raise an AttributeError."""
     if not _options.is_stochastic(estimator.solver):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
@@ -129,7 +129,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
-        if table:  # its encoding is learnt from what is not held out, and tells how many inputs the network has
+        if table:  # its encoding is learnt from the training rows and decides the number of inputs
             data, eval_data = self._hold_out(data, eval_set, random, table)
             data, eval_data = self._encode_rows(data, eval_data, first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
@@ -164,7 +164,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         return self
 
     def _check_same_network(self) -> None:
-        """Raise where a parameter that a network cannot take on later has changed since it was made."""
+        """Raise if a parameter has changed that cannot change once the network is made."""
         now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # none where weights were assigned
         for name, value in made_with.items():
             if now[name] != value:
@@ -208,7 +208,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             features = self.encoder_.encoding_.transform(part.X, warn=warn).astype(self.dtype or np.float32, copy=False)
             return dataclasses.replace(part, X=features, y=self._scale_targets(part.y))
 
-        data = encode(data, warn=not first)  # a level that held-out rows alone have is no mistake
+        data = encode(data, warn=not first)  # a level may occur in held-out rows only
         if eval_data is not None:
             with about("eval_set"):
                 eval_data = encode(eval_data, warn=True)
@@ -224,7 +224,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         return y
 
     def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
-        """Run the one native call; say what scikit-learn says where it does not come to its end."""
+        """Fit the network; warn or raise as scikit-learn does if the training diverges or is interrupted."""
         callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
         bridge = Bridge(self, data.part(data.rows)) if hasattr(self, "_skl_callbacks") else None
         like_logits = callable(self.loss) and data.y.ndim == 1 and self.n_outputs_ == 1
@@ -331,13 +331,14 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         """Raise where the present ``loss`` needs other targets than the network was trained on."""
 
     def _follow_functions(self) -> None:
-        """Make another network with the same weights where ``activation`` or ``loss`` has changed since it was made."""
+        """Replace the network by one with the same weights if ``activation`` or ``loss`` has changed."""
         if self._made_for == self._functions():
             return
         old, n_outputs = self.network_, self._count_outputs(None)
         if n_outputs not in (None, self.n_outputs_):
             raise ValueError(
-                f"loss={self.loss!r} needs {n_outputs} outputs, the network has {self.n_outputs_}: fit anew"
+                f"loss={self.loss!r} needs {n_outputs} outputs, the network has {self.n_outputs_}: "
+                "call fit with warm_start=False"
             )
         self._check_new_loss()
         layers = list(zip(old.weights, old.biases, strict=True))
@@ -395,7 +396,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 for view, layer in zip(views, layers, strict=True):
                     view[...] = layer
                 return
-            self._assigned = {kept: self._layers(kept) for kept in ("coefs_", "intercepts_")}
+            self._assigned = {part: self._layers(part) for part in ("coefs_", "intercepts_")}
             del self.network_
         self._assigned = {**vars(self).get("_assigned", {}), name: layers}
 
@@ -418,7 +419,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         return loss, _weights.pack([dw.T for dw in gradients.weights], gradients.biases)
 
     def _outputs(self, X: Any) -> NDArray[Any]:
-        """Compute what the network says of rows, shape (m, n_outputs)."""
+        """Compute the network's outputs for rows, shape (m, n_outputs)."""
         check_rows(X)
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()

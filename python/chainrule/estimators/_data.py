@@ -1,4 +1,4 @@
-"""Data of a fit: rows, targets and weights as scikit-learn checks them, and the part that is held out."""
+"""The data of a fit: rows, targets and weights, checked as scikit-learn does, and the rows that are held out."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Set
@@ -20,7 +20,7 @@ class Data:
     Attributes
     ----------
     rows, held_out : ndarray of int, or None
-        Numbers of the rows to train with, and of those that are held out; None: all, and none.
+        Numbers of the rows to train with, None for all; and of those held out, None if there are none.
     """
 
     X: Any
@@ -43,7 +43,7 @@ class Data:
         return self.y if self.rows is None else self.y[self.rows]
 
     def as_validation(self) -> Any:
-        """Return the held-out rows, or all rows of other data, as `Network.fit` takes them."""
+        """Return the held-out rows, or this data if none is held out, as ``validation`` of `Network.fit`."""
         if self.rows is None or self.held_out is None:
             return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
         weight = None if self.weight is None else self.weight[self.held_out]
@@ -51,7 +51,7 @@ class Data:
 
 
 def refuse_masked(name: str, array: Any) -> None:
-    """Raise where an array has masked entries, whose values NumPy keeps but which nobody wants to be read."""
+    """Raise for an array with masked entries, whose values are not meant to be used."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
         where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
@@ -69,7 +69,7 @@ def _may_be_array(value: Any) -> bool:
 
 
 def check_rows(X: Any) -> None:
-    """Raise for what is not rows and columns; what their entries are is for others to check."""
+    """Raise unless X has rows and columns; their entries are checked later."""
     refuse_dict("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):

@@ -1,16 +1,16 @@
-"""One fit at a time for each estimator: a second one would put back what the first is just changing."""
+"""One fit at a time for each estimator: on an error a second one would undo the changes of the first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_fitting: dict[int, object] = {}  # by the id, since a lock in an estimator could not be pickled
+_fitting: dict[int, object] = {}  # by id: an estimator with a lock could not be pickled
 
 
 @contextmanager
 def exclusive(estimator: object) -> Iterator[None]:
     """Raise RuntimeError where another call fits the estimator, from another thread or a callback."""
     call = object()
-    if _fitting.setdefault(id(estimator), call) is not call:  # one step, which no other thread interrupts
+    if _fitting.setdefault(id(estimator), call) is not call:  # atomic
         raise RuntimeError(f"this {type(estimator).__name__} is being trained by another call")
     try:
         yield

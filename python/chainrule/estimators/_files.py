@@ -1,4 +1,4 @@
-"""Estimators as model files: what is stored of one, and the estimator that is made of it. JSON, nothing is executed."""
+"""Writes estimators to model files, and makes them again; they are JSON, nothing is executed."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from chainrule.estimators._labels import Labels
 from chainrule.model_file import FORMAT, KEY, KINDS, Model
 from chainrule.target import Target, array_from_dict, array_to_dict
 
-# Attributes that say how a fit went, and their types. The optimizer's moments, which are two or three times the
-# network, are not stored.
+# Attributes with the results of a fit, and their types. The optimizer's moments are not stored: they are two or three
+# times as large as the network.
 RECORD: dict[str, tuple[type, ...]] = {
     "n_iter_": (int,),
     "t_": (int,),
@@ -31,19 +31,19 @@ RECORD: dict[str, tuple[type, ...]] = {
     "_made_with": (dict,),
 }
 
-# Values with fields that a parameter or a record may hold, by name.
+# Dataclasses that a parameter or a record may be, by name.
 _DATA = {
     name: kind
     for module in (losses, optimizers, schedules, training)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind)
 }
-# Parameters that may be code, which is not stored: a value that changes no prediction.
+# Parameters that may be code, which is not stored: the value to set instead, which changes no prediction.
 _WITHOUT_CODE = {"loss": ("log_loss", "squared_error"), "eval_metric": (None, None), "learning_rate": ("constant",) * 2}
 
 
 class Savable:
-    """What an estimator has to be saved."""
+    """Gives the estimators their ``save``."""
 
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
         """Write the fitted estimator to a model file, which `chainrule.load` reads; it is JSON and tensors, no pickle.

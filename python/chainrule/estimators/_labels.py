@@ -1,4 +1,4 @@
-"""Class labels, and the numbers that a network computes with: of classes, or a matrix of 0 and 1."""
+"""Class labels as the numbers that a network learns: class numbers, or a matrix of 0 and 1."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -41,9 +41,9 @@ def as_labels(y: Any, name: str) -> Any:
     if y is None or np.isscalar(y) or hasattr(y, "toarray"):
         return y
     listed = isinstance(y, (list, tuple))
-    array = np.array(y, dtype=object) if listed else np.asarray(y)  # of a list with text NumPy would make nan text too
+    array = np.array(y, dtype=object) if listed else np.asarray(y)  # NumPy would turn NaN into text in a list with text
     if array.dtype.kind not in "Of" or (array.dtype.kind == "f" and not np.isnan(array).any()):
-        return array  # not y: scikit-learn reads integers of a nullable type as floats, which are not exact
+        return array  # not y: scikit-learn would convert nullable integers to floats, which are not exact
     values = array.ravel().tolist()
     width = max(array.size // max(len(array), 1), 1)
     kinds: dict[str, int] = {}  # and the place where each is first seen
@@ -74,12 +74,12 @@ def _kind(label: object) -> str:
 
 
 class Labels:
-    """The classes of a target, and the way from them to a network's y and back.
+    """The classes of a target: converts labels to a network's y, and its outputs to labels.
 
     Attributes
     ----------
     y_type_ : str
-        What scikit-learn's ``type_of_target`` says: "binary", "multiclass" or "multilabel-indicator".
+        scikit-learn's ``type_of_target``: "binary", "multiclass" or "multilabel-indicator".
     classes_ : ndarray
         In ascending order; for multi-label targets the numbers of the columns.
     multilabel, sparse : bool
@@ -91,7 +91,7 @@ class Labels:
         if "multioutput" in self.y_type_:
             raise ValueError("Multioutput target data is not supported with label binarization")
         if self.y_type_ not in ("binary", "multiclass", "multilabel-indicator"):
-            _sklearn.multiclass.check_classification_targets(y)  # which says why not
+            _sklearn.multiclass.check_classification_targets(y)  # raises an error with the reason
         self.multilabel, self.sparse = self.y_type_.startswith("multilabel"), hasattr(y, "toarray")
         self.classes_: NDArray[Any] = np.arange(y.shape[1]) if self.multilabel else np.unique(y)
         if not self.multilabel and len(self.classes_) == 1:

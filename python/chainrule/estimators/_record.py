@@ -1,4 +1,4 @@
-"""What a fit leaves in an estimator, curves, scores and the state of the optimizer; and what is said about it."""
+"""The results of a fit in an estimator: curves, scores, the optimizer's state; printed lines and warnings."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from chainrule.validation import metric_name, more_is_better
 
 @dataclass
 class OptimizerState:
-    """What `partial_fit` goes on from.
+    """The state from which `partial_fit` continues.
 
     Attributes
     ----------
@@ -37,13 +37,15 @@ class OptimizerState:
     kind: str
 
     def of_network(self, network: Network, optimizer: Optimizer) -> TrainingState | None:
-        """Return the state for what the network is now, should its parameters have been written to meanwhile."""
+        """Return the state with the network's present parameters, which the user may have changed."""
         if self.state is None or self.kind != type(optimizer).__name__:  # the fit was interrupted
             return None
-        kept = {name: vector for name, vector in self.state.vectors.items() if not name.startswith("best")}
-        if "average" not in kept:
-            kept["parameters"] = network.parameters
-        return dataclasses.replace(self.state, vectors=kept, numbers={**self.state.numbers, "best_epoch": np.zeros(1)})
+        vectors = {name: vector for name, vector in self.state.vectors.items() if not name.startswith("best")}
+        if "average" not in vectors:
+            vectors["parameters"] = network.parameters
+        return dataclasses.replace(
+            self.state, vectors=vectors, numbers={**self.state.numbers, "best_epoch": np.zeros(1)}
+        )
 
 
 class Printer:
@@ -54,7 +56,7 @@ class Printer:
         self._rate = -np.inf
 
     def on_epoch_end(self, logs: dict[str, Any]) -> None:
-        """Tell how an epoch went."""
+        """Print the results of an epoch."""
         rate = logs["learning_rate"]
         if rate < self._rate and _options.is_adaptive(self._estimator):
             print(f"{no_improvement(self._estimator, self._watched)} Setting learning rate to {rate:f}")
@@ -64,7 +66,7 @@ class Printer:
             print(f"Validation score: {logs[self._watched]:f}")
 
     def on_train_end(self, history: History) -> None:
-        """Tell why the training ended."""
+        """Print why the training ended."""
         if history.stop_reason == "no_improvement":
             print(f"{no_improvement(self._estimator, self._watched)} Stopping.")
         elif history.stop_reason == "learning_rate_below":
@@ -77,7 +79,7 @@ def watched_name(metrics: tuple[Any, ...]) -> str:
 
 
 def no_improvement(estimator: Any, watched: str | None) -> str:
-    """Say what did not improve."""
+    """Return the sentence about what did not improve."""
     what, epochs = "Training loss" if watched is None else "Validation score", estimator.n_iter_no_change
     return f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs."
 
@@ -141,7 +143,7 @@ def record(
 
 
 def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
-    """How many epochs ago the last one was whose loss was lower than the lowest before by ``tol``."""
+    """Count the epochs since the loss was last lower, by ``tol``, than all before."""
     best = np.fmin.accumulate(losses)
     worse = losses[1:] > best[:-1] - tol
     return len(losses) - 1 - int(np.max(np.flatnonzero(~worse) + 1, initial=0))
@@ -156,7 +158,7 @@ def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None
 
 
 def _why_unfinished(estimator: Any, history: History) -> list[str]:
-    """Say that the training did not end by itself; empty where it did."""
+    """Return why the training has not converged; empty if it has."""
     if _options.is_stochastic(estimator.solver):
         if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (Cosine, OneCycle)):
             return [
@@ -180,10 +182,10 @@ def _why_unfinished(estimator: Any, history: History) -> list[str]:
 
 
 def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
-    """Say that the cost of the fitted network is not below that of the best constant prediction; empty where it is.
+    """Return a warning if the network's cost is not below that of the best constant prediction; else nothing.
 
-    ``data`` are the held-out rows, or without them those that were trained on, as ``part`` says, with the weights of
-    their classes.
+    ``data`` are the held-out rows, or the training rows if none are held out, with the weights of their classes;
+    ``part`` names them.
     """
     y = data.y if data.weight is None else data.y[data.weight > 0]
     if callable(estimator.loss) or (y == y[0]).all():  # no formula for the constant; nothing to learn

@@ -1,4 +1,4 @@
-"""What the estimators use of scikit-learn, public names all; and what not every version of it has."""
+"""The public names of scikit-learn that the estimators use; replacements for what older versions lack."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -18,7 +18,7 @@ STANDARDIZED = ("squared_error", "absolute_error", "huber", "quantile")  # losse
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
-    """Return a metric for standardized targets that says what it would of those that were given."""
+    """Return a metric of standardized targets whose value is that of the targets in their own unit."""
     own = ERRORS.get(metric) if isinstance(metric, str) else metric
     if own is None:
         return metric
@@ -44,11 +44,11 @@ def _rmse(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | Non
     return float(np.sqrt(np.average(np.square(_errors(y, predictions)), axis=0, weights=weight).mean()))
 
 
-ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # which have a unit
+ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # metrics in the unit of the targets
 
 
 def is_table(estimator: Any, X: Any, first: bool) -> bool:
-    """Whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first.
+    """Return whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first.
 
     "auto" looks at the types of the columns alone, never at their values, so that all parts of the same data are
     treated alike.
@@ -73,7 +73,7 @@ def _names_categories(estimator: Any) -> bool:
 
 @contextmanager
 def advice(X: Any) -> Iterator[None]:
-    """Add to an error about gaps or text that ``preprocess=True`` takes both."""
+    """Add to an error about gaps or text that ``preprocess=True`` accepts both."""
     try:
         yield
     except ValueError as error:
