@@ -9,7 +9,7 @@ from test_arrays import LAYOUTS, REFUSED, WRONG_SHAPES
 
 import chainrule as cr
 from chainrule import TableEncoder
-from chainrule.target import TargetEncoder
+from chainrule.cli._rows import TargetEncoder
 
 random = np.random.default_rng(0)
 X, values = random.normal(size=(20, 3)), random.normal(size=20)

@@ -11,8 +11,8 @@ from tables import failure, make_table, run, train
 
 import chainrule as cr
 from chainrule.cli import _rows, _tables, _train, main
-from chainrule.cli._format import Reading
 from chainrule.cli._model import TableModel
+from chainrule.cli._tables import Reading
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

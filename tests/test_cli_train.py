@@ -13,9 +13,9 @@ from sklearn import metrics
 from tables import failure, make_table, run, train
 
 import chainrule as cr
-from chainrule.cli import _parser, _scores, _suspects, _tables
-from chainrule.cli._format import Reading
+from chainrule.cli import _parser, _rows, _scores, _tables
 from chainrule.cli._model import TableModel
+from chainrule.cli._tables import Reading
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -96,7 +96,7 @@ def test_no_column_of_real_tables_is_reported_as_identifier(chainrule_data):
     found = {}
     for path in sorted(chainrule_data.glob("*/data.csv.gz")):
         table = _tables.read_table(str(path), Reading()).frame
-        found[path.parent.name] = list(_suspects.find_suspects(table, list(table.columns)))
+        found[path.parent.name] = list(_rows.find_suspects(table, list(table.columns)))
     assert found
     assert {name: sentences for name, sentences in found.items() if sentences} == {}
 

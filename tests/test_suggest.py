@@ -10,8 +10,8 @@ import pytest
 import chainrule as cr
 from chainrule import TableEncoder, _core, _suggest
 from chainrule._suggest import closest, did_you_mean, listed, unknown
+from chainrule.cli._rows import TargetEncoder
 from chainrule.schedules import Schedule
-from chainrule.target import TargetEncoder
 
 
 def fit(X=((0.0,), (1.0,)), y=(0.0, 1.0), **options):

@@ -171,7 +171,7 @@ def test_numbers_in_another_type_and_spaces_are_the_same_level():
 
 
 def test_classes_in_another_writing():
-    from chainrule.target import TargetEncoder
+    from chainrule.cli._rows import TargetEncoder
 
     target = TargetEncoder().fit([True, False, True])
     assert target.transform(["true", "FALSE", " True"]).tolist() == target.transform([1, 0, 1.0]).tolist() == [1, 0, 1]

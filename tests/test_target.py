@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from chainrule._formats import NumberFormat
-from chainrule.target import Standardizer, Target, TargetEncoder
+from chainrule.cli._rows import TargetEncoder
+from chainrule.target import Standardizer, Target
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_two_classes_have_one_output_and_more_have_one_each():
     three = Target("y", np.array(["a", "b", "c"]), "multiclass")
     assert three.decode(np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])).tolist() == ["c", "a"]
     encoder = TargetEncoder().fit(pd.Series(["a", "b", "c"], name="y"))
-    np.testing.assert_array_equal(encoder.transform(pd.Series(["c", "a"])), [2, 0])
+    assert encoder.transform(pd.Series(["c", "a"])).tolist() == ["c", "a"]
 
 
 def test_one_class_is_certain():
@@ -108,7 +109,7 @@ def test_unseen_class_raises():
 
 def test_a_class_is_found_in_the_other_writing():
     target = TargetEncoder().fit(pd.Series(["1", "x"], name="y"))
-    np.testing.assert_array_equal(target.transform(pd.Series(["x", "1.0"])), [1, 0])
+    assert target.transform(pd.Series(["x", "1.0"])).tolist() == ["x", "1"]
 
 
 CLASSES = Target("y", np.array(["a", "b"], dtype=object), "binary")

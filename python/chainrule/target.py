@@ -2,19 +2,10 @@
 
 import dataclasses
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from chainrule import _columns
-from chainrule._formats import NumberFormat
-from chainrule._frames import Column, as_column
-from chainrule._suggest import did_you_mean, listed
-
-MAX_CLASSES = 10  # whole numbers of more different values are amounts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,129 +130,6 @@ class Target:
                     raise ValueError("its target has a class twice")
                 return cls(name, found, y_type, sparse, scaling)
         raise ValueError(f"its target is {state!r:.200}")
-
-
-class TargetEncoder:
-    """Encodes the column to predict: as class numbers, or as values.
-
-    Parameters
-    ----------
-    task : {"classification", "regression"}, optional
-        Default: by the column. Text, booleans and categories are classes; so are whole numbers of at most 10
-        different values; all other numbers are values.
-
-    Attributes
-    ----------
-    name : str
-        The column's name.
-    labels : list of str
-        The classes in the order of their numbers: by value where all are numbers, else by name. Empty for values.
-    standardizer : Standardizer or None
-        Of the values that the encoder was fitted on; None for classes.
-    number_format : NumberFormat or None
-        How values are read that are text, such as ``12,5``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from chainrule.target import TargetEncoder
-    >>> column = pd.Series(["yes", "no", "yes"], name="answer")
-    >>> target = TargetEncoder().fit(column)
-    >>> target.transform(column)
-    array([1, 0, 1])
-    >>> target.task, target.labels
-    ('classification', ['no', 'yes'])
-    """
-
-    def __init__(self, task: str | None = None) -> None:
-        if task not in (None, "classification", "regression"):
-            raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
-        self.task = task
-        self.name = ""
-        self.labels: list[str] = []
-        self.standardizer: Standardizer | None = None
-        self.number_format: NumberFormat | None = None
-
-    def fit(self, values: Any, name: str = "") -> "TargetEncoder":
-        """Learn from a series or an array, shape (m,), without missing values; `name` stands for the series' own.
-
-        Raises
-        ------
-        ValueError
-            For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite
-            numbers.
-        """
-        column = as_column(values, name)
-        name = column.name
-        _refuse_missing(column)
-        task = self.task or _infer_task(column)
-        if task == "classification":
-            codes, names = column.levels()
-            counts = Counter(names[code] for code in codes.tolist())
-            if len(counts) < 2:
-                raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
-            if len(counts) > max(MAX_CLASSES, len(column) / 2):
-                raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
-            self.labels, self.standardizer, number_format = sorted(counts, key=_by_value(counts)), None, None
-        else:
-            format = column.kind_and_format()[1]
-            number_format = format if isinstance(format, NumberFormat) else None
-            numbers = column.numbers(number_format)
-            if (numbers == numbers[0]).all():
-                raise ValueError(f"the target {name!r} has one value only")
-            self.labels, self.standardizer = [], Standardizer.fit(numbers)
-        self.task, self.name, self.number_format = task, name, number_format
-        return self
-
-    def transform(self, values: Any) -> NDArray[Any]:
-        """Return what an estimator is trained on: class numbers (m,), or values (m,).
-
-        Raises
-        ------
-        ValueError
-            For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
-        """
-        if not self.name:
-            raise ValueError("the encoder is not fitted: call fit with the training part first")
-        column = as_column(values, self.name)
-        _refuse_missing(column)
-        if self.task == "regression":
-            return column.numbers(self.number_format)
-        codes, names = column.levels()
-        classes = _columns.find_codes(codes, names, self.labels, unseen=-1, missing=-1)
-        if (classes < 0).any():
-            unseen = min(names[code] for code in codes[classes < 0])
-            hint = did_you_mean(unseen, self.labels)
-            raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {listed(self.labels)}{hint}")
-        return classes
-
-
-def _refuse_missing(column: Column) -> None:
-    if (missing := column.missing()).any():
-        raise ValueError(f"the target {column.name!r} is missing in row {column.row_number(int(missing.argmax()))}")
-
-
-def _infer_task(column: Column) -> str:
-    kind, format = ("levels", None) if column.categorical else column.kind_and_format()
-    if kind == "date":
-        raise ValueError(f"the target {column.name!r} holds dates, expected classes or numbers")
-    if kind == "levels":
-        if not column.categorical and column.kind_of_type() == "text" and (found := column.examine()).ask:
-            raise ValueError(
-                f"the target {column.name!r} holds {found.kind}s such as {found.example!r}, which can be read in "
-                "several ways: convert the column"
-            )
-        return "classification"
-    values = np.unique(column.numbers(format if isinstance(format, NumberFormat) else None))
-    return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
-
-
-def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
-    try:
-        _ = [float(label) for label in labels]
-    except ValueError:
-        return str
-    return lambda label: (float(label), label)
 
 
 def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     1
     """
     try:
-        from chainrule.cli._run import run  # imports take a moment, in which Ctrl-C is pressed, too
+        from chainrule.cli._parser import run  # imports take a moment, in which Ctrl-C is pressed, too
 
         return run(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:

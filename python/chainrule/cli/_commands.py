@@ -12,10 +12,9 @@ from typing import Any
 import chainrule
 from chainrule import _optional
 from chainrule.cli._console import Console, warn, write_text
-from chainrule.cli._format import KINDS, Reading
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_table_output, is_standard_output, write_table
-from chainrule.cli._tables import Table, read_like, read_table
+from chainrule.cli._tables import KINDS, Reading, Table, read_like, read_table
 from chainrule.cli._train import Settings, check_outputs, train_table
 
 # name -> scikit-learn's function

@@ -8,14 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _json
-from chainrule._columns import Encoder, LevelColumn, NumberColumn, find_codes
+from chainrule._columns import Encoder, LevelColumn, NumberColumn
 from chainrule._formats import Format, NumberFormat
 from chainrule._frames import as_column
 from chainrule.cli._console import warn
-from chainrule.cli._format import Reading, number_names
+from chainrule.cli._rows import class_numbers, known_texts
 from chainrule.cli._scores import as_text, score_classes, score_values
-from chainrule.cli._tables import Table, check_columns, read_frame, read_numbers, without_markers
-from chainrule.cli._target import known_texts
+from chainrule.cli._tables import (
+    Reading,
+    Table,
+    check_columns,
+    number_names,
+    read_frame,
+    read_numbers,
+    without_markers,
+)
 from chainrule.model_file import READING, Model, read_model
 from chainrule.network import Network
 from chainrule.table import TableEncoding
@@ -121,11 +128,9 @@ class TableModel:
                 return ""
             scores = score_values(values[known], target.decode(outputs[known]))
         else:
-            codes, names = as_column(known_texts(truth, target.labels)[0]).levels()
-            classes = find_codes(codes, names, target.labels, unseen=-1, missing=-2)
-            if (classes == -1).any():
-                value = names[codes[classes == -1][0]]
-                warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {value!r}")
+            classes, unseen = class_numbers(as_column(known_texts(truth, target.labels)[0]), target.labels)
+            if unseen is not None:
+                warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {unseen!r}")
             known = classes >= 0
             if not known.any():
                 return ""

@@ -1,4 +1,4 @@
-"""The arguments of the commands."""
+"""Parses the arguments of a command and runs it; signals and errors become one line and an exit code."""
 
 import argparse
 import os
@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule import _core
+from chainrule import DivergenceError, _core
 from chainrule._suggest import did_you_mean
-from chainrule.cli import _commands
-from chainrule.cli._format import KINDS, SEPARATORS
+from chainrule.cli import _commands, _console
 from chainrule.cli._model import LOSSES
 from chainrule.cli._output import KINDS as OUTPUT_KINDS
 from chainrule.cli._output import STANDARD_OUTPUT
+from chainrule.cli._signals import describe, exit_code, interruptions
+from chainrule.cli._tables import KINDS, SEPARATORS
 from chainrule.cli._train import TEST_SIZE, Settings
 
 _Add = Callable[..., Any]
@@ -20,6 +21,32 @@ _Add = Callable[..., Any]
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 _FREE_TEXTS = ("target", "ignore", "categorical", "weight", "missing", "separator", "keep")  # options of any text
 _GUARD = "\0"  # before such a text: it is no option, and not `--`, which argparse takes away
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command of these arguments and return the exit code."""
+    options = parse(arguments)
+    command: Callable[..., int] = options.pop("command")
+    with interruptions() as received:
+        try:
+            return command(**options)
+        except BrokenPipeError:  # the reader of a pipe had enough, such as `| head`
+            message = ""
+        except KeyboardInterrupt:
+            message = "interrupted"
+        except OSError as error:
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        except MemoryError:
+            message = "out of memory: fewer rows at a time or narrower layers need less"
+        except DivergenceError:
+            message = "the cost became NaN or infinite, nothing is saved: choose a smaller --learning-rate"
+        except (ImportError, ValueError, TypeError) as error:
+            message = str(error)
+    if received:  # whatever error a module that was just being imported made of it
+        message = describe(received[0])
+    if message:
+        _console.complain(message)
+    return exit_code(received)
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:

@@ -1,16 +1,22 @@
-"""The rows of a training: which have a target, how they are split, their weights."""
+"""The rows and columns of a training: target, parts to train, validate and test with, weights, identifiers."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._frames import as_column
+from chainrule._columns import find_codes
+from chainrule._formats import NumberFormat, is_marker
+from chainrule._frames import EXACT, Column, as_column, level_name
+from chainrule._suggest import did_you_mean, listed
 from chainrule.cli._console import warn
-from chainrule.cli._target import known_texts, labels_of
-from chainrule.target import TargetEncoder
+from chainrule.cli._tables import UNNAMED, blank
+from chainrule.target import Standardizer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +24,204 @@ if TYPE_CHECKING:
 RowNumbers: TypeAlias = NDArray[np.intp]
 
 VALIDATION_SIZE = 0.1  # of the training rows
+MAX_CLASSES = 10  # whole numbers of more different values are amounts
+_ANSWERS = {"none"}  # a marker among numbers, but a class among texts: no garage, no disorder
+
+
+class TargetEncoder:
+    """Reads the column to predict: as classes or as values.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"}, optional
+        Default: by the column. Text, booleans and categories are classes; so are whole numbers of at most 10
+        different values; all other numbers are values.
+
+    Attributes
+    ----------
+    name : str
+        The column's name.
+    labels : list of str
+        The classes as text: by value where all are numbers, else by name. Empty for values.
+    classes : ndarray
+        The classes as an estimator takes them: whole numbers or booleans where the column has these, else text.
+    standardizer : Standardizer or None
+        Of the values that the encoder was fitted on; None for classes.
+    number_format : NumberFormat or None
+        How values are read that are text, such as ``12,5``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from chainrule.cli._rows import TargetEncoder
+    >>> column = pd.Series(["yes", "no", "yes"], name="answer")
+    >>> target = TargetEncoder().fit(column)
+    >>> target.transform(column).tolist(), target.task, target.labels
+    (['yes', 'no', 'yes'], 'classification', ['no', 'yes'])
+    """
+
+    def __init__(self, task: str | None = None) -> None:
+        if task not in (None, "classification", "regression"):
+            raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
+        self.task = task
+        self.name = ""
+        self.labels: list[str] = []
+        self.classes: NDArray[Any] = np.empty(0)
+        self.standardizer: Standardizer | None = None
+        self.number_format: NumberFormat | None = None
+
+    def fit(self, values: Any, name: str = "") -> "TargetEncoder":
+        """Learn from a series or an array, shape (m,), without missing values; `name` stands for the series' own.
+
+        Raises
+        ------
+        ValueError
+            For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite
+            numbers.
+        """
+        column = as_column(values, name)
+        name = column.name
+        _refuse_missing(column)
+        task = self.task or _infer_task(column)
+        if task == "classification":
+            codes, names = column.levels()
+            counts = Counter(names[code] for code in codes.tolist())
+            if len(counts) < 2:
+                raise ValueError(f"the target {name!r} has {len(counts)} class, at least 2 are needed")
+            if len(counts) > max(MAX_CLASSES, len(column) / 2):
+                raise ValueError(f"the target {name!r} has {len(counts)} different classes in {len(column)} rows")
+            self.labels, self.standardizer, number_format = sorted(counts, key=_by_value(counts)), None, None
+            self.classes = _typed(self.labels, column)
+        else:
+            format = column.kind_and_format()[1]
+            number_format = format if isinstance(format, NumberFormat) else None
+            numbers = column.numbers(number_format)
+            if (numbers == numbers[0]).all():
+                raise ValueError(f"the target {name!r} has one value only")
+            self.labels, self.standardizer = [], Standardizer.fit(numbers)
+        self.task, self.name, self.number_format = task, name, number_format
+        return self
+
+    def transform(self, values: Any) -> NDArray[Any]:
+        """Return what an estimator is trained on: classes or values, (m,).
+
+        Raises
+        ------
+        ValueError
+            For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
+        """
+        if not self.name:
+            raise ValueError("the encoder is not fitted: call fit with the training part first")
+        column = as_column(values, self.name)
+        _refuse_missing(column)
+        if self.task == "regression":
+            return column.numbers(self.number_format)
+        numbers, unseen = class_numbers(column, self.labels)
+        if unseen is not None:
+            hint = did_you_mean(unseen, self.labels)
+            raise ValueError(f"the target {self.name!r} holds {unseen!r}, expected one of {listed(self.labels)}{hint}")
+        classes: NDArray[Any] = self.classes[numbers]
+        return classes
+
+
+def class_numbers(column: Column, labels: Sequence[str]) -> tuple[NDArray[np.intp], str | None]:
+    """Return each row's place among the labels, -1 for another class and -2 if missing; and the first other class."""
+    codes, names = column.levels()
+    numbers = find_codes(codes, names, labels, unseen=-1, missing=-2)
+    return numbers, next((names[code] for code in codes[numbers == -1]), None)
+
+
+def _typed(labels: list[str], column: Column) -> NDArray[Any]:
+    """Return labels as booleans or whole numbers if the column's type is such, else as text."""
+    array = np.array(labels)
+    if column.kinds_of_types() == {"boolean"}:
+        return array == "True"
+    if column.values.dtype.kind in "iuf":
+        numbers = array.astype(np.float64)
+        if (numbers == np.trunc(numbers)).all() and np.abs(numbers).max() < EXACT:
+            return numbers.astype(np.int64)
+    return array
+
+
+def _refuse_missing(column: Column) -> None:
+    if (missing := column.missing()).any():
+        raise ValueError(f"the target {column.name!r} is missing in row {column.row_number(int(missing.argmax()))}")
+
+
+def _infer_task(column: Column) -> str:
+    kind, format = ("levels", None) if column.categorical else column.kind_and_format()
+    if kind == "date":
+        raise ValueError(f"the target {column.name!r} holds dates, expected classes or numbers")
+    if kind == "levels":
+        if not column.categorical and column.kind_of_type() == "text" and (found := column.examine()).ask:
+            raise ValueError(
+                f"the target {column.name!r} holds {found.kind}s such as {found.example!r}, which can be read in "
+                "several ways: convert the column"
+            )
+        return "classification"
+    values = np.unique(column.numbers(format if isinstance(format, NumberFormat) else None))
+    return "classification" if len(values) <= MAX_CLASSES and (values == np.trunc(values)).all() else "regression"
+
+
+def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
+    try:
+        _ = [float(label) for label in labels]
+    except ValueError:
+        return str
+    return lambda label: (float(label), label)
+
+
+def known_texts(target: "pd.Series", classes: Collection[str] = ()) -> tuple["pd.Series", str]:
+    """Replace the markers of gaps in a target of text by None, unless they are known classes.
+
+    Return what was done as the end of a sentence, or nothing.
+
+    Where no class is known and fewer than two other texts are left, the markers are classes.
+    """
+    blanked = blank(target, lambda text: _is_gap(text) and text not in classes)
+    marked = blanked.isna() & target.notna()
+    if not marked.any() or (not classes and blanked.nunique() < 2):
+        return target, ""
+    counts = ", ".join(f"{value!r} {count}" for value, count in Counter(target[marked]).most_common(5))
+    keep = f"--categorical {shlex.quote(str(target.name))} makes a class of each"
+    return blanked, f" or one that means missing ({counts}; {keep})"
+
+
+def _is_gap(text: str) -> bool:
+    return is_marker(text) and text.strip().lower() not in _ANSWERS
+
+
+def explain_task(target: "pd.Series", task: str) -> str:
+    """Return why a target is treated as classes or as a number, and the option that changes it."""
+    column = as_column(target)
+    if column.categorical or column.kind() != "number":
+        return f"classes, because it holds {'booleans' if target.dtype == bool else 'text'}"
+    values = column.numbers()
+    distinct = len(np.unique(values))
+    if task == "classification":
+        return (
+            f"classes, because it holds {distinct} different whole numbers, at most {MAX_CLASSES}; "
+            "--task regression predicts a number"
+        )
+    if (values != np.trunc(values)).any():
+        return "a number, because it holds fractions; --task classification predicts classes"
+    return (
+        f"a number, because it holds {distinct:,} different whole numbers, more than {MAX_CLASSES}; "
+        "--task classification predicts classes"
+    )
+
+
+def label_names(classes: NDArray[Any]) -> list[str]:
+    """Return the labels of an estimator as text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.cli._rows import label_names
+    >>> label_names(np.array([1, 2])), label_names(np.array([False, True])), label_names(np.array(["a"]))
+    (['1', '2'], ['False', 'True'], ['a'])
+    """
+    return [level_name(label) for label in classes.tolist()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +273,7 @@ def make_part(
     features = table.drop(columns=[name for name in others if name in table.columns])
     features = features.astype({name: "category" for name in categorical if name in features})
     weights = None if weight is None else _read_weights(table[weight])
-    return Part(features, labels_of(table[target.name], target), weights)
+    return Part(features, target.transform(table[target.name]), weights)
 
 
 def _read_weights(values: "pd.Series") -> NDArray[np.float64]:
@@ -85,13 +289,12 @@ def known_classes(table: "pd.DataFrame", target: TargetEncoder, path: str) -> "p
     """Return the rows of a test table whose class the training has too; warn of others."""
     if target.task == "regression":
         return table
-    codes, names = as_column(table[target.name]).levels()
-    others = [name for name in names if name not in target.labels]
-    if not others:
+    numbers, unseen = class_numbers(as_column(table[target.name]), target.labels)
+    if unseen is None:
         return table
-    known = ~np.isin(codes, [names.index(name) for name in others])
+    known = numbers != -1
     warn(
-        f"{int((~known).sum())} rows of {path} are left out of the scores: their class, such as {others[0]!r}, is not "
+        f"{int((~known).sum())} rows of {path} are left out of the scores: their class, such as {unseen!r}, is not "
         "in the training's table"
     )
     return table[known]
@@ -123,3 +326,58 @@ def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tup
     chosen = free[np.diff(np.floor(np.arange(free.size + 1) * fraction + 0.5)) > 0]
     second = order[chosen if chosen.size else free[-1:]]
     return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
+
+
+# Columns that seem to be identifiers of the rows: a model would learn the order of the table or single rows.
+
+_MIN_ROWS = 10
+_NEARLY = 0.9  # of the values differ
+_COLLISIONS = 10  # expected of as many random whole numbers in the same range: e^-10 is the probability of none
+_IN_ORDER = 30  # rows, so that the steps of an experiment are no index
+_ID = re.compile(
+    rf"(?i:(^|[\W_])(ids?|index|idx|key|uuid|guid|nr|no|number|num|row|rownames?|record|serial)([\W_]?\d+)?$)"
+    rf"|[a-z](Id|ID|Key|No|Nr)$|^{re.escape(UNNAMED)}\d+$"
+)
+_TIME = re.compile(r"year|month|week|day|date|hour|minute|second|time|period|quarter|age", re.IGNORECASE)
+
+
+def find_suspects(table: "pd.DataFrame", names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each of the columns to learn from that seems to be an index or an identifier."""
+    for name in names if len(names) > 1 else ():
+        if (reason := _suspicion(str(name), table[name])) is not None:
+            yield f"column {name!r} {reason}: leave it out with --ignore {shlex.quote(str(name))}"
+
+
+def _suspicion(name: str, values: "pd.Series") -> str | None:
+    column = as_column(values)
+    missing = column.missing()
+    present = len(column) - int(missing.sum())
+    if present < _MIN_ROWS:
+        return None
+    kind = "levels" if column.categorical else column.kind()
+    if kind == "number":
+        return _suspect_numbers(name, column.numbers()[~missing])
+    if kind != "levels" or column.values.dtype.kind == "b":
+        return None
+    distinct = len(column.levels()[1])
+    if distinct >= _NEARLY * present:
+        return f"has {distinct:,} different texts in {present:,} rows, as names and identifiers do"
+    return None
+
+
+def _suspect_numbers(name: str, values: NDArray[np.float64]) -> str | None:
+    if (values != np.trunc(values)).any():
+        return None
+    count = len(values)
+    low, high = float(values.min()), float(values.max())
+    distinct = len(np.unique(values))
+    if distinct < count:
+        nearly = distinct >= _NEARLY * count and _ID.search(name)
+        return f"has {distinct:,} different whole numbers in {count:,} rows, as identifiers do" if nearly else None
+    if high - low == count - 1 and low in (0, 1):
+        return f"numbers the rows from {low:.0f} to {high:.0f}, as an index does"
+    in_order = count >= _IN_ORDER and bool((np.diff(values) > 0).all() or (np.diff(values) < 0).all())
+    crowded = count * (count - 1) / (2 * (high - low + 1)) >= _COLLISIONS
+    if _ID.search(name) or ((in_order or crowded) and not _TIME.search(name)):
+        return f"has a whole number of its own in each of {count:,} rows, as identifiers do"
+    return None

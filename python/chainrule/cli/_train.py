@@ -17,12 +17,19 @@ from chainrule.cli import _scores
 from chainrule.cli._console import Console, complain, warn
 from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, read_in, save
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
-from chainrule.cli._rows import Part, known_classes, make_part, split_rows, with_target
+from chainrule.cli._rows import (
+    Part,
+    TargetEncoder,
+    explain_task,
+    find_suspects,
+    known_classes,
+    label_names,
+    make_part,
+    split_rows,
+    with_target,
+)
 from chainrule.cli._signals import delayed_signals
-from chainrule.cli._suspects import find_suspects
 from chainrule.cli._tables import Table, check_columns
-from chainrule.cli._target import explain_task, label_names
-from chainrule.target import TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
