@@ -14,7 +14,7 @@ from chainrule import _core
 from chainrule._arguments import dtype_name, flag, one_of, optional_integer, real, seed_number, sizes
 from chainrule._core import DivergenceError
 from chainrule._disk import StrPath, write_atomically
-from chainrule._suggest import explained, quick
+from chainrule._suggest import did_you_mean, explained, quick
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
 from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
@@ -710,7 +710,8 @@ def _make_native(
 def _copy_layers(layers: Any, views: Sequence[tuple[Array, Array]]) -> None:
     """Copy initial weights and biases, (W, b) of each layer, into a network."""
     if not isinstance(layers, Sequence):
-        raise TypeError(f"init must be a name or a list of (W, b), got {layers!r:.100}")
+        hint = did_you_mean(layers, _core.INITS)
+        raise TypeError(f"init must be a name or a list of (W, b), got {layers!r:.100}{hint}")
     check_layers("init", layers)
     if len(layers) != len(views):
         raise ValueError(f"init has {len(layers)} layers, layer_sizes has {len(views)}")
