@@ -692,9 +692,9 @@ class Network:
         return {**{name: getattr(self, name) for name in names}, "attributes": attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        sizes, activations, loss, parameters = map(state.get, ("layer_sizes", "activations", "loss_spec", "parameters"))
-        attributes = dict(state["attributes"])
+        attributes, parameters = dict(state["attributes"]), state["parameters"]
         init, seed = attributes.pop("_init"), attributes.pop("_seed")
+        sizes, activations, loss = state["layer_sizes"], state["activations"], state["loss_spec"]
         self._native = _make_native(sizes, activations, loss, init, seed, parameters.dtype.name)
         self.parameters[...] = parameters
         vars(self).update(attributes)

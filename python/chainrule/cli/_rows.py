@@ -135,7 +135,7 @@ def _typed(labels: list[str], column: Column) -> NDArray[Any]:
     """Return labels as booleans or whole numbers if the column's type is such, else as text."""
     array = np.array(labels)
     if column.kinds_of_types() == {"boolean"}:
-        return array == "True"
+        return np.asarray(array == "True")
     if column.values.dtype.kind in "iuf":
         numbers = array.astype(np.float64)
         if (numbers == np.trunc(numbers)).all() and np.abs(numbers).max() < EXACT:

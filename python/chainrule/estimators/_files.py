@@ -156,7 +156,8 @@ def make_estimator(kind: Any, model: Model) -> Any:
 def _target_of(estimator: Any, name: str) -> Target:
     if not hasattr(estimator, "classes_"):
         return Target(name, standardizer=getattr(estimator, "standardizer_", None))
-    return dataclasses.replace(estimator._label_binarizer.target, name=name)
+    labels: Labels = estimator._label_binarizer
+    return dataclasses.replace(labels.target, name=name)
 
 
 def _write_parameters(estimator: Any) -> dict[str, Any]:
