@@ -168,7 +168,7 @@ def test_a_bad_cell_among_numbers_is_refused(capsys):
     for column, target in (("size", "dear"), ("price", "price")):
         make_table().assign(**{column: [*range(6), "1 or 5", *range(293)]}).to_csv("t.csv", index=False)
         said = failure(capsys, "train", "t.csv", "--target", target)
-        assert f"column '{column}' holds numbers such as " in said
+        assert f"column '{column}' holds numbers, such as " in said
         assert "the first '1 or 5' in row 7: add --missing '1 or 5'" in said
         assert f"--categorical {column}" in said
         assert run("train", "t.csv", "--target", target, "--missing", "1 or 5", "--epochs", 1) == 0

@@ -282,7 +282,7 @@ def test_a_bad_cell_is_refused_with_its_row(capsys, column, bad, what):
     table.loc[[6, 9], column] = bad
     table.to_csv("t.csv", index=False, sep=";")
     said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert f"column '{column}' holds {what} such as " in said
+    assert f"column '{column}' holds {what}, such as " in said
     assert f"but 2 of 300 cells cannot be read so, the first '{bad}' in row 7: add --missing {bad} if" in said
     assert run("train", "t.csv", "--target", "price", "--missing", bad, "--epochs", 1) == 0
 

@@ -226,7 +226,7 @@ def test_validation_split_is_stratified():
         fit = cr.Network.fit
         patch.setattr(cr.Network, "fit", lambda net, X, y, **options: seen.append(options) or fit(net, X, y, **options))
         estimator.fit(X, y)
-    assert np.bincount(seen[0]["validation"][1]).tolist() == [18, 6, 6]
+    assert np.bincount(seen[0]["validation"].y).tolist() == [18, 6, 6]
     assert seen[1] is estimator.network_
 
 

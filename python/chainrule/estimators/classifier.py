@@ -142,7 +142,8 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         ndarray, shape (n_samples,) or (n_samples, n_labels)
             The most probable class; or 0 and 1 for each label, as a CSR matrix where the labels came as one.
         """
-        return self._label_binarizer.decode(self._outputs(X))
+        outputs = self._outputs(X)
+        return self._label_binarizer.decode(outputs)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``.
