@@ -23,7 +23,8 @@ from chainrule import _core
 # A file of cpp/ includes what begins with a word of its folder's entry or its own; std stands for <vector>, <cmath> ...
 INCLUDES = {
     "include/chainrule/": "std include/chainrule/",
-    "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h",
+    "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h include/chainrule/optimizers.h",
+    "include/chainrule/optimizers.h": "std include/chainrule/settings.h",
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",

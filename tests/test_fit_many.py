@@ -92,6 +92,98 @@ def test_data_of_any_layout_and_shared_settings_equal_single_fits(view):
     assert all(np.array_equal(a.parameters, b.parameters) for a, b in zip(alone, together, strict=True))
 
 
+class Recorder:
+    """A callback that keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_train_begin(self, network):
+        self.told.append(network.layer_sizes)
+
+    def on_epoch_end(self, logs):
+        self.told.append({name: value for name, value in logs.items() if name not in ("seconds", "snapshot")})
+        return logs["epoch"] == 6
+
+    def on_train_end(self, history):
+        self.told.append(history.stop_reason)
+
+
+def half_of_square(logits, y, weight):
+    w = np.ones(len(y)) if weight is None else weight
+    difference = logits - y
+    return float((w * (difference[:, 0] ** 2)).sum() / 2 / w.sum()), difference * (w / w.sum())[:, np.newaxis]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("weights", [None, W])
+def test_metrics_callbacks_losses_and_states_are_those_of_each_fit(weights, n_threads):
+    def middle(y, predictions, *weight):
+        return float(abs(predictions - y).mean())
+
+    each = {
+        "validation": [0.25, (X[:40], Y[:40]), 0.5, (X[:40], Y[:40])],
+        "metrics": ["rmse", ("mae", "r2"), (middle,), ()],
+        "loss": [None, half_of_square, None, half_of_square],
+        "seed": [1, None, 3, 4],
+        "keep_state": [True, False, True, True],
+        "epochs": [9, 4, 3, 2],
+    }
+    same = {"batch_size": 40, "optimizer": cr.Adam(learning_rate=0.01), "stop": cr.Stop(no_improvement=8)}
+    widths = (5, 40, 8, 3)
+    alone, together = networks(widths=widths), networks(widths=widths)
+    told, told_together = [Recorder() for _ in alone], [Recorder() for _ in alone]
+    want = [
+        net.fit(X, Y, sample_weight=weights, callbacks=[told[i]], **{name: of[i] for name, of in each.items()}, **same)
+        for i, net in enumerate(alone)
+    ]
+    callbacks = [(recorder,) for recorder in told_together]
+    got = cr.fit_many(together, X, Y, sample_weight=weights, callbacks=callbacks, n_threads=n_threads, **each, **same)
+    assert_same(got, want)
+    assert [one.told for one in told_together] == [one.told for one in told]
+    assert [history.stop_reason for history in got] == ["callback", "epochs", "epochs", "epochs"]
+    for i, (one, other) in enumerate(zip(got, want, strict=True)):
+        assert one.metrics.keys() == other.metrics.keys()
+        assert all(np.array_equal(one.metrics[name], other.metrics[name]) for name in one.metrics)
+        assert (one.watched, one.best_epoch) == (other.watched, other.best_epoch)
+        assert (one.state is None) == (not each["keep_state"][i])
+    resume = [None if history.state is None else history.state for history in got]
+    for net, before in zip(alone, resume, strict=True):
+        net.fit(X, Y, epochs=2, resume=before, **{**same, "stop": None})
+    again = cr.fit_many(together, X, Y, epochs=2, resume=resume, n_threads=n_threads, **{**same, "stop": None})
+    assert [history.epochs for history in again] == [2] * 4
+    for net, other in zip(together, alone, strict=True):
+        assert np.array_equal(net.parameters, other.parameters)
+
+
+def test_a_fraction_to_hold_out_is_of_the_chosen_rows():
+    classes = random.integers(0, 2, 300)
+    net, other = (cr.Network([6, 9, 1], loss="binary_cross_entropy", seed=0) for _ in range(2))
+    [got] = cr.fit_many([net], X, classes, rows=ORDER, validation=0.2, metrics=("auc",), epochs=5, batch_size=20)
+    want = other.fit(X[ORDER], classes[ORDER], validation=0.2, metrics="auc", epochs=5, batch_size=20)
+    assert_same([got], [want])
+    assert np.array_equal(got.metrics["auc"], want.metrics["auc"])
+    assert np.array_equal(net.parameters, other.parameters)
+
+
+def test_the_error_of_a_diverged_fit_has_its_history():
+    nets = networks(widths=(5, 5))
+    rates = [cr.SGD(learning_rate=0.01), cr.SGD(learning_rate=1e8)]
+    _, error = cr.fit_many(nets, X, Y, optimizer=rates, batch_size=10, epochs=20, metrics=("mae",), validation=0.1)
+    assert isinstance(error, cr.DivergenceError)
+    assert error.history.stop_reason == "diverged"
+    assert list(error.history.metrics) == ["mae"]
+
+
+def test_a_callback_that_raises_ends_its_own_fit():
+    def fail(logs):
+        raise LookupError("no such thing")
+
+    nets = networks(widths=(5, 5, 5))
+    results = cr.fit_many(nets, X, Y, epochs=3, callbacks=[(), (fail,), ()], n_threads=2)
+    assert [type(result) for result in results] == [cr.History, LookupError, cr.History]
+
+
 def test_losses_and_outputs_may_differ():
     classes = random.integers(0, 2, 300)
     kinds = [

@@ -24,11 +24,11 @@ NET, _, X, Y, _ = problem([3, 4, 2], 6)
         (lambda: cr.Huber(np.inf), ValueError, "delta is inf, expected a number above 0"),
         (lambda: cr.SoftmaxCrossEntropy(2), ValueError, "label_smoothing is 2, expected a number from 0 to 1"),
         (lambda: cr.Quantile([]), ValueError, "levels is empty"),
-        (lambda: cr.StepDecay(every=2**40), ValueError, "every is 1099511627776, which is out of range"),
-        (lambda: cr.Adam(learning_rate=10**400), ValueError, "which is out of range"),
-        (lambda: cr.StepDecay(every=-(2**40)), ValueError, "every is -1099511627776, which is out of range"),
-        (lambda: cr.Group(learning_rate=10**400), ValueError, "learning_rate is too large for a number of"),
-        (lambda: cr.StepDecay(every=2.5), TypeError, "every is 2.5, which has the wrong type"),
+        (lambda: cr.StepDecay(every=2**40), ValueError, "every is 1099511627776, expected from -2147483648 to "),
+        (lambda: cr.Adam(learning_rate=10**400), ValueError, "learning_rate is too large for a floating-point"),
+        (lambda: cr.StepDecay(every=-(2**40)), ValueError, "every is -1099511627776, expected from "),
+        (lambda: cr.Group(learning_rate=10**400), ValueError, "learning_rate is too large for a floating-point"),
+        (lambda: cr.StepDecay(every=2.5), TypeError, "every must be an integer, got 2.5"),
         (lambda: cr.Quantile([0.5, 1]), ValueError, "levels[1] is 1, expected a number between 0 and 1"),
     ],
 )
@@ -43,7 +43,7 @@ def test_quantile_accepts_one_level():
 
 def test_layers_of_a_group_may_come_from_an_iterator():
     group = cr.Group(layers=iter([0]), learning_rate=0.0)
-    assert [group.as_core()["layers"] for _ in range(2)] == [[0], [0]]
+    assert group.layers == (0,)
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,8 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   const py::array_t<T> g(call(require_array, real_array(gradient, "grads"), dtype, "FA"));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
           ", its parameters ", Shape{result});
-  kernels<T>().sgd({g.size()}, {T(1), static_cast<T>(learning_rate), T(0), T(1), false, false}, {}, g.data(), {},
-                   result.mutable_data());
+  const OptimizerPass<T, Sgd>& sgd = kernels<T>().optimizers;
+  sgd.apply({g.size()}, {.rate = static_cast<T>(learning_rate)}, {}, g.data(), {}, result.mutable_data());
   return result;
 }
 

@@ -3,8 +3,9 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
-#include <climits>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "bindings/arrays.h"
 #include "bindings/shared.h"
@@ -13,121 +14,127 @@
 namespace chainrule::python {
 namespace {
 
-// Reads settings out of a mapping; done() refuses those that nobody asked for.
-class Settings {
- public:
-  explicit Settings(py::dict values) : values_(std::move(values)) {}
+// The settings that a mapping has; others keep their defaults.
+template <class Options>
+void read_fields(const py::dict& values, Options& options);
 
-  template <class Value>
-  void read(const char* key, Value& into) {
-    if (!values_.contains(key)) return;
-    try {
-      into = values_[key].cast<Value>();
-    } catch (const py::cast_error&) {
-      const py::object value = values_[key];
-      const std::string found = text_of(key, " is ", std::string(py::repr(value)));
-      int overflow = 0;
-      const long long integer = PyLong_Check(value.ptr()) ? PyLong_AsLongLongAndOverflow(value.ptr(), &overflow) : 0;
-      if (overflow != 0 || integer > INT_MAX || integer < INT_MIN)
-        throw std::invalid_argument(found + ", which is out of range");
-      throw py::type_error(found + ", which has the wrong type");
-    }
-    ++seen_;
-  }
-  // The same by a function of the value.
-  template <class Value, class Make>
-  void read(const char* key, Value& into, Make make) {
-    py::object value;
-    read(key, value);
-    if (value) into = make(value);
-  }
-  void done(const std::string& what) const {
-    require(seen_ == values_.size(), what, " has a setting that does not exist: ", std::string(py::repr(values_)));
-  }
-
- private:
-  py::dict values_;
-  std::size_t seen_ = 0;
-};
-
-// Reads settings into a struct of options by their common names.
-void read(Settings& s, Sgd& o) {
-  s.read("learning_rate", o.learning_rate);
-  s.read("momentum", o.momentum);
-  s.read("nesterov", o.nesterov);
-  s.read("rate_in_velocity", o.rate_in_velocity);
-  s.read("weight_decay", o.weight_decay);
-}
-void read(Settings& s, Adam& o) {
-  s.read("learning_rate", o.learning_rate);
-  s.read("beta1", o.beta1);
-  s.read("beta2", o.beta2);
-  s.read("epsilon", o.epsilon);
-  s.read("epsilon_hat", o.epsilon_hat);
-  s.read("weight_decay", o.weight_decay);
-}
-void read(Settings& s, RmsProp& o) {
-  s.read("learning_rate", o.learning_rate);
-  s.read("alpha", o.alpha);
-  s.read("epsilon", o.epsilon);
-  s.read("momentum", o.momentum);
-  s.read("centered", o.centered);
-  s.read("weight_decay", o.weight_decay);
-}
-void read(Settings& s, Adagrad& o) {
-  s.read("learning_rate", o.learning_rate);
-  s.read("learning_rate_decay", o.learning_rate_decay);
-  s.read("initial_accumulator", o.initial_accumulator);
-  s.read("epsilon", o.epsilon);
-  s.read("weight_decay", o.weight_decay);
-}
-void read(Settings& s, Lbfgs& o) {
-  s.read("learning_rate", o.learning_rate);
-  s.read("history", o.history);
-  s.read("max_evaluations", o.max_evaluations);
-  s.read("tolerance_gradient", o.tolerance_gradient);
-  s.read("tolerance_change", o.tolerance_change);
-  s.read("unit_first_step", o.unit_first_step);
-}
-void read(Settings& s, StepDecay& o) {
-  s.read("every", o.every);
-  s.read("factor", o.factor);
-}
-void read(Settings& s, ExponentialDecay& o) { s.read("factor", o.factor); }
-void read(Settings& s, InverseScaling& o) {
-  s.read("power", o.power);
-  s.read("scale", o.scale);
-}
-void read(Settings& s, Cosine& o) {
-  s.read("epochs", o.epochs);
-  s.read("warmup", o.warmup);
-  s.read("restart_every", o.restart_every);
-  s.read("period_factor", o.period_factor);
-  s.read("lowest", o.lowest);
-}
-void read(Settings& s, OneCycle& o) {
-  s.read("epochs", o.epochs);
-  s.read("warmup", o.warmup);
-  s.read("start", o.start);
-  s.read("end", o.end);
-}
-void read(Settings& s, ReduceOnPlateau& o) {
-  s.read("factor", o.factor);
-  s.read("patience", o.patience);
-  s.read("min_delta", o.min_delta);
-  s.read("lowest", o.lowest);
-}
-
-// Whether the name is that of the struct, which is then read from its settings.
-template <class Options, class Variant>
-bool read_named(const char* expected, const std::string& name, const py::dict& values, Variant& into) {
-  if (name != expected) return false;
+// The attributes of an object, which are named as the settings of its struct.
+template <class Options>
+Options options_of(py::handle object) {
   Options options;
-  Settings settings(values);
-  read(settings, options);
-  settings.done(name);
-  into = std::move(options);
-  return true;
+  read_fields(object.attr("__dict__"), options);
+  return options;
+}
+
+// The struct that the object's core_name names; false where it is none of these.
+template <class... Options>
+bool read_named(py::handle object, std::variant<Options...>& into) {
+  const auto name = object.attr("core_name").cast<std::string>();
+  const auto read_if = [&]<class One>(std::type_identity<One>) {
+    if constexpr (requires { One::name; }) {
+      if (name != One::name) return false;
+      into = options_of<One>(object);
+      return true;
+    }
+    return false;
+  };
+  return (read_if(std::type_identity<Options>()) || ...);
+}
+
+// How a setting is read from Python, which has checked its type; how its type is named there, and its default.
+template <class Value>
+void read(py::handle value, Value& into) {
+  into = value.cast<Value>();
+}
+const char* type_of(bool) { return "bool"; }
+const char* type_of(int) { return "int"; }
+const char* type_of(Index) { return "int"; }
+const char* type_of(double) { return "float"; }
+template <class Value>
+const char* type_of(const std::optional<Value>&) {
+  return type_of(Value());
+}
+template <class Value>
+py::object default_of(const Value& value) {
+  if constexpr (std::is_arithmetic_v<Value>) return py::cast(value);
+  return py::none();
+}
+
+void read(py::handle optimizer, OptimizerOptions& into) {
+  if (!optimizer.is_none()) read_named(optimizer, into);
+}
+const char* type_of(const OptimizerOptions&) { return "Optimizer"; }
+
+void read(py::handle schedule, RateSchedule& into) {
+  if (PyCallable_Check(schedule.ptr()) == 0) {
+    read_named(schedule, into);
+    return;
+  }
+  into = [function = shared(schedule)](int epoch) {
+    const WithGil gil;
+    return call(*function, epoch).template cast<double>();
+  };
+}
+const char* type_of(const RateSchedule&) { return "schedule"; }
+
+void read(py::handle schedules, RateSchedules& into) { read_fields(schedules.cast<py::dict>(), into); }
+const char* type_of(const RateSchedules&) { return "schedule, or dict of str to schedule"; }
+
+void read(py::handle stop, Stop& into) {
+  if (!stop.is_none()) into = options_of<Stop>(stop);
+}
+const char* type_of(const Stop&) { return "Stop"; }
+
+void read(py::handle groups, std::vector<Group>& into) {
+  for (const py::handle group : groups) into.push_back(options_of<Group>(group));
+}
+const char* type_of(const std::vector<Group>&) { return "iterable of Group"; }
+py::object default_of(const std::vector<Group>&) { return py::tuple(); }
+
+void read(py::handle layers, std::vector<Index>& into) {
+  if (!layers.is_none()) into = layers.cast<std::vector<Index>>();
+}
+const char* type_of(const std::vector<Index>&) { return "iterable of int"; }
+
+const char* type_of(const std::vector<double>&) { return "float or sequence of float"; }
+py::object default_of(const std::vector<double>&) { return py::float_(0.0); }
+
+void read(py::handle kind, std::optional<Kind>& into) {
+  if (!kind.is_none()) into = from_name<Kind>(kind.cast<std::string>(), kind_names, "the kind of a group");
+}
+const char* type_of(const std::optional<Kind>&) { return "{\"weights\", \"biases\"}"; }
+
+void read(py::handle name, Precision& into) {
+  into = from_name<Precision>(name.cast<std::string>(), precision_names, "precision");
+}
+const char* type_of(Precision) { return "{\"float32\", \"bf16\"}"; }
+py::object default_of(Precision value) { return py::str(precision_names[static_cast<int>(value)]); }
+
+template <class Options>
+void read_fields(const py::dict& values, Options& options) {
+  Options::fields([&](const char* name, auto member, auto...) {
+    if (values.contains(name)) read(values[name], options.*member);
+  });
+}
+
+// (name, type, default, range, meaning, elsewhere) of each setting, by the name of the struct.
+template <class Options>
+void describe(py::dict& all) {
+  const Options defaults;
+  py::list settings;
+  Options::fields([&](const char* name, auto member, const Range& range, const char* meaning,
+                      const char* elsewhere = "") {
+    const auto& value = defaults.*member;
+    settings.append(py::make_tuple(name, type_of(value), default_of(value), words_of(range, name), meaning, elsewhere));
+  });
+  all[Options::name] = py::tuple(settings);
+}
+template <class... Options>
+void describe_each(py::dict& all, std::type_identity<std::variant<Options...>>) {
+  const auto describe_if = [&]<class One>(std::type_identity<One>) {
+    if constexpr (requires { One::name; }) describe<One>(all);
+  };
+  (describe_if(std::type_identity<Options>()), ...);
 }
 
 template <class T>
@@ -150,113 +157,32 @@ Metric<T> metric(py::handle value) {
 
 }  // namespace
 
-OptimizerOptions optimizer_options(py::handle named) {
-  const auto [name, values] = named.cast<std::pair<std::string, py::dict>>();
-  OptimizerOptions options;
-  const bool found =
-      read_named<Sgd>("sgd", name, values, options) || read_named<Adam>("adam", name, values, options) ||
-      read_named<Adam>("adamw", name, values, options) || read_named<RmsProp>("rmsprop", name, values, options) ||
-      read_named<Adagrad>("adagrad", name, values, options) || read_named<Lbfgs>("lbfgs", name, values, options);
-  require(found, "optimizer '", name, "' is unknown, expected one of sgd, adam, adamw, rmsprop, adagrad, lbfgs");
-  check(options);
-  return options;
+py::dict described_settings() {
+  py::dict all;
+  describe_each(all, std::type_identity<OptimizerOptions>());
+  describe_each(all, std::type_identity<RateSchedule>());
+  describe<RateSchedules>(all);
+  describe<Group>(all);
+  describe<Stop>(all);
+  describe<FitOptions<float>>(all);
+  return all;
 }
 
-RateSchedule rate_schedule(py::handle schedule) {
-  if (schedule.is_none()) return {};
-  if (PyCallable_Check(schedule.ptr()) != 0)
-    return [function = shared(schedule)](int epoch) {
-      const WithGil gil;
-      return call(*function, epoch).template cast<double>();
-    };
-  const auto [name, values] = schedule.cast<std::pair<std::string, py::dict>>();
-  RateSchedule options;
-  const bool found = read_named<StepDecay>("stepdecay", name, values, options) ||
-                     read_named<ExponentialDecay>("exponentialdecay", name, values, options) ||
-                     read_named<InverseScaling>("inversescaling", name, values, options) ||
-                     read_named<Cosine>("cosine", name, values, options) ||
-                     read_named<OneCycle>("onecycle", name, values, options) ||
-                     read_named<ReduceOnPlateau>("reduceonplateau", name, values, options);
-  require(found, "schedule '", name, "' is unknown");
-  check(options);
-  return options;
-}
-
-Stop stop_options(const py::dict& values) {
-  Settings settings(values);
-  Stop stop;
-  settings.read("loss_below", stop.loss_below);
-  settings.read("loss_change_below", stop.loss_change_below);
-  settings.read("loss_change_epochs", stop.loss_change_epochs);
-  settings.read("gradient_norm_below", stop.gradient_norm_below);
-  settings.read("no_improvement", stop.no_improvement);
-  settings.read("min_delta", stop.min_delta);
-  settings.read("learning_rate_below", stop.learning_rate_below);
-  settings.read("seconds", stop.seconds);
-  settings.done("stop");
-  check(stop);
-  return stop;
-}
-
-Group group_options(const py::dict& values) {
-  static constexpr const char* kind_names[] = {"weights", "biases"};
-  Settings settings(values);
-  Group group;
-  std::optional<std::string> kind;
-  std::optional<std::vector<Index>> layers;
-  settings.read("layers", layers);
-  settings.read("kind", kind);
-  settings.read("learning_rate", group.learning_rate);
-  settings.read("weight_decay", group.weight_decay);
-  settings.done("a group");
-  group.layers = layers.value_or(std::vector<Index>{});
-  if (kind) group.kind = from_name<Kind>(*kind, kind_names, "the kind of a group");
-  return group;
+void check_settings(py::handle object) {
+  std::variant<Group, Stop> other;
+  if (OptimizerOptions optimizer; read_named(object, optimizer)) check(optimizer);
+  if (RateSchedule schedule; read_named(object, schedule)) check(schedule);
+  if (!read_named(object, other)) return;
+  if (const Stop* stop = std::get_if<Stop>(&other)) check(*stop);
+  if (const Group* group = std::get_if<Group>(&other)) check_fields(*group, " of a group");
 }
 
 template <class T>
 FitOptions<T> fit_options(const py::dict& values) {
-  Settings settings(values);
   FitOptions<T> options;
-  const auto list_of = [](auto make) {
-    return [make](const py::object& values) {
-      std::vector<decltype(make(py::handle()))> list;
-      for (const py::handle value : values) list.push_back(make(value));
-      return list;
-    };
-  };
-  settings.read("optimizer", options.optimizer, [](const py::object& value) { return optimizer_options(value); });
-  std::optional<Index> batch_size;
-  settings.read("batch_size", batch_size);
-  require(!batch_size || *batch_size >= 1, "batch_size is ", batch_size.value_or(0), ", expected at least 1");
-  options.batch_size = batch_size.value_or(0);
-  settings.read("epochs", options.epochs);
-  settings.read("shuffle", options.shuffle);
-  settings.read("l2", options.l2);
-  settings.read("l2_per_row", options.l2_per_row);
-  settings.read("groups", options.groups, list_of([](py::handle g) { return group_options(g.cast<py::dict>()); }));
-  settings.read("clip_norm", options.clip_norm);
-  settings.read("clip_value", options.clip_value);
-  settings.read("ema", options.ema);
-  settings.read("dropout", options.dropout);
-  settings.read("input_dropout", options.input_dropout);
-  settings.read("schedules", options.schedules, [](const py::object& value) {
-    Settings of_rates(value.cast<py::dict>());
-    RateSchedules schedules;
-    const auto make = [](const py::object& schedule) { return rate_schedule(schedule); };
-    of_rates.read("learning_rate", schedules.learning_rate, make);
-    of_rates.read("weight_decay", schedules.weight_decay, make);
-    of_rates.read("dropout", schedules.dropout, make);
-    of_rates.done("schedules");
-    return schedules;
-  });
-  settings.read("precision", options.precision, [](const py::object& name) {
-    return from_name<Precision>(name.cast<std::string>(), precision_names, "precision");
-  });
-  settings.read("metrics", options.metrics, list_of([](py::handle value) { return metric<T>(value); }));
-  settings.read("stop", options.stop, [](const py::object& value) { return stop_options(value.cast<py::dict>()); });
-  settings.read("seed", options.seed);
-  settings.done("fit");
+  read_fields(values, options);
+  options.seed = values["seed"].cast<std::uint64_t>();
+  for (const py::handle value : values["metrics"]) options.metrics.push_back(metric<T>(value));
   return options;
 }
 

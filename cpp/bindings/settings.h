@@ -9,12 +9,14 @@
 
 namespace chainrule::python {
 
-OptimizerOptions optimizer_options(py::handle named);  // (name, settings)
-Stop stop_options(const py::dict& settings);
-RateSchedule rate_schedule(py::handle schedule);  // (name, settings), a function of the epoch, or None
-Group group_options(const py::dict& settings);
+// All settings, as Python shows them: by the name of their struct, tuples of (name, type, default, range, meaning,
+// elsewhere).
+py::dict described_settings();
 
-// All that concerns neither data nor callbacks.
+// Raises where fit would: for an object with the core_name of a struct, and its settings as attributes.
+void check_settings(py::handle object);
+
+// All that concerns neither data nor callbacks: the settings that are given, metrics, and seed.
 template <class T>
 FitOptions<T> fit_options(const py::dict& settings);
 

@@ -1,9 +1,12 @@
 // The way to refuse bad input: say what, what was expected and what came.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "chainrule/settings.h"
 #include "core/text.h"
 
 namespace chainrule {
@@ -21,6 +24,42 @@ auto about(const char* what, Function function) {
   } catch (const std::invalid_argument& error) {
     throw std::invalid_argument(text_of(what, ": ", error.what()));
   }
+}
+
+// The values of a range, in words that follow "expected"; none for any number.
+inline std::string words_of(const Range& range, const std::string& name) {
+  constexpr double infinity = __builtin_inf();
+  if (range.high < infinity)
+    return text_of(range.low, range.with_low ? " <= " : " < ", name, range.with_high ? " <= " : " < ", range.high);
+  if (range.low == -infinity) return range.with_high ? "" : "a finite number";
+  if (!range.with_low) return range.low == 0 ? "a positive number" : text_of("more than ", range.low);
+  return range.low == 0 ? "0 or more" : text_of("at least ", range.low);
+}
+
+// What is not a number has no range. owner follows the name in the message: " of a group", or nothing.
+template <class Value>
+void check_range(const std::string& name, const char* owner, const Value& value, const Range& range) {
+  if constexpr (std::is_arithmetic_v<Value>) {
+    if (range.holds(static_cast<double>(value))) return;
+    const std::string words = words_of(range, name);
+    require(false, name, owner, " is ", value, ", expected ", words.empty() ? "a number" : words);
+  }
+}
+template <class Value>
+void check_range(const std::string& name, const char* owner, const std::optional<Value>& value, const Range& range) {
+  if (value) check_range(name, owner, *value, range);
+}
+inline void check_range(const std::string& name, const char* owner, const std::vector<double>& values,
+                        const Range& range) {
+  for (const double value : values) check_range(name, owner, value, range);
+}
+
+// Every setting of a struct by its range.
+template <class Options>
+void check_fields(const Options& options, const char* owner = "") {
+  Options::fields([&](const char* name, auto member, const Range& range, auto...) {
+    check_range(name, owner, options.*member, range);
+  });
 }
 
 // The entry of a list of names; refuses others with all of them.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "chainrule/names.h"
+#include "chainrule/optimizers.h"
 #include "inputs.h"
 #include "sum_tree.h"
 
@@ -121,30 +122,29 @@ struct Clip {
   T scale = 1, limit = static_cast<T>(__builtin_inf());
 };
 
-// Before it, too, the decoupled weight decay: p = keep * p.
-template <class T>
-struct SgdUpdate {
-  T rate_in, rate_out;  // of the gradient into the velocity, where there is one, and from there into the parameters
-  T momentum, keep;
-  bool nesterov, first;  // first: the velocity begins with the gradient
+// How far an optimizer is: the steps that it has begun, and two numbers that it carries from each to the next.
+struct Progress {
+  Index steps = 0;
+  double first = 1, second = 1;
 };
 
+// The numbers of a step, of which each optimizer uses its own (updates.h). Before it comes the decoupled weight decay,
+// p = keep * p. Differences are taken in double: 1 - 0.999f is off by 5e-5.
 template <class T>
-struct AdamUpdate {
-  T step_size;                                // learning_rate / (1 - beta1^t)
-  T root_scale;                               // 1 / sqrt(1 - beta2^t)
-  T one_minus_beta1, beta2, one_minus_beta2;  // the differences taken in double: 1 - 0.999f is off by 5e-5
-  T epsilon, keep;
+struct Update {
+  T rate = 0, keep = 1;
+  T rate_in = 1, momentum = 0;  // of the gradient into the velocity; of the velocity that is kept
+  T beta1 = 0, one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0;
+  T root_scale = 1, epsilon = 0;  // of the root of the squares; what is added to it
+  bool nesterov = false, first = false;
 };
 
-template <class T>
-struct RmsPropUpdate {
-  T learning_rate, alpha, one_minus_alpha, epsilon, momentum, keep;
-};
-
-template <class T>
-struct AdagradUpdate {
-  T learning_rate, epsilon, keep;
+// Which arrays an optimizer has, what v begins with, and whether `mean` is an average of the parameters, with which the
+// network ends.
+struct Arrays {
+  bool m = false, v = false, mean = false;
+  double v_start = 0;
+  bool averages = false;
 };
 
 // The arrays of an optimizer, null where it has none: m a mean of gradients or a velocity, v a mean or sum of their
@@ -153,6 +153,20 @@ template <class T>
 struct Moments {
   T *m = nullptr, *v = nullptr, *mean = nullptr;
 };
+
+// An optimizer: its arrays, what begins a step, the numbers of the step, and the pass that updates parameters.
+// learning_rate and weight_decay are the schedules' factors.
+template <class T, class Optimizer>
+struct OptimizerPass {
+  Arrays (*arrays)(const Optimizer&);
+  void (*advance)(const Optimizer&, Progress&, double learning_rate);
+  Update<T> (*update)(const Optimizer&, const Progress&, double learning_rate, double weight_decay);
+  void (*apply)(Region, const Update<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+};
+template <class T, class List>
+struct OptimizerPasses;
+template <class T, class... Optimizer>
+struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimizer>... {};
 
 // The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
 // forward and backward through all layers in one thread's cache, and leaves its part of the gradients; those of a leaf
@@ -228,9 +242,9 @@ struct SliceSteps {
   T* partials;  // arrays of parameter_count: runs of leaves, then slices. The first one ends with the gradients of a
                 // step
   double l2;
-  bool l2_per_row;          // l2 is to be divided by Σw of each batch
-  const SgdUpdate<T>* sgd;  // one per step, or null: Adam
-  const AdamUpdate<T>* adam;
+  bool l2_per_row;           // l2 is to be divided by Σw of each batch
+  const Update<T>* updates;  // one per step
+  bool is_sgd;               // or Adam
   Moments<T> moments;
 
   BatchCost* cost;  // of each step
@@ -277,10 +291,7 @@ struct Kernels {
   void (*column_squares)(Index m, Index n, const T* x, Index ldx, double* sums);  // Σ_i x(i, j)², in double
   void (*axpy)(Index n, T alpha, const T* x, T* y);                               // y = y + alpha * x, one fma each
 
-  void (*sgd)(Region, const SgdUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
-  void (*adam)(Region, const AdamUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
-  void (*rmsprop)(Region, const RmsPropUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
-  void (*adagrad)(Region, const AdagradUpdate<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
+  OptimizerPasses<T, PassOptimizers> optimizers;
   void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean); x as a gradient
 
   // For schedules and normal random numbers: libm's results change with its version.

@@ -266,10 +266,8 @@ void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, In
     }
   const auto from = [begin](T* moment) { return moment != nullptr ? moment + begin : nullptr; };
   const Moments<T> moments{from(s.moments.m), from(s.moments.v)};
-  if (s.sgd != nullptr)
-    sgd({end - begin}, s.sgd[step], {}, s.partials + begin, moments, s.parameters + begin);
-  else
-    adam({end - begin}, s.adam[step], {}, s.partials + begin, moments, s.parameters + begin);
+  const auto apply = s.is_sgd ? Optimize<T, Sgd>::apply : Optimize<T, Adam>::apply;
+  apply({end - begin}, s.updates[step], {}, s.partials + begin, moments, s.parameters + begin);
 }
 
 // Σ weights of the batch, or its rows where all weigh 1.
@@ -327,8 +325,8 @@ void slice_steps(const SliceSteps<T>& s) {
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
     const double l2 = s.l2_per_row ? s.l2 * inverse : s.l2;
     // The last step of a call leaves its gradients to be looked at.
-    const bool plain = s.sgd != nullptr && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
-    const T* descent = plain && s.m == 1 && s.sgd[step].keep == T(1) ? &s.sgd[step].rate_out : nullptr;
+    const bool plain = s.is_sgd && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
+    const T* descent = plain && s.m == 1 && s.updates[step].keep == T(1) ? &s.updates[step].rate : nullptr;
     // Until the step has ended: the sum of the losses so far, and that of the squared weights.
     BatchCost& cost = s.cost[step];
     bool packed = false;

@@ -38,86 +38,173 @@ inline void with_clip(const Clip<T>& clip, Pass pass) {
     });
 }
 
-// velocity = momentum velocity + rate_in g; p = p - rate_out (velocity, or rate_in g + momentum velocity if nesterov).
+// What is left of a parameter after the decoupled decay.
 template <class T>
-void sgd(Region region, const SgdUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments, T* parameters) {
-  T* velocity = moments.m;
-  const Vec<T> in = splat(u.rate_in), out = splat(-u.rate_out), momentum = splat(u.momentum), keep = splat(u.keep);
-  with_clip(clip, [&](auto clipped) {
-    if (velocity == nullptr)
-      return for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
-        write(parameters + j, fma(out, clipped(g), keep * read(parameters + j)));
-      });
-    for_vectors(region, gradient,
-                [=, nesterov = u.nesterov, first = u.first](Index j, Vec<T> g, auto read, auto write) {
-                  g = in * clipped(g);
-                  const Vec<T> v = first ? g : fma(momentum, read(velocity + j), g);
-                  write(velocity + j, v);
-                  write(parameters + j, fma(out, nesterov ? fma(momentum, v, g) : v, keep * read(parameters + j)));
-                });
-  });
+T kept_part(double rate, double weight_decay, double factor) {
+  return static_cast<T>(1 - rate * weight_decay * factor);
 }
 
-// m = m + (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²; p = p - step_size m / (root_scale sqrt(v) + epsilon).
+struct CountsSteps {
+  template <class Optimizer>
+  static void advance(const Optimizer&, Progress& progress, double) {
+    ++progress.steps;
+  }
+};
+
+template <class T, class Optimizer>
+struct Optimize;
+
+// velocity = momentum velocity + rate_in g; p = p - rate (velocity, or rate_in g + momentum velocity if nesterov).
 template <class T>
-void adam(Region region, const AdamUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments, T* parameters) {
-  const Vec<T> first = splat(u.one_minus_beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
-               root_scale = splat(u.root_scale), step_size = splat(-u.step_size), keep = splat(u.keep);
-  with_clip(clip, [&](auto clipped) {
-    for_vectors(region, gradient, [=, m = moments.m, v = moments.v, u = u](Index j, Vec<T> g, auto read, auto write) {
-      g = clipped(g);
-      const Vec<T> old = read(m + j), mean = fma(first, g - old, old);
-      const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
-      write(m + j, mean);
-      write(v + j, square);
-      // No mean, no step, also where epsilon is 0: so padding stays 0.
-      const Vec<T> step = select<T>(mean == Vec<T>{}, mean, mean / fma(root_scale, sqrt(square), epsilon));
-      write(parameters + j, fma(step_size, step, keep * read(parameters + j)));
+struct Optimize<T, Sgd> : CountsSteps {
+  static Arrays arrays(const Sgd& o) { return {.m = o.momentum > 0}; }
+
+  static Update<T> update(const Sgd& o, const Progress& progress, double learning_rate, double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    const bool inside = o.rate_in_velocity && o.momentum > 0;
+    return {.rate = static_cast<T>(inside ? 1 : rate),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .rate_in = static_cast<T>(inside ? rate : 1),
+            .momentum = static_cast<T>(o.momentum),
+            .nesterov = o.nesterov,
+            .first = progress.steps == 1};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    T* velocity = moments.m;
+    const Vec<T> in = splat(u.rate_in), out = splat(-u.rate), momentum = splat(u.momentum), keep = splat(u.keep);
+    with_clip(clip, [&](auto clipped) {
+      if (velocity == nullptr)
+        return for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
+          write(parameters + j, fma(out, clipped(g), keep * read(parameters + j)));
+        });
+      for_vectors(region, gradient,
+                  [=, nesterov = u.nesterov, first = u.first](Index j, Vec<T> g, auto read, auto write) {
+                    g = in * clipped(g);
+                    const Vec<T> v = first ? g : fma(momentum, read(velocity + j), g);
+                    write(velocity + j, v);
+                    write(parameters + j, fma(out, nesterov ? fma(momentum, v, g) : v, keep * read(parameters + j)));
+                  });
     });
-  });
-}
+  }
+};
+
+// m = m + (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²; p = p - rate m / (root_scale sqrt(v) + epsilon). Progress
+// carries beta1^steps and beta2^steps, by multiplication: the std::pow of C libraries differ.
+template <class T>
+struct Optimize<T, Adam> {
+  static Arrays arrays(const Adam&) { return {.m = true, .v = true}; }
+
+  static void advance(const Adam& o, Progress& progress, double) {
+    ++progress.steps;
+    progress.first *= o.beta1;
+    progress.second *= o.beta2;
+  }
+
+  static Update<T> update(const Adam& o, const Progress& progress, double learning_rate, double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    const double corrected = 1 - progress.first, root = __builtin_sqrt(1 - progress.second);
+    return {.rate = static_cast<T>(rate / corrected * (o.epsilon_hat ? root : 1)),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .one_minus_beta1 = static_cast<T>(1 - o.beta1),
+            .beta2 = static_cast<T>(o.beta2),
+            .one_minus_beta2 = static_cast<T>(1 - o.beta2),
+            .root_scale = static_cast<T>(o.epsilon_hat ? 1 : 1 / root),
+            .epsilon = static_cast<T>(o.epsilon)};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    const Vec<T> first = splat(u.one_minus_beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
+                 root_scale = splat(u.root_scale), rate = splat(-u.rate), keep = splat(u.keep);
+    with_clip(clip, [&](auto clipped) {
+      for_vectors(region, gradient, [=, m = moments.m, v = moments.v, u = u](Index j, Vec<T> g, auto read, auto write) {
+        g = clipped(g);
+        const Vec<T> old = read(m + j), mean = fma(first, g - old, old);
+        const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
+        write(m + j, mean);
+        write(v + j, square);
+        // No mean, no step, also where epsilon is 0: so padding stays 0.
+        const Vec<T> step = select<T>(mean == Vec<T>{}, mean, mean / fma(root_scale, sqrt(square), epsilon));
+        write(parameters + j, fma(rate, step, keep * read(parameters + j)));
+      });
+    });
+  }
+};
 
 // v = alpha v + (1 - alpha) g²; with mean = mean + (1 - alpha)(g - mean) to center by, v - mean² for v;
-// m = momentum m + g / (sqrt(v) + epsilon); p = p - learning_rate m.
+// m = momentum m + g / (sqrt(v) + epsilon); p = p - rate m.
 template <class T>
-void rmsprop(Region region, const RmsPropUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
-             T* parameters) {
-  const Vec<T> alpha = splat(u.alpha), rest = splat(u.one_minus_alpha), epsilon = splat(u.epsilon),
-               momentum = splat(u.momentum), rate = splat(-u.learning_rate), keep = splat(u.keep);
-  with_clip(clip, [&](auto clipped) {
-    for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
-      g = clipped(g);
-      const Vec<T> square = fma(alpha, read(moments.v + j), rest * g * g);
-      write(moments.v + j, square);
-      Vec<T> spread = square;
-      if (moments.mean != nullptr) {
-        const Vec<T> old = read(moments.mean + j), mean = fma(rest, g - old, old);
-        write(moments.mean + j, mean);
-        spread = max(Vec<T>{}, fma(-mean, mean, square));
-      }
-      Vec<T> step = g / (sqrt(spread) + epsilon);
-      if (moments.m != nullptr) {
-        step = fma(momentum, read(moments.m + j), step);
-        write(moments.m + j, step);
-      }
-      write(parameters + j, fma(rate, step, keep * read(parameters + j)));
-    });
-  });
-}
+struct Optimize<T, RmsProp> : CountsSteps {
+  static Arrays arrays(const RmsProp& o) { return {.m = o.momentum > 0, .v = true, .mean = o.centered}; }
 
-// v = v + g²; p = p - learning_rate g / (sqrt(v) + epsilon).
-template <class T>
-void adagrad(Region region, const AdagradUpdate<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
-             T* parameters) {
-  const Vec<T> rate = splat(-u.learning_rate), epsilon = splat(u.epsilon), keep = splat(u.keep);
-  with_clip(clip, [&](auto clipped) {
-    for_vectors(region, gradient, [=, v = moments.v](Index j, Vec<T> g, auto read, auto write) {
-      g = clipped(g);
-      const Vec<T> sum = fma(g, g, read(v + j));
-      write(v + j, sum);
-      write(parameters + j, fma(rate, g / (sqrt(sum) + epsilon), keep * read(parameters + j)));
+  static Update<T> update(const RmsProp& o, const Progress&, double learning_rate, double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    return {.rate = static_cast<T>(rate),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .momentum = static_cast<T>(o.momentum),
+            .beta2 = static_cast<T>(o.alpha),
+            .one_minus_beta2 = static_cast<T>(1 - o.alpha),
+            .epsilon = static_cast<T>(o.epsilon)};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    const Vec<T> alpha = splat(u.beta2), rest = splat(u.one_minus_beta2), epsilon = splat(u.epsilon),
+                 momentum = splat(u.momentum), rate = splat(-u.rate), keep = splat(u.keep);
+    with_clip(clip, [&](auto clipped) {
+      for_vectors(region, gradient, [=](Index j, Vec<T> g, auto read, auto write) {
+        g = clipped(g);
+        const Vec<T> square = fma(alpha, read(moments.v + j), rest * g * g);
+        write(moments.v + j, square);
+        Vec<T> spread = square;
+        if (moments.mean != nullptr) {
+          const Vec<T> old = read(moments.mean + j), mean = fma(rest, g - old, old);
+          write(moments.mean + j, mean);
+          spread = max(Vec<T>{}, fma(-mean, mean, square));
+        }
+        Vec<T> step = g / (sqrt(spread) + epsilon);
+        if (moments.m != nullptr) {
+          step = fma(momentum, read(moments.m + j), step);
+          write(moments.m + j, step);
+        }
+        write(parameters + j, fma(rate, step, keep * read(parameters + j)));
+      });
     });
-  });
+  }
+};
+
+// v = v + g²; p = p - rate g / (sqrt(v) + epsilon).
+template <class T>
+struct Optimize<T, Adagrad> : CountsSteps {
+  static Arrays arrays(const Adagrad& o) { return {.v = true, .v_start = o.initial_accumulator}; }
+
+  static Update<T> update(const Adagrad& o, const Progress& progress, double learning_rate, double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    return {.rate = static_cast<T>(rate / (1 + static_cast<double>(progress.steps - 1) * o.learning_rate_decay)),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .epsilon = static_cast<T>(o.epsilon)};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    const Vec<T> rate = splat(-u.rate), epsilon = splat(u.epsilon), keep = splat(u.keep);
+    with_clip(clip, [&](auto clipped) {
+      for_vectors(region, gradient, [=, v = moments.v](Index j, Vec<T> g, auto read, auto write) {
+        g = clipped(g);
+        const Vec<T> sum = fma(g, g, read(v + j));
+        write(v + j, sum);
+        write(parameters + j, fma(rate, g / (sqrt(sum) + epsilon), keep * read(parameters + j)));
+      });
+    });
+  }
+};
+
+template <class T, class... Optimizer>
+constexpr OptimizerPasses<T, OptimizerList<Optimizer...>> passes_of(OptimizerList<Optimizer...>) {
+  return {{Optimize<T, Optimizer>::arrays, Optimize<T, Optimizer>::advance, Optimize<T, Optimizer>::update,
+           Optimize<T, Optimizer>::apply}...};
 }
 
 template <class T>

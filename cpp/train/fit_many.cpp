@@ -39,10 +39,11 @@ class FitMany {
       } catch (const std::invalid_argument& error) {
         throw std::invalid_argument(text_of("networks[", i, "]: ", error.what()));
       }
-      const Index rows = row_count(job.examples, job.options.rows), batch = job.options.batch_size;
+      const Index rows = row_count(job.examples, job.options.rows);
+      const Index batch = std::min(job.options.batch_size.value_or(rows), rows);
       costs.push_back(row * static_cast<double>(rows) * job.options.epochs);
       total += costs.back();
-      smallest_step = std::min(smallest_step, row * static_cast<double>(batch > 0 ? std::min(batch, rows) : rows));
+      smallest_step = std::min(smallest_step, row * static_cast<double>(batch));
     }
     std::iota(order_.begin(), order_.end(), std::size_t{0});
     refuse_twins();
@@ -91,13 +92,14 @@ class FitMany {
     try {
       FitOptions<T> options = jobs_[i].options;
       options.threads = options_.threads;  // used in turn; within a team every fit has one
+      options.history = &outcomes_[i].history;
       if (caller)
         options.poll = [this] { attend(); };
       else
         options.poll = [this] {
           if (stopped_) throw Abandoned{};
         };
-      outcomes_[i].history = fit(*jobs_[i].network, jobs_[i].examples, options);
+      fit(*jobs_[i].network, jobs_[i].examples, options);
     } catch (const Abandoned&) {
       throw;
     } catch (...) {

@@ -42,7 +42,7 @@ double sum_of_magnitudes(const Buffer<T>& x) {
 }  // namespace
 
 template <class T>
-LbfgsSteps<T>::LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
+LbfgsSteps<T>::LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options)
     : options_(options),
       settings_(std::get<Lbfgs>(options.optimizer)),
       model_(model),

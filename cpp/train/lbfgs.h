@@ -13,7 +13,7 @@ namespace chainrule {
 template <class T>
 class LbfgsSteps final : public Stepper<T> {
  public:
-  LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
+  LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options);
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
@@ -39,7 +39,7 @@ class LbfgsSteps final : public Stepper<T> {
   double cost_of_constant(const Batches<T>& batches) const;
   double first_length() const;
 
-  StepOptions options_;
+  const FitOptions<T>& options_;
   Lbfgs settings_;
   Model<T> model_;
   T* parameters_;

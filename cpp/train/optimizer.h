@@ -10,27 +10,31 @@
 #include "chainrule/training.h"
 #include "core/buffer.h"
 #include "kernels/kernels.h"
-#include "train/step.h"
+#include "train/rates.h"
 
 namespace chainrule {
+
+// Whether the network ends with an average of the parameters that are trained.
+template <class T>
+bool ends_with_average(const FitOptions<T>& options);
 
 template <class T>
 class Optimizer {
  public:
   // layers: of the network, whose groups the options may name; parameters: in the layout used.
-  Optimizer(const StepOptions& options, Index layers, Index parameters);
+  Optimizer(const FitOptions<T>& options, Index layers, Index parameters);
 
   void begin_step(const Rates& rates);  // once per step, by one thread, before any update
-  // The next steps, one for each of the rates, for those who update by themselves: of SGD or of Adam, the other stays
-  // empty.
-  void next_steps(std::span<const Rates> rates, std::vector<SgdUpdate<T>>& sgd, std::vector<AdamUpdate<T>>& adam);
+  // The numbers of the next steps, one for each of the rates, for those who update by themselves.
+  std::span<const Update<T>> next_steps(std::span<const Rates> rates);
   Moments<T> moments() const { return moments_from(0); }
   // The parameters of a region that begins at `begin`, all of layer l and one kind, by the gradients of just these;
   // threads may update disjoint ones at once.
   void update(std::size_t l, Kind kind, Index begin, Region region, Clip<T> clip, const T* gradients,
               T* parameters) const;
   bool same_for_all() const { return groups_.empty(); }  // a region may hold both kinds
-  T* average() const { return average_.data(); }         // of the parameters; null where none is wanted
+  // Of the parameters, once a step has begun; null where none is wanted.
+  T* average() const { return progress_.steps > 0 ? (averages_ ? mean_ : average_).data() : nullptr; }
 
   // All arrays and the parameters to and from a state, by flatten(array, flat) and unflatten(flat, array), which know
   // the layout.
@@ -39,13 +43,8 @@ class Optimizer {
   void restore(const FitState<T>& state, const Copy& unflatten, T* parameters);
 
  private:
-  using Step = std::variant<SgdUpdate<T>, AdamUpdate<T>, RmsPropUpdate<T>, AdagradUpdate<T>>;
-  void advance();
-  T keep(double rate, double weight_decay, const Rates& factors) const;
-  SgdUpdate<T> step(const Sgd& options, const Rates& factors) const;
-  AdamUpdate<T> step(const Adam& options, const Rates& factors) const;
-  RmsPropUpdate<T> step(const RmsProp& options, const Rates& factors) const;
-  AdagradUpdate<T> step(const Adagrad& options, const Rates& factors) const;
+  void advance(const Rates& rates);
+  Update<T> step(const Rates& factors) const;
   Moments<T> moments_from(Index begin) const;
   std::array<std::pair<const char*, const Buffer<T>*>, 4> arrays() const {
     return {{{"first_moment", &m_}, {"second_moment", &v_}, {"mean", &mean_}, {"average", &average_}}};
@@ -55,10 +54,10 @@ class Optimizer {
   std::vector<Rates> groups_;  // factors for each layer's weights and biases; none: 1
   double average_decay_;
   Buffer<T> m_, v_, mean_, average_;
-  std::vector<Step> step_;  // the current one, for each group, or for all
+  bool averages_ = false;           // in mean_
+  std::vector<Update<T>> updates_;  // of the current step, for each group, or for all; or of the next steps
   T average_rate_ = 1;
-  Index steps_ = 0;                           // begun
-  double beta1_power_ = 1, beta2_power_ = 1;  // beta^steps, by multiplication: std::pow differs between C libraries
+  Progress progress_;
 };
 
 }  // namespace chainrule

@@ -64,51 +64,18 @@ double factor_at(const OneCycle& s, const Time& t) {
   return along_cosine(1, s.end, last > top ? (step - top) / (last - top) : 1);
 }
 
-void check_range(bool good, const char* name, double value, const char* expected) {
-  require(good, name, " of a schedule is ", value, ", expected ", expected);
-}
-void check_positive(const char* name, double value) {
-  check_range(value > 0 && std::isfinite(value), name, value, "a positive number");
-}
-void check_not_negative(const char* name, double value) {
-  check_range(value >= 0 && std::isfinite(value), name, value, "0 or more");
-}
-
-void check_settings(std::monostate) {}
-void check_settings(const StepDecay& s) {
-  check_range(s.every >= 1, "every", s.every, "at least 1");
-  check_positive("factor", s.factor);
-}
-void check_settings(const ExponentialDecay& s) { check_positive("factor", s.factor); }
-void check_settings(const InverseScaling& s) {
-  check_range(std::isfinite(s.power), "power", s.power, "a number");
-  check_not_negative("scale", s.scale);
-}
-void check_settings(const Cosine& s) {
-  check_positive("epochs", s.epochs.value_or(1));
-  check_not_negative("warmup", s.warmup);
-  check_positive("restart_every", s.restart_every.value_or(1));
-  check_range(s.period_factor >= 1, "period_factor", s.period_factor, "1 or more");
-  check_range(s.lowest >= 0 && s.lowest <= 1, "lowest", s.lowest, "0 to 1");
-}
-void check_settings(const OneCycle& s) {
-  check_positive("epochs", s.epochs.value_or(1));
-  check_range(s.warmup >= 0 && s.warmup <= 1, "warmup", s.warmup, "0 to 1");
-  check_not_negative("start", s.start);
-  check_not_negative("end", s.end);
-}
-void check_settings(const ReduceOnPlateau& s) {
-  check_range(s.factor > 0 && s.factor < 1, "factor", s.factor, "more than 0 and less than 1");
-  check_range(s.patience >= 0, "patience", s.patience, "0 or more");
-  check_range(!std::isnan(s.min_delta), "min_delta", s.min_delta, "a number");
-  check_range(s.lowest >= 0 && s.lowest <= 1, "lowest", s.lowest, "0 to 1");
-}
-void check_settings(const EpochFactor& function) { require(function != nullptr, "a schedule has no function"); }
-
 }  // namespace
 
 void check(const RateSchedule& schedule) {
-  std::visit([](const auto& settings) { check_settings(settings); }, schedule);
+  std::visit(
+      [](const auto& settings) {
+        using Settings = std::decay_t<decltype(settings)>;
+        if constexpr (std::is_same_v<Settings, EpochFactor>)
+          require(settings != nullptr, "a schedule has no function");
+        else if constexpr (!std::is_same_v<Settings, std::monostate>)
+          check_fields(settings, " of a schedule");
+      },
+      schedule);
 }
 
 const char* without_length(const RateSchedule& schedule) {
@@ -118,20 +85,20 @@ const char* without_length(const RateSchedule& schedule) {
   return cycle != nullptr && !cycle->epochs ? "OneCycle" : nullptr;
 }
 
-RateCourse::RateCourse(const RateSchedules& schedules, int epochs, Index steps)
+ScheduledRates::ScheduledRates(const RateSchedules& schedules, int epochs, Index steps)
     : schedules_{schedules.learning_rate, schedules.weight_decay, schedules.dropout}, epochs_(epochs), steps_(steps) {
   plateaus_.fill({std::numeric_limits<double>::infinity(), 1, 0});
   known_.fill({-1, 1});
 }
 
-bool RateCourse::constant() const {
+bool ScheduledRates::constant() const {
   return std::ranges::all_of(schedules_, [](const auto& s) { return std::holds_alternative<std::monostate>(s); });
 }
-bool RateCourse::needs_watch() const {
+bool ScheduledRates::needs_watch() const {
   return std::ranges::any_of(schedules_, [](const auto& s) { return std::holds_alternative<ReduceOnPlateau>(s); });
 }
 
-double RateCourse::factor(std::size_t which, Index step) {
+double ScheduledRates::factor(std::size_t which, Index step) {
   return std::visit(
       [&](const auto& settings) {
         using Settings = std::decay_t<decltype(settings)>;
@@ -146,7 +113,7 @@ double RateCourse::factor(std::size_t which, Index step) {
 }
 
 // Once an epoch: a function of the user's may take its time.
-double RateCourse::asked(std::size_t which, const EpochFactor& function, Index epoch) {
+double ScheduledRates::asked(std::size_t which, const EpochFactor& function, Index epoch) {
   auto& [known_epoch, factor] = known_[which];
   if (known_epoch == epoch) return factor;
   factor = function(static_cast<int>(epoch));
@@ -156,7 +123,7 @@ double RateCourse::asked(std::size_t which, const EpochFactor& function, Index e
   return factor;
 }
 
-std::span<const Rates> RateCourse::next(Index first, Index count) {
+std::span<const Rates> ScheduledRates::next(Index first, Index count) {
   if (constant()) {
     if (rates_.size() < static_cast<std::size_t>(count)) rates_.resize(static_cast<std::size_t>(count));
     return std::span(rates_).first(static_cast<std::size_t>(count));
@@ -167,7 +134,7 @@ std::span<const Rates> RateCourse::next(Index first, Index count) {
   return rates_;
 }
 
-bool RateCourse::plateau(double watched) {
+bool ScheduledRates::plateau(double watched) {
   bool found = false;
   for (std::size_t which = 0; which < schedules_.size(); ++which) {
     const auto* schedule = std::get_if<ReduceOnPlateau>(&schedules_[which]);
@@ -180,7 +147,7 @@ bool RateCourse::plateau(double watched) {
   return found;
 }
 
-void RateCourse::reduce() {
+void ScheduledRates::reduce() {
   for (std::size_t which = 0; which < schedules_.size(); ++which) {
     const auto* schedule = std::get_if<ReduceOnPlateau>(&schedules_[which]);
     if (schedule == nullptr || plateaus_[which].epochs <= schedule->patience) continue;
@@ -190,21 +157,21 @@ void RateCourse::reduce() {
   }
 }
 
-void RateCourse::watch(double lowest) {
+void ScheduledRates::watch(double lowest) {
   for (Plateau& plateau : plateaus_) {
     plateau.best = lowest;
     plateau.epochs = 0;
   }
 }
 
-std::vector<double> RateCourse::progress() const {
+std::vector<double> ScheduledRates::progress() const {
   std::vector<double> progress{epochs_};
   for (const Plateau& plateau : plateaus_)
     progress.insert(progress.end(), {plateau.best, plateau.factor, plateau.epochs});
   return progress;
 }
 
-void RateCourse::set_progress(std::span<const double> progress) {
+void ScheduledRates::set_progress(std::span<const double> progress) {
   epochs_ = progress[0];
   for (std::size_t i = 0; i < plateaus_.size(); ++i)
     plateaus_[i] = {progress[1 + 3 * i], progress[2 + 3 * i], progress[3 + 3 * i]};

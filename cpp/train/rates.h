@@ -7,17 +7,21 @@
 #include <vector>
 
 #include "chainrule/training.h"
-#include "train/step.h"
 
 namespace chainrule {
 
 // The name of a schedule that depends on the length of the training and does not state it, or null.
 const char* without_length(const RateSchedule& schedule);
 
-class RateCourse {
+// Factors on the settings of one step.
+struct Rates {
+  double learning_rate = 1, weight_decay = 1, dropout = 1;
+};
+
+class ScheduledRates {
  public:
   // epochs: of the whole training, for schedules that are given no length; steps: of an epoch.
-  RateCourse(const RateSchedules& schedules, int epochs, Index steps);
+  ScheduledRates(const RateSchedules& schedules, int epochs, Index steps);
 
   bool constant() const;     // all factors are 1 at every step
   bool needs_watch() const;  // a rate is reduced on plateaus

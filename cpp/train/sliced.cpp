@@ -114,7 +114,7 @@ Sliced<T>::Workspace::Workspace(const Model<T>& model, Index rows) : label(rows)
 }
 
 template <class T>
-Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
+Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options)
     : model_(model),
       parameters_(parameters),
       l2_(options.l2),
@@ -127,6 +127,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
       partials_(partial_count(batch_rows) * size_),
       value_(std::min(batch_rows, slices_at_once * whole_slice)),
       optimizer_(options, static_cast<Index>(model.layers.size()), size_),
+      is_sgd_(std::holds_alternative<Sgd>(options.optimizer)),
       costs_(static_cast<std::size_t>(
           std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
                      static_cast<double>(most_steps)))) {
@@ -206,9 +207,8 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.partials = partials_.data();
   steps.l2 = l2_;
   steps.l2_per_row = l2_per_row_;
-  optimizer_.next_steps(batches.rates, sgd_, adam_);
-  steps.sgd = sgd_.empty() ? nullptr : sgd_.data();
-  steps.adam = adam_.data();
+  steps.updates = optimizer_.next_steps(batches.rates).data();
+  steps.is_sgd = is_sgd_;
   steps.moments = optimizer_.moments();
   steps.cost = costs_.data();
   steps.value = value_.data();

@@ -11,7 +11,7 @@ namespace chainrule {
 template <class T>
 class Sliced final : public Stepper<T> {
  public:
-  Sliced(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
+  Sliced(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options);
 
   Index steps_at_once() const override { return static_cast<Index>(costs_.size()); }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
@@ -43,8 +43,7 @@ class Sliced final : public Stepper<T> {
   Index size_;  // of the parameters in the kernel's layout
   Buffer<T> sliced_, partials_, value_;
   Optimizer<T> optimizer_;
-  std::vector<SgdUpdate<T>> sgd_;
-  std::vector<AdamUpdate<T>> adam_;
+  bool is_sgd_;  // or Adam
   std::vector<BatchCost> costs_;
 };
 

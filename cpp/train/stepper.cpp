@@ -13,19 +13,19 @@ namespace {
 
 // What a step of the sliced schedule has no place for.
 template <class T>
-bool is_plain(const Model<T>& model, const StepOptions& options) {
+bool is_plain(const Model<T>& model, const FitOptions<T>& options) {
   const bool keeps_z = std::ranges::any_of(model.layers, slope_reads_z<T>);
   const bool drops = dropout_for(model, options).drops();
   const bool simple = std::holds_alternative<Sgd>(options.optimizer) || std::holds_alternative<Adam>(options.optimizer);
-  return simple && options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema && !drops &&
-         model.precision == Precision::float32 && !model.sparse_inputs && model.custom_loss == nullptr && !keeps_z;
+  return simple && has_plain_updates(options) && !drops && model.precision == Precision::float32 &&
+         !model.sparse_inputs && model.custom_loss == nullptr && !keeps_z;
 }
 
 }  // namespace
 
 template <class T>
 std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
-                                         const StepOptions& options) {
+                                         const FitOptions<T>& options) {
   if (std::holds_alternative<Lbfgs>(options.optimizer))
     return std::make_unique<LbfgsSteps<T>>(model, parameters, batch_rows, options);
   if (is_small(model) && is_plain(model, options))
@@ -33,7 +33,7 @@ std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, I
   return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, options);
 }
 
-template std::unique_ptr<Stepper<float>> make_stepper(const Model<float>&, float*, Index, const StepOptions&);
-template std::unique_ptr<Stepper<double>> make_stepper(const Model<double>&, double*, Index, const StepOptions&);
+template std::unique_ptr<Stepper<float>> make_stepper(const Model<float>&, float*, Index, const FitOptions<float>&);
+template std::unique_ptr<Stepper<double>> make_stepper(const Model<double>&, double*, Index, const FitOptions<double>&);
 
 }  // namespace chainrule

@@ -8,7 +8,7 @@
 #include "chainrule/training.h"
 #include "kernels/kernels.h"
 #include "net/model.h"
-#include "train/step.h"
+#include "train/rates.h"
 
 namespace chainrule {
 
@@ -50,7 +50,8 @@ class Stepper {
   virtual bool finite() const = 0;  // whether all parameters are
   virtual void load() = 0;          // the network's parameters were changed by others
   virtual void store() = 0;         // brings them up to date: the average, where there is one
-  // Of the last batch (L-BFGS: after its step), in the layout of the parameters; only with StepOptions::keep_gradients.
+  // Of the last batch (L-BFGS: after its step), in the layout of the parameters; only where Stop::gradient_norm_below
+  // is set.
   virtual void gradients(T* gradients) const = 0;
   // Why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }
@@ -61,8 +62,9 @@ class Stepper {
   virtual void restore(const FitState<T>& state) = 0;
 };
 
+// options must outlive the stepper.
 template <class T>
 std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, Index batch_rows,
-                                         const StepOptions& options);
+                                         const FitOptions<T>& options);
 
 }  // namespace chainrule

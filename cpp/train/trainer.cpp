@@ -9,6 +9,7 @@
 #include "net/network.h"
 #include "train/evaluation.h"
 #include "train/metrics.h"
+#include "train/optimizer.h"
 #include "train/order.h"
 #include "train/rates.h"
 #include "train/row_major.h"
@@ -23,13 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-template <class T>
-StepOptions step_options(const FitOptions<T>& o) {
-  return {o.optimizer,  o.l2,  o.l2_per_row, o.groups,        o.clip_norm,
-          o.clip_value, o.ema, o.dropout,    o.input_dropout, o.stop.gradient_norm_below.has_value(),
-          o.threads};
-}
-
 // Room for `count` more: before a step, so that what it did is noted without asking for memory.
 void make_room(std::vector<double>& values, std::size_t count) {
   if (values.capacity() - values.size() < count) values.reserve(std::max(values.size() + count, 2 * values.size()));
@@ -38,24 +32,24 @@ void make_room(std::vector<double>& values, std::size_t count) {
 template <class T>
 class Fit {
  public:
-  Fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options)
+  Fit(Network<T>& network, const Examples<T>& examples, FitOptions<T> options)
       : network_(network),
         examples_(examples),
-        options_(options),
-        model_(checked_model(network, examples, options)),
-        rows_(row_count(examples, options.rows)),
-        batch_size_(options.batch_size > 0 ? std::min(options.batch_size, rows_) : rows_),
-        stepper_(make_stepper(model_, network.parameters().data(), batch_size_, step_options(options))),
+        options_(std::move(options)),
+        model_(checked_model(network, examples, options_)),
+        rows_(row_count(examples, options_.rows)),
+        batch_size_(std::min(options_.batch_size.value_or(rows_), rows_)),
+        stepper_(make_stepper(model_, network.parameters().data(), batch_size_, options_)),
         steps_((rows_ + batch_size_ - 1) / batch_size_),
-        rates_(options.schedules, options.epochs, steps_),
-        seed_(options.seed),
-        stopping_(options.stop) {
+        rates_(options_.schedules, options_.epochs, steps_),
+        seed_(options_.seed),
+        stopping_(options_.stop) {
     copies_.use(examples_, options_);
-    if (shuffled() || !options.rows.empty() || options.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
-    in_order(order_, options.rows);
-    if (options.validation) evaluation_.emplace(model_for(network_, options.validation->x), options_);
+    if (shuffled() || !options_.rows.empty() || options_.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
+    in_order(order_, options_.rows);
+    if (options_.validation) evaluation_.emplace(model_for(network_, options_.validation->x), options_);
     if (stepper_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
-    if (options.state != nullptr && options.state->epoch > 0) resume(*options.state);
+    if (options_.state != nullptr && options_.state->epoch > 0) resume(*options_.state);
   }
 
   // Into a history, which is right at any time.
@@ -103,7 +97,7 @@ class Fit {
       const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
         const auto take_over = [this] {  // what it may have written to the parameters
-          if (!options_.ema) stepper_->load();
+          if (!ends_with_average(options_)) stepper_->load();
         };
         const auto snapshot = [&] {
           take_over();
@@ -309,7 +303,7 @@ class Fit {
   const Index rows_, batch_size_;
   std::unique_ptr<Stepper<T>> stepper_;
   const Index steps_;  // of an epoch
-  RateCourse rates_;
+  ScheduledRates rates_;
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
   Buffer<T> last_finite_;     // none where the network's own parameters are just that
@@ -333,7 +327,9 @@ History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T
   const OneFit<T> this_one(network);
   std::optional<Polling> polling;
   if (options.poll) polling.emplace(options.poll, options.poll_seconds);
-  Fit<T>(network, examples, options).run(history);
+  FitOptions<T> own_options = options;
+  own_options.history = &history;
+  Fit<T>(network, examples, std::move(own_options)).run(history);
   return history;
 }
 

@@ -40,8 +40,8 @@ Index array_size(const Model<T>& model, const Panels<T>& panels) {
 
 // Whether gradients are needed after their item, so that they have an array.
 template <class T>
-bool keeps_gradients(const Model<T>& model, Index batch_rows, const StepOptions& options) {
-  return options.clip_norm || options.keep_gradients || !Backprop<T>::follows(model, batch_rows);
+bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
+  return options.clip_norm || options.stop.gradient_norm_below || !Backprop<T>::follows(model, batch_rows);
 }
 
 template <class T>
@@ -53,13 +53,18 @@ Index output_count(const Model<T>& model) {
 }  // namespace
 
 template <class T>
-TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options)
+bool has_plain_updates(const FitOptions<T>& options) {
+  return options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema;
+}
+
+template <class T>
+TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options)
     : options_(options),
       home_(parameters),
       panels_(panels_for(model, batch_rows)),
-      own_(in_panels()   ? panels_.size()
-           : options.ema ? model.parameter_count()
-                         : 0),
+      own_(in_panels()                  ? panels_.size()
+           : ends_with_average(options) ? model.parameter_count()
+                                        : 0),
       parameters_(own_.size() > 0 ? own_.data() : home_),
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
       dropout_(dropout_for(model, options)),
@@ -152,7 +157,11 @@ typename Backprop<T>::After TwoPhase<T>::after_gradients() {
             add_penalty_in_panels(l, block, gradients);
             square(l, block.outputs, gradients);
           },
-          [this] { set_clip(); }, update_block};
+          [this] {
+            clip_.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (gradient_norm() + 1e-6)));
+            optimizer_.begin_step(rates_);
+          },
+          update_block};
 }
 
 template <class T>
@@ -186,9 +195,8 @@ void TwoPhase<T>::square(std::size_t l, Share outputs, const GradientPlace<T>& g
 }
 
 template <class T>
-void TwoPhase<T>::set_clip() {
-  const double norm = std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
-  clip_.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (norm + 1e-6)));
+double TwoPhase<T>::gradient_norm() const {
+  return std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
 }
 
 // Updates weights whose gradients have just been made, and packs them for the next step while they are warm.
@@ -223,8 +231,9 @@ void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const Gradient
 
 template <class T>
 std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
-  optimizer_.begin_step(batches.rates.front());
-  dropout_.begin_step(batches.seed, batches.step, batches.rates.front().dropout);
+  rates_ = batches.rates.front();
+  if (squares_.size() == 0) optimizer_.begin_step(rates_);  // else once the norm is known
+  dropout_.begin_step(batches.seed, batches.step, rates_.dropout);
   Examples<T> examples = batches.examples;
   const Index* rows = nullptr;
   std::span<const Index> upcoming;
@@ -243,6 +252,8 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   return {&cost_, 1};
 }
 
+template bool has_plain_updates(const FitOptions<float>&);
+template bool has_plain_updates(const FitOptions<double>&);
 template class TwoPhase<float>;
 template class TwoPhase<double>;
 

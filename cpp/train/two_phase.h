@@ -10,10 +10,19 @@
 
 namespace chainrule {
 
+// Whether the update of a step is the optimizer's alone.
+template <class T>
+bool has_plain_updates(const FitOptions<T>& options);
+
+template <class T>
+StepDropout dropout_for(const Model<T>& model, const FitOptions<T>& options) {
+  return {options.input_dropout, options.dropout, static_cast<Index>(model.layers.size()) - 1};
+}
+
 template <class T>
 class TwoPhase final : public Stepper<T> {
  public:
-  TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const StepOptions& options);
+  TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options);
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
@@ -29,14 +38,14 @@ class TwoPhase final : public Stepper<T> {
   typename Backprop<T>::After after_gradients();
   void add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients);
   void square(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
-  void set_clip();
+  double gradient_norm() const;
   void update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients, PackedWeights<T>& packed);
   void parameters_changed();
   void flatten(const T* array, T* flat) const;
   bool in_panels() const { return panels_.size() > 0; }
 
   IsaInUse isa_in_use_;
-  StepOptions options_;
+  const FitOptions<T>& options_;
   T* home_;           // the network's own parameters
   Panels<T> panels_;  // none for flat ones
   Buffer<T> own_;     // none where the network's are trained in place
@@ -50,7 +59,8 @@ class TwoPhase final : public Stepper<T> {
   Buffer<double> squares_;      // of the gradients of each output, for their norm
   Clip<T> clip_;
   Backprop<T> backprop_;
-  double l2_ = 0;  // of the current step
+  double l2_ = 0;  // of the current step, and its factors:
+  Rates rates_;
   BatchCost cost_{};
   typename Backprop<T>::After after_;
 };

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule import _start as _start  # isort: split
 
-from chainrule import _core
+from chainrule import _core, optimizers, schedules
 from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._suggest import did_you_mean, explained
@@ -19,8 +19,8 @@ from chainrule.gradients import GradientReport, check_gradients
 from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
 from chainrule.many import fit_many
 from chainrule.network import Gradients, Network, Trace
-from chainrule.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Group, RMSprop
-from chainrule.schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay
+from chainrule.optimizers import *  # noqa: F403
+from chainrule.schedules import *  # noqa: F403
 from chainrule.training import History, Stop, TrainingState
 
 if TYPE_CHECKING:
@@ -32,34 +32,21 @@ if TYPE_CHECKING:
     from chainrule.files import load
 
 __all__ = [
-    "LBFGS",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
     "CSVLog",
     "Cache",
     "Checkpoint",
-    "Cosine",
     "DivergenceError",
-    "ExponentialDecay",
     "GradientReport",
     "Gradients",
-    "Group",
     "History",
     "Huber",
-    "InverseScaling",
     "MLPClassifier",
     "MLPRegressor",
     "MLflow",
     "Network",
-    "OneCycle",
     "ProgressBar",
     "Quantile",
-    "RMSprop",
-    "ReduceOnPlateau",
     "SoftmaxCrossEntropy",
-    "StepDecay",
     "Stop",
     "TableEncoder",
     "TensorBoard",
@@ -84,6 +71,8 @@ __all__ = [
     "show_config",
     "update",
 ]
+__all__ += optimizers.__all__
+__all__ += schedules.__all__
 
 _LATER = {
     "CSVLog": "callbacks",

@@ -59,10 +59,12 @@ def update(
     params: _Params, grads: _Params, learning_rate: float, out: _Params | None = None
 ) -> list[tuple[_Array, _Array]]: ...
 
-# Raises ValueError where fit would; so that a bad setting is refused when it is written, not when it is used
-def check_optimizer(name: str, settings: Mapping[str, Any]) -> None: ...
-def check_schedule(name: str, settings: Mapping[str, Any]) -> None: ...
-def check_stop(settings: Mapping[str, Any]) -> None: ...
+# Of each struct of options: (name, type, default, range, meaning, elsewhere) of its fields
+SETTINGS: dict[str, tuple[tuple[str, str, Any, str, str, str], ...]]
+
+# Raises ValueError where fit would; so that a bad setting is refused when it is written, not when it is used. The
+# object has the name of a struct as core_name, and its settings as attributes
+def check_settings(settings: Any) -> None: ...
 
 # For tests and benchmarks: the matrix product of any strides and its naive twin, elementary functions, caches, the peak
 def gemm(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
@@ -115,39 +117,28 @@ class _Network(Generic[_Scalar]):
         n_threads: int | None = None,
         loss: Callable[[Any, Any, Any], tuple[float, Any]] | None = None,
     ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
-    # settings: what fit_options in cpp/bindings/settings.cpp reads; on_epoch_end takes logs and a function that returns
-    # the state
+    # request: see FitRequest in cpp/bindings/training.cpp
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
-        settings: Mapping[str, Any],
+        request: dict[str, Any],
         *,
         sample_weight: ArrayLike | None = None,
-        loss: Callable[..., Any] | None = None,
-        rows: NDArray[np.intp] | None = None,
-        validation: tuple[Any, ...] | None = None,
-        validation_rows: NDArray[np.intp] | None = None,
-        on_epoch_end: Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None] | None = None,
-        state: dict[str, Any] | None = None,
-        keep_state: bool = False,
         n_threads: int | None = None,
     ) -> dict[str, Any]: ...
-    # Lists of one entry per network; a result is what fit returns, or the exception
+    # A request for each network; on_finished takes its index and what fit returns, or the exception
     @staticmethod
     def fit_many(
         networks: list[Any],
         X: ArrayLike,
         y: ArrayLike,
-        settings: list[dict[str, Any]],
+        requests: list[dict[str, Any]],
         *,
         sample_weight: ArrayLike | None,
-        rows: list[NDArray[np.intp] | None],
-        validation: list[Any],
-        validation_rows: list[NDArray[np.intp] | None],
-        on_finished: Callable[[int, dict[str, Any] | Exception], object] | None,
+        on_finished: Callable[[int, dict[str, Any] | Exception], object],
         n_threads: int | None,
-    ) -> list[dict[str, Any] | Exception]: ...
+    ) -> None: ...
 
     # The bytes of a model file
     def write_model(self, metadata: Mapping[str, str]) -> bytes: ...

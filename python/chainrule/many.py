@@ -1,51 +1,36 @@
 """Many networks trained in one native call, each on a thread of its own: seeds, widths, rates, folds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule._arguments import optional_integer, seed_number
+from chainrule._arguments import optional_integer
 from chainrule._suggest import explained
 from chainrule.network import Network
-from chainrule.optimizers import Optimizer
-from chainrule.training import SETTINGS, History, Stop
-from chainrule.validation import one_data_set
+from chainrule.training import FitRequest, History, with_settings
 
 
 @explained
+@with_settings
 def fit_many(
     networks: Sequence[Network],
     X: ArrayLike,
     y: ArrayLike,
     *,
     rows: Any = None,
-    optimizer: Optimizer | list[Optimizer | None] | None = None,
-    batch_size: int | list[int | None] | None = None,
-    epochs: int | list[int] = 200,
-    shuffle: bool | list[bool] = True,
     sample_weight: ArrayLike | None = None,
-    l2: float | list[float] = 0.0,
-    l2_per_row: bool | list[bool] = False,
-    groups: Any = (),
-    dropout: Any = 0.0,
-    input_dropout: float | list[float] = 0.0,
-    clip_norm: float | list[float | None] | None = None,
-    clip_value: float | list[float | None] | None = None,
-    ema: float | list[float | None] | None = None,
-    schedules: Any = None,
-    precision: str | list[str] = "float32",
-    validation: Any = None,
-    stop: Stop | list[Stop | None] | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     n_threads: int | None = None,
-    seed: int | list[int | None] | None = None,
+    **settings: Any,
 ) -> list[History | Exception]:
     """Train every network as its own `Network.fit` would, bit for bit, one network per thread, on shared data.
 
-    A setting is one value for all networks, or a **list** with one value per network. The costliest networks begin
-    first; where there are fewer networks than threads and each can use them all, one trains after the other.
+    A setting is one value for all networks, or a **list** with one value per network; values that are sequences
+    themselves, such as groups, metrics and callbacks, stand in tuples. The costliest networks begin first; where there
+    are fewer networks than threads and each can use them all, one trains after the other.
 
     Parameters
     ----------
@@ -55,21 +40,14 @@ def fit_many(
         As for `Network.fit`; shared by all networks, and never copied for one of them.
     rows : array of int or bool, or list of them, optional
         The rows to train on: their numbers, in this order, or a mask; the same as ``fit(X[rows], y[rows])``.
-        Default: all.
-    optimizer, batch_size, epochs, shuffle, l2, l2_per_row, groups, dropout, input_dropout, clip_norm, clip_value
-        As for `Network.fit`.
-    ema, schedules, precision
-        As for `Network.fit`, and so is ``stop``; or a list. Values that are sequences themselves, such as groups, stand
-        in tuples.
-    validation : array of int or bool, tuple (X, y) or (X, y, sample_weight), or list of them, optional
-        The held-out rows of X, as in ``rows``; or other data.
+        Default: all. ``validation`` may be numbers or a mask of rows of X, too.
+    {settings}
     progress : callable, optional
         Called in the calling thread after each network with a dict of network (its index), result, finished (how many
-        so far) and networks (how many in all). What it raises ends the whole call.
+        so far) and networks (how many in all). What it raises ends the whole call, and so does what an
+        ``on_train_end`` raises; ``on_epoch_end`` is called in whichever thread trains.
     n_threads : int, optional
         Default: as `get_num_threads` says. The results are the same for any number.
-    seed : int or list, optional
-        For the order of the rows. Default: each network's own.
 
     Returns
     -------
@@ -111,52 +89,48 @@ def fit_many(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, got {progress!r}")
     count, threads = len(networks), optional_integer("n_threads", n_threads)
-    given = locals()
-    each = {name: _each(name, given[name], count, convert) for name, convert in SETTINGS.items()}
-    seeds = _each("seed", seed, count, lambda value: None if value is None else seed_number(value))
-    each["seed"] = [net.seed if own is None else own for net, own in zip(networks, seeds, strict=True)]
-    settings = [{name: values[i] for name, values in each.items()} for i in range(count)]
-    chosen = _each("rows", rows, count, lambda value: _row_numbers("rows", value, X))
-    held_out = _each("validation", validation, count, lambda value: _held_out(value, X))
-    if not networks:
-        return []
-    finished = 0
+    chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
+    held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
+    each = {name: _each(name, value, count) for name, value in settings.items()}
+    requests = []
+    for i, network in enumerate(networks):
+        data, held_out_rows = held_out[i]
+        own = {"validation": data, **{name: values[i] for name, values in each.items()}}
+        requests.append(FitRequest(network, y, sample_weight, own, chosen[i], held_out_rows))
+    results: dict[int, History | Exception] = {}
 
-    def tell(index: int, result: Any) -> None:
-        nonlocal finished
-        finished += 1
-        assert progress is not None
-        progress({"network": index, "result": _result(result), "finished": finished, "networks": count})
+    def finish(index: int, result: Any) -> None:
+        request = requests[index]
+        if isinstance(result, Exception):
+            request.fail(result)
+            results[index] = result
+        else:
+            results[index] = request.end(result)
+        if progress is not None:
+            progress({"network": index, "result": results[index], "finished": len(results), "networks": count})
 
-    native = [network._native for network in networks]
-    results = native[0].fit_many(
-        native,
-        X,
-        y,
-        settings,
-        sample_weight=sample_weight,
-        rows=chosen,
-        validation=[data for data, _ in held_out],
-        validation_rows=[numbers for _, numbers in held_out],
-        on_finished=tell if progress else None,
-        n_threads=threads,
-    )
-    return [_result(result) for result in results]
+    for request in requests:
+        request.begin()
+    if networks:
+        native = [network._native for network in networks]
+        asked = [request.core for request in requests]
+        native[0].fit_many(native, X, y, asked, sample_weight=sample_weight, on_finished=finish, n_threads=threads)
+    return [results[index] for index in range(count)]
 
 
-def _each(name: str, value: Any, count: int, convert: Callable[[Any], Any]) -> list[Any]:
-    """One converted value per network, from a list of them or from one for all, which is converted once."""
+def _each(name: str, value: Any, count: int) -> list[Any]:
+    """One value per network, from a list of them or from one for all."""
     if not isinstance(value, list):
-        return [convert(value)] * count
+        return [tuple(value) if isinstance(value, Iterator) else value] * count
     if len(value) != count:
         raise ValueError(f"{name} has {len(value)} entries, expected one for each of the {count} networks")
-    return [convert(one) for one in value]
+    return value
 
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """Return other data, or numbers of rows; None is neither."""
-    if isinstance(value, (tuple, Mapping)):
-        return one_data_set("validation", value), None
+    """Return other data or a fraction, and numbers of rows: None is neither."""
+    if isinstance(value, (tuple, Mapping, Real)):
+        return value, None
     return None, _row_numbers("validation", value, X)
 
 
@@ -176,7 +150,3 @@ def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
     if not len(array):
         raise ValueError(f"{name} selects no row")
     return np.ascontiguousarray(array, np.intp)
-
-
-def _result(result: Any) -> History | Exception:
-    return result if isinstance(result, Exception) else History.from_core(result, ())

@@ -2,27 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
-from typing import Any
+from typing import ClassVar
 
-from chainrule import _core
-from chainrule._arguments import integer, one_of, real
+from chainrule._arguments import integer, one_of
+from chainrule._settings import Settings, documented
 from chainrule._suggest import explained
+
+__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "RMSprop"]
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """What every optimizer shares: the core checks its settings when it is made."""
-
-    def __post_init__(self) -> None:
-        _core.check_optimizer(*self.as_core())
-
-    def as_core(self) -> tuple[str, dict[str, Any]]:
-        """Name and settings, as the core takes them."""
-        return type(self).__name__.lower(), dict(vars(self))
+class Optimizer(Settings):
+    """What every optimizer shares."""
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted; with the whole data set as batch, gradient descent.
@@ -38,17 +33,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
-        The step size, above 0.
-    momentum : float, default 0
-        The part of the velocity that is kept, in [0, 1).
-    nesterov : bool, default False
-        Look ahead by one step; needs a momentum above 0.
-    rate_in_velocity : bool, default False
-        ``v = momentum · v + learning_rate · g``, and v is the step.
-    weight_decay : float, default 0
-        Decoupled: before each step ``θ = (1 - learning_rate · weight_decay) θ``, biases included (see `Group`). For
-        PyTorch's coupled one use ``l2`` of `Network.fit`.
+    {parameters}
 
     Raises
     ------
@@ -67,6 +52,7 @@ class SGD(Optimizer):
     0.9
     """
 
+    core_name: ClassVar[str] = "SGD"
     learning_rate: float = 1e-3
     momentum: float = 0.0
     nesterov: bool = False
@@ -75,6 +61,7 @@ class SGD(Optimizer):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
     """Adaptive moment estimation.
@@ -87,16 +74,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
-        About the largest change of a parameter in one step; above 0.
-    beta1, beta2 : float, default 0.9 and 0.999
-        The parts of the first and second moment that are kept; in [0, 1).
-    epsilon : float, default 1e-8
-        Added to the corrected root; not negative.
-    epsilon_hat : bool, default False
-        Add it to √v, before the correction: the last formula of section 2 of the paper, and scikit-learn's.
-    weight_decay : float, default 0
-        Decoupled, as for `SGD`.
+    {parameters}
 
     Raises
     ------
@@ -114,6 +92,7 @@ class Adam(Optimizer):
     0.999
     """
 
+    core_name: ClassVar[str] = "Adam"
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -123,16 +102,14 @@ class Adam(Optimizer):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
     """`Adam` with decoupled weight decay: before each step ``θ = (1 - learning_rate · weight_decay) θ``.
 
     Parameters
     ----------
-    weight_decay : float, default 0.01
-        Of all parameters, biases included, as in PyTorch; `Group` has factors.
-    learning_rate, beta1, beta2, epsilon, epsilon_hat
-        As for `Adam`.
+    {parameters}
 
     References
     ----------
@@ -149,6 +126,7 @@ class AdamW(Adam):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
     """Gradients divided by the root of a running mean of their squares.
@@ -162,18 +140,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
-        Above 0.
-    alpha : float, default 0.99
-        The part of the mean that is kept, in [0, 1).
-    epsilon : float, default 1e-8
-        Added to the root; not negative.
-    momentum : float, default 0
-        The part of the last step that is kept, in [0, 1).
-    centered : bool, default False
-        Divide by the standard deviation of the gradients.
-    weight_decay : float, default 0
-        Decoupled, as for `SGD`.
+    {parameters}
 
     References
     ----------
@@ -187,6 +154,7 @@ class RMSprop(Optimizer):
     0.99
     """
 
+    core_name: ClassVar[str] = "RMSprop"
     learning_rate: float = 1e-2
     alpha: float = 0.99
     epsilon: float = 1e-8
@@ -196,6 +164,7 @@ class RMSprop(Optimizer):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(Optimizer):
     """Gradients divided by the root of the sum of all their squares so far.
@@ -207,16 +176,7 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
-        Above 0.
-    learning_rate_decay : float, default 0
-        Not negative.
-    initial_accumulator : float, default 0
-        What v begins with; not negative.
-    epsilon : float, default 1e-10
-        Added to the root; not negative.
-    weight_decay : float, default 0
-        Decoupled, as for `SGD`.
+    {parameters}
 
     References
     ----------
@@ -229,6 +189,7 @@ class Adagrad(Optimizer):
     1e-10
     """
 
+    core_name: ClassVar[str] = "Adagrad"
     learning_rate: float = 1e-2
     learning_rate_decay: float = 0.0
     initial_accumulator: float = 0.0
@@ -237,6 +198,7 @@ class Adagrad(Optimizer):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search for the strong Wolfe conditions, on the whole data set.
@@ -247,18 +209,7 @@ class LBFGS(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1
-        The first length that each line search tries, as a factor on the direction.
-    history : int, default 10
-        Pairs of steps and changes of the gradient that make up the curvature.
-    max_evaluations : int, optional
-        Stop after the iteration in which the cost has been computed this often.
-    tolerance_gradient : float, default 1e-7
-        Converged where no derivative is larger.
-    tolerance_change : float, default 1e-9
-        Converged where an iteration changes no parameter, or the cost, by more.
-    unit_first_step : bool, default False
-        Try a first step of Euclidean length 1, as SciPy's L-BFGS-B does, and not ``-g / max(1, Σ|g|)``, torch's.
+    {parameters}
 
     References
     ----------
@@ -274,6 +225,7 @@ class LBFGS(Optimizer):
     ([3.0, 1.0], 'converged')
     """
 
+    core_name: ClassVar[str] = "LBFGS"
     learning_rate: float = 1.0
     history: int = 10
     max_evaluations: int | None = None
@@ -283,18 +235,14 @@ class LBFGS(Optimizer):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(Settings):
     """Factors on the learning rate and the weight decay of some parameters.
 
     Parameters
     ----------
-    layers : iterable of int, optional
-        Numbers of layers, from 0. Default: all.
-    kind : {"weights", "biases"}, optional
-        Default: both.
-    learning_rate, weight_decay : float, default 1
-        The factors; 0 freezes the parameters, or keeps them from decaying.
+    {parameters}
 
     Examples
     --------
@@ -306,6 +254,7 @@ class Group:
     >>> history = net.fit([[0.0, 1.0]], [1.0], optimizer=cr.AdamW(), groups=groups, epochs=2)
     """
 
+    core_name: ClassVar[str] = "Group"
     layers: Iterable[int] | None = None
     kind: str | None = None
     learning_rate: float = 1.0
@@ -314,15 +263,9 @@ class Group:
     def __post_init__(self) -> None:
         if self.kind is not None:
             one_of("the kind of a group", self.kind, ("weights", "biases"))
-        for rate in ("learning_rate", "weight_decay"):
-            if not 0 <= real(rate, vars(self)[rate]) < inf:
-                raise ValueError(f"the {rate} of a group is {vars(self)[rate]:g}, expected 0 or more")
         if self.layers is not None:
             if not isinstance(self.layers, Iterable):
                 raise TypeError(f"layers must be numbers of layers such as [0], got {self.layers!r}")
             layers = tuple(integer(f"layers[{i}]", layer) for i, layer in enumerate(self.layers))
             object.__setattr__(self, "layers", layers)
-
-    def as_core(self) -> dict[str, Any]:
-        """Return the settings, as the core takes them."""
-        return {**vars(self), "layers": None if self.layers is None else list(self.layers)}
+        super().__post_init__()

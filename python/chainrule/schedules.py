@@ -5,36 +5,29 @@ A callable that takes the number of the epoch, from 0, and returns the factor is
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import ClassVar, TypeAlias
 
-from chainrule import _core
 from chainrule._arguments import returned
+from chainrule._settings import SETTINGS, Settings, documented
 from chainrule._suggest import did_you_mean, explained, instances, unknown
+
+__all__ = ["Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay"]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """What every schedule shares: the core checks its settings when it is made."""
-
-    def __post_init__(self) -> None:
-        _core.check_schedule(*self.as_core())
-
-    def as_core(self) -> tuple[str, dict[str, Any]]:
-        """Name and settings, as the core takes them."""
-        return type(self).__name__.lower(), dict(vars(self))
+class Schedule(Settings):
+    """What every schedule shares."""
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class StepDecay(Schedule):
     """The factor ``factor^⌊epoch / every⌋``: torch's StepLR.
 
     Parameters
     ----------
-    every : int, default 30
-        Epochs between two reductions.
-    factor : float, default 0.1
-        Above 0.
+    {parameters}
 
     Examples
     --------
@@ -46,19 +39,20 @@ class StepDecay(Schedule):
     [1.0, 1.0, 0.5, 0.5]
     """
 
+    core_name: ClassVar[str] = "StepDecay"
     every: int = 30
     factor: float = 0.1
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ExponentialDecay(Schedule):
     """The factor ``factor^epoch``: torch's ExponentialLR.
 
     Parameters
     ----------
-    factor : float, default 0.95
-        Above 0.
+    {parameters}
 
     Examples
     --------
@@ -67,20 +61,19 @@ class ExponentialDecay(Schedule):
     ExponentialDecay(factor=0.9)
     """
 
+    core_name: ClassVar[str] = "ExponentialDecay"
     factor: float = 0.95
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class InverseScaling(Schedule):
     """The factor ``1 / (1 + scale · epoch)^power``; with scale the number of rows, scikit-learn's "invscaling".
 
     Parameters
     ----------
-    power : float, default 0.5
-        The exponent.
-    scale : float, default 1
-        Not negative.
+    {parameters}
 
     Examples
     --------
@@ -89,11 +82,13 @@ class InverseScaling(Schedule):
     InverseScaling(power=1.0, scale=1.0)
     """
 
+    core_name: ClassVar[str] = "InverseScaling"
     power: float = 0.5
     scale: float = 1.0
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
     """A linear rise over ``warmup`` epochs, then ``lowest + (1 - lowest)(1 + cos πu) / 2``, u from 0 to 1.
@@ -103,17 +98,7 @@ class Cosine(Schedule):
 
     Parameters
     ----------
-    epochs : float, optional
-        Length of all, the warm-up included. Default: that of the fit that begins the training. A fit of one epoch, or
-        one that goes on beyond that length, must be given it, unless there is ``restart_every``.
-    warmup : float, default 0
-        Epochs, or parts of one.
-    restart_every : float, optional
-        Epochs of the first period.
-    period_factor : float, default 1
-        1 or more.
-    lowest : float, default 0
-        The factor at the end.
+    {parameters}
 
     References
     ----------
@@ -128,6 +113,7 @@ class Cosine(Schedule):
     [0.5, 1.0, 1.0, 0.5]
     """
 
+    core_name: ClassVar[str] = "Cosine"
     epochs: float | None = None
     warmup: float = 0.0
     restart_every: float | None = None
@@ -136,19 +122,14 @@ class Cosine(Schedule):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
     """From ``start`` up to 1 in the first part of all steps, then down to ``end``, along cosines; in every step.
 
     Parameters
     ----------
-    epochs : float, optional
-        Length of all. Default: that of the fit that begins the training. A fit of one epoch, or one that goes on beyond
-        that length, must be given it.
-    warmup : float, default 0.3
-        The part of the steps that rise.
-    start, end : float, default 1/25 and 1/250000
-        The factors at both ends; torch's OneCycleLR has these.
+    {parameters}
 
     References
     ----------
@@ -161,6 +142,7 @@ class OneCycle(Schedule):
     0.3
     """
 
+    core_name: ClassVar[str] = "OneCycle"
     epochs: float | None = None
     warmup: float = 0.3
     start: float = 1 / 25
@@ -168,6 +150,7 @@ class OneCycle(Schedule):
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ReduceOnPlateau(Schedule):
     """The factor is multiplied by ``factor`` whenever more than ``patience`` epochs brought no improvement.
@@ -176,14 +159,7 @@ class ReduceOnPlateau(Schedule):
 
     Parameters
     ----------
-    factor : float, default 0.1
-        Between 0 and 1.
-    patience : int, default 10
-        Epochs.
-    min_delta : float, default 0
-        By how much an epoch must be better than the best so far to count.
-    lowest : float, default 0
-        The factor is not reduced below.
+    {parameters}
 
     Examples
     --------
@@ -192,6 +168,7 @@ class ReduceOnPlateau(Schedule):
     10
     """
 
+    core_name: ClassVar[str] = "ReduceOnPlateau"
     factor: float = 0.1
     patience: int = 10
     min_delta: float = 0.0
@@ -199,24 +176,23 @@ class ReduceOnPlateau(Schedule):
 
 
 AnySchedule: TypeAlias = Schedule | Callable[[int], float]
-RATES = ("learning_rate", "weight_decay", "dropout")
 
 
-def schedules_as_core(value: AnySchedule | Mapping[str, AnySchedule] | None) -> dict[str, Any]:
-    """Bring the schedules of a fit, by the name of their rate or one for the learning rate, to the core's form."""
+def schedules_by_name(value: AnySchedule | Mapping[str, AnySchedule] | None) -> dict[str, AnySchedule]:
+    """Return the schedules of a fit by the name of their rate; one that has none is of the learning rate."""
     named = value if isinstance(value, Mapping) else {} if value is None else {"learning_rate": value}
-    for name, schedule in named.items():
-        if name not in RATES:
-            raise ValueError(unknown("the rate of a schedule", name, RATES))
-        if isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule)):
-            hint = did_you_mean(schedule, instances(Schedule))
-            raise TypeError(
-                f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}{hint}"
-            )
-    return {name: s.as_core() if isinstance(s, Schedule) else _checked(name, s) for name, s in named.items()}
+    return {name: _checked(name, schedule) for name, schedule in named.items()}
 
 
-def _checked(name: str, schedule: Callable[[int], float]) -> Callable[[int], float]:
+def _checked(name: str, schedule: AnySchedule) -> AnySchedule:
+    if name not in SETTINGS["schedules"]:
+        raise ValueError(unknown("the rate of a schedule", name, list(SETTINGS["schedules"])))
+    if isinstance(schedule, Schedule):
+        return schedule
+    if isinstance(schedule, type) or not callable(schedule):
+        hint = did_you_mean(schedule, instances(Schedule))
+        raise TypeError(f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}{hint}")
+
     def factor(epoch: int) -> float:
         return returned(f"schedules: what {name} returned in epoch {epoch}", schedule(epoch))
 

@@ -1,47 +1,38 @@
 """What goes round a fit: when to stop, what was recorded, whom to tell."""
 
+import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import flag, integer, one_of, optional_integer, real
+from chainrule._arguments import flag, integer, one_of, real, seed_number
+from chainrule._core import DivergenceError
+from chainrule._settings import SETTINGS, Setting, Settings, documented, indented
 from chainrule._suggest import did_you_mean, explained, instances
 from chainrule._warn import warn
-from chainrule.optimizers import Adam, Group, Optimizer
-from chainrule.schedules import schedules_as_core
+from chainrule.losses import CustomLoss, custom
+from chainrule.optimizers import Group, Optimizer
+from chainrule.schedules import AnySchedule, schedules_by_name
+from chainrule.validation import HeldOut
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @explained
+@documented
 @dataclass(frozen=True, kw_only=True)
-class Stop:
+class Stop(Settings):
     """When training has converged: the first criterion that holds after an epoch ends it and is named in the history.
 
     Parameters
     ----------
-    loss_below : float, optional
-        Stop when the epoch's cost is below this value.
-    loss_change_below : float, optional
-        Stop when the cost changed by less than this, up or down, in each of the last ``loss_change_epochs`` epochs.
-    loss_change_epochs : int, default 1
-        How many epochs in a row.
-    gradient_norm_below : float, optional
-        Stop when the Euclidean norm of the gradient of the epoch's last step is below this value.
-    no_improvement : int, optional
-        Stop when what is watched has not improved for this many epochs: the first of the metrics, or without metrics
-        the validation cost, or without validation the training cost. With validation the parameters of the best epoch
-        are then restored, however the training ended. A metric that is NaN or infinite in an epoch cannot be watched:
-        a warning says so, and from there on the validation cost decides, as if it had from the first epoch.
-    min_delta : float, default 0
-        By how much an epoch must be better than the best so far to be an improvement.
-    learning_rate_below : float, optional
-        Stop on a plateau of `ReduceOnPlateau` when the learning rate is not above this value any more.
-    seconds : float, optional
-        Stop after the epoch in which this much time has passed.
+    {parameters}
 
     Raises
     ------
@@ -57,6 +48,7 @@ class Stop:
     'loss_below'
     """
 
+    core_name: ClassVar[str] = "Stop"
     loss_below: float | None = None
     loss_change_below: float | None = None
     loss_change_epochs: int = 1
@@ -65,65 +57,6 @@ class Stop:
     min_delta: float = 0.0
     learning_rate_below: float | None = None
     seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        _core.check_stop(dict(vars(self)))
-
-
-def _optimizer_as_core(value: Any) -> tuple[str, dict[str, Any]]:
-    optimizer = Adam() if value is None else value
-    if not isinstance(optimizer, Optimizer):
-        hint = did_you_mean(optimizer, instances(Optimizer))
-        raise TypeError(f"optimizer must be an instance such as Adam(), got {optimizer!r}{hint}")
-    return optimizer.as_core()
-
-
-def _stop_as_core(value: Any) -> dict[str, Any]:
-    stop = Stop() if value is None else value
-    if not isinstance(stop, Stop):
-        raise TypeError(f"stop must be an instance such as Stop(no_improvement=10), got {stop!r}")
-    return dict(vars(stop))
-
-
-def _groups_as_core(value: Any) -> list[dict[str, Any]]:
-    groups = value if isinstance(value, Iterable) else (value,)
-    groups = list(groups)
-    for group in groups:
-        if not isinstance(group, Group):
-            raise TypeError(f"groups must be instances of Group, got {group!r}")
-    return [group.as_core() for group in groups]
-
-
-def optional_real(name: str, value: Any) -> float | None:
-    """Take a real number, or None for the default."""
-    return None if value is None else real(name, value)
-
-
-def _dropout_as_core(value: Any) -> list[float]:
-    """One rate for all hidden layers, or one for each."""
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [real(f"dropout[{i}]", rate) for i, rate in enumerate(value)]
-    return [real("dropout", value)]
-
-
-# The settings of a fit: how each is checked by type, and brought to the core.
-SETTINGS: Mapping[str, Callable[[Any], Any]] = {
-    "optimizer": _optimizer_as_core,
-    "batch_size": lambda value: optional_integer("batch_size", value, high=2**63 - 1),
-    "epochs": lambda value: integer("epochs", value),
-    "shuffle": lambda value: flag("shuffle", value),
-    "l2": lambda value: real("l2", value),
-    "l2_per_row": lambda value: flag("l2_per_row", value),
-    "groups": _groups_as_core,
-    "dropout": _dropout_as_core,
-    "input_dropout": lambda value: real("input_dropout", value),
-    "clip_norm": lambda value: optional_real("clip_norm", value),
-    "clip_value": lambda value: optional_real("clip_value", value),
-    "ema": lambda value: optional_real("ema", value),
-    "schedules": schedules_as_core,
-    "precision": lambda value: one_of("precision", value, _core.PRECISIONS),
-    "stop": _stop_as_core,
-}
 
 
 @explained
@@ -330,3 +263,232 @@ class Callbacks:
         """Tell everybody that the fit ended."""
         for hook in self._end:
             hook(history)
+
+
+class FitSettings(TypedDict, total=False):
+    """The settings of a fit, in the order in which they are documented."""
+
+    optimizer: Optimizer | None
+    batch_size: int | None
+    epochs: int
+    shuffle: bool
+    l2: float
+    l2_per_row: bool
+    groups: Iterable[Group]
+    dropout: float | Sequence[float]
+    input_dropout: float
+    clip_norm: float | None
+    clip_value: float | None
+    ema: float | None
+    schedules: AnySchedule | Mapping[str, AnySchedule] | None
+    precision: str
+    stop: Stop | None
+    loss: CustomLoss | None
+    validation: Any
+    metrics: Any
+    callbacks: Iterable[Any]
+    seed: int | None
+    resume: TrainingState | None
+    keep_state: bool
+
+
+# Those that are Python's own: what they are is made into the core's terms by FitRequest.
+_OWN_SETTINGS = (
+    Setting(
+        "loss",
+        "callable",
+        None,
+        "",
+        "In the place of the network's, for training alone: ``loss(logits, y, weight)`` takes the logits (m, n_L) of a "
+        "batch, and its rows of y and sample_weight (or None), and returns the batch's cost and the gradient of that "
+        "cost by the logits. y may hold whatever it understands.",
+        "PyTorch: any function; Keras: `loss`",
+    ),
+    Setting(
+        "validation",
+        "(X, y), (X, y, sample_weight) or float",
+        None,
+        "",
+        "Held-out data, whose cost is recorded after each epoch; or the fraction of the rows to hold out, chosen by "
+        "the seed, for a cross-entropy the same share of every class.",
+        "scikit-learn: `validation_fraction`; XGBoost: `eval_set`",
+    ),
+    Setting(
+        "metrics",
+        "names or callables",
+        (),
+        "",
+        f"Of the held-out data: {', '.join(_core.METRICS)}, or ``f(y_true, y_pred)`` (``f(y_true, y_pred, "
+        "sample_weight)`` where there are weights), y_pred as `predict` gives it and more being better unless "
+        '``f.more_is_better`` is False. The first is what ``stop`` watches. "auc" is NaN where the held-out rows lack '
+        'a class, "r2" where the held-out targets of an output are equal.',
+        "XGBoost: `eval_metric`",
+    ),
+    Setting(
+        "callbacks",
+        "iterable",
+        (),
+        "",
+        "Callables that take ``logs``, or objects with any of ``on_train_begin(network)``, ``on_epoch_end(logs)``, "
+        "``on_train_end(history)``; logs is a dict of epoch (from 1), loss, validation (or None), the metrics by name, "
+        "learning_rate, seconds, and snapshot, a function that returns the `TrainingState`. The result True of the "
+        "callable or of ``on_epoch_end`` ends the training. ``on_train_begin`` comes before the data and the ranges of "
+        "the options are checked, ``on_train_end`` only if the fit did not raise.",
+    ),
+    Setting(
+        "seed",
+        "int",
+        None,
+        "",
+        "For the order of the rows, held-out rows and dropout. Default: the network's. With ``resume``: that of the "
+        "state.",
+        "scikit-learn: `random_state`",
+    ),
+    Setting(
+        "resume",
+        "TrainingState",
+        None,
+        "",
+        "Go on with that training: the same bits as if it had not been interrupted, given the same data and settings.",
+    ),
+    Setting(
+        "keep_state",
+        "bool",
+        False,
+        "",
+        "Return the state at the end in ``history.state``: copies of parameters and moments.",
+    ),
+)
+FIT_SETTINGS = SETTINGS["fit"] | {setting.name: setting for setting in _OWN_SETTINGS}
+
+
+def _optimizer(value: Any) -> Optimizer:
+    if not isinstance(value, Optimizer):
+        hint = did_you_mean(value, instances(Optimizer))
+        raise TypeError(f"optimizer must be an instance such as Adam(), got {value!r}{hint}")
+    return value
+
+
+def _groups(value: Any) -> list[Group]:
+    groups = list(value) if isinstance(value, Iterable) else [value]
+    for group in groups:
+        if not isinstance(group, Group):
+            raise TypeError(f"groups must be instances of Group, got {group!r}")
+    return groups
+
+
+def _dropout(value: Any) -> list[float]:
+    """One rate for all hidden layers, or one for each."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [real(f"dropout[{i}]", rate) for i, rate in enumerate(value)]
+    return [real("dropout", value)]
+
+
+def _stop(value: Any) -> Stop:
+    if not isinstance(value, Stop):
+        raise TypeError(f"stop must be an instance such as Stop(no_improvement=10), got {value!r}")
+    return value
+
+
+# Settings whose type says less than what they may be.
+_CHECKED: Mapping[str, Callable[[Any], Any]] = {
+    "optimizer": _optimizer,
+    "batch_size": lambda value: integer("batch_size", value, high=2**63 - 1),
+    "groups": _groups,
+    "dropout": _dropout,
+    "schedules": schedules_by_name,
+    "precision": lambda value: one_of("precision", value, _core.PRECISIONS),
+    "stop": _stop,
+}
+
+
+def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the core, of the right types; None is the default of those that may be None."""
+    settings = {}
+    for name in given.keys() & SETTINGS["fit"].keys():
+        setting, value = SETTINGS["fit"][name], given[name]
+        if value is not None or setting.default is not None:
+            settings[name] = _CHECKED.get(name, setting.checked)(value)
+    return settings
+
+
+class FitRequest:
+    """A fit of one network in the core's terms; its history comes back by `end`.
+
+    Attributes
+    ----------
+    core : dict
+        What the core's ``fit`` takes.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        y: Any,
+        sample_weight: Any,
+        given: Mapping[str, Any],
+        rows: NDArray[np.intp] | None = None,
+        validation_rows: NDArray[np.intp] | None = None,
+    ) -> None:
+        for name in given:
+            if name not in FIT_SETTINGS:
+                raise TypeError(f"a fit has no setting {name!r}")
+        own = {setting.name: given.get(setting.name, setting.default) for setting in _OWN_SETTINGS}
+        settings, resume = _core_settings(given), own["resume"]
+        loss = custom(own["loss"])
+        self._callbacks = Callbacks(own["callbacks"])
+        if resume is not None and not isinstance(resume, TrainingState):
+            raise TypeError(f"resume must be a TrainingState, such as history.state, got {resume!r}")
+        if own["seed"] is not None:
+            settings["seed"] = seed_number(own["seed"])
+        else:
+            settings["seed"] = network.seed if resume is None else resume.seed
+        held = HeldOut(own["validation"], y, sample_weight, network.loss_name, settings["seed"], rows, validation_rows)
+        self._names, settings["metrics"] = held.metrics(own["metrics"])
+        self._network, self._y, self._epochs_before = network, y, 0 if resume is None else resume.epoch
+        self.core = {
+            "settings": settings,
+            "loss": loss,
+            "rows": held.rows,
+            "validation": held.data,
+            "validation_rows": held.validation_rows,
+            "on_epoch_end": self._callbacks.epoch_end(self._names),
+            "state": None if resume is None else resume.as_core(),
+            "keep_state": flag("keep_state", own["keep_state"]) or self._callbacks.wants_state,
+        }
+
+    def begin(self) -> None:
+        """Tell the callbacks that the fit begins."""
+        self._callbacks.train_begin(self._network)
+
+    def end(self, result: dict[str, Any]) -> History:
+        """Return the history of what the core returned, and tell the callbacks."""
+        history = History.from_core(result, self._names)
+        self._callbacks.train_end(history)
+        history.warn_if_unwatched(self._epochs_before + 1, self._y)
+        return history
+
+    def fail(self, error: BaseException) -> None:
+        """Make the core's record of an ended fit, where the error has one, a history."""
+        if done := vars(error).get("history"):
+            reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
+            vars(error)["history"] = History.from_core({**done, "stop_reason": reason}, self._names)
+
+
+def with_settings(function: Function) -> Function:
+    """Let a function that takes the settings of a fit by name show them, and say in its docstring what they mean."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    by_name = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
+    settings = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=setting.default, annotation=hint)
+        for (name, setting), hint in zip(FIT_SETTINGS.items(), FitSettings.__annotations__.values(), strict=True)
+    ]
+    first = len(own) - len(by_name)
+    vars(function)["__signature__"] = signature.replace(parameters=[*own[:first], *settings, *by_name])
+    if function.__doc__ is not None:  # as with python -OO
+        place = re.search(r"^( *)\{settings\}$", function.__doc__, re.MULTILINE)
+        entries = (setting.documented(setting.default) for setting in FIT_SETTINGS.values())
+        levels = len(place[1]) // 4 if place else 0
+        function.__doc__ = function.__doc__.replace("{settings}", indented(entries, levels))
+    return function

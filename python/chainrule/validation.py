@@ -104,25 +104,33 @@ class HeldOut:
         (X, y) or (X, y, sample_weight), where they are other data.
     """
 
-    def __init__(self, validation: Any, y: Any, sample_weight: Any, loss: str, seed: int) -> None:
-        self.rows: NDArray[np.intp] | None = None
-        self.validation_rows: NDArray[np.intp] | None = None
+    def __init__(
+        self,
+        validation: Any,
+        y: Any,
+        sample_weight: Any,
+        loss: str,
+        seed: int,
+        rows: NDArray[np.intp] | None = None,
+        validation_rows: NDArray[np.intp] | None = None,
+    ) -> None:
+        self.rows, self.validation_rows = rows, validation_rows
         self.data: tuple[Any, ...] | None = None
         self._y: Any = None
         self._weight: Any = None
-        if validation is None:
-            return
         if isinstance(validation, RowsHeldOut):
             self.rows, self.validation_rows = validation.rows, validation.held_out
             self._y, self._weight = validation.y, validation.weight
             return
-        if not isinstance(validation, Real):
+        if isinstance(validation, Real):
+            train, held = split_rows(y if rows is None else np.asarray(y)[rows], float(validation), loss, seed)
+            self.rows, self.validation_rows = (train, held) if rows is None else (rows[train], rows[held])
+        elif validation is not None:
             self.data = one_data_set("validation", validation, " or a fraction")
             _, self._y, self._weight = (*self.data, None)[:3]
-            return
-        self.rows, self.validation_rows = split_rows(y, float(validation), loss, seed)
-        self._y = np.asarray(y)[self.validation_rows]
-        self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
+        if self.validation_rows is not None:
+            self._y = np.asarray(y)[self.validation_rows]
+            self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
 
     def metrics(self, metrics: Any) -> tuple[list[str], list[tuple[Any, bool]]]:
         """Names of metrics, and each as the core takes it: a name, or a function of the predictions alone."""

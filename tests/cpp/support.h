@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@
 #include "core/dispatch.h"
 
 namespace chainrule::test {
+
+// FitOptions::batch_size of so many rows, or of all for 0.
+inline std::optional<Index> some_rows(Index rows) { return rows > 0 ? std::optional(rows) : std::nullopt; }
 
 // Deterministic numbers in [-1, 1).
 template <class T>

@@ -89,7 +89,7 @@ long allocations_of(const Case& c, FitOptions<T> options, int epochs) {
   for (T& value : y) value = value > 0;
   const Examples<T> examples{matrix(x, c.rows, c.layer_sizes.front()), {matrix(y, c.rows, c.layer_sizes.back())}};
   Network<T> network(c.layer_sizes, {.activation = Activation::tanh, .loss = c.loss, .seed = 1});
-  options.batch_size = c.batch_size;
+  options.batch_size = some_rows(c.batch_size);
   options.epochs = epochs;
   if (options.stop.no_improvement) options.validation = examples;
   num_threads();  // which looks at the system's files once a second: not in the fit, then

@@ -75,7 +75,7 @@ Outcome<T> outcome(const Training& t, int threads) {
   network_options.seed = 11;
   Network<T> network(t.sizes, network_options);
   FitOptions<T> options{.optimizer = t.optimizer,
-                        .batch_size = t.batch,
+                        .batch_size = some_rows(t.batch),
                         .epochs = t.epochs,
                         .l2 = t.l2,
                         .groups = t.groups,

@@ -36,6 +36,11 @@ T* matrix_of(Index m, Index n, Index ld) {
   return memory.take<T>(extent(m, n, ld));
 }
 
+template <class Visit, class... Optimizer>
+void all_passes(OptimizerList<Optimizer...>, Visit visit) {
+  (visit(Optimizer()), ...);
+}
+
 // Epilogue `which`: none, relu in place and its slope (in registers), tanh and its slope (a panel at a time).
 template <class T>
 Epilogue<T> epilogue(Index which, Index m, Index n, T* c, Index ldc) {
@@ -156,11 +161,14 @@ void vectors(Index n) {
       const Region region{n, m, stride, n};
       const auto a = [&] { return matrix_of<T>(m, n, stride); };
       const auto g = [&] { return matrix_of<T>(m, n, n); };
-      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {T(0.5), T(0.1)}, g(), {a()}, a());
-      t.sgd(region, {T(0.1), T(1), T(0.9), T(1), true, false}, {}, g(), {}, a());
-      t.adam(region, {T(0.1), T(1), T(0.1), T(0.9), T(0.1), T(1e-8), T(1)}, {}, g(), {a(), a()}, a());
-      t.rmsprop(region, {T(0.1), T(0.9), T(0.1), T(1e-8), T(0.9), T(1)}, {}, g(), {a(), a(), a()}, a());
-      t.adagrad(region, {T(0.1), T(1e-8), T(1)}, {}, g(), {nullptr, a()}, a());
+      const Update<T> update{.rate = T(0.1), .momentum = T(0.9), .nesterov = true};
+      all_passes(PassOptimizers(), [&]<class Optimizer>(Optimizer optimizer) {
+        const OptimizerPass<T, Optimizer>& pass = t.optimizers;
+        const Arrays arrays = pass.arrays(optimizer);
+        const auto array = [&](bool wanted) { return wanted ? a() : nullptr; };
+        pass.apply(region, update, {}, g(), {array(arrays.m), array(arrays.v), array(arrays.mean)}, a());
+        pass.apply(region, update, {T(0.5), T(0.1)}, g(), {a(), a(), a()}, a());
+      });
       t.average(region, T(0.1), g(), a());
     });
 }
@@ -238,13 +246,9 @@ void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activ
     const auto flat = [&](Index count) { return memory.take<T>(count * s.parameter_count, T(0.01)); };
     s.parameters = flat(1), s.partials = flat(slice_count);
     s.l2 = named ? 0.1 : 0;
-    const SgdUpdate<T> sgd{T(1), T(0.1), T(0), T(1), false, false};
-    const SgdUpdate<T> descents[] = {sgd, sgd};
-    const AdamUpdate<T> adam{T(0.1), T(1), T(0.1), T(0.9), T(0.1), T(1e-8), T(1)}, updates[] = {adam, adam};
-    if (named)
-      s.adam = updates, s.moments = {flat(1), flat(1)};
-    else
-      s.sgd = descents;
+    const Update<T> update{.rate = T(0.1)}, updates[] = {update, update};
+    s.updates = updates, s.is_sgd = !named;
+    if (named) s.moments = {flat(1), flat(1)};
     s.cost = memory.take<BatchCost>(steps);
     s.x = memory.take<T>(rows * wide(inputs));
     s.y = memory.take<T>(rows * (outputs > 1 ? wide(outputs) : 1));

@@ -198,6 +198,11 @@ void reductions(Index m, Index n) {
   CHECK(std::abs(kernels<T>().sum_of_squares(count, x.data()) - squares) < 1e-12 * static_cast<double>(count));
 }
 
+template <class T, class Optimizer>
+const OptimizerPass<T, Optimizer>& pass() {
+  return kernels<T>().optimizers;
+}
+
 template <class T>
 void updates(Index n) {
   const std::vector<T> g = random_values<T>(n, 11), start = random_values<T>(n, 12);
@@ -205,7 +210,8 @@ void updates(Index n) {
     std::vector<T> p(start), velocity(start);
     std::vector<double> pd(start.begin(), start.end()), vd(pd);
     for (const bool first : {true, false}) {
-      kernels<T>().sgd({n}, {T(1), T(0.1), T(0.9), T(1), nesterov, first}, {}, g.data(), {velocity.data()}, p.data());
+      pass<T, Sgd>().apply({n}, {.rate = T(0.1), .momentum = T(0.9), .nesterov = nesterov, .first = first}, {},
+                           g.data(), {velocity.data()}, p.data());
       for (std::size_t i = 0; i < g.size(); ++i) {
         const auto gi = static_cast<double>(g[i]);
         vd[i] = first ? gi : 0.9 * vd[i] + gi;
@@ -218,10 +224,14 @@ void updates(Index n) {
   std::vector<double> pd(start.begin(), start.end()), md(start.size()), vd(start.size());
   for (int t = 1; t <= 3; ++t) {
     const double correction1 = 1 - std::pow(0.9, t), correction2 = 1 - std::pow(0.99, t);
-    kernels<T>().adam({n},
-                      {static_cast<T>(0.01 / correction1), static_cast<T>(1 / std::sqrt(correction2)), T(0.1), T(0.99),
-                       static_cast<T>(0.01), T(1e-8), T(1)},
-                      {}, g.data(), {m.data(), v.data()}, p.data());
+    pass<T, Adam>().apply({n},
+                          {.rate = static_cast<T>(0.01 / correction1),
+                           .one_minus_beta1 = T(0.1),
+                           .beta2 = T(0.99),
+                           .one_minus_beta2 = static_cast<T>(0.01),
+                           .root_scale = static_cast<T>(1 / std::sqrt(correction2)),
+                           .epsilon = T(1e-8)},
+                          {}, g.data(), {m.data(), v.data()}, p.data());
     for (std::size_t i = 0; i < g.size(); ++i) {
       const auto gi = static_cast<double>(g[i]);
       md[i] = 0.9 * md[i] + 0.1 * gi;
@@ -237,7 +247,7 @@ template <class T>
 void around_updates(Index n) {
   const std::vector<T> g = random_values<T>(n, 13), start = random_values<T>(n, 14);
   std::vector<T> p(start), mean(start);
-  kernels<T>().sgd({n}, {T(1), T(0.5), T(0), T(0.75), false, false}, {T(0.5), T(0.25)}, g.data(), {}, p.data());
+  pass<T, Sgd>().apply({n}, {.rate = T(0.5), .keep = T(0.75)}, {T(0.5), T(0.25)}, g.data(), {}, p.data());
   kernels<T>().average({n}, T(0.25), g.data(), mean.data());
   double dot = 0;
   std::vector<double> squares(static_cast<std::size_t>(n));

@@ -31,7 +31,7 @@ std::vector<T> fitted(int threads, Index batch_size) {
   const Examples<T> examples{matrix(x, m, inputs), {{}, labels.data()}, nullptr};
   const History history = fit(network, examples,
                               {.optimizer = Adam{.learning_rate = 0.01},
-                               .batch_size = batch_size,
+                               .batch_size = some_rows(batch_size),
                                .epochs = 20,
                                .threads = threads,
                                .seed = 1});

@@ -149,7 +149,7 @@ void fits(const Training& t, bool resumed) {
         check_history(history, options.validation.has_value());
         const Values got = parameters_of(network);
         CHECK(failed || got == expected);
-        const bool whole_epochs = options.batch_size == 0;
+        const bool whole_epochs = !options.batch_size;
         CHECK(!whole_epochs || std::ranges::find(steps, got) != steps.end(), history.epochs);
         CHECK(!failed || state.epoch == half.epoch || state.epoch == epochs, state.epoch);
         if (failed && state.epoch == half.epoch) CHECK(state.vectors == half.vectors && state.numbers == half.numbers);

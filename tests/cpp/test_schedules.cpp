@@ -3,9 +3,9 @@
 #include <numeric>
 
 #include "net/network.h"
+#include "support.h"
 #include "train/sliced.h"
 #include "train/two_phase.h"
-#include "support.h"
 
 namespace chainrule::test {
 namespace {
@@ -22,7 +22,7 @@ struct Case {
 
 // Some epochs; the costs of all steps, the parameters and, where they are kept, the last gradients.
 template <class T, class Steps>
-std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::vector<double>& costs) {
+std::vector<T> trained(const Case<T>& c, FitOptions<T> options, int threads, std::vector<double>& costs) {
   Network<T> network(c.sizes, {.activation = c.activation, .loss = c.loss, .seed = 5});
   const Index inputs = c.sizes.front(), outputs = c.sizes.back();
   std::vector<T> x = random_values<T>(c.rows * inputs, 2), y = random_values<T>(c.rows * outputs, 3),
@@ -55,7 +55,7 @@ std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::
     }
   schedule.store();
   std::vector<T> result(network.parameters().begin(), network.parameters().end());
-  if (!options.keep_gradients) return result;
+  if (!options.stop.gradient_norm_below) return result;
   result.resize(2 * result.size());
   schedule.gradients(result.data() + network.parameters().size());
   return result;
@@ -63,15 +63,15 @@ std::vector<T> trained(const Case<T>& c, StepOptions options, int threads, std::
 
 template <class T>
 void twins(const Case<T>& c) {
-  StepOptions settings[] = {
+  FitOptions<T> settings[] = {
       {.optimizer = Sgd{.learning_rate = 0.1}},
       {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9}},
       {.optimizer = Sgd{.learning_rate = 0.1, .weight_decay = 0.1}},
       {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .rate_in_velocity = true}},
       {.optimizer = Adam{.learning_rate = 0.01}},
       {.optimizer = Adam{.learning_rate = 0.01, .epsilon_hat = true, .weight_decay = 0.1}, .l2_per_row = true}};
-  for (StepOptions& options : settings) {
-    options.keep_gradients = true;
+  for (FitOptions<T>& options : settings) {
+    options.stop.gradient_norm_below = 0;
     std::vector<double> expected_costs;
     const std::vector<T> expected = trained<T, TwoPhase<T>>(c, options, 1, expected_costs);
     for (const int threads : {1, 2, 3}) {
@@ -94,16 +94,16 @@ void twins(const Case<T>& c) {
 // an array of all gradients changes none.
 template <class T>
 void teams(const Case<T>& c) {
-  const StepOptions settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
-                                  {.optimizer = Adam{}},
-                                  {.optimizer = RmsProp{.momentum = 0.5, .centered = true}, .clip_norm = 0.1},
-                                  {.optimizer = Adagrad{}, .clip_value = 1e-3, .ema = 0.9},
-                                  {.optimizer = Adam{.weight_decay = 0.1},
-                                   .l2_per_row = true,
-                                   .groups = {{{0}, Kind::weights, 0.5, 0}, {{}, Kind::biases, 2, 0}},
-                                   .clip_norm = 0.1,
-                                   .ema = 0.5}};
-  for (const StepOptions& options : settings) {
+  const FitOptions<T> settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
+                                    {.optimizer = Adam{}},
+                                    {.optimizer = RmsProp{.momentum = 0.5, .centered = true}, .clip_norm = 0.1},
+                                    {.optimizer = Adagrad{}, .clip_value = 1e-3, .ema = 0.9},
+                                    {.optimizer = Adam{.weight_decay = 0.1},
+                                     .l2_per_row = true,
+                                     .groups = {{{0}, Kind::weights, 0.5, 0}, {{}, Kind::biases, 2, 0}},
+                                     .clip_norm = 0.1,
+                                     .ema = 0.5}};
+  for (const FitOptions<T>& options : settings) {
     std::vector<double> expected_costs;
     const std::vector<T> expected = trained<T, TwoPhase<T>>(c, options, 1, expected_costs);
     for (const int threads : {2, 3, 7}) {
@@ -111,8 +111,8 @@ void teams(const Case<T>& c) {
       CHECK((trained<T, TwoPhase<T>>(c, options, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
       CHECK(costs == expected_costs, c.sizes.back(), c.batch, threads);
     }
-    StepOptions kept = options;
-    kept.keep_gradients = true;
+    FitOptions<T> kept = options;
+    kept.stop.gradient_norm_below = 0;
     std::vector<T> with_gradients = trained<T, TwoPhase<T>>(c, kept, 2, expected_costs);
     with_gradients.resize(expected.size());
     CHECK(with_gradients == expected, c.sizes.back(), c.batch);

@@ -3,7 +3,7 @@
 //   x.tofile("x.f32"); y.tofile("y.i32")  # float32, (m, 20); int32, classes from 0 to 2
 //   net = chainrule.Network([20, 48, 3], activation="gelu", loss="softmax_cross_entropy", seed=7)
 //   net.fit(x[100:], y[100:], optimizer=chainrule.AdamW(learning_rate=3e-3), batch_size=50, epochs=30, seed=7,
-//           schedules=chainrule.Cosine(warmup=2), dropout=0.1, clip_norm=1.0, validation=(x[:100], y[:100]),
+//           schedules=chainrule.Cosine(warmup=2), dropout=0.1, ema=0.9, validation=(x[:100], y[:100]),
 //           stop=chainrule.Stop(no_improvement=5))
 //   net.save("model.safetensors")
 //
@@ -49,7 +49,7 @@ int main(int count, char** arguments) try {
   options.epochs = 30;
   options.seed = 7;
   options.dropout = {0.1};
-  options.clip_norm = 1.0;
+  options.ema = 0.9;
   options.validation = held_out;
   options.stop.no_improvement = 5;
   const chainrule::History history = chainrule::fit(network, rest, options);

@@ -1,31 +1,52 @@
-// The optimizers as values, with PyTorch's names, defaults and semantics. Formulas in kernels/updates.h.
+// The optimizers whose step is one pass over the parameters, as values, with PyTorch's names, defaults and semantics.
+// Formulas in kernels/updates.h. L-BFGS is in training.h. Includes nothing more: the kernels use it.
 #pragma once
 
-#include <optional>
-#include <variant>
-#include <vector>
-
-#include "chainrule/api.h"
-#include "chainrule/names.h"
+#include "chainrule/settings.h"
 
 namespace chainrule {
 
-// weight_decay of all but L-BFGS is decoupled (Loshchilov & Hutter 2019): before each step parameters are multiplied by
-// 1 - learning_rate * weight_decay.
 struct Sgd {
   double learning_rate = 1e-3;
   double momentum = 0;
   bool nesterov = false;
-  bool rate_in_velocity = false;  // the rate multiplies the gradient that joins the velocity: scikit-learn's form
+  bool rate_in_velocity = false;
   double weight_decay = 0;
+
+  static constexpr const char* name = "SGD";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &Sgd::learning_rate, positive, "The step size.");
+    visit("momentum", &Sgd::momentum, zero_to_one, "The part of the velocity that is kept.");
+    visit("nesterov", &Sgd::nesterov, anything, "Look ahead by one step; needs a momentum above 0.");
+    visit("rate_in_velocity", &Sgd::rate_in_velocity, anything,
+          "``v = momentum · v + learning_rate · g``, and v is the step: scikit-learn's form.");
+    visit("weight_decay", &Sgd::weight_decay, not_negative,
+          "Decoupled: before each step ``θ = (1 - learning_rate · weight_decay) θ``, biases included (see `Group`). "
+          "For PyTorch's coupled one use ``l2`` of `Network.fit`.");
+  }
 };
+
 struct Adam {
   double learning_rate = 1e-3;
   double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;     // outside the square root,
-  bool epsilon_hat = false;  // which is not corrected then: scikit-learn's form, the last of section 2 of the paper
-  double weight_decay = 0;   // torch.optim.AdamW has 0.01
+  double epsilon = 1e-8;
+  bool epsilon_hat = false;
+  double weight_decay = 0;  // torch.optim.AdamW has 0.01
+
+  static constexpr const char* name = "Adam";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &Adam::learning_rate, positive, "About the largest change of a parameter in one step.");
+    visit("beta1", &Adam::beta1, below_one, "The part of the mean of the gradients that is kept.");
+    visit("beta2", &Adam::beta2, below_one, "The part of the mean of their squares that is kept.");
+    visit("epsilon", &Adam::epsilon, not_negative, "Added to the corrected root.");
+    visit("epsilon_hat", &Adam::epsilon_hat, anything,
+          "Add it to √v, before the correction: the last formula of section 2 of the paper, and scikit-learn's.");
+    visit("weight_decay", &Adam::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+  }
 };
+
 struct RmsProp {
   double learning_rate = 1e-2;
   double alpha = 0.99;
@@ -33,39 +54,41 @@ struct RmsProp {
   double momentum = 0;
   bool centered = false;
   double weight_decay = 0;
+
+  static constexpr const char* name = "RMSprop";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &RmsProp::learning_rate, positive, "The step size.");
+    visit("alpha", &RmsProp::alpha, below_one, "The part of the mean of the squares that is kept.");
+    visit("epsilon", &RmsProp::epsilon, not_negative, "Added to the root.");
+    visit("momentum", &RmsProp::momentum, below_one, "The part of the last step that is kept.");
+    visit("centered", &RmsProp::centered, anything, "Divide by the standard deviation of the gradients.");
+    visit("weight_decay", &RmsProp::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+  }
 };
+
 struct Adagrad {
   double learning_rate = 1e-2;
-  double learning_rate_decay = 0;  // the rate of step t = 0, 1, ... is learning_rate / (1 + t learning_rate_decay)
+  double learning_rate_decay = 0;
   double initial_accumulator = 0;
   double epsilon = 1e-10;
   double weight_decay = 0;
-};
-// With the whole data set as batch; an epoch is an iteration. Steps satisfy the strong Wolfe conditions.
-struct Lbfgs {
-  double learning_rate = 1;              // the first trial of each search
-  int history = 10;                      // pairs of steps that the curvature is made from
-  std::optional<int> max_evaluations{};  // of the cost, in all
-  double tolerance_gradient = 1e-7;      // ends where no element of the gradient is larger,
-  double tolerance_change = 1e-9;        // or no parameter, or the cost, changes more
-  bool unit_first_step = false;          // SciPy's: the first trial of all moves by 1, not by g / max(1, sum |g|)
-};
-using OptimizerOptions = std::variant<Sgd, Adam, RmsProp, Adagrad, Lbfgs>;
 
-// Factors on the learning rate and the weight decay of some parameters: of all layers if none is named, of both kinds
-// if none is. A parameter that is in several groups has the product of their factors.
-enum class Kind { weights, biases };
-struct Group {
-  std::vector<Index> layers{};
-  std::optional<Kind> kind{};
-  double learning_rate = 1, weight_decay = 1;
+  static constexpr const char* name = "Adagrad";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &Adagrad::learning_rate, positive, "The step size.");
+    visit("learning_rate_decay", &Adagrad::learning_rate_decay, not_negative,
+          "The step size of step t = 0, 1, ... is ``learning_rate / (1 + t · learning_rate_decay)``.");
+    visit("initial_accumulator", &Adagrad::initial_accumulator, not_negative, "What the sum of squares begins with.");
+    visit("epsilon", &Adagrad::epsilon, not_negative, "Added to the root.");
+    visit("weight_decay", &Adagrad::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+  }
 };
 
-// What fit() asks of them: std::invalid_argument says what is out of range.
-CHAINRULE_API void check(const OptimizerOptions&);
-CHAINRULE_API void check(const Group&, Index layers);
-
-// The step size of the options.
-CHAINRULE_API double learning_rate(const OptimizerOptions&);
+// In the order of their numbers in stored states.
+template <class... Optimizer>
+struct OptimizerList {};
+using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad>;
 
 }  // namespace chainrule

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "chainrule/api.h"
@@ -19,21 +20,94 @@
 
 namespace chainrule {
 
-// When to end before the last epoch: any that holds ends the run and is named in History::stop_reason. With
-// no_improvement and validation rows the network ends with the parameters of the best epoch, also after an exception.
+// L-BFGS, with the whole data set as batch; an epoch is an iteration. Steps satisfy the strong Wolfe conditions.
+struct Lbfgs {
+  double learning_rate = 1;
+  int history = 10;
+  std::optional<int> max_evaluations{};
+  double tolerance_gradient = 1e-7;
+  double tolerance_change = 1e-9;
+  bool unit_first_step = false;
+
+  static constexpr const char* name = "LBFGS";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &Lbfgs::learning_rate, positive,
+          "The first length that each line search tries, as a factor on the direction.");
+    visit("history", &Lbfgs::history, at_least_one,
+          "Pairs of steps and changes of the gradient that make up the curvature.");
+    visit("max_evaluations", &Lbfgs::max_evaluations, at_least_one,
+          "Stop after the iteration in which the cost has been computed this often.");
+    visit("tolerance_gradient", &Lbfgs::tolerance_gradient, not_negative, "Converged where no derivative is larger.");
+    visit("tolerance_change", &Lbfgs::tolerance_change, not_negative,
+          "Converged where an iteration changes no parameter, or the cost, by more.");
+    visit("unit_first_step", &Lbfgs::unit_first_step, anything,
+          "Try a first step of Euclidean length 1, as SciPy's L-BFGS-B does, and not ``-g / max(1, Σ|g|)``, torch's.");
+  }
+};
+
+template <class... More>
+std::variant<More..., Lbfgs> with_lbfgs(OptimizerList<More...>);
+using OptimizerOptions = decltype(with_lbfgs(PassOptimizers()));
+
+// Factors on the learning rate and the weight decay of some parameters. A parameter that is in several groups has the
+// product of their factors.
+enum class Kind { weights, biases };
+inline constexpr const char* kind_names[] = {"weights", "biases"};
+struct Group {
+  std::vector<Index> layers{};
+  std::optional<Kind> kind{};
+  double learning_rate = 1, weight_decay = 1;
+
+  static constexpr const char* name = "Group";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("layers", &Group::layers, anything, "Numbers of layers, from 0. Default: all.");
+    visit("kind", &Group::kind, anything, "Default: both.");
+    visit("learning_rate", &Group::learning_rate, not_negative, "The factor; 0 freezes the parameters.");
+    visit("weight_decay", &Group::weight_decay, not_negative, "The factor; 0 keeps the parameters from decaying.");
+  }
+};
+
+// When to end before the last epoch: any that holds ends the run and is named in History::stop_reason.
 struct Stop {
-  std::optional<double> loss_below{};           // the cost of the epoch
-  std::optional<double> loss_change_below{};    // |change of the cost from epoch to epoch|,
-  int loss_change_epochs = 1;                   // this many times in a row
-  std::optional<double> gradient_norm_below{};  // Euclidean norm of the epoch's last gradient
-  // Epochs in which what is watched did not fall by min_delta below the lowest before: the first metric, negative where
-  // more is better; without metrics the cost of the validation rows, without these the cost of the epoch. A metric that
-  // is NaN or infinite in an epoch is watched no more: from then on the cost of the validation rows decides, as if it
-  // had from the first epoch, so that the best epoch so far is that of the lowest cost.
+  std::optional<double> loss_below{};
+  std::optional<double> loss_change_below{};
+  int loss_change_epochs = 1;
+  std::optional<double> gradient_norm_below{};
   std::optional<int> no_improvement{};
   double min_delta = 0;
-  std::optional<double> learning_rate_below{};  // on a plateau of ReduceOnPlateau
+  std::optional<double> learning_rate_below{};
   std::optional<double> seconds{};
+
+  static constexpr const char* name = "Stop";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("loss_below", &Stop::loss_below, anything, "Stop when the epoch's cost is below this value.");
+    visit("loss_change_below", &Stop::loss_change_below, not_negative_or_infinite,
+          "Stop when the cost changed by less than this, up or down, in each of the last ``loss_change_epochs`` "
+          "epochs.",
+          "scikit-learn: `tol`");
+    visit("loss_change_epochs", &Stop::loss_change_epochs, at_least_one, "How many epochs in a row.",
+          "scikit-learn: `n_iter_no_change`");
+    visit("gradient_norm_below", &Stop::gradient_norm_below, not_negative_or_infinite,
+          "Stop when the Euclidean norm of the gradient of the epoch's last step is below this value.",
+          "SciPy: `gtol`");
+    visit("no_improvement", &Stop::no_improvement, at_least_one,
+          "Stop when what is watched has not improved for this many epochs: the first of the metrics, or without "
+          "metrics the validation cost, or without validation the training cost. With validation the parameters of the "
+          "best epoch are then restored, however the training ended. A metric that is NaN or infinite in an epoch "
+          "cannot be watched: a warning says so, and from there on the validation cost decides, as if it had from the "
+          "first epoch.",
+          "Keras: `EarlyStopping(patience=, restore_best_weights=True)`");
+    visit("min_delta", &Stop::min_delta, anything,
+          "By how much an epoch must be better than the best so far to be an improvement.",
+          "scikit-learn: `tol`; Keras: `min_delta`");
+    visit("learning_rate_below", &Stop::learning_rate_below, not_negative_or_infinite,
+          "Stop on a plateau of `ReduceOnPlateau` when the learning rate is not above this value any more.");
+    visit("seconds", &Stop::seconds, not_negative_or_infinite,
+          "Stop after the epoch in which this much time has passed.", "scikit-learn: `time_limit` of our estimators");
+  }
 };
 
 // What is computed of the validation rows after each epoch.
@@ -75,30 +149,36 @@ struct History {
   // make lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
   std::string stop_reason;
   double seconds = 0;
+
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("loss", &History::loss);
+    visit("validation", &History::validation);
+    visit("metrics", &History::metrics);
+    visit("learning_rate", &History::learning_rate);
+    visit("epochs", &History::epochs);
+    visit("best_epoch", &History::best_epoch);
+    visit("watched", &History::watched);
+    visit("stop_reason", &History::stop_reason);
+    visit("seconds", &History::seconds);
+  }
 };
 
 template <class T>
 struct FitOptions {
   OptimizerOptions optimizer = Adam{};
-  Index batch_size = 0;  // 0: all rows, the notes' gradient descent
-  int epochs = 100;      // more than the state has, if one is given
+  std::optional<Index> batch_size{};
+  int epochs = 200;
   bool shuffle = true;
   double l2 = 0;
-  bool l2_per_row = false;  // the penalty of a batch is divided by its Σw
+  bool l2_per_row = false;
   std::vector<Group> groups{};
-  std::optional<double> clip_norm{};   // gradients are scaled so that their norm is not larger,
-  std::optional<double> clip_value{};  // and then none of them
-  // After each step average = ema average + (1 - ema) parameters, which it begins with; the network ends with the
-  // average, and validation looks at it.
+  std::optional<double> clip_norm{}, clip_value{};
   std::optional<double> ema{};
-  // Of every hidden layer, and of the inputs: the part of the units that each step leaves out, rounded to steps of
-  // 2^-16. Only in training, where those that stay grow by 1 / (1 - dropout).
-  std::vector<double> dropout{};  // one by one, or one for all; none: 0
+  std::vector<double> dropout{};  // of the hidden layers one by one, or one for all; none: 0
   double input_dropout = 0;
-  // In the place of the network's loss; validation keeps that one.
-  CustomLoss<T> custom_loss{};
+  CustomLoss<T> custom_loss{};  // in the place of the network's loss; validation keeps that one
   RateSchedules schedules{};
-  // bf16, for Network<float> on CPUs with AVX512_BF16: results do not depend on the number of threads, but on the CPU.
   Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};
   std::vector<Metric<T>> metrics{};
@@ -122,6 +202,52 @@ struct FitOptions {
   // last complete step, or the best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
+
+  static constexpr const char* name = "fit";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("optimizer", &FitOptions::optimizer, anything,
+          "Default: ``Adam()``. It begins anew with every call, unless there is ``resume``.", "scikit-learn: `solver`");
+    visit("batch_size", &FitOptions::batch_size, at_least_one,
+          "Rows per step; the last batch of an epoch takes what is left. Default: all, which is gradient descent.");
+    visit("epochs", &FitOptions::epochs, at_least_one,
+          "How often to go through the data at most; with ``resume``, how often more.", "scikit-learn: `max_iter`");
+    visit("shuffle", &FitOptions::shuffle, anything, "Take the rows in a new random order in each epoch.");
+    visit("l2", &FitOptions::l2, not_negative, "λ of the penalty ``λ/2 · Σ‖W‖²`` in the cost.",
+          "PyTorch: `weight_decay` of SGD and Adam; Keras: `kernel_regularizer=L2(λ/2)`");
+    visit("l2_per_row", &FitOptions::l2_per_row, anything,
+          "Divide the penalty of a batch by the sum of its weights, as scikit-learn's alpha is.",
+          "scikit-learn: `alpha` is so");
+    visit("groups", &FitOptions::groups, anything,
+          "Factors on learning rate and weight decay of layers, weights or biases.", "PyTorch: parameter groups");
+    visit("dropout", &FitOptions::dropout, below_one,
+          "The part of the hidden units that each step leaves out, rounded to steps of 2^-16, while those that stay "
+          "grow by ``1 / (1 - dropout)``: for all hidden layers, or one each.",
+          "Keras, PyTorch: layers `Dropout`");
+    visit("input_dropout", &FitOptions::input_dropout, below_one, "The same for the columns of X.");
+    visit("clip_norm", &FitOptions::clip_norm, positive_or_infinite,
+          "Scale the gradient of a step, all parameters together, so that its Euclidean norm is at most this.",
+          "PyTorch: `clip_grad_norm_`; Keras: `global_clipnorm`");
+    visit("clip_value", &FitOptions::clip_value, positive_or_infinite,
+          "Then bring each derivative into [-clip_value, clip_value].",
+          "PyTorch: `clip_grad_value_`; Keras: `clipvalue`");
+    visit("ema", &FitOptions::ema, below_one,
+          "Keep an exponential moving average of the parameters, ``average = ema · average + (1 - ema) · θ`` after "
+          "each step, which begins with the first θ; validation looks at it, and the network ends with it.",
+          "Keras: `use_ema`; PyTorch: `AveragedModel`");
+    visit("schedules", &FitOptions::schedules, anything,
+          "Of the learning rate, or by name of \"learning_rate\", \"weight_decay\" and \"dropout\": `StepDecay`, "
+          "`ExponentialDecay`, `InverseScaling`, `Cosine`, `OneCycle`, `ReduceOnPlateau`, or a callable that takes the "
+          "number of the epoch, from 0, and returns a factor.",
+          "PyTorch: `lr_scheduler`");
+    visit("precision", &FitOptions::precision, anything,
+          "\"bf16\" rounds the operands of all matrix products to 8 significant bits and sums in float32: faster for "
+          "wide layers. Parameters, optimizer, activations, gradients and validation stay float32. It needs dtype "
+          "\"float32\" and a CPU with AVX512_BF16; results are the same for any number of threads, but not on every "
+          "CPU.",
+          "PyTorch: `autocast`");
+    visit("stop", &FitOptions::stop, anything, "Criteria of convergence. Default: none.");
+  }
 };
 
 // The cost or a parameter became NaN or infinite. The network holds its last finite parameters.
@@ -150,7 +276,7 @@ struct FitJob {
   FitOptions<T> options{};
 };
 
-// What became of a job: its history, or what its fit threw.
+// What became of a job: its history, and what its fit threw.
 struct FitOutcome {
   History history;
   std::exception_ptr error;
@@ -172,7 +298,12 @@ struct FitManyOptions {
 template <class T>
 CHAINRULE_API std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
-// What fit() asks of it: std::invalid_argument says what is out of range.
+// What fit() asks of them: std::invalid_argument says what is out of range.
+CHAINRULE_API void check(const OptimizerOptions&);
+CHAINRULE_API void check(const Group&, Index layers);
 CHAINRULE_API void check(const Stop&);
+
+// The step size of the options.
+CHAINRULE_API double learning_rate(const OptimizerOptions&);
 
 }  // namespace chainrule

@@ -1,12 +1,13 @@
 """Base of both estimators: a `Network` with scikit-learn's parameters and attributes; a fit is one native call."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule._arguments import about
 from chainrule._core import DivergenceError
@@ -22,6 +23,7 @@ from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
 from chainrule.network import Network
+from chainrule.table import CategoricalFeatures
 from chainrule.training import History
 from chainrule.validation import one_data_set
 
@@ -40,14 +42,48 @@ def has_partial_fit(estimator: Any) -> bool:
 
 
 @explained
+@dataclasses.dataclass(eq=False, repr=False)
 class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
 
-    encoder_: TableEncoder
-
-    def _set_parameters(self, given: dict[str, Any]) -> None:
-        """Keep the constructor's arguments as they are, as scikit-learn wants it."""
-        self.__dict__.update((name, value) for name, value in given.items() if name not in ("self", "__class__"))
+    # The constructor's parameters, kept as they are, as scikit-learn wants it; the estimators add theirs.
+    hidden_layer_sizes: Sequence[int] | int = (100,)
+    activation: str | Sequence[str] = "relu"
+    _: KW_ONLY
+    solver: Any = "adam"
+    alpha: float = 0.0001
+    batch_size: int | str = "auto"
+    learning_rate: Any = "constant"
+    learning_rate_init: float = 0.001
+    power_t: float = 0.5
+    max_iter: int = 200
+    shuffle: bool = True
+    random_state: int | np.random.RandomState | None = None
+    tol: float = 1e-4
+    verbose: bool | int = False
+    warm_start: bool = False
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    n_iter_no_change: float = 10
+    max_fun: int = 15000
+    dropout: float | Sequence[float] = 0.0
+    input_dropout: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    eval_metric: Any = None
+    callbacks: Iterable[Any] = ()
+    stratify: bool | None = None
+    time_limit: float | None = None
+    preprocess: bool | str | TableEncoder = "auto"
+    categorical_features: CategoricalFeatures = "from_dtype"
+    n_threads: int | None = None
+    dtype: DTypeLike | None = None
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
@@ -139,7 +175,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         held_out = eval_data if data.held_out is None else data
         if held_out is None and self.eval_metric is not None and not incremental:
             raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
-        if self.batch_size != "auto" and self.batch_size > len(data):
+        if not isinstance(self.batch_size, str) and self.batch_size > len(data):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
         options["seed"] = int(random.randint(2**31 - 1))

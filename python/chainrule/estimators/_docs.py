@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from chainrule import _core
+from chainrule._settings import SETTINGS, indented
+from chainrule.estimators._options import shared_with_fit
 
 Class = TypeVar("Class", bound=type)
 
@@ -58,16 +60,9 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         End the training after more epochs without improvement than this.
     max_fun : int, default 15000
         Evaluations of the cost in "lbfgs" at most.
-    dropout : float or list of float, default 0
-        The part of a hidden layer's outputs that is dropped while training, one for all layers or one for each.
-    input_dropout : float, default 0
-        The part of the inputs that is dropped while training.
     weight_decay : float, default 0
         Decoupled: parameters shrink by ``learning rate · weight_decay`` in each step.
-    clip_norm : float, optional
-        The largest norm of a step's gradient; longer ones are shortened to it.
-    ema : float, optional
-        Decay of an average of the parameters, which is what the fitted network has.
+    {of_fit}
     eval_metric : str, callable or list of them, optional
         What is recorded of the validation data, without which it is refused, in each epoch beside the cost; the first
         one decides, or with "loss" alone the cost. Default: {metric}. Metrics and callables as for `Network.fit`.
@@ -120,7 +115,10 @@ def documented(metric: str) -> Callable[[Class], Class]:
     """Put the shared parts into a class's docstring; ``metric`` is the default of ``eval_metric``."""
 
     def fill(estimator: Class) -> Class:
-        parameters = _PARAMETERS.format(activations=", ".join(_core.ACTIVATIONS), metric=metric)
+        of_fit = (SETTINGS["fit"][name].documented(getattr(estimator, name)) for name in shared_with_fit(estimator))
+        parameters = _PARAMETERS.format(
+            activations=", ".join(_core.ACTIVATIONS), metric=metric, of_fit=indented(of_fit, 1)
+        )
         if estimator.__doc__ is not None:  # as with python -OO
             estimator.__doc__ = estimator.__doc__.format(parameters=parameters, attributes=_ATTRIBUTES)
         return estimator

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._settings import SETTINGS
 from chainrule.optimizers import LBFGS, SGD, Adam, Optimizer
 from chainrule.schedules import InverseScaling, ReduceOnPlateau
 from chainrule.training import Stop
@@ -107,6 +108,11 @@ def stop(estimator: Any, watched: bool) -> Stop:
     )
 
 
+def shared_with_fit(estimator: Any) -> list[str]:
+    """Name the parameters that are settings of `Network.fit`, but for those that scikit-learn understands otherwise."""
+    return [name for name in SETTINGS["fit"] if hasattr(estimator, name) and name not in ("batch_size", "shuffle")]
+
+
 def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool) -> dict[str, Any]:
     """Options of `Network.fit`, all but data, seed and callbacks."""
     if not is_stochastic(estimator.solver):
@@ -117,10 +123,7 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
     shared = {
         "l2": estimator.alpha,
         "l2_per_row": True,
-        "clip_norm": estimator.clip_norm,
-        "ema": estimator.ema,
-        "dropout": estimator.dropout,
-        "input_dropout": estimator.input_dropout,
+        **{name: getattr(estimator, name) for name in shared_with_fit(estimator)},
         "n_threads": estimator.n_threads,
         "optimizer": optimizer(
             estimator, next_learning_rate(estimator) if incremental else estimator.learning_rate_init

@@ -1,25 +1,23 @@
 """Classification with the interface of scikit-learn."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from chainrule._suggest import did_you_mean, explained
-from chainrule.encoder import TableEncoder
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.estimators._data import Data
 from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.losses import SoftmaxCrossEntropy
-from chainrule.table import CategoricalFeatures
 
 
 @explained
 @_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
+@dataclasses.dataclass(eq=False, repr=False)
 class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
 
@@ -61,49 +59,8 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     _y_numeric = False
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] | int = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: Any = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        loss: Any = "log_loss",
-        class_weight: Any = None,
-        dropout: float | Sequence[float] = 0.0,
-        input_dropout: float = 0.0,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-        ema: float | None = None,
-        eval_metric: Any = None,
-        callbacks: Iterable[Any] = (),
-        stratify: bool | None = None,
-        time_limit: float | None = None,
-        preprocess: bool | str | TableEncoder = "auto",
-        categorical_features: CategoricalFeatures = "from_dtype",
-        n_threads: int | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        self._set_parameters(locals())
+    loss: Any = dataclasses.field(default="log_loss", kw_only=True)
+    class_weight: Any = dataclasses.field(default=None, kw_only=True)
 
     @_sklearn.available_if(has_partial_fit)
     @explained

@@ -1,26 +1,32 @@
 """Regression with the interface of scikit-learn."""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from chainrule._suggest import explained
 from chainrule._warn import warn
-from chainrule.encoder import TableEncoder
 from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import Quantile, to_core
-from chainrule.table import CategoricalFeatures
 from chainrule.target import Standardizer
 
 _FAR = 10.0  # standard deviations; the root mean square of targets like the first ones is 1
 
 
+@dataclasses.dataclass(eq=False, repr=False)
+class FirstParameter:
+    """The parameter that comes before those of both estimators."""
+
+    loss: Any = "squared_error"
+
+
 @explained
 @_docs.documented(metric='"r2"')
-class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
+@dataclasses.dataclass(eq=False, repr=False)
+class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type: ignore[misc]
     """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
 
     One target or several. All parameters of scikit-learn's have its names, defaults and meanings, and the same
@@ -56,50 +62,6 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
     """
 
     _y_numeric = True
-    standardizer_: Standardizer
-
-    def __init__(
-        self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Sequence[int] | int = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: Any = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: float | Sequence[float] = 0.0,
-        input_dropout: float = 0.0,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-        ema: float | None = None,
-        eval_metric: Any = None,
-        callbacks: Iterable[Any] = (),
-        stratify: bool | None = None,
-        time_limit: float | None = None,
-        preprocess: bool | str | TableEncoder = "auto",
-        categorical_features: CategoricalFeatures = "from_dtype",
-        n_threads: int | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        self._set_parameters(locals())
 
     @_sklearn.available_if(has_partial_fit)
     @explained
@@ -179,7 +141,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron):  # type: ignore[misc]
         if hasattr(self, "standardizer_"):
             del self.standardizer_
         if self._standardizes():
-            self.standardizer_ = Standardizer.fit(y)
+            self.standardizer_: Standardizer = Standardizer.fit(y)
 
     def _standardizes(self) -> bool:
         """Whether the loss stands for targets in any unit, so that those of a table are standardized."""

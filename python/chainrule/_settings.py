@@ -1,0 +1,65 @@
+"""Settings as the core lists them: Python's values are checked by their types, and documentation is made of them."""
+
+import dataclasses
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from chainrule import _core
+from chainrule._arguments import flag, integer, real
+
+Class = TypeVar("Class", bound=type)
+
+
+class Setting(NamedTuple):
+    """A field of a struct of options."""
+
+    name: str
+    type: str
+    default: Any
+    range: str  # in words that follow "expected"; empty where there is none
+    meaning: str
+    elsewhere: str = ""  # what other libraries call it
+
+    def checked(self, value: Any) -> Any:
+        """Take a value of the right type; whether it is in range is for the core to say."""
+        if value is None and self.default is None:
+            return None
+        return _BY_TYPE[self.type](self.name, value) if self.type in _BY_TYPE else value
+
+    def documented(self, default: Any) -> str:
+        """Return the entry of a docstring, for a function or class with this default."""
+        kinds = [self.type, *([self.range] if self.range else [])]
+        kinds.append("optional" if default is None else f"default {default!r}".replace("'", '"'))
+        return f"{self.name} : {', '.join(kinds)}\n{textwrap.indent(textwrap.fill(self.meaning, 108), '    ')}"
+
+
+_BY_TYPE: dict[str, Callable[[str, Any], Any]] = {"bool": flag, "int": integer, "float": real}
+SETTINGS = {owner: {entry[0]: Setting(*entry) for entry in fields} for owner, fields in _core.SETTINGS.items()}
+
+
+def indented(entries: Iterable[str], levels: int) -> str:
+    """Join entries of a docstring, to stand in the place of a word that is so many levels to the right."""
+    return textwrap.indent("\n".join(entries), "    " * levels).lstrip()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A struct of the core's options; the values are checked when it is made."""
+
+    core_name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for setting in SETTINGS[self.core_name].values():
+            setting.checked(getattr(self, setting.name))
+        _core.check_settings(self)
+
+
+def documented(kind: Class) -> Class:
+    """Put the settings of a class into its docstring, where ``{parameters}`` stands."""
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    entries = (setting.documented(defaults[name]) for name, setting in SETTINGS[kind.core_name].items())  # type: ignore[attr-defined]
+    if kind.__doc__ is not None:  # as with python -OO
+        kind.__doc__ = kind.__doc__.replace("{parameters}", indented(entries, 1))
+    return kind
