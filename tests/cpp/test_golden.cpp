@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <set>
 
 #include "golden.h"
 #include "support.h"
@@ -170,10 +171,24 @@ void check(const Training& t) {
                 found.unfused32, found.unfused64);
 }
 
+// Every activation and loss is in a training.
+void check_that_none_is_missing(const std::vector<Training>& trainings) {
+  std::set<Activation> activations;
+  std::set<Loss> losses;
+  for (const Training& training : trainings) {
+    activations.insert(training.network.activation);
+    losses.insert(training.network.loss);
+  }
+  CHECK(activations.size() == activation_count, activations.size());
+  CHECK(losses.size() == loss_count, losses.size());
+}
+
 }  // namespace
 }  // namespace chainrule::test
 
 int main() {
-  for (const auto& training : chainrule::test::golden_trainings()) chainrule::test::check(training);
+  const auto trainings = chainrule::test::golden_trainings();
+  for (const auto& training : trainings) chainrule::test::check(training);
+  chainrule::test::check_that_none_is_missing(trainings);
   return check::finish("golden");
 }
