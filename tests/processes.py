@@ -1,22 +1,32 @@
-"""Scripts in a Python process of their own, which begin with data and a network."""
+"""Functions of tests/children, each call in a Python process of its own."""
 
+import json
+import os
 import subprocess
 import sys
-
-START = """
-import os, signal, sys, threading, time
-import numpy as np
-import chainrule as cr
-
-random = np.random.default_rng(0)
-X, y = random.normal(size=(20_000, 20)), random.integers(0, 2, 20_000)
-net = cr.Network([20, 64, 1], activation="tanh", loss="binary_cross_entropy", seed=0)
-"""
+from pathlib import Path
 
 
-def run(script, *, status=0):
-    """Run it, and return what it printed."""
-    command = [sys.executable, "-c", START + script]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def command(function, *arguments):
+    """The command that calls a function such as "interrupt.steps" with arguments that JSON can write."""
+    return [sys.executable, "-m", "children", function, json.dumps(arguments)]
+
+
+def environment(**variables):
+    """The variables of a process that finds this folder."""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **variables}
+
+
+def run(function, *arguments, status=0, **variables):
+    """Call it, and return what it printed."""
+    options = {"env": environment(**variables), "capture_output": True, "text": True, "timeout": 300}
+    result = subprocess.run(command(function, *arguments), check=False, **options)
     assert result.returncode == status, result.stdout + result.stderr
     return result.stdout
+
+
+def start(function, *arguments):
+    """Call it, and go on meanwhile; what it prints is read from `stdout`."""
+    options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(function, *arguments), **options)

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run, start
 
 import chainrule as cr
 from chainrule import checkpoint
@@ -69,14 +67,7 @@ def test_the_same_training_is_the_same_file(path, tmp_path):
 
 
 def test_checkpoints_need_numpy_alone(path):
-    script = f"""
-import sys
-for package in ("safetensors", "pandas", "rich", "matplotlib", "sklearn", "scipy"):
-    sys.modules[package] = None
-import chainrule as cr
-cr.save_checkpoint({str(path)!r}, *cr.load_checkpoint({str(path)!r}))
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run("without.checkpoint", str(path))
 
 
 def test_values_that_are_not_a_network_or_state_raise_type_error(tmp_path):
@@ -269,14 +260,6 @@ RUNS = {
     "clipping": {"clip_norm": 0.1, "clip_value": 0.05, "groups": [cr.Group(kind="biases", learning_rate=2.0)]},
     "fraction held out": {"validation": 0.2},
 }  # fmt: skip
-GO_ON = """
-import sys
-import chainrule as cr
-name, path = sys.argv[1:]
-from test_checkpoint import RUNS, X, Y, settings
-net, state = cr.load_checkpoint(path)
-history = net.fit(X, Y, epochs=120, resume=state, callbacks=[cr.Checkpoint(path)], **settings(name))
-"""
 
 
 def settings(name):
@@ -290,7 +273,7 @@ def test_200_epochs_are_80_and_120_in_another_process(tmp_path, name, dtype):
     history = whole.fit(X, Y, epochs=200, keep_state=True, **settings(name))
     first.fit(X, Y, epochs=80, callbacks=[cr.Checkpoint(tmp_path / "file", every=50)], **settings(name))
     assert cr.load_checkpoint(tmp_path / "file")[1].epoch == 80
-    subprocess.run([sys.executable, "-c", GO_ON, name, tmp_path / "file"], check=True, cwd=Path(__file__).parent)
+    run("checkpoints.go_on", name, str(tmp_path / "file"))
     again, state = cr.load_checkpoint(tmp_path / "file")
     assert again.parameters.tobytes() == whole.parameters.tobytes()
     state.numbers["rates"][0] = 200  # the length of the first fit, which schedules go by that have none of their own
@@ -298,30 +281,16 @@ def test_200_epochs_are_80_and_120_in_another_process(tmp_path, name, dtype):
     assert_same(state, history.state)
 
 
-KILLED = """
-import os, sys
-import chainrule as cr
-from test_checkpoint import X, Y, make_network, settings
-path = sys.argv[1]
-net, state = cr.load_checkpoint(path) if os.path.exists(path) else (make_network(), None)
-print("ready", flush=True)
-net.fit(X, Y, epochs=10**6, resume=state, callbacks=[cr.Checkpoint(path)], **settings("adam"))
-"""
-
-
 def test_killed_at_any_moment_the_file_is_whole_and_the_training_goes_on(tmp_path):
     rng = np.random.default_rng()
     path = tmp_path / "file"
     epochs = [0]
     for _ in range(20):
-        child = subprocess.Popen(
-            [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, cwd=Path(__file__).parent
-        )
-        with child:
+        with start("checkpoints.train_until_killed", str(path)) as child:
             line = child.stdout.readline()
             time.sleep(rng.uniform(0, 0.1))
             child.kill()
-        assert line == b"ready\n"
+        assert line == "ready\n"
         if path.exists():
             net, state = cr.load_checkpoint(path)
             epochs.append(state.epoch)

@@ -4,13 +4,13 @@ import io
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from processes import start
 from tables import failure, make_table, run, train
 
 import chainrule as cr
@@ -143,23 +143,10 @@ def test_ctrl_c_while_pandas_reads_exits_with_one_line(houses, capsys, monkeypat
     assert capsys.readouterr().err == "chainrule: interrupted\n"
 
 
-TELLS_ITS_EPOCHS = """
-import sys
-import chainrule as cr
-from chainrule.cli import main
-
-fit = cr.Network.fit
-tell = lambda logs: print("epoch", logs["epoch"], flush=True)
-cr.Network.fit = lambda self, *args, callbacks, **options: fit(self, *args, callbacks=[*callbacks, tell], **options)
-sys.exit(main())
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_during_training_saves_the_model(houses):
     options = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
-    command = [sys.executable, "-c", TELLS_ITS_EPOCHS, "train", houses, *options, "--epochs", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start("cli.report_epochs", "train", houses, *options, "--epochs", "1000000") as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 break

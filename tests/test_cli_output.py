@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import start
 from tables import failure, make_table, run, train
 
 import chainrule as cr
@@ -243,27 +244,13 @@ def test_other_commands_say_that_standard_output_fails(model, command, redirect,
 
 # Signals
 
-WAITS = """
-import signal
-import sys
-for name in ("SIGTERM", "SIGHUP"):  # which a program that runs the tests, such as nohup, may ignore
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
-import chainrule as cr
-from chainrule.cli import main
-
-fit = cr.Network.fit
-report = lambda logs: print("epoch", logs["epoch"], flush=True)
-cr.Network.fit = lambda self, *args, callbacks, **options: fit(self, *args, callbacks=[*callbacks, report], **options)
-sys.exit(main())
-"""
 LONG = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
 
 
 @posix
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_terminated_training_saves_what_was_learnt(houses, name, code):
-    command = [sys.executable, "-c", WAITS, "train", houses, *LONG, "--epochs", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start("cli.report_epochs", "train", houses, *LONG, "--epochs", "1000000") as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 break
@@ -294,28 +281,11 @@ def test_the_penalty_does_not_depend_on_a_batch_size_above_the_rows(houses, caps
     assert contents[0] == contents[1] == contents[2]
 
 
-SENDS_ITSELF_SIGINT = """
-import os, signal, sys
-
-class Finder:
-    def find_spec(self, name, path, target=None):
-        if name == "{module}":
-            os.kill(os.getpid(), signal.SIGINT)
-
-sys.meta_path.insert(0, Finder())
-sys.argv = ["{program}", "predict", "m.safetensors", "houses.csv"]
-from chainrule.cli import main
-
-sys.exit(main())
-"""
-
-
 @posix
 @pytest.mark.parametrize("module", ["numpy", "numpy._core.multiarray", "chainrule.cli._parser", "pandas", "narwhals"])
 def test_ctrl_c_during_the_imports_is_one_line(model, module):
-    code = SENDS_ITSELF_SIGINT.format(module=module, program="/usr/bin/chainrule")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "chainrule: interrupted\n")
+    process = start("cli.interrupt_an_import", module)
+    assert (*process.communicate(), process.returncode) == ("", "chainrule: interrupted\n", 1)
 
 
 @posix

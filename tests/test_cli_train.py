@@ -2,13 +2,12 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from processes import run as run_child
 from sklearn import metrics
 from tables import failure, make_table, run, train
 
@@ -469,10 +468,8 @@ def test_the_command_predicts_with_an_estimator_that_python_saved(capsys):
 
 def test_predict_and_info_do_not_import_scikit_learn(houses):
     train(houses, "--target", "dear", "--epochs", 1)
-    code = "import sys; sys.modules['sklearn'] = None; from chainrule.cli import main; sys.exit(main(sys.argv[1:]))"
     for command in (["predict", "houses.safetensors", houses], ["info", "houses.safetensors"]):
-        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        run_child("without.command_without_scikit_learn", *command)
 
 
 def test_commands_of_the_guide_can_be_parsed():

@@ -3,11 +3,11 @@
 import os
 import stat
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from processes import command, environment, start
 
 import chainrule as cr
 from chainrule import model_file
@@ -110,13 +110,6 @@ def saved_bytes(net, tmp_path):
     return (tmp_path / "expected").read_bytes()
 
 
-SAVE = """
-import sys
-import chainrule as cr
-cr.Network([3, 5, 4, 2], activation=["tanh", "relu"], loss="softmax_cross_entropy", seed=7).save(sys.argv[1])
-"""
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"])
 @pytest.mark.parametrize("mode", ["ab", "wb"])
@@ -131,8 +124,7 @@ def test_standard_output_that_is_a_file_is_written_to_where_it_is(net, tmp_path,
         if mode == "wb":
             file.write(b"before\n")
             file.flush()
-        script = "print('said', end='')\n" + SAVE + "print('after', end='')\n"
-        subprocess.run([sys.executable, "-c", script, name], stdout=file, check=True, cwd=tmp_path)
+        subprocess.run(command("disk.save", name), env=environment(), stdout=file, check=True, cwd=tmp_path)
     assert target.read_bytes() == b"before\nsaid" + expected + b"after"
     assert target.stat().st_ino == inode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "link", "log"]
@@ -171,8 +163,8 @@ def test_pipes_and_devices_are_written_to(net, tmp_path):
         net.save(fifo)
         assert reader.stdout.read() == expected
     assert stat.S_ISFIFO(fifo.stat().st_mode)
-    piped = subprocess.run([sys.executable, "-c", SAVE, "/dev/stdout"], stdout=subprocess.PIPE, check=True).stdout
-    assert piped == expected
+    piped = subprocess.run(command("disk.save", "/dev/stdout"), env=environment(), stdout=subprocess.PIPE, check=True)
+    assert piped.stdout == b"said" + expected + b"after"
     before = os.stat("/dev/null")
     net.save("/dev/null")
     after = os.stat("/dev/null")
@@ -200,26 +192,15 @@ def test_checkpoints_are_written_to_descriptors(net, tmp_path):
 
 # What a killed program leaves
 
-KILLED = """
-import itertools, os, sys
-import chainrule as cr
-path, how, names = sys.argv[1:]
-if how == "named" and hasattr(os, "O_TMPFILE"):
-    del os.O_TMPFILE
-nets = [cr.Network([200, 500, 1], loss="squared_error", seed=seed) for seed in range(2)]
-print("ready", flush=True)
-for number in itertools.count():
-    nets[number % 2].save(f"{path} {number}" if names == "many" else path)
-"""
 EXPECTED = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameters.tobytes() for seed in range(2)]
 
 
 def kill_while_saving(path, how, names):
-    with subprocess.Popen([sys.executable, "-c", KILLED, path, how, names], stdout=subprocess.PIPE) as child:
+    with start("disk.save_until_killed", str(path), how, names) as child:
         line = child.stdout.readline()
         time.sleep(np.random.default_rng().uniform(0.01, 0.06))  # any moment will do
         child.kill()
-    assert line == b"ready\n"
+    assert line == "ready\n"
 
 
 @pytest.mark.parametrize("how", ["unnamed", "named"])

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 import scipy.sparse
+from processes import run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -164,22 +163,7 @@ def test_a_saved_estimator_is_the_same_file_again(fitted, tmp_path):
 def test_the_light_path_needs_no_scikit_learn_and_the_estimator_names_the_extra(tmp_path):
     classifier().fit(TABLE, SIGN).save(tmp_path / "model")
     TABLE.to_pickle(tmp_path / "table")
-    script = f"""
-import sys
-for package in ("sklearn", "scipy", "safetensors"):
-    sys.modules[package] = None
-import pandas as pd, chainrule as cr
-from chainrule.model_file import read_model
-model = read_model({str(tmp_path / "model")!r})
-print(model.predict(pd.read_pickle({str(tmp_path / "table")!r})).sum(), model.target.labels)
-try:
-    cr.load({str(tmp_path / "model")!r})
-except ImportError as error:
-    print(error)
-"""
-    said = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    said = run("without.estimator_file", str(tmp_path / "model"), str(tmp_path / "table")).splitlines()
     assert said[0] == f"{cr.load(tmp_path / 'model').predict(TABLE).sum()} ['0', '1']"
     assert (
         said[1] == f'{tmp_path / "model"} holds an MLPClassifier: this needs sklearn: pip install "chainrule[sklearn]"'

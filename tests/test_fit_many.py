@@ -1,11 +1,11 @@
 """Many networks in one call: each as its own fit would leave it, whatever becomes of the others."""
 
-import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
+from processes import run
 
 import chainrule as cr
 
@@ -308,67 +308,17 @@ def test_empty_list_of_networks_returns_an_empty_list():
     assert cr.fit_many([], X, Y) == []
 
 
-def run(script):
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-INTERRUPT = """
-import os, signal, threading
-import numpy as np
-import chainrule as cr
-
-random = np.random.default_rng(0)
-X, y = random.normal(size=(2000, 5)), random.normal(size=2000)
-make = lambda: [cr.Network([5, 8, 1], loss="squared_error", seed=s) for s in range(3)]
-nets = make()
-before = [net.parameters.copy() for net in nets]
-
-def press_when_training_moves():
-    while sum(not np.array_equal(net.parameters, old) for net, old in zip(nets, before)) < {n_threads}:
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-
-threading.Thread(target=press_when_training_moves, daemon=True).start()
-step = {{"optimizer": cr.SGD(learning_rate=1e-7), "epochs": 10**9}}
-try:
-    cr.fit_many(nets, X, y, n_threads={n_threads}, **step)
-except KeyboardInterrupt:
-    moved = [not np.array_equal(net.parameters, old) for net, old in zip(nets, before)]
-    assert sum(moved) == {n_threads}, moved
-    assert all(np.isfinite(net.parameters).all() for net in nets)
-    assert [h.epochs for h in cr.fit_many(nets, X, y, epochs=2)] == [2, 2, 2]
-    print("interrupted")
-"""
-
-
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to a process of one's own")
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_ctrl_c_interrupts_all_networks(n_threads):
-    assert run(INTERRUPT.format(n_threads=n_threads)) == "interrupted\n"
-
-
-MEMORY = """
-import resource
-import numpy as np
-import chainrule as cr
-
-X = np.ones((400_000, 40), {dtype!r})  # 64 MB in float32
-y = np.ones(len(X), "float32")
-nets = [cr.Network([40, 4, 1], loss="squared_error", seed=s) for s in range(8)]
-half = np.arange(0, len(X), 2)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-before = peak()
-cr.fit_many(nets, X, y, rows=half, validation=half, batch_size=1000, epochs=1, n_threads=4)
-print((peak() - before) // 1024)
-"""
+    assert run("interrupt.networks_trained_together", n_threads) == "interrupted\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
 @pytest.mark.parametrize(("dtype", "megabytes"), [("float32", 0), ("float64", 64)])
 def test_networks_share_one_copy_of_the_data(dtype, megabytes):
     """Beyond the data (converted once at most): numbers of rows (3.2 MB for each order), and batches."""
-    assert int(run(MEMORY.format(dtype=dtype))) < megabytes + 50
+    assert int(run("memory.networks_trained_together", dtype)) < megabytes + 50
 
 
 def test_exception_in_a_schedule_is_the_result_of_its_network():

@@ -3,12 +3,12 @@
 import datetime
 import decimal
 import pickle
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from processes import run
 from tables import DATA, LIBRARIES, in_arrow_within_pandas, in_narwhals, in_objects, in_pandas, in_polars
 
 from chainrule import TableEncoder
@@ -174,22 +174,7 @@ def test_levels_of_mixed_types_depend_on_no_order():
 @pytest.mark.parametrize("name", ["polars", "pyarrow"])
 def test_tables_of_one_library_import_no_other(name):
     pytest.importorskip(name)
-    table = {"polars": "polars.DataFrame", "pyarrow": "pyarrow.table"}[name]
-    absent = {"pandas", "polars", "pyarrow", "sklearn", "scipy"} - {name}
-    code = f"""
-import sys
-class Absent:
-    def find_spec(name, *_):
-        if name.partition(".")[0] in {absent}:
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Absent)
-import {name}
-from chainrule.table import TableEncoding, needs_encoding
-table = {table}({{"x": [1, 2], "y": ["a", "b"]}})
-assert needs_encoding(table) and TableEncoding.learn(table).transform(table).shape == (2, 3)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run("without.table_of_one_library", name)
 
 
 def test_arrays_need_no_narwhals(monkeypatch):

@@ -1,14 +1,13 @@
 """Input and settings that could lead a careless implementation outside of its memory, or a process to its end; and how
 much memory a fit takes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import reference
 from models import problem
+from processes import run
 
 import chainrule as cr
 
@@ -70,94 +69,46 @@ def test_the_cost_has_the_same_bits_from_arrays_and_network(m):
 
 
 def test_thousands_of_threads_are_not_started():
-    program = (
-        "import resource, numpy as np, chainrule as cr\n"
-        "resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))\n"
-        "net = cr.Network([784, 1000, 10], loss='squared_error', seed=0)\n"
-        "print(net.predict(np.ones((4000, 784)), n_threads=100000).shape)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout.strip()) == (0, "(4000, 10)"), done.stderr
+    assert run("memory.thousands_of_threads") == "(4000, 10)\n"
 
 
-FIT = """
-import numpy as np, chainrule as cr
-def resident(name):
-    with open("/proc/self/status") as status:
-        return int(status.read().split(name + ":")[1].split()[0]) * 1024
-rows, batch, hidden, classes, optimizer, more = {arguments}
-X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
-y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
-loss = "softmax_cross_entropy" if classes else "squared_error"
-net = cr.Network([54, *hidden, 7], loss=loss, dtype="float32", seed=0)
-settings = dict(optimizer=optimizer, batch_size=batch, epochs=1, n_threads=2, **more)
-net.fit(X[:100], y[:100], **settings)
-before = resident("VmRSS")
-net.fit(X, y, **settings)
-print(resident("VmHWM") - before, net.parameters.nbytes)
-"""
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-
-
-def memory_of_a_fit(*arguments: str) -> list[int]:
-    """Bytes beyond the data and the network that one fit takes, and those of the parameters."""
-    program = FIT.replace("{arguments}", ", ".join(arguments))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    return [int(word) for word in done.stdout.split()]
 
 
 @needs_proc
 @pytest.mark.parametrize(
     ("batch", "classes", "bytes_per_row"),
     [
-        pytest.param("None", "False", 0, id="all-rows"),
-        pytest.param("256", "False", 8, id="their-order"),
-        pytest.param("256", "True", 12, id="class-numbers"),  # checked as float64 and kept as int32; then the order
+        pytest.param(None, False, 0, id="all-rows"),
+        pytest.param(256, False, 8, id="their-order"),
+        pytest.param(256, True, 12, id="class-numbers"),  # checked as float64 and kept as int32; then the order
     ],
 )
 def test_memory_of_a_fit_on_a_million_rows(batch, classes, bytes_per_row):
     rows = 1_000_000
-    taken, _ = memory_of_a_fit(str(rows), batch, "[16]", classes, "cr.Adam()", "{}")
+    taken, _ = map(int, run("memory.fit", rows, batch, [16], classes, ["Adam", {}], {}).split())
     assert taken <= bytes_per_row * rows + 4e6
 
 
 @needs_proc
-@pytest.mark.parametrize(("optimizer", "moments"), [("cr.SGD()", 0), ("cr.SGD(momentum=0.9)", 1), ("cr.Adam()", 2)])
+@pytest.mark.parametrize(
+    ("optimizer", "moments"),
+    [(["SGD", {}], 0), (["SGD", {"momentum": 0.9}], 1), (["Adam", {}], 2)],
+    ids=["sgd", "momentum", "adam"],
+)
 @pytest.mark.parametrize("batch", [256, 1000])  # 4 and 16 million activations and their gradients
 @pytest.mark.parametrize("clipped", [False, True])
 def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
-    more = "{'clip_norm': 1.0}" if clipped else "{}"
-    taken, parameters = memory_of_a_fit("1000", str(batch), "[4000, 4000]", "False", optimizer, more)
+    more = {"clip_norm": 1.0} if clipped else {}
+    taken, parameters = map(int, run("memory.fit", 1000, batch, [4000, 4000], False, optimizer, more).split())
     weights = 2  # as the forward and the backward products read them
     rows = min(batch, 512) if clipped else batch  # a slab; without an array of gradients, all
     assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 8e6
 
 
-MAPPED = """
-import numpy as np, chainrule as cr
-def resident(name):
-    with open("/proc/self/status") as status:
-        return int(status.read().split(name + ":")[1].split()[0]) * 1024
-rows, columns, mode = 1200, 130_000, {mode!r}
-with open({path!r}, "wb") as file:
-    file.truncate(rows * columns * 4)  # 624 MB of zeros that take no room
-X, y = np.memmap({path!r}, np.float32, mode, shape=(rows, columns)), np.ones(rows, np.float32)
-if mode == "c":
-    X[:, 0] = 1
-net = cr.Network([columns, 1], loss="squared_error", seed=0)
-settings = dict(optimizer=cr.SGD(), batch_size=10, epochs=2, n_threads=1)
-net.fit(np.ones((20, columns), np.float32), y[:20], **settings)
-before = resident("VmRSS")
-net.fit(X, y, validation=(X[:10], y[:10]), **settings)
-print(resident("VmHWM") - before, X[:, 0].sum())
-"""
-
-
 @needs_proc
 @pytest.mark.parametrize(("mode", "total"), [("r", 0), ("r+", 0), ("c", 1200)])
 def test_pages_of_a_mapped_file_do_not_pile_up(tmp_path, mode, total):
-    program = MAPPED.format(mode=mode, path=str(tmp_path / "x.bin"))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    taken, found = map(float, done.stdout.split())
+    taken, found = map(float, run("memory.mapped_fit", str(tmp_path / "x.bin"), mode).split())
     assert found == total  # what was written into a private map is still there
     assert taken < 200e6 or mode == "c"

@@ -1,0 +1,18 @@
+"""Trainings that go on from a checkpoint in another process."""
+
+import os
+
+from test_checkpoint import X, Y, make_network, settings
+
+import chainrule as cr
+
+
+def go_on(name, path):
+    net, state = cr.load_checkpoint(path)
+    net.fit(X, Y, epochs=120, resume=state, callbacks=[cr.Checkpoint(path)], **settings(name))
+
+
+def train_until_killed(path):
+    net, state = cr.load_checkpoint(path) if os.path.exists(path) else (make_network(), None)
+    print("ready", flush=True)
+    net.fit(X, Y, epochs=10**6, resume=state, callbacks=[cr.Checkpoint(path)], **settings("adam"))

@@ -1,0 +1,109 @@
+"""How much memory calls take; each prints bytes."""
+
+import contextlib
+import gc
+import os
+import resource
+
+import numpy as np
+
+import chainrule as cr
+
+
+def resident(name):
+    """VmRSS, what is resident now, or VmHWM, the most that was."""
+    with open("/proc/self/status") as status:
+        return int(status.read().split(name + ":")[1].split()[0]) * 1024
+
+
+def fit(rows, batch, hidden, classes, optimizer, more):
+    """Print what one fit takes beyond the data and the network, and the bytes of the parameters."""
+    X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
+    y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
+    loss = "softmax_cross_entropy" if classes else "squared_error"
+    net = cr.Network([54, *hidden, 7], loss=loss, dtype="float32", seed=0)
+    name, arguments = optimizer
+    chosen = getattr(cr, name)(**arguments)
+    settings = {"optimizer": chosen, "batch_size": batch, "epochs": 1, "n_threads": 2, **more}
+    net.fit(X[:100], y[:100], **settings)
+    before = resident("VmRSS")
+    net.fit(X, y, **settings)
+    print(resident("VmHWM") - before, net.parameters.nbytes)
+
+
+def mapped_fit(path, mode):
+    """Print what a fit on a mapped file of 624 MB takes, and the sum of its first column."""
+    rows, columns = 1200, 130_000
+    with open(path, "wb") as file:
+        file.truncate(rows * columns * 4)  # zeros that take no room
+    X, y = np.memmap(path, np.float32, mode, shape=(rows, columns)), np.ones(rows, np.float32)
+    if mode == "c":
+        X[:, 0] = 1
+    net = cr.Network([columns, 1], loss="squared_error", seed=0)
+    settings = {"optimizer": cr.SGD(), "batch_size": 10, "epochs": 2, "n_threads": 1}
+    net.fit(np.ones((20, columns), np.float32), y[:20], **settings)
+    before = resident("VmRSS")
+    net.fit(X, y, validation=(X[:10], y[:10]), **settings)
+    print(resident("VmHWM") - before, X[:, 0].sum())
+
+
+def thousands_of_threads():
+    resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
+    net = cr.Network([784, 1000, 10], loss="squared_error", seed=0)
+    print(net.predict(np.ones((4000, 784)), n_threads=100000).shape)
+
+
+def networks_trained_together(dtype):
+    """Print the MB that fit_many takes beyond the data."""
+    X = np.ones((400_000, 40), dtype)  # 64 MB in float32
+    y = np.ones(len(X), "float32")
+    nets = [cr.Network([40, 4, 1], loss="squared_error", seed=seed) for seed in range(8)]
+    half = np.arange(0, len(X), 2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cr.fit_many(nets, X, y, rows=half, validation=half, batch_size=1000, epochs=1, n_threads=4)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+
+
+def many_fits():
+    """Print the growth of memory over 1,000 fits, failed ones and refused ones, with Python functions or without."""
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(64, 20)).astype("float32"), random.integers(0, 2, 64)
+
+    def loss(logits, y, weight):
+        return 0.0, np.zeros_like(logits)
+
+    def fail(logs):
+        raise ValueError
+
+    def round_of_fits():
+        for seed in range(200):
+            one = cr.Network([20, 30, 1], loss="binary_cross_entropy", seed=seed)
+            one.fit(X, y, epochs=1)
+            one.fit(X, y, epochs=1, loss=loss, callbacks=[lambda logs: logs["snapshot"]()], keep_state=True)
+            cr.fit_many([one], X, y, epochs=1, validation=np.arange(5))
+            for broken in ({"callbacks": [fail]}, {"batch_size": 0}):
+                with contextlib.suppress(ValueError):
+                    one.fit(X, y, epochs=1, **broken)
+        gc.collect()
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    round_of_fits()
+    before = round_of_fits()
+    print(round_of_fits() - before)
+
+
+def sparse_fit():
+    """Print what fits and a prediction of 20,000 x 50,000 sparse numbers take, and the bytes of the parameters."""
+    import scipy.sparse
+
+    m, n, k = 20_000, 50_000, 10
+    entries = np.ones(m * k, np.float32), np.tile(np.arange(k, dtype=np.int32), m), np.arange(m + 1) * k
+    X, y = scipy.sparse.csr_array(entries, (m, n)), np.ones(m, np.float32)
+    net = cr.Network([n, 8, 1], loss="squared_error", seed=0)
+    net.fit(X[:100], y[:100], batch_size=50, epochs=1, n_threads=2)
+    before = resident("VmRSS")
+    net.fit(X, y, batch_size=64, epochs=1, validation=(X, y), n_threads=2)
+    net.fit(X, y, epochs=1, n_threads=2)
+    net.predict(X)
+    print(resident("VmHWM") - before, net.parameters.nbytes)

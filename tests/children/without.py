@@ -1,0 +1,82 @@
+"""What works where packages are not installed. What is imported when matters here: each function does so itself."""
+
+import sys
+
+
+def hide(*packages):
+    for package in packages:
+        sys.modules[package] = None
+
+
+def checkpoint(path):
+    hide("safetensors", "pandas", "rich", "matplotlib", "sklearn", "scipy")
+    import chainrule as cr
+
+    cr.save_checkpoint(path, *cr.load_checkpoint(path))
+
+
+def model_file(path, again):
+    hide("safetensors", "pandas", "narwhals", "rich", "matplotlib", "sklearn", "scipy")
+    import chainrule as cr
+
+    cr.load(path).save(again)
+
+
+def help_of_the_command():
+    hide("pandas", "narwhals", "rich", "safetensors", "sklearn", "matplotlib", "pyarrow")
+    from chainrule.cli import main
+
+    main(["train", "--help"])
+
+
+def command_without_scikit_learn(*arguments):
+    hide("sklearn")
+    from chainrule.cli import main
+
+    sys.exit(main(arguments))
+
+
+def estimator_file(path, table):
+    """Print what the light path predicts, and the error of the estimator itself."""
+    hide("sklearn", "scipy", "safetensors")
+    import pandas as pd
+
+    import chainrule as cr
+    from chainrule.model_file import read_model
+
+    model = read_model(path)
+    print(model.predict(pd.read_pickle(table)).sum(), model.target.labels)
+    try:
+        cr.load(path)
+    except ImportError as error:
+        print(error)
+
+
+def table_of_one_library(library):
+    """Encode a table of polars or pyarrow where no other library of tables can be imported."""
+
+    class Absent:
+        def find_spec(name, *_):
+            if name.partition(".")[0] in {"pandas", "polars", "pyarrow", "sklearn", "scipy"} - {library}:
+                raise ModuleNotFoundError(name)
+
+    sys.meta_path.insert(0, Absent)
+    import importlib
+
+    from chainrule.table import TableEncoding, needs_encoding
+
+    make = {"polars": "DataFrame", "pyarrow": "table"}[library]
+    table = getattr(importlib.import_module(library), make)({"x": [1, 2], "y": ["a", "b"]})
+    assert needs_encoding(table)
+    assert TableEncoding.learn(table).transform(table).shape == (2, 3)
+
+
+def table_encoding():
+    hide("sklearn")
+    import numpy as np
+
+    from chainrule.table import TableEncoding
+
+    table = np.array([["own", 20], ["rent", 30]], dtype=object)
+    state = TableEncoding.learn(table).to_dict()
+    assert TableEncoding.from_dict(state).transform(table).shape == (2, 3)
