@@ -1,6 +1,10 @@
-"""The promise: the same bits for any threads and caches, and on every instruction set that has fused multiply-add."""
+"""The promise: the same bits for any threads and caches, and on every instruction set that has fused multiply-add.
+
+One list of trainings asserts it of everything that is computed; tests/cpp/test_golden.cpp says which bits they are.
+"""
 
 import hashlib
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -9,8 +13,6 @@ from models import network
 
 import chainrule as cr
 from chainrule import _core
-
-FUSED = [isa for isa in cr.available_isas() if isa != "baseline"]
 
 # name: (layer sizes, rows, batch size, loss)
 SHAPES = {
@@ -27,6 +29,72 @@ SHAPES = {
     "narrow and deep": ([9, 3, 7, 2, 5, 2], 700, 64, "squared_error"),
     "no hidden layer": ([300, 10], 900, 128, "softmax_cross_entropy"),
 }
+ACTIVATION = {"binary_cross_entropy": "tanh", "softmax_cross_entropy": "relu", "squared_error": "logistic"}
+OPTIMIZERS = {
+    "sgd": cr.SGD(learning_rate=0.05),
+    "nesterov": cr.SGD(learning_rate=0.05, momentum=0.9, nesterov=True),
+    "adam": cr.Adam(),
+    "adamw": cr.AdamW(learning_rate=0.01),
+    "rmsprop": cr.RMSprop(momentum=0.5, centered=True),
+    "adagrad": cr.Adagrad(learning_rate=0.1),
+}
+SETTINGS = {
+    "alone": {},
+    "clipped by norm": {"clip_norm": 0.1},
+    "averaged": {"ema": 0.9, "schedules": cr.Cosine(epochs=10, warmup=2)},
+    "validated": {
+        "metrics": "accuracy",
+        "stop": cr.Stop(no_improvement=100),
+        "schedules": cr.ReduceOnPlateau(patience=0, factor=0.7),
+    },
+    "few rows": {"batch_size": 4, "clip_value": 0.1},
+}
+DROPOUT = {"dropout": 0.5, "input_dropout": 0.2}
+
+
+@dataclass(frozen=True)
+class Training:
+    sizes: list[int]
+    rows: int
+    batch_size: int | None
+    loss: str
+    settings: dict = field(default_factory=dict)  # of fit
+    density: float = 1.0  # of X, which is sparse below 1
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    validates: bool = True
+
+
+def trainings():
+    """Yield each by its name: shapes with Adam, optimizers with settings, dropout, sparse X, sums of leaves, bf16."""
+    for name, shape in SHAPES.items():
+        yield name, Training(*shape)
+    three = [6, 150, 90, 3], 100, 16, "softmax_cross_entropy"
+    for optimizer, chosen in OPTIMIZERS.items():
+        for name, more in SETTINGS.items():
+            settings = {"optimizer": chosen, "l2": 0.0, **more}
+            validates = "metrics" in more
+            yield f"{optimizer} {name}", Training(*three, settings, dtypes=("float32",), validates=validates)
+    settings = {"optimizer": cr.LBFGS(), "batch_size": None}
+    yield "lbfgs", Training(*three, settings, dtypes=("float32",), validates=False)
+    for density in (1.0, 0.1):
+        kind = "dropout" if density == 1 else "sparse dropout"
+        yield f"{kind} by rows", Training([30, 70, 33, 3], 700, 600, "softmax_cross_entropy", DROPOUT, density)
+        yield f"{kind} by outputs", Training([20, 300, 200, 5], 90, 64, "squared_error", DROPOUT, density)
+        yield f"{kind} few rows", Training([20, 40, 1], 21, 5, "binary_cross_entropy", DROPOUT, density)
+        yield f"{kind} one row", Training([20, 40, 1], 9, 1, "squared_error", DROPOUT, density)
+        yield f"{kind} slabs", Training([12, 40, 2], 9900, 9001, "squared_error", DROPOUT, density)
+    yield "sparse", Training([300, 150, 3], 700, 600, "softmax_cross_entropy", {}, 0.1)
+    yield "six leaves", Training([40, 200, 60, 3], 3000, None, "squared_error")
+    yield "six leaves, small", Training([20, 33, 5, 2], 3000, None, "squared_error")
+    yield "six leaves, one output", Training([7, 20, 1], 3000, None, "squared_error")
+    yield "six leaves, sparse", Training([300, 60, 3], 3000, None, "squared_error", {}, 0.05)
+    yield "six leaves, an entry a row", Training([600, 30, 1], 3000, None, "squared_error", {}, 1 / 600)
+    yield "six leaves, small sparse", Training([90, 20, 1], 3000, None, "squared_error", {}, 0.05)
+    for name, shape in SHAPES.items():
+        yield f"bf16 {name}", Training(*shape, {"precision": "bf16"}, dtypes=("float32",))
+
+
+TRAININGS = dict(trainings())
 # Of the last no machine has as little: small matrices take many blocks.
 CACHES = [
     "32K:8,256K:8,32M:16",
@@ -36,7 +104,6 @@ CACHES = [
     "48K:12,2M:16,32M:16",
     "8K:2,64K:4",
 ]
-ACTIVATION = {"binary_cross_entropy": "tanh", "softmax_cross_entropy": "relu", "squared_error": "logistic"}
 
 
 def digest(*arrays):
@@ -44,61 +111,50 @@ def digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)).hexdigest()
 
 
-def everything(shape, dtype, n_threads):
-    """Digests of what every part of the library computes, the parameters after at least 50 Adam steps first."""
-    sizes, m, batch_size, loss = SHAPES[shape]
-    params, X, Y, w = reference.problem(sizes, m, loss, dtype=dtype)
-    net = network(params, ACTIVATION[loss], loss)
+def everything(training, dtype, n_threads):
+    """Digests of what every part of the library computes, the parameters after at least 5 steps first."""
+    loss, activation = training.loss, ACTIVATION[training.loss]
+    params, X, Y, w = reference.problem(training.sizes, training.rows, loss, dtype=dtype)
+    sparse = training.density < 1
+    if sparse:
+        X = np.where(np.random.default_rng(1).random(X.shape) < training.density, X, 0).astype(dtype)
+        X[0], X[:, 1] = 0, 0  # an empty row and an empty column
+        X = pytest.importorskip("scipy.sparse").csr_array(X)
+    net = network(params, activation, loss)
     before = digest(net.parameters)
-    steps = -(-m // (batch_size or m))
-    history = net.fit(
-        X,
-        Y,
-        optimizer=cr.Adam(learning_rate=0.01),
-        epochs=-(-50 // steps),
-        batch_size=batch_size,
-        sample_weight=w,
-        l2=0.001,
-        validation=(X, Y),
-        n_threads=n_threads,
-        seed=0,
-    )
-    J, grads = net.loss_and_gradients(X, Y, w, 0.001, inputs=True, n_threads=n_threads)
-    cache = cr.forward(params, X, activation=ACTIVATION[loss], loss=loss, n_threads=n_threads)
-    backward = cr.backward(params, cache, Y, w, 0.001, n_threads=n_threads)
-    assert digest(net.parameters) != before
-    return {
-        "parameters": digest(net.parameters),
-        "history": digest(history.loss, history.validation),
-        "loss": (J, net.loss(X, Y, w, 0.001, n_threads=n_threads)),
-        "gradients": digest(grads.parameters, grads.inputs),
-        "predictions": digest(net.predict(X, n_threads=n_threads), net.logits(X, n_threads=n_threads)),
-        "forward": digest(*cache.z, *cache.a),
-        "backward": digest(reference.flatten(backward)),
+    options = {
+        "optimizer": cr.Adam(learning_rate=0.01),
+        "batch_size": training.batch_size,
+        "l2": 0.001,
+        "validation": (X, Y) if training.validates else None,
+        **training.settings,
     }
+    steps = -(-training.rows // (options["batch_size"] or training.rows))
+    epochs = max(2, -(-5 // steps))
+    history = net.fit(X, Y, sample_weight=w, epochs=epochs, n_threads=n_threads, seed=0, **options)
+    J, grads = net.loss_and_gradients(X, Y, w, 0.001, inputs=not sparse, n_threads=n_threads)
+    assert digest(net.parameters) != before
+    results = {
+        "parameters": digest(net.parameters),
+        "history": digest(history.loss, *([] if history.validation is None else [history.validation])),
+        "loss": (J, net.loss(X, Y, w, 0.001, n_threads=n_threads)),
+        "gradients": digest(grads.parameters, *([] if sparse else [grads.inputs])),
+        "predictions": digest(net.predict(X, n_threads=n_threads), net.logits(X, n_threads=n_threads)),
+    }
+    if not sparse:
+        cache = cr.forward(params, X, activation=activation, loss=loss, n_threads=n_threads)
+        backward = cr.backward(params, cache, Y, w, 0.001, n_threads=n_threads)
+        results |= {"forward": digest(*cache.z, *cache.a), "backward": digest(reference.flatten(backward))}
+    return results
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_any_number_of_threads_gives_the_same_bits(isa, shape, dtype):
-    one = everything(shape, dtype, n_threads=1)
-    for n_threads in (2, 3, 7) if isa == cr.available_isas()[0] else (3,):  # the split does not depend on the ISA
-        assert everything(shape, dtype, n_threads) == one
-
-
-@pytest.mark.skipif(len(FUSED) < 2, reason="one instruction set with fused multiply-add here")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_fused_instruction_set_gives_the_same_bits(shape, dtype):
-    before, results = cr.get_isa(), {}
+def has_bf16():
+    """Whether the CPU and the chosen instruction set have bf16."""
     try:
-        for isa in FUSED:
-            cr.set_isa(isa)
-            results[isa] = everything(shape, dtype, n_threads=2)
-    finally:
-        cr.set_isa(before)
-    first, *others = results.values()
-    assert all(other == first for other in others)
+        _core.peak_gflops("bf16", 1, 0.0)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -107,16 +163,36 @@ def any_caches():
     _core.set_caches("")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_no_cache_size_changes_a_bit(isa, any_caches, shape, dtype):
-    expected = everything(shape, dtype, n_threads=1)
-    turn = list(SHAPES).index(
-        shape
-    )  # two of the caches that there are: with all, the golden trainings of cpp/ are tested
-    for sizes, n_threads in [(turn % 5, (1, 2, 7)[turn % 3]), ((turn + 2) % 5, 2), (-1, 1), (-1, 3)]:
-        _core.set_caches(any_caches[sizes])
-        assert everything(shape, dtype, n_threads) == expected, (any_caches[sizes], n_threads)
+@pytest.fixture
+def any_isa():
+    before = cr.get_isa()
+    yield cr.available_isas()
+    cr.set_isa(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, training in TRAININGS.items() for dtype in training.dtypes]
+)
+def test_threads_caches_and_instruction_sets_change_no_bit(any_isa, any_caches, name, dtype):
+    """Each instruction set is held against one thread of the first that has fused multiply-add as it has, or not."""
+    training, expected = TRAININGS[name], {}
+    if training.settings.get("precision") == "bf16":
+        if not has_bf16():
+            pytest.skip("the CPU or the chosen instruction set has no AVX512_BF16")
+        any_isa = ["avx512"]
+    turn = list(TRAININGS).index(name)  # two more of the caches that there are: golden trainings are tested with all
+    first, second = any_caches[turn % 5], any_caches[(turn + 2) % 5]
+    for isa in any_isa:
+        cr.set_isa(isa)
+        fused = isa != "baseline"
+        ways = [("", 3), (first, 2), (any_caches[-1], 3)]
+        if fused not in expected:
+            _core.set_caches("")
+            expected[fused] = everything(training, dtype, n_threads=1)
+            ways += [("", 2), ("", 7), (second, 7), (any_caches[-1], 1)]
+        for caches, n_threads in ways:
+            _core.set_caches(caches)
+            assert everything(training, dtype, n_threads) == expected[fused], (isa, caches, n_threads)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -134,7 +210,7 @@ def test_no_cache_size_changes_a_bit_of_a_product(isa, any_caches, m, n, k, dtyp
 
 def test_the_process_wide_number_of_threads_changes_no_bit(threads):
     assert cr.get_num_threads() == threads
-    assert everything("wide", "float32", n_threads=None) == everything("wide", "float32", n_threads=2)
+    assert everything(TRAININGS["wide"], "float32", None) == everything(TRAININGS["wide"], "float32", 2)
 
 
 @pytest.mark.parametrize(

@@ -95,30 +95,6 @@ def test_state_of_another_network_or_optimizer_raises():
     assert np.array_equal(other.parameters, before)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, cr.LBFGS()], ids=lambda o: type(o).__name__)
-def test_threads_and_instruction_sets_change_no_bit(optimizer, way):
-    options = {"optimizer": optimizer, "batch_size": 16, "epochs": 3, **WAYS[way]}
-    if isinstance(optimizer, cr.LBFGS):
-        if way != "small":
-            pytest.skip("L-BFGS has none of these")
-        options["batch_size"] = None
-    results = []
-    before = cr.get_isa()
-    try:
-        for isa in cr.available_isas():
-            if isa == "baseline":
-                continue
-            cr.set_isa(isa)
-            for threads in (1, 2, 3, 7):
-                net = cr.Network([6, 150, 90, 3], activation="relu", loss="softmax_cross_entropy", seed=1)
-                net.fit(X, y, n_threads=threads, **options)
-                results.append(net.parameters)
-    finally:
-        cr.set_isa(before)
-    assert all(np.array_equal(result, results[0]) for result in results)
-
-
 def test_lbfgs_reaches_the_optimum_of_scipy():
     data = load_breast_cancer()
     Z = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)

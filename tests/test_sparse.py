@@ -1,7 +1,5 @@
 """Sparse X: the numbers of the dense one, whatever the form, and an error for what is no matrix; never made dense."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +7,8 @@ import pytest
 import reference
 import scipy.sparse as sp
 from models import network
-from test_invariance import ACTIVATION, FUSED
+from processes import run
+from test_invariance import ACTIVATION
 from test_memory import needs_proc
 
 import chainrule as cr
@@ -83,28 +82,6 @@ def test_fit_many_shares_a_sparse_matrix():
         assert np.array_equal(history.validation, expected.validation)
 
 
-def trained(dtype, n_threads):
-    net, S, _, Y, w = problem([300, 150, 3], 700, dtype)
-    net.fit(S, Y, sample_weight=w, epochs=2, batch_size=600, l2=0.01, n_threads=n_threads, seed=0)
-    _, gradients = net.loss_and_gradients(S, Y, w, n_threads=n_threads)
-    return net.parameters.tobytes() + gradients.parameters.tobytes() + net.predict(S, n_threads=n_threads).tobytes()
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_any_number_of_threads_gives_the_same_bits(isa, dtype):
-    assert len({trained(dtype, n_threads) for n_threads in (1, 2, 3, 7)}) == 1
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_fused_instruction_set_gives_the_same_bits(dtype):
-    before, bits = cr.get_isa(), set()
-    for name in FUSED:
-        cr.set_isa(name)
-        bits.add(trained(dtype, 2))
-    cr.set_isa(before)
-    assert len(bits) <= 1
-
-
 def test_every_sparse_format_gives_the_same_prediction():
     net, S, X, _, _ = problem([40, 33, 5, 1], 20)
     want = net.predict(X)
@@ -174,28 +151,9 @@ def test_input_gradients_and_bf16_of_sparse_inputs_raise():
         net.fit(S, Y, precision="bf16")
 
 
-FIT = """
-import numpy as np, scipy.sparse as sp, chainrule as cr
-def resident(name):
-    with open("/proc/self/status") as status:
-        return int(status.read().split(name + ":")[1].split()[0]) * 1024
-m, n, k = 20_000, 50_000, 10
-X = sp.csr_array((np.ones(m * k, np.float32), np.tile(np.arange(k, dtype=np.int32), m), np.arange(m + 1) * k), (m, n))
-y = np.ones(m, np.float32)
-net = cr.Network([n, 8, 1], loss="squared_error", seed=0)
-net.fit(X[:100], y[:100], batch_size=50, epochs=1, n_threads=2)
-before = resident("VmRSS")
-net.fit(X, y, batch_size=64, epochs=1, validation=(X, y), n_threads=2)
-net.fit(X, y, epochs=1, n_threads=2)
-net.predict(X)
-print(resident("VmHWM") - before, net.parameters.nbytes)
-"""
-
-
 @needs_proc
 def test_sparse_input_is_never_made_dense():
-    done = subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, timeout=120, check=True)
-    taken, parameters = map(int, done.stdout.split())
+    taken, parameters = map(int, run("memory.sparse_fit").split())
     # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves: up to six sums
     # wait for others.
     assert taken < (6 + 6) * parameters + 8e6
