@@ -1,4 +1,4 @@
-"""fit against the loops of the oracle and of PyTorch; shuffling, seeds, validation, Python threads."""
+"""fit against the loop of the oracle (of PyTorch: test_optimizers.py); shuffling, seeds, validation, Python threads."""
 
 import threading
 
@@ -42,34 +42,6 @@ def test_fit_equals_the_oracle(isa, name, batch_size, loss):
     assert (history.epochs, history.stop_reason, history.validation) == (6, "epochs", None)
     assert history.loss.dtype == np.float64
     assert history.seconds > 0
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_fit_is_the_loop_of_pytorch(name):
-    torch = pytest.importorskip("torch")
-    net, params, X, Y, _ = problem([5, 12, 3], 50, "softmax_cross_entropy")
-    theirs = torch.nn.Sequential(torch.nn.Linear(5, 12), torch.nn.Tanh(), torch.nn.Linear(12, 3)).double()
-    with torch.no_grad():
-        for tensor, array in zip(theirs.parameters(), (x for pair in params for x in pair), strict=True):
-            tensor.copy_(torch.from_numpy(array))
-    settings = OPTIMIZERS[name][2]
-    if name == "adam":
-        optimizer = torch.optim.Adam(
-            theirs.parameters(), lr=settings["learning_rate"], betas=(0.8, 0.99), eps=settings["epsilon"]
-        )
-    else:
-        settings = {**settings, "lr": settings["learning_rate"]}
-        del settings["learning_rate"]
-        optimizer = torch.optim.SGD(theirs.parameters(), **settings)
-    for _ in range(6):
-        for start in range(0, 50, 16):
-            rows = slice(start, start + 16)
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(theirs(torch.from_numpy(X[rows])), torch.from_numpy(Y[rows])).backward()
-            optimizer.step()
-    net.fit(X, Y, optimizer=OPTIMIZERS[name][0], batch_size=16, epochs=6, shuffle=False)
-    want = reference.flatten([[p.detach().numpy() for p in theirs.parameters()]])
-    assert reference.error(net.parameters, want) <= 1e-10
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -22,6 +22,10 @@ OPTIMIZERS = {
         lambda p: torch.optim.SGD(p, 0.1, 0.9, nesterov=True),
     ),
     "adam": (cr.Adam(learning_rate=0.01), lambda p: torch.optim.Adam(p, 0.01)),
+    "adam betas": (
+        cr.Adam(learning_rate=0.01, beta1=0.8, beta2=0.99, epsilon=1e-4),
+        lambda p: torch.optim.Adam(p, 0.01, betas=(0.8, 0.99), eps=1e-4),
+    ),
     "adamw": (cr.AdamW(learning_rate=0.01, weight_decay=0.1), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1)),
     "rmsprop": (cr.RMSprop(learning_rate=0.01), lambda p: torch.optim.RMSprop(p, 0.01)),
     "rmsprop centered": (
