@@ -37,6 +37,7 @@ OPTIMIZERS = {
     "adamw": cr.AdamW(learning_rate=0.01),
     "rmsprop": cr.RMSprop(momentum=0.5, centered=True),
     "adagrad": cr.Adagrad(learning_rate=0.1),
+    "lion": cr.Lion(learning_rate=0.01),
 }
 SETTINGS = {
     "alone": {},

@@ -14,6 +14,23 @@ torch.set_num_threads(1)
 STEPS = 50
 SIZES = [5, 8, 3]
 
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                direction = torch.sign(beta1 * m + (1 - beta1) * p.grad)
+                p -= group["lr"] * (direction + group["weight_decay"] * p)
+                m.mul_(beta2).add_(p.grad, alpha=1 - beta2)
+
+
 OPTIMIZERS = {
     "sgd": (cr.SGD(learning_rate=0.1), lambda p: torch.optim.SGD(p, 0.1)),
     "momentum": (cr.SGD(learning_rate=0.1, momentum=0.9), lambda p: torch.optim.SGD(p, 0.1, 0.9)),
@@ -36,6 +53,11 @@ OPTIMIZERS = {
     "adagrad decay": (
         cr.Adagrad(learning_rate=0.1, learning_rate_decay=0.01, initial_accumulator=0.1),
         lambda p: torch.optim.Adagrad(p, 0.1, lr_decay=0.01, initial_accumulator_value=0.1),
+    ),
+    "lion": (cr.Lion(learning_rate=0.01), lambda p: Lion(p, 0.01)),
+    "lion decay": (
+        cr.Lion(learning_rate=0.01, beta1=0.8, beta2=0.95, weight_decay=0.1),
+        lambda p: Lion(p, 0.01, (0.8, 0.95), 0.1),
     ),
 }
 

@@ -20,6 +20,7 @@ OPTIMIZERS = [
     cr.AdamW(learning_rate=0.01),
     cr.RMSprop(momentum=0.5, centered=True),
     cr.Adagrad(learning_rate=0.1),
+    cr.Lion(learning_rate=0.01),
 ]
 WAYS = {
     "small": {},
@@ -87,7 +88,7 @@ def test_state_of_another_network_or_optimizer_raises():
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.LBFGS())
     with pytest.raises(ValueError, match="of another optimizer"):
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.RMSprop(centered=True))
-    for optimizer in (cr.SGD(learning_rate=0.1), cr.Adagrad()):
+    for optimizer in (cr.SGD(learning_rate=0.1), cr.Adagrad(), cr.Lion(learning_rate=0.01)):
         with pytest.raises(ValueError, match="of another optimizer"):
             network().fit(X, y, epochs=2, resume=state, optimizer=optimizer)
     with pytest.raises(TypeError, match="TrainingState"):

@@ -1,6 +1,6 @@
 // Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Duchi et al.
-// 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019; semantics of PyTorch's), and
-// the sums that norms and costs are made of.
+// 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019, Chen et al. 2023; semantics of
+// PyTorch's), and the sums that norms and costs are made of.
 #pragma once
 
 #include "kernels.h"
@@ -196,6 +196,36 @@ struct Optimize<T, Adagrad> : CountsSteps {
         const Vec<T> sum = fma(g, g, read(v + j));
         write(v + j, sum);
         write(parameters + j, fma(rate, g / (sqrt(sum) + epsilon), keep * read(parameters + j)));
+      });
+    });
+  }
+};
+
+// p = p - rate sign(beta1 m + (1 - beta1) g), with sign(0) = 0; m = m + (1 - beta2)(g - m).
+template <class T>
+struct Optimize<T, Lion> : CountsSteps {
+  static Arrays arrays(const Lion&) { return {.m = true}; }
+
+  static Update<T> update(const Lion& o, const Progress&, double learning_rate, double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    return {.rate = static_cast<T>(rate),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .one_minus_beta1 = static_cast<T>(1 - o.beta1),
+            .one_minus_beta2 = static_cast<T>(1 - o.beta2)};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    const Vec<T> first = splat(u.one_minus_beta1), second = splat(u.one_minus_beta2), rate = splat(u.rate),
+                 keep = splat(u.keep);
+    with_clip(clip, [&](auto clipped) {
+      for_vectors(region, gradient, [=, m = moments.m](Index j, Vec<T> g, auto read, auto write) {
+        g = clipped(g);
+        const Vec<T> mean = read(m + j), direction = fma(first, g - mean, mean);
+        write(m + j, fma(second, g - mean, mean));
+        // NaN is kept.
+        const Vec<T> step = select<T>(direction > Vec<T>{}, rate, select<T>(direction < Vec<T>{}, -rate, direction));
+        write(parameters + j, keep * read(parameters + j) - step);
       });
     });
   }

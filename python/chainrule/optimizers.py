@@ -8,7 +8,7 @@ from chainrule._arguments import integer, one_of
 from chainrule._settings import Settings, documented
 from chainrule._suggest import explained
 
-__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "RMSprop"]
+__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "RMSprop"]
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,39 @@ class Adagrad(Optimizer):
     learning_rate_decay: float = 0.0
     initial_accumulator: float = 0.0
     epsilon: float = 1e-10
+    weight_decay: float = 0.0
+
+
+@explained
+@documented
+@dataclass(frozen=True, kw_only=True)
+class Lion(Optimizer):
+    """Steps of one size, in the direction of a mean of gradients: the sign of each element alone counts.
+
+    With the gradient g, and m = 0 before the first step::
+
+        θ = θ - learning_rate · sign(beta1 · m + (1 - beta1) · g)
+        m = beta2 · m + (1 - beta2) · g
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Chen et al., Symbolic discovery of optimization algorithms, NeurIPS 2023.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.Lion(weight_decay=0.1).beta2
+    0.99
+    """
+
+    core_name: ClassVar[str] = "Lion"
+    learning_rate: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
     weight_decay: float = 0.0
 
 

@@ -86,9 +86,26 @@ struct Adagrad {
   }
 };
 
+struct Lion {
+  double learning_rate = 1e-4;
+  double beta1 = 0.9, beta2 = 0.99;
+  double weight_decay = 0;
+
+  static constexpr const char* name = "Lion";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &Lion::learning_rate, positive,
+          "How far every parameter goes in a step: choose a third to a tenth of Adam's.");
+    visit("beta1", &Lion::beta1, below_one, "The part of the mean in what decides the sign of a step.");
+    visit("beta2", &Lion::beta2, below_one, "The part of the mean of the gradients that is kept.");
+    visit("weight_decay", &Lion::weight_decay, not_negative,
+          "Decoupled, as for `SGD`: choose three to ten times Adam's.");
+  }
+};
+
 // In the order of their numbers in stored states.
 template <class... Optimizer>
 struct OptimizerList {};
-using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad>;
+using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad, Lion>;
 
 }  // namespace chainrule
