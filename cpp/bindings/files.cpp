@@ -1,7 +1,10 @@
 // Model files as bytes: the disk is Python's to read and write.
 #include "chainrule/files.h"
 
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
+
+#include <algorithm>
 
 #include "bindings/gil.h"
 #include "bindings/module.h"
@@ -12,12 +15,18 @@ namespace {
 
 using namespace py::literals;
 
+// state: contiguous arrays of float or double.
 template <class T>
-py::bytes write(const Network<T>& network, const Metadata& metadata) {
+py::bytes write(const Network<T>& network, const Metadata& metadata, const std::map<std::string, py::array>& state) {
+  Tensors tensors;
+  for (const auto& [name, array] : state)
+    tensors[name] = {array.itemsize() == 4 ? "F32" : "F64",
+                     {array.shape(), array.shape() + array.ndim()},
+                     {static_cast<const char*>(array.data()), static_cast<std::size_t>(array.nbytes())}};
   std::string file;
   {
     const WithoutGil released;
-    file = write_model(network, metadata);
+    file = write_model(network, metadata, tensors);
   }
   return file;
 }
@@ -26,21 +35,29 @@ py::tuple read(const py::bytes& file) {
   const std::string_view content = file;
   std::optional<AnyNetwork> network;
   Metadata metadata;
+  Tensors tensors;
   try {
     const WithoutGil released;
-    network = read_model("", content, &metadata);
+    network = read_model("", content, &metadata, &tensors);
   } catch (const FileError& error) {
     throw py::value_error(error.what());
   }
-  const py::object held = std::visit([](auto& n) -> py::object { return py::cast(std::move(n)); }, *network);
-  return py::make_tuple(held, metadata);
+  const py::object result = std::visit([](auto& n) -> py::object { return py::cast(std::move(n)); }, *network);
+  py::dict state;
+  for (const auto& [name, tensor] : tensors) {
+    py::array array(tensor.dtype == "F32" ? py::dtype::of<float>() : py::dtype::of<double>(), tensor.shape);
+    std::copy(tensor.bytes.begin(), tensor.bytes.end(), static_cast<char*>(array.mutable_data()));
+    state[py::str(name)] = array;
+  }
+  return py::make_tuple(result, metadata, state);
 }
 
 }  // namespace
 
 void bind_files(py::module_& module) {
-  py::class_<Network<float>>(module.attr("NetworkFloat32")).def("write_model", &write<float>, "metadata"_a);
-  py::class_<Network<double>>(module.attr("NetworkFloat64")).def("write_model", &write<double>, "metadata"_a);
+  py::class_<Network<float>>(module.attr("NetworkFloat32")).def("write_model", &write<float>, "metadata"_a, "state"_a);
+  py::class_<Network<double>>(module.attr("NetworkFloat64"))
+      .def("write_model", &write<double>, "metadata"_a, "state"_a);
   module.def("read_model", &read, "file"_a);
 }
 

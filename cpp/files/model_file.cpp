@@ -86,7 +86,7 @@ Configuration read_configuration(const std::string& text) {
   return c;
 }
 
-void check_tensors(const Configuration& c, const std::map<std::string, Tensor>& tensors) {
+void check_tensors(const Configuration& c, const Tensors& tensors, bool with_state) {
   const auto check = [&](const std::string& name, const std::vector<Index>& shape) {
     const auto tensor = tensors.find(name);
     require(tensor != tensors.end(), "it lacks tensor ", name);
@@ -99,7 +99,7 @@ void check_tensors(const Configuration& c, const std::map<std::string, Tensor>& 
     check(weights_name(l), {c.sizes[l + 1], c.sizes[l]});
     check(biases_name(l), {c.sizes[l + 1]});
   }
-  require(tensors.size() == 2 * layers, "it has ", tensors.size(), " tensors, expected ", 2 * layers);
+  require(with_state || tensors.size() == 2 * layers, "it has ", tensors.size(), " tensors, expected ", 2 * layers);
 }
 
 // A model with one of them predicts nothing but NaN, or wrong numbers.
@@ -111,7 +111,7 @@ void require_finite(const Network<T>& network, const char* what) {
 
 // A file holds W row by row, a network holds its columns.
 template <class T>
-Network<T> make_network(const Configuration& c, const std::map<std::string, Tensor>& tensors) {
+Network<T> make_network(const Configuration& c, const Tensors& tensors) {
   Network<T> network(c.sizes, c.options);
   for (Index l = 0; l < network.layers(); ++l) {
     const MatrixView<T> w = network.weights(l);
@@ -146,7 +146,7 @@ std::string configuration_of(const Network<T>& network) {
 
 }  // namespace
 
-AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata) {
+AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata, Tensors* state) {
   Container container;
   try {
     container = read_container(file);
@@ -165,10 +165,15 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   try {
     check_format(path, configuration.mapped());
     const Configuration c = read_configuration(configuration.mapped());
-    check_tensors(c, container.tensors);
+    check_tensors(c, container.tensors, state != nullptr);
     AnyNetwork network = c.dtype == 0 ? AnyNetwork(make_network<float>(c, container.tensors))
                                       : AnyNetwork(make_network<double>(c, container.tensors));
     if (metadata != nullptr) *metadata = std::move(container.metadata);
+    if (state != nullptr) {
+      for (std::size_t l = 0; l + 1 < c.sizes.size(); ++l)
+        for (const std::string& name : {weights_name(l), biases_name(l)}) container.tensors.erase(name);
+      *state = std::move(container.tensors);
+    }
     return network;
   } catch (const std::invalid_argument& error) {
     throw FileError(path + " is a damaged chainrule model: " + error.what());
@@ -176,9 +181,10 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
 }
 
 template <class T>
-std::string write_model(const Network<T>& network, const Metadata& metadata) {
-  Container container{metadata, {}};
+std::string write_model(const Network<T>& network, const Metadata& metadata, const Tensors& state) {
+  Container container{metadata, state};
   for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata are not UTF-8");
+  for (const auto& [name, tensor] : state) require(is_utf8(name), "a name of the state is not UTF-8");
   for (const char* key : {metadata_key, checksum_key})
     require(!metadata.contains(key), "the metadata key '", key, "' is taken: choose another name");
   require_finite(network, "the network's parameters");
@@ -204,7 +210,7 @@ std::string write_model(const Network<T>& network, const Metadata& metadata) {
   return write_container(container);
 }
 
-template std::string write_model(const Network<float>&, const Metadata&);
-template std::string write_model(const Network<double>&, const Metadata&);
+template std::string write_model(const Network<float>&, const Metadata&, const Tensors&);
+template std::string write_model(const Network<double>&, const Metadata&, const Tensors&);
 
 }  // namespace chainrule

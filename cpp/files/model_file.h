@@ -1,18 +1,19 @@
-// A network as the bytes of a model file, and back. Throws std::invalid_argument for the caller's mistakes, FileError
-// for the file's.
+// A network as the bytes of a model file, and back; a checkpoint is one with more tensors, the state of a training.
+// Throws std::invalid_argument for the caller's mistakes, FileError for the file's.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "chainrule/files.h"
+#include "files/safetensors.h"
 
 namespace chainrule {
 
-// path: what error messages call the file.
-AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata);
+// path: what error messages call the file. state: takes the tensors that are not the network's; null refuses such.
+AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata, Tensors* state = nullptr);
 
 template <class T>
-std::string write_model(const Network<T>& network, const Metadata& metadata);
+std::string write_model(const Network<T>& network, const Metadata& metadata, const Tensors& state = {});
 
 }  // namespace chainrule

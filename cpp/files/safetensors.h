@@ -17,9 +17,11 @@ struct Tensor {
   std::string_view bytes;
 };
 
+using Tensors = std::map<std::string, Tensor>;
+
 struct Container {
   Metadata metadata;
-  std::map<std::string, Tensor> tensors;
+  Tensors tensors;
 };
 
 Container read_container(std::string_view file);

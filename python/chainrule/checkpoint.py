@@ -1,42 +1,34 @@
 """Checkpoints: a network and the state of its training in one file, for going on exactly where it was, elsewhere.
 
-A file is ``MAGIC``, the length of what follows the checksum (8 bytes, little-endian), its SHA-256, then the length of a
-JSON header (8 bytes), that header, and the arrays one after another, little-endian. It is replaced as a whole: killed
-at any moment, a training leaves the last file or the new one. Nothing in it is executed; all of it is checked.
+A file is a model file (`model_file`) whose tensors `numbers.NAME` and `vectors.NAME` are the arrays of the state; the
+entry `chainrule.state` of its metadata holds the epoch and the seed as JSON.
 """
 
-import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core, _json
-from chainrule._arguments import integer, real, seed_number
+from chainrule import _json
+from chainrule._arguments import DTYPES, integer, real, seed_number
 from chainrule._disk import StrPath, remove_leftovers, write_atomically
 from chainrule._suggest import explained
-from chainrule.losses import from_core, to_core
+from chainrule.model_file import read_file
 from chainrule.network import Network
 from chainrule.training import History, TrainingState
 
 FORMAT = 1
-MAGIC = b"chainrule checkpoint\n"
-_START = len(MAGIC) + 8 + hashlib.sha256().digest_size
-_DTYPES = ("float32", "float64")
-_FIELDS: dict[str, type] = {
-    "layer_sizes": list, "activations": list, "loss": str, "init": str, "seed": int, "dtype": str,
-}  # fmt: skip
+KEY = "chainrule.state"
 
 
 @explained
 def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> None:
-    """Write a network and the state of its training to a file; NumPy is all it takes.
+    """Write a network and the state of its training to a file.
 
     Parameters
     ----------
@@ -71,30 +63,15 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
     if not isinstance(state, TrainingState):
         raise TypeError(f"state must be a TrainingState such as history.state, got {type(state).__name__}")
-    if not np.isfinite(network.parameters).all():  # a training keeps them finite: they were written to
-        raise ValueError("the network's parameters hold NaN or infinity, expected finite numbers")
-    arrays = {("network", "parameters"): network.parameters}
-    arrays |= {("numbers", name): np.asarray(array) for name, array in state.numbers.items()}
-    arrays |= {("vectors", name): np.asarray(array) for name, array in state.vectors.items()}
-    for (_, name), array in arrays.items():
-        if array.dtype.name not in _DTYPES:
-            raise TypeError(f"state: {name} has dtype {array.dtype}, expected {' or '.join(_DTYPES)}")
-    header = {
-        "format": FORMAT,
-        "version": _core.__version__,
-        "network": describe(network),
-        "epoch": state.epoch,
-        "seed": state.seed,
-        "arrays": [[*key, array.dtype.name, list(array.shape)] for key, array in arrays.items()],
-    }
-    text = _json.write(header).encode()
-    content = [len(text).to_bytes(8, "little"), text]
-    content += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
-    checksum = hashlib.sha256()
-    for part in content:
-        checksum.update(part)
-    length = sum(map(len, content)).to_bytes(8, "little")
-    write_atomically(path, b"".join([MAGIC, length, checksum.digest(), *content]))
+    arrays = {}
+    for group, named in (("numbers", state.numbers), ("vectors", state.vectors)):
+        for name, value in named.items():
+            array = np.asarray(value)
+            if array.dtype.name not in DTYPES:
+                raise TypeError(f"state: {name} has dtype {array.dtype}, expected {' or '.join(DTYPES)}")
+            arrays[f"{group}.{name}"] = np.asarray(array, array.dtype.name, order="C")
+    text = _json.write({"format": FORMAT, "epoch": state.epoch, "seed": state.seed})
+    write_atomically(path, network._native.write_model({KEY: text}, arrays))
 
 
 @explained
@@ -127,130 +104,29 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
     >>> state.epoch  # doctest: +SKIP
     80
     """
-    data = Path(path).read_bytes()
-    if not data:
-        raise ValueError(f"{os.fspath(path)} is not a chainrule checkpoint: it is empty")
-    if data[8:9] == b"{":  # of safetensors
-        raise ValueError(
-            f"{os.fspath(path)} is not a chainrule checkpoint but a model file: read it with chainrule.load"
-        )
-    if not data.startswith(MAGIC[: len(data)]):
-        raise ValueError(f"{os.fspath(path)} is not a chainrule checkpoint")
-    length = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 8], "little")
-    if len(data) < _START or len(data) - _START < length:
-        raise ValueError(
-            f"{os.fspath(path)} is cut short: it has {len(data)} bytes, expected {_START + length}: copy it again"
-        )
-    content = memoryview(data)[_START:]
-    if len(content) > length or hashlib.sha256(content).digest() != data[_START - 32 : _START]:
-        raise ValueError(f"{os.fspath(path)} is a damaged chainrule checkpoint: its checksum is wrong")
+    network, metadata, arrays = read_file(path)
+    name = os.fspath(path)
+    if KEY not in metadata:
+        raise ValueError(f"{name} is not a chainrule checkpoint but a model file: read it with chainrule.load")
+    groups: dict[str, dict[str, NDArray[Any]]] = {"numbers": {}, "vectors": {}}
     try:
-        return _parse(content)
-    except NewerFormatError as error:
-        raise ValueError(f"{os.fspath(path)} has {error}") from error
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{os.fspath(path)} is a damaged chainrule checkpoint: {error}") from error
-
-
-def _parse(content: memoryview) -> tuple[Network, TrainingState]:
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = _json.parse(bytes(content[8:end]))
-    if not isinstance(header, dict) or type(header.get("format")) is not int:
-        raise ValueError("it has no format version")
+        text = metadata.pop(KEY)
+        if metadata:
+            raise ValueError(f"its metadata has the entry {next(iter(metadata))!r:.100}")
+        header = _json.parse(text)
+        if not isinstance(header, dict) or type(header.get("format")) is not int:
+            raise ValueError("its state has no format version")
+        for entry, array in arrays.items():
+            group, _, key = entry.partition(".")
+            if group not in groups:
+                raise ValueError(f"it has the tensor {entry!r:.100}")
+            groups[group][key] = array
+        epoch, seed = integer("epoch", header.get("epoch"), low=0), seed_number(header.get("seed"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is a damaged chainrule checkpoint: {error}") from error
     if header["format"] > FORMAT:
-        raise NewerFormatError(
-            f"format {header['format']} (of chainrule {header.get('version')}), "
-            f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
-        )
-    description = check_description(header.get("network"))
-    groups: dict[str, dict[str, NDArray[Any]]] = {"network": {}, "numbers": {}, "vectors": {}}
-    for group, name, array in _read_arrays(header.get("arrays"), content[end:]):
-        groups[group][name] = array
-    parameters = groups["network"].get("parameters", np.empty(0))
-    count = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(description["layer_sizes"]))
-    if parameters.shape != (count,) or parameters.dtype != description["dtype"]:
-        what = f"{parameters.dtype} of shape {parameters.shape}"
-        raise ValueError(f"the parameters are {what}, expected {description['dtype']} of shape ({count},)")
-    if not np.isfinite(parameters).all():
-        raise ValueError("the parameters hold NaN or infinity")
-    network = make_network(description)
-    network.parameters[:] = parameters
-    epoch, seed = integer("epoch", header.get("epoch"), low=0), seed_number(header.get("seed"))
-    return network, TrainingState(epoch=epoch, seed=seed, numbers=groups["numbers"], vectors=groups["vectors"])
-
-
-def _read_arrays(entries: Any, content: memoryview) -> Iterator[tuple[str, str, NDArray[Any]]]:
-    """Yield the arrays that the header lists, which must fill the rest of the file."""
-    if not isinstance(entries, list):
-        raise ValueError("its header lists no arrays")
-    start = 0
-    for entry in entries:
-        match entry:
-            case [("network" | "numbers" | "vectors") as group, str(name), str(dtype), list(shape)] if (
-                dtype in _DTYPES and all(type(size) is int and size >= 0 for size in shape)
-            ):
-                count = math.prod(shape)
-                size = count * np.dtype(dtype).itemsize
-            case _:
-                raise ValueError(f"its header has the entry {entry!r:.100}")
-        if len(content) - start < size:
-            raise ValueError(f"its array {name!r:.100} is cut short")
-        array = np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), count, start)
-        yield group, name, array.astype(dtype).reshape(shape)
-        start += size
-    if start != len(content):
-        raise ValueError(f"it has {len(content) - start} bytes behind its arrays")
-
-
-class NewerFormatError(ValueError):
-    """A description that a later version of chainrule wrote."""
-
-
-def describe(network: Network) -> dict[str, Any]:
-    """Return all of a network but its parameters, as JSON has it."""
-    return {
-        "format": FORMAT,
-        "version": _core.__version__,
-        "layer_sizes": list(network.layer_sizes),
-        "activations": list(network.activations),
-        "loss": network.loss_name,
-        **({} if isinstance(network.loss_spec, str) else {"loss_parameters": to_core(network.loss_spec)[1]}),
-        "init": network.init,
-        "seed": network.seed,
-        "dtype": network.dtype.name,
-    }
-
-
-def check_description(value: Any) -> dict[str, Any]:
-    """Return what `describe` gave, or raise ValueError with what is wrong, as the end of a sentence."""
-    if not isinstance(value, dict) or type(value.get("format")) is not int:
-        raise ValueError("its configuration has no format version")
-    if value["format"] > FORMAT:
-        raise NewerFormatError(
-            f"format {value['format']} (of chainrule {value.get('version')}), "
-            f"this is {_core.__version__} and reads up to {FORMAT}: upgrade chainrule"
-        )
-    for name, kind in _FIELDS.items():
-        if type(value.get(name)) is not kind:
-            raise ValueError(f"{name} is {value.get(name)!r:.100}")
-    if not all(type(size) is int for size in value["layer_sizes"]) or len(value["layer_sizes"]) < 2:
-        raise ValueError(f"layer_sizes is {value['layer_sizes']!r:.100}")
-    parameters = value.get("loss_parameters", [])
-    if not isinstance(parameters, list) or not all(type(number) in (int, float) for number in parameters):
-        raise ValueError(f"loss_parameters is {parameters!r:.100}")
-    return value
-
-
-def make_network(description: Mapping[str, Any]) -> Network:
-    """Make the network of a description that was checked, with initial parameters."""
-    return Network(
-        description["layer_sizes"],
-        activation=description["activations"],
-        loss=from_core(description["loss"], description.get("loss_parameters", ())),
-        init=description["init"],
-        dtype=description["dtype"],
-        seed=description["seed"],
-    )
+        raise ValueError(f"{name} has a state of format {header['format']}, this chainrule reads {FORMAT}: upgrade it")
+    return network, TrainingState(epoch=epoch, seed=seed, **groups)
 
 
 @explained

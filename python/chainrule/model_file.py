@@ -53,7 +53,6 @@ _OLD_KEY = "table"  # the command's entry in version 0.1.0
 
 # What other files begin with, and what to do with one of those.
 _OTHERS = {
-    b"chainrule checkpoint\n": "it is a checkpoint: read it with chainrule.load_checkpoint",
     b"\x80": "it seems to be a pickle: read it with pickle.load, if you trust its source",
     b"PK\x03\x04": "it is a zip archive, such as PyTorch and NumPy write: read it with what wrote it",
     b"PAR1": "it is a Parquet table: `chainrule train` makes a model of a table",
@@ -111,17 +110,25 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
     >>> load_with_metadata(path)[1]
     {'trained by': 'Ada'}
     """
+    network, metadata, state = read_file(path)
+    if state:
+        raise ValueError(f"{os.fspath(path)} is not a model but a checkpoint: read it with chainrule.load_checkpoint")
+    return network, metadata
+
+
+def read_file(path: StrPath) -> tuple[Network, dict[str, str], dict[str, NDArray[Any]]]:
+    """Read a model file or a checkpoint: the network, the metadata, and the arrays of a training's state."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected a model file", os.fspath(path))
     data = Path(path).read_bytes()
     try:
-        native, metadata = _core.read_model(data)
+        native, metadata, state = _core.read_model(data)
     except ValueError as error:
         advice = _recognize(data)
         raise ValueError(os.fspath(path) + (f" is not a chainrule model: {advice}" if advice else str(error))) from None
     network = Network.__new__(Network)
     network._native = native
-    return network, metadata
+    return network, metadata, state
 
 
 def _recognize(data: bytes) -> str | None:

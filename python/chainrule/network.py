@@ -571,7 +571,7 @@ class Network:
             if not isinstance(key, str) or not isinstance(value, str):
                 raise TypeError(f"metadata must map texts to texts, got {key!r}: {value!r:.100}")
             (key + value).encode()  # a ValueError for half a surrogate pair
-        write_atomically(path, self._native.write_model(texts))
+        write_atomically(path, self._native.write_model(texts, {}))
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
         """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""
