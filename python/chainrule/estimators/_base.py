@@ -16,9 +16,7 @@ from chainrule._suggest import did_you_mean, explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
-from chainrule.estimators._callbacks import Bridge
 from chainrule.estimators._data import Data, check_rows, check_weights, refuse_masked, split
-from chainrule.estimators._exclusive import exclusive
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.losses import OUTPUTS, output_activation
@@ -39,6 +37,21 @@ def has_partial_fit(estimator: Any) -> bool:
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
         )
     return True
+
+
+_fitting: dict[int, object] = {}  # by id: an estimator with a lock could not be pickled
+
+
+@contextmanager
+def exclusive(estimator: object) -> Iterator[None]:
+    """Raise RuntimeError where another call fits the estimator, from another thread or a callback."""
+    call = object()
+    if _fitting.setdefault(id(estimator), call) is not call:  # atomic
+        raise RuntimeError(f"this {type(estimator).__name__} is being trained by another call")
+    try:
+        yield
+    finally:
+        del _fitting[id(estimator)]
 
 
 @explained
@@ -262,7 +275,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
     def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
         """Fit the network; warn or raise as scikit-learn does if the training diverges or is interrupted."""
         callbacks = [*self.callbacks, *([_record.Printer(self, watched)] if self.verbose else [])]
-        bridge = Bridge(self, data.part(data.rows)) if hasattr(self, "_skl_callbacks") else None
+        bridge = _sklearn.CallbackBridge(self, data.part(data.rows)) if hasattr(self, "_skl_callbacks") else None
         like_logits = callable(self.loss) and data.y.ndim == 1 and self.n_outputs_ == 1
         try:
             history = network.fit(

@@ -1,5 +1,6 @@
 """The public names of scikit-learn that the estimators use; replacements for what older versions lack."""
 
+import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -31,3 +32,33 @@ try:  # since 1.9
     with_callbacks = require("sklearn.callback", "sklearn").with_callbacks
 except ImportError:
     CallbackSupport, with_callbacks = type("CallbackSupport", (), {}), lambda method: method
+
+
+class CallbackBridge:
+    """A callback of `Network.fit` that calls scikit-learn's (`set_callbacks`, since 1.9): each epoch is a task."""
+
+    def __init__(self, estimator: Any, data: Any) -> None:
+        metadata = {} if data.weight is None else {"sample_weight": data.weight}
+        self._data = {"estimator": estimator, "X": data.X, "y": data.y, "metadata": metadata}
+        self._fitted = {"reconstruction_attributes": lambda: {"network_": copy.deepcopy(estimator.network_)}}
+        self._last = estimator.max_iter
+        self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self._fit.call_on_fit_task_begin(**self._data)
+        self._epoch = self._begin()
+
+    def _begin(self) -> Any:
+        epoch = self._fit.subcontext(task_name="epoch")
+        epoch.call_on_fit_task_begin(**self._data, **self._fitted)
+        return epoch
+
+    def on_epoch_end(self, logs: dict[str, Any]) -> bool:
+        """Report the end of an epoch and the beginning of the next."""
+        stop = self._epoch.call_on_fit_task_end(**self._data, **self._fitted)
+        self._epoch = self._begin() if logs["epoch"] < self._last else None
+        return bool(stop)
+
+    def end(self) -> None:
+        """Report the end of the fit, and of an epoch that was announced but not run."""
+        if self._epoch is not None:
+            self._epoch.call_on_fit_task_end(estimator=self._data["estimator"])
+        self._fit.call_on_fit_task_end(**self._data, **self._fitted)

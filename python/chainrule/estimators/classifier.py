@@ -103,53 +103,23 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         return self._label_binarizer.decode(outputs)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``.
+        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X as for `predict`.
 
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            One example per row.
-
-        Returns
-        -------
-        ndarray
-            Each row adds up to 1, except for multi-label targets.
+        Each row adds up to 1, except for multi-label targets.
         """
         outputs = self._outputs(X)
         probabilities: NDArray[Any] = self._label_binarizer.target.probabilities(outputs)
         return probabilities
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Logarithms of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            One example per row.
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_classes)
-            -inf where a probability is 0.
-        """
+        """Return the logarithms of `predict_proba`, -inf where a probability is 0."""
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             np.log(probabilities, out=probabilities)
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the accuracy, for multi-label targets that of all labels of a row together.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-
-        Returns
-        -------
-        float
-            From 0 to 1.
-        """
+        """Compute the accuracy, for multi-label targets of all labels of a row together. Arguments as for `fit`."""
         return float(super().score(X, as_labels(y, "y"), sample_weight))
 
     def _read_targets(self, y: Any) -> Any:

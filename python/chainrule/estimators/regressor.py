@@ -99,17 +99,9 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
         return self.standardizer_.restore(outputs) if hasattr(self, "standardizer_") else outputs
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Compute R², or for quantiles D², which is the same of their own loss.
+        """Compute R², or for quantiles the mean of their D², which is the same of their own loss.
 
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-
-        Returns
-        -------
-        float
-            At most 1; 0 of the best constant prediction. Of several quantiles the mean.
+        It is at most 1, and 0 for the best constant prediction. Arguments as for `fit`.
         """
         if not self._has_levels():
             return float(super().score(X, y, sample_weight))
