@@ -183,7 +183,7 @@ def test_cpp_program_passes(build, topic):
 @pytest.mark.parametrize("name", TABLES)
 def test_kernels_define_only_their_tables(build, name):
     """Only the tables may be linked to, and nothing runs when the library is loaded: no other CPU meets this code."""
-    [kernels] = build.glob(f"CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
+    [kernels] = build.glob(f"cpp/CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
     symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.+)$", run("nm", "--demangle", kernels), re.MULTILINE)
     of_others = {symbol for kind, symbol in symbols if kind == "U"}
     visible = {symbol for kind, symbol in symbols if kind not in "Ubdrt"}  # weak ones, of whatever kind, too

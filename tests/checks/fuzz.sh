@@ -13,7 +13,7 @@ cmake -S . -B "$work/build" -DCHAINRULE_THREADS=serial >"$work/log"
 cmake --build "$work/build" --parallel 2 >>"$work/log" || { tail -50 "$work/log"; exit 1; }
 "${CLANG:-clang++}" -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
   -DCHAINRULE_VERSION='"0"' -Icpp -Icpp/include tests/fuzz/model_reader.cpp cpp/files/{sha256,json,safetensors,model_file}.cpp \
-  "$work/build/libchainrule.a" -o "$work/model_reader"
+  "$work/build/cpp/libchainrule.a" -o "$work/model_reader"
 
 "$python" -m zipfile -e tests/fuzz/models.zip "$work/models"
 mkdir "$work/found" "$work/kept"
