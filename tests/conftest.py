@@ -6,7 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from tools import ROOT, run, tool
+from tools import ROOT, reusing_objects, run, tool
 
 import chainrule as cr
 
@@ -14,6 +14,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell b
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest, so that workers end together; one of them alone then builds the C++ library."""
+    items.sort(key=lambda item: "build" not in item.fixturenames and "test_sklearn_suite" not in item.nodeid)
 
 
 @pytest.fixture(params=cr.available_isas())
@@ -55,10 +60,15 @@ def houses(elsewhere):
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
-    """The folder of a fresh build of the library and its C++ tests, in which a warning is an error."""
+    """The folder of a build of the library and its C++ tests, in which a warning is an error; one for all workers."""
+    fcntl = pytest.importorskip("fcntl")
     for name in ("cmake", "ctest", "ninja", os.environ.get("CXX", "c++")):
         tool(name)
-    folder = tmp_path_factory.mktemp("build")
-    run("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCHAINRULE_TESTS=ON", "-DCHAINRULE_WERROR=ON")
-    run("cmake", "--build", folder)
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "build"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        options = ["-G", "Ninja", "-DCHAINRULE_TESTS=ON", "-DCHAINRULE_WERROR=ON", *reusing_objects(folder)]
+        run("cmake", "-S", ROOT, "-B", folder, *options)
+        run("cmake", "--build", folder)
     return folder

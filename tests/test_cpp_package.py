@@ -12,7 +12,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tools import ROOT, run, tool
+from tools import ROOT, reusing_objects, run, tool
 
 import chainrule as cr
 
@@ -42,9 +42,11 @@ def fetch(folder, *options):
 @pytest.fixture(scope="module")
 def fetched(places):
     """Where the example of FetchContent is built, in whose project the library is a shared one."""
-    fetch(places / "fetch_content", "-DBUILD_SHARED_LIBS=ON")
-    run("cmake", "--build", places / "fetch_content")
-    return places / "fetch_content"
+    folder = places / "fetch_content"
+    flags = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG"]  # compiles in half the time
+    fetch(folder, "-DBUILD_SHARED_LIBS=ON", *flags, *reusing_objects(folder))
+    run("cmake", "--build", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

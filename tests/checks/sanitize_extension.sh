@@ -33,7 +33,7 @@ if [ $# -eq 0 ]; then
 fi
 # A report ends its process and stands in the log; in a process that a test started, it makes the test fail.
 status=0
-LD_PRELOAD="$preload" "$python" -m pytest -q --capture=sys -p no:cacheprovider "${tests[@]}" 2>&1 |
+LD_PRELOAD="$preload" "$python" -m pytest -q --numprocesses=0 --capture=sys -p no:cacheprovider "${tests[@]}" 2>&1 |
   tee "$work/log" || status=$?
 reports=$(grep -c -E "runtime error:|ERROR: AddressSanitizer" "$work/log" || true)
 echo "sanitize_extension: pytest ended with $status, $reports reports of the sanitizers"
