@@ -1,5 +1,6 @@
 """Checkpoints: exact, replaced as a whole, refused with a reason when damaged; training goes on as if never ended."""
 
+import itertools
 import json
 import time
 
@@ -282,21 +283,31 @@ RUNS = {
     "clipping": {"clip_norm": 0.1, "clip_value": 0.05, "groups": [cr.Group(kind="biases", learning_rate=2.0)]},
     "fraction held out": {"validation": 0.2},
 }  # fmt: skip
+DTYPES = ("float32", "float64")
 
 
 def settings(name):
     return {"batch_size": 32, "optimizer": cr.Adam(learning_rate=0.01), **RUNS[name]}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory):
+    """A folder of checkpoints: 80 epochs of every run here, and 120 more in one other process."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, dtype in itertools.product(RUNS, DTYPES):
+        path = folder / f"{name}, {dtype}"
+        make_network(dtype).fit(X, Y, epochs=80, callbacks=[cr.Checkpoint(path, every=50)], **settings(name))
+        assert cr.load_checkpoint(path)[1].epoch == 80
+    run("checkpoints.go_on", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", RUNS)
-def test_200_epochs_are_80_and_120_in_another_process(tmp_path, name, dtype):
-    whole, first = make_network(dtype), make_network(dtype)
+def test_80_epochs_and_120_in_another_process_equal_200(continued, name, dtype):
+    whole = make_network(dtype)
     history = whole.fit(X, Y, epochs=200, keep_state=True, **settings(name))
-    first.fit(X, Y, epochs=80, callbacks=[cr.Checkpoint(tmp_path / "file", every=50)], **settings(name))
-    assert cr.load_checkpoint(tmp_path / "file")[1].epoch == 80
-    run("checkpoints.go_on", name, str(tmp_path / "file"))
-    again, state = cr.load_checkpoint(tmp_path / "file")
+    again, state = cr.load_checkpoint(continued / f"{name}, {dtype}")
     assert again.parameters.tobytes() == whole.parameters.tobytes()
     state.numbers["rates"][0] = 200  # the length of the first fit, which schedules go by that have none of their own
     state.numbers["stopping"][0] = history.state.numbers["stopping"][0]  # the last cost, if asked for

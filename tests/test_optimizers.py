@@ -14,6 +14,7 @@ torch.set_num_threads(1)
 STEPS = 50
 SIZES = [5, 8, 3]
 
+
 class Lion(torch.optim.Optimizer):
     """Algorithm 2 of Chen et al. 2023."""
 
@@ -122,7 +123,13 @@ def clip(tensors, clip_norm=None, clip_value=None):
         torch.nn.utils.clip_grad_value_(tensors, clip_value)
 
 
-@pytest.mark.parametrize(("optimizer", "schedule", "clipped"), [*itertools.product(OPTIMIZERS, SCHEDULES, CLIPS)])
+def cases():
+    """Yield each optimizer with each schedule, and with clipping such that each meets both kinds and none."""
+    for (i, optimizer), (j, schedule) in itertools.product(enumerate(OPTIMIZERS), enumerate(SCHEDULES)):
+        yield optimizer, schedule, [*CLIPS][(i + j) % 3]
+
+
+@pytest.mark.parametrize(("optimizer", "schedule", "clipped"), cases())
 def test_steps_equal_pytorch(optimizer, schedule, clipped):
     ours, theirs = OPTIMIZERS[optimizer]
     our_schedule, their_schedule = SCHEDULES[schedule]

@@ -1,15 +1,19 @@
 """Trainings that go on from a checkpoint in another process."""
 
 import os
+from pathlib import Path
 
 from test_checkpoint import X, Y, make_network, settings
 
 import chainrule as cr
 
 
-def go_on(name, path):
-    net, state = cr.load_checkpoint(path)
-    net.fit(X, Y, epochs=120, resume=state, callbacks=[cr.Checkpoint(path)], **settings(name))
+def go_on(folder):
+    """Take each training of a folder, named by its settings and type, 120 epochs further."""
+    for path in sorted(Path(folder).iterdir()):
+        net, state = cr.load_checkpoint(path)
+        name, _, _ = path.name.rpartition(", ")
+        net.fit(X, Y, epochs=120, resume=state, callbacks=[cr.Checkpoint(path)], **settings(name))
 
 
 def train_until_killed(path):
