@@ -1,4 +1,4 @@
-"""Checkpoints: a network and the state of its training in one file, for going on exactly where it was, elsewhere.
+"""Checkpoints: a network and the state of its training in one file, to resume exactly, on another machine too.
 
 A file is a model file (`model_file`) whose tensors `numbers.NAME` and `vectors.NAME` are the arrays of the state; the
 entry `chainrule.state` of its metadata holds the epoch and the seed as JSON.
@@ -131,7 +131,7 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
 
 @explained
 class Checkpoint:
-    """Write a checkpoint after epochs, for going on after whatever happens: see `load_checkpoint`.
+    """Write a checkpoint after epochs, to resume after a failure: see `load_checkpoint`.
 
     After the last epoch one is written in any case. A program that is killed, at any moment, leaves a whole file.
 

@@ -41,7 +41,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     several ways, an error asks for `date_order` or `decimal`. Text of plain digits stays levels: it may be codes.
 
     A table is a data frame of pandas, polars or Arrow, or any other that narwhals takes for an eager one (extra
-    `sklearn`), or an array of numbers or objects. The same data give the same features, whatever they come in.
+    `sklearn`), or an array of numbers or objects. The same data give the same features in each of them.
 
     Parameters
     ----------

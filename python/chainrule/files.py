@@ -1,4 +1,4 @@
-"""Reads model files, whatever they hold; `model_file` knows the format."""
+"""Reads the network or estimator of a model file; `model_file` knows the format."""
 
 import os
 from typing import Any

@@ -133,7 +133,7 @@ def read_file(path: StrPath) -> tuple[Network, dict[str, str], dict[str, NDArray
 
 def _recognize(data: bytes) -> str | None:
     """Say what a file of another kind is and what to do with it; None for a damaged model."""
-    if data[8:9] == b"{":  # the header of a safetensors file, whatever its length begins with
+    if data[8:9] == b"{":  # the header of a safetensors file; any byte may come before
         return None
     for start, advice in _OTHERS.items():
         if data.startswith(start):

@@ -355,10 +355,11 @@ class Network:
         >>> loss, grads.parameters.tolist()
         (0.25, [1.5, 0.5])
         """
-        given = X, y, sample_weight, real("l2", l2), flag("inputs", inputs), optional_integer("n_threads", n_threads)
+        penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
+        arguments = X, y, sample_weight, penalty, flag("inputs", inputs), threads
         if inputs:
             refuse_sparse("inputs=True", X)
-        value, flat, dx = self._native.loss_and_gradients(*given, custom(loss))
+        value, flat, dx = self._native.loss_and_gradients(*arguments, custom(loss))
         return value, Gradients.from_flat(flat, self.layer_sizes, dx)
 
     def losses(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
@@ -467,12 +468,12 @@ class Network:
         twin = Network(
             self.layer_sizes, activation=self.activations, loss=self.loss_spec, init=layers, dtype="float64", seed=0
         )
-        native, given = twin._native, (X, y, sample_weight, real("l2", l2))
+        native, arguments = twin._native, (X, y, sample_weight, real("l2", l2))
 
         def evaluate() -> float:
-            return native.cost(*given) if own is None else native.loss_and_gradients(*given, loss=own)[0]
+            return native.cost(*arguments) if own is None else native.loss_and_gradients(*arguments, loss=own)[0]
 
-        gradients = Gradients.from_flat(native.loss_and_gradients(*given, loss=own)[1], self.layer_sizes)
+        gradients = Gradients.from_flat(native.loss_and_gradients(*arguments, loss=own)[1], self.layer_sizes)
         pairs = list(zip(gradients.weights, gradients.biases, strict=True))
         return compare(list(zip(twin.weights, twin.biases, strict=True)), pairs, evaluate)
 

@@ -81,7 +81,7 @@ class TableEncoding:
         ------
         ValueError
             For a column that can be read in several ways, an infinite number, two columns of one name, no column to
-            learn from, an option that is none.
+            learn from, an invalid option.
         TypeError
             For a column of another type than numbers, text, booleans or dates.
 

@@ -222,7 +222,7 @@ class History:
 
 
 class Callbacks:
-    """Many callbacks as one: plain callables are told of every epoch, objects of what they have a method for."""
+    """Calls all callbacks: functions after each epoch, objects at each event that they have a method for."""
 
     def __init__(self, callbacks: Iterable[Any]) -> None:
         self._begin: list[Callable[[Any], Any]] = []
@@ -234,33 +234,33 @@ class Callbacks:
         for callback in callbacks:
             self.wants_state |= bool(getattr(callback, "wants_state", False))
             hooks = ((self._begin, "on_train_begin"), (self._epoch, "on_epoch_end"), (self._end, "on_train_end"))
-            found = [(told, getattr(callback, name)) for told, name in hooks if hasattr(callback, name)]
+            found = [(event, getattr(callback, name)) for event, name in hooks if hasattr(callback, name)]
             if not found and not callable(callback):
                 raise TypeError(
                     "a callback must be callable or have on_train_begin, on_epoch_end or on_train_end; "
                     f"got {type(callback).__name__}"
                 )
-            for told, hook in found or [(self._epoch, callback)]:
-                told.append(hook)
+            for event, hook in found or [(self._epoch, callback)]:
+                event.append(hook)
 
     def train_begin(self, network: Any) -> None:
-        """Tell everybody that a fit begins."""
+        """Call the hooks of the beginning."""
         for hook in self._begin:
             hook(network)
 
     def epoch_end(self, metrics: Sequence[str]) -> Callable[[dict[str, Any], Callable[[], Any]], bool] | None:
-        """One function for the core to call: it tells everybody, and says whether anybody wants to stop."""
+        """Return a function for the core, which calls the hooks of an epoch and returns whether one wants to stop."""
 
-        def tell(core_logs: dict[str, Any], snapshot: Callable[[], Any]) -> bool:
+        def call_hooks(core_logs: dict[str, Any], snapshot: Callable[[], Any]) -> bool:
             values = dict(zip(metrics, core_logs.pop("metrics").tolist(), strict=True))
             logs = {**core_logs, **values, "snapshot": lambda: TrainingState(**snapshot())}
             answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
             return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
-        return tell if self._epoch else None
+        return call_hooks if self._epoch else None
 
     def train_end(self, history: History) -> None:
-        """Tell everybody that the fit ended."""
+        """Call the hooks of the end."""
         for hook in self._end:
             hook(history)
 

@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
             message = "the cost became NaN or infinite, nothing is saved: choose a smaller --learning-rate"
         except (ImportError, ValueError, TypeError) as error:
             message = str(error)
-    if received:  # whatever error a module that was just being imported made of it
+    if received:  # an import that a signal interrupts may raise any error
         message = describe(received[0])
     if message:
         _console.complain(message)
@@ -197,7 +197,7 @@ def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which free texts are part of their option: argparse takes these whatever they look like.
+    """Return arguments in which free texts are part of their option, so that argparse accepts any text.
 
     `--missing -` and `--missing --` are values; `--plot houses.csv` is an option without a value and the table.
     """

@@ -71,7 +71,7 @@ class TargetEncoder:
         self.number_format: NumberFormat | None = None
 
     def fit(self, values: Any, name: str = "") -> "TargetEncoder":
-        """Learn from a series or an array, shape (m,), without missing values; `name` stands for the series' own.
+        """Learn from a series or an array, shape (m,), without missing values; `name` replaces that of the series.
 
         Raises
         ------

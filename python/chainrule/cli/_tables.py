@@ -254,7 +254,7 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
     reading : Reading
         The user's options.
     texts : collection of str
-        Columns that are text whatever they look like: "01" stays what it is.
+        Columns to read as text, so that "01" is not read as 1.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def convert(column: Column, format: Format) -> "pd.Series":
 
 
 def read_numbers(values: "pd.Series", reading: Reading) -> NDArray[np.float64]:
-    """Return a column of numbers as an array, NaN where it is missing, whatever text the numbers are written as."""
+    """Return a column of numbers, which may be written as text, as an array with NaN for missing ones."""
     column = as_column(values)
     if column.kind_of_type() != "text":
         return column.numbers()

@@ -343,7 +343,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         return data
 
     def _metrics(self) -> tuple[Any, ...]:
-        """Name what to record of validation data; the first one is watched, or the cost where there is none."""
+        """Return the metrics of the validation data; the first is watched, or without metrics the cost."""
         names = self._score_metric() if self.eval_metric is None else self.eval_metric
         names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
         return tuple(name for name in names if name != "loss")
@@ -397,7 +397,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         self.__dict__.update(state)
 
     def _ensure_network(self) -> Network:
-        """Return the network; make it where ``coefs_`` and ``intercepts_`` were assigned and there is none."""
+        """Return the network, made from ``coefs_`` and ``intercepts_`` if these were assigned."""
         if "_assigned" in vars(self):
             _record.begin(self)
             layers = [

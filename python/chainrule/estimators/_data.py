@@ -62,7 +62,7 @@ def refuse_masked(name: str, array: Any) -> None:
 
 
 def _may_be_array(value: Any) -> bool:
-    """Whether NumPy or scikit-learn may make an array of it: a number, a sequence, an array, a table."""
+    """Return whether a value can become an array: a number, a sequence, an array, a table."""
     protocols = ("shape", "__len__", "__array__", "__dlpack__", "__dataframe__", "__arrow_c_stream__")
     known = isinstance(value, Number) or any(hasattr(value, protocol) for protocol in protocols)
     return known and not isinstance(value, (str, bytes, Set, Iterator))

@@ -48,8 +48,8 @@ class Savable:
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
         """Write the fitted estimator to a model file, which `chainrule.load` reads; it is JSON and tensors, no pickle.
 
-        The file holds what predicts, fits and scores: parameters, classes, the encoding of a table and the network. It
-        does not hold the optimizer's moments, so that `partial_fit` and ``warm_start`` go on with new ones, nor code.
+        The file holds parameters, classes, the encoding of a table and the network. It does not hold code, nor the
+        optimizer's moments: `partial_fit` and ``warm_start`` begin with new ones.
 
         Parameters
         ----------

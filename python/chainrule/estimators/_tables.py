@@ -50,8 +50,7 @@ ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # metric
 def is_table(estimator: Any, X: Any, first: bool) -> bool:
     """Return whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first.
 
-    "auto" looks at the types of the columns alone, never at their values, so that all parts of the same data are
-    treated alike.
+    "auto" uses only the types of the columns, never their values, so that all parts of the same data are treated alike.
     """
     if not first:
         return hasattr(estimator, "encoder_")
@@ -61,12 +60,12 @@ def is_table(estimator: Any, X: Any, first: bool) -> bool:
 
 
 def encodes_always(estimator: Any) -> bool:
-    """Whether ``preprocess`` asks for the encoding of all data."""
+    """Return whether ``preprocess`` asks for the encoding of all data."""
     return isinstance(estimator.preprocess, TableEncoder) or estimator.preprocess is True
 
 
 def _names_categories(estimator: Any) -> bool:
-    """Whether ``categorical_features`` names columns."""
+    """Return whether ``categorical_features`` names columns."""
     chosen = estimator.categorical_features
     return chosen != "from_dtype" if isinstance(chosen, str) else chosen is not None and np.size(chosen) > 0
 

@@ -136,7 +136,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
             self.standardizer_: Standardizer = Standardizer.fit(y)
 
     def _standardizes(self) -> bool:
-        """Whether the loss stands for targets in any unit, so that those of a table are standardized."""
+        """Return whether the loss allows targets in any unit, so that those of a table are standardized."""
         return not callable(self.loss) and to_core(self.loss)[0] in _tables.STANDARDIZED
 
     def _check_new_loss(self) -> None:
@@ -170,7 +170,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
         return "loss" if self._has_levels() else "r2"
 
     def _has_levels(self) -> bool:
-        """Whether each output predicts a quantile, not a target."""
+        """Return whether each output predicts a quantile, not a target."""
         return not isinstance(self.loss, str) and isinstance(self.loss, Quantile)
 
     def __sklearn_tags__(self) -> Any:
