@@ -6,10 +6,10 @@
 #include <system_error>
 
 #include "chainrule/files.h"
-#include "files/sha256.h"
-#include "folder.h"
 #include "files/json.h"
 #include "files/model_file.h"
+#include "files/sha256.h"
+#include "folder.h"
 #include "support.h"
 
 namespace chainrule::test {
@@ -196,6 +196,17 @@ void test_weights_that_are_not_finite() {
   }
 }
 
+// A checkpoint: more tensors than the network's.
+void test_states() {
+  const Network<float> network({2, 1});
+  const std::string bytes(8, '\1');
+  const std::string file = write_model(network, {}, {{"vectors.a", {"F32", {2}, bytes}}});
+  Tensors state;
+  read_model("it", file, nullptr, &state);
+  CHECK(state.size() == 1 && state.at("vectors.a").bytes == bytes);
+  CHECK(refused<FileError>("it has 3 tensors, expected 2", [&] { read_model("it", file, nullptr); }));
+}
+
 template <class T>
 void test_networks(const std::filesystem::path& folder) {
   using Other = std::conditional_t<sizeof(T) == 4, double, float>;
@@ -229,6 +240,7 @@ int main() {
   test_damage();
   test_weights_that_are_not_finite<float>();
   test_weights_that_are_not_finite<double>();
+  test_states();
   const chainrule::Folder folder;
   test_networks<float>(folder.path);
   test_networks<double>(folder.path);
