@@ -378,7 +378,8 @@ class Frame:
         column = self._columns.get(place)
         if column is None:
             values = self._table[:, place] if self.labels is None else self._table[place]
-            column = _read(self.names[place], values, lambda row: _row_number(self._index, row))
+            index = self._index  # not self: without a cycle the memory is free at once
+            column = _read(self.names[place], values, lambda row: _row_number(index, row))
             if self._keep:
                 self._columns[place] = column
         return column if rows is None else column.take(rows)
