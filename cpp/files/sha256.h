@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4): the checksum of model files, and of the Python package's checkpoints.
+// SHA-256 (FIPS 180-4): the checksum of model files and checkpoints.
 #pragma once
 
 #include <array>
