@@ -41,11 +41,15 @@ void check(const Group& group, Index layers) {
 }
 
 template <class T>
+bool averages(const OptimizerOptions& options) {
+  bool own = false;
+  with_pass<T>(options, [&](const auto& settings, const auto& pass) { own = pass.arrays(settings).averages; });
+  return own;
+}
+
+template <class T>
 bool ends_with_average(const FitOptions<T>& options) {
-  bool averages = options.ema.has_value();
-  with_pass<T>(options.optimizer,
-               [&](const auto& settings, const auto& pass) { averages |= pass.arrays(settings).averages; });
-  return averages;
+  return options.ema || averages<T>(options.optimizer);
 }
 
 template <class T>
@@ -147,6 +151,8 @@ void Optimizer<T>::restore(const FitState<T>& state, const Copy& unflatten, T* p
   progress_ = {static_cast<Index>(progress[0]), progress[1], progress[2]};
 }
 
+template bool averages<float>(const OptimizerOptions&);
+template bool averages<double>(const OptimizerOptions&);
 template bool ends_with_average(const FitOptions<float>&);
 template bool ends_with_average(const FitOptions<double>&);
 template class Optimizer<float>;

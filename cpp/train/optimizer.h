@@ -14,6 +14,9 @@
 
 namespace chainrule {
 
+// Whether the optimizer itself averages the parameters.
+template <class T>
+bool averages(const OptimizerOptions& options);
 // Whether the network ends with an average of the parameters that are trained.
 template <class T>
 bool ends_with_average(const FitOptions<T>& options);

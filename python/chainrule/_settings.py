@@ -32,7 +32,7 @@ class Setting(NamedTuple):
         """Return the entry of a docstring, for a function or class with this default."""
         kinds = [self.type, *([self.range] if self.range else [])]
         kinds.append("optional" if default is None else f"default {default!r}".replace("'", '"'))
-        return f"{self.name} : {', '.join(kinds)}\n{textwrap.indent(textwrap.fill(self.meaning, 108), '    ')}"
+        return f"{self.name} : {', '.join(kinds)}\n{textwrap.indent(textwrap.fill(self.meaning, 108, break_on_hyphens=False), '    ')}"
 
 
 _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {"bool": flag, "int": integer, "float": real}
