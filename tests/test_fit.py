@@ -179,3 +179,49 @@ def test_failing_custom_loss_raises_and_leaves_the_network():
     with pytest.raises(cr.DivergenceError):
         net.fit(X, X[:, 0], loss=lambda z, y, w: (np.nan, z), epochs=2)
     assert np.array_equal(net.parameters, before)
+
+
+SKIPPING = [
+    cr.SGD(learning_rate=0.1, momentum=0.9),
+    cr.Adam(learning_rate=0.05),
+    cr.RMSprop(centered=True),
+    cr.Lion(learning_rate=0.01),
+]
+
+
+@pytest.mark.parametrize("more", [{}, {"clip_norm": 0.2}, {"ema": 0.5}, {"clip_value": 0.01, "l2": 0.1}])
+@pytest.mark.parametrize("optimizer", SKIPPING, ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("sizes", [[3, 5, 2], [30, 200, 150, 2]])
+def test_batches_above_a_gradient_norm_are_not_applied(sizes, optimizer, more):
+    """The others are all that is trained on: the same bits as batch by batch, whose moments stay in between."""
+    (net, _, X, Y, _), (other, *_) = problem(sizes, 60), problem(sizes, 60)
+    l2 = more.get("l2", 0.0)
+    batches = [(X[first : first + 5], Y[first : first + 5]) for first in range(0, 60, 5)]
+    norms = [np.linalg.norm(net.loss_and_gradients(x, y, l2=l2)[1].parameters) for x, y in batches]
+    limit, state, losses, skipped = np.quantile(norms, 0.3), None, [], 0
+    for x, y in batches:
+        now = cr.Network(sizes, activation="tanh", loss="squared_error", dtype="float64", seed=0)
+        now.parameters[:] = other.parameters if state is None else state.vectors["parameters"]
+        loss, gradients = now.loss_and_gradients(x, y, l2=l2)
+        norm = np.linalg.norm(gradients.parameters)
+        losses.append(loss)
+        if norm > limit:
+            skipped += 1
+        else:
+            state = other.fit(x, y, optimizer=optimizer, epochs=1, resume=state, keep_state=True, **more).state
+    assert 0 < skipped < 12
+    settings = {"optimizer": optimizer, "batch_size": 5, "shuffle": False, "epochs": 1, **more}
+    history = net.fit(X, Y, skip_updates_above=limit, **settings)
+    assert np.array_equal(net.parameters, other.parameters)
+    assert history.skipped_updates == skipped
+    assert history.loss == pytest.approx([np.mean(losses)], rel=1e-12)
+
+
+def test_a_limit_that_all_batches_exceed_leaves_the_network():
+    net, _, X, Y, _ = problem([3, 5, 2], 20)
+    before = net.parameters.copy()
+    for more in ({}, {"ema": 0.9}):
+        history = net.fit(X, Y, skip_updates_above=0.0, epochs=3, batch_size=7, **more)
+        assert history.skipped_updates == 9
+        assert np.array_equal(net.parameters, before)
+    assert net.fit(X, Y, epochs=1).skipped_updates == 0

@@ -49,6 +49,7 @@ SETTINGS = {
         "schedules": cr.ReduceOnPlateau(patience=0, factor=0.7),
     },
     "few rows": {"batch_size": 4, "clip_value": 0.1},
+    "skipping": {"batch_size": 4, "skip_updates_above": 4.0},
 }
 DROPOUT = {"dropout": 0.5, "input_dropout": 0.2}
 

@@ -33,6 +33,7 @@ WAYS = {
         "schedules": cr.ReduceOnPlateau(patience=0, factor=0.7),
     },
     "few rows": {"batch_size": 4, "clip_value": 0.1},
+    "skipping": {"batch_size": 4, "skip_updates_above": 0.7, "ema": 0.5},
 }
 
 

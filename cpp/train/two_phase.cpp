@@ -38,10 +38,15 @@ Index array_size(const Model<T>& model, const Panels<T>& panels) {
   return panels.size() > 0 ? panels.size() : model.parameter_count();
 }
 
+template <class T>
+bool needs_norm(const FitOptions<T>& options) {
+  return options.clip_norm || options.skip_updates_above;
+}
+
 // Whether gradients are needed after their item, so that they have an array.
 template <class T>
 bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
-  return options.clip_norm || options.stop.gradient_norm_below || !Backprop<T>::follows(model, batch_rows);
+  return needs_norm(options) || options.stop.gradient_norm_below || !Backprop<T>::follows(model, batch_rows);
 }
 
 template <class T>
@@ -54,7 +59,7 @@ Index output_count(const Model<T>& model) {
 
 template <class T>
 bool has_plain_updates(const FitOptions<T>& options) {
-  return options.groups.empty() && !options.clip_norm && !options.clip_value && !options.ema;
+  return options.groups.empty() && !needs_norm(options) && !options.clip_value && !options.ema;
 }
 
 template <class T>
@@ -71,7 +76,7 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       model_(training_model(model, panels_, parameters_, weights_.data(), dropout_)),
       gradients_(keeps_gradients(model_, batch_rows, options) ? Buffer<T>(array_size(model, panels_)) : Buffer<T>()),
       optimizer_(options, static_cast<Index>(model.layers.size()), array_size(model, panels_)),
-      squares_(options.clip_norm ? output_count(model) : 0),
+      squares_(needs_norm(options) ? output_count(model) : 0),
       backprop_(
           model_, batch_rows, options.threads,
           in_panels() ? PackedWeights<T>(model_, panels_, parameters_) : copies_of_weights(model_, batch_rows, true),
@@ -146,22 +151,32 @@ typename Backprop<T>::After TwoPhase<T>::after_gradients() {
   using Place = GradientPlace<T>;
   const auto update_block = [this](std::size_t l, const WeightBlock& block, const Place& gradients,
                                    PackedWeights<T>& packed) { update(l, block, gradients, packed); };
-  if (!options_.clip_norm)
+  if (!needs_norm(options_))
     return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>& packed) {
               add_penalty_in_panels(l, block, gradients);
               update(l, block, gradients, packed);
             },
             {},
             {}};
+  const auto applied = std::make_shared<bool>(true);  // whether the gradients of this step are
   return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>&) {
             add_penalty_in_panels(l, block, gradients);
             square(l, block.outputs, gradients);
           },
-          [this] {
-            clip_.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (gradient_norm() + 1e-6)));
+          [this, applied] {
+            const double norm = gradient_norm();
+            *applied = !options_.skip_updates_above || norm <= *options_.skip_updates_above;
+            if (!*applied) {
+              if (options_.history != nullptr) ++options_.history->skipped_updates;
+              return;
+            }
+            if (options_.clip_norm) clip_.scale = static_cast<T>(std::min(1.0, *options_.clip_norm / (norm + 1e-6)));
             optimizer_.begin_step(rates_);
           },
-          update_block};
+          [update_block, applied](std::size_t l, const WeightBlock& block, const Place& gradients,
+                                  PackedWeights<T>& packed) {
+            if (*applied) update_block(l, block, gradients, packed);
+          }};
 }
 
 template <class T>

@@ -141,6 +141,8 @@ class History:
     watched : str
         What decided in the end which epoch is the best: the name of the first metric, "validation" for the validation
         cost, or "loss" for the training cost.
+    skipped_updates : int
+        Batches that were not applied: see ``skip_updates_above`` of `Network.fit`.
 
     Notes
     -----
@@ -167,6 +169,7 @@ class History:
     seconds: float
     state: TrainingState | None = field(repr=False)
     watched: str
+    skipped_updates: int
 
     @classmethod
     def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":
@@ -279,6 +282,7 @@ class FitSettings(TypedDict, total=False):
     input_dropout: float
     clip_norm: float | None
     clip_value: float | None
+    skip_updates_above: float | None
     ema: float | None
     schedules: AnySchedule | Mapping[str, AnySchedule] | None
     precision: str

@@ -149,6 +149,7 @@ struct History {
   // make lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
   std::string stop_reason;
   double seconds = 0;
+  int skipped_updates = 0;  // see FitOptions::skip_updates_above
 
   template <class Visit>
   static void fields(Visit visit) {
@@ -161,6 +162,7 @@ struct History {
     visit("watched", &History::watched);
     visit("stop_reason", &History::stop_reason);
     visit("seconds", &History::seconds);
+    visit("skipped_updates", &History::skipped_updates);
   }
 };
 
@@ -173,7 +175,7 @@ struct FitOptions {
   double l2 = 0;
   bool l2_per_row = false;
   std::vector<Group> groups{};
-  std::optional<double> clip_norm{}, clip_value{};
+  std::optional<double> clip_norm{}, clip_value{}, skip_updates_above{};
   std::optional<double> ema{};
   std::vector<double> dropout{};  // of the hidden layers one by one, or one for all; none: 0
   double input_dropout = 0;
@@ -231,6 +233,9 @@ struct FitOptions {
     visit("clip_value", &FitOptions::clip_value, positive_or_infinite,
           "Then bring each derivative into [-clip_value, clip_value].",
           "PyTorch: `clip_grad_value_`; Keras: `clipvalue`");
+    visit("skip_updates_above", &FitOptions::skip_updates_above, not_negative_or_infinite,
+          "Do not apply a batch whose gradient, before it is clipped, has a larger Euclidean norm: parameters, moments "
+          "and averages stay as they are. Its cost is recorded as usual, and ``history.skipped_updates`` counts it.");
     visit("ema", &FitOptions::ema, below_one,
           "Keep an exponential moving average of the parameters, ``average = ema · average + (1 - ema) · θ`` after "
           "each step, which begins with the first θ; validation looks at it, and the network ends with it.",
