@@ -38,6 +38,7 @@ OPTIMIZERS = {
     "rmsprop": cr.RMSprop(momentum=0.5, centered=True),
     "adagrad": cr.Adagrad(learning_rate=0.1),
     "lion": cr.Lion(learning_rate=0.01),
+    "schedule-free": cr.ScheduleFreeAdamW(),
 }
 SETTINGS = {
     "alone": {},
@@ -74,6 +75,8 @@ def trainings():
     for optimizer, chosen in OPTIMIZERS.items():
         for name, more in SETTINGS.items():
             settings = {"optimizer": chosen, "l2": 0.0, **more}
+            if optimizer == "schedule-free" and "ema" in more:
+                continue
             validates = "metrics" in more
             yield f"{optimizer} {name}", Training(*three, settings, dtypes=("float32",), validates=validates)
     settings = {"optimizer": cr.LBFGS(), "batch_size": None}

@@ -242,3 +242,57 @@ def test_lbfgs_equals_pytorch(history, learning_rate):
     assert ours.epochs == 25
     assert reference.error(net.parameters, flat(tensors)) <= 1e-6  # rounding grows with the curvature's inverse
     assert net.loss(X, Y) == pytest.approx(cost(X, Y).item(), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "groups", [(), [cr.Group(layers=[0], learning_rate=0.5), cr.Group(kind="biases", weight_decay=0)]]
+)
+@pytest.mark.parametrize("schedule", ["constant", "cosine warmup", "step"])
+@pytest.mark.parametrize("clipped", CLIPS)
+def test_schedule_free_adamw_is_that_of_its_authors(clipped, schedule, groups):
+    """Gradients are taken at y; the network ends with x, which validation sees too."""
+    rate, beta1, beta2, epsilon, decay = 0.02, 0.8, 0.99, 1e-8, 0.1
+    optimizer = cr.ScheduleFreeAdamW(learning_rate=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=decay)
+    net, params, X, Y = make()
+    history = net.fit(
+        X, Y, optimizer=optimizer, schedules=SCHEDULES[schedule][0], groups=groups, epochs=STEPS, validation=(X, Y),
+        keep_state=True, **CLIPS[clipped],
+    )  # fmt: skip
+
+    tensors, cost = torch_network(params)
+    rates = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    scheduler = SCHEDULES[schedule][1](rates)
+    z, x = ([t.detach().clone() for t in tensors] for _ in range(2))
+    v = [torch.zeros_like(t) for t in tensors]
+    total, losses = 0.0, []
+    for step in range(1, STEPS + 1):
+        loss = cost(X, Y)
+        gradients = torch.autograd.grad(loss, tensors)
+        for tensor, gradient in zip(tensors, gradients, strict=True):
+            tensor.grad = gradient
+        clip(tensors, **CLIPS[clipped])
+        losses.append(loss.item())
+        factor = scheduler.get_last_lr()[0]
+        total += factor**2
+        c = factor**2 / total
+        with torch.no_grad():
+            for i, y in enumerate(tensors):
+                own_rate = rate * factor * (0.5 if groups and i < 2 else 1.0)
+                own_decay = 0.0 if groups and i % 2 == 1 else decay
+                v[i] = beta2 * v[i] + (1 - beta2) * y.grad**2
+                direction = y.grad / ((v[i] / (1 - beta2**step)).sqrt() + epsilon)
+                z[i] = z[i] - own_rate * (direction + own_decay * y)
+                x[i] = (1 - c) * x[i] + c * z[i]
+                y.copy_((1 - beta1) * z[i] + beta1 * x[i])
+        rates.step()
+        scheduler.step()
+    assert reference.error(net.parameters, flat(x)) <= 1e-10
+    assert reference.error(history.state.vectors["parameters"], flat(tensors)) <= 1e-10
+    assert history.loss == pytest.approx(losses, rel=1e-9)
+    assert history.validation[-1] == net.loss(X, Y)
+
+
+def test_schedule_free_adamw_refuses_another_average():
+    net, _, X, Y = make()
+    with pytest.raises(ValueError, match="averages the parameters itself: no ema"):
+        net.fit(X, Y, optimizer=cr.ScheduleFreeAdamW(), ema=0.9)

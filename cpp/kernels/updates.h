@@ -1,6 +1,6 @@
 // Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Duchi et al.
-// 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019, Chen et al. 2023; semantics of
-// PyTorch's), and the sums that norms and costs are made of.
+// 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019, Chen et al. 2023, Defazio et
+// al. 2024; semantics of PyTorch's), and the sums that norms and costs are made of.
 #pragma once
 
 #include "kernels.h"
@@ -226,6 +226,59 @@ struct Optimize<T, Lion> : CountsSteps {
         // NaN is kept.
         const Vec<T> step = select<T>(direction > Vec<T>{}, rate, select<T>(direction < Vec<T>{}, -rate, direction));
         write(parameters + j, keep * read(parameters + j) - step);
+      });
+    });
+  }
+};
+
+// z = z - rate (g / (root_scale sqrt(v) + epsilon) + weight_decay p), v as Adam's; x = x + c (z - x);
+// p = z + beta1 (x - z). All three begin with the parameters. m is z, mean is x, rate_in is c = rate² / Σ rate², which
+// progress carries: the sum first, c second.
+template <class T>
+struct Optimize<T, ScheduleFreeAdamW> {
+  static Arrays arrays(const ScheduleFreeAdamW&) { return {.m = true, .v = true, .mean = true, .averages = true}; }
+
+  static void advance(const ScheduleFreeAdamW&, Progress& progress, double learning_rate) {
+    const double weight = learning_rate * learning_rate;
+    progress.first = weight + (progress.steps++ > 0 ? progress.first : 0);
+    progress.second = progress.first > 0 ? weight / progress.first : 1;
+  }
+
+  static Update<T> update(const ScheduleFreeAdamW& o, const Progress& progress, double learning_rate,
+                          double weight_decay) {
+    const double rate = o.learning_rate * learning_rate;
+    double power = 1, square = o.beta2;  // beta2^steps
+    for (Index bits = progress.steps; bits > 0; bits /= 2, square *= square)
+      if (bits % 2 == 1) power *= square;
+    return {.rate = static_cast<T>(rate),
+            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .rate_in = static_cast<T>(progress.second),
+            .beta1 = static_cast<T>(o.beta1),
+            .beta2 = static_cast<T>(o.beta2),
+            .one_minus_beta2 = static_cast<T>(1 - o.beta2),
+            .root_scale = static_cast<T>(1 / __builtin_sqrt(1 - power)),
+            .epsilon = static_cast<T>(o.epsilon),
+            .first = progress.steps == 1};
+  }
+
+  static void apply(Region region, const Update<T>& u, Clip<T> clip, const T* gradient, Moments<T> moments,
+                    T* parameters) {
+    const Vec<T> beta1 = splat(u.beta1), beta2 = splat(u.beta2), epsilon = splat(u.epsilon),
+                 root_scale = splat(u.root_scale), rate = splat(-u.rate), decay = splat(u.keep - 1),
+                 share = splat(u.rate_in);
+    with_clip(clip, [&](auto clipped) {
+      for_vectors(region, gradient, [=, u = u](Index j, Vec<T> g, auto read, auto write) {
+        g = clipped(g);
+        const Vec<T> y = read(parameters + j), square = fma(beta2, read(moments.v + j), u.one_minus_beta2 * g * g);
+        write(moments.v + j, square);
+        // No gradient, no step, also where epsilon is 0: so padding stays 0.
+        const Vec<T> step = select<T>(g == Vec<T>{}, g, g / fma(root_scale, sqrt(square), epsilon));
+        const Vec<T> z = fma(decay, y, fma(rate, step, u.first ? y : read(moments.m + j)));
+        Vec<T> x = u.first ? y : read(moments.mean + j);
+        x = fma(share, z - x, x);
+        write(moments.m + j, z);
+        write(moments.mean + j, x);
+        write(parameters + j, fma(beta1, x - z, z));
       });
     });
   }

@@ -8,7 +8,7 @@ from chainrule._arguments import integer, one_of
 from chainrule._settings import Settings, documented
 from chainrule._suggest import explained
 
-__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "RMSprop"]
+__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "RMSprop", "ScheduleFreeAdamW"]
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,45 @@ class Lion(Optimizer):
     learning_rate: float = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
+    weight_decay: float = 0.0
+
+
+@explained
+@documented
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFreeAdamW(Optimizer):
+    """`AdamW` that needs no decay of the learning rate, and no length of the training: it averages instead.
+
+    With y the parameters while training, the gradient g at y of step t = 1, 2, ..., v = 0 and z = x = y before the
+    first::
+
+        v = beta2 · v + (1 - beta2) · g²
+        z = z - learning_rate · (g / (√(v / (1 - beta2^t)) + epsilon) + weight_decay · y)
+        x = (1 - c) · x + c · z             where c = learning_rate² / Σ learning_rate² over all steps so far
+        y = (1 - beta1) · z + beta1 · x
+
+    The network has x after every epoch: predictions and validation see it. The recorded costs are those of y.
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Defazio et al., The road less scheduled, NeurIPS 2024.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.ScheduleFreeAdamW(weight_decay=0.1).learning_rate
+    0.0025
+    """
+
+    core_name: ClassVar[str] = "ScheduleFreeAdamW"
+    learning_rate: float = 2.5e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
     weight_decay: float = 0.0
 
 

@@ -103,9 +103,29 @@ struct Lion {
   }
 };
 
+struct ScheduleFreeAdamW {
+  double learning_rate = 2.5e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+
+  static constexpr const char* name = "ScheduleFreeAdamW";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("learning_rate", &ScheduleFreeAdamW::learning_rate, positive,
+          "About the largest change of a parameter in one step; larger than Adam's. It needs no decay, at most a "
+          "warm-up.");
+    visit("beta1", &ScheduleFreeAdamW::beta1, below_one, "The part of the average x in y, where gradients are taken.");
+    visit("beta2", &ScheduleFreeAdamW::beta2, below_one, "The part of the mean of the squares that is kept.");
+    visit("epsilon", &ScheduleFreeAdamW::epsilon, not_negative, "Added to the corrected root.");
+    visit("weight_decay", &ScheduleFreeAdamW::weight_decay, not_negative,
+          "Decoupled: each step takes ``learning_rate · weight_decay · y`` from z.");
+  }
+};
+
 // In the order of their numbers in stored states.
 template <class... Optimizer>
 struct OptimizerList {};
-using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad, Lion>;
+using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad, Lion, ScheduleFreeAdamW>;
 
 }  // namespace chainrule
