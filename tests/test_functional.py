@@ -12,7 +12,7 @@ from models import loss_for
 import chainrule as cr
 from chainrule import _core
 
-ACTIVATIONS, LOSSES = _core.ACTIVATIONS, _core.LOSSES
+ACTIVATIONS, LOSSES = tuple(_core.ACTIVATIONS), tuple(_core.LOSSES)
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 # A loss and an activation know nothing of one another.
 PAIRS = [(activation, "squared_error") for activation in ACTIVATIONS] + [("tanh", loss) for loss in LOSSES]

@@ -100,8 +100,8 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
           ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
   const bool one_column = array.ndim() == 1 || array.shape(1) == 1;
-  const bool class_column = loss == Loss::softmax_cross_entropy && one_column;
-  const bool shared_column = loss == Loss::quantile;
+  const bool class_column = traits_of(loss).output == Output::softmax && one_column;
+  const bool shared_column = traits_of(loss).parameter.one_per_output;
   require(class_column || shared_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ",
           Shape{array}, ", expected (", rows, ", ", outputs, ")");
   TargetArrays<T> result;

@@ -194,7 +194,7 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
   Tape<T> z, a;
   for (std::size_t l = 0; l < layers; ++l) {
     const bool last = l + 1 == layers;
-    z.push_back(last || slope_reads_z(p.model.layers[l]) ? tape_entry(z_list[l], l, "z") : MatrixView<T>{});
+    z.push_back(last || slope_reads_z(p.model.layers[l].activation) ? tape_entry(z_list[l], l, "z") : MatrixView<T>{});
     a.push_back(last ? MatrixView<T>{} : tape_entry(a_list[l + 1], l, "a"));
   }
   const TargetArrays<T> t = contiguous_targets<T>(y, p.model.loss, rows, p.model.outputs());

@@ -6,6 +6,7 @@
 namespace chainrule::python {
 
 void bind_runtime(pybind11::module_& module);     // threads, instruction sets, version
+void bind_traits(pybind11::module_& module);      // the lists of activations, losses, metrics
 void bind_functional(pybind11::module_& module);  // the array functions
 void bind_network(pybind11::module_& module);     // Network
 void bind_training(pybind11::module_& module);    // what trains a Network, after it

@@ -9,13 +9,6 @@
 namespace chainrule::python {
 namespace {
 
-template <int Count>
-py::tuple names(const char* const (&list)[Count]) {
-  py::tuple result(Count);
-  for (int i = 0; i < Count; ++i) result[static_cast<std::size_t>(i)] = list[i];
-  return result;
-}
-
 #ifdef __clang__
 constexpr const char* compiler = __VERSION__;  // begins with the name
 #else
@@ -37,11 +30,6 @@ extern "C" PYBIND11_EXPORT int chainrule_num_threads() { return num_threads(); }
 
 void bind_runtime(py::module_& module) {
   module.attr("__version__") = CHAINRULE_VERSION;
-  module.attr("ACTIVATIONS") = names(activation_names);
-  module.attr("LOSSES") = names(loss_names);
-  module.attr("METRICS") = names(score_names);
-  module.attr("INITS") = names(init_names);
-  module.attr("PRECISIONS") = names(precision_names);
   module.def("set_num_threads", [](std::optional<int> n) { set_num_threads(thread_count(n)); }, py::arg("n_threads"));
   module.def("get_num_threads", &num_threads);
   module.def("available_isas", &available_isas);

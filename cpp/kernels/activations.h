@@ -1,5 +1,5 @@
 // The activations of hidden layers: a = g(z), and dz = da g', given a where the slope can be written with it, so that z
-// need not be kept, and else z. To add one: its name in chainrule/names.h, a struct here, its entry in kernels.cpp.
+// need not be kept, and else z. To add one: its line in chainrule/names.h and its formula here.
 #pragma once
 
 #include "map.h"
@@ -8,14 +8,11 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-struct SlopeOfA {
-  static constexpr bool slope_reads_z = false;
-};
-struct SlopeOfZ {
-  static constexpr bool slope_reads_z = true;
-};
+template <Activation>
+struct Formula;
 
-struct Identity : SlopeOfA {
+template <>
+struct Formula<Activation::identity> {
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return z;
@@ -26,7 +23,8 @@ struct Identity : SlopeOfA {
   }
 };
 
-struct Logistic : SlopeOfA {  // g = 1 / (1 + exp(-z)), g' = a (1 - a)
+template <>
+struct Formula<Activation::logistic> {  // g = 1 / (1 + exp(-z)), g' = a (1 - a)
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return logistic<T>(z);
@@ -37,7 +35,8 @@ struct Logistic : SlopeOfA {  // g = 1 / (1 + exp(-z)), g' = a (1 - a)
   }
 };
 
-struct Tanh : SlopeOfA {  // g' = 1 - a²
+template <>
+struct Formula<Activation::tanh> {  // g' = 1 - a²
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return tanh<T>(z);
@@ -48,7 +47,8 @@ struct Tanh : SlopeOfA {  // g' = 1 - a²
   }
 };
 
-struct Relu : SlopeOfA {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
+template <>
+struct Formula<Activation::relu> {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return max(Vec<T>{}, z);
@@ -59,7 +59,8 @@ struct Relu : SlopeOfA {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
   }
 };
 
-struct LeakyRelu : SlopeOfA {  // g = z where z > 0, else z / 100
+template <>
+struct Formula<Activation::leaky_relu> {  // g = z where z > 0, else z / 100
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return select<T>(z > Vec<T>{}, z, z * T(0.01));
@@ -70,7 +71,8 @@ struct LeakyRelu : SlopeOfA {  // g = z where z > 0, else z / 100
   }
 };
 
-struct Elu : SlopeOfA {  // g = z where z > 0, else exp(z) - 1; g' = 1, or a + 1 (Clevert et al. 2016)
+template <>
+struct Formula<Activation::elu> {  // g = z where z > 0, else exp(z) - 1; g' = 1, or a + 1 (Clevert et al. 2016)
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return select<T>(z > Vec<T>{}, z, expm1<T>(min(Vec<T>{}, z)));
@@ -81,8 +83,9 @@ struct Elu : SlopeOfA {  // g = z where z > 0, else exp(z) - 1; g' = 1, or a + 1
   }
 };
 
-struct Selu
-    : SlopeOfA {  // g = s z where z > 0, else s alpha (exp(z) - 1); g' = s, or a + s alpha (Klambauer et al. 2017)
+// g = s z where z > 0, else s alpha (exp(z) - 1); g' = s, or a + s alpha (Klambauer et al. 2017)
+template <>
+struct Formula<Activation::selu> {
   static constexpr double s = 1.0507009873554804934193349852946, s_alpha = 1.7580993408473768599402175208123;
   template <class T>
   static Vec<T> value(Vec<T> z) {
@@ -94,13 +97,16 @@ struct Selu
   }
 };
 
+using Relu = Formula<Activation::relu>;
+
 // Where a slope has long reached its limit z goes no further, so that no term of it overflows.
 template <class T>
 inline Vec<T> at_most(Vec<T> z, T limit) {
   return min(splat(limit), max(splat(-limit), z));
 }
 
-struct Gelu : SlopeOfZ {  // g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F + z exp(-z²/2) / sqrt(2 pi)
+template <>
+struct Formula<Activation::gelu> {  // g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F + z exp(-z²/2) / sqrt(2 pi)
   template <class T>
   static Vec<T> cumulative(Vec<T> z) {
     return fma(erf<T>(z * MathConstants<T>::sqrt_half), splat(T(0.5)), splat(T(0.5)));
@@ -117,8 +123,9 @@ struct Gelu : SlopeOfZ {  // g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F 
   }
 };
 
-struct GeluTanh
-    : SlopeOfZ {  // g = z (1 + t) / 2, t = tanh(u), u = sqrt(2/pi) (z + c z³); g' = (1 + t + z (1 - t²) u') / 2
+// g = z (1 + t) / 2, t = tanh(u), u = sqrt(2/pi) (z + c z³); g' = (1 + t + z (1 - t²) u') / 2
+template <>
+struct Formula<Activation::gelu_tanh> {
   static constexpr double root = 0.79788456080286535587989211986876, c = 0.044715;
   template <class T>
   static Vec<T> tanh_of_u(Vec<T> z) {
@@ -136,7 +143,8 @@ struct GeluTanh
   }
 };
 
-struct Silu : SlopeOfZ {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
+template <>
+struct Formula<Activation::silu> {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return z * logistic<T>(z);
@@ -148,7 +156,8 @@ struct Silu : SlopeOfZ {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
   }
 };
 
-struct Softplus : SlopeOfA {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
+template <>
+struct Formula<Activation::softplus> {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return softplus<T>(z);
@@ -160,7 +169,9 @@ struct Softplus : SlopeOfA {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
 };
 
 // With e = exp(z) and w = e (e + 2), tanh(log(1 + e)) is w / (w + 2).
-struct Mish : SlopeOfZ {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra 2020)
+template <>
+struct Formula<Activation::mish> {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra
+                                    // 2020)
   template <class T>
   static Vec<T> value(Vec<T> z) {
     // Bounded above alone: far below 0 the factor must vanish, as z does not.
@@ -174,7 +185,8 @@ struct Mish : SlopeOfZ {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / 
   }
 };
 
-struct HardTanh : SlopeOfA {  // g = min(max(z, -1), 1); g' = 1 where |a| < 1, else 0
+template <>
+struct Formula<Activation::hard_tanh> {  // g = min(max(z, -1), 1); g' = 1 where |a| < 1, else 0
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return at_most<T>(z, T(1));
@@ -185,7 +197,8 @@ struct HardTanh : SlopeOfA {  // g = min(max(z, -1), 1); g' = 1 where |a| < 1, e
   }
 };
 
-struct Sin : SlopeOfZ {
+template <>
+struct Formula<Activation::sin> {
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return sin<T>(z);

@@ -36,25 +36,25 @@ double peak(Index repeats, T* sink) {
   return 2.0 * chains * lanes<T> * static_cast<double>(repeats);
 }
 
-// In the order of the enumerations in chainrule/names.h.
-template <class...>
-struct List {};
-using Activations =
-    List<Identity, Logistic, Tanh, Relu, LeakyRelu, Elu, Selu, Gelu, GeluTanh, Silu, Softplus, Mish, HardTanh, Sin>;
-using Losses = List<BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson>;
+// Indices<0, 1, ..., count - 1>: the activations, and the losses, in the order of chainrule/names.h.
+template <int... I>
+struct Indices {};
+template <int count, int... I>
+struct IndicesOf : IndicesOf<count - 1, count - 1, I...> {};
+template <int... I>
+struct IndicesOf<0, I...> : Indices<I...> {};
 
 // The sliced schedule keeps no z.
-template <class T, class G>
+template <class T, int G>
 constexpr OneOutputBackward<T> one_output_backward_of() {
-  if constexpr (G::slope_reads_z)
+  if constexpr (slope_reads_z(Activation{G}))
     return nullptr;
   else
-    return one_output_backward<T, G>;
+    return one_output_backward<T, Formula<Activation{G}>>;
 }
 
-template <class T, class... G, class... L>
-constexpr Kernels<T> make_kernels(List<G...>, List<L...>) {
-  static_assert(sizeof...(G) == activation_count && sizeof...(L) == loss_count);
+template <class T, int... G, int... L>
+constexpr Kernels<T> make_kernels(Indices<G...>, Indices<L...>) {
   return {
       .lanes = lanes<T>,
       .tile_rows = tile_rows,
@@ -65,14 +65,13 @@ constexpr Kernels<T> make_kernels(List<G...>, List<L...>) {
       .gemm_few_rows = gemm_few_rows<T>,
       .dot_rows = dot_rows<T>,
       .slice_steps = slice_steps<T>,
-      .activate = {activate<T, G>...},
-      .activate_backward = {activate_backward<T, G>...},
-      .slope_reads_z = {G::slope_reads_z...},
+      .activate = {activate<T, Formula<Activation{G}>>...},
+      .activate_backward = {activate_backward<T, Formula<Activation{G}>>...},
       .one_output_backward = {one_output_backward_of<T, G>()...},
       .dropout_factors = dropout_factors<T>,
       .multiply = multiply<T>,
-      .predict = {predict_rows<T, L>...},
-      .loss = {loss_rows<T, L>...},
+      .predict = {predict_rows<T, OutputFormula<loss_traits[L].output>>...},
+      .loss = {loss_rows<T, LossFormula<Loss{L}>>...},
       .sparse_forward = sparse_forward<T>,
       .sparse_dot = sparse_dot<T>,
       .sparse_gradient = sparse_gradient<T>,
@@ -104,7 +103,9 @@ constexpr Kernels<T> make_kernels(List<G...>, List<L...>) {
 
 }  // namespace
 
-extern constinit const Kernels<float> kernels_float32 = make_kernels<float>(Activations(), Losses());
-extern constinit const Kernels<double> kernels_float64 = make_kernels<double>(Activations(), Losses());
+extern constinit const Kernels<float> kernels_float32 =
+    make_kernels<float>(IndicesOf<activation_count>(), IndicesOf<loss_count>());
+extern constinit const Kernels<double> kernels_float64 =
+    make_kernels<double>(IndicesOf<activation_count>(), IndicesOf<loss_count>());
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -17,7 +17,7 @@ enum class Start { zero, bias, c };  // what a tile's accumulators begin with: 0
 // a = g(z), in place if wanted.
 template <class T>
 using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-// dz = da * g', given what the slope is written with: a = g(z), or z where slope_reads_z; in place of da if wanted.
+// dz = da * g', given what SlopeReads says: a = g(z), or z; in place of da if wanted.
 template <class T>
 using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
                                   Index lddz);
@@ -269,7 +269,6 @@ struct Kernels {
 
   Activate<T> activate[activation_count];
   ActivateBackward<T> activate_backward[activation_count];
-  bool slope_reads_z[activation_count];
   OneOutputBackward<T> one_output_backward[activation_count];  // null where the slope reads z
 
   // out(i, j) = the factor of unit `column + j` in row `row + i`, of m x n.

@@ -1,6 +1,6 @@
 // The losses and output activations. A group of lanes<T> rows is transposed into scratch so that each lane is one row:
 // sums over the outputs run in the order of the outputs in every lane, on every instruction set, and ten outputs waste
-// no lane. To add one: its name in chainrule/names.h, a struct here, a line in kernels.cpp.
+// no lane. To add one: its line in chainrule/names.h and its formula here.
 #pragma once
 
 #include "math.h"
@@ -44,33 +44,34 @@ inline void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ld
   }
 }
 
-// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors and the loss's own parameters,
-// returns the loss of each row and leaves dL/dz in z. The predictions replace z in predict().
+// Output activations: the predictions of lanes<T> rows replace their logits, n vectors z.
+template <Output>
+struct OutputFormula;
 
-struct BinaryCrossEntropy {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logistic(z) - y
+template <>
+struct OutputFormula<Output::identity> {
   template <class T>
-  static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{};
-      const Bits<T> positive = zj > zero;
-      const Vec<T> e = exp<T>(select<T>(positive, -zj, zj));  // exp(-|z|)
-      value = value + (fma(-yj, zj, max(zero, zj)) + log1p<T>(e));
-      const Vec<T> p = select<T>(positive, splat(T(1)), e) / (T(1) + e);
-      store(z + j * L, p - yj);
-    }
-    return value;
-  }
+  static void predict(Index, T*) {}
+};
+
+template <>
+struct OutputFormula<Output::logistic> {
   template <class T>
   static void predict(Index n, T* z) {
     for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, logistic<T>(load(z + j * lanes<T>)));
   }
 };
 
-// L = sum_j t_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j t_j - t, with t = (1 - s) y + s / n, s =
-// smoothing.
-struct SoftmaxCrossEntropy {
+template <>
+struct OutputFormula<Output::exp> {
+  template <class T>
+  static void predict(Index n, T* z) {
+    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, exp<T>(load(z + j * lanes<T>)));
+  }
+};
+
+template <>
+struct OutputFormula<Output::softmax> {
   template <class T>
   static Vec<T> maximum(Index n, const T* z) {
     Vec<T> largest = load(z);
@@ -89,11 +90,46 @@ struct SoftmaxCrossEntropy {
     return sum;
   }
   template <class T>
+  static void predict(Index n, T* z) {
+    const Vec<T> sum = exponentials(n, z, maximum(n, z));
+    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, load(z + j * lanes<T>) / sum);
+  }
+};
+
+// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors and the loss's own parameters,
+// returns the loss of each row and leaves dL/dz in z.
+template <Loss>
+struct LossFormula;
+
+template <>
+struct LossFormula<Loss::binary_cross_entropy> {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logistic(z) - y
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{};
+      const Bits<T> positive = zj > zero;
+      const Vec<T> e = exp<T>(select<T>(positive, -zj, zj));  // exp(-|z|)
+      value = value + (fma(-yj, zj, max(zero, zj)) + log1p<T>(e));
+      const Vec<T> p = select<T>(positive, splat(T(1)), e) / (T(1) + e);
+      store(z + j * L, p - yj);
+    }
+    return value;
+  }
+};
+
+// L = sum_j t_j (log sum_i exp(z_i) - z_j), dL/dz = softmax(z) sum_j t_j - t, with t = (1 - s) y + s / n, s =
+// smoothing.
+template <>
+struct LossFormula<Loss::softmax_cross_entropy> {
+  template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* smoothing) {
+    using Softmax = OutputFormula<Output::softmax>;
     constexpr int L = lanes<T>;
     const Vec<T> kept = splat(T(1) - *smoothing), added = splat(*smoothing / static_cast<T>(n));
     const auto target = [&](Index j) { return fma(load(y + j * L), kept, added); };
-    const Vec<T> max = maximum(n, z);
+    const Vec<T> max = Softmax::maximum(n, z);
     Vec<T> total{}, linear{};
     for (Index j = 0; j < n; ++j) {
       const Vec<T> yj = target(j), shifted = load(z + j * L) - max;
@@ -101,24 +137,15 @@ struct SoftmaxCrossEntropy {
       // A target of 0 counts nothing, also where the shifted logit overflowed to -infinity.
       linear = select<T>(yj == Vec<T>{}, linear, fma(yj, shifted, linear));
     }
-    const Vec<T> sum = exponentials(n, z, max);
+    const Vec<T> sum = Softmax::exponentials(n, z, max);
     const Vec<T> scale = total / sum;
     for (Index j = 0; j < n; ++j) store(z + j * L, fma(load(z + j * L), scale, -target(j)));
     return fma(total, log<T>(sum), -linear);
   }
-  template <class T>
-  static void predict(Index n, T* z) {
-    const Vec<T> sum = exponentials(n, z, maximum(n, z));
-    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, load(z + j * lanes<T>) / sum);
-  }
 };
 
-struct IdentityOutput {
-  template <class T>
-  static void predict(Index, T*) {}
-};
-
-struct SquaredError : IdentityOutput {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
+template <>
+struct LossFormula<Loss::squared_error> {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
     constexpr int L = lanes<T>;
@@ -132,7 +159,8 @@ struct SquaredError : IdentityOutput {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = 
   }
 };
 
-struct AbsoluteError : IdentityOutput {  // L = sum_j |z_j - y_j|, dL/dz = 1, 0 or -1
+template <>
+struct LossFormula<Loss::absolute_error> {  // L = sum_j |z_j - y_j|, dL/dz = 1, 0 or -1
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
     constexpr int L = lanes<T>;
@@ -146,8 +174,9 @@ struct AbsoluteError : IdentityOutput {  // L = sum_j |z_j - y_j|, dL/dz = 1, 0 
   }
 };
 
-struct Huber
-    : IdentityOutput {  // d = z_j - y_j, c = min(|d|, delta): L = sum_j c (|d| - c / 2), dL/dz = c with d's sign
+// d = z_j - y_j, c = min(|d|, delta): L = sum_j c (|d| - c / 2), dL/dz = c with d's sign
+template <>
+struct LossFormula<Loss::huber> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* delta) {
     constexpr int L = lanes<T>;
@@ -163,7 +192,8 @@ struct Huber
 
 // d = z_j - y_j: L = sum_j (1 - level_j) d where d > 0, else -level_j d; dL/dz = 1 - level, 0 or -level (Koenker &
 // Bassett 1978).
-struct Quantile : IdentityOutput {
+template <>
+struct LossFormula<Loss::quantile> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* levels) {
     constexpr int L = lanes<T>;
@@ -178,7 +208,8 @@ struct Quantile : IdentityOutput {
   }
 };
 
-struct Poisson {  // L = sum_j exp(z) - y z + y log(y) - y, half the deviance; dL/dz = exp(z) - y
+template <>
+struct LossFormula<Loss::poisson> {  // L = sum_j exp(z) - y z + y log(y) - y, half the deviance; dL/dz = exp(z) - y
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
     constexpr int L = lanes<T>;
@@ -190,10 +221,6 @@ struct Poisson {  // L = sum_j exp(z) - y z + y log(y) - y, half the deviance; d
       store(z + j * L, rate - yj);
     }
     return value;
-  }
-  template <class T>
-  static void predict(Index n, T* z) {
-    for (Index j = 0; j < n; ++j) store(z + j * lanes<T>, exp<T>(load(z + j * lanes<T>)));
   }
 };
 

@@ -14,7 +14,7 @@ template <class T>
 Index row_width(const Model<T>& model) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
   for (const Layer<T>& layer : model.layers)
-    width += (slope_reads_z(layer) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
+    width += (slope_reads_z(layer.activation) || model.dropout != nullptr ? 3 : 2) * layer.n_out;
   return width;
 }
 
@@ -86,7 +86,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
     // Without gradients dz is unused, and the activations take its place; the last layer's logits always do.
     const bool kept = gradients && &layer != &model.layers.back();
     a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
-    const bool apart = slope_reads_z(layer) || model.dropout_of(a_.size()) != nullptr;
+    const bool apart = slope_reads_z(layer.activation) || model.dropout_of(a_.size()) != nullptr;
     saved_.push_back(kept && apart ? matrix(layer.n_out) : a_.back());
   }
   for (Scratch<T>& scratch : scratch_) {

@@ -64,7 +64,7 @@ void drop_units(const Dropout& dropout, Index row, Index column, Activation acti
                 MatrixView<T> saved) {
   const Kernels<T>& kernel = kernels<T>();
   const auto index = static_cast<std::size_t>(activation);
-  const MatrixView<T> read = kernel.slope_reads_z[index] ? saved : a;
+  const MatrixView<T> read = slope_reads_z(activation) ? saved : a;
   for_factors<T>(dropout, a.rows, a.cols, row, column, [&](MatrixView<T> f, Index i, Index j) {
     T* to = a.row(i) + j;
     kernel.activate_backward[index](f.rows, f.cols, read.row(i) + j, read.row_stride, f.data, f.row_stride,

@@ -62,7 +62,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
   const SumTree<T> tree = sum_tree(model, x.rows, model.parameter_count());
   Tape<T> saved(a);
   for (std::size_t l = 0; l + 1 < model.layers.size(); ++l)
-    if (slope_reads_z(model.layers[l])) saved[l] = z[l];
+    if (slope_reads_z(model.layers[l].activation)) saved[l] = z[l];
   parallel_step(team_size, [&](Team team) {
     Scratch<T>& mine = scratch[static_cast<std::size_t>(team.rank)];
     packed.pack(model, team);

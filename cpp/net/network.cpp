@@ -27,34 +27,19 @@ Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activatio
 }
 
 std::vector<double> default_loss_parameters(Loss loss) {
-  if (loss == Loss::huber) return {1};
-  if (loss == Loss::quantile) return {0.5};
-  if (loss == Loss::softmax_cross_entropy) return {0};
-  return {};
+  const LossParameter& parameter = traits_of(loss).parameter;
+  return parameter.name != nullptr ? std::vector{parameter.value} : std::vector<double>{};
 }
 
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs) {
+  const LossParameter& parameter = traits_of(loss).parameter;
+  const char* name = loss_names[static_cast<int>(loss)];
+  require(parameters.empty() || parameter.name != nullptr, name, " has no parameters");
   if (parameters.empty()) parameters = default_loss_parameters(loss);
-  const auto check = [&](std::size_t count, const char* name, auto allowed, const char* expected) {
-    require(parameters.size() == count, loss_names[static_cast<int>(loss)], " has ", parameters.size(), " ", name,
-            ", expected ", count);
-    for (const double value : parameters) require(allowed(value), name, " is ", value, ", expected ", expected);
-  };
-  switch (loss) {
-    case Loss::huber:
-      check(1, "delta", [](double v) { return v > 0 && std::isfinite(v); }, "a number above 0");
-      break;
-    case Loss::quantile:
-      check(
-          static_cast<std::size_t>(outputs), "levels", [](double v) { return v > 0 && v < 1; },
-          "numbers between 0 and 1");
-      break;
-    case Loss::softmax_cross_entropy:
-      check(1, "label_smoothing", [](double v) { return v >= 0 && v <= 1; }, "a number from 0 to 1");
-      break;
-    default:
-      require(parameters.empty(), loss_names[static_cast<int>(loss)], " has no parameters");
-  }
+  const auto count = static_cast<std::size_t>(parameter.one_per_output ? outputs : 1);
+  require(parameter.name == nullptr || parameters.size() == count, name, " has ", parameters.size(), " ",
+          parameter.name, ", expected ", count);
+  if (parameter.name != nullptr) check_range(parameter.name, "", parameters, parameter.allowed);
   return parameters;
 }
 
@@ -82,7 +67,7 @@ void check_l2(double l2) { require(l2 >= 0 && std::isfinite(l2), "l2 is ", l2, "
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs) {
   if (targets.labels != nullptr) {
-    require(loss == Loss::softmax_cross_entropy, "class numbers as y need the loss softmax_cross_entropy");
+    require(traits_of(loss).output == Output::softmax, "class numbers as y need the loss softmax_cross_entropy");
     for (Index i = 0; i < rows; ++i)
       require(targets.labels[i] >= 0 && targets.labels[i] < outputs, "y[", i, "] is class ", targets.labels[i],
               ", the network has classes 0 to ", outputs - 1);
@@ -91,13 +76,13 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
   const MatrixView<const T>& y = targets.values;
   require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ",
           outputs, ")");
-  const bool probabilities = loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy;
-  if (!probabilities && loss != Loss::poisson) return;
+  const Range& allowed = traits_of(loss).targets;
+  if (traits_of(loss).unit_free()) return;
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < outputs; ++j) {
-      require(probabilities || !(y(i, j) < 0), "y[", i, ", ", j, "] is ", y(i, j), ", poisson expects 0 or more");
-      require(!probabilities || !(y(i, j) < 0 || y(i, j) > 1), "y[", i, ", ", j, "] is ", y(i, j),
-              ", cross-entropy expects 0 to 1");
+      const auto value = static_cast<double>(y(i, j));
+      require(std::isnan(value) || allowed.holds(value), "y[", i, ", ", j, "] is ", value, ", ",
+              loss_names[static_cast<int>(loss)], " expects ", words_of(allowed, "y"));
     }
 }
 
@@ -177,7 +162,7 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
   if (activations.empty()) activations.assign(hidden, options.activation);
   require(activations.size() == hidden, "activations has ", activations.size(), " entries, the network has ", hidden,
           " hidden layers");
-  require(options.loss != Loss::softmax_cross_entropy || layer_sizes.back() > 1,
+  require(traits_of(options.loss).output != Output::softmax || layer_sizes.back() > 1,
           "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
   require(parameters.empty() || std::ssize(parameters) == count, "parameters has ", parameters.size(),
           " entries, the network has ", count);

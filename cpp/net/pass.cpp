@@ -158,7 +158,7 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   const Index first = outputs.begin, count = outputs.end - first;
   if (count <= 0) return;
   const Dropout* dropout = model.dropout_of(l + 1);
-  const MatrixView<T> z = dropout != nullptr && !slope_reads_z(layer) ? a : saved;
+  const MatrixView<T> z = dropout != nullptr && !slope_reads_z(layer.activation) ? a : saved;
   Epilogue<T> epilogue;
   if (l + 1 < model.layers.size())
     epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};

@@ -102,12 +102,6 @@ template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                      const Tape<T>& a, std::size_t layers, Team team, Scratch<T>& scratch);
 
-// Whether the slope of a hidden layer is written with its z, not with its a.
-template <class T>
-bool slope_reads_z(const Layer<T>& layer) {
-  return kernels<T>().slope_reads_z[static_cast<int>(layer.activation)];
-}
-
 // From dz of the last layer to dz of all others, and to dx if it is not null. saved: what the slopes of the hidden
 // layers are written with.
 template <class T>

@@ -68,7 +68,11 @@ Index true_class(const Table<T>& t, Index i) {
   return class_of(t.outputs(), [&](Index j) { return t.target(i, j); });
 }
 
-bool has_labels(Loss loss, Index outputs) { return loss == Loss::binary_cross_entropy && outputs > 1; }
+double square(double x) { return x * x; }
+
+bool has_labels(Loss loss, Index outputs) { return traits_of(loss).output == Output::logistic && outputs > 1; }
+
+// The scores, by their names.
 
 template <class T>
 double accuracy(const Table<T>& t, Loss loss) {
@@ -104,6 +108,7 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
 
 template <class T>
 double log_loss(const Table<T>& t, Loss loss) {
+  const bool of_labels = traits_of(loss).output == Output::logistic;
   const auto minus_log = [](double p) {  // our own: by it the best epoch is chosen, and C libraries differ
     double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
     kernels<double>().log(1, &x, &y);
@@ -114,88 +119,77 @@ double log_loss(const Table<T>& t, Loss loss) {
     for (Index j = 0; j < t.outputs(); ++j) {
       const double p = t.prediction(i, j), y = t.target(i, j);
       if (y > 0) sum += y * minus_log(p);
-      if (loss == Loss::binary_cross_entropy && y < 1) sum += (1 - y) * minus_log(1 - p);
+      if (of_labels && y < 1) sum += (1 - y) * minus_log(1 - p);
     }
-    return loss == Loss::binary_cross_entropy ? sum / static_cast<double>(t.outputs()) : sum;
+    return of_labels ? sum / static_cast<double>(t.outputs()) : sum;
   });
 }
 
 // The probability that a row of the class is given a higher prediction than one that is not, ties counting one half.
 template <class T>
-double auc(const Table<T>& t, Index j) {
+double auc(const Table<T>& t, Loss) {
   std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
-  std::iota(order.begin(), order.end(), Index{0});
-  std::ranges::sort(order, {}, [&](Index i) { return t.prediction(i, j); });
-  double pairs = 0, below = 0, positives = 0;
-  for (auto tie = order.begin(); tie != order.end();) {
-    double in = 0, out = 0;
-    const double value = t.prediction(*tie, j);
-    for (; tie != order.end() && !(t.prediction(*tie, j) > value); ++tie)
-      (t.target(*tie, j) > 0.5 ? in : out) += t.weight(*tie);
-    pairs += in * (below + out / 2);
-    below += out;
-    positives += in;
-  }
-  return positives > 0 && below > 0 ? pairs / (positives * below) : undefined;
+  return t.mean_of_outputs([&](Index j) {
+    std::iota(order.begin(), order.end(), Index{0});
+    std::ranges::sort(order, {}, [&](Index i) { return t.prediction(i, j); });
+    double pairs = 0, below = 0, positives = 0;
+    for (auto tie = order.begin(); tie != order.end();) {
+      double in = 0, out = 0;
+      const double value = t.prediction(*tie, j);
+      for (; tie != order.end() && !(t.prediction(*tie, j) > value); ++tie)
+        (t.target(*tie, j) > 0.5 ? in : out) += t.weight(*tie);
+      pairs += in * (below + out / 2);
+      below += out;
+      positives += in;
+    }
+    return positives > 0 && below > 0 ? pairs / (positives * below) : undefined;
+  });
 }
 
 // Not defined where all targets that count are equal: no prediction explains a spread that is not there.
 template <class T>
-double r2(const Table<T>& t, Index j) {
-  double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
-  for (Index i = 0; i < t.predictions.rows; ++i) {
-    if (t.weight(i) == 0) continue;
-    lowest = std::min(lowest, t.target(i, j));
-    highest = std::max(highest, t.target(i, j));
-  }
-  if (lowest == highest) return undefined;
-  const double center = t.mean([&](Index i) { return t.target(i, j); });
-  const auto square = [](double x) { return x * x; };
-  const double error = t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
-  const double spread = t.mean([&](Index i) { return square(t.target(i, j) - center); });
-  return 1 - error / spread;
+double r2(const Table<T>& t, Loss) {
+  return t.mean_of_outputs([&](Index j) {
+    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
+    for (Index i = 0; i < t.predictions.rows; ++i) {
+      if (t.weight(i) == 0) continue;
+      lowest = std::min(lowest, t.target(i, j));
+      highest = std::max(highest, t.target(i, j));
+    }
+    if (lowest == highest) return undefined;
+    const double center = t.mean([&](Index i) { return t.target(i, j); });
+    const double error = t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
+    const double spread = t.mean([&](Index i) { return square(t.target(i, j) - center); });
+    return 1 - error / spread;
+  });
 }
 
-bool is_regression(Score score) { return score == Score::r2 || score == Score::mae || score == Score::rmse; }
+template <class T>
+double mae(const Table<T>& t, Loss) {
+  return t.mean_of_outputs(
+      [&](Index j) { return t.mean([&](Index i) { return std::abs(t.target(i, j) - t.prediction(i, j)); }); });
+}
+
+template <class T>
+double rmse(const Table<T>& t, Loss) {
+  return t.mean_of_outputs(
+      [&](Index j) { return std::sqrt(t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); })); });
+}
 
 }  // namespace
 
 template <class T>
 double score(Score score, Loss loss, MatrixView<const T> predictions, const Examples<T>& examples, const Index* rows) {
-  const Table<T> t{predictions, examples, rows};
-  switch (score) {
-    case Score::accuracy:
-      return accuracy(t, loss);
-    case Score::balanced_accuracy:
-      return balanced_accuracy(t, loss);
-    case Score::log_loss:
-      return log_loss(t, loss);
-    case Score::auc:
-      return t.mean_of_outputs([&](Index j) { return auc(t, j); });
-    case Score::r2:
-      return t.mean_of_outputs([&](Index j) { return r2(t, j); });
-    case Score::mae:
-      return t.mean_of_outputs(
-          [&](Index j) { return t.mean([&](Index i) { return std::abs(t.target(i, j) - t.prediction(i, j)); }); });
-    case Score::rmse:
-      return t.mean_of_outputs([&](Index j) {
-        return std::sqrt(t.mean([&](Index i) {
-          const double error = t.target(i, j) - t.prediction(i, j);
-          return error * error;
-        }));
-      });
-  }
-  return undefined;
-}
-
-bool more_is_better(Score score) {
-  return score == Score::accuracy || score == Score::balanced_accuracy || score == Score::auc || score == Score::r2;
+#define CHAINRULE_ENTRY(name, ...) name<T>,
+  static constexpr double (*functions[])(const Table<T>&, Loss) = {CHAINRULE_SCORES(CHAINRULE_ENTRY)};
+#undef CHAINRULE_ENTRY
+  return functions[static_cast<int>(score)]({predictions, examples, rows}, loss);
 }
 
 void check_score(Score score, Loss loss) {
-  const bool classes = loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy;
-  require(classes || is_regression(score), "the metric ", score_names[static_cast<int>(score)],
-          " is for classes, the loss ", loss_names[static_cast<int>(loss)], " is not");
+  require(traits_of(loss).of_classes() || !traits_of(score).of_classes, "the metric ",
+          score_names[static_cast<int>(score)], " is for classes, the loss ", loss_names[static_cast<int>(loss)],
+          " is not");
 }
 
 template double score(Score, Loss, MatrixView<const float>, const Examples<float>&, const Index*);

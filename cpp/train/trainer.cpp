@@ -136,7 +136,7 @@ class Fit {
     double watched = cost;
     if (watches_metric()) {
       const Metric<T>& first = options_.metrics.front();
-      const bool more = first.function ? first.more_is_better : more_is_better(first.score);
+      const bool more = first.function ? first.more_is_better : traits_of(first.score).more_is_better;
       watched = more ? -log.metrics.front() : log.metrics.front();
       if (!std::isfinite(watched)) {
         watch_cost(history);

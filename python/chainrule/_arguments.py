@@ -1,7 +1,7 @@
 """Type checks of scalar arguments: an error names the argument and the value."""
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from numbers import Real
 from typing import Any
@@ -78,7 +78,7 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def one_of(what: str, value: Any, options: Sequence[str]) -> str:
+def one_of(what: str, value: Any, options: Collection[str]) -> str:
     """Take one of the options."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a string, got {value!r}{did_you_mean(value, options)}")

@@ -1,7 +1,7 @@
 """The extension module: the C++ core as functions and classes on NumPy arrays. The public face is `chainrule`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,12 +23,43 @@ def get_isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def build_config() -> dict[str, Any]: ...
 
-# The lists that drive tests and documentation
-ACTIVATIONS: tuple[str, ...]
-LOSSES: tuple[str, ...]
+# The lists that drive checks, tests and documentation: names, and what cpp/include/chainrule/names.h says of each
+@type_check_only
+class ActivationTraits:
+    formula: str
+    init: str
+    slope_reads: str
+
+@type_check_only
+class LossTraits:
+    formula: str
+    output: str
+    targets: str
+    of_classes: bool
+    unit_free: bool
+    of_mean: bool
+    parameter: str | None
+    default: float
+    one_per_output: bool
+
+@type_check_only
+class MetricTraits:
+    meaning: str
+    more_is_better: bool
+    of_classes: bool
+    unit_free: bool
+    undefined: str
+
+ACTIVATIONS: Mapping[str, ActivationTraits]
+LOSSES: Mapping[str, LossTraits]
+METRICS: Mapping[str, MetricTraits]
 INITS: tuple[str, ...]
-METRICS: tuple[str, ...]
 PRECISIONS: tuple[str, ...]
+
+def check_loss_parameter(loss: str, called: str, value: float) -> None: ...
+def score(
+    metric: str, loss: str, predictions: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float: ...
 
 # Array functions; the dtype of params decides, X and Y are brought to it
 def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...

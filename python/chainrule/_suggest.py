@@ -7,7 +7,8 @@ import contextlib
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -198,7 +199,7 @@ def instances(base: type[Any]) -> list[str]:
     return [name for kind in kinds for name in (f"{kind.__name__}()", *instances(kind))]
 
 
-def listed(options: Sequence[str]) -> str:
+def listed(options: Collection[str]) -> str:
     """Join names by commas: all of a short list, the first of a long one and how many more there are.
 
     Examples
@@ -211,10 +212,10 @@ def listed(options: Sequence[str]) -> str:
     """
     if len(options) <= 2 * _SHOWN:
         return ", ".join(options)
-    return f"{', '.join(options[:_SHOWN])} and {len(options) - _SHOWN:,} more"
+    return f"{', '.join(islice(options, _SHOWN))} and {len(options) - _SHOWN:,} more"
 
 
-def unknown(what: str, value: Any, options: Sequence[str]) -> str:
+def unknown(what: str, value: Any, options: Collection[str]) -> str:
     """Return the message for a name that is not among the options.
 
     Parameters

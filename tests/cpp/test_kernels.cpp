@@ -165,7 +165,7 @@ void activations() {
   for (const Formula& f : formulas) {
     const int index = static_cast<int>(f.activation);
     kernels<T>().activate[index](m, n - 1, z.data(), n, a.data(), n);
-    const T* saved = kernels<T>().slope_reads_z[index] ? z.data() : a.data();
+    const T* saved = slope_reads_z(f.activation) ? z.data() : a.data();
     kernels<T>().activate_backward[index](m, n - 1, saved, n, da.data(), n, dz.data(), n);
     for (Index i = 0; i < m; ++i)
       for (Index j = 0; j < n - 1; ++j) {
@@ -268,7 +268,7 @@ void all() {
   for (const Index m : {Index{1}, lanes - 1, lanes, 2 * lanes + 3})
     for (const Index n : {Index{1}, Index{2}, Index{10}, lanes, lanes + 1, 3 * lanes - 1})
       for (int loss = 0; loss < loss_count; ++loss)
-        for (const double spread : {1.0, loss == static_cast<int>(Loss::poisson) ? 2.0 : 40.0}) {
+        for (const double spread : {1.0, loss_traits[loss].output == Output::exp ? 2.0 : 40.0}) {
           losses<T>(static_cast<Loss>(loss), m, n, spread, false);
           if (static_cast<Loss>(loss) == Loss::softmax_cross_entropy)
             losses<T>(static_cast<Loss>(loss), m, n, spread, true);

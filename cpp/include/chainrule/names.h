@@ -1,9 +1,11 @@
-// The lists: every activation and loss by name. A new one is a line here and a struct in kernels/activations.h or
-// kernels/losses.h; dispatch, bindings, tests and documentation follow these lists. Includes nothing more: the kernels
-// use it.
+// The lists: every activation, loss and metric, with all that is known of it but its arithmetic. A new one is a line
+// here and a formula in kernels/activations.h, kernels/losses.h or train/metrics.cpp; dispatch, checks, bindings, tests
+// and documentation follow these lists. Includes nothing of the standard library: the kernels use it.
 #pragma once
 
 #include <cstddef>
+
+#include "chainrule/settings.h"
 
 #ifndef __cpp_concepts
 #error "chainrule needs C++20: -std=c++20"
@@ -13,42 +15,6 @@ namespace chainrule {
 
 using Index = std::ptrdiff_t;
 
-enum class Activation {
-  identity,
-  logistic,
-  tanh,
-  relu,
-  leaky_relu,
-  elu,
-  selu,
-  gelu,
-  gelu_tanh,
-  silu,
-  softplus,
-  mish,
-  hard_tanh,
-  sin
-};
-inline constexpr const char* activation_names[] = {"identity", "logistic", "tanh",      "relu",      "leaky_relu",
-                                                   "elu",      "selu",     "gelu",      "gelu_tanh", "silu",
-                                                   "softplus", "mish",     "hard_tanh", "sin"};
-inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
-
-// All computed from the logits; the loss decides the output activation: logistic, softmax, exp for poisson, identity
-// for the others.
-enum class Loss {
-  binary_cross_entropy,
-  softmax_cross_entropy,
-  squared_error,
-  absolute_error,
-  huber,
-  quantile,
-  poisson
-};
-inline constexpr const char* loss_names[] = {
-    "binary_cross_entropy", "softmax_cross_entropy", "squared_error", "absolute_error", "huber", "quantile", "poisson"};
-inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
-
 // Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
 // given: none, all parameters are 0 until the caller writes them.
 enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, given };
@@ -56,15 +22,124 @@ inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", 
                                              "lecun_uniform",  "lecun_normal",  "given"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
+// What an activation's kernel is given to compute the slope: a, so that z need not be kept, or z.
+enum class SlopeReads { a, z };
+
+struct ActivationTraits {
+  Init init;  // of the initial weights of its layers, by default
+  SlopeReads slope_reads;
+  const char* formula;  // g(z)
+};
+
+// clang-format off
+#define CHAINRULE_ACTIVATIONS(ADD) \
+  ADD(identity,   Init::glorot_uniform, SlopeReads::a, "z") \
+  ADD(logistic,   Init::glorot_uniform, SlopeReads::a, "1 / (1 + exp(-z))") \
+  ADD(tanh,       Init::glorot_uniform, SlopeReads::a, "tanh(z)") \
+  ADD(relu,       Init::he_uniform,     SlopeReads::a, "max(z, 0)") \
+  ADD(leaky_relu, Init::he_uniform,     SlopeReads::a, "z for z > 0, else 0.01 z") \
+  ADD(elu,        Init::he_uniform,     SlopeReads::a, "z for z > 0, else exp(z) - 1") \
+  ADD(selu,       Init::lecun_uniform,  SlopeReads::a, "1.0507 z for z > 0, else 1.7581 (exp(z) - 1)") \
+  ADD(gelu,       Init::he_uniform,     SlopeReads::z, "z Φ(z), Φ the normal distribution's cumulative function") \
+  ADD(gelu_tanh,  Init::he_uniform,     SlopeReads::z, "z (1 + tanh(√(2/π) (z + 0.044715 z³))) / 2") \
+  ADD(silu,       Init::he_uniform,     SlopeReads::z, "z / (1 + exp(-z))") \
+  ADD(softplus,   Init::he_uniform,     SlopeReads::a, "log(1 + exp(z))") \
+  ADD(mish,       Init::he_uniform,     SlopeReads::z, "z tanh(log(1 + exp(z)))") \
+  ADD(hard_tanh,  Init::glorot_uniform, SlopeReads::a, "z, but not beyond -1 and 1") \
+  ADD(sin,        Init::glorot_uniform, SlopeReads::z, "sin(z)")
+// clang-format on
+#define CHAINRULE_NAME(name, ...) name,
+#define CHAINRULE_TEXT(name, ...) #name,
+#define CHAINRULE_TRAITS(name, ...) {__VA_ARGS__},
+enum class Activation { CHAINRULE_ACTIVATIONS(CHAINRULE_NAME) };
+inline constexpr const char* activation_names[] = {CHAINRULE_ACTIVATIONS(CHAINRULE_TEXT)};
+inline constexpr ActivationTraits activation_traits[] = {CHAINRULE_ACTIVATIONS(CHAINRULE_TRAITS)};
+constexpr const ActivationTraits& traits_of(Activation a) { return activation_traits[static_cast<int>(a)]; }
+constexpr bool slope_reads_z(Activation a) { return traits_of(a).slope_reads == SlopeReads::z; }
+inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
+
+// What the loss makes of the last layer's z, the logits, to predict.
+enum class Output { identity, logistic, softmax, exp };
+inline constexpr const char* output_names[] = {"identity", "logistic", "softmax", "exp"};
+
+// Of a loss: NetworkOptions::loss_parameters holds its value, or one for each output.
+struct LossParameter {
+  const char* name = nullptr;  // null: the loss has none
+  double value = 0;            // by default
+  Range allowed{};
+  bool one_per_output = false;  // which then all have the same target
+};
+
+// A loss L of one row, from its logits z and targets y.
+struct LossTraits {
+  const char* formula;
+  Output output = Output::identity;
+  Range targets{};       // a target outside is refused
+  bool of_mean = false;  // whether the best constant prediction is the mean of the targets
+  LossParameter parameter{};
+
+  // Each row's targets are probabilities: of classes, or of a label for each output.
+  constexpr bool of_classes() const { return output == Output::softmax || output == Output::logistic; }
+  // It suits targets that were shifted and scaled.
+  constexpr bool unit_free() const { return targets.low == -__builtin_inf(); }
+};
+
+// clang-format off
+#define CHAINRULE_LOSSES(ADD) \
+  ADD(binary_cross_entropy, .formula = "Σ_j log(1 + exp(z_j)) - y_j z_j", \
+      .output = Output::logistic, .targets = zero_to_one, .of_mean = true) \
+  ADD(softmax_cross_entropy, .formula = "Σ_j y_j (log Σ_k exp(z_k) - z_j)", \
+      .output = Output::softmax, .targets = zero_to_one, .of_mean = true, \
+      .parameter = {"label_smoothing", 0, zero_to_one}) \
+  ADD(squared_error, .formula = "½ Σ_j (z_j - y_j)²", .of_mean = true) \
+  ADD(absolute_error, .formula = "Σ_j |z_j - y_j|") \
+  ADD(huber, .formula = "Σ_j ½ d² where |d| ≤ delta, else delta (|d| - ½ delta), d = z_j - y_j", \
+      .parameter = {"delta", 1, positive}) \
+  ADD(quantile, .formula = "Σ_j max((1 - level_j) d, -level_j d), d = z_j - y", \
+      .parameter = {"levels", 0.5, between_zero_and_one, true}) \
+  ADD(poisson, .formula = "Σ_j exp(z_j) - y_j z_j + y_j log(y_j) - y_j", \
+      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true)
+// clang-format on
+enum class Loss { CHAINRULE_LOSSES(CHAINRULE_NAME) };
+inline constexpr const char* loss_names[] = {CHAINRULE_LOSSES(CHAINRULE_TEXT)};
+inline constexpr LossTraits loss_traits[] = {CHAINRULE_LOSSES(CHAINRULE_TRAITS)};
+inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
+constexpr const LossTraits& traits_of(Loss loss) { return loss_traits[static_cast<int>(loss)]; }
+
 // Of the operands of a training's products: the network's own, or rounded to bf16 with sums in float32.
 enum class Precision { float32, bf16 };
 inline constexpr const char* precision_names[] = {"float32", "bf16"};
 
-// Scores of predictions (m x n_L): accuracy of the class that is
-// likeliest, or of all labels of a row together; its mean over the classes; -log p of the class, mean over labels; area
-// under the ROC curve, mean over classes or labels; R², mean absolute error and root of the mean squared error, means
-// over the outputs. All weighted as the rows are.
-enum class Score { accuracy, balanced_accuracy, log_loss, auc, r2, mae, rmse };
-inline constexpr const char* score_names[] = {"accuracy", "balanced_accuracy", "log_loss", "auc", "r2", "mae", "rmse"};
+// A score of predictions (m x n_L), a mean over the rows by their weights.
+struct ScoreTraits {
+  const char* meaning;
+  bool more_is_better = false;
+  bool of_classes = false;     // for losses of classes alone
+  bool unit_free = false;      // the same where targets and predictions are shifted and scaled
+  const char* undefined = "";  // where it is NaN
+};
+
+// clang-format off
+#define CHAINRULE_SCORES(ADD) \
+  ADD(accuracy, .meaning = "share of the rows whose class is the likeliest, or all of whose labels are right", \
+      .more_is_better = true, .of_classes = true) \
+  ADD(balanced_accuracy, .meaning = "accuracy within a class, mean over the classes that occur", \
+      .more_is_better = true, .of_classes = true) \
+  ADD(log_loss, .meaning = "-log of the probability of the class, mean over labels", .of_classes = true) \
+  ADD(auc, .meaning = "area under the ROC curve, mean over classes or labels", \
+      .more_is_better = true, .of_classes = true, .undefined = "the held-out rows lack a class") \
+  ADD(r2, .meaning = "R², mean over the outputs", \
+      .more_is_better = true, .unit_free = true, .undefined = "the held-out targets of an output are all equal") \
+  ADD(mae, .meaning = "mean absolute error, mean over the outputs") \
+  ADD(rmse, .meaning = "root of the mean squared error, mean over the outputs")
+// clang-format on
+enum class Score { CHAINRULE_SCORES(CHAINRULE_NAME) };
+inline constexpr const char* score_names[] = {CHAINRULE_SCORES(CHAINRULE_TEXT)};
+inline constexpr ScoreTraits score_traits[] = {CHAINRULE_SCORES(CHAINRULE_TRAITS)};
+constexpr const ScoreTraits& traits_of(Score score) { return score_traits[static_cast<int>(score)]; }
+
+#undef CHAINRULE_NAME
+#undef CHAINRULE_TEXT
+#undef CHAINRULE_TRAITS
 
 }  // namespace chainrule

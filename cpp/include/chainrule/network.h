@@ -45,8 +45,8 @@ struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer,
   std::vector<Activation> activations{};     // unless this names one for each
   Loss loss = Loss::squared_error;
-  // Its own: huber {delta}, default 1; quantile {one level for each output}, default 0.5; softmax_cross_entropy
-  // {label smoothing}, default 0; none for the others.
+  // Of a loss that has a parameter, such as huber's delta: the value, or one for each output where LossTraits says so.
+  // Empty: the default.
   std::vector<double> loss_parameters{};
   Init init = Init::he_uniform;  // Python's default depends on the activations: Network.init there tells it
   std::uint64_t seed = 0;
