@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule import _start as _start  # isort: split
 
-from chainrule import _core, optimizers, schedules
+from chainrule import _core, losses, optimizers, schedules
 from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._suggest import did_you_mean, explained
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, check_gradients
-from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
+from chainrule.losses import *  # noqa: F403
 from chainrule.many import fit_many
 from chainrule.network import Gradients, Network, Trace
 from chainrule.optimizers import *  # noqa: F403
@@ -39,14 +39,11 @@ __all__ = [
     "GradientReport",
     "Gradients",
     "History",
-    "Huber",
     "MLPClassifier",
     "MLPRegressor",
     "MLflow",
     "Network",
     "ProgressBar",
-    "Quantile",
-    "SoftmaxCrossEntropy",
     "Stop",
     "TableEncoder",
     "TensorBoard",
@@ -71,6 +68,7 @@ __all__ = [
     "show_config",
     "update",
 ]
+__all__ += losses.__all__
 __all__ += optimizers.__all__
 __all__ += schedules.__all__
 

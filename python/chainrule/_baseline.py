@@ -6,9 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule import _core
 from chainrule.losses import Loss, to_core
 
 _Array = NDArray[np.float64]
+
+# The logits by the prediction, of each output activation.
+_LINKS: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda mean: mean,
+    "logistic": lambda mean: np.log(mean) - np.log1p(-mean),
+    "exp": np.log,
+}
 
 
 def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, outputs: int | None = None) -> float:
@@ -19,7 +27,7 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
 
     Parameters
     ----------
-    loss : str, Huber, Quantile or SoftmaxCrossEntropy
+    loss : str or loss such as Huber
         A built-in loss.
     y : array_like, shape (m,) or (m, n_L)
         What the loss expects, see `cost`; at least one row.
@@ -48,27 +56,31 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
         targets = targets[:, None]
     w = np.ones(len(targets)) if weight is None else np.asarray(weight, dtype=np.float64)
     w = w / w.sum()
-    if name == "softmax_cross_entropy":
+    traits = _core.LOSSES[name]
+    if traits.output == "softmax":
         return _softmax_cost(targets, w, *parameters, outputs=outputs)
+    if traits.of_mean:
+        return sum([_cost_of_mean(name, parameters, column, w) for column in targets.T])
     if name == "quantile":
         return sum([_quantile_cost(targets[:, 0], w, level) for level in parameters or [0.5]])
     cost: Callable[[_Array, _Array], float] = {
-        "binary_cross_entropy": _entropy_cost,
-        "squared_error": lambda column, w: float(w @ (column - w @ column) ** 2) / 2,
         "absolute_error": lambda column, w: 2 * _quantile_cost(column, w, 0.5),
         "huber": lambda column, w: _huber_cost(column, w, *parameters),
-        "poisson": lambda column, w: float(w @ _x_log_x(column) - _x_log_x(w @ column)),
     }[name]
     return sum([cost(column, w) for column in targets.T])
 
 
+def _cost_of_mean(name: str, parameters: list[float], column: _Array, w: _Array) -> float:
+    mean = np.clip(w @ column, column.min(), column.max())  # the sum of the weights may round to above 1
+    with np.errstate(divide="ignore"):
+        logit = float(_LINKS[_core.LOSSES[name].output](mean))
+    if np.isinf(logit) and np.isfinite(mean):  # all targets are the least, or the greatest, possible one
+        return 0.0
+    return float(w @ _core.losses(np.full((len(column), 1), logit), column, (name, parameters)))
+
+
 def _x_log_x(x: Any) -> Any:
     return x * np.log(np.where(x == 0, 1, x))
-
-
-def _entropy_cost(labels: _Array, w: _Array) -> float:
-    p = min(float(w @ labels), 1.0)  # the sum of the weights may round to above 1
-    return float(-_x_log_x(p) - _x_log_x(1 - p))
 
 
 def _softmax_cost(targets: _Array, w: _Array, smoothing: float = 0.0, *, outputs: int | None = None) -> float:

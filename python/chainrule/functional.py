@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule import _core
 from chainrule._arguments import dtype_name, one_of, optional_integer, real, seed_number, sizes
+from chainrule._lists import with_lists
 from chainrule._suggest import did_you_mean, explained
 from chainrule.losses import Loss, to_core
 
@@ -32,7 +33,7 @@ class Cache:
         ``A[l]``, shape (m, n_l), one more than ``z``: ``a[0]`` is X, ``a[-1]`` the prediction.
     activations : tuple of str
         One name per hidden layer.
-    loss : str or Huber, Quantile, SoftmaxCrossEntropy
+    loss : str, or a loss such as Huber
         The loss, which decides the output activation.
 
     Examples
@@ -100,7 +101,7 @@ def init_params(
     layer_sizes : sequence of int
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     init : str, default "glorot_uniform"
-        Glorot's suit identity, logistic, tanh, hard_tanh and sin, LeCun's suit selu, He's suit the others.
+        The table of `forward` says what suits each activation.
     seed : int, default 0
         From 0 to 2**64 - 1. The same seed gives the same parameters on every machine.
     dtype : {"float32", "float64"}, default "float32"
@@ -135,6 +136,7 @@ def init_params(
     )
 
 
+@with_lists
 @explained
 def forward(
     params: Params,
@@ -146,24 +148,7 @@ def forward(
 ) -> Cache:
     """Compute the prediction: ``Z[l] = A[l-1] W[l]ᵀ + b[l]``, ``A[l] = g(Z[l])``, with ``A[0] = X``.
 
-    ==================  ====================================================================
-    ``activation``      g(z)
-    ==================  ====================================================================
-    ``"identity"``      z
-    ``"logistic"``      1 / (1 + exp(-z))
-    ``"tanh"``          tanh(z)
-    ``"relu"``          max(z, 0)
-    ``"leaky_relu"``    z for z > 0, else 0.01 z
-    ``"elu"``           z for z > 0, else exp(z) - 1
-    ``"selu"``          1.0507 z for z > 0, else 1.7581 (exp(z) - 1)
-    ``"gelu"``          z Φ(z), Φ the normal distribution's cumulative function
-    ``"gelu_tanh"``     z (1 + tanh(√(2/π) (z + 0.044715 z³))) / 2
-    ``"silu"``          z / (1 + exp(-z))
-    ``"softplus"``      log(1 + exp(z))
-    ``"mish"``          z tanh(log(1 + exp(z)))
-    ``"hard_tanh"``     z, but not beyond -1 and 1
-    ``"sin"``           sin(z)
-    ==================  ====================================================================
+    {activations}
 
     Parameters
     ----------
@@ -173,9 +158,8 @@ def forward(
         One example per row. Data with one example per column goes in as its transpose ``X.T``, without a copy.
     activation : str or sequence of str, default "relu"
         One name of the table, or one per hidden layer.
-    loss : str or Huber, Quantile, SoftmaxCrossEntropy
-        Decides the activation of the last layer: "binary_cross_entropy" takes logistic, "softmax_cross_entropy"
-        softmax, "poisson" exp, the others identity.
+    loss : str, or a loss such as Huber
+        Decides the activation of the last layer: the table of `cost` has both.
     n_threads : int, optional
         Default: as `get_num_threads` says. The result is the same for any number.
 
@@ -204,23 +188,14 @@ def forward(
     return Cache(z, a, activations, loss)
 
 
+@with_lists
 @explained
 def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | None = None, l2: float = 0.0) -> float:
     """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``, from the logits: finite for any finite logit.
 
     Without rows the first sum is 0.
 
-    =============================  ============================================================
-    loss of the cache              L of one row with logits z
-    =============================  ============================================================
-    ``"binary_cross_entropy"``     Σ_j log(1 + exp(z_j)) - y_j z_j
-    ``"softmax_cross_entropy"``    Σ_j y_j (log Σ_k exp(z_k) - z_j)
-    ``"squared_error"``            ½ Σ_j (z_j - y_j)²
-    ``"absolute_error"``           Σ_j |z_j - y_j|
-    ``"huber"``                    see `Huber`
-    ``"quantile"``                 see `Quantile`
-    ``"poisson"``                  Σ_j exp(z_j) - y_j z_j + y_j log(y_j) - y_j
-    =============================  ============================================================
+    {losses}
 
     Parameters
     ----------
@@ -229,9 +204,9 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     cache : Cache
         Of `forward`.
     Y : array_like, shape (m,) or (m, n_L)
-        For "binary_cross_entropy" numbers from 0 to 1, with several outputs one for each label; for
-        "softmax_cross_entropy" class numbers (m,) or rows of probabilities (m, n_L); for "poisson" numbers of 0 or
-        more; values for the others, (m,) for all levels of "quantile".
+        Numbers in the range that the table gives: for "binary_cross_entropy" with several outputs one for each label;
+        for "softmax_cross_entropy" class numbers (m,) or rows of probabilities (m, n_L); (m,) for all levels of
+        "quantile".
     sample_weight : array_like, shape (m,), optional
         The weights w, not negative; default 1 each.
     l2 : float, default 0

@@ -2,17 +2,44 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import one_of, real, returned
 from chainrule._suggest import did_you_mean, explained
 
+__all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy"]
+
+
+class ParametricLoss:
+    """A loss with a parameter: the field of a subclass, whose name, default and range the core lists."""
+
+    core_name: ClassVar[str]
+
+    def __init_subclass__(cls, core_name: str) -> None:
+        cls.core_name = core_name
+
+    def __post_init__(self) -> None:
+        traits = _core.LOSSES[self.core_name]
+        name, value = str(traits.parameter), getattr(self, str(traits.parameter))
+        if traits.one_per_output:
+            value = tuple(value) if isinstance(value, Iterable) else (value,)
+            if not value:
+                raise ValueError(f"{name} is empty, expected one for each output")
+            value = tuple(self._checked(f"{name}[{i}]", one) for i, one in enumerate(value))
+        else:
+            value = self._checked(name, value)
+        object.__setattr__(self, name, value)
+
+    def _checked(self, name: str, value: Any) -> float:
+        number = real(name, value)
+        _core.check_loss_parameter(self.core_name, name, number)
+        return number
+
 
 @explained
 @dataclass(frozen=True)
-class Huber:
+class Huber(ParametricLoss, core_name="huber"):
     """The loss "huber": half the squared error up to ``delta``, then linear.
 
     ``L = Σ_j ½ d²`` where ``|d| ≤ delta``, else ``delta (|d| - ½ delta)``, with ``d = z_j - y_j``.
@@ -31,15 +58,10 @@ class Huber:
 
     delta: float = 1.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "delta", real("delta", self.delta))
-        if not 0 < self.delta < inf:
-            raise ValueError(f"delta is {self.delta:g}, expected a number above 0")
-
 
 @explained
 @dataclass(frozen=True)
-class Quantile:
+class Quantile(ParametricLoss, core_name="quantile"):
     """The loss "quantile": each output estimates a quantile of y.
 
     ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. y has one column,
@@ -61,20 +83,10 @@ class Quantile:
 
     levels: float | Sequence[float] = (0.5,)
 
-    def __post_init__(self) -> None:
-        given: Iterable[Any] = self.levels if isinstance(self.levels, Iterable) else [self.levels]
-        levels = tuple(real(f"levels[{i}]", level) for i, level in enumerate(given))
-        if not levels:
-            raise ValueError("levels is empty, expected one for each output")
-        for i, level in enumerate(levels):
-            if not 0 < level < 1:
-                raise ValueError(f"levels[{i}] is {level:g}, expected a number between 0 and 1")
-        object.__setattr__(self, "levels", levels)
-
 
 @explained
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(ParametricLoss, core_name="softmax_cross_entropy"):
     """The loss "softmax_cross_entropy": of targets that are mixed with the uniform distribution.
 
     ``L = Σ_j t_j (log Σ_k exp(z_k) - z_j)`` with ``t_j = (1 - label_smoothing) y_j + label_smoothing / n_L``.
@@ -93,17 +105,10 @@ class SoftmaxCrossEntropy:
 
     label_smoothing: float = 0.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "label_smoothing", real("label_smoothing", self.label_smoothing))
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is {self.label_smoothing:g}, expected a number from 0 to 1")
 
-
-Loss: TypeAlias = str | Huber | Quantile | SoftmaxCrossEntropy
+Loss: TypeAlias = str | ParametricLoss
 """What is taken as a loss: its name, or a value."""
 
-# Output activations of the losses that have another than identity.
-OUTPUTS = {"binary_cross_entropy": "logistic", "softmax_cross_entropy": "softmax", "poisson": "exp"}
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
 """A loss of one's own: of logits, y and weight the cost of a batch and its derivatives by the logits."""
 
@@ -124,29 +129,20 @@ def custom(loss: CustomLoss | None) -> CustomLoss | None:
     return checked
 
 
-_NAMES: dict[type[Any], str] = {Huber: "huber", Quantile: "quantile", SoftmaxCrossEntropy: "softmax_cross_entropy"}
-_KINDS = {name: kind for kind, name in _NAMES.items()}
-
-
 def to_core(loss: Loss) -> tuple[str, list[float]]:
     """Return the loss as the core takes it: name and parameters."""
     if isinstance(loss, str):
         return one_of("loss", loss, _core.LOSSES), []
-    if type(loss) not in _NAMES:
+    if not isinstance(loss, ParametricLoss):
         raise TypeError(f"loss must be a string, got {loss!r}{did_you_mean(loss, _core.LOSSES)}")
     (value,) = vars(loss).values()
-    return _NAMES[type(loss)], list(value) if isinstance(value, tuple) else [value]
+    return loss.core_name, list(value) if isinstance(value, tuple) else [value]
 
 
 def from_core(name: str, parameters: Sequence[float]) -> Loss:
     """Return the loss that the core describes so: a name where it says all."""
-    if name not in _KINDS:
+    kinds: dict[str, Any] = {kind.core_name: kind for kind in ParametricLoss.__subclasses__()}
+    if name not in kinds or not parameters:
         return name
-    kind = _KINDS[name]
-    loss: Loss = kind(tuple(parameters)) if kind is Quantile else kind(*parameters)
-    return name if loss == kind() or not parameters else loss
-
-
-def output_activation(name: str) -> str:
-    """Return the activation of the last layer that a loss decides."""
-    return OUTPUTS.get(name, "identity")
+    loss: Loss = kinds[name](tuple(parameters) if _core.LOSSES[name].one_per_output else parameters[0])
+    return name if loss == kinds[name]() else loss

@@ -14,6 +14,7 @@ from chainrule import _core
 from chainrule._arguments import dtype_name, flag, one_of, optional_integer, real, seed_number, sizes
 from chainrule._core import DivergenceError
 from chainrule._disk import StrPath, write_atomically
+from chainrule._lists import with_lists
 from chainrule._suggest import did_you_mean, explained, quick
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
@@ -105,14 +106,12 @@ class Trace:
     dbiases: list[Array]
 
 
-_LIKE_RELU = {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
-
-
 def default_init(activations: Sequence[str]) -> str:
     """Return the distribution of initial weights that suits these activations of the hidden layers."""
-    if _LIKE_RELU.intersection(activations):
+    wanted = {_core.ACTIVATIONS[name].init for name in activations}
+    if "he_uniform" in wanted:
         return "he_uniform"
-    return "lecun_uniform" if set(activations) == {"selu"} else "glorot_uniform"
+    return wanted.pop() if len(wanted) == 1 else "glorot_uniform"
 
 
 def refuse_sparse(name: str, X: ArrayLike) -> None:
@@ -131,9 +130,8 @@ class Network:
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     activation : str or sequence of str, default "relu"
         One name, or one per hidden layer; see `forward` for the formulas.
-    loss : str or Huber, Quantile, SoftmaxCrossEntropy
-        "binary_cross_entropy", "softmax_cross_entropy", "squared_error", "absolute_error", "huber", "quantile" or
-        "poisson"; see `cost` for the formulas. `Huber`, `Quantile` and `SoftmaxCrossEntropy` set a loss's parameters.
+    loss : str, or a loss such as Huber
+        One name, see `cost` for the formulas. `Huber`, `Quantile` and their like set a loss's parameter.
     init : str or list of (W, b), optional
         Distribution of the initial weights, see `init_params`; or the weights and biases of each layer, which are
         copied. Default: "he_uniform" where a hidden layer has one of relu's kin, "lecun_uniform" where all are selu,
@@ -477,6 +475,7 @@ class Network:
         pairs = list(zip(gradients.weights, gradients.biases, strict=True))
         return compare(list(zip(twin.weights, twin.biases, strict=True)), pairs, evaluate)
 
+    @with_lists
     @with_settings
     def fit(
         self,
@@ -488,6 +487,8 @@ class Network:
         **settings: "Unpack[FitSettings]",
     ) -> History:
         """Minimise the cost, from the present parameters on, until a criterion of ``stop`` holds.
+
+        {metrics}
 
         Parameters
         ----------

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule import _core
 from chainrule._arguments import integer
 from chainrule._optional import require
 from chainrule._suggest import explained
-from chainrule.losses import output_activation
 
 PathOrAxes: TypeAlias = "str | os.PathLike[str] | Any"
 _Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -205,10 +205,10 @@ def _predict(model: Any, X: Any) -> tuple[Sequence[Any] | None, _Floats]:
     else:
         predicted = np.asarray(model.predict(np.asarray(X) if hasattr(model, "loss_name") else X))
     predicted = predicted.reshape(len(X), -1)
-    loss = getattr(model, "loss_name", None)
-    if loss == "binary_cross_entropy" and predicted.shape[1] == 1:
+    output = _core.LOSSES[model.loss_name].output if hasattr(model, "loss_name") else None
+    if output == "logistic" and predicted.shape[1] == 1:
         classes, predicted = range(2), np.hstack([1 - predicted, predicted])
-    elif loss == "softmax_cross_entropy":
+    elif output == "softmax":
         classes = range(predicted.shape[1])
     if predicted.shape[1] != (1 if classes is None else len(classes)):
         raise ValueError(f"decision regions are of classes or of one value, the model has {predicted.shape[1]} outputs")
@@ -282,7 +282,7 @@ def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: in
             filled, _ = _weigh(np.asarray(biases)[units[i + 1]], float(abs(biases).max()))
             _draw_units(axes, places[i + 1], heights[i + 1], filled, len(units[i + 1]) < sizes[i + 1])
         _draw_units(axes, places[0], heights[0], np.full((len(units[0]), 4), 0.92), len(units[0]) < sizes[0])
-        output = output_activation(network.loss_name)
+        output = _core.LOSSES[network.loss_name].output
         names = ["input", *network.activations, output]
         for place, size, name in zip(places, sizes, names, strict=True):
             axes.text(place, half + 0.65, f"{size}\n{name}", ha="center", va="bottom", fontsize=9)

@@ -105,13 +105,6 @@ class TrainingState:
         return {**vars(self), "numbers": dict(self.numbers), "vectors": dict(self.vectors)}
 
 
-# Where a metric has no value.
-_UNDEFINED = {
-    "auc": " (it is not defined where the held-out rows lack a class)",
-    "r2": " (it is not defined where the held-out targets of an output are all equal)",
-}
-
-
 @dataclass(frozen=True, eq=False)
 class History:
     """What happened during a fit.
@@ -187,10 +180,11 @@ class History:
         """
         for name, values in list(self.metrics.items())[:1]:
             unwatched = np.flatnonzero(~np.isfinite(values))
-            if len(unwatched) and not (name in _UNDEFINED and bool((np.asarray(y) == np.asarray(y)[:1]).all())):
-                first = unwatched[0]
+            undefined = _core.METRICS[name].undefined if name in _core.METRICS else ""
+            if len(unwatched) and not (undefined and bool((np.asarray(y) == np.asarray(y)[:1]).all())):
+                first, why = unwatched[0], f" (it is not defined where {undefined})" if undefined else ""
                 warn(
-                    f"the metric {name} is {values[first]:g} in epoch {first_epoch + first}{_UNDEFINED.get(name, '')}; "
+                    f"the metric {name} is {values[first]:g} in epoch {first_epoch + first}{why}; "
                     "the validation cost decides instead which epoch is the best and when to stop, as if it had from "
                     "the first epoch: hold out other rows, or watch another metric"
                 )
@@ -322,10 +316,9 @@ _OWN_SETTINGS = (
         "names or callables",
         (),
         "",
-        f"Of the held-out data: {', '.join(_core.METRICS)}, or ``f(y_true, y_pred)`` (``f(y_true, y_pred, "
+        "Of the held-out data: names, which `Network.fit` lists, or ``f(y_true, y_pred)`` (``f(y_true, y_pred, "
         "sample_weight)`` where there are weights), y_pred as `predict` gives it and more being better unless "
-        '``f.more_is_better`` is False. The first is what ``stop`` watches. "auc" is NaN where the held-out rows lack '
-        'a class, "r2" where the held-out targets of an output are equal.',
+        "``f.more_is_better`` is False. The first is what ``stop`` watches.",
         "XGBoost: `eval_metric`",
     ),
     Setting(

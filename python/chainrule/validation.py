@@ -14,7 +14,6 @@ from chainrule._arguments import one_of, returned
 from chainrule._suggest import listed
 from chainrule.functional import Array
 
-LOWER_IS_BETTER = ("log_loss", "mae", "rmse")
 TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # in the logs of callbacks
 
 
@@ -37,7 +36,7 @@ def metric_name(metric: str | Callable[..., float]) -> str:
 
 def more_is_better(metric: Any) -> bool:
     """Whether a metric, a name or a callable, is better the larger it is."""
-    return metric not in LOWER_IS_BETTER if isinstance(metric, str) else bool(getattr(metric, "more_is_better", True))
+    return bool(getattr(_core.METRICS[metric] if isinstance(metric, str) else metric, "more_is_better", True))
 
 
 def _numbered(name: str, names: list[str]) -> str:
@@ -187,9 +186,9 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
         raise ValueError(f"validation is {fraction}, of {count} rows that leaves none to train on or to look at")
     generator = np.random.default_rng(seed)
     order = generator.permutation(count)
-    if loss == "softmax_cross_entropy" and labels.ndim == 2 and labels.shape[1] > 1:
+    if _core.LOSSES[loss].output == "softmax" and labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
-    if "cross_entropy" in loss and (labels.ndim == 1 or labels.shape[1] == 1):
+    if _core.LOSSES[loss].of_classes and (labels.ndim == 1 or labels.shape[1] == 1):
         # Rows by class, the classes' places spread evenly over the whole: the first rows have their share of each.
         _, numbers = np.unique(labels.reshape(-1)[order], return_inverse=True)
         by_class = np.argsort(numbers, kind="stable")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _json
+from chainrule import _core, _json
 from chainrule._columns import Encoder, LevelColumn, NumberColumn
 from chainrule._formats import Format, NumberFormat
 from chainrule._frames import as_column
@@ -31,7 +31,8 @@ from chainrule.target import Standardizer
 if TYPE_CHECKING:
     import pandas as pd
 
-LOSSES = ("squared_error", "absolute_error", "huber", "poisson")  # of a number to predict
+# Of a number to predict.
+LOSSES = [name for name, loss in _core.LOSSES.items() if not loss.of_classes and not loss.one_per_output]
 SHOWN = 12  # columns of a kind, or classes, that are named
 
 

@@ -1,12 +1,13 @@
-"""How well predictions fit: several scores of each task, with weights, in NumPy."""
+"""How well predictions fit: several scores of each task, with weights, by the core."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
+
 _Scores = dict[str, float]
-_CERTAIN = float(np.finfo(np.float32).eps)  # probabilities are float32; keeps the logarithm of 0 finite
 
 
 def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:
@@ -26,47 +27,30 @@ def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: 
     Balanced accuracy is the mean, over the classes that occur, of the part of a class that is recognised. The AUC of
     several classes is the mean over those of one against the rest; it is absent where one class alone occurs.
     """
-    weights = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=np.float64)
-    right = probabilities.argmax(axis=1) == truth
-    of_class = np.bincount(truth, weights, minlength=probabilities.shape[1])
-    found = np.bincount(truth, weights * right, minlength=probabilities.shape[1])
-    present = np.flatnonzero(of_class > 0)
-    scores = {"accuracy": float(np.average(right, weights=weights))}
-    scores["balanced accuracy"] = float(np.mean(found[present] / of_class[present]))
+    two = probabilities.shape[1] == 2
+    loss = "binary_cross_entropy" if two else "softmax_cross_entropy"
+    predicted = probabilities[:, 1:] if two else probabilities
+
+    def score(metric: str) -> float:
+        return _core.score(metric, loss, predicted, truth, weight)
+
+    scores = {"accuracy": score("accuracy"), "balanced accuracy": score("balanced_accuracy")}
+    present = np.flatnonzero(np.bincount(truth, weight))
     if len(present) > 1:
-        columns = [1] if probabilities.shape[1] == 2 else present
-        areas = [area_under_roc(truth == column, probabilities[:, column], weights) for column in columns]
-        scores["AUC"] = float(np.mean(areas))
-    chosen = np.asarray(probabilities[np.arange(len(truth)), truth], dtype=np.float64)
-    scores["log loss"] = float(np.average(-np.log(np.maximum(chosen, _CERTAIN)), weights=weights))
-    return scores
-
-
-def area_under_roc(positive: NDArray[np.bool_], values: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the probability that a positive row has a larger value than another; equal values count half.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from chainrule.cli._scores import area_under_roc
-    >>> area_under_roc(np.array([False, True, True]), np.array([0.1, 0.1, 0.9]), np.ones(3))
-    0.75
-    """
-    _, place = np.unique(values, return_inverse=True)
-    positives, negatives = np.bincount(place, weight * positive), np.bincount(place, weight * ~positive)
-    below = np.cumsum(negatives) - negatives
-    return float((positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum()))
+        columns = present[1:] if two else present
+        one_against_rest = truth[:, np.newaxis] == columns
+        scores["AUC"] = _core.score("auc", "binary_cross_entropy", probabilities[:, columns], one_against_rest, weight)
+    return {**scores, "log loss": score("log_loss")}
 
 
 def score_values(truth: NDArray[np.float64], predicted: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:
     """Return RMSE, MAE and R² by name; R² is absent where all values are the same."""
-    errors = predicted - truth
-    scores = {"RMSE": float(np.sqrt(np.average(errors**2, weights=weight)))}
-    scores["MAE"] = float(np.average(np.abs(errors), weights=weight))
-    spread = np.average((truth - np.average(truth, weights=weight)) ** 2, weights=weight)
-    if spread > 0:
-        scores["R²"] = 1 - scores["RMSE"] ** 2 / float(spread)
-    return scores
+    metrics = {"RMSE": "rmse", "MAE": "mae", "R²": "r2"}
+    scores = {
+        name: _core.score(metric, "squared_error", predicted[:, np.newaxis], truth, weight)
+        for name, metric in metrics.items()
+    }
+    return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 def as_text(scores: _Scores, trivial: tuple[str, float] | None = None) -> str:

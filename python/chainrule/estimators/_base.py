@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from chainrule import _core
 from chainrule._arguments import about
 from chainrule._core import DivergenceError
 from chainrule._frames import Frame
@@ -19,7 +20,6 @@ from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._data import Data, check_rows, check_weights, refuse_masked, split
 from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
-from chainrule.losses import OUTPUTS, output_activation
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
 from chainrule.training import History
@@ -369,7 +369,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             self.__dict__.pop(name, None)
         self.network_ = network
         self.n_layers_, self.n_outputs_ = len(network.layer_sizes), network.layer_sizes[-1]
-        self.out_activation_ = output_activation(network.loss_name)
+        self.out_activation_ = _core.LOSSES[network.loss_name].output
         self._made_for = self._functions()
 
     def _functions(self) -> tuple[Any, Any]:
@@ -405,7 +405,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 for coefs, intercepts in zip(self.coefs_, self.intercepts_, strict=True)
             ]
             dtype = np.float32 if layers[0][0].dtype == np.float32 else np.float64
-            loss = next((loss for loss, output in OUTPUTS.items() if output == self.out_activation_), "squared_error")
+            loss = next(name for name, loss in _core.LOSSES.items() if loss.output == self.out_activation_)
             sizes = [len(self.coefs_[0]), *map(len, self.intercepts_)]
             self._set_network(self._make_network(sizes, layers, loss, dtype))
         self._follow_functions()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from chainrule import _core
 from chainrule._settings import SETTINGS, indented
 from chainrule.estimators._options import shared_with_fit
 
@@ -12,7 +11,7 @@ Class = TypeVar("Class", bound=type)
 _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         Units of each hidden layer; ``()`` is a linear model.
     activation : str or list of str, default "relu"
-        Of the hidden layers, one for all or one for each: {activations}.
+        Of the hidden layers, one for all or one for each; `forward` lists them.
     solver : {{"adam", "sgd", "lbfgs"}} or optimizer, default "adam"
         "adam" and "sgd" are scikit-learn's; "lbfgs" takes all rows in each step; or ``cr.AdamW()``, ``cr.RMSprop()``
         and so on with the settings of their own.
@@ -116,9 +115,7 @@ def documented(metric: str) -> Callable[[Class], Class]:
 
     def fill(estimator: Class) -> Class:
         of_fit = (SETTINGS["fit"][name].documented(getattr(estimator, name)) for name in shared_with_fit(estimator))
-        parameters = _PARAMETERS.format(
-            activations=", ".join(_core.ACTIVATIONS), metric=metric, of_fit=indented(of_fit, 1)
-        )
+        parameters = _PARAMETERS.format(metric=metric, of_fit=indented(of_fit, 1))
         if estimator.__doc__ is not None:  # as with python -OO
             estimator.__doc__ = estimator.__doc__.format(parameters=parameters, attributes=_ATTRIBUTES)
         return estimator

@@ -12,7 +12,7 @@ from chainrule._arguments import DTYPES
 from chainrule._suggest import did_you_mean, instances
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
-from chainrule.losses import Huber, Quantile, SoftmaxCrossEntropy
+from chainrule.losses import ParametricLoss
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Schedule
 
@@ -73,7 +73,7 @@ def _are_activations(value: Any) -> bool:
 
 
 def _is_loss(value: Any) -> bool:
-    return isinstance(value, (str, Huber, Quantile, SoftmaxCrossEntropy))
+    return isinstance(value, (str, ParametricLoss))
 
 
 def _is_random_state(value: Any) -> bool:

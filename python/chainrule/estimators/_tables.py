@@ -1,50 +1,37 @@
 """Tables in an estimator: whether X is one, how its encoding is learnt, metrics in the unit of the targets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule._frames import Frame
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
 from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
-from chainrule.validation import metric_name
-
-STANDARDIZED = ("squared_error", "absolute_error", "huber", "quantile")  # losses that stand for any unit of y
+from chainrule.validation import metric_name, more_is_better
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
     """Return a metric of standardized targets whose value is that of the targets in their own unit."""
-    own = ERRORS.get(metric) if isinstance(metric, str) else metric
-    if own is None:
+    if isinstance(metric, str) and (_core.METRICS[metric].unit_free or _core.METRICS[metric].of_classes):
         return metric
 
     def measured(y: NDArray[Any], predictions: NDArray[Any], *weight: NDArray[Any]) -> float:
-        return float(own(standardizer.restore(y), standardizer.restore(predictions), *weight))
+        y, predictions = standardizer.restore(y), standardizer.restore(predictions)
+        if not isinstance(metric, str):
+            return float(metric(y, predictions, *weight))
+        columns = predictions.reshape(len(y), -1)
+        targets = np.broadcast_to(y.reshape(len(y), -1), columns.shape)
+        return _core.score(metric, "squared_error", columns, targets, *weight)
 
     measured.__name__ = metric_name(metric)
-    vars(measured)["more_is_better"] = own is metric and getattr(metric, "more_is_better", True)
+    vars(measured)["more_is_better"] = more_is_better(metric)
     return measured
-
-
-def _errors(y: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
-    errors: NDArray[Any] = predictions - (y[:, np.newaxis] if y.ndim < predictions.ndim else y)
-    return errors
-
-
-def _mae(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
-    return float(np.average(np.abs(_errors(y, predictions)), axis=0, weights=weight).mean())
-
-
-def _rmse(y: NDArray[Any], predictions: NDArray[Any], weight: NDArray[Any] | None = None) -> float:
-    return float(np.sqrt(np.average(np.square(_errors(y, predictions)), axis=0, weights=weight).mean()))
-
-
-ERRORS: dict[str, Callable[..., float]] = {"mae": _mae, "rmse": _rmse}  # metrics in the unit of the targets
 
 
 def is_table(estimator: Any, X: Any, first: bool) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule import _core
 from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.estimators import _docs, _sklearn, _tables
@@ -137,7 +138,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
 
     def _standardizes(self) -> bool:
         """Return whether the loss allows targets in any unit, so that those of a table are standardized."""
-        return not callable(self.loss) and to_core(self.loss)[0] in _tables.STANDARDIZED
+        return not callable(self.loss) and _core.LOSSES[to_core(self.loss)[0]].unit_free
 
     def _check_new_loss(self) -> None:
         if hasattr(self, "encoder_") and hasattr(self, "standardizer_") != self._standardizes():
