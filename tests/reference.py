@@ -70,6 +70,7 @@ ACTIVATIONS = {
     "mish": (lambda z: z * np.tanh(np.logaddexp(0, z)), mish_slope),
     "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(abs(z) < 1, 1.0, 0.0)),
     "sin": (np.sin, np.cos),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2.0),
 }
 
 

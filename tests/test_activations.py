@@ -27,6 +27,7 @@ PYTORCH = {
     "mish": F.mish,
     "hard_tanh": F.hardtanh,
     "sin": torch.sin,
+    "softsign": F.softsign,
 }
 # At kinks, around them and far away.
 Z = np.unique(np.r_[np.linspace(-12, 12, 401), 0, -1, 1, 1e-8, -1e-8, 80, -80, 800, -800, 1e4, -1e4])

@@ -209,6 +209,19 @@ struct Formula<Activation::sin> {
   }
 };
 
+template <>
+struct Formula<Activation::softsign> {  // g' = (1 - |a|)²
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return z / (T(1) + abs<T>(z));
+  }
+  template <class T>
+  static Vec<T> backward(Vec<T> a, Vec<T> da) {
+    const Vec<T> rest = T(1) - abs<T>(a);
+    return da * (rest * rest);
+  }
+};
+
 template <class T, class G>
 void activate(Index m, Index n, const T* z, Index ldz, T* a, Index lda) {
   map_matrix<T>(m, n, [](Vec<T> zv) { return G::template value<T>(zv); }, Rows<T>{a, lda}, Rows<const T>{z, ldz});

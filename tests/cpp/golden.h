@@ -255,6 +255,7 @@ inline std::vector<Training> golden_trainings() {
       training_with(mish, {0x07336c85a3d3e11a, 0x1c841d52cb9557eb, 0xbf7703ecdad4176f, 0xa57b368b301dfa08}),
       training_with(hard_tanh, {0xf38792c3e7610ce8, 0x2e688fde0977bdae, 0x0620fc7b5c398177, 0x11bb6dc4876e4a12}),
       training_with(sin, {0x2f36dcb8d926d175, 0x68ddeb664cac37fc, 0x0f2a073d793e3e23, 0xcd0156e9b2033fbe}),
+      training_with(softsign, {0x9ba14f3c0f584641, 0x18770a2df0f851a8, 0xb8742c7a4ff019a4, 0xda23c159487b54a4}),
   };
 }
 

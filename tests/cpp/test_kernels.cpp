@@ -160,6 +160,8 @@ void activations() {
       {Activation::hard_tanh, [](double v) { return std::clamp(v, -1.0, 1.0); },
        [](double v) { return std::abs(v) < 1 ? 1.0 : 0.0; }},
       {Activation::sin, [](double v) { return std::sin(v); }, [](double v) { return std::cos(v); }},
+      {Activation::softsign, [](double v) { return v / (1 + std::abs(v)); },
+       [](double v) { return std::pow(1 + std::abs(v), -2); }},
   };
   static_assert(std::size(formulas) == activation_count);
   for (const Formula& f : formulas) {

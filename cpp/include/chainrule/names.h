@@ -46,7 +46,8 @@ struct ActivationTraits {
   ADD(softplus,   Init::he_uniform,     SlopeReads::a, "log(1 + exp(z))") \
   ADD(mish,       Init::he_uniform,     SlopeReads::z, "z tanh(log(1 + exp(z)))") \
   ADD(hard_tanh,  Init::glorot_uniform, SlopeReads::a, "z, but not beyond -1 and 1") \
-  ADD(sin,        Init::glorot_uniform, SlopeReads::z, "sin(z)")
+  ADD(sin,        Init::glorot_uniform, SlopeReads::z, "sin(z)") \
+  ADD(softsign,   Init::glorot_uniform, SlopeReads::a, "z / (1 + |z|)")
 // clang-format on
 #define CHAINRULE_NAME(name, ...) name,
 #define CHAINRULE_TEXT(name, ...) #name,
