@@ -116,11 +116,12 @@ def test_metrics_are_in_the_unit_of_the_targets():
 
     largest.more_is_better = False
     X, price, _ = houses()
-    metrics = ["rmse", "mae", "r2", largest]
+    metrics = ["rmse", "mae", "mape", "r2", largest]
     estimator = cr.MLPRegressor(**FAST, eval_metric=metrics).fit(X[:150], price[:150], eval_set=(X[150:], price[150:]))
     errors = np.abs(estimator.predict(X[150:]) - price[150:])
     told = {name: values[estimator.history_.best_epoch - 1] for name, values in estimator.history_.metrics.items()}
     expected = {"rmse": np.sqrt(np.mean(errors**2)), "mae": errors.mean(), "largest": errors.max()}
+    expected["mape"] = (errors / price[150:]).mean()
     assert told == pytest.approx(expected | {"r2": estimator.score(X[150:], price[150:])}, rel=1e-4)
     assert estimator.best_validation_score_ == min(estimator.validation_scores_) == told["rmse"]
 

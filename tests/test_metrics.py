@@ -7,6 +7,7 @@ import pytest
 import sklearn.metrics as skm
 
 import chainrule as cr
+from chainrule import _core
 from chainrule.validation import split_rows
 
 random = np.random.default_rng(0)
@@ -27,7 +28,7 @@ def scored(loss, y, y_validation, metrics, outputs, weight=None, epochs=3):
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 def test_classification_metrics_equal_scikit_learn(weight):
     y, y_validation = random.integers(0, 3, 120), random.integers(0, 3, 80)
-    names = ["accuracy", "balanced_accuracy", "log_loss", "auc"]
+    names = ["accuracy", "balanced_accuracy", "log_loss", "auc", "average_precision"]
     got, p = scored("softmax_cross_entropy", y, y_validation, names, 3, weight)
     aucs = [skm.roc_auc_score(y_validation == k, p[:, k], sample_weight=weight) for k in range(3)]
     assert got == pytest.approx(
@@ -36,6 +37,7 @@ def test_classification_metrics_equal_scikit_learn(weight):
             "balanced_accuracy": skm.balanced_accuracy_score(y_validation, p.argmax(axis=1), sample_weight=weight),
             "log_loss": skm.log_loss(y_validation, p, sample_weight=weight),
             "auc": np.mean(aucs),
+            "average_precision": skm.average_precision_score(y_validation, p, sample_weight=weight),
         },
         rel=1e-12,
     )
@@ -44,7 +46,7 @@ def test_classification_metrics_equal_scikit_learn(weight):
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 def test_binary_metrics_equal_scikit_learn(weight):
     y, y_validation = random.integers(0, 2, 120), random.integers(0, 2, 80)
-    names = ["auc", "accuracy", "balanced_accuracy", "log_loss"]
+    names = ["auc", "accuracy", "balanced_accuracy", "log_loss", "average_precision"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 1, weight)
     p = p[:, 0]
     assert got == pytest.approx(
@@ -53,6 +55,7 @@ def test_binary_metrics_equal_scikit_learn(weight):
             "accuracy": skm.accuracy_score(y_validation, p > 0.5, sample_weight=weight),
             "balanced_accuracy": skm.balanced_accuracy_score(y_validation, p > 0.5, sample_weight=weight),
             "log_loss": skm.log_loss(y_validation, p, sample_weight=weight),
+            "average_precision": skm.average_precision_score(y_validation, p, sample_weight=weight),
         },
         rel=1e-12,
     )
@@ -60,7 +63,7 @@ def test_binary_metrics_equal_scikit_learn(weight):
 
 def test_multilabel_metrics_equal_scikit_learn():
     y, y_validation = random.integers(0, 2, (120, 3)), random.integers(0, 2, (80, 3))
-    names = ["accuracy", "balanced_accuracy", "log_loss", "auc"]
+    names = ["accuracy", "balanced_accuracy", "log_loss", "auc", "average_precision"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 3)
     recalls = [
         skm.recall_score(y_validation[:, j], p[:, j] > 0.5, pos_label=label) for j in range(3) for label in (0, 1)
@@ -71,32 +74,46 @@ def test_multilabel_metrics_equal_scikit_learn():
             "balanced_accuracy": np.mean(recalls),
             "log_loss": np.mean([skm.log_loss(y_validation[:, j], p[:, j]) for j in range(3)]),
             "auc": skm.roc_auc_score(y_validation, p),
+            "average_precision": skm.average_precision_score(y_validation, p),
         },
         rel=1e-12,
     )
 
 
-def test_area_under_the_curve_counts_ties_by_half():
+@pytest.mark.parametrize("weight", [None, np.arange(60) % 3], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    ("metric", "oracle"), [("auc", skm.roc_auc_score), ("average_precision", skm.average_precision_score)]
+)
+def test_equal_predictions_are_one_threshold(metric, oracle, weight):
     net = cr.Network([1, 1], loss="binary_cross_entropy", dtype="float64", seed=0)
     held_out = np.round(random.normal(size=(60, 1))), random.integers(0, 2, 60)
-    history = net.fit([[0.0], [1.0]], [0, 1], epochs=1, validation=held_out, metrics="auc")
-    expected = skm.roc_auc_score(held_out[1], net.predict(held_out[0])[:, 0])
-    assert history.metrics["auc"][0] == pytest.approx(expected, rel=1e-12)
+    validation = held_out if weight is None else (*held_out, weight)
+    history = net.fit([[0.0], [1.0]], [0, 1], epochs=1, validation=validation, metrics=metric)
+    expected = oracle(held_out[1], net.predict(held_out[0])[:, 0], sample_weight=weight)
+    assert history.metrics[metric][0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_regression_metrics_equal_scikit_learn(weight, outputs):
     y, y_validation = random.normal(size=(120, outputs)), random.normal(size=(80, outputs))
-    got, p = scored("squared_error", y, y_validation, ["r2", "mae", "rmse"], outputs, weight)
+    got, p = scored("squared_error", y, y_validation, ["r2", "mae", "rmse", "mape"], outputs, weight)
     assert got == pytest.approx(
         {
             "r2": skm.r2_score(y_validation, p, sample_weight=weight),
             "mae": skm.mean_absolute_error(y_validation, p, sample_weight=weight),
             "rmse": skm.root_mean_squared_error(y_validation, p, sample_weight=weight),
+            "mape": skm.mean_absolute_percentage_error(y_validation, p, sample_weight=weight),
         },
         rel=1e-12,
     )
+
+
+def test_mape_of_zero_targets_equals_scikit_learn():
+    y, predictions = np.array([0.0, -2.0, 3.0]), np.array([[0.0], [1.0], [2.0]])
+    assert _core.score("mape", "squared_error", predictions, y) == pytest.approx((1.5 + 1 / 3) / 3)
+    expected = skm.mean_absolute_percentage_error(y, predictions + 1)
+    assert _core.score("mape", "squared_error", predictions + 1, y) == pytest.approx(expected, rel=1e-12)
 
 
 def test_callable_metric_gets_targets_as_given():

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -125,24 +126,46 @@ double log_loss(const Table<T>& t, Loss loss) {
   });
 }
 
+// Calls visit(in, out) for each predicted value in order: the weights of its rows of class j, and of the others.
+template <class T, class Order, class Visit>
+void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
+  std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::ranges::sort(order, before, [&](Index i) { return t.prediction(i, j); });
+  for (auto tie = order.begin(); tie != order.end();) {
+    double in = 0, out = 0;
+    const double value = t.prediction(*tie, j);
+    for (; tie != order.end() && !before(value, t.prediction(*tie, j)); ++tie)
+      (t.target(*tie, j) > 0.5 ? in : out) += t.weight(*tie);
+    visit(in, out);
+  }
+}
+
 // The probability that a row of the class is given a higher prediction than one that is not, ties counting one half.
 template <class T>
 double auc(const Table<T>& t, Loss) {
-  std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
   return t.mean_of_outputs([&](Index j) {
-    std::iota(order.begin(), order.end(), Index{0});
-    std::ranges::sort(order, {}, [&](Index i) { return t.prediction(i, j); });
     double pairs = 0, below = 0, positives = 0;
-    for (auto tie = order.begin(); tie != order.end();) {
-      double in = 0, out = 0;
-      const double value = t.prediction(*tie, j);
-      for (; tie != order.end() && !(t.prediction(*tie, j) > value); ++tie)
-        (t.target(*tie, j) > 0.5 ? in : out) += t.weight(*tie);
+    for_ties(t, j, std::less(), [&](double in, double out) {
       pairs += in * (below + out / 2);
       below += out;
       positives += in;
-    }
+    });
     return positives > 0 && below > 0 ? pairs / (positives * below) : undefined;
+  });
+}
+
+// The precision of "at least this prediction", mean over the rows of the class.
+template <class T>
+double average_precision(const Table<T>& t, Loss) {
+  return t.mean_of_outputs([&](Index j) {
+    double sum = 0, positives = 0, above = 0;
+    for_ties(t, j, std::greater(), [&](double in, double out) {
+      positives += in;
+      above += in + out;
+      if (in > 0) sum += in * (positives / above);
+    });
+    return positives > 0 ? sum / positives : undefined;
   });
 }
 
@@ -174,6 +197,17 @@ template <class T>
 double rmse(const Table<T>& t, Loss) {
   return t.mean_of_outputs(
       [&](Index j) { return std::sqrt(t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); })); });
+}
+
+// With scikit-learn's least denominator, for targets of 0.
+template <class T>
+double mape(const Table<T>& t, Loss) {
+  return t.mean_of_outputs([&](Index j) {
+    return t.mean([&](Index i) {
+      const double y = t.target(i, j);
+      return std::abs(y - t.prediction(i, j)) / std::max(std::abs(y), std::numeric_limits<double>::epsilon());
+    });
+  });
 }
 
 }  // namespace

@@ -132,7 +132,10 @@ struct ScoreTraits {
   ADD(r2, .meaning = "R², mean over the outputs", \
       .more_is_better = true, .unit_free = true, .undefined = "the held-out targets of an output are all equal") \
   ADD(mae, .meaning = "mean absolute error, mean over the outputs") \
-  ADD(rmse, .meaning = "root of the mean squared error, mean over the outputs")
+  ADD(rmse, .meaning = "root of the mean squared error, mean over the outputs") \
+  ADD(mape, .meaning = "mean of |error / target|, mean over the outputs") \
+  ADD(average_precision, .meaning = "precision at each recall, mean over classes or labels", \
+      .more_is_better = true, .of_classes = true, .undefined = "no held-out row is of a class")
 // clang-format on
 enum class Score { CHAINRULE_SCORES(CHAINRULE_NAME) };
 inline constexpr const char* score_names[] = {CHAINRULE_SCORES(CHAINRULE_TEXT)};
