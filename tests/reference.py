@@ -111,6 +111,15 @@ def poisson(z, y):
     return (np.exp(z) - y * z + y * np.log(np.where(y > 0, y, 1)) - y).sum(axis=1)
 
 
+def gamma(z, y):
+    return (z - np.log(y) + y * np.exp(-z) - 1).sum(axis=1)
+
+
+def tweedie(z, y, power=1.5):
+    a, b = 2 - power, 1 - power
+    return (np.exp(a * z) / a - y * np.exp(b * z) / b + y**a / (a * b)).sum(axis=1)
+
+
 # name: (output activation, loss of each row from its logits, its slope by the logits)
 LOSSES = {
     "binary_cross_entropy": (
@@ -124,6 +133,12 @@ LOSSES = {
     "huber": (identity, huber, lambda z, y, delta=1: np.clip(z - y, -delta, delta)),
     "quantile": (identity, quantile, quantile_slope),
     "poisson": (np.exp, poisson, lambda z, y: np.exp(z) - y),
+    "gamma": (np.exp, gamma, lambda z, y: 1 - y * np.exp(-z)),
+    "tweedie": (
+        np.exp,
+        tweedie,
+        lambda z, y, power=1.5: np.exp((2 - power) * z) - y * np.exp((1 - power) * z),
+    ),
 }
 
 
@@ -217,6 +232,8 @@ def problem(layer_sizes, m, loss, seed=0, dtype="float64"):
         "softmax_cross_entropy": lambda: random.integers(0, n_out, m),
         "quantile": lambda: random.normal(2, 1, m).astype(dtype),
         "poisson": lambda: random.poisson(2, (m, n_out)).astype(dtype),
+        "gamma": lambda: random.gamma(2, 1, (m, n_out)).astype(dtype),
+        "tweedie": lambda: (random.poisson(1, (m, n_out)) * random.gamma(2, 1, (m, n_out))).astype(dtype),
     }.get(loss, lambda: random.normal(2, 1, (m, n_out)).astype(dtype))()
     return params, random.normal(0, 1, (m, layer_sizes[0])).astype(dtype), Y, random.uniform(0.5, 2, m)
 

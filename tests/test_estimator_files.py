@@ -87,6 +87,7 @@ CASES = {
     "quantiles": (regressor(loss=cr.Quantile([0.1, 0.9])), X, VALUES),
     "huber": (regressor(loss=cr.Huber(2.0), solver=cr.LBFGS()), X, VALUES),
     "poisson": (regressor(loss="poisson"), X, SIGN),
+    "tweedie": (regressor(loss=cr.Tweedie(1.2)), X, SIGN),
     "values of a table": (regressor(), TABLE, VALUES),
     "several targets of a table": (regressor(), TABLE, X[:, :2] * [1, 1000]),
     "quantiles of a table": (regressor(loss=cr.Quantile([0.1, 0.9])), TABLE, VALUES),

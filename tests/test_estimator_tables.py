@@ -98,7 +98,9 @@ def test_values_come_back_in_their_unit():
     assert 0.6 < np.mean((low < price) & (price < high)) < 0.95
 
 
-@pytest.mark.parametrize("loss", ["poisson", lambda z, y, w: (float(np.mean((z - y) ** 2)), 2 * (z - y) / len(y))])
+@pytest.mark.parametrize(
+    "loss", ["poisson", "gamma", cr.Tweedie(1.2), lambda z, y, w: (float(np.mean((z - y) ** 2)), 2 * (z - y) / len(y))]
+)
 def test_losses_that_depend_on_the_unit_get_targets_in_their_unit(loss):
     X, price, _ = houses()
     estimator = cr.MLPRegressor(loss, **FAST).fit(X, price / 100)

@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 from sklearn import neural_network
 from sklearn.datasets import load_iris, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import PoissonRegressor
+from sklearn.linear_model import GammaRegressor, PoissonRegressor, TweedieRegressor
 
 import chainrule as cr
 
@@ -193,10 +193,20 @@ def test_lbfgs_reaches_the_same_optimum():
     np.testing.assert_allclose(ours.predict_proba(X_IRIS), theirs.predict_proba(X_IRIS), atol=1e-3)
 
 
-def test_poisson_is_the_generalized_linear_model():
+@pytest.mark.parametrize(
+    ("loss", "glm"),
+    [
+        ("poisson", PoissonRegressor(alpha=0.1, tol=1e-10, max_iter=1000)),
+        ("gamma", GammaRegressor(alpha=0.1, tol=1e-10, max_iter=1000)),
+        (cr.Tweedie(1.7), TweedieRegressor(power=1.7, alpha=0.1, link="log", tol=1e-10, max_iter=1000)),
+    ],
+    ids=["poisson", "gamma", "tweedie"],
+)
+def test_losses_with_a_log_link_are_those_of_generalized_linear_models(loss, glm):
     y = np.random.default_rng(0).poisson(np.exp(X_VALUES[:, 0] + 1.0)).astype(float)
-    glm = PoissonRegressor(alpha=0.1, tol=1e-10, max_iter=1000).fit(X_VALUES, y)
-    ours = cr.MLPRegressor("poisson", (), solver="lbfgs", alpha=0.1 * len(y), tol=1e-10, max_iter=1000).fit(X_VALUES, y)
+    y += 0.5 if loss == "gamma" else 0.0
+    glm.fit(X_VALUES, y)
+    ours = cr.MLPRegressor(loss, (), solver="lbfgs", alpha=0.1 * len(y), tol=1e-10, max_iter=1000).fit(X_VALUES, y)
     np.testing.assert_allclose(ours.predict(X_VALUES), glm.predict(X_VALUES), rtol=1e-4)
     np.testing.assert_allclose(ours.coefs_[0][:, 0], glm.coef_, atol=1e-4)
 

@@ -15,6 +15,7 @@ TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 SETTINGS = [
     ("huber", cr.Huber(delta=0.3), {"delta": 0.3}),
     ("softmax_cross_entropy", cr.SoftmaxCrossEntropy(label_smoothing=0.2), {"smoothing": 0.2}),
+    ("tweedie", cr.Tweedie(power=1.2), {"power": 1.2}),
 ]
 
 
@@ -26,6 +27,10 @@ def pytorch():
         d, levels = z - y, torch.tensor(levels)
         return torch.where(d == 0, 0 * d, torch.where(d > 0, (1 - levels) * d, -levels * d))
 
+    def tweedie(z, y, power=1.5):
+        a, b = 2 - power, 1 - power
+        return (torch.exp(a * z) / a - y * torch.exp(b * z) / b + y**a / (a * b)).sum(1)
+
     losses = {
         "binary_cross_entropy": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(1),
         "softmax_cross_entropy": lambda z, y, **s: F.cross_entropy(z, y, reduction="none", **s),
@@ -34,6 +39,8 @@ def pytorch():
         "huber": lambda z, y, **s: F.huber_loss(z, y, reduction="none", **s).sum(1),
         "quantile": lambda z, y: pinball(z, y, reference.levels_of(z.shape[1])).sum(1),
         "poisson": lambda z, y: (F.poisson_nll_loss(z, y, reduction="none") + torch.xlogy(y, y) - y).sum(1),
+        "gamma": lambda z, y: (z + y * torch.exp(-z) - torch.log(y) - 1).sum(1),
+        "tweedie": tweedie,
     }
     return torch, losses
 
@@ -53,16 +60,20 @@ def logits_and_targets(loss, n, dtype):
         "binary_cross_entropy": rng.uniform(0, 1, z.shape),
         "softmax_cross_entropy": rng.dirichlet(np.ones(n), 60) if n > 1 else None,
         "poisson": rng.poisson(1, z.shape).astype(float),
+        "gamma": rng.gamma(2, 1, z.shape),
+        "tweedie": rng.poisson(1, z.shape) * rng.gamma(2, 1, z.shape),
     }.get(loss, rng.normal(0, 2, z.shape))
     if loss == "quantile":
         y = y[:, :1]
-    elif loss != "softmax_cross_entropy":
+    elif loss not in ("softmax_cross_entropy", "gamma"):
         y[::3] = np.round(y[::3])
     if loss in ("absolute_error", "huber", "quantile", "squared_error"):
         z[::4] = y[::4]  # the kink
         z[:2] = [[1e4], [-1e4]]
     elif loss == "poisson":
         z[:2] = [[-1e4], [-700]]
+    elif loss in ("gamma", "tweedie"):
+        z[:2] = [[-10], [10]]
     else:
         z[:4] = rng.permuted(np.resize([1e4, -1e4, 80.0, -800.0], (4, n)), axis=1)
         y[0] = np.eye(n)[0] if loss == "softmax_cross_entropy" else 1
@@ -103,13 +114,29 @@ def test_poisson_overflows_to_infinity_as_pytorchs(isa):
     assert net.losses([[-1e4], [0.0]], [0.0, 1.0]).tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("power", [1.0001, 1.1, 1.5, 1.9, 1.9999, 2])
+def test_half_the_deviance_of_scikit_learn(isa, power):
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    z, y = rng.normal(0, 2, (200, 1)), rng.gamma(2, 1, (200, 1))
+    if power < 2:
+        y[::3] = 0
+    net = network_of_logits(1, "gamma" if power == 2 else cr.Tweedie(power), "float64")
+    expected = metrics.mean_tweedie_deviance(y[:, 0], np.exp(z[:, 0]), power=power)
+    assert net.loss(z, y) == pytest.approx(expected / 2, rel=1e-11)
+    assert net.predict(z) == pytest.approx(np.exp(z), rel=1e-14)
+    single = network_of_logits(1, "gamma" if power == 2 else cr.Tweedie(power), "float32")
+    rounded = 0 if power == 2 else 1e-7 / (2 - power)  # of 2 - power, by which a row of y = 0 is divided
+    assert single.loss(z, y) == pytest.approx(expected / 2, rel=1e-6 + rounded)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_row_of_nan_has_a_loss_of_nan(isa, loss):
     net = network_of_logits(2, loss_for(loss, 2), "float32")
     assert np.isnan(net.losses([[np.nan, 1.0]], {"softmax_cross_entropy": [1]}.get(loss, [[1.0, 1.0]]))).all()
 
 
-@pytest.mark.parametrize(("name", "loss", "settings"), SETTINGS, ids=["huber", "smoothing"])
+@pytest.mark.parametrize(("name", "loss", "settings"), SETTINGS, ids=["huber", "smoothing", "tweedie"])
 def test_loss_parameters_apply_to_every_step(threads, name, loss, settings):
     for sizes in ([4, 6, 3], [30, 200, 130, 3]):
         params, X, Y, w = reference.problem(sizes, 70, name)
@@ -159,7 +186,10 @@ def net_parameters(net):
     return list(zip(net.weights, net.biases, strict=True))
 
 
-@pytest.mark.parametrize("loss", [cr.Huber(delta=2.5), cr.Quantile([0.1, 0.9]), cr.SoftmaxCrossEntropy(0.1), "huber"])
+@pytest.mark.parametrize(
+    "loss",
+    [cr.Huber(delta=2.5), cr.Quantile([0.1, 0.9]), cr.SoftmaxCrossEntropy(0.1), cr.Tweedie(1.7), "huber", "gamma"],
+)
 def test_loss_survives_pickle_and_file(loss, tmp_path):
     net = cr.Network([3, 4, 2], loss=loss, seed=0)
     pytest.importorskip("safetensors")

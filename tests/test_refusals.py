@@ -22,6 +22,7 @@ NET, _, X, Y, _ = problem([3, 4, 2], 6)
         (lambda: cr.Group(layers=[0.5]), TypeError, "layers[0] must be an integer, got 0.5"),
         (lambda: cr.Huber(0), ValueError, "delta is 0, expected a positive number"),
         (lambda: cr.Huber(np.inf), ValueError, "delta is inf, expected a positive number"),
+        (lambda: cr.Tweedie(2), ValueError, "power is 2, expected 1 < power < 2"),
         (lambda: cr.SoftmaxCrossEntropy(2), ValueError, "label_smoothing is 2, expected 0 <= label_smoothing <= 1"),
         (lambda: cr.Quantile([]), ValueError, "levels is empty"),
         (lambda: cr.StepDecay(every=2**40), ValueError, "every is 1099511627776, expected from -2147483648 to "),

@@ -80,6 +80,7 @@ REGRESSOR_REFUSALS = {
     "values that are infinite": ({}, {"y": np.full(60, np.inf)}),
     "several targets for quantiles": ({"loss": cr.Quantile([0.1, 0.9])}, {"y": np.c_[VALUES, VALUES]}),
     "counts below 0": ({"loss": "poisson"}, {"y": -np.abs(VALUES)}),
+    "amounts of 0": ({"loss": "gamma"}, {"y": 0 * VALUES}),
     "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
     "a loss that raises": ({"loss": raise_interrupt}, {}),
     "an eval_set with other targets": ({}, {"eval_set": (X, np.c_[VALUES, VALUES])}),

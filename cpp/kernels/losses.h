@@ -224,6 +224,44 @@ struct LossFormula<Loss::poisson> {  // L = sum_j exp(z) - y z + y log(y) - y, h
   }
 };
 
+// With u = z - log(y): L = sum_j u + exp(-u) - 1, half the deviance; dL/dz = 1 - exp(-u)
+template <>
+struct LossFormula<Loss::gamma> {
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T*) {
+    constexpr int L = lanes<T>;
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> u = load(z + j * L) - log<T>(load(y + j * L)), e = expm1<T>(-u);
+      value = value + (u + e);
+      store(z + j * L, -e);
+    }
+    return value;
+  }
+};
+
+// With a = 2 - power, b = 1 - power, u = z - log(y): L = sum_j y^a ((exp(a u) - 1) / a - (exp(b u) - 1) / b), half the
+// deviance, and exp(a z) / a where y = 0; dL/dz = exp(a z) - y exp(b z) (Jørgensen 1987). Unlike the terms of the
+// deviance as it is usually written, these lose no digits where power is near 1 or 2.
+template <>
+struct LossFormula<Loss::tweedie> {
+  template <class T>
+  static Vec<T> group(Index n, T* z, const T* y, const T* power) {
+    constexpr int L = lanes<T>;
+    const Vec<T> a = splat(T(2) - *power), b = splat(T(1) - *power);
+    Vec<T> value{};
+    for (Index j = 0; j < n; ++j) {
+      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{}, scaled = exp<T>(a * zj);
+      const Bits<T> none = yj == zero;
+      const Vec<T> log_y = select<T>(none, zero, log<T>(yj)), u = zj - log_y;
+      const Vec<T> deviance = exp<T>(a * log_y) * (expm1<T>(a * u) / a - expm1<T>(b * u) / b);
+      value = value + select<T>(none, scaled / a, deviance);
+      store(z + j * L, select<T>(none, scaled, fma(-yj, exp<T>(b * zj), scaled)));
+    }
+    return value;
+  }
+};
+
 // Column: one output, dense, so that a group of rows stays in registers.
 template <class T, class Formula, bool Column>
 void loss_groups(const LossRows<T>& r) {

@@ -8,7 +8,7 @@ from chainrule import _core
 from chainrule._arguments import one_of, real, returned
 from chainrule._suggest import did_you_mean, explained
 
-__all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy"]
+__all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy", "Tweedie"]
 
 
 class ParametricLoss:
@@ -104,6 +104,31 @@ class SoftmaxCrossEntropy(ParametricLoss, core_name="softmax_cross_entropy"):
     """
 
     label_smoothing: float = 0.0
+
+
+@explained
+@dataclass(frozen=True)
+class Tweedie(ParametricLoss, core_name="tweedie"):
+    """The loss "tweedie": half the deviance of amounts with mean exp(z), many of which may be 0: claims, sales, rain.
+
+    ``L = Σ_j exp((2-p) z_j) / (2-p) - y_j exp((1-p) z_j) / (1-p) + y_j^(2-p) / ((1-p) (2-p))`` with ``p = power``:
+    the variance of y is taken to grow as mean^p.
+
+    Parameters
+    ----------
+    power : float, default 1.5
+        Between 1 and 2. At 1 it would be "poisson", at 2 "gamma".
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 1], loss=cr.Tweedie(power=1.5), seed=0)
+    >>> net.parameters[:] = 0
+    >>> net.loss([[0.0], [0.0]], [0.0, 4.0])  # 2 and 2
+    2.0
+    """
+
+    power: float = 1.5
 
 
 Loss: TypeAlias = str | ParametricLoss

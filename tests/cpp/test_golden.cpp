@@ -47,9 +47,11 @@ struct Sample {
       indptr.push_back(static_cast<Index>(sparse_values.size()));
       for (Index j = 0; j < outputs; ++j) {
         const T value = row[j % inputs] * row[(j + 1) % inputs] + row[(j + 3) % inputs] * row[(j + 5) % inputs];
-        y.push_back(t.network.loss == Loss::binary_cross_entropy ? value > 0
-                    : t.network.loss == Loss::poisson            ? value * value
-                                                                 : value);
+        const LossTraits& loss = traits_of(t.network.loss);
+        y.push_back(loss.of_classes()        ? value > 0
+                    : loss.unit_free()       ? value
+                    : !loss.targets.with_low ? value * value + T(0.25)
+                                             : value * value);
       }
       weights.push_back(static_cast<T>(i % 7) / 4);
       labels.push_back(static_cast<std::int32_t>((2 * (row[0] > 0) + (row[1 % inputs] > row[2 % inputs])) % outputs));

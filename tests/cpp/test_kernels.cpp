@@ -62,6 +62,16 @@ RowLoss naive_loss(Loss loss, const std::vector<double>& z, std::vector<double> 
       case Loss::poisson:
         r.value += std::exp(z[j]) - y[j] * z[j] + (y[j] > 0 ? y[j] * std::log(y[j]) : 0) - y[j];
         r.dz[j] = std::exp(z[j]) - y[j];
+        break;
+      case Loss::gamma:
+        r.value += z[j] - std::log(y[j]) + y[j] * std::exp(-z[j]) - 1;
+        r.dz[j] = 1 - y[j] * std::exp(-z[j]);
+        break;
+      case Loss::tweedie: {
+        const double a = 2 - parameters[0], b = 1 - parameters[0];
+        r.value += std::exp(a * z[j]) / a - y[j] * std::exp(b * z[j]) / b + std::pow(y[j], a) / (a * b);
+        r.dz[j] = std::exp(a * z[j]) - y[j] * std::exp(b * z[j]);
+      }
     }
   }
   return r;
@@ -93,8 +103,8 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
   rows.scale = scale;
   rows.value = value.data();
   rows.scratch = scratch.data();
-  // Of huber one, of softmax cross-entropy a small one, of quantile one for each output.
-  std::vector<double> given(static_cast<std::size_t>(n), 0.25);
+  // Of tweedie above 1, of the others below, of quantile one for each output.
+  std::vector<double> given(static_cast<std::size_t>(n), loss == Loss::tweedie ? 1.25 : 0.25);
   for (std::size_t j = 1; j < given.size(); ++j) given[j] = 0.9 / static_cast<double>(j);
   const std::vector<T> parameters(given.begin(), given.end());
   rows.parameters = parameters.data();

@@ -99,7 +99,12 @@ struct LossTraits {
   ADD(quantile, .formula = "Σ_j max((1 - level_j) d, -level_j d), d = z_j - y", \
       .parameter = {"levels", 0.5, between_zero_and_one, true}) \
   ADD(poisson, .formula = "Σ_j exp(z_j) - y_j z_j + y_j log(y_j) - y_j", \
-      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true)
+      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true) \
+  ADD(gamma, .formula = "Σ_j z_j - log(y_j) + y_j exp(-z_j) - 1", \
+      .output = Output::exp, .targets = positive_or_infinite, .of_mean = true) \
+  ADD(tweedie, .formula = "Σ_j exp((2-p) z_j)/(2-p) - y_j exp((1-p) z_j)/(1-p) + y_j^(2-p)/((1-p) (2-p)), p = power", \
+      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true, \
+      .parameter = {"power", 1.5, {.low = 1, .high = 2, .with_low = false, .with_high = false}})
 // clang-format on
 enum class Loss { CHAINRULE_LOSSES(CHAINRULE_NAME) };
 inline constexpr const char* loss_names[] = {CHAINRULE_LOSSES(CHAINRULE_TEXT)};
