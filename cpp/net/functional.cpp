@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "net/gradients.h"
+#include "net/pass.h"
+
 namespace chainrule {
 namespace {
 

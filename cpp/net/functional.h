@@ -2,7 +2,7 @@
 // of Python are made of. The same rows-and-columns arithmetic as Backprop, so the same bits.
 #pragma once
 
-#include "net/pass.h"
+#include "net/model.h"
 
 namespace chainrule {
 

@@ -1,5 +1,5 @@
-// A network as the arithmetic sees it: layers of weights and biases somewhere in memory, and a loss. Network and the
-// array functions both become one of these; nothing is owned.
+// A network as views: layers of weights and biases in the caller's memory, and a loss. Network and the array functions
+// both compute through a Model, which owns nothing.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +14,10 @@ namespace chainrule {
 template <class T>
 struct Layer {
   Index n_in, n_out;
-  const T* w;             // Wᵀ (n_in, n_out), row-major: what the forward product reads as it lies
+  const T* w;             // Wᵀ (n_in, n_out), row-major: the right operand of the forward product
   const T* b;             // (n_out,)
   Activation activation;  // unused in the last layer: the loss decides there
-  Index offset;           // of Wᵀ, and b after it, in the flat layout of Network::parameters()
+  Index offset;           // of Wᵀ in Network::parameters(); b follows it
 
   Index size() const { return n_out * (n_in + 1); }
   MatrixView<const T> transposed_weights() const { return MatrixView<const T>::contiguous(w, n_in, n_out); }
@@ -29,17 +29,17 @@ struct Model {
   std::vector<Layer<T>> layers;
   Loss loss;
   std::vector<T> loss_parameters;
-  const CustomLoss<T>* custom_loss = nullptr;  // in the place of the loss
+  const CustomLoss<T>* custom_loss = nullptr;  // replaces the loss
   Precision precision = Precision::float32;    // of the products of gradients
   bool sparse_inputs = false;
-  const StepDropout* dropout = nullptr;  // of the present step of a training, or null
+  const StepDropout* dropout = nullptr;  // of the current training step, or null
 
-  // What that drops of the inputs (0) or of hidden layer l (l + 1); null: nothing.
+  // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }
-  // Of the matrices that a row goes through, without those that are sparse.
+  // Columns of the widest matrix of a pass; sparse inputs do not count.
   Index widest() const {
     Index width = sparse_inputs ? 0 : inputs();
     for (const Layer<T>& layer : layers) width = std::max(width, layer.n_out);
@@ -48,8 +48,7 @@ struct Model {
   Index parameter_count() const { return layers.back().offset + layers.back().size(); }
 };
 
-// The inputs of the rows of a pass, the first of which is row `first` of the batch: a matrix of any strides, or rows of
-// a sparse one.
+// The inputs of a pass: a matrix of any strides, or rows of a sparse one. Row 0 is row `first` of the batch.
 template <class T>
 struct PassInputs {
   MatrixView<const T> matrix{};
@@ -72,7 +71,7 @@ struct PassInputs {
   }
 };
 
-// The rows of a matrix of activations, with unit column stride, for every layer.
+// One matrix for each layer (activations, or their gradients), with unit column stride.
 template <class T>
 using Tape = std::vector<MatrixView<T>>;
 

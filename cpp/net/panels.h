@@ -1,6 +1,6 @@
-// How training keeps parameters, their gradients and their moments: Wᵀ of each layer in the panels that the forward
-// product reads, with its biases behind it. So nothing is packed for that product, a tile of dWᵀ is written in one
-// piece, and what belongs to the outputs of one thread lies together, apart from what another thread writes.
+// The layout of parameters, gradients and moments during training: Wᵀ of each layer in the panels that the forward
+// product reads, followed by the biases. So the forward product needs no packing, a tile of dWᵀ is one piece of memory,
+// and the outputs of one thread lie apart from those that another thread writes.
 #pragma once
 
 #include "core/gemm.h"
@@ -8,8 +8,8 @@
 
 namespace chainrule {
 
-// Some of a layer's weights: whole panels of outputs, or up to the last output, and of their inputs either all or
-// some. The outputs' biases belong to their last inputs.
+// A block of a layer's weights: whole panels of outputs (the last may be partial) and a range of inputs. The biases
+// belong to the block with the last inputs.
 struct WeightBlock {
   Share outputs, inputs;
 };
@@ -20,13 +20,13 @@ class Panels {
   Panels() = default;  // of no layers
   explicit Panels(const Model<T>& model);
 
-  Index size() const { return size_; }  // of an array, its padding included, which begins and stays 0
-  // W of a single output is one row, without panels.
+  Index size() const { return size_; }  // elements of an array, with its padding, which is always 0
+  // True if the layer has one output: W is one row, without panels.
   bool is_row(std::size_t l) const { return layers_[l].n_out == 1; }
   PanelView<T> weights(std::size_t l, T* array) const {
     return {array + layers_[l].weights, layers_[l].n_in, layers_[l].n_out};
   }
-  Place<T> outputs(std::size_t l, Index first, T* array) const;  // where dWᵀ of the outputs from `first` on begins
+  Place<T> outputs(std::size_t l, Index first, T* array) const;  // the place of dWᵀ from output `first` on
   T* biases(std::size_t l, T* array) const { return array + layers_[l].biases; }
   // Calls visit(first output, elements) for the weights of each panel.
   template <class Visit>
@@ -40,17 +40,17 @@ class Panels {
     }
   }
 
-  // From and to the flat layout of Network::parameters().
+  // Copy from and to the flat layout of Network::parameters().
   void load(const T* flat, T* array) const;
   void store(std::size_t l, const WeightBlock& block, const T* array, T* flat) const;
   void store(const T* array, T* flat) const;
-  bool finite(const T* array) const;  // whether all numbers are; the padding is nobody's
+  bool finite(const T* array) const;  // all numbers but the padding
 
  private:
   struct Layer {
     Index n_in, n_out, flat, weights, biases;
   };
-  // Calls pair(flat, panel, count): both hold the same numbers, for a part of a row of Wᵀ or of the biases.
+  // Calls pair(flat, panel, count) for each piece of a row of Wᵀ, or of the biases: the same numbers in both layouts.
   template <class Pair>
   void for_rows(std::size_t l, const WeightBlock& block, Pair pair) const;
   WeightBlock all_of(std::size_t l) const { return {{0, layers_[l].n_out}, {0, layers_[l].n_in}}; }

@@ -4,6 +4,7 @@
 
 #include "core/poll.h"
 #include "net/pass.h"
+#include "net/sums.h"
 
 namespace chainrule {
 namespace {

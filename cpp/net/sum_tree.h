@@ -1,6 +1,5 @@
-// The places where the gradients of a batch, or of an item of it, become sums over its rows: one array for each run of
-// leaves that is to be added to a later one (kernels/sum_tree.h), all of the layout of the gradients; the first is
-// where these belong.
+// Memory for sums over the rows of a batch (kernels/sum_tree.h): one array for each partial sum that waits for a later
+// one, all with the layout of the gradients. The first array is the gradients' own.
 #pragma once
 
 #include <bit>
@@ -16,8 +15,8 @@ template <class T>
 class SumTree {
  public:
   SumTree() = default;
-  // For arrays of `size` and up to so many rows. in_parts: a leaf is made in several parts, and needs a place behind
-  // the runs until it is whole; sparse: so it is, and all places but the first begin as zeros.
+  // For arrays of `size` elements and batches of up to `rows` rows. in_parts: a leaf is summed in several parts and
+  // needs a place of its own until it is complete. sparse: the same, and all arrays but the first begin as zeros.
   SumTree(Index rows, Index size, bool in_parts, bool sparse) : size_((size + 15) / 16 * 16) {
     const Index leaves = (rows + sum_rows - 1) / sum_rows;
     const Index places = std::bit_width(static_cast<std::size_t>(leaves)) - (in_parts || sparse ? 0 : 1);
@@ -29,7 +28,7 @@ class SumTree {
   T* place(Index number, T* first) const { return number == 0 ? first : others_.data() + (number - 1) * size_; }
 
  private:
-  Index size_ = 0;  // in whole cache lines, or the vectors of most arrays would lie across two
+  Index size_ = 0;  // whole cache lines: otherwise most vectors of an array would cross two lines
   Buffer<T> others_;
 };
 

@@ -14,7 +14,7 @@
 #include "core/dispatch.h"
 #include "core/parallel.h"
 #include "core/poll.h"
-#include "net/pass.h"
+#include "net/sums.h"
 #include "train/row_major.h"
 #include "train/trainer.h"
 

@@ -3,7 +3,7 @@
 
 #include "core/check.h"
 #include "net/network.h"
-#include "net/pass.h"
+#include "net/sums.h"
 #include "train/metrics.h"
 #include "train/rates.h"
 #include "train/state.h"

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "core/check.h"
-#include "net/pass.h"
+#include "net/sums.h"
 
 namespace chainrule {
 namespace {

@@ -8,7 +8,7 @@
 #include "core/blocking.h"
 #include "core/parallel.h"
 #include "core/poll.h"
-#include "net/pass.h"
+#include "net/sums.h"
 
 namespace chainrule {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "net/pass.h"
+#include "net/sums.h"
 #include "train/lbfgs.h"
 #include "train/sliced.h"
 #include "train/two_phase.h"
