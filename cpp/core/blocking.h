@@ -1,12 +1,16 @@
-// Block sizes, from the caches of the machine: the model behind core/gemm's loops and the passes of net/. After Low,
-// Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), with a second level
-// of blocks along k. No size changes a bit of a result (core/gemm.h), so all of them may follow the machine.
+// Block sizes from the caches of the machine: the model behind core/gemm's loops and the passes of net/, after Low,
+// Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), with a second
+// division of k. No size changes a bit of a result (core/gemm.h), so every size may follow the machine.
 //
-// A product's loops, from the outside in, and what stays where:
-//   blocks of mc rows and kc steps of k    of A, in half of the second level; the rest is for what streams past: B and
-//   C panels of tile_columns columns of B    from the third level or memory, once for a block of A panel_depth steps of
-//   k                 of the panel, in the first level, while all row tiles of the block pass row tiles of A, each once
-//   for a panel, from the second level to the first
+// BLIS names the sizes MC, KC, NC, MR and NR. Here they are, with the loops from the outside in:
+//
+// - NC = packed_columns: columns of B that are packed at a time, in an eighth of the third level.
+// - KC = Block::depth: steps of k of a block of A. MC = Block::rows: its rows. The block takes half of the second
+// level;
+//   B and C stream through the rest.
+// - NR = tile_columns: a panel of B passes all row tiles of the block, panel_depth steps of k at a time, which stay in
+//   the first level.
+// - MR = tile_rows: a row tile of A goes from the second level to the first, once for each panel.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +23,7 @@ namespace chainrule {
 
 inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
-// A core's part of a level: one thread computes on a core, so threads that share a core's first level count as one.
+// A core's share of a cache level, in bytes. Logical processors that share a first level count as one core.
 inline Index bytes_of_core(const CacheLevel& level) {
   const int cores = std::max(1, level.sharing / std::max(1, caches().l1.sharing));
   return level.bytes / cores;
@@ -31,12 +35,11 @@ Index block_size() {
   return bytes_of_core(caches().l2) / 2 / static_cast<Index>(sizeof(T));
 }
 
-// Steps of k that a panel of B takes at a time, of k: so many that they fit the first level with a tile of A and the
-// one that takes its place, but for one way, which C and the stack have. (Least recently used lines go first, so a tile
-// of A that has passed stays as long as the one after it takes.) Where k is little more, it is not divided; nor for
-// tiles so large that fewer than 192 steps would fit: a tile takes some 50 cycles to begin and end, and the second
-// level feeds large tiles as well (Zen 4, 1024 steps at once and divided: AVX-512 95 and 88 % of the peak, AVX2 95 and
-// 93, with a third of the misses).
+// Steps of k for which a panel of B stays in the first level, together with a tile of A and the next one; one way is
+// left to C and the stack. (Caches evict the least recently used line, so a used tile of A stays until the next one has
+// passed.) A k that is only an eighth larger is not divided. Nor is k divided if fewer than 192 steps fit, as with
+// large tiles: a tile takes some 50 cycles to begin and end, and the second level feeds large tiles as well (Zen 4,
+// 1024 steps undivided and divided: AVX-512 95 and 88 % of the peak, AVX2 95 and 93 % with a third of the misses).
 inline constexpr Index least_panel_depth = 192;
 template <class T>
 Index panel_depth(Index k) {
@@ -47,7 +50,7 @@ Index panel_depth(Index k) {
   return ceil_div(k, std::max<Index>(1, ceil_div(k - fits / 8, fits)));
 }
 
-// Rows of a block of A of so many steps of k.
+// Rows of a block of A with `depth` steps of k.
 template <class T>
 Index block_rows(Index depth) {
   constexpr Index most = 1024;
@@ -55,9 +58,9 @@ Index block_rows(Index depth) {
   return std::min(std::max<Index>(2, block_size<T>() / std::max<Index>(depth, 1) / tile) * tile, most);
 }
 
-// Rows and steps of k of a block of A (m x k): all of it where it fits. Else of all divisions of k the one that moves
-// the fewest lines: each row of blocks reads B once, k lines for a column of C. Each division of k reads and writes C
-// once, 2 m lines, and so much the sums cost that every division for the first level takes up and puts down.
+// Rows and steps of k of a block of A (m x k): all of A if it fits. Otherwise the division of k that moves the fewest
+// cache lines: each row of blocks reads B once, k lines per column of C; each part of k reads and writes C once, 2 m
+// lines; and each division for the first level (panel_depth) reads and writes the sums once more, as many lines.
 struct Block {
   Index rows, depth;
 };
@@ -76,8 +79,8 @@ Block block_of_a(Index m, Index k) {
   return best;
 }
 
-// What a product of at most m rows and k steps keeps of A, packed, and of the sums of a panel, which wait where k is
-// divided for the first level: never more than this, also where it is not divided into blocks.
+// Upper bound on the memory of a product of at most m rows and k steps, in elements: packed A, and the sums of a panel
+// between the parts of a k that is divided for the first level.
 template <class T>
 Index most_block_scratch(Index m, Index k) {
   const Index tiles = 2 * kernels<T>().tile_rows;
@@ -85,7 +88,7 @@ Index most_block_scratch(Index m, Index k) {
   return std::min(m * k, std::max(block_size<T>(), tiles * k)) + sums * kernels<T>().tile_columns;
 }
 
-// Whether so many lines, `distance` elements apart, find room in the first level: they share its sets.
+// True if so many lines, `distance` elements apart, fit the sets of the first level that they share.
 template <class T>
 bool lines_fit(Index lines, Index distance) {
   const CacheLevel& l1 = caches().l1;
@@ -93,8 +96,8 @@ bool lines_fit(Index lines, Index distance) {
   return lines <= l1.ways * (way / std::gcd(way, std::max<Index>(distance, 1) * static_cast<Index>(sizeof(T))));
 }
 
-// Whether so many rows of so many elements, `distance` elements apart, find room in half of the second level: parts of
-// rows that lie a multiple of a large power of two apart share few of its sets.
+// True if rows of so many elements, `distance` elements apart, fit half of the second level. Rows whose distance is a
+// multiple of a large power of two share few of its sets.
 template <class T>
 bool rows_fit(Index rows, Index elements, Index distance) {
   constexpr Index size = static_cast<Index>(sizeof(T));
@@ -102,8 +105,8 @@ bool rows_fit(Index rows, Index elements, Index distance) {
   return rows * std::max(elements * size, std::gcd(l2.bytes / l2.ways, distance * size)) <= bytes_of_core(l2) / 2;
 }
 
-// Columns of B that are packed at a time, for a product of k steps: in an eighth of the third level, or in half of the
-// second where there is none.
+// Columns of B that are packed at a time, for a product of k steps: an eighth of the third level, or half of the second
+// level if there is no third.
 template <class T>
 Index packed_columns(Index k) {
   const Index bytes = caches().l3.bytes > 0 ? caches().l3.bytes / 8 : bytes_of_core(caches().l2) / 2;

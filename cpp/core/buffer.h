@@ -1,5 +1,5 @@
-// An array that owns its memory, aligned to cache lines, of a size fixed at construction. Starts as zeros, unless it is
-// about to be filled anyway.
+// An array that owns its memory, aligned to cache lines. Its size is fixed at construction; it begins as zeros unless
+// Uninitialized is passed.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace chainrule {
 
-// a * b, or std::bad_alloc where that is not a size of memory.
+// a * b; throws std::bad_alloc on overflow.
 inline Index checked_product(Index a, Index b) {
   Index product;
   if (__builtin_mul_overflow(a, b, &product) || product < 0) throw std::bad_alloc();

@@ -1,6 +1,6 @@
-// The data caches of this machine, from which block sizes follow. Asked for at first use, of the processors that the
-// asking thread may run on then; the variable CHAINRULE_CACHE=32K:8,512K:8,32M:16 (size:ways of each level) overrides
-// what the machine says.
+// The data caches of this machine, from which block sizes follow. Detected at first use, on the processors that the
+// calling thread may use then. The environment variable CHAINRULE_CACHE=32K:8,512K:8,32M:16 (size:ways of each level)
+// overrides what is detected.
 #pragma once
 
 #include <string>
@@ -18,16 +18,15 @@ struct CacheLevel {
   int sharing = 0;  // logical processors that share it
 };
 
-// What caches() returns is plausible: first and second levels are there, the first not larger than the second; the
-// third is larger than the second, or not there. ways, line and sharing are positive, ways * line <= bytes.
+// Invariants of what caches() returns: the first and second levels exist, the first is not larger than the second; the
+// third is larger than the second or absent. ways, line and sharing are positive, ways * line <= bytes.
 struct Caches {
   CacheLevel l1, l2, l3;
-  std::string source;  // who said so, and what is assumed
+  std::string source;  // where the sizes come from, and which are defaults
 };
 
-// Where kinds of cores differ, each level is the smallest that one of them has: a share of the work may run on any.
-// Throws std::invalid_argument for a CHAINRULE_CACHE of an unknown form; IsaInUse asks, so no later call within a
-// computation does.
+// If the machine has several kinds of cores, each level is the smallest of them, since work may run on any core. Throws
+// std::invalid_argument for a malformed CHAINRULE_CACHE: in IsaInUse, so never within a computation.
 const Caches& caches();
 
 // For tests, the form of CHAINRULE_CACHE; empty: what the variable or the machine says. Line and sharing stay the
@@ -37,14 +36,14 @@ void set_caches(std::string_view sizes);
 // In the form of CHAINRULE_CACHE, which gives the same sizes again.
 std::string sizes_of(const Caches& caches);
 
-// Takes a cache of a core into account: the smallest of each level counts. Other levels than 1 to 3 are ignored.
+// Merges one core's cache: the smallest of each level counts. Levels other than 1 to 3 are ignored.
 void add_level(Caches& caches, int number, const CacheLevel& found);
 
-// Parts of it. What Linux says of these processors (empty: of all) in files under root, which is "/" but in tests;
-// levels of which it says nothing have 0 bytes.
+// Parts of the detection, for tests. What Linux reports for these processors (empty: all) in files under root, which is
+// "/" except in tests; levels that it does not report have 0 bytes.
 Caches caches_in_files(const std::string& root, const std::vector<int>& processors);
-// Hypervisors and firmware leave out numbers or make them up: what cannot be is replaced by defaults, the third level
-// by none. No cache is shared by more than all processors.
+// Hypervisors and firmware may report no numbers or impossible ones: these are replaced by defaults, an impossible
+// third level by none. sharing is limited to the number of processors.
 Caches plausible(Caches found, int processors);
 
 }  // namespace chainrule

@@ -1,5 +1,5 @@
-// What this CPU and its system can execute, asked of the CPU itself: __builtin_cpu_supports needs a library that not
-// every compiler links.
+// What this CPU and its operating system can execute, by cpuid: __builtin_cpu_supports needs a library that not every
+// compiler links.
 #pragma once
 
 #include "core/caches.h"
@@ -7,7 +7,7 @@
 namespace chainrule {
 
 struct Cpu {
-  bool avx2, avx512, avx512_bf16;  // each with all that its kernels are compiled for
+  bool avx2, avx512, avx512_bf16;  // each with every feature that its kernels are compiled for
 };
 
 Cpu this_cpu();

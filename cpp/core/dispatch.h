@@ -1,4 +1,4 @@
-// Chooses the kernels: a list of instruction sets, best first, each with what it needs of the CPU.
+// Chooses the kernels from a list of instruction sets, best first, each with the CPU features that it requires.
 #pragma once
 
 #include "chainrule/runtime.h"
@@ -12,9 +12,9 @@ const Kernels<T>& kernels();  // of the active instruction set
 template <class T>
 const Bf16Kernels<T>* bf16_kernels();  // beside them, or null
 
-// While one of these lives, neither set_isa nor set_caches changes anything: what is packed and allocated for one table
-// of kernels and one size of blocks is of no use to another. Every call that computes holds one; the first one throws
-// what is wrong with CHAINRULE_ISA and CHAINRULE_CACHE.
+// While an object of this class lives, set_isa and set_caches fail: memory that is packed for one table of kernels and
+// one block size does not fit another. Every call that computes holds one; the first one throws if CHAINRULE_ISA or
+// CHAINRULE_CACHE is malformed.
 class IsaInUse {
  public:
   IsaInUse();
@@ -23,8 +23,8 @@ class IsaInUse {
   IsaInUse& operator=(const IsaInUse&) = delete;
 };
 
-// While one of these lives, calls that compute wait for it. Throws std::runtime_error, with what cannot change now, if
-// one computes already.
+// While an object of this class lives, calls that compute wait. Its constructor throws std::runtime_error, naming what
+// cannot change now, if a call computes already.
 class NothingComputes {
  public:
   explicit NothingComputes(const char* what);

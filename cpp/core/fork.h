@@ -1,5 +1,5 @@
-// What a fork has to be prepared for, and its child to put right: of its parent's threads a child has only the one that
-// forked, and what the others held or counted stays so.
+// Handlers for fork: a child has only the thread that forked, so locks and counters of the parent's other threads must
+// be reset in it.
 #pragma once
 
 #ifndef _WIN32
@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-// Has these called from now on, where there are forks: in the parent before one, and in each child.
+// Registers functions that are called in the parent before each fork and in each child after it. No-op without fork.
 struct AtFork {
   AtFork([[maybe_unused]] void (*before)(), [[maybe_unused]] void (*in_child)()) {
 #ifndef _WIN32

@@ -35,28 +35,28 @@ struct PanelView {
 template <class T>
 void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first = 0);
 
-// Elements that one thread needs for the products of a batch of so many rows, no matrix of which has more columns than
-// widest, or for one of the rows.
+// Elements of scratch that one thread needs for the products of a batch of up to `rows` rows, in matrices of up to
+// `widest` columns.
 template <class T>
 Index gemm_scratch(Index rows, Index widest);
 
-// C (m x n, rows ldc apart) = bias + A B for n columns of B, which begin with a panel; bias: n values or null for 0. A
+// C (m x n, rows ldc apart) = bias + A B for n columns of B that begin with a panel. bias: n values, or null for 0. A
 // has any strides.
 template <class T>
 void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
                  Epilogue<T> epilogue = {});
 
-// The same with a B that has unit column stride and is read where it lies: for few rows of A, which do not pay for
-// packing it, and for a B of short rows.
+// The same with B read in place, with unit column stride: for few rows of A, which do not pay for packing B, and for a
+// B with short rows.
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue = {});
 
-// C = A Bᵀ for at most few_rows rows; A and B (n x k) have unit column stride and are read where they lie.
+// C = A Bᵀ for at most few_rows rows. A and B (n x k) have unit column stride and are read in place.
 template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue = {});
 
-// Where a C begins: in rows ld apart, or, with panel_rows, in panels of so many rows.
+// The place of a C: rows ld apart or, if panel_rows > 0, panels of so many rows.
 template <class T>
 struct Place {
   T* data;
@@ -65,13 +65,12 @@ struct Place {
   T* column(Index j) const { return data + (panel_rows > 0 ? j * panel_rows : j); }  // where j begins a panel
 };
 
-// C = Aᵀ B over at most sum_rows rows of any strides, and what that is added to. fetch: rows to be asked for meanwhile,
-// or null.
+// C = Aᵀ B over at most sum_rows rows of any strides, added to the addends. fetch: rows to prefetch meanwhile, or null.
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch = nullptr);
 
-// C = A B of any strides in A and B, C with unit column stride; packs both by itself.
+// C = A B. A and B have any strides and are packed here; C has unit column stride.
 template <class T>
 void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads);
 
