@@ -8,6 +8,7 @@
 #include "bindings/arrays.h"
 #include "bindings/module.h"
 #include "core/check.h"
+#include "core/dispatch.h"
 #include "net/init.h"
 #include "net/network.h"
 
