@@ -32,7 +32,8 @@ class Setting(NamedTuple):
         """Return the entry of a docstring, for a function or class with this default."""
         kinds = [self.type, *([self.range] if self.range else [])]
         kinds.append("optional" if default is None else f"default {default!r}".replace("'", '"'))
-        return f"{self.name} : {', '.join(kinds)}\n{textwrap.indent(textwrap.fill(self.meaning, 108, break_on_hyphens=False), '    ')}"
+        meaning = textwrap.fill(self.meaning, 108, break_on_hyphens=False)
+        return f"{self.name} : {', '.join(kinds)}\n{textwrap.indent(meaning, '    ')}"
 
 
 _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {"bool": flag, "int": integer, "float": real}
