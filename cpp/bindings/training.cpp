@@ -29,23 +29,29 @@ py::object optional_number(const std::optional<double>& value) {
 template <class T>
 class SharedExamples {
  public:
-  SharedExamples(py::handle x, py::object y, py::handle sample_weight)
-      : x_(inputs<T>(x)), y_(std::move(y)), weights_(vector<T>(sample_weight, x_.view.rows, "sample_weight")) {}
+  SharedExamples(py::handle x, py::object y, py::object sample_weight)
+      : x_(inputs<T>(x)), y_(std::move(y)), sample_weight_(std::move(sample_weight)) {}
 
   // With a custom loss y may be anything, unless the network's loss is computed of a part of it.
   Examples<T> for_network(const Network<T>& network, bool with_targets = true) {
-    if (!with_targets) return {x_.view, {}, weights_.data};
+    if (!with_targets) return {x_.view, {}, weights()};
     check_inputs(x_.view, network.layer_sizes().front());
     const Index outputs = network.layer_sizes().back();
     const auto [form, is_new] = forms_.try_emplace({network.loss(), outputs});
     if (is_new) form->second = targets<T>(y_, network.loss(), x_.view.rows, outputs);
-    return {x_.view, form->second.targets, weights_.data};
+    return {x_.view, form->second.targets, weights()};
   }
 
  private:
+  // Read after X and y, so that the first error is theirs.
+  const T* weights() {
+    if (!weights_) weights_ = vector<T>(sample_weight_, x_.view.rows, "sample_weight");
+    return weights_->data;
+  }
+
   InputArrays<T> x_;
-  py::object y_;
-  Vector<T> weights_;
+  py::object y_, sample_weight_;
+  std::optional<Vector<T>> weights_;
   std::map<std::pair<Loss, Index>, TargetArrays<T>> forms_;
 };
 
