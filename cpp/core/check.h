@@ -1,4 +1,4 @@
-// The way to refuse bad input: say what, what was expected and what came.
+// Errors for bad input: what was wrong, what was expected and what was given.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@ void require(bool condition, const Parts&... parts) {
   if (!condition) throw std::invalid_argument(text_of(parts...));
 }
 
-// What a function refuses says what it concerns, too: "validation: X has no rows".
+// Prefixes the errors of a function with their subject: "validation: X has no rows".
 template <class Function>
 auto about(const char* what, Function function) {
   try {
@@ -26,7 +26,7 @@ auto about(const char* what, Function function) {
   }
 }
 
-// The values of a range, in words that follow "expected"; none for any number.
+// The range in words that follow "expected"; empty if any number is allowed.
 inline std::string words_of(const Range& range, const std::string& name) {
   constexpr double infinity = __builtin_inf();
   if (range.high < infinity)
@@ -54,7 +54,7 @@ inline void check_range(const std::string& name, const char* owner, const std::v
   for (const double value : values) check_range(name, owner, value, range);
 }
 
-// Every setting of a struct by its range.
+// Checks every setting of a struct against its range.
 template <class Options>
 void check_fields(const Options& options, const char* owner = "") {
   Options::fields([&](const char* name, auto member, const Range& range, auto...) {
@@ -62,7 +62,7 @@ void check_fields(const Options& options, const char* owner = "") {
   });
 }
 
-// The entry of a list of names; refuses others with all of them.
+// The index of a name in a list; the error for an unknown name lists all.
 template <class Enum, int Count>
 Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {
   std::string all;

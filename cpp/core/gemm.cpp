@@ -9,8 +9,8 @@
 namespace chainrule {
 namespace {
 
-// How a product of n columns reads A. To pack it costs as much as some 10 columns: where many more follow it pays, if
-// the lines that two tiles or the block read share a few sets of a cache, or pages are far apart.
+// How a product of n columns reads A. Packing costs as much as about 10 columns. It pays if many more columns follow
+// and the lines of two tiles, or of the block, share few sets of a cache, or lie in many pages.
 template <class T>
 Layout layout_of(MatrixView<const T> a, Index n) {
   constexpr Index near = 2048;  // elements: rows in one or two pages
@@ -21,11 +21,11 @@ Layout layout_of(MatrixView<const T> a, Index n) {
   return Layout::packed;
 }
 
-// Steps of k that all panels of an operand are packed from before the next ones: where they lie far apart, a panel
-// after the other finds their lines and pages still at hand.
+// Steps of k that are packed into all panels before the next steps: if they are far apart in memory, each panel finds
+// their cache lines and pages still loaded.
 Index band_of(Index stride, Index k) { return stride == 1 ? std::max<Index>(k, 1) : 64; }
 
-// Lets g read A where it lies, or packed in scratch, and keep its sums there.
+// Sets up g to read A in place or packed in scratch, where partial sums are stored too.
 template <class T>
 void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
   g.depth = panel_depth<T>(a.cols);
@@ -69,11 +69,11 @@ Index gemm_scratch(Index rows, Index widest) {
 
 namespace {
 
-// C = start + A B by blocks of steps of k and rows of A; g has B, the start and where in B C's columns begin.
+// C = start + A B in blocks of k and of rows of A. g holds B, the start, and the first column of B.
 template <class T>
 void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T> epilogue, GemmBlock<T> g) {
   g.ldc = ldc;
-  if (a.rows == 1 && g.b_layout == Layout::rows) {  // one pass over B in its order: no blocks
+  if (a.rows == 1 && g.b_layout == Layout::rows) {  // one pass over B in storage order: no blocks
     g.m = 1, g.k = a.cols, g.a = a.data, g.lda = a.col_stride, g.a_layout = Layout::columns;
     g.c = c, g.epilogue = epilogue;
     return kernels<T>().gemm_block(g);
@@ -106,7 +106,7 @@ void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T>
 
 constexpr Start start_of(const void* bias) { return bias != nullptr ? Start::bias : Start::zero; }
 
-// Of B as it is packed, columns that begin with a panel.
+// A product with some columns of packed B, which begin with a panel.
 template <class T>
 GemmBlock<T> product_with(PanelView<const T> b, Share columns) {
   return {.n = columns.end - columns.begin, .b = b.data + columns.begin * b.k, .b_rows = b.k};
@@ -179,14 +179,14 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   constexpr Index few = 112;  // rows of A: packing B pays with more
   const bool in_place = b.col_stride == 1 && a.rows <= few;
   const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(size.depth));
-  // Kept between calls, as fresh memory is cleared by the system page by page, a third of the time of a small product.
-  constexpr Index most_kept = Index{1} << 22;  // bytes
-  thread_local std::vector<Buffer<T>> kept;
-  kept.resize(std::max(kept.size(), static_cast<std::size_t>(team_size) + 1));
-  if (!in_place) kept.front().reserve(PanelView<T>::size(size.depth, columns));
+  // Reused between calls: the system clears new memory page by page, a third of the time of a small product.
+  constexpr Index most_reused = Index{1} << 22;  // bytes
+  thread_local std::vector<Buffer<T>> reused;
+  reused.resize(std::max(reused.size(), static_cast<std::size_t>(team_size) + 1));
+  if (!in_place) reused.front().reserve(PanelView<T>::size(size.depth, columns));
   for (int rank = 0; rank < team_size; ++rank)
-    kept[static_cast<std::size_t>(rank) + 1].reserve(most_block_scratch<T>(a.rows, a.cols));
-  const std::span<Buffer<T>> buffers = kept;
+    reused[static_cast<std::size_t>(rank) + 1].reserve(most_block_scratch<T>(a.rows, a.cols));
+  const std::span<Buffer<T>> buffers = reused;
   parallel_step(team_size, [&](Team team) {
     T* mine = buffers[static_cast<std::size_t>(team.rank) + 1].data();
     if (in_place) {
@@ -219,8 +219,8 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
     }
   });
   Index bytes = 0;
-  for (const Buffer<T>& buffer : kept) bytes += buffer.size() * static_cast<Index>(sizeof(T));
-  if (bytes > most_kept) kept.clear();
+  for (const Buffer<T>& buffer : reused) bytes += buffer.size() * static_cast<Index>(sizeof(T));
+  if (bytes > most_reused) reused.clear();
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// The products of core/gemm with operands rounded to bf16 while they are packed, and sums in T. Every sum has an order
-// that the shapes alone decide: that of the dot product instruction, two steps of k at once.
+// The products of core/gemm with operands that are rounded to bf16 while they are packed, and sums in T. The shapes
+// alone determine the order of each sum: the dot product instruction adds two steps of k at once.
 #pragma once
 
 #include "chainrule/view.h"
@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-// std::invalid_argument where bf16_kernels<T>() is null; nothing else here may be called then.
+// Throws std::invalid_argument if bf16_kernels<T>() is null; then nothing else here may be called.
 template <class T>
 void require_bf16();
 
@@ -33,7 +33,7 @@ class PackedBf16 {
   Buffer<Bf16Pair> data_;
 };
 
-// What one thread needs for these products.
+// The scratch memory of one thread.
 Buffer<Bf16Pair> bf16_scratch();
 
 // C (m x n, rows ldc apart) = bias + A B; bias: n values or null for 0. A has any strides.
@@ -41,12 +41,12 @@ template <class T>
 void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
                       Epilogue<T> epilogue = {});
 
-// C = Aᵀ B over at most sum_rows rows of any strides, and what that is added to.
+// C = Aᵀ B over at most sum_rows rows of any strides, added to the addends.
 template <class T>
 void gemm_bf16_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, T* c, Index ldc,
                           Bf16Pair* scratch);
 
-// C = A B of any strides in A and B, C with unit column stride; packs both by itself.
+// C = A B. A and B have any strides and are packed here; C has unit column stride.
 template <class T>
 void gemm_bf16(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads);
 

@@ -1,8 +1,8 @@
-// Threads. The members of a team run the same function, and go together through its phases: the items of a phase are
-// taken by any member that is there, which never changes a bit of the result. A member may come late, lose its
-// processor for a while or never come: no phase waits for more than the items that it holds. How a team is made is the
-// back end's matter: parallel_openmp.cpp (the only file that knows OpenMP), parallel_threads.cpp (a pool of our own) or
-// parallel_serial.cpp; CMake's CHAINRULE_THREADS chooses one.
+// Threads. The members of a team run the same function, which is a sequence of phases. Any member may take any item of
+// a phase; this never changes a bit of the result. A member may be late, lose its processor or never start: a phase
+// waits only for the items that the member holds. One of three backends starts the threads: parallel_openmp.cpp (the
+// only file that uses OpenMP), parallel_threads.cpp (a thread pool) or parallel_serial.cpp; CMake's CHAINRULE_THREADS
+// chooses.
 #pragma once
 
 #include <algorithm>
@@ -15,15 +15,14 @@
 
 namespace chainrule {
 
-// A member's view of its team. All members make the same sequence of phases: calls of each() and alone(). What others
-// may change is touched only within an item: between phases a late member is not where the others are.
+// A member's view of its team. All members must make the same sequence of phases, that is calls of each() and alone().
+// Access data that other members change only within an item: between phases a late member is behind the others.
 struct Team {
   int rank, size;
-  detail::Phases* phases = nullptr;  // of a team of more than one
+  detail::Phases* phases = nullptr;  // null for a team of one
 
-  // Calls work(i) once for each of the items 0..count-1, in some member, and returns when all are done. A member's
-  // first choice is its share of them, in their order, so that it finds in its cache what it had there in the last
-  // phase.
+  // Calls work(i) once for each item 0..count-1, in any member, and returns when all are done. A member takes the items
+  // of its own share first, in order, so that it finds in its cache what it used in the last phase.
   template <class Work>
   void each(Index count, Work&& work) const {
     if (size == 1) {
@@ -37,11 +36,11 @@ struct Team {
       for (const Index end = item + group < count ? item + group : count; item < end; ++item) work(item);
     }
   }
-  // For code that cannot be handed a function: the next item to do, or -1 when all of the phase are done. Of a team of
-  // more than one.
+  // The same for code that cannot take a function: the next item, or -1 when all items of the phase are done. Only for
+  // teams of more than one.
   Index next(Index count) const { return phases->next(rank, count); }
 
-  // A phase of rank 0, the thread that called parallel().
+  // A phase that only rank 0 executes, the thread that called parallel().
   template <class Work>
   void alone(Work&& work) const {
     if (size == 1) return work();
@@ -54,7 +53,7 @@ struct Team {
 struct Share {
   Index begin, end;
 };
-// The i-th of so many equal parts [begin, end) of n, in multiples of grain.
+// Part i of n, divided into equal parts whose edges are multiples of grain.
 inline Share part(Index n, Index parts, Index i, Index grain = 1) {
   const Index grains = (n + grain - 1) / grain;
   const auto edge = [&](Index number) {
@@ -63,19 +62,19 @@ inline Share part(Index n, Index parts, Index i, Index grain = 1) {
   };
   return {edge(i), edge(i + 1)};
 }
-// The part that belongs to a rank.
+// The part of a team's member.
 inline Share share(Index n, Team team, Index grain = 1) { return part(n, team.size, team.rank, grain); }
 
-// Into how many items a team cuts n: one for a thread alone; else some for each member, so that the others can take
-// over from one that is late, but of no less than `least`.
+// How many items to divide n into: 1 for a team of one; otherwise several per member, so that others can take over from
+// a late one, with at least `least` in each.
 inline Index items_for(Index n, int team_size, Index least = 1) {
   constexpr Index enough = 4;
   const Index of_member = team_size == 1 ? 1 : std::clamp<Index>(n / team_size / least, 1, enough);
   return std::min(n, of_member * team_size);
 }
 
-// The threads for one call: requested, or 0 for num_threads(); fewer where each would have less than a region costs.
-// operations: the arithmetic of one region, in multiply-adds and additions.
+// How many threads a call should use: at most `requested` (0: num_threads()), fewer if a thread would save less time
+// than it costs. operations: floating-point operations of one parallel region.
 int threads_for(double operations, int requested);
 
 namespace detail {
@@ -91,15 +90,15 @@ void run_body(int threads, Length length, Body&& body) {
 }
 }  // namespace detail
 
-// Calls body(team) on up to `threads` threads, this one being rank 0, and waits for those that have begun. The first
-// exception of a body is rethrown here; no item is begun after it.
+// Calls body(team) in up to `threads` threads; the calling thread is rank 0. Waits for the threads that have begun. The
+// first exception of a body is rethrown here; no item begins after it.
 template <class Body>
 void parallel(int threads, Body&& body) {
   detail::run_body(threads, detail::Length::any, body);
 }
 
-// The same for calls of some milliseconds of which many follow each other: where a member has just lost its processor,
-// this thread makes some of them alone.
+// The same for short calls that are repeated, such as training steps: after a member has lost its processor, the
+// calling thread executes some of the calls alone (core/rest.h).
 template <class Body>
 void parallel_step(int threads, Body&& body) {
   detail::run_body(threads, detail::Length::brief, body);

@@ -1,5 +1,5 @@
-// Teams by OpenMP, for C++ programs that use it themselves: one pool for all. The end of a region waits for every
-// thread of it, also for one that came too late to find work.
+// Teams by OpenMP, for C++ programs that use OpenMP themselves and want one pool. A region ends only when all of its
+// threads have been there, even if one came too late to find work.
 #include <omp.h>
 
 #include "core/fork.h"
@@ -9,7 +9,7 @@ namespace chainrule {
 namespace {
 
 // A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool
-// before.
+// before the fork.
 void prepare_fork_once() {
   static const AtFork dissolved([] { omp_pause_resource_all(omp_pause_soft); }, nullptr);
 }

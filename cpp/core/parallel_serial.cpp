@@ -1,4 +1,4 @@
-// No threads: for platforms without them, and for whoever has a pool of his own around the library.
+// No threads: for platforms without them, and for programs that use the library within their own thread pool.
 #include "core/parallel_backend.h"
 
 namespace chainrule {

@@ -1,7 +1,7 @@
-// Teams from a pool of our own. A call's leader begins at once and closes the call when its work is done: workers that
-// were asleep, or without a processor, for all of it are left out, and only those who have begun are waited for. One
-// pool serves the process. While it works for one caller, others run alone: they would only compete for the same cores,
-// and no result depends on the size of a team.
+// Teams from a thread pool. The leader of a call begins at once and closes the call when its work is done. It waits
+// only for workers that have begun; workers that were asleep or without a processor all the time are left out. The
+// process has one pool. While it serves one caller, others run alone: they would compete for the same cores, and no
+// result depends on the size of a team.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -35,16 +35,16 @@ class Pool {
   static int size_of(Watched::Number state) { return static_cast<int>(state >> 16 & 0x7fff); }
 
   struct alignas(64) Worker {
-    Watched calls;  // that it was asked to join
+    Watched calls;  // the number of calls that it was asked to join
   };
   bool grow(int workers);
   void work(int rank, Worker& worker);
   bool join(int rank);
 
-  std::mutex owner_;              // who has it has the pool
-  std::vector<Worker*> workers_;  // never freed: a worker lives as long as the process
+  std::mutex owner_;              // its owner uses the pool
+  std::vector<Worker*> workers_;  // never freed: workers live as long as the process
   alignas(64) Watched state_;
-  // Of the call, for those inside:
+  // The current call, for workers inside it:
   std::uint64_t call_ = 0;
   Body body_ = nullptr;
   void* context_ = nullptr;
@@ -54,7 +54,7 @@ class Pool {
 
 thread_local bool member = false;
 
-// Not destroyed at the end of the process, when workers still wait in it.
+// Never destroyed: workers still wait in it when the process ends.
 Pool& pool() {
   static Pool* const only = [] {
     static const AtFork without_workers(nullptr, [] { new (&pool()) Pool; });
@@ -71,7 +71,7 @@ bool Pool::grow(int workers) {
       std::thread(&Pool::work, this, static_cast<int>(workers_.size()) + 1, std::ref(*worker)).detach();
       workers_.push_back(worker.release());
     }
-  } catch (const std::exception&) {  // the system has no more threads, or memory for them
+  } catch (const std::exception&) {  // the system has no more threads or memory
   }
   return !workers_.empty();
 }
@@ -97,7 +97,7 @@ bool Pool::run(int threads, std::chrono::microseconds patience, Body body, void*
   return true;
 }
 
-// Enters the call that is open, if there is one for this rank.
+// Joins the open call, if there is one with this rank.
 bool Pool::join(int rank) {
   return state_.change([rank](std::atomic<Watched::Number>& state) {
     Watched::Number now = state.load();
@@ -115,7 +115,7 @@ void Pool::work(int rank, Worker& worker) {
     calls = worker.calls.wait(patience, [calls](Watched::Number now) { return now != calls; });
     if (!join(rank)) continue;
     patience = patience_;
-    if (call_ != last) {  // else it has been here, before it was asked
+    if (call_ != last) {  // otherwise it joined before it was asked
       last = call_;
       body_(context_, rank, size_);
     }
@@ -123,7 +123,7 @@ void Pool::work(int rank, Worker& worker) {
   }
 }
 
-// As OpenMP reads it: once, the first number of a list, and nothing that is no number.
+// As OpenMP reads it: once, the first number of a list; anything else is ignored.
 int limit_of_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
   const long threads = variable == nullptr ? 0 : std::strtol(variable, nullptr, 10);

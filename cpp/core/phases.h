@@ -1,6 +1,6 @@
-// What the members of a team share of the phases they go through (Team::each): who takes which item, and how far the
-// team is. A member that comes late or loses its processor delays the item that it holds and nothing else; what it has
-// not begun is taken by the others, and phases that have ended without it are passed by.
+// The shared state of a team's phases (Team::each): which member takes which item, and which phases have ended. A
+// member that is late or loses its processor delays only the item that it holds. Others take the items that it has not
+// begun, and it skips phases that have ended without it.
 #pragma once
 
 #include <atomic>
@@ -15,30 +15,30 @@ namespace chainrule::detail {
 
 class Phases {
  public:
-  static constexpr Index most_items = 65535;  // of a phase
+  static constexpr Index most_items = 65535;  // in a phase
 
-  // Before the members begin, by the thread that makes the team. patience: of members that wait for others.
+  // Called before the members begin, by the thread that makes the team. patience: how long a waiting member spins.
   void begin(int size, std::chrono::microseconds patience);
 
-  // An item of the phase for a member, or -1 once all `count` have been done; the next call then begins a phase.
+  // The next item of the phase for a member, or -1 when all `count` are done; the call after that begins a new phase.
   Index next(int rank, Index count);
-  // A phase of rank 0 alone: true for it, which calls leave() at the end; false for the others once it has.
+  // A phase of rank 0: returns true there, and rank 0 calls leave() at the end; returns false in others after that.
   bool enter(int rank);
   void leave(int rank) { complete(members_[rank].phase); }
-  // Ends all phases, those to come too: no further item is begun.
+  // Ends this phase and all later ones: no further item begins.
   void abandon();
 
-  std::chrono::nanoseconds waited() const { return waited_; }  // by rank 0, for others, since begin()
+  std::chrono::nanoseconds waited() const { return waited_; }  // how long rank 0 has waited for others since begin()
 
  private:
-  // `range` is the phase, the first and the end of the items that nobody has taken of those that are this member's
-  // first choice. That of an earlier phase means that all still are there, so nothing has to be set up for a phase.
+  // `range` holds the number of the phase, and the first and last item of this member's share that are not yet taken.
+  // The number of an earlier phase means that all are left, so a new phase needs no preparation.
   struct Member {
     alignas(64) std::atomic<std::uint64_t> range{0};
-    // The member's own:
+    // Used by this member only:
     alignas(64) std::uint32_t phase = 0;
     bool within = false;
-    int from = 0;  // whose items it takes
+    int from = 0;  // the member whose items it takes now
     std::uint32_t done = 0;
   };
   Index claim(int from, bool own, std::uint32_t phase, Index count);
@@ -49,8 +49,8 @@ class Phases {
   int capacity_ = 0, size_ = 1;
   std::chrono::microseconds patience_{};
   std::chrono::nanoseconds waited_{};
-  alignas(64) std::atomic<std::uint32_t> done_{0};  // items of the phase, by members who have found no more
-  Watched completed_;                               // the last phase that has ended
+  alignas(64) std::atomic<std::uint32_t> done_{0};  // finished items, counted by a member when it finds no more
+  Watched completed_;                               // number of the last phase that has ended
 };
 
 }  // namespace chainrule::detail

@@ -1,5 +1,5 @@
-// Whether a long call shall go on: asked by the thread that made it, between pieces of work of some milliseconds. What
-// is asked belongs to the thread, so that no function of the core has to hand it down.
+// Interrupts a long call: the calling thread polls between pieces of work of some milliseconds. The function that is
+// polled is thread-local, so no function of the core has to pass it on.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,7 @@
 
 namespace chainrule {
 
-// While one lives, poll() of this thread calls `ask`, at most every so many seconds; it may throw, to end the call.
+// While an object lives, poll() in this thread calls `ask`, at most once in `seconds`. `ask` may throw to end the call.
 class Polling {
  public:
   Polling(std::function<void()> ask, double seconds);

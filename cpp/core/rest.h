@@ -1,8 +1,8 @@
-// When a thread goes on alone instead of with its team. A member that the system takes from its processor keeps its
-// item for a whole time slice, some milliseconds. Where the caller of a step waited so much that the team was not half
-// as fast again as one thread, it makes the next steps alone, for 20 times as long as it waited: so a busy neighbor
-// costs a twentieth, without a guess whether there is one. Where that happens again as soon as the rest is over, the
-// next one is four times as long, up to a fifth of a second.
+// Decides when a thread computes alone instead of with its team. A member that loses its processor keeps its item for a
+// whole time slice, some milliseconds. If the caller of a step waited so long that the team was less than 1.5 times as
+// fast as one thread, the caller makes the next steps alone, for 20 times as long as it waited. So a busy neighbor
+// costs one twentieth, and nothing has to detect it. If the first step with a team waits again, the next rest is four
+// times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>
@@ -14,11 +14,12 @@ class Rest {
  public:
   using Time = std::chrono::steady_clock::time_point;
   using Duration = Time::duration;
-  static constexpr Duration least_wait = std::chrono::microseconds(200);  // a process that merely wakes takes 50 or so
+  static constexpr Duration least_wait =
+      std::chrono::microseconds(200);  // a background process that wakes briefly takes about 50
   static constexpr Duration longest = std::chrono::milliseconds(200);
 
   bool lasts(Time now) const { return now < end_; }
-  // After a step of a team, in which the caller waited for others so long.
+  // Called after a step of a team in which the caller waited for others so long.
   void note(int threads, Time start, Time end, Duration waited) {
     const bool paid = 2 * (end - start - waited) * threads >= 3 * (end - start);
     if (paid || waited < least_wait) return;

@@ -1,5 +1,5 @@
-// Text put together of parts: texts, characters, numbers (with six digits), and what converts to a text. Not by way of
-// streams: these take a failed allocation for the end of the text.
+// Concatenates strings, characters, numbers (with six digits) and what converts to a string. Without streams, because a
+// stream ends silently if an allocation fails.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +35,7 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
-// No more than so many bytes of it, whole characters where it is UTF-8.
+// The text, cut to at most so many bytes without splitting a UTF-8 character.
 template <class Char>
 std::basic_string<Char> beginning(const std::basic_string<Char>& text, std::size_t size) {
   if (size < text.size() && sizeof(Char) == 1)

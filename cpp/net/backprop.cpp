@@ -191,7 +191,7 @@ void Backprop<T>::call_custom_loss(const Index* rows, Index m) {
 
 template <class T>
 BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
-                           GradientPlaces<T> gradients, const MatrixView<T>* dx, const After* after,
+                           GradientPlaces<T> gradients, const MatrixView<T>* dx, const UpdateHooks* hooks,
                            std::span<const Index> upcoming) {
   const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
@@ -248,7 +248,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       const auto made = [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
         if (!last) return;
         if (gradients.panels == nullptr) add_penalty(model_.layers[l], block, l2, place.dw);
-        if (after != nullptr) after->made(l, block, place, packed_);
+        if (hooks != nullptr) hooks->block_ready(l, block, place, packed_);
       };
       team.each(items + 1, [&](Index item) {
         if (item < items)
@@ -259,11 +259,11 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       });
       if (!last) team.alone(poll);
     }
-    if (after == nullptr || !after->between) return;
-    team.alone(after->between);
+    if (hooks == nullptr || !hooks->all_ready) return;
+    team.alone(hooks->all_ready);
     team.each(outputs_of.of_all(), [&](Index item) {
       outputs_of.visit(item, [&](std::size_t l, const WeightBlock& block) {
-        after->behind(l, block, gradients.of(model_.layers[l], l, block, scratch), packed_);
+        hooks->update_block(l, block, gradients.of(model_.layers[l], l, block, scratch), packed_);
       });
     });
   });

@@ -18,18 +18,18 @@ class Backprop {
   // The caller's work on the gradients of some weights of layer l. `made` may change the weights and then packs them.
   // If an update needs all gradients first, `between` is called once after the last `made`, and then `behind` for all
   // weights; otherwise both are empty.
-  struct After {
+  struct UpdateHooks {
     using OfBlock =
         std::function<void(std::size_t l, const WeightBlock& block, const GradientPlace<T>&, PackedWeights<T>&)>;
-    OfBlock made;
-    std::function<void()> between;
-    OfBlock behind;
+    OfBlock block_ready;
+    std::function<void()> all_ready;
+    OfBlock update_block;
   };
 
   // batch_rows: rows of the largest batch; gradients: false if only costs are needed; inputs: dx is needed too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
   // For training, with its packed weights and an array of gradient_size gradients. 0 if follows(): then an item's
-  // gradients exist only while `made` runs.
+  // gradients exist only while `block_ready` runs.
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size)
       : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
 
@@ -44,10 +44,11 @@ class Backprop {
   void repack();  // after weights changed outside of run()
 
   // The cost of m examples: rows[0..m), or the first m if rows is null. Without gradients.data only the cost is
-  // computed; gradients in panels lack the penalty's part. dx and after may be null. upcoming: rows of the next batch,
+  // computed; gradients in panels lack the penalty's part. dx and hooks may be null. upcoming: rows of the next batch,
   // which are prefetched. After an exception run() must not be called again: partial sums may be left.
   BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
-                const MatrixView<T>* dx = nullptr, const After* after = nullptr, std::span<const Index> upcoming = {});
+                const MatrixView<T>* dx = nullptr, const UpdateHooks* hooks = nullptr,
+                std::span<const Index> upcoming = {});
 
  private:
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,

@@ -9,20 +9,20 @@
 namespace chainrule {
 namespace {
 
-// What one thread needs to take blocks of rows through a model.
+// The memory of one thread that computes blocks of rows.
 template <class T>
 struct Workspace {
   Scratch<T> scratch;
-  Buffer<T> hidden[2];  // the activations of layers in turn
+  Buffer<T> hidden[2];  // activations of odd and even layers
   Tape<T> tape;
 
-  // Grows, if it must.
+  // Allocates only if it must grow.
   void prepare(const Model<T>& model, Index rows) {
     scratch.prepare(model, rows);
     for (Buffer<T>& buffer : hidden) buffer.reserve(checked_product(rows, padded<T>(model.widest())));
     tape.reserve(model.layers.size());
   }
-  // The activations of all layers, in somebody's memory, for a block of rows whose outputs are to come to `last`.
+  // The activations of all layers for a block of rows, in the workspace `memory`; those of the last layer are `last`.
   const Tape<T>& activations(const Model<T>& model, const Workspace& memory, MatrixView<T> last) {
     tape.clear();
     for (const Layer<T>& layer : model.layers) {
@@ -36,25 +36,25 @@ struct Workspace {
   Index bytes() const { return (scratch.gemm.size() + 2 * hidden[0].size()) * static_cast<Index>(sizeof(T)); }
 };
 
-constexpr Index most_kept = 1 << 22;        // bytes
-constexpr double operations_at_once = 1e9;  // some 10 ms, between two polls
+constexpr Index most_reused = 1 << 22;      // bytes
+constexpr double operations_at_once = 1e9;  // about 10 ms, between two polls
 
 }  // namespace
 
 template <class T>
 void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
-  // Allocation and packing take their part of a call: half of the operations may count for a second thread.
+  // Count half of the operations: allocation and packing gain nothing from a second thread.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
   const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
-  // A block of rows alone does not keep a team busy: its members share the outputs, and each reads its weights alone.
+  // A single block of rows does not keep a team busy: its members share the outputs, each with its own weights.
   const bool columns = team_size > 1 && x.rows <= most;
   PackedWeights<T> packed;
   if (x.rows > most) packed = PackedWeights<T>(model, false);
-  // A single thread keeps its workspace between calls, so that a few rows take no allocation.
-  thread_local Workspace<T> kept;
+  // A single thread reuses its workspace between calls, so that predicting a few rows allocates nothing.
+  thread_local Workspace<T> reused;
   std::vector<Workspace<T>> own(static_cast<std::size_t>(team_size > 1 ? team_size : 0));
-  const std::span<Workspace<T>> workspaces = team_size > 1 ? std::span(own) : std::span(&kept, 1);
+  const std::span<Workspace<T>> workspaces = team_size > 1 ? std::span(own) : std::span(&reused, 1);
   const auto rows_of = [&](Team team, Share chunk) {
     Workspace<T>& mine = workspaces[static_cast<std::size_t>(team.rank)];
     const auto activate = [&](MatrixView<T> z) {
@@ -87,11 +87,11 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
   const Index at_once =
       std::max(team_size * most, static_cast<Index>(operations_at_once / row_operations(model, false)));
   for (Index begin = 0; begin == 0 || begin < x.rows; begin += at_once) {
-    if (begin > 0) poll();  // which may have led to another prediction of this thread
+    if (begin > 0) poll();  // may call predict() in this thread
     for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
     parallel_step(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
   }
-  if (kept.bytes() > most_kept) kept = {};
+  if (reused.bytes() > most_reused) reused = {};
 }
 
 template void predict(const Model<float>&, const Inputs<float>&, MatrixView<float>, bool, int);

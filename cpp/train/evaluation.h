@@ -1,4 +1,4 @@
-// The validation rows after an epoch: their cost, and the metrics of the predictions.
+// Cost and metrics of the validation rows after an epoch.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,4 @@
-// An optimizer at work: its settings, its moments in the layout of the parameters, the average of these, and how far it
-// is.
+// The state of an optimizer: its settings, moments and the average in the layout of the parameters, and its progress.
 #pragma once
 
 #include <array>
@@ -14,10 +13,10 @@
 
 namespace chainrule {
 
-// Whether the optimizer itself averages the parameters.
+// True if the optimizer itself averages the parameters.
 template <class T>
 bool averages(const OptimizerOptions& options);
-// Whether the network ends with an average of the parameters that are trained.
+// True if the network ends with an average of the trained parameters.
 template <class T>
 bool ends_with_average(const FitOptions<T>& options);
 
@@ -27,7 +26,7 @@ class Optimizer {
   // layers: of the network, whose groups the options may name; parameters: in the layout used.
   Optimizer(const FitOptions<T>& options, Index layers, Index parameters);
 
-  void begin_step(const Rates& rates);  // once per step, by one thread, before any update
+  void begin_step(const Rates& rates);  // called once per step, by one thread, before any update
   // The numbers of the next steps, one for each of the rates, for those who update by themselves.
   std::span<const Update<T>> next_steps(std::span<const Rates> rates);
   Moments<T> moments() const { return moments_from(0); }

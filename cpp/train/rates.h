@@ -1,4 +1,4 @@
-// The schedules of rates at work: which factors a step has, and what a plateau changes.
+// Evaluates the schedules: the factors on learning rate, weight decay and dropout at a step, and the plateaus.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace chainrule {
 
-// The name of a schedule that depends on the length of the training and does not state it, or null.
+// The name of the first schedule that depends on the length of the training without stating it, or null.
 const char* without_length(const RateSchedule& schedule);
 
 // Factors on the settings of one step.

@@ -1,5 +1,5 @@
-// Inputs whose columns lie apart, for fits that read a row here and a row there: each number of such a row is in a
-// cache line of its own, so a copy row by row is made once, before the first epoch.
+// Copies of column-major inputs for fits that read single rows: each number of such a row is in another cache line, so
+// the inputs are copied to row-major once, before the first epoch.
 #pragma once
 
 #include <list>

@@ -1,5 +1,5 @@
-// The two ways of training steps: in phases over a whole batch (two_phase), or slice by slice (sliced), which keeps no
-// z. The shapes and activations decide which, and neither changes what is summed in which order.
+// Trains batch by batch, in one of three ways: in two phases over a whole batch (two_phase), slice by slice without
+// storing z (sliced), or by L-BFGS. Shapes, activations and options decide which. All ways sum in the same order.
 #pragma once
 
 #include <memory>
@@ -12,16 +12,16 @@
 
 namespace chainrule {
 
-// Batches of m examples: batch s has those that rows[first + s * advance ...) names, or, where rows is null, the
-// examples first + s * advance and on; rates has an entry for each.
+// Batches of m examples. Batch s has the examples rows[first + s * advance ...) or, if rows is empty, the examples from
+// first + s * advance on. rates has one entry for each batch.
 template <class T>
 struct Batches {
   const Examples<T>& examples;
   std::span<const Index> rows;  // of the whole epoch, or empty
   Index first, m, advance;
   std::span<const Rates> rates;
-  Index step = 0;          // number of the first one since the training began
-  std::uint64_t seed = 0;  // of what is random in the steps
+  Index step = 0;          // number of the first batch since the training began
+  std::uint64_t seed = 0;  // for dropout
 };
 
 // The examples from `first` on.
@@ -36,24 +36,24 @@ Examples<T> examples_from(Examples<T> e, Index first) {
   return e;
 }
 
-// Trains the network whose parameters it was made for: cost, gradients and update of one batch after the other.
+// Cost, gradients and update for one batch after the other.
 template <class T>
 class Stepper {
  public:
   virtual ~Stepper() = default;
 
-  virtual Index steps_at_once() const = 0;  // that run() can take
+  virtual Index steps_at_once() const = 0;  // the most batches that run() takes
   // The costs of the batches, each before its update. Valid until the next call.
   virtual std::span<const BatchCost> run(const Batches<T>& batches) = 0;
-  // Whether the steps change the network's own parameters, so that store() has nothing to do.
+  // True if the steps change the network's own parameters, so that store() does nothing.
   virtual bool in_place() const = 0;
-  virtual bool finite() const = 0;  // whether all parameters are
-  virtual void load() = 0;          // the network's parameters were changed by others
-  virtual void store() = 0;         // brings them up to date: the average, where there is one
+  virtual bool finite() const = 0;  // true if all parameters are finite
+  virtual void load() = 0;          // called after the network's parameters were changed from outside
+  virtual void store() = 0;         // writes the network's parameters: the average if there is one
   // Of the last batch (L-BFGS: after its step), in the layout of the parameters; only where Stop::gradient_norm_below
   // is set.
   virtual void gradients(T* gradients) const = 0;
-  // Why no step can follow, or null.
+  // The reason why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }
 
   // All that the next step depends on, in the layout of the parameters; restore() makes the next step what it would

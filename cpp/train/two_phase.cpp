@@ -65,12 +65,12 @@ bool has_plain_updates(const FitOptions<T>& options) {
 template <class T>
 TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options)
     : options_(options),
-      home_(parameters),
+      network_parameters_(parameters),
       panels_(panels_for(model, batch_rows)),
-      own_(in_panels()                  ? panels_.size()
-           : ends_with_average(options) ? model.parameter_count()
-                                        : 0),
-      parameters_(own_.size() > 0 ? own_.data() : home_),
+      trained_copy_(in_panels()                  ? panels_.size()
+                    : ends_with_average(options) ? model.parameter_count()
+                                                 : 0),
+      parameters_(trained_copy_.size() > 0 ? trained_copy_.data() : network_parameters_),
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
       dropout_(dropout_for(model, options)),
       model_(training_model(model, panels_, parameters_, weights_.data(), dropout_)),
@@ -81,7 +81,7 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
           model_, batch_rows, options.threads,
           in_panels() ? PackedWeights<T>(model_, panels_, parameters_) : copies_of_weights(model_, batch_rows, true),
           gradients_.size()),
-      after_(after_gradients()) {
+      hooks_(update_hooks()) {
   load();
 }
 
@@ -94,9 +94,9 @@ bool TwoPhase<T>::finite() const {
 template <class T>
 void TwoPhase<T>::load() {
   if (in_panels())
-    panels_.load(home_, parameters_);
+    panels_.load(network_parameters_, parameters_);
   else if (!in_place())
-    std::copy_n(home_, own_.size(), parameters_);
+    std::copy_n(network_parameters_, trained_copy_.size(), parameters_);
   parameters_changed();
 }
 
@@ -116,7 +116,7 @@ void TwoPhase<T>::flatten(const T* array, T* flat) const {
 
 template <class T>
 void TwoPhase<T>::store() {
-  if (!in_place()) flatten(average_ != nullptr ? average_ : parameters_, home_);
+  if (!in_place()) flatten(average_ != nullptr ? average_ : parameters_, network_parameters_);
 }
 
 template <class T>
@@ -146,7 +146,7 @@ void TwoPhase<T>::restore(const FitState<T>& state) {
 }
 
 template <class T>
-typename Backprop<T>::After TwoPhase<T>::after_gradients() {
+typename Backprop<T>::UpdateHooks TwoPhase<T>::update_hooks() {
   if (options_.clip_value) clip_.limit = static_cast<T>(*options_.clip_value);
   using Place = GradientPlace<T>;
   const auto update_block = [this](std::size_t l, const WeightBlock& block, const Place& gradients,
@@ -262,7 +262,7 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   l2_ = options_.l2;
   if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
-  cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &after_, upcoming);
+  cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &hooks_, upcoming);
   average_ = optimizer_.average();
   return {&cost_, 1};
 }

@@ -1,7 +1,7 @@
-// Training steps of medium and large networks: backpropagation, then the update of each item's weights as soon as
-// their gradients are there, while these are in the cache, most often in a buffer that the next item takes over
-// (keeps_gradients). The parameters lie in panels meanwhile; but for batches of so few rows that the products read
-// weights where they lie anyway, and for bf16.
+// Training steps of medium and large networks: backpropagation, and the update of each item's weights as soon as their
+// gradients are complete and still in the cache, usually in a buffer that the next item reuses (keeps_gradients). The
+// parameters are in panels meanwhile, except for bf16 and for batches of so few rows that products read weights in
+// place.
 #pragma once
 
 #include "net/backprop.h"
@@ -10,7 +10,7 @@
 
 namespace chainrule {
 
-// Whether the update of a step is the optimizer's alone.
+// True if the optimizer alone updates the parameters.
 template <class T>
 bool has_plain_updates(const FitOptions<T>& options);
 
@@ -26,7 +26,7 @@ class TwoPhase final : public Stepper<T> {
 
   Index steps_at_once() const override { return 1; }
   std::span<const BatchCost> run(const Batches<T>& batches) override;
-  bool in_place() const override { return parameters_ == home_; }
+  bool in_place() const override { return parameters_ == network_parameters_; }
   bool finite() const override;
   void load() override;
   void store() override;
@@ -35,7 +35,7 @@ class TwoPhase final : public Stepper<T> {
   void restore(const FitState<T>& state) override;
 
  private:
-  typename Backprop<T>::After after_gradients();
+  typename Backprop<T>::UpdateHooks update_hooks();
   void add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients);
   void square(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
   double gradient_norm() const;
@@ -46,9 +46,9 @@ class TwoPhase final : public Stepper<T> {
 
   IsaInUse isa_in_use_;
   const FitOptions<T>& options_;
-  T* home_;           // the network's own parameters
-  Panels<T> panels_;  // none for flat ones
-  Buffer<T> own_;     // none where the network's are trained in place
+  T* network_parameters_;   // the network's own parameters
+  Panels<T> panels_;        // none for flat ones
+  Buffer<T> trained_copy_;  // none where the network's are trained in place
   T* parameters_;
   Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
   StepDropout dropout_;
@@ -62,7 +62,7 @@ class TwoPhase final : public Stepper<T> {
   double l2_ = 0;  // of the current step, and its factors:
   Rates rates_;
   BatchCost cost_{};
-  typename Backprop<T>::After after_;
+  typename Backprop<T>::UpdateHooks hooks_;
 };
 
 }  // namespace chainrule
