@@ -156,7 +156,7 @@ def test_errors_of_quantiles_on_tables_are_in_the_unit_of_the_targets():
         estimator = cr.MLPRegressor(cr.Quantile([0.2, 0.8]), **SMALL, eval_metric=metric)
         estimator.fit(table, Y_VALUES, eval_set=(table, Y_VALUES))
         errors = estimator.predict(table) - Y_VALUES[:, None]
-        expected = np.abs(errors).mean() if metric == "mae" else np.sqrt((errors**2).mean(axis=0).mean())
+        expected = np.abs(errors).mean() if metric == "mae" else np.sqrt((errors**2).mean(axis=0)).mean()
         assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
 
 
