@@ -102,11 +102,13 @@ void Optimizer<T>::begin_step(const Rates& rates) {
 
 template <class T>
 std::span<const Update<T>> Optimizer<T>::next_steps(std::span<const Rates> rates) {
-  updates_.clear();
-  for (const Rates& factors : rates) {
-    advance(factors);
-    updates_.push_back(step(factors));
-  }
+  updates_.resize(rates.size());
+  with_pass<T>(options_, [&](const auto& settings, const auto& pass) {
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      pass.advance(settings, progress_, rates[i].learning_rate);
+      updates_[i] = pass.update(settings, progress_, rates[i].learning_rate, rates[i].weight_decay);
+    }
+  });
   return updates_;
 }
 
