@@ -154,12 +154,12 @@ struct Moments {
   T *m = nullptr, *v = nullptr, *mean = nullptr;
 };
 
-// An optimizer: its arrays, what begins a step, the numbers of the step, and the pass that updates parameters.
-// learning_rate and weight_decay are the schedules' factors.
+// An optimizer: its arrays; begin() counts a step and returns its numbers; update() returns the numbers of the same
+// step with other factors; apply() updates parameters. learning_rate and weight_decay are the schedules' factors.
 template <class T, class Optimizer>
 struct OptimizerPass {
   Arrays (*arrays)(const Optimizer&);
-  void (*advance)(const Optimizer&, Progress&, double learning_rate);
+  Update<T> (*begin)(const Optimizer&, Progress&, double learning_rate, double weight_decay);
   Update<T> (*update)(const Optimizer&, const Progress&, double learning_rate, double weight_decay);
   void (*apply)(Region, const Update<T>&, Clip<T>, const T* gradient, Moments<T>, T* parameters);
 };

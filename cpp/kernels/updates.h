@@ -284,9 +284,15 @@ struct Optimize<T, ScheduleFreeAdamW> {
   }
 };
 
+template <class T, class Optimizer>
+Update<T> begin_step(const Optimizer& o, Progress& progress, double learning_rate, double weight_decay) {
+  Optimize<T, Optimizer>::advance(o, progress, learning_rate);
+  return Optimize<T, Optimizer>::update(o, progress, learning_rate, weight_decay);
+}
+
 template <class T, class... Optimizer>
 constexpr OptimizerPasses<T, OptimizerList<Optimizer...>> passes_of(OptimizerList<Optimizer...>) {
-  return {{Optimize<T, Optimizer>::arrays, Optimize<T, Optimizer>::advance, Optimize<T, Optimizer>::update,
+  return {{Optimize<T, Optimizer>::arrays, begin_step<T, Optimizer>, Optimize<T, Optimizer>::update,
            Optimize<T, Optimizer>::apply}...};
 }
 

@@ -76,38 +76,24 @@ Optimizer<T>::Optimizer(const FitOptions<T>& options, Index layers, Index parame
 }
 
 template <class T>
-Update<T> Optimizer<T>::step(const Rates& factors) const {
-  Update<T> update;
-  with_pass<T>(options_, [&](const auto& settings, const auto& pass) {
-    update = pass.update(settings, progress_, factors.learning_rate, factors.weight_decay);
-  });
-  return update;
-}
-
-template <class T>
-void Optimizer<T>::advance(const Rates& rates) {
-  with_pass<T>(options_,
-               [&](const auto& settings, const auto& pass) { pass.advance(settings, progress_, rates.learning_rate); });
-}
-
-template <class T>
 void Optimizer<T>::begin_step(const Rates& rates) {
   average_rate_ = progress_.steps == 0 ? T(1) : static_cast<T>(1 - average_decay_);
-  advance(rates);
+  next_steps({&rates, 1});
+  if (groups_.empty()) return;
   updates_.clear();
-  if (groups_.empty()) updates_.push_back(step(rates));
-  for (const Rates& group : groups_)
-    updates_.push_back(step({rates.learning_rate * group.learning_rate, rates.weight_decay * group.weight_decay}));
+  with_pass<T>(options_, [&](const auto& settings, const auto& pass) {
+    for (const Rates& group : groups_)
+      updates_.push_back(pass.update(settings, progress_, rates.learning_rate * group.learning_rate,
+                                     rates.weight_decay * group.weight_decay));
+  });
 }
 
 template <class T>
 std::span<const Update<T>> Optimizer<T>::next_steps(std::span<const Rates> rates) {
   updates_.resize(rates.size());
   with_pass<T>(options_, [&](const auto& settings, const auto& pass) {
-    for (std::size_t i = 0; i < rates.size(); ++i) {
-      pass.advance(settings, progress_, rates[i].learning_rate);
-      updates_[i] = pass.update(settings, progress_, rates[i].learning_rate, rates[i].weight_decay);
-    }
+    for (std::size_t i = 0; i < rates.size(); ++i)
+      updates_[i] = pass.begin(settings, progress_, rates[i].learning_rate, rates[i].weight_decay);
   });
   return updates_;
 }

@@ -45,8 +45,6 @@ class Optimizer {
   void restore(const FitState<T>& state, const Copy& unflatten, T* parameters);
 
  private:
-  void advance(const Rates& rates);
-  Update<T> step(const Rates& factors) const;
   Moments<T> moments_from(Index begin) const;
   std::array<std::pair<const char*, const Buffer<T>*>, 4> arrays() const {
     return {{{"first_moment", &m_}, {"second_moment", &v_}, {"mean", &mean_}, {"average", &average_}}};
