@@ -22,7 +22,7 @@ from chainrule._frames import Codes, Column, Floats
 
 FORMAT = 2  # of the state of encoders; 1 has no formats of text
 FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
-ENOUGH = 10  # rows without a listed level: too many for chance, where only some levels of a column are listed
+ENOUGH = 10  # if only some levels are listed, warn when at least this many rows have other levels and none a listed one
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
 _BOOLEANS = {"true": "1", "false": "0"}
 
@@ -146,7 +146,7 @@ class LevelColumn:
     def fit(
         cls, name: str, codes: Codes, names: Sequence[str], max_levels: int, more_to_come: bool = False
     ) -> "LevelColumn | IgnoredColumn":
-        """Learn the levels; of more than `max_levels` the most frequent stay, of those that are seen more than once."""
+        """Learn the levels; of more than `max_levels`, keep the most frequent that occur more than once."""
         counts = dict(zip(names, np.bincount(codes[codes >= 0], minlength=len(names)).tolist(), strict=True))
         missing = more_to_come or bool((codes < 0).any())
         levels = sorted(counts)
@@ -367,7 +367,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
 
 
 def describe_mistakes(column: Column, found: Examination) -> str:
-    """Return which cells cannot be read as what most are: column, count, example and row."""
+    """Describe the cells that cannot be read as most of the column can: column, count, example and row."""
     first = next(iter(found.mistakes))
     n_wrong = sum(found.mistakes.values())
     such = f", such as {found.example!r}," if found.example else ","

@@ -1,8 +1,8 @@
 """Files that are replaced as a whole; pipes, devices and open descriptors, such as /dev/stdout, that are written to.
 
-A new file has no name until it is whole (`O_TMPFILE`), where the system can do that: a program that is killed leaves
-nothing. It has a hidden name, and is locked, for the moment before it replaces another file, or all the time where the
-system cannot: the next save removes those whose programs have ended.
+Where the system supports it (`O_TMPFILE`), a new file has no name until it is complete, so a killed program leaves
+nothing behind. While it replaces another file, or from the start on other systems, it has a hidden name and is locked;
+the next save removes hidden files that are no longer locked.
 """
 
 import contextlib
@@ -188,7 +188,7 @@ def _temporary_name(target: Path) -> Path:
 
 
 def _stem(target: Path) -> str:
-    """Return the beginning of a file's name, whole characters in 100 bytes: with more behind it none is too long."""
+    """Return at most the first 100 bytes of a file's name, in whole characters, so that a suffix still fits."""
     name, end = os.fsencode(target.name), 100
     while end < len(name) and name[end] & 0xC0 == 0x80:
         end -= 1

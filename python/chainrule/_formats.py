@@ -191,8 +191,8 @@ def _month(name: str) -> int:
 # What means a gap among numbers or dates, compared in lower case.
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 _LONGEST_MARKER = max(map(len, MARKERS))
-MOSTLY = 0.9  # a column of which this part of the cells are numbers or dates is one of these with mistakes
-SEVERAL = 20  # different numbers or dates, and at most two other texts: also a column of these, with marks for gaps
+MOSTLY = 0.9  # if at least this fraction of the cells are numbers or dates, the other cells are mistakes
+SEVERAL = 20  # so many distinct numbers or dates and at most _MARKS other texts: also such a column, with gaps
 _MARKS = 2
 _UNITS = 5  # the most units that a column of numbers has by mistake; the letters of house numbers are more
 

@@ -121,7 +121,7 @@ class Column:
         return {_kind_of(kind) for kind in self._types()}
 
     def kind(self) -> str:
-        """Return `"number"`, `"date"` or `"levels"`; text is one of the first where all of it reads so in one way."""
+        """Return `"number"`, `"date"` or `"levels"`; text of unambiguous numbers or dates counts as these."""
         return self.kind_and_format()[0]
 
     def kind_and_format(self) -> tuple[str, Format | None]:

@@ -51,9 +51,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     max_levels : int, default=100
         The number of levels of a column that get a feature.
     date_order : {"dmy", "mdy", "ymd"}, optional
-        How dates are read of which all can be read in several ways, such as ``01/02/2020``. Default: with an error.
+        How to read dates that are ambiguous in every row, such as ``01/02/2020``. Default: raise an error.
     decimal : {".", ","}, optional
-        The decimal mark of numbers that can all be read in two ways, such as ``1,234``. Default: as `date_order`.
+        The decimal mark if every number is ambiguous, such as ``1,234``. Default: raise an error.
 
     Attributes
     ----------

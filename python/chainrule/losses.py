@@ -139,7 +139,7 @@ CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
 
 
 def custom(loss: CustomLoss | None) -> CustomLoss | None:
-    """Take a loss of one's own, its answers to be checked by type, or None for the network's."""
+    """Wrap a custom loss so that the types of its results are checked; None means the network's loss."""
     if loss is None:
         return None
     if not callable(loss):
@@ -165,7 +165,7 @@ def to_core(loss: Loss) -> tuple[str, list[float]]:
 
 
 def from_core(name: str, parameters: Sequence[float]) -> Loss:
-    """Return the loss that the core describes so: a name where it says all."""
+    """Return the loss with this name and these parameters: the name alone if they are the defaults."""
     kinds: dict[str, Any] = {kind.core_name: kind for kind in ParametricLoss.__subclasses__()}
     if name not in kinds or not parameters:
         return name

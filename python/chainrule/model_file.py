@@ -212,7 +212,7 @@ def _check_outputs(target: Target, n_outputs: int) -> None:
 
 
 def typed_labels(labels: list[str]) -> NDArray[Any]:
-    """Return labels, which a table's column has as texts, as what they are: whole numbers, numbers, booleans or texts.
+    """Convert labels that a table's column stores as text to their own type: integers, floats, booleans or text.
 
     Examples
     --------

@@ -493,7 +493,7 @@ class Network:
         Parameters
         ----------
         X, y, sample_weight, n_threads
-            As for `loss_and_gradients`; a batch's cost is the mean over its own rows, by their weights.
+            As for `loss_and_gradients`. The cost of a batch is the weighted mean over its rows.
         {settings}
 
         Returns

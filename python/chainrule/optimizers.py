@@ -234,7 +234,7 @@ class Lion(Optimizer):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(Optimizer):
-    """`AdamW` that needs no decay of the learning rate, and no length of the training: it averages instead.
+    """`AdamW` that averages its iterates, so it needs neither a decaying learning rate nor a planned number of epochs.
 
     With y the parameters while training, the gradient g at y of step t = 1, 2, ..., v = 0 and z = x = y before the
     first::

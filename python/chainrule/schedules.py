@@ -179,7 +179,7 @@ AnySchedule: TypeAlias = Schedule | Callable[[int], float]
 
 
 def schedules_by_name(value: AnySchedule | Mapping[str, AnySchedule] | None) -> dict[str, AnySchedule]:
-    """Return the schedules of a fit by the name of their rate; one that has none is of the learning rate."""
+    """Return the schedules of a fit by the name of the setting they scale; a single one is for the learning rate."""
     named = value if isinstance(value, Mapping) else {} if value is None else {"learning_rate": value}
     return {name: _checked(name, schedule) for name, schedule in named.items()}
 

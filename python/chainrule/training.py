@@ -1,4 +1,4 @@
-"""What goes round a fit: when to stop, what was recorded, whom to tell."""
+"""The parts of a fit outside the core: its settings, stopping criteria, history and callbacks."""
 
 import inspect
 import os
@@ -290,16 +290,16 @@ class FitSettings(TypedDict, total=False):
     keep_state: bool
 
 
-# Those that are Python's own: what they are is made into the core's terms by FitRequest.
+# Settings that exist only in Python; FitRequest translates them for the core.
 _OWN_SETTINGS = (
     Setting(
         "loss",
         "callable",
         None,
         "",
-        "In the place of the network's, for training alone: ``loss(logits, y, weight)`` takes the logits (m, n_L) of a "
-        "batch, and its rows of y and sample_weight (or None), and returns the batch's cost and the gradient of that "
-        "cost by the logits. y may hold whatever it understands.",
+        "A custom loss that replaces the network's during training: ``loss(logits, y, weight)`` receives the logits "
+        "(m, n_L) of a batch and the batch's rows of y and sample_weight (or None), and returns the cost of the batch "
+        "and its gradient with respect to the logits. y may hold anything that the function accepts.",
         "PyTorch: any function; Keras: `loss`",
     ),
     Setting(
@@ -316,9 +316,9 @@ _OWN_SETTINGS = (
         "names or callables",
         (),
         "",
-        "Of the held-out data: names, which `Network.fit` lists, or ``f(y_true, y_pred)`` (``f(y_true, y_pred, "
-        "sample_weight)`` where there are weights), y_pred as `predict` gives it and more being better unless "
-        "``f.more_is_better`` is False. The first is what ``stop`` watches.",
+        "Scores of the held-out data: names, which `Network.fit` lists, or functions ``f(y_true, y_pred)``, or with "
+        "weights ``f(y_true, y_pred, sample_weight)``, where y_pred is what `predict` returns. Higher is better, "
+        "unless ``f.more_is_better`` is False. ``stop`` watches the first one.",
         "XGBoost: `eval_metric`",
     ),
     Setting(
@@ -328,8 +328,8 @@ _OWN_SETTINGS = (
         "",
         "Callables that take ``logs``, or objects with any of ``on_train_begin(network)``, ``on_epoch_end(logs)``, "
         "``on_train_end(history)``; logs is a dict of epoch (from 1), loss, validation (or None), the metrics by name, "
-        "learning_rate, seconds, and snapshot, a function that returns the `TrainingState`. The result True of the "
-        "callable or of ``on_epoch_end`` ends the training. ``on_train_begin`` comes before the data and the ranges of "
+        "learning_rate, seconds, and snapshot, a function that returns the `TrainingState`. If the callable or "
+        "``on_epoch_end`` returns True, training ends. ``on_train_begin`` is called before the data and the ranges of "
         "the options are checked, ``on_train_end`` only if the fit did not raise.",
     ),
     Setting(
@@ -400,7 +400,7 @@ _CHECKED: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the core, of the right types; None is the default of those that may be None."""
+    """Return the settings that the core knows, type-checked. A None that means the default is left out."""
     settings = {}
     for name in given.keys() & SETTINGS["fit"].keys():
         setting, value = SETTINGS["fit"][name], given[name]
@@ -473,7 +473,7 @@ class FitRequest:
 
 
 def with_settings(function: Function) -> Function:
-    """Let a function that takes the settings of a fit by name show them, and say in its docstring what they mean."""
+    """Add the settings of a fit to the signature and the docstring of a function that takes them as keywords."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     by_name = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]

@@ -40,7 +40,7 @@ def more_is_better(metric: Any) -> bool:
 
 
 def _numbered(name: str, names: list[str]) -> str:
-    """Return the name, or of one that is among the names already "name_2", "name_3", and so on."""
+    """Return the name, or if it is already taken, "name_2", "name_3", and so on."""
     candidates = (name, *(f"{name}_{i}" for i in range(2, len(names) + 2)))
     return next(candidate for candidate in candidates if candidate not in names)
 

@@ -104,7 +104,7 @@ struct Stop {
           "By how much an epoch must be better than the best so far to be an improvement.",
           "scikit-learn: `tol`; Keras: `min_delta`");
     visit("learning_rate_below", &Stop::learning_rate_below, not_negative_or_infinite,
-          "Stop on a plateau of `ReduceOnPlateau` when the learning rate is not above this value any more.");
+          "Stop when `ReduceOnPlateau` would reduce a learning rate that is already at or below this value.");
     visit("seconds", &Stop::seconds, not_negative_or_infinite,
           "Stop after the epoch in which this much time has passed.", "scikit-learn: `time_limit` of our estimators");
   }
@@ -223,8 +223,8 @@ struct FitOptions {
     visit("groups", &FitOptions::groups, anything,
           "Factors on learning rate and weight decay of layers, weights or biases.", "PyTorch: parameter groups");
     visit("dropout", &FitOptions::dropout, below_one,
-          "The part of the hidden units that each step leaves out, rounded to steps of 2^-16, while those that stay "
-          "grow by ``1 / (1 - dropout)``: for all hidden layers, or one each.",
+          "The probability that a hidden unit is dropped in a step, rounded to a multiple of 2^-16; the units that "
+          "are kept are scaled by ``1 / (1 - dropout)``. One value for all hidden layers, or one per layer.",
           "Keras, PyTorch: layers `Dropout`");
     visit("input_dropout", &FitOptions::input_dropout, below_one, "The same for the columns of X.");
     visit("clip_norm", &FitOptions::clip_norm, positive_or_infinite,
@@ -238,7 +238,7 @@ struct FitOptions {
           "and averages stay as they are. Its cost is recorded as usual, and ``history.skipped_updates`` counts it.");
     visit("ema", &FitOptions::ema, below_one,
           "Keep an exponential moving average of the parameters, ``average = ema · average + (1 - ema) · θ`` after "
-          "each step, which begins with the first θ; validation looks at it, and the network ends with it.",
+          "each step, starting from θ after the first step. Validation uses the average, and the network ends with it.",
           "Keras: `use_ema`; PyTorch: `AveragedModel`");
     visit("schedules", &FitOptions::schedules, anything,
           "Of the learning rate, or by name of \"learning_rate\", \"weight_decay\" and \"dropout\": `StepDecay`, "

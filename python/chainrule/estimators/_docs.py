@@ -54,7 +54,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     validation_fraction : float, default 0.1
         The part that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
-        Of "adam"; epsilon stands beside the uncorrected root.
+        Of "adam"; epsilon is added to √v before its bias correction, as in scikit-learn.
     n_iter_no_change : int or inf, default 10
         End the training after more epochs without improvement than this.
     max_fun : int, default 15000
@@ -63,8 +63,9 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         Decoupled: parameters shrink by ``learning rate · weight_decay`` in each step.
     {of_fit}
     eval_metric : str, callable or list of them, optional
-        What is recorded of the validation data, without which it is refused, in each epoch beside the cost; the first
-        one decides, or with "loss" alone the cost. Default: {metric}. Metrics and callables as for `Network.fit`.
+        Metrics to record on the validation data after each epoch, besides the cost; an error without validation data.
+        Early stopping watches the first one; "loss" alone means the cost. Default: {metric}. Names and callables as for
+        `Network.fit`.
     callbacks : iterable, default ()
         As for `Network.fit`.
     stratify : bool, optional
@@ -72,14 +73,14 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     time_limit : float, optional
         Seconds after which no further epoch begins.
     preprocess : bool, "auto" or TableEncoder, default "auto"
-        Encode the columns of a table, numbers, text, categories, booleans and dates, with gaps, as `TableEncoder`
-        does. Regression targets are brought to mean 0 and standard deviation 1 too, unless the loss depends on their
-        unit as "poisson" and callables may; costs and parameters of losses are in this unit then. All of it is learnt
-        from the rows to train with. "auto" encodes data frames that have a column whose type is not numeric or boolean,
-        and where ``categorical_features`` names columns: types decide, never values, so that every part of a table is
-        treated alike. True encodes all data frames and arrays, and so does a `TableEncoder`, as its settings say; False
-        is scikit-learn's behavior. `partial_fit` learns the encoding from its first call: columns that are constant
-        there stay, levels that come later share a feature, and targets keep the unit of the first ones.
+        Encode the columns of a table (numbers, text, categories, booleans, dates, missing values) as `TableEncoder`
+        does. Regression targets are also standardized, unless the loss depends on their unit, as "poisson" does and
+        callables may; costs and the parameters of losses then refer to the standardized targets. Everything is learnt
+        from the training rows only. "auto" encodes data frames that have a column whose type is not numeric or boolean,
+        and all data if ``categorical_features`` names columns. Only types matter, never values, so that every part of
+        a table is treated alike. True encodes all data frames and arrays; a `TableEncoder` does the same, with its own
+        settings; False is scikit-learn's behavior. `partial_fit` learns the encoding from its first call: columns that
+        are constant there are kept, levels that appear later share one feature, and the scale of the targets is fixed.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
         Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
         these names, places or True in a mask, or none.

@@ -11,8 +11,8 @@ from chainrule.optimizers import LBFGS, SGD, Adam, Optimizer
 from chainrule.schedules import InverseScaling, ReduceOnPlateau
 from chainrule.training import Stop
 
-SMALLEST_RATE = 1e-6  # where an adaptive learning rate is not above, it falls no more: the training ends
-DECREASE = 2.2e-9  # of the cost: with less SciPy's L-BFGS-B, which scikit-learn uses, has converged
+SMALLEST_RATE = 1e-6  # training ends on a plateau once an adaptive learning rate is this low
+DECREASE = 2.2e-9  # L-BFGS has converged when the cost decreases by less: SciPy's ftol, which scikit-learn uses
 
 
 def is_stochastic(solver: Any) -> bool:
@@ -83,7 +83,7 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
 
 
 def continued_scaling(seen: int, n_rows: int, power: float) -> Callable[[int], float]:
-    """Inverse scaling from the second epoch on by all rows ever seen: how scikit-learn goes on with a warm start."""
+    """Inverse scaling by all rows ever seen, from the second epoch on, as in a warm start of scikit-learn."""
     return lambda epoch: 1.0 if epoch == 0 else float(seen + epoch * n_rows + 1) ** -power
 
 

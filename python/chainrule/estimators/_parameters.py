@@ -1,4 +1,4 @@
-"""Which values the constructor's parameters may have. What is said of another value is what scikit-learn would say."""
+"""The valid values of the constructor's parameters. Errors for other values are worded as in scikit-learn."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -119,7 +119,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the accuracy, for multi-label targets of all labels of a row together. Arguments as for `fit`."""
+        """Compute the accuracy; a multi-label row counts only if all its labels are right. Arguments as for `fit`."""
         return float(super().score(X, as_labels(y, "y"), sample_weight))
 
     def _read_targets(self, y: Any) -> Any:

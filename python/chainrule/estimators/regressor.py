@@ -100,7 +100,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
         return self.standardizer_.restore(outputs) if hasattr(self, "standardizer_") else outputs
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Compute R², or for quantiles the mean of their D², which is the same of their own loss.
+        """Compute R²; for quantiles, the mean of their D² scores, which are R² with the pinball loss.
 
         It is at most 1, and 0 for the best constant prediction. Arguments as for `fit`.
         """
