@@ -1,4 +1,4 @@
-// The lists: every activation, loss and metric, with all that is known of it but its arithmetic. A new one is a line
+// The lists of activations, losses and metrics, with all their properties except the arithmetic. A new entry is a line
 // here and a formula in kernels/activations.h, kernels/losses.h or train/metrics.cpp; dispatch, checks, bindings, tests
 // and documentation follow these lists. Includes nothing of the standard library: the kernels use it.
 #pragma once
@@ -16,17 +16,17 @@ namespace chainrule {
 using Index = std::ptrdiff_t;
 
 // Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
-// given: none, all parameters are 0 until the caller writes them.
+// given: no distribution; all parameters are 0 until the caller writes them.
 enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, given };
 inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
                                              "lecun_uniform",  "lecun_normal",  "given"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
-// What an activation's kernel is given to compute the slope: a, so that z need not be kept, or z.
+// The array from which the kernel computes the slope: a, so that z need not be stored, or z.
 enum class SlopeReads { a, z };
 
 struct ActivationTraits {
-  Init init;  // of the initial weights of its layers, by default
+  Init init;  // the default for the weights of its layers
   SlopeReads slope_reads;
   const char* formula;  // g(z)
 };
@@ -59,29 +59,29 @@ constexpr const ActivationTraits& traits_of(Activation a) { return activation_tr
 constexpr bool slope_reads_z(Activation a) { return traits_of(a).slope_reads == SlopeReads::z; }
 inline constexpr int activation_count = sizeof activation_names / sizeof *activation_names;
 
-// What the loss makes of the last layer's z, the logits, to predict.
+// The output activation of a loss: it turns the last layer's z, the logits, into predictions.
 enum class Output { identity, logistic, softmax, exp };
 inline constexpr const char* output_names[] = {"identity", "logistic", "softmax", "exp"};
 
-// Of a loss: NetworkOptions::loss_parameters holds its value, or one for each output.
+// A parameter of a loss: NetworkOptions::loss_parameters holds its value, or one per output.
 struct LossParameter {
   const char* name = nullptr;  // null: the loss has none
-  double value = 0;            // by default
+  double value = 0;            // the default
   Range allowed{};
-  bool one_per_output = false;  // which then all have the same target
+  bool one_per_output = false;  // all outputs then share one target
 };
 
 // A loss L of one row, from its logits z and targets y.
 struct LossTraits {
   const char* formula;
   Output output = Output::identity;
-  Range targets{};       // a target outside is refused
-  bool of_mean = false;  // whether the best constant prediction is the mean of the targets
+  Range targets{};       // targets outside are refused
+  bool of_mean = false;  // the best constant prediction is the mean of the targets
   LossParameter parameter{};
 
-  // Each row's targets are probabilities: of classes, or of a label for each output.
+  // The targets of a row are probabilities: of classes, or of one label per output.
   constexpr bool of_classes() const { return output == Output::softmax || output == Output::logistic; }
-  // It suits targets that were shifted and scaled.
+  // The loss suits targets that were shifted and scaled.
   constexpr bool unit_free() const { return targets.low == -__builtin_inf(); }
 };
 
@@ -112,7 +112,7 @@ inline constexpr LossTraits loss_traits[] = {CHAINRULE_LOSSES(CHAINRULE_TRAITS)}
 inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
 constexpr const LossTraits& traits_of(Loss loss) { return loss_traits[static_cast<int>(loss)]; }
 
-// Of the operands of a training's products: the network's own, or rounded to bf16 with sums in float32.
+// Precision of the operands of products in training: the network's, or bf16 with sums in float32.
 enum class Precision { float32, bf16 };
 inline constexpr const char* precision_names[] = {"float32", "bf16"};
 
@@ -120,9 +120,9 @@ inline constexpr const char* precision_names[] = {"float32", "bf16"};
 struct ScoreTraits {
   const char* meaning;
   bool more_is_better = false;
-  bool of_classes = false;     // for losses of classes alone
-  bool unit_free = false;      // the same where targets and predictions are shifted and scaled
-  const char* undefined = "";  // where it is NaN
+  bool of_classes = false;     // only for losses of classes
+  bool unit_free = false;      // unchanged if targets and predictions are shifted and scaled
+  const char* undefined = "";  // when it is NaN
 };
 
 // clang-format off

@@ -12,16 +12,16 @@
 
 namespace chainrule {
 
-// What the m rows of X should give: values (m x n_L: 0/1, probabilities or numbers; for quantile the target of each
-// level, repeated_column(n_L) of a view of the one that all share), or, for softmax cross-entropy, m class numbers in
-// [0, n_L). One of the two is set.
+// The targets of the m rows of X: values (m x n_L: 0/1, probabilities or numbers; for quantile, whose levels share one
+// target, repeated_column(n_L) of its view), or, for softmax cross-entropy, m class numbers in [0, n_L). One of the two
+// is set.
 template <class T>
 struct Targets {
   MatrixView<const T> values{};
   const std::int32_t* labels = nullptr;
 };
 
-// The rows a cost is taken over. weights: one per row, or null for 1. All views must outlive the call.
+// The rows over which a cost is computed. weights: one per row, or null for 1. All views must outlive the call.
 template <class T>
 struct Examples {
   Inputs<T> x;
@@ -29,38 +29,38 @@ struct Examples {
   const T* weights = nullptr;
 };
 
-// A loss of the caller's own. Called by one thread, once for a batch, with the logits of its rows and their numbers
-// among the examples; returns the batch's cost and writes its gradient by the logits, complete: for a mean, divided by
-// the number of rows. What it throws reaches the caller.
+// A custom loss. One thread calls it once per batch, with the logits of the batch and the indices of its rows in the
+// examples. It returns the batch's cost and writes the complete gradient with respect to the logits (for a mean:
+// divided by the number of rows). Its exceptions reach the caller.
 template <class T>
 using CustomLoss =
     std::function<double(MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits)>;
 
 template <class T>
-struct Model;  // the library's own
+struct Model;  // internal
 template <class T>
 class OneFit;
 
 struct NetworkOptions {
-  Activation activation = Activation::relu;  // of every hidden layer,
-  std::vector<Activation> activations{};     // unless this names one for each
+  Activation activation = Activation::relu;  // of every hidden layer, if activations is empty
+  std::vector<Activation> activations{};     // one per hidden layer
   Loss loss = Loss::squared_error;
-  // Of a loss that has a parameter, such as huber's delta: the value, or one for each output where LossTraits says so.
-  // Empty: the default.
+  // The loss's parameter, such as huber's delta: one value, or one per output where LossTraits says so. Empty: the
+  // default.
   std::vector<double> loss_parameters{};
-  Init init = Init::he_uniform;  // Python's default depends on the activations: Network.init there tells it
+  Init init = Init::he_uniform;  // Python's default depends on the activations: Network.init there reports it
   std::uint64_t seed = 0;
 };
 
-// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), column-major: all weights of
-// an input lie together. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Const members may run at once
-// in several threads; results are bit-identical for any number of threads. threads: 0 for chainrule::num_threads(). Bad
-// shapes throw std::invalid_argument, nothing changed.
+// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), column-major: the weights of
+// one input are contiguous. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Several threads may call
+// const members concurrently; results are bit-identical for any number of threads. threads: 0 for
+// chainrule::num_threads(). Bad shapes throw std::invalid_argument and change nothing.
 template <class T>
 class CHAINRULE_API Network {
  public:
-  // layer_sizes: inputs, hidden layers, outputs; at least two. parameters: initial ones, in the layout of parameters();
-  // none: drawn as options.init says.
+  // layer_sizes: inputs, hidden layers, outputs; at least two. parameters: the initial ones, in the layout of
+  // parameters(); if empty, drawn as options.init says.
   explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {},
                    std::span<const T> parameters = {});
   Network(const Network&);
@@ -83,13 +83,13 @@ class CHAINRULE_API Network {
   MatrixView<T> weights(Index layer);
   std::span<T> biases(Index layer);
 
-  // x (m x n_0), out (m x n_L) with unit column stride: before and after the output activation.
+  // Outputs before and after the output activation. x: m x n_0; out: m x n_L, unit column stride.
   void logits(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
   void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
-  // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters(), and by x (m x n_0, unit
-  // column stride; not of a sparse x) if dx is not null. No rows: the penalty alone. With a loss of the caller's own
-  // the examples' targets are not looked at.
+  // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters() and, if dx is not null,
+  // with respect to x (m x n_0, unit column stride; not for a sparse x). Without rows, J is the penalty. With a custom
+  // loss the targets of the examples are ignored.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double cost(Inputs<T> x, MatrixView<const T> y, double l2 = 0, int threads = 0) const {
     return cost(Examples<T>{x, {y}}, l2, threads);

@@ -10,8 +10,8 @@
 
 namespace chainrule {
 
-// Times are in epochs from 0. Where a length is not given, it is that of the fit that begins a training, which must
-// have more than one epoch. A training that goes on beyond the length keeps the factor of the end.
+// Times are in epochs from 0. A schedule without a length takes that of the fit that begins the training, which must
+// have more than one epoch. A training that goes on beyond the length keeps the last factor.
 struct StepDecay {  // factor^floor(epoch / every)
   int every = 30;
   double factor = 0.1;
@@ -43,9 +43,9 @@ struct InverseScaling {  // 1 / (1 + scale epoch)^power
     visit("scale", &InverseScaling::scale, not_negative, "What multiplies the number of the epoch.");
   }
 };
-// For each step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u goes
-// from 0 to 1 in what is left of `epochs`; or repeatedly, in periods of restart_every epochs, each period_factor
-// times as long as the one before (Loshchilov & Hutter 2017).
+// Per step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u goes from 0 to 1
+// in the rest of `epochs`; or repeatedly, in periods of restart_every epochs, each period_factor times as long as the
+// one before (Loshchilov & Hutter 2017).
 struct Cosine {
   std::optional<double> epochs{};
   double warmup = 0;
@@ -65,7 +65,7 @@ struct Cosine {
     visit("lowest", &Cosine::lowest, zero_to_one, "The factor at the end.");
   }
 };
-// For each step: from start to 1 in the part `warmup` of all steps, then to end, both along a cosine (Smith 2018).
+// Per step: along a cosine from start to 1 in the part `warmup` of all steps, then to end (Smith 2018).
 struct OneCycle {
   std::optional<double> epochs{};
   double warmup = 0.3;
@@ -82,8 +82,8 @@ struct OneCycle {
     visit("end", &OneCycle::end, not_negative, "The factor at the end, as torch's OneCycleLR has it.");
   }
 };
-// Times factor, not below lowest, whenever what is watched (see Stop::no_improvement) has not improved by min_delta for
-// more than `patience` epochs.
+// Multiplied by factor, but not below lowest, whenever the watched value (see Stop::no_improvement) has not improved by
+// min_delta for more than `patience` epochs.
 struct ReduceOnPlateau {
   double factor = 0.1;
   int patience = 10;
@@ -117,7 +117,7 @@ struct RateSchedules {
   }
 };
 
-// What fit() asks of one: std::invalid_argument says what is out of range.
+// The check that fit() makes: std::invalid_argument says what is out of range.
 CHAINRULE_API void check(const RateSchedule&);
 
 }  // namespace chainrule

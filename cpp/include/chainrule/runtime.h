@@ -1,5 +1,5 @@
-// Settings of the process: the instruction set of the kernels and the number of threads. Results depend on neither, but
-// for the baseline of old x86 CPUs. All functions may be called from any thread.
+// Settings of the process: the instruction set of the kernels and the number of threads. Results depend on neither,
+// except for the baseline of old x86 CPUs. All functions may be called from any thread.
 #pragma once
 
 #include <string>
@@ -14,13 +14,13 @@ namespace chainrule {
 CHAINRULE_API std::vector<std::string> available_isas();
 CHAINRULE_API std::vector<std::string> compiled_isas();
 
-// The one in use: at first the environment variable CHAINRULE_ISA if it is set, else the best. Throws
-// std::invalid_argument for a name that is unknown or not available. Throws std::runtime_error while a call computes.
+// The instruction set in use: initially the environment variable CHAINRULE_ISA, else the best. std::invalid_argument
+// for a name that is unknown or not available; std::runtime_error while a call computes.
 CHAINRULE_API std::string active_isa();
 CHAINRULE_API void set_isa(std::string_view name);
 
-// Threads that a call without a number of its own uses. 0 forgets what was set; then OMP_NUM_THREADS decides, else the
-// physical cores that this thread may run on now and the quota of its control group. Small work uses fewer.
+// The number of threads of calls that do not state one. 0 restores the default: OMP_NUM_THREADS, else the physical
+// cores that this thread may run on now and the quota of its control group. Small work uses fewer.
 CHAINRULE_API void set_num_threads(int threads);
 CHAINRULE_API int num_threads();
 CHAINRULE_API std::string num_threads_reason();  // what decides it

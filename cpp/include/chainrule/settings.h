@@ -1,6 +1,6 @@
-// The lists of settings. Every struct of options names its members in `fields`, each once, with the values that it may
-// have, a line about it, and what other libraries call it. Parsing, checks, messages and the documentation follow these
-// lists. A visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Texts are in the markup of Python's
+// The lists of settings. Every struct of options lists its members once, in `fields`, each with the allowed values, a
+// description, and its name in other libraries. Parsing, checks, messages and the documentation follow these lists. A
+// visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Texts are in the markup of Python's
 // docstrings. Includes nothing: the kernels use it.
 #pragma once
 
@@ -16,14 +16,14 @@ struct Range {
   }
 };
 
-inline constexpr Range anything{};  // also for what is not a number
+inline constexpr Range anything{};  // also for settings that are not numbers
 inline constexpr Range finite{.with_low = false, .with_high = false};
 inline constexpr Range positive{.low = 0, .with_low = false, .with_high = false};
 inline constexpr Range not_negative{.low = 0, .with_high = false};
 inline constexpr Range positive_or_infinite{.low = 0, .with_low = false};
 inline constexpr Range not_negative_or_infinite{.low = 0};
 inline constexpr Range at_least_one{.low = 1};
-inline constexpr Range below_one{.low = 0, .high = 1, .with_high = false};  // and 0 or more
+inline constexpr Range below_one{.low = 0, .high = 1, .with_high = false};  // at least 0
 inline constexpr Range zero_to_one{.low = 0, .high = 1};
 inline constexpr Range between_zero_and_one{.low = 0, .high = 1, .with_low = false, .with_high = false};
 

@@ -50,8 +50,8 @@ template <class... More>
 std::variant<More..., Lbfgs> with_lbfgs(OptimizerList<More...>);
 using OptimizerOptions = decltype(with_lbfgs(PassOptimizers()));
 
-// Factors on the learning rate and the weight decay of some parameters. A parameter that is in several groups has the
-// product of their factors.
+// Factors on the learning rate and the weight decay of some parameters. For a parameter in several groups the factors
+// are multiplied.
 enum class Kind { weights, biases };
 inline constexpr const char* kind_names[] = {"weights", "biases"};
 struct Group {
@@ -69,7 +69,7 @@ struct Group {
   }
 };
 
-// When to end before the last epoch: any that holds ends the run and is named in History::stop_reason.
+// Stopping criteria: any that holds ends the run before the last epoch and is named in History::stop_reason.
 struct Stop {
   std::optional<double> loss_below{};
   std::optional<double> loss_change_below{};
@@ -110,12 +110,12 @@ struct Stop {
   }
 };
 
-// What is computed of the validation rows after each epoch.
+// A metric, computed on the validation rows after each epoch.
 template <class T>
 struct Metric {
-  Score score = Score::accuracy;                          // or, if there is one:
-  std::function<double(MatrixView<const T>)> function{};  // of the predictions for the validation rows, in their order
-  bool more_is_better = true;                             // of the function
+  Score score = Score::accuracy;                          // ignored if there is a function
+  std::function<double(MatrixView<const T>)> function{};  // of the predictions for the validation rows, in order
+  bool more_is_better = true;                             // for the function
 };
 
 struct EpochLog {
@@ -127,11 +127,11 @@ struct EpochLog {
   double seconds;        // since the start of the fit
 };
 
-// A training between two epochs: what the next one depends on, by name, to be stored and gone on with. The vectors are
-// in the layout of Network::parameters().
+// The state of a training between two epochs, by name: all that the next epoch depends on, to store and resume. The
+// vectors are in the layout of Network::parameters().
 template <class T>
 struct FitState {
-  int epoch = 0;  // done; 0: there is none
+  int epoch = 0;  // epochs done; 0: no state
   std::uint64_t seed = 0;
   std::map<std::string, std::vector<double>> numbers;
   std::map<std::string, std::vector<T>> vectors;
@@ -143,10 +143,10 @@ struct History {
   std::vector<std::vector<double>> metrics;  // of each metric, for each epoch
   std::vector<double> learning_rate;         // of each epoch's last step
   int epochs = 0;
-  int best_epoch = 0;   // with the lowest value of what is watched, among these; from 1
-  std::string watched;  // in the end, see Stop::no_improvement: "metric", "validation" or "loss"
-  // "epochs", "callback", the member of Stop, or of L-BFGS: "converged", "stalled" (no step that the arithmetic can
-  // make lowers the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
+  int best_epoch = 0;   // the epoch of this history with the best watched value; from 1
+  std::string watched;  // at the end: "metric", "validation" or "loss"; see Stop::no_improvement
+  // "epochs", "callback", a member of Stop, or, for L-BFGS: "converged", "stalled" (no step in this precision lowers
+  // the cost, but the gradient is not small: scale the data, or use Network<double>), "max_evaluations".
   std::string stop_reason;
   double seconds = 0;
   int skipped_updates = 0;  // see FitOptions::skip_updates_above
@@ -177,31 +177,31 @@ struct FitOptions {
   std::vector<Group> groups{};
   std::optional<double> clip_norm{}, clip_value{}, skip_updates_above{};
   std::optional<double> ema{};
-  std::vector<double> dropout{};  // of the hidden layers one by one, or one for all; none: 0
+  std::vector<double> dropout{};  // one rate per hidden layer, or one for all; empty: 0
   double input_dropout = 0;
-  CustomLoss<T> custom_loss{};  // in the place of the network's loss; validation keeps that one
+  CustomLoss<T> custom_loss{};  // replaces the network's loss, except in validation
   RateSchedules schedules{};
   Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};
   std::vector<Metric<T>> metrics{};
-  // x with columns apart (col_stride other than 1), whose rows are shuffled or named by `rows`, is copied once, row by
-  // row: reading single rows of such a matrix takes two to three times as long. False: read where it lies, for a file
-  // larger than memory.
+  // Copy x to row-major, once, if its col_stride is not 1 and its rows are shuffled or selected by `rows`: reading
+  // single rows of such a matrix takes two to three times as long. False: read x in place, for a file larger than
+  // memory.
   bool copy_columns = true;
-  // Those of the examples to train on, and those of `validation` to look at, in this order; none: all of them. The same
-  // bits as from examples that are a copy of these rows. They must outlive the call.
+  // Indices of the examples to train on, and of the rows of `validation` to evaluate, in this order; empty: all.
+  // Results are bit-identical to those on a copy of these rows. They must outlive the call.
   std::span<const Index> rows{}, validation_rows{};
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
-  // If it holds a training, fit() goes on with that, bit for bit as if it had not ended; at the end it holds this one.
+  // If it holds a state, fit() resumes it, bit for bit as if training had not ended; fit() stores its final state here.
   FitState<T>* state = nullptr;
-  History* history = nullptr;  // if given, what fit() returns comes there too, epoch by epoch, and stays if it throws
-  // After each epoch, in the calling thread; true ends the run. It may write to the parameters, unless there is an
-  // average. snapshot() brings *state up to date. An exception ends the run too and is passed on.
+  History* history = nullptr;  // if set, filled epoch by epoch, and kept if fit() throws
+  // Called after each epoch, in the calling thread; true ends the run. It may write to the parameters, unless they are
+  // an average. snapshot() updates *state. An exception ends the run too and is passed on.
   std::function<bool(const EpochLog&, const std::function<void()>& snapshot)> on_epoch_end{};
-  // Between batches, and within large ones, at most every poll_seconds: may throw, to interrupt. The network keeps its
-  // last complete step, or the best epoch (see Stop).
+  // Called between batches, and within large ones, at most every poll_seconds; may throw, to interrupt. The network
+  // then keeps its last complete step, or the best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
 
@@ -261,19 +261,19 @@ struct CHAINRULE_API DivergenceError : std::runtime_error {
 };
 
 // Trains in place; std::runtime_error while another call trains the network. Memory beyond the network: gradients, the
-// optimizer's moments, a workspace of a batch, and for each row 8 bytes, the order of a shuffle. Throws
+// optimizer's moments, a workspace for one batch, and 8 bytes per row for the order of a shuffle. Throws
 // std::invalid_argument for bad options or shapes before anything changes.
 template <class T>
 CHAINRULE_API History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options = {});
 
-// The same for the usual case of inputs and a matrix of target values.
+// The same for inputs and a matrix of target values.
 template <class T>
 History fit(Network<T>& network, std::type_identity_t<Inputs<T>> x, std::type_identity_t<MatrixView<const T>> y,
             const std::type_identity_t<FitOptions<T>>& options = {}) {
   return fit(network, Examples<T>{x, {y}}, options);
 }
 
-// One of many fits: what fit() takes. The examples are views; the jobs of a call may share them.
+// The arguments of one fit of many. The examples are views; the jobs of a call may share them.
 template <class T>
 struct FitJob {
   Network<T>* network;
@@ -281,7 +281,7 @@ struct FitJob {
   FitOptions<T> options{};
 };
 
-// What became of a job: its history, and what its fit threw.
+// The result of a job: its history, and the exception that its fit threw.
 struct FitOutcome {
   History history;
   std::exception_ptr error;
@@ -289,21 +289,21 @@ struct FitOutcome {
 
 struct FitManyOptions {
   int threads = 0;
-  // After each job, in the calling thread: its index and what became of it.
+  // Called after each job, in the calling thread, with its index and outcome.
   std::function<void(std::size_t, const FitOutcome&)> on_finished{};
-  // In the calling thread, some 20 times a second. What it or on_finished throws ends all fits, each network keeping
-  // its last complete step or best epoch, and is passed on.
+  // Called in the calling thread, some 20 times a second. An exception from it or on_finished ends all fits and is
+  // passed on; each network keeps its last complete step or best epoch.
   std::function<void()> poll{};
 };
 
-// Many fits in one call, one thread a network, the costliest first; where there are fewer networks than threads and
-// each can use them all, one after the other. Every network ends as fit() alone would leave it. The jobs' options
-// threads and poll are not used, and on_epoch_end is called in whichever thread trains. Throws std::invalid_argument
-// for the first job that fit() would refuse, and for a network that stands there twice, before anything changes.
+// Many fits in one call, one thread per network, the costliest first; if there are fewer networks than threads and each
+// can use all threads, one network after the other. Every network ends as fit() alone would leave it. The jobs' options
+// threads and poll are ignored, and on_epoch_end is called in the thread that trains. Throws std::invalid_argument for
+// the first job that fit() would refuse, and for a network that occurs twice, before anything changes.
 template <class T>
 CHAINRULE_API std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
-// What fit() asks of them: std::invalid_argument says what is out of range.
+// The checks that fit() makes: std::invalid_argument says what is out of range.
 CHAINRULE_API void check(const OptimizerOptions&);
 CHAINRULE_API void check(const Group&, Index layers);
 CHAINRULE_API void check(const Stop&);

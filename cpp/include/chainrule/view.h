@@ -8,7 +8,7 @@
 namespace chainrule {
 
 // A matrix of any strides: element (i, j) is data[i * row_stride + j * col_stride]. Strides are in elements and may be
-// negative or 0. Without strides the elements lie row by row, without gaps.
+// negative or 0. Without strides the matrix is row-major, without gaps.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -29,7 +29,7 @@ struct MatrixView {
   MatrixView columns_between(Index begin, Index end) const {
     return {data + begin * col_stride, rows, end - begin, row_stride, col_stride};
   }
-  // `count` columns that all are the first one in memory, such as a target that several quantiles share.
+  // The first column, `count` times, without a copy: for a target that several quantiles share.
   MatrixView repeated_column(Index count) const { return {data, rows, count, row_stride, 0}; }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 
@@ -39,17 +39,17 @@ struct MatrixView {
 // A sparse matrix in CSR form: row i has values[k] in column indices[k] for indptr[i] <= k < indptr[i + 1], ascending.
 template <class T>
 struct SparseView {
-  const Index* indptr = nullptr;  // rows + 1 of them
+  const Index* indptr = nullptr;  // rows + 1 entries
   const std::int32_t* indices = nullptr;
   const T* values = nullptr;
   Index rows = 0, cols = 0;
 };
 
-// The inputs of some examples: a matrix, or a sparse one.
+// The inputs of some examples: a dense or a sparse matrix.
 template <class T>
 struct Inputs {
   MatrixView<const T> matrix{};
-  SparseView<T> sparse{};  // if it has an indptr
+  SparseView<T> sparse{};  // used if indptr is not null
   Index rows = 0, cols = 0;
 
   Inputs() = default;
