@@ -8,7 +8,7 @@
 namespace chainrule::python {
 namespace {
 
-// Its own elements, whole steps apart, at addresses that loads of T may use.
+// True if the elements are of type T, aligned, and the strides are multiples of their size.
 template <class T>
 bool readable_in_place(const py::array& array) {
   if (!py::isinstance<py::array_t<T>>(array) || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
@@ -18,14 +18,14 @@ bool readable_in_place(const py::array& array) {
   return true;
 }
 
-// Copies lie row by row, which is faster to train on.
+// Copies are row-major, which is faster to train on.
 template <class T>
 py::array as(py::array array) {
   if (readable_in_place<T>(array)) return array;
   return call(array.attr("astype"), py::dtype::of<T>(), "C");
 }
 
-// Class numbers: integers, or floating-point numbers that are whole.
+// Class numbers: integers, or floating-point numbers with integer values.
 Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index outputs) {
   const py::array_t<double> values(call(call(array.attr("reshape"), -1).attr("astype"), "float64"));
   Buffer<std::int32_t> labels(rows);
@@ -39,7 +39,7 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   return labels;
 }
 
-// The levels of quantile are all of one target: two columns were meant as two targets, not as one for each level.
+// All levels of quantile share one target: two columns were meant as two targets, not as one per level.
 template <class T>
 void check_one_target(const MatrixView<const T>& y) {
   for (Index i = 0; i < y.rows; ++i)
@@ -51,7 +51,7 @@ void check_one_target(const MatrixView<const T>& y) {
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
-  // An exact ndarray of numbers as it is; its subclasses (matrix, memmap) and everything else by way of NumPy.
+  // An exact ndarray of numbers is used as it is; subclasses (matrix, memmap) and other objects go through NumPy.
   const auto is_real = [](const py::array& array) {
     const char kind = array.dtype().kind();
     return kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
@@ -88,7 +88,7 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
   py::array array = as<T>(real_array(object, name));
   require(array.ndim() == 1 && array.shape(0) == length, name, " has shape ", Shape{array}, ", expected (", length,
           ",)");
-  array = call(array.attr("ravel"));  // contiguous; a copy only if it is not so already
+  array = call(array.attr("ravel"));  // contiguous; copies only if necessary
   const T* data = static_cast<const T*>(array.data());
   return {std::move(array), data};
 }

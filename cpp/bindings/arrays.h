@@ -1,5 +1,4 @@
-// NumPy arrays to views and back: the one place where they meet. Whatever a caller passes as an array comes through
-// here.
+// Converts NumPy arrays to views and back. Every array that a caller passes goes through here.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -18,20 +17,20 @@ namespace chainrule::python {
 
 namespace py = pybind11;
 
-// What chainrule/_objects.py makes of the object, with a numeric real dtype: bool, integers, float16, float32, float64
-// or an error that names the argument.
+// Converts the object by chainrule/_objects.py to an array of a real dtype: bool, integers, float16, float32, float64.
+// Errors name the argument.
 py::array real_array(py::handle object, const char* name);
 
-// Becomes "(3, 4)", in a message that is seldom made.
+// Converts to "(3, 4)", only when a message is made.
 struct Shape {
   const py::array& array;
   operator std::string() const;
 };
 
-// The number type that arrays of this object are computed in: float64 if it is one, else float32.
+// True if arrays like this are computed in float64; all others are computed in float32.
 bool is_float64(const py::array& array);
 
-// A matrix of T that keeps its array alive. An aligned array of T in native byte order is used where it lies, of any
+// A matrix of T that keeps its array alive. An aligned array of T in native byte order is used in place, with any
 // strides; anything else is converted once.
 template <class T>
 struct Matrix {
@@ -50,8 +49,8 @@ struct Vector {
 template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name);
 
-// y as a loss takes it: (m,) or (m, 1) for one output, and for all levels of quantile; (m, n) for several, or m class
-// numbers for softmax cross-entropy.
+// y as a loss takes it: (m,) or (m, 1) for one output and for all levels of quantile; (m, n) for several outputs, or m
+// class numbers for softmax cross-entropy.
 template <class T>
 struct TargetArrays {
   Matrix<T> values;
@@ -61,13 +60,13 @@ struct TargetArrays {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
 
-// A new C-contiguous array; one of these values; views of somebody's memory that keep `owner` alive.
+// A new C-contiguous array; a copy of values; views of memory that keep its `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {
   return py::array_t<T>({rows, cols});
 }
 template <class T>
-py::array_t<T> array_of(std::span<const T> values) {  // copied here: NumPy would give the GIL away for it
+py::array_t<T> array_of(std::span<const T> values) {  // copied here, as NumPy would release the GIL
   py::array_t<T> array(static_cast<Index>(values.size()));
   std::copy(values.begin(), values.end(), array.mutable_data());
   return array;
@@ -86,10 +85,10 @@ MatrixView<T> view_of(py::array_t<T>& array) {
   return MatrixView<T>::contiguous(array.mutable_data(), array.shape(0), array.shape(1));
 }
 
-// A loss by its name and parameters; none for the default ones.
+// A loss by its name and parameters; empty: the default ones.
 using LossOptions = std::pair<std::string, std::vector<double>>;
 
-// n_threads of Python: None is 0, the process's number.
+// n_threads of Python: None becomes 0, the setting of the process.
 int thread_count(const std::optional<int>& n_threads);
 
 }  // namespace chainrule::python

@@ -17,7 +17,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// The parameters of a call as arrays that lie as a network's do, and the model that points to them.
+// The parameters of a call as arrays in a network's layout, and the model that points to them.
 template <class T>
 struct Parameters {
   std::vector<py::array> arrays;
@@ -37,7 +37,7 @@ std::size_t layer_count(py::handle params, const char* name) {
   return layers;
 }
 
-// float64 only if every array is.
+// True only if every array is float64.
 bool all_float64(py::handle params) {
   for (std::size_t l = 0; l < layer_count(params, "params"); ++l)
     for (std::size_t i = 0; i < 2; ++i)
@@ -244,7 +244,7 @@ py::array destination(py::handle out, const py::array& result) {
 }
 
 // Everything is computed and checked before anything is written: out may overlap params and grads, and an error leaves
-// it as it was.
+// it unchanged.
 template <class T>
 py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
   const std::size_t layers = layer_count(params, "params");

@@ -1,5 +1,5 @@
-// The GIL. A thread that asks for it while the interpreter ends gets none: before Python 3.14 it is made to exit there,
-// which would unwind the core's frames and end the process; so it waits for the end, as it does since.
+// The GIL. A thread that requests it while the interpreter ends does not get it: before Python 3.14 it is forced to
+// exit, which would unwind the core's frames and end the process; so it waits for the end, as in later versions.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -24,7 +24,7 @@ inline bool is_finalizing() {
 #endif
 }
 
-// Whether this thread is the one that ends the interpreter, from within a destructor, say: it alone still gets the GIL.
+// True in the thread that ends the interpreter, in a destructor for example: only this one still gets the GIL.
 inline thread_local bool ends_the_interpreter = false;
 
 template <class Function>
@@ -32,13 +32,13 @@ auto or_wait_for_the_end(Function function) {
   try {
     return function();
   } catch (...) {
-    while (std::current_exception() == nullptr)  // not C++'s: the thread is made to exit
+    while (std::current_exception() == nullptr)  // not a C++ exception: the thread is forced to exit
       std::this_thread::sleep_for(std::chrono::hours(1));
     throw;
   }
 }
 
-// Has it, in any thread.
+// Holds the GIL, in any thread.
 class WithGil {
  public:
   WithGil() {
@@ -51,7 +51,7 @@ class WithGil {
   std::optional<py::gil_scoped_acquire> gil_;
 };
 
-// What a Python function returns, one of NumPy's too: all of them give the GIL away for a while and take it again.
+// Calls a Python function. All of them, NumPy's too, release the GIL for a while and take it again.
 template <class... Arguments>
 py::object call(py::handle function, Arguments&&... arguments) {
   const py::tuple given = py::make_tuple(std::forward<Arguments>(arguments)...);
@@ -60,13 +60,13 @@ py::object call(py::handle function, Arguments&&... arguments) {
   return py::reinterpret_steal<py::object>(result);
 }
 
-// Signal handlers run, and what they raise is thrown.
+// Runs signal handlers, and throws what they raise.
 inline void check_signals() {
   const WithGil gil;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-// Gives it to other threads while the core computes; polls for signals.
+// Releases the GIL while the core computes; polls for signals.
 class WithoutGil {
  public:
   WithoutGil() : polling_(check_signals, poll_seconds) {

@@ -9,7 +9,7 @@
 namespace chainrule::python {
 namespace {
 
-// A contiguous vector of Integer, from one of integers.
+// Converts a vector of integers to a contiguous one of Integer.
 template <class Integer>
 py::array_t<Integer> integers(py::handle object, const char* name) {
   const py::array array = real_array(object, name);
@@ -36,7 +36,7 @@ bool is_ascending(const SparseView<T>& x) {
   return true;
 }
 
-// A copy whose rows have their columns in order, each once: the sum of what stood there.
+// Makes a copy with ascending columns in each row; duplicate entries are summed.
 template <class T>
 void sort_columns(InputArrays<T>& result) {
   const SparseView<T> x = result.view.sparse;

@@ -1,4 +1,4 @@
-// X as a network takes it: an array, or a sparse matrix in CSR form of whatever package has SciPy's attributes.
+// X as a network takes it: an array, or a sparse CSR matrix of any package that has SciPy's attributes.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace chainrule::python {
 
-// Keeps alive what the view looks at. A CSR matrix of T with ascending int32 columns is used where it lies.
+// Keeps the memory of the view alive. A CSR matrix of T with ascending int32 columns is used in place.
 template <class T>
 struct InputArrays {
   Inputs<T> view;

@@ -7,7 +7,7 @@
 namespace chainrule::python {
 namespace {
 
-// Bytes that may as well stay.
+// Maps with fewer bytes in all are not released.
 constexpr std::size_t small = std::size_t{1} << 29;
 
 }  // namespace
@@ -29,7 +29,7 @@ void MappedFiles::add(py::handle object) {
     array = array.attr("base");
   if (!py::isinstance<py::array>(array)) return;
   const py::object map = array.attr("_mmap");
-  // Of a private map ("c") the pages that were written to would be lost.
+  // A private map ("c") would lose the pages that were written to.
   const bool shared = !py::str(py::getattr(array, "mode", py::none())).equal(py::str("c"));
   if (shared && py::hasattr(map, "madvise")) maps_.push_back(map);
 }

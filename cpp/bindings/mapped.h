@@ -1,5 +1,5 @@
-// Arrays in mapped files: pages that were read count as the process's memory until the system wants them back. A fit
-// that goes through a file larger than memory lets them go by itself, so that it neither looks nor is large.
+// Arrays in mapped files: pages that were read count as the process's memory until the system reclaims them. A fit on a
+// file larger than memory releases them itself, which keeps the process small.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,12 +13,12 @@ namespace py = pybind11;
 
 class MappedFiles {
  public:
-  // Those of numpy.memmap arrays, of views of them, and of the arrays of a sparse matrix, if they are large together.
+  // The maps of numpy.memmap arrays, of their views, and of sparse matrices' arrays; none if they are small in all.
   MappedFiles(std::initializer_list<py::handle> objects);
 
   bool empty() const { return maps_.empty(); }
-  void release() const;  // pages come back from the system's cache, or from the file, where they are read again
-  // How often: the system may map a file in pages of 2 MB, so that 256 rows here and there are half a gigabyte.
+  void release() const;  // pages that are read again come from the system's cache or from the file
+  // Between two releases: the system may map a file in pages of 2 MB, so that 256 scattered rows take half a gigabyte.
   static constexpr double seconds = 0.0005;
 
  private:

@@ -2,9 +2,9 @@
 
 #include <pybind11/numpy.h>
 
-// No state of ours needs the GIL: settings of the process are atomic, everything else belongs to a call or an object.
+// No state of the extension needs the GIL: settings of the process are atomic, the rest belongs to a call or an object.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
-  pybind11::dtype::of<float>();  // NumPy's functions, looked up before there are threads: it gives the GIL away
+  pybind11::dtype::of<float>();  // looks up NumPy's functions, which releases the GIL, before there are threads
   module.doc() = "The C++ core of chainrule.";
   chainrule::python::bind_runtime(module);
   chainrule::python::bind_traits(module);

@@ -10,7 +10,7 @@ namespace chainrule::python {
 namespace {
 
 #ifdef __clang__
-constexpr const char* compiler = __VERSION__;  // begins with the name
+constexpr const char* compiler = __VERSION__;  // begins with the compiler's name
 #else
 constexpr const char* compiler = "GCC " __VERSION__;
 #endif

@@ -14,11 +14,11 @@
 namespace chainrule::python {
 namespace {
 
-// The settings that a mapping has; others keep their defaults.
+// Reads the settings that the dict has; others keep their defaults.
 template <class Options>
 void read_fields(const py::dict& values, Options& options);
 
-// The attributes of an object, which are named as the settings of its struct.
+// Reads the attributes of an object, which have the names of its struct's settings.
 template <class Options>
 Options options_of(py::handle object) {
   Options options;
@@ -26,7 +26,7 @@ Options options_of(py::handle object) {
   return options;
 }
 
-// The struct that the object's core_name names; false where it is none of these.
+// Reads the struct that the object's core_name names; false if it is none of these.
 template <class... Options>
 bool read_named(py::handle object, std::variant<Options...>& into) {
   const auto name = object.attr("core_name").cast<std::string>();
@@ -41,7 +41,7 @@ bool read_named(py::handle object, std::variant<Options...>& into) {
   return (read_if(std::type_identity<Options>()) || ...);
 }
 
-// How a setting is read from Python, which has checked its type; how its type is named there, and its default.
+// For each type of a setting: its conversion from Python, which has checked the type; its name there; its default.
 template <class Value>
 void read(py::handle value, Value& into) {
   into = value.cast<Value>();
@@ -199,7 +199,7 @@ template <class Value>
 std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
   std::map<std::string, std::vector<Value>> vectors;
   for (const auto& [name, values] : arrays.cast<py::dict>()) {
-    const std::string key = py::str(name);  // ValueError where it is no Unicode
+    const std::string key = py::str(name);  // ValueError if it is not Unicode
     const std::string what = "the state to go on from: " + key;
     const py::array array = real_array(values, what.c_str());
     require(array.dtype().kind() == 'f' && array.itemsize() == sizeof(Value), what, " has dtype ",

@@ -9,14 +9,14 @@
 
 namespace chainrule::python {
 
-// All settings, as Python shows them: by the name of their struct, tuples of (name, type, default, range, meaning,
-// elsewhere).
+// All settings, as Python shows them: tuples of (name, type, default, range, meaning, elsewhere), by the name of their
+// struct.
 py::dict described_settings();
 
-// Raises where fit would: for an object with the core_name of a struct, and its settings as attributes.
+// Raises as fit would, for an object that has the core_name of a struct and its settings as attributes.
 void check_settings(py::handle object);
 
-// All that concerns neither data nor callbacks: the settings that are given, metrics, and seed.
+// All options except data and callbacks: the settings that are given, metrics, and seed.
 template <class T>
 FitOptions<T> fit_options(const py::dict& settings);
 

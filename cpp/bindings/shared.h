@@ -1,4 +1,4 @@
-// Python objects that the core's functions hold: these are copied and destroyed in any thread, without the GIL.
+// Python objects held by functions of the core, which are copied and destroyed in any thread, without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>

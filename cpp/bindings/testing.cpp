@@ -1,5 +1,5 @@
-// What tests and benchmarks need of the inside: the matrix product and its naive twin, the elementary functions, and
-// the arithmetic peak of the machine.
+// Internals for tests and benchmarks: the matrix product and its naive twin, the elementary functions, and the
+// arithmetic peak of the machine.
 #include <pybind11/stl.h>
 
 #include <chrono>
@@ -85,7 +85,7 @@ double peak(double (*operations_of)(Index repeats, T* sink), int threads, double
   return sum / 1e9;
 }
 
-// What the units of a place (0: the inputs, l: hidden layer l) are multiplied with in a step.
+// The dropout factors of the units of a place (0: the inputs, l: hidden layer l) in a step.
 template <class T>
 py::array dropout_factors(Index rows, Index columns, std::size_t place, double rate, std::uint64_t seed, Index step) {
   StepDropout dropout(rate, {rate}, static_cast<Index>(place));

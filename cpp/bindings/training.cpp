@@ -25,14 +25,14 @@ py::object optional_number(const std::optional<double>& value) {
   return value ? py::object(py::float_(*value)) : py::object(py::none());
 }
 
-// X, y and weights, brought to T once for all networks that train on them; y once for each form that they need.
+// X, y and weights, converted to T once for all networks that train on them; y once for each form that they need.
 template <class T>
 class SharedExamples {
  public:
   SharedExamples(py::handle x, py::object y, py::object sample_weight)
       : x_(inputs<T>(x)), y_(std::move(y)), sample_weight_(std::move(sample_weight)) {}
 
-  // With a custom loss y may be anything, unless the network's loss is computed of a part of it.
+  // With a custom loss y may be anything, unless rows of it validate with the loss of the network.
   Examples<T> for_network(const Network<T>& network, bool with_targets = true) {
     if (!with_targets) return {x_.view, {}, weights()};
     check_inputs(x_.view, network.layer_sizes().front());
@@ -43,7 +43,7 @@ class SharedExamples {
   }
 
  private:
-  // Read after X and y, so that the first error is theirs.
+  // Read after X and y, so that their errors come first.
   const T* weights() {
     if (!weights_) weights_ = vector<T>(sample_weight_, x_.view.rows, "sample_weight");
     return weights_->data;
@@ -63,7 +63,7 @@ SharedExamples<T> held_out(py::handle validation) {
   return {py::object(parts[0]), parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none())};
 }
 
-// Errors of the held-out data say so, those of types and of Python too.
+// Errors about the validation data say so, including TypeErrors and errors of Python.
 template <class Function>
 auto of_validation(Function function) {
   try {
@@ -86,7 +86,7 @@ template <class T>
 auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   return [on_epoch_end = shared(on_epoch_end), &state](const EpochLog& log, const std::function<void()>& snapshot) {
     const WithGil gil;
-    const auto open = std::make_shared<bool>(true);  // until this returns
+    const auto open = std::make_shared<bool>(true);  // false once this returns
     const auto take = [&snapshot, &state, open] {
       if (!*open) throw std::runtime_error("snapshot() is for on_epoch_end alone: the training has gone on since");
       snapshot();
@@ -100,7 +100,7 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   };
 }
 
-// The data of a call, and what its fits hold out, each brought to T once.
+// The data of a call and the validation data of its fits, each converted to T once.
 template <class T>
 struct FitData {
   py::object x, y, sample_weight;
@@ -124,13 +124,13 @@ py::object as_object(const std::vector<std::vector<double>>& many) {
   return list;
 }
 
-// A fit as chainrule/training.py asks for it: what the core needs, and the arrays that this refers to.
+// A fit as chainrule/training.py requests it: the arguments for the core, and the arrays that they refer to.
 template <class T>
 class FitRequest {
  public:
-  // asked: a dict of settings, and of loss (in the place of the network's), rows (to train on), validation (data) or
-  // validation_rows (of the examples), on_epoch_end and state (to go on with), each None where there is none; and of
-  // keep_state, whether the result has the state at the end.
+  // asked: a dict of settings; of loss (replaces the network's), rows (to train on), validation (data) or
+  // validation_rows (of the examples), on_epoch_end and state (to resume), each None if absent; and of keep_state:
+  // whether the result has the final state.
   FitRequest(const Network<T>& network, FitData<T>& data, const py::dict& asked)
       : options(fit_options<T>(asked["settings"].cast<py::dict>())) {
     const py::object loss = asked["loss"], validation = asked["validation"], on_epoch_end = asked["on_epoch_end"];
@@ -155,7 +155,7 @@ class FitRequest {
   Examples<T> examples;
   FitOptions<T> options;
 
-  // What chainrule.History.from_core takes.
+  // The dict that chainrule.History.from_core takes.
   py::dict result(const History& history) const {
     py::dict all;
     History::fields([&](const char* name, auto member) { all[name] = as_object(history.*member); });
@@ -170,13 +170,13 @@ class FitRequest {
   bool keeps_state_;
 };
 
-// The Python error of an exception; what ends the program, unless it is to be a result, is passed on.
+// The Python error of an exception. Rethrows those that are not an Exception (KeyboardInterrupt), unless `any`.
 py::object error_of(const std::exception_ptr& error, bool any) {
   try {
     std::rethrow_exception(error);
   } catch (const DivergenceError& e) {
     return py::module_::import("chainrule._core").attr("DivergenceError")(e.what());
-  } catch (const py::error_already_set& e) {  // of a function that scores, schedules or is told
+  } catch (const py::error_already_set& e) {  // from a metric, a schedule or a callback
     if (!any && !e.matches(PyExc_Exception)) throw;
     return e.value();
   } catch (const py::builtin_exception& e) {
@@ -191,7 +191,7 @@ py::object error_of(const std::exception_ptr& error, bool any) {
   }
 }
 
-// Diverged and interrupted fits have what was done until then as an attribute of the error.
+// Adds the history so far to the error of a diverged or interrupted fit.
 template <class T>
 void add_history(const py::object& error, const FitRequest<T>& request, const History& history) {
   const bool known = py::isinstance(error, py::module_::import("chainrule._core").attr("DivergenceError")) ||
@@ -231,8 +231,8 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& as
   return request.result(history);
 }
 
-// asked has a dict for each network, as fit takes it; on_finished(index, result) is told of each network: what fit
-// returns, or what it raised.
+// asked has a dict for each network, as fit takes it. Calls on_finished(index, result) for each network with the result
+// of its fit, or the error.
 template <class T>
 void fit_many(const py::list& networks, py::object x, py::object y, const py::list& asked, py::object sample_weight,
               const py::object& on_finished, std::optional<int> n_threads) {

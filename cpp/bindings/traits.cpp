@@ -18,7 +18,7 @@ py::tuple names(const char* const (&list)[Count]) {
   return result;
 }
 
-// traits(i), a dict, of each name, as a namespace.
+// A read-only dict, by name, of namespaces with the entries of the dict traits(i).
 template <int Count, class Traits>
 py::object by_name(const char* const (&list)[Count], Traits traits) {
   const py::module_ types = py::module_::import("types");

@@ -12,7 +12,7 @@ namespace chainrule {
 template <class T>
 class Evaluation {
  public:
-  // Of the parameters that the model refers to; all must outlive it.
+  // Evaluates the parameters that the model refers to; all must outlive this object.
   Evaluation(const Model<T>& model, const FitOptions<T>& options);
 
   void run();
@@ -25,8 +25,8 @@ class Evaluation {
   const FitOptions<T>& options_;
   Loss loss_;
   Backprop<T> backprop_;
-  Index count_;            // of the rows
-  Buffer<T> predictions_;  // only where a metric wants them
+  Index count_;            // of the validation rows
+  Buffer<T> predictions_;  // only if a metric needs them
   Scratch<T> scratch_;
   double cost_ = 0;
   std::vector<double> metrics_;

@@ -1,6 +1,6 @@
-// Many fits in one call: a team of threads takes networks from a list, the costliest first, so that the last to end are
-// short. The calling thread is one of the team; between its own batches, and once it has run out of networks, it looks
-// after the caller: signals and progress.
+// Many fits in one call: a team of threads takes networks from a list, the costliest first, so that the fits that end
+// last are short. The calling thread is one of the team; between its batches, and once no network is left, it polls for
+// signals and reports progress.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -21,7 +21,7 @@
 namespace chainrule {
 namespace {
 
-struct Abandoned {};  // ends a fit because the caller wants no more of the call
+struct Abandoned {};  // ends a fit after poll or on_finished has thrown
 
 template <class T>
 class FitMany {
@@ -91,7 +91,7 @@ class FitMany {
   void train(std::size_t i, bool caller) {
     try {
       FitOptions<T> options = jobs_[i].options;
-      options.threads = options_.threads;  // used in turn; within a team every fit has one
+      options.threads = options_.threads;  // for networks in turn; in a team each fit has one
       options.history = &outcomes_[i].history;
       if (caller)
         options.poll = [this] { attend(); };
@@ -115,7 +115,7 @@ class FitMany {
       changed_.notify_one();
   }
 
-  // In the calling thread: lets the caller throw, and tells it what has finished.
+  // Called in the calling thread: polls, and reports finished jobs.
   void attend() {
     try {
       if (options_.poll) options_.poll();
@@ -138,9 +138,9 @@ class FitMany {
     changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return reported_ < finished_.size(); });
   }
 
-  const IsaInUse isa_in_use_;  // between two fits, too
+  const IsaInUse isa_in_use_;  // also between two fits
   std::vector<FitJob<T>> jobs_;
-  RowMajorCopies<T> copies_;  // of what the jobs read
+  RowMajorCopies<T> copies_;  // of the jobs' inputs
   const FitManyOptions& options_;
   std::vector<std::size_t> order_;
   std::vector<FitOutcome> outcomes_;
@@ -151,7 +151,7 @@ class FitMany {
   std::mutex guard_;
   std::condition_variable changed_;
   std::vector<std::size_t> finished_;  // jobs, in the order in which they ended
-  std::size_t reported_ = 0;           // of those
+  std::size_t reported_ = 0;           // how many of those
 };
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-// The part of a cost below which a change of it may be rounding alone.
+// Relative changes of a cost up to this may be only rounding.
 template <class T>
 constexpr double rounding = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
@@ -78,7 +78,7 @@ void LbfgsSteps<T>::evaluate(const Batches<T>& batches, T* gradient, double& cos
   ++evaluations_;
 }
 
-// The two loops over the pairs: direction = -H gradient.
+// The two-loop recursion: direction = -H gradient.
 template <class T>
 void LbfgsSteps<T>::update_direction() {
   if (iterations_ > 0) {
@@ -113,7 +113,7 @@ void LbfgsSteps<T>::straight_down() {
   scale(-1, direction_);
 }
 
-// As a factor on the gradient.
+// The length of the first step, as a factor on the gradient.
 template <class T>
 double LbfgsSteps<T>::first_length() const {
   if (!settings_.unit_first_step) return std::min(1.0, 1 / sum_of_magnitudes(now_.gradient));
@@ -142,8 +142,8 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   double step = slope < 0 ? search(batches, slope, iterations_ == 0 ? first_length() : 1, tolerance) : 0;
   const auto cost_is_still = [&] { return std::abs(now_.cost - before) < tolerance; };
   const bool still = step <= tolerance || cost_is_still();
-  // A step that rounding swallows, though the direction promised more and the cost is steep, is not convergence. What
-  // the pairs of steps say is as doubtful then: the way straight down is tried without them.
+  // A step lost to rounding is not convergence if the slope promised more and the cost is steep. The pairs are then
+  // just as doubtful: drop them and try the negative gradient.
   const bool swallowed = step <= tolerance || std::abs(now_.cost - before) <= rounding<T> * before;
   const bool lost = still && swallowed && std::abs(slope) / 2 > tolerance && is_steep(batches);
   if (lost && cost_is_still() && !pairs_.empty()) {
@@ -162,9 +162,9 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   return {&cost_, 1};
 }
 
-// Whether a parameter that changed by 1, or by its own size if that is more, would by its derivative change the cost by
-// a tenth of what a constant prediction costs. On columns with a spread of about 1 that is over long before convergence
-// (measured in float32: a hundredth at the end, and 1 to 1800 times the constant's cost with spreads of 1e4 to 1e6).
+// True if some derivative times max(1, |parameter|) exceeds a tenth of the cost of a constant prediction. On columns
+// with a spread of about 1 this ends long before convergence (measured in float32: a hundredth at the end, and 1 to
+// 1800 times the constant's cost with spreads of 1e4 to 1e6).
 template <class T>
 bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
   if (model_.custom_loss != nullptr) return false;
@@ -176,7 +176,7 @@ bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
   return steepest > 0.1 * cost_of_constant(batches);
 }
 
-// With every row's logits at their mean.
+// The cost of the mean logits as the prediction for every row.
 template <class T>
 double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
@@ -197,7 +197,7 @@ double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   return Backprop<T>(model, m, false, options_.threads).run(batches.examples, rows, m, 0).mean;
 }
 
-// Goes along the direction, whose slope is given; returns the largest change of a parameter. tolerance: see
+// Searches along the direction, whose slope is given; returns the largest change of a parameter. tolerance: see
 // SearchLimits.
 template <class T>
 double LbfgsSteps<T>::search(const Batches<T>& batches, double slope, double first, double tolerance) {

@@ -1,5 +1,5 @@
-// Limited-memory BFGS (Liu & Nocedal 1989), with the settings and tests for convergence of PyTorch's: a step of this
-// schedule is an iteration over all rows.
+// Limited-memory BFGS (Liu & Nocedal 1989), with PyTorch's settings and tests for convergence: a step of this schedule
+// is an iteration over all rows.
 #pragma once
 
 #include <deque>
@@ -27,13 +27,13 @@ class LbfgsSteps final : public Stepper<T> {
   void restore(const FitState<T>& state) override;
 
  private:
-  struct Pair {  // of two iterations: their steps, the change of the gradient, 1 / (y · s)
+  struct Pair {  // of an iteration: its step, the change of the gradient, 1 / (y · s)
     Buffer<T> s, y;
     double rho;
   };
   void evaluate(const Batches<T>& batches, T* gradient, double& cost);
   void update_direction();
-  void straight_down();  // the direction of the negative gradient
+  void straight_down();  // sets the direction to the negative gradient
   double search(const Batches<T>& batches, double slope, double first, double tolerance);
   bool is_steep(const Batches<T>& batches) const;
   double cost_of_constant(const Batches<T>& batches) const;
@@ -50,7 +50,7 @@ class LbfgsSteps final : public Stepper<T> {
   double scale_ = 1, length_ = 0;  // of the first guess of the curvature; of the last step along the direction
   Index iterations_ = 0, evaluations_ = 0;
   bool known_ = false;           // cost and gradient
-  const char* ended_ = nullptr;  // why no step follows
+  const char* ended_ = nullptr;  // why no step can follow, or null
   BatchCost cost_{};
 };
 

@@ -8,20 +8,20 @@
 
 namespace chainrule {
 
-// The cost at a length along the direction, its slope there, and all its derivatives.
+// A length along the direction, and the cost, its slope and its gradient there.
 template <class T>
 struct SearchPoint {
   double length = 0, cost = 0, slope = 0;
   Buffer<T> gradient;
 };
 
-// Fills in cost, slope and gradient of a point by its length.
+// Computes cost, slope and gradient at the length of a point.
 template <class T>
 using Evaluate = std::function<void(SearchPoint<T>&)>;
 
 struct SearchLimits {
-  double tolerance;  // the search ends where the bracket, times the direction's largest element, is shorter
-  double largest;    // this element
+  double tolerance;  // the search ends when the bracket times the direction's largest element is below this
+  double largest;    // that element
   int evaluations = 25;
 };
 

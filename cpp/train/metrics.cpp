@@ -14,7 +14,7 @@ namespace {
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
-// The rows of a table of predictions beside what they should be.
+// Predictions with their targets and weights.
 template <class T>
 struct Table {
   MatrixView<const T> predictions;
@@ -50,7 +50,7 @@ struct Table {
   }
 };
 
-// The class of a row by its values: the largest, or, of a single output, whether it is more than one half.
+// The class of a row: the output with the largest value, or, of a single output, value > 0.5.
 template <class Value>
 Index class_of(Index outputs, Value value) {
   if (outputs == 1) return value(0) > 0.5;
@@ -85,7 +85,7 @@ double accuracy(const Table<T>& t, Loss loss) {
   });
 }
 
-// The mean over classes of the share of their rows that are found; of several labels, over the two classes of each.
+// The mean recall of the classes; with several labels, over the two classes of each.
 template <class T>
 double balanced_accuracy(const Table<T>& t, Loss loss) {
   const bool labels = has_labels(loss, t.outputs());
@@ -110,7 +110,7 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
 template <class T>
 double log_loss(const Table<T>& t, Loss loss) {
   const bool of_labels = traits_of(loss).output == Output::logistic;
-  const auto minus_log = [](double p) {  // our own: by it the best epoch is chosen, and C libraries differ
+  const auto minus_log = [](double p) {  // our own: it chooses the best epoch, and C libraries differ
     double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
     kernels<double>().log(1, &x, &y);
     return -y;
@@ -126,7 +126,7 @@ double log_loss(const Table<T>& t, Loss loss) {
   });
 }
 
-// Calls visit(in, out) for each predicted value in order: the weights of its rows of class j, and of the others.
+// Calls visit(in, out) for each distinct prediction in order: the weights of its rows of class j, and of the others.
 template <class T, class Order, class Visit>
 void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
   std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
@@ -141,7 +141,7 @@ void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
   }
 }
 
-// The probability that a row of the class is given a higher prediction than one that is not, ties counting one half.
+// The probability that a row of the class has a higher prediction than a row of another; ties count one half.
 template <class T>
 double auc(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
@@ -169,7 +169,7 @@ double average_precision(const Table<T>& t, Loss) {
   });
 }
 
-// Not defined where all targets that count are equal: no prediction explains a spread that is not there.
+// Undefined if all targets that count are equal: there is no variance to explain.
 template <class T>
 double r2(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {

@@ -23,23 +23,23 @@ bool ends_with_average(const FitOptions<T>& options);
 template <class T>
 class Optimizer {
  public:
-  // layers: of the network, whose groups the options may name; parameters: in the layout used.
+  // layers: the network's, for the groups; parameters: their number in the layout used.
   Optimizer(const FitOptions<T>& options, Index layers, Index parameters);
 
   void begin_step(const Rates& rates);  // called once per step, by one thread, before any update
-  // The numbers of the next steps, one for each of the rates, for those who update by themselves.
+  // The numbers of the next steps, one per entry of rates, for callers that update by themselves.
   std::span<const Update<T>> next_steps(std::span<const Rates> rates);
   Moments<T> moments() const { return moments_from(0); }
-  // The parameters of a region that begins at `begin`, all of layer l and one kind, by the gradients of just these;
-  // threads may update disjoint ones at once.
+  // Updates a region of parameters that begins at `begin`, all of layer l and one kind; gradients: only those of the
+  // region. Threads may update disjoint regions concurrently.
   void update(std::size_t l, Kind kind, Index begin, Region region, Clip<T> clip, const T* gradients,
               T* parameters) const;
   bool same_for_all() const { return groups_.empty(); }  // a region may hold both kinds
-  // Of the parameters, once a step has begun; null where none is wanted.
+  // The average of the parameters, once a step has begun; null if none is kept.
   T* average() const { return progress_.steps > 0 ? (averages_ ? mean_ : average_).data() : nullptr; }
 
-  // All arrays and the parameters to and from a state, by flatten(array, flat) and unflatten(flat, array), which know
-  // the layout.
+  // Copy all arrays and the parameters to and from a state; flatten(array, flat) and unflatten(flat, array) convert the
+  // layout.
   using Copy = std::function<void(const T* from, T* to)>;
   void save(FitState<T>& state, Index count, const Copy& flatten, const T* parameters) const;
   void restore(const FitState<T>& state, const Copy& unflatten, T* parameters);
@@ -51,7 +51,7 @@ class Optimizer {
   }
 
   OptimizerOptions options_;
-  std::vector<Rates> groups_;  // factors for each layer's weights and biases; none: 1
+  std::vector<Rates> groups_;  // factors for each layer's weights and biases; empty: 1
   double average_decay_;
   Buffer<T> m_, v_, mean_, average_;
   bool averages_ = false;           // in mean_

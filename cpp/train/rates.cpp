@@ -12,7 +12,7 @@
 namespace chainrule {
 namespace {
 
-// By multiplication and by our own functions: those of C libraries differ.
+// By multiplication and by our own functions, as those of C libraries differ.
 double power(double base, Index exponent) {
   double result = 1;
   for (; exponent > 0; exponent /= 2, base *= base)
@@ -112,7 +112,7 @@ double ScheduledRates::factor(std::size_t which, Index step) {
       schedules_[which]);
 }
 
-// Once an epoch: a function of the user's may take its time.
+// Called once per epoch: a user's function may be slow.
 double ScheduledRates::asked(std::size_t which, const EpochFactor& function, Index epoch) {
   auto& [known_epoch, factor] = known_[which];
   if (known_epoch == epoch) return factor;

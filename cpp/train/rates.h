@@ -20,18 +20,18 @@ struct Rates {
 
 class ScheduledRates {
  public:
-  // epochs: of the whole training, for schedules that are given no length; steps: of an epoch.
+  // epochs: of the whole training, for schedules without a length; steps: per epoch.
   ScheduledRates(const RateSchedules& schedules, int epochs, Index steps);
 
   bool constant() const;     // all factors are 1 at every step
   bool needs_watch() const;  // a rate is reduced on plateaus
   // The factors of `count` steps from number `first` on (from 0, over all epochs).
   std::span<const Rates> next(Index first, Index count);
-  // After an epoch, told what is watched (see Stop::no_improvement); whether the learning rate is on a plateau.
+  // After an epoch with this watched value (see Stop::no_improvement): true if the learning rate is on a plateau.
   bool plateau(double watched);
-  // Then: all rates that are on a plateau are reduced.
+  // Then reduces all rates that are on a plateau.
   void reduce();
-  // Something else is watched from now on, of which `lowest` was the lowest so far: plateaus are counted from here.
+  // Another value is watched from now on, whose lowest so far is `lowest`: plateaus are counted from here.
   void watch(double lowest);
 
   std::vector<double> progress() const;
@@ -47,7 +47,7 @@ class ScheduledRates {
 
   std::array<RateSchedule, 3> schedules_;  // of learning rate, weight decay, dropout
   std::array<Plateau, 3> plateaus_;
-  std::array<std::pair<Index, double>, 3> known_;  // the epoch whose factor a function was asked for, and this
+  std::array<std::pair<Index, double>, 3> known_;  // the last epoch that a function was called for, and its factor
   double epochs_;
   Index steps_;
   std::vector<Rates> rates_;

@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-constexpr Index rows_at_once = 1 << 14, rows_of_a_piece = 256;  // between two polls, and at a time
+constexpr Index rows_at_once = 1 << 14, rows_of_a_piece = 256;  // between two polls, and per work item
 
 template <class T>
 bool same(const MatrixView<const T>& a, const MatrixView<const T>& b) {
@@ -18,7 +18,7 @@ bool same(const MatrixView<const T>& a, const MatrixView<const T>& b) {
          a.col_stride == b.col_stride;
 }
 
-// Whether so many rows are read out of order in all: fewer than there are do not pay for the copy.
+// The copy pays if at least as many rows are read out of order in all as the matrix has.
 template <class T>
 bool pays(const Inputs<T>& x, Index reads) {
   return !x.is_sparse() && x.matrix.cols > 1 && x.matrix.col_stride != 1 && reads >= x.rows;

@@ -13,8 +13,8 @@ namespace chainrule {
 template <class T>
 class RowMajorCopies {
  public:
-  // Replaces what a fit reads, and looks at after each epoch, by copies where that is faster; one copy for all fits
-  // that share it. The fit's options have been checked. Copies live as long as this.
+  // Replaces the inputs of training and of validation by copies where that is faster; one copy for all fits that share
+  // them. The options have been checked. Copies live as long as this object.
   void use(Examples<T>& examples, FitOptions<T>& options);
 
  private:

@@ -14,9 +14,9 @@ namespace chainrule {
 namespace {
 
 constexpr Index most_steps = 64;
-constexpr double operations_at_once = 2e7;  // some 0.1 ms: little beside the time between two polls
+constexpr double operations_at_once = 2e7;  // about 0.1 ms, short beside the time between two polls
 
-// What the poll of a step threw.
+// The exception of a poll within a step.
 struct Interruption {
   std::atomic<bool> stopped = false;
   std::exception_ptr failure;
@@ -38,8 +38,8 @@ struct Member {
 
 Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
 
-// Arrays for the gradients of the slices of up to so many rows and, where they come in rounds, of the runs of leaves
-// before.
+// The number of gradient arrays for a batch of up to `rows` rows: one per slice and, if the slices come in rounds, one
+// per run of leaves of earlier rounds.
 Index partial_count(Index rows) {
   const Index last = rows_of_last_leaf(rows), shortest = whole_slice / 2;
   const Index slices = (rows - last) / whole_slice + std::min((last + shortest - 1) / shortest, slices_of_leaf);
@@ -65,7 +65,7 @@ Index for_layers(const Model<T>& model, Visit visit) {
   return offset;
 }
 
-// The same parameters in the flat layout and in the kernel's, element by element.
+// Calls pair(flat, sliced) with each parameter's index in the flat layout and in the kernel's.
 template <class T, class Pair>
 void for_parameters(const Model<T>& model, Pair pair) {
   for_layers(model, [&](const Layer<T>& layer, const SliceLayer<T>& place) {
@@ -137,7 +137,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
 
 template <class T>
 bool Sliced<T>::finite() const {
-  bool all = true;  // of the parameters: the padding is nobody's
+  bool all = true;  // of the parameters; the padding does not count
   for_parameters(model_, [&](Index, Index sliced) { all = all && std::isfinite(sliced_[sliced]); });
   return all;
 }
@@ -213,7 +213,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.cost = costs_.data();
   steps.value = value_.data();
   steps.next = [](const void* member, Index count) { return static_cast<const Member*>(member)->team.next(count); };
-  // A step that is abandoned has changed nothing; only one that is alone is so long that it may have to be.
+  // An abandoned step has changed nothing. Only a step that is alone in its call is long enough to poll within.
   Interruption interruption;
   if (steps.steps == 1)
     steps.poll = [](const void* of_member) {

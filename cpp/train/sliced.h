@@ -1,5 +1,5 @@
 // Training steps of small networks: slices of a batch go through all layers at once, many steps in one call of the
-// kernel slice_steps. Here are its memory and the layout of its parameters.
+// kernel slice_steps. This class holds the memory and the parameters in the layout of the kernel.
 #pragma once
 
 #include "core/dispatch.h"
@@ -24,7 +24,7 @@ class Sliced final : public Stepper<T> {
   void restore(const FitState<T>& state) override;
 
  private:
-  // What one thread needs for itself.
+  // The memory of one thread.
   struct Workspace {
     Workspace(const Model<T>& model, Index rows);
     std::vector<SliceLayer<T>> layers;
@@ -43,7 +43,7 @@ class Sliced final : public Stepper<T> {
   Index size_;  // of the parameters in the kernel's layout
   Buffer<T> sliced_, partials_, value_;
   Optimizer<T> optimizer_;
-  bool is_sgd_;  // or Adam
+  bool is_sgd_;  // otherwise Adam
   std::vector<BatchCost> costs_;
 };
 

@@ -1,4 +1,4 @@
-// Entries of a state that was given to go on from.
+// Entries of a state to resume.
 #pragma once
 
 #include "chainrule/training.h"
@@ -13,7 +13,7 @@ const Value& entry(const std::map<std::string, Value>& entries, const std::strin
   return found->second;
 }
 
-// Of so many numbers, or more.
+// An entry of at least `count` numbers.
 inline const std::vector<double>& numbers(const std::map<std::string, std::vector<double>>& entries,
                                           const std::string& name, std::size_t count) {
   const std::vector<double>& found = entry(entries, name);

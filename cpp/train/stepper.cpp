@@ -11,7 +11,7 @@ namespace chainrule {
 
 namespace {
 
-// What a step of the sliced schedule has no place for.
+// True if the sliced schedule supports the model and the options.
 template <class T>
 bool is_plain(const Model<T>& model, const FitOptions<T>& options) {
   const bool keeps_z = std::ranges::any_of(model.layers, slope_reads_z, &Layer<T>::activation);

@@ -50,8 +50,8 @@ class Stepper {
   virtual bool finite() const = 0;  // true if all parameters are finite
   virtual void load() = 0;          // called after the network's parameters were changed from outside
   virtual void store() = 0;         // writes the network's parameters: the average if there is one
-  // Of the last batch (L-BFGS: after its step), in the layout of the parameters; only where Stop::gradient_norm_below
-  // is set.
+  // Gradients of the last batch (L-BFGS: after its step), in the layout of the parameters; only if
+  // Stop::gradient_norm_below is set.
   virtual void gradients(T* gradients) const = 0;
   // The reason why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }

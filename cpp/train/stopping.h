@@ -17,7 +17,7 @@ inline bool improves(double value, double lowest, double min_delta) {
   return min_delta == 0 ? value < lowest : value <= lowest - min_delta;
 }
 
-// The lowest of a course of values, and how long ago it was.
+// The lowest value of a sequence, and the epochs since the last improvement.
 struct Lowest {
   double value = std::numeric_limits<double>::infinity();
   double epochs_since = 0;  // without an improvement by min_delta
@@ -45,14 +45,13 @@ class Stopping {
   const Lowest& watched() const { return watched_; }
   const Lowest& cost() const { return cost_; }
 
-  // What an epoch without validation rows leaves.
+  // Records an epoch without validation rows.
   void note(double loss) {
     watched_.note(loss);
     cost_.note(loss);
   }
-  // The name of the criterion that holds after an epoch, or null. watched, cost: what is watched, see
-  // Stop::no_improvement, and the cost that is in its place if it cannot be; gradient_norm is looked at only if it is
-  // needed.
+  // The name of the criterion that holds after an epoch, or null. watched: see Stop::no_improvement; cost: replaces the
+  // watched value if that becomes NaN or infinite; gradient_norm: ignored unless needs_gradient_norm().
   const char* after(const EpochLog& log, double watched, double cost, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
@@ -65,7 +64,7 @@ class Stopping {
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
-  // The metric that was watched cannot be: the cost is in its place from now on, and was so far.
+  // Watches the cost in place of a metric that became NaN or infinite, as if from the start.
   void watch_cost() {
     watched_ = cost_;
     watches_cost_ = true;
@@ -79,7 +78,7 @@ class Stopping {
     return {last_loss_,  watched_.value,     change_epochs_,           watched_.epochs_since,
             cost_.value, cost_.epochs_since, watches_cost_ ? 1.0 : 0.0};
   }
-  // The first states had the first four alone.
+  // The first states had only the first four.
   void set_progress(std::span<const double> progress) {
     last_loss_ = progress[0];
     watched_.value = progress[1];

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Room for `count` more: before a step, so that what it did is noted without asking for memory.
+// Reserves room for `count` more values before a step, so that recording the step needs no memory.
 void make_room(std::vector<double>& values, std::size_t count) {
   if (values.capacity() - values.size() < count) values.reserve(std::max(values.size() + count, 2 * values.size()));
 }
@@ -52,7 +52,7 @@ class Fit {
     if (options_.state != nullptr && options_.state->epoch > 0) resume(*options_.state);
   }
 
-  // Into a history, which is right at any time.
+  // Fills in the history, which is valid at any time.
   void run(History& history) {
     try {
       loop(history);
@@ -96,7 +96,7 @@ class Fit {
       log.seconds = history.seconds = seconds_since(start_);
       const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
-        const auto take_over = [this] {  // what it may have written to the parameters
+        const auto take_over = [this] {  // on_epoch_end may have changed the parameters
           if (!ends_with_average(options_)) stepper_->load();
         };
         const auto snapshot = [&] {
@@ -130,7 +130,7 @@ class Fit {
     for (std::size_t i = 0; i < log.metrics.size(); ++i) history.metrics[i].push_back(log.metrics[i]);
   }
 
-  // Why to stop after an epoch, or null.
+  // The reason to stop after an epoch, or null.
   const char* decide(const EpochLog& log, History& history) {
     const double cost = log.validation.value_or(log.loss);
     double watched = cost;
@@ -161,7 +161,7 @@ class Fit {
     history.watched = "validation";
   }
 
-  // The network has the steps done before an exception: of a function of the user's, or to interrupt.
+  // Stores the steps done before an exception (a user function's, or an interrupt) in the network.
   template <class Steps>
   auto keeping_steps(Steps steps) {
     try {
@@ -174,7 +174,7 @@ class Fit {
     }
   }
 
-  // Epochs of one step that nobody looks at one by one.
+  // True if each epoch is one step and nothing runs between epochs.
   bool epochs_are_steps() const {
     return steps_ == 1 && !evaluation_ && !options_.on_epoch_end && !stopping_.needed() && !rates_.needs_watch() &&
            !std::holds_alternative<Lbfgs>(options_.optimizer);
@@ -214,14 +214,14 @@ class Fit {
     best.parameters.reserve(model_.parameter_count());
     std::copy_n(parameters(), best.parameters.size(), best.parameters.data());
   }
-  void restore_best() {  // none before the first epoch has ended
+  void restore_best() {  // does nothing before the first epoch has ended
     std::copy_n(best_.parameters.data(), best_.parameters.size(), parameters());
   }
 
   bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
   T* parameters() { return network_.parameters().data(); }
 
-  // All batches once; returns the mean of their costs, each weighted as its rows are.
+  // Trains on all batches once; returns the mean of their costs, weighted by the sums of their weights.
   double epoch() {
     if (shuffled()) {
       in_order(order_, options_.rows);
@@ -255,7 +255,7 @@ class Fit {
     last_finite_epoch_ = epoch_;
   }
 
-  // As a whole, or, where memory is lacking, not at all.
+  // Replaces the state completely or, if memory is lacking, not at all.
   void save() {
     FitState<T> state;
     state.epoch = epoch_;
@@ -280,7 +280,7 @@ class Fit {
     }
     rates_.set_progress(numbers(state.numbers, "rates", 10));
     stopping_.set_progress(numbers(state.numbers, "stopping", 4));
-    stepper_->restore(state);  // with which the network may change
+    stepper_->restore(state);  // this may change the network
     stepper_->store();
     epoch_ = last_finite_epoch_ = state.epoch;
     seed_ = state.seed;
@@ -298,18 +298,18 @@ class Fit {
   Network<T>& network_;
   Examples<T> examples_;
   FitOptions<T> options_;
-  RowMajorCopies<T> copies_;  // of what these read
+  RowMajorCopies<T> copies_;  // of their inputs
   const Model<T> model_;
   const Index rows_, batch_size_;
   std::unique_ptr<Stepper<T>> stepper_;
-  const Index steps_;  // of an epoch
+  const Index steps_;  // per epoch
   ScheduledRates rates_;
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
-  Buffer<T> last_finite_;     // none where the network's own parameters are just that
-  Best best_, best_by_cost_;  // the other is for a metric that cannot be watched any more
-  Buffer<T> gradients_;       // for their norm alone
-  int epoch_ = 0;             // the last that was begun; of the whole training, like this:
+  Buffer<T> last_finite_;     // empty if the network itself always holds them
+  Best best_, best_by_cost_;  // best_by_cost_: for a metric that becomes NaN or infinite
+  Buffer<T> gradients_;       // only for their norm
+  int epoch_ = 0;             // the last that was begun; both count over the whole training
   int last_finite_epoch_ = 0;
   double learning_rate_ = 0;  // of the last step
   Stopping stopping_;

@@ -1,4 +1,4 @@
-// What the parts of a training share: which rows it takes, and which options it refuses (fit_options.cpp).
+// Shared by the parts of a training: the rows that it takes and the checks of its options (fit_options.cpp).
 #pragma once
 
 #include "chainrule/training.h"
@@ -6,18 +6,18 @@
 
 namespace chainrule {
 
-// The rows of the examples that a fit takes.
+// The number of examples that a fit trains on.
 template <class T>
 Index row_count(const Examples<T>& examples, std::span<const Index> rows) {
   return rows.empty() ? examples.x.rows : static_cast<Index>(rows.size());
 }
 
-// The network as fit() trains it, or std::invalid_argument for what fit() refuses.
+// The network as fit() trains it; throws std::invalid_argument for arguments that fit() refuses.
 template <class T>
 Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options);
 
-// Refuses schedules without a length where a training goes on beyond that of its first fit: Python does, where a rate
-// that stays at its end is always a mistake.
+// Refuses schedules without a length if a training goes on beyond the length of its first fit. For Python, where a rate
+// that stays at its last value is always a mistake.
 template <class T>
 void check_lengths(const FitState<T>& state, const FitOptions<T>& options);
 

@@ -47,19 +47,19 @@ class TwoPhase final : public Stepper<T> {
   IsaInUse isa_in_use_;
   const FitOptions<T>& options_;
   T* network_parameters_;   // the network's own parameters
-  Panels<T> panels_;        // none for flat ones
-  Buffer<T> trained_copy_;  // none where the network's are trained in place
+  Panels<T> panels_;        // empty if the parameters are flat
+  Buffer<T> trained_copy_;  // empty if the network's are trained in place
   T* parameters_;
   Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
   StepDropout dropout_;
   Model<T> model_;
-  Buffer<T> gradients_;  // of all parameters, or none
+  Buffer<T> gradients_;  // of all parameters, or empty
   Optimizer<T> optimizer_;
   const T* average_ = nullptr;  // the optimizer's, once a step has ended
-  Buffer<double> squares_;      // of the gradients of each output, for their norm
+  Buffer<double> squares_;      // per output, for the norm of the gradients
   Clip<T> clip_;
   Backprop<T> backprop_;
-  double l2_ = 0;  // of the current step, and its factors:
+  double l2_ = 0;  // of the current step, like rates_
   Rates rates_;
   BatchCost cost_{};
   typename Backprop<T>::UpdateHooks hooks_;
