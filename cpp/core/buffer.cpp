@@ -17,8 +17,8 @@ constexpr std::size_t huge_page = std::size_t{1} << 21, large = 8 * huge_page;
 
 std::size_t whole_pages(std::size_t bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
 
-// In pages of the buffer's own, huge if the system has them: without these, products of such matrices take a tenth
-// longer. The system clears a page when it is first touched, so large buffers are cleared by the threads that use them.
+// Maps pages for the buffer, huge ones if the system has them: without, products of such matrices take a tenth longer.
+// The system clears a page when it is first touched, so large buffers are cleared by the threads that use them.
 void* map_pages(std::size_t bytes) {
   const std::size_t length = whole_pages(bytes);
   void* memory = mmap(nullptr, length + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

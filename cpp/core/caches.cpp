@@ -29,13 +29,13 @@ namespace {
 constexpr Index kib = 1 << 10, mib = 1 << 20, gib = 1 << 30;
 constexpr std::pair<char, Index> units[] = {{'K', kib}, {'M', mib}, {'G', gib}};
 
-// Where nothing is said. Every x86 core since 2008 and most of ARM's have 32 KiB or more. Second levels are 256 KiB
-// (Skylake's) to several MiB: half a MiB that is not there costs more than half a MiB that is left unused. Without a
+// Defaults for unknown levels. Every x86 core since 2008 and most of ARM's have 32 KiB or more. Second levels are 256
+// KiB (Skylake's) to several MiB: assuming half a MiB too much costs more than leaving half a MiB unused. Without a
 // third level nothing is planned for it.
 constexpr CacheLevel first_default{32 * kib, 8, 64, 1}, second_default{512 * kib, 8, 64, 1};
 constexpr int ways_default = 8;
 
-// "32K", "2M", "1G" or bytes, from the beginning of text; what follows stays there.
+// Takes "32K", "2M", "1G" or bytes from the beginning of text, and leaves the rest.
 std::optional<Index> take_number(std::string_view& text) {
   Index number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -50,7 +50,7 @@ std::optional<Index> take_number(std::string_view& text) {
   return number;
 }
 
-// The number in a file of one line; 0 where it is none.
+// The number in a file of one line; 0 if there is none.
 Index number_in(const std::string& path) {
   std::ifstream file(path);
   std::string text;
@@ -171,7 +171,7 @@ Caches first_choice() {
   return variable == nullptr || *variable == '\0' ? machine : with_sizes(machine, "CHAINRULE_CACHE", variable);
 }
 
-// Calls may hold references: what was set before stays.
+// Calls may hold references, so earlier settings are kept.
 struct Known {
   Caches caches;
   const Known* before;

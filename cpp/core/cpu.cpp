@@ -13,7 +13,7 @@ namespace {
 bool has(unsigned word, unsigned bits) { return (word & bits) == bits; }
 constexpr unsigned bit(int n) { return 1u << n; }
 
-// XCR0: which registers the system saves when it changes between programs. Only where OSXSAVE says that it may be read.
+// XCR0: the registers that the system saves when it changes between programs. Only readable if OSXSAVE is set.
 unsigned saved_registers() {
   unsigned low, high;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

@@ -16,7 +16,7 @@ namespace chainrule {
 namespace {
 
 std::atomic<int> requested_threads{0};
-std::atomic<int> processors_seen{0};  // when threads_for last asked
+std::atomic<int> processors_seen{0};  // at the last call of threads_for
 
 bool named_by_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
@@ -57,9 +57,9 @@ std::string thread_backend() { return backend::name; }
 
 int threads_for(double operations, int requested) {
   require(requested >= 0, "n_threads must be at least 1, got ", requested);
-  if (operations < 2 * operations_per_thread) return 1;  // before anything is asked of the system
+  if (operations < 2 * operations_per_thread) return 1;  // before any system call
   if (backend::in_team()) return 1;
-  // Far more threads than processors only cost; and where the system refuses them, libgomp ends the process.
+  // Far more threads than processors only cost time, and if the system refuses them, libgomp ends the process.
   processors_seen = processors().allowed;
   const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors_seen));
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
@@ -80,7 +80,7 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
     std::exception_ptr first{};
     std::mutex guard{};
   } members{body, context, &phases};
-  // With more members than processors, those who look keep others from working.
+  // With more members than processors, waiting members that spin keep others from working.
   if (processors_seen == 0) processors_seen = processors().allowed;
   const std::chrono::microseconds patience(threads <= processors_seen ? 50 : 0);
   phases.begin(threads, patience);

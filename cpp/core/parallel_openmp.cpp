@@ -18,7 +18,7 @@ void prepare_fork_once() {
 
 const char* const backend::name = "openmp";
 
-// Read in the calling thread: limits such as threadpoolctl's are set for each.
+// Read in the calling thread: limits such as threadpoolctl's are set per thread.
 int backend::limit() { return omp_get_max_threads(); }
 
 bool backend::in_team() { return omp_in_parallel() != 0; }

@@ -31,10 +31,10 @@ void Phases::begin(int size, std::chrono::microseconds patience) {
   completed_.set(0);
 }
 
-// One's own items from the first on, another's from the last: so a member meets thieves late.
+// Takes one's own items from the first on, another's from the last, so that a member meets thieves late.
 Index Phases::claim(int from, bool own, std::uint32_t phase, Index count) {
   std::atomic<std::uint64_t>& range = members_[from].range;
-  // The order of memory follows from done_ and completed_: an item is begun after the phases before have ended.
+  // Memory is ordered by done_ and completed_: an item begins after the phases before have ended.
   std::uint64_t now = range.load(std::memory_order_relaxed);
   for (;;) {
     const auto of_phase = static_cast<std::uint32_t>(now >> 32);

@@ -54,7 +54,7 @@ bool reached_disk(std::FILE* file) {
 #endif
 }
 
-// A new name is on the disk when its folder is. Some systems cannot say so of a folder; the file is whole anyway.
+// A new name is on the disk when its folder is. Some systems cannot flush a folder; the file is complete anyway.
 void flush_folder([[maybe_unused]] const fs::path& folder) {
 #ifndef _WIN32
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
@@ -64,7 +64,7 @@ void flush_folder([[maybe_unused]] const fs::path& folder) {
 #endif
 }
 
-// Where the links lead to, whether there is a file or not.
+// The target of the links, whether it exists or not.
 fs::path followed(fs::path path) {
   for (int links = 0; fs::is_symlink(fs::symlink_status(path)); ++links) {
     if (links == most_links) fail("too many links from ", path, ELOOP);
@@ -73,7 +73,7 @@ fs::path followed(fs::path path) {
   return path;
 }
 
-// The name that the Python package gives them too, so that it finds those whose programs were killed.
+// The Python package uses the same names, so that it finds those of killed programs.
 constexpr std::string_view temporary_end = ".tmp";
 constexpr std::size_t random_digits = 12;
 
@@ -102,8 +102,7 @@ using Folder = std::unique_ptr<DIR, CloseFolder>;
 void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #ifndef _WIN32
   const std::string begin = temporary_begin(target).native();
-  // None where a folder may be written to but not listed. Not directory_iterator, which ends the program where there is
-  // too little memory.
+  // Null if the folder may be written to but not listed. directory_iterator would end the program if memory is lacking.
   const Folder folder(opendir(folder_of(target).c_str()));
   if (!folder) return;
   const int at = dirfd(folder.get());
@@ -121,21 +120,21 @@ void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #endif
 }
 
-// Until the file is closed, by the end of the program at the latest. Where a system has no locks, leftovers stay.
+// Locks the file until it is closed, at the latest by the end of the program. Systems without locks keep leftovers.
 void lock([[maybe_unused]] std::FILE* file) {
 #ifndef _WIN32
   flock(fileno(file), LOCK_EX);
 #endif
 }
 
-// With all of the content, on the disk.
+// Writes all of the content to the disk.
 void fill(std::FILE* file, const fs::path& name, std::string_view content) {
   if (std::fwrite(content.data(), 1, content.size(), file) != content.size() || std::fflush(file) != 0 ||
       !reached_disk(file))
     fail("cannot write ", name);
 }
 
-// By a file that has no name until it is whole: a program that is killed leaves nothing. False where the system cannot.
+// Uses a file that has no name until it is complete: a killed program leaves nothing. False if the system cannot.
 bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]] const fs::file_status& before,
                         [[maybe_unused]] std::string_view content) {
 #ifdef O_TMPFILE
@@ -168,8 +167,8 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
 #endif
 }
 
-// By a file of a hidden name, which is locked so that no other program takes it for a leftover. False where one did
-// before there was a lock.
+// Uses a file with a hidden name, locked so that no other program removes it as a leftover. False if one did before it
+// was locked.
 bool replace_by_named(const fs::path& target, const fs::file_status& before, std::string_view content) {
   const fs::path temporary = temporary_name(target);
   File file = open(temporary, true);
@@ -182,7 +181,7 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
     if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is anything to read
     fill(file.get(), temporary, content);
 #ifdef _WIN32
-    file.reset();  // which renames no open file
+    file.reset();  // Windows renames no open file
 #endif
     fs::rename(temporary, target);
   } catch (...) {
@@ -194,8 +193,8 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   return true;
 }
 
-// What a path such as /dev/stdout stands for, opened; -1 for others. Opening it again would begin at the start of a
-// file, whatever >> says, and a rename would replace it.
+// Opens a path that stands for a descriptor, such as /dev/stdout; -1 for others. Opening the file itself would begin at
+// its start, even after >>, and a rename would replace it.
 int open_descriptor([[maybe_unused]] const fs::path& path) {
 #ifndef _WIN32
   std::error_code error;
@@ -209,7 +208,7 @@ int open_descriptor([[maybe_unused]] const fs::path& path) {
     const bool is_process = text.starts_with("/proc/") && text.ends_with("/fd");
     if ((text == "/dev/fd" || is_process) && !name.empty() && name.size() < 10 &&
         name.find_first_not_of("0123456789") == std::string::npos) {
-      std::fflush(stdout);  // what was printed before comes before
+      std::fflush(stdout);  // earlier output comes first
       const bool is_own = text == "/dev/fd" || text.starts_with(own);
       const int descriptor = is_own ? dup(std::stoi(name)) : ::open(place.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
       if (descriptor < 0) fail("cannot write ", path);
@@ -222,7 +221,7 @@ int open_descriptor([[maybe_unused]] const fs::path& path) {
   return -1;
 }
 
-// Into a pipe, a device or an open descriptor, which this closes.
+// Writes to a pipe, a device or an open descriptor, and closes it.
 void write_through([[maybe_unused]] int descriptor, [[maybe_unused]] const fs::path& path,
                    [[maybe_unused]] std::string_view content) {
 #ifndef _WIN32

@@ -15,7 +15,7 @@ constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// In every locale the same; a stream takes a failed allocation for the end of the text, if it may not throw.
+// The same in every locale; without exceptions a stream takes a failed allocation for the end of the text.
 void prepare(std::ios& stream) {
   stream.imbue(std::locale::classic());
   stream.exceptions(std::ios::badbit);

@@ -1,4 +1,4 @@
-// JSON (RFC 8259) out of memory, value by value as it is asked for: no tree, so what is not kept takes no memory.
+// Reads JSON (RFC 8259) from memory, value by value as requested: without a tree, so skipped values take no memory.
 // Strict: UTF-8, no name twice in an object, nothing nested deeper than 64. All else throws std::invalid_argument with
 // the place.
 #pragma once
@@ -16,7 +16,7 @@ class JsonReader {
  public:
   explicit JsonReader(std::string_view text);
 
-  // Each reads the value that comes, which must be of this kind. entry(name) and item() read one in their turn.
+  // Each reads the next value, which must be of this kind. entry(name) and item() must read one value each.
   template <class Entry>
   void object(Entry entry) {
     std::set<std::string> names;
@@ -36,10 +36,10 @@ class JsonReader {
   std::string string();
   std::uint64_t whole_number(std::uint64_t most = UINT64_MAX);
   double number();
-  void skip();  // of any kind
+  void skip();  // a value of any kind
 
-  bool next_is(char first);  // whether the value that comes begins so
-  void end();                // nothing but spaces may be left
+  bool next_is(char first);  // true if the next value begins with it
+  void end();                // only spaces may be left
 
  private:
   void open(char bracket);
@@ -54,8 +54,8 @@ class JsonReader {
   int depth_ = 0;
 };
 
-// The other way, as Python's json writes them: a text with its quotes; a number with the fewest digits that are read as
-// the same one.
+// Write values as Python's json does: a string with its quotes; a number with the fewest digits that are read as the
+// same one.
 std::string json_string(std::string_view text);
 std::string json_number(double value);
 

@@ -27,14 +27,14 @@ constexpr int type_number = sizeof(T) == 4 ? 0 : 1;
 std::string weights_name(std::size_t layer) { return "weights." + std::to_string(layer); }
 std::string biases_name(std::size_t layer) { return "biases." + std::to_string(layer); }
 
-// All of a network but its parameters.
+// All properties of a network except its parameters.
 struct Configuration {
   std::vector<Index> sizes;
   NetworkOptions options;
-  int dtype = 0;  // in the lists above
+  int dtype = 0;  // index into the lists above
 };
 
-// Refuses what a later version wrote, whatever else it says.
+// Refuses files of a later version, whatever else they contain.
 void check_format(const std::string& path, const std::string& configuration) {
   std::uint64_t version = 0;
   std::string writer = "?";
@@ -79,7 +79,7 @@ Configuration read_configuration(const std::string& text) {
     field->second();
     fields.erase(field);
   });
-  fields.erase("loss_parameters");  // of some losses
+  fields.erase("loss_parameters");  // only some losses have them
   require(fields.empty(), "its configuration lacks ", fields.empty() ? "" : fields.begin()->first);
   require(c.sizes.size() >= 2 && o.activations.size() == c.sizes.size() - 2, "it has ", o.activations.size(),
           " activations for ", c.sizes.size(), " sizes of layers");
@@ -102,14 +102,14 @@ void check_tensors(const Configuration& c, const Tensors& tensors, bool with_sta
   require(with_state || tensors.size() == 2 * layers, "it has ", tensors.size(), " tensors, expected ", 2 * layers);
 }
 
-// A model with one of them predicts nothing but NaN, or wrong numbers.
+// A model with NaN or infinite parameters predicts only NaN, or wrong numbers.
 template <class T>
 void require_finite(const Network<T>& network, const char* what) {
   for (const T value : network.parameters())
     require(std::isfinite(value), what, " hold NaN or infinity, expected finite numbers");
 }
 
-// A file holds W row by row, a network holds its columns.
+// A file stores W row-major, a network column-major.
 template <class T>
 Network<T> make_network(const Configuration& c, const Tensors& tensors) {
   Network<T> network(c.sizes, c.options);

@@ -1,4 +1,4 @@
-// A network as the bytes of a model file, and back; a checkpoint is one with more tensors, the state of a training.
+// Converts a network to the bytes of a model file, and back; a checkpoint has more tensors, the state of a training.
 // Throws std::invalid_argument for the caller's mistakes, FileError for the file's.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace chainrule {
 
-// path: what error messages call the file. state: takes the tensors that are not the network's; null refuses such.
+// path: the file's name in error messages. state: receives the tensors that are not the network's; null: refuse them.
 AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata, Tensors* state = nullptr);
 
 template <class T>

@@ -1,5 +1,5 @@
-// The safetensors container: the length of a header in 8 bytes, the header in JSON, the tensors' bytes. Views of the
-// file's bytes; what contradicts itself throws std::invalid_argument.
+// The safetensors container: the length of a header in 8 bytes, the header in JSON, the tensors' bytes. Tensors are
+// views of the file's bytes; inconsistent files throw std::invalid_argument.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ struct Container {
 Container read_container(std::string_view file);
 std::string write_container(const Container& container);
 
-// The SHA-256 of the file that write_container makes, which only the content decides: a program that writes the same
+// The SHA-256 of the file that write_container makes. It depends only on the content: a program that writes the same
 // metadata and tensors in another order keeps it.
 std::string checksum_of(const Container& container);
 

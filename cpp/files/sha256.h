@@ -11,7 +11,7 @@ namespace chainrule {
 class Sha256 {
  public:
   void add(std::string_view bytes);
-  std::string digits();  // of all that was added, 64 in hexadecimal; nothing may be added after
+  std::string digits();  // 64 in hexadecimal, of all added bytes; nothing may be added after
 
  private:
   void add_block(const char* block);

@@ -1,5 +1,5 @@
-// The activations of hidden layers: a = g(z), and dz = da g', given a where the slope can be written with it, so that z
-// need not be kept, and else z. To add one: its line in chainrule/names.h and its formula here.
+// The activations of hidden layers: a = g(z), and dz = da g', computed from a if that suffices, so that z need not be
+// stored, otherwise from z. To add one: its line in chainrule/names.h and its formula here.
 #pragma once
 
 #include "map.h"
@@ -99,7 +99,7 @@ struct Formula<Activation::selu> {
 
 using Relu = Formula<Activation::relu>;
 
-// Where a slope has long reached its limit z goes no further, so that no term of it overflows.
+// Limits z where a slope has long reached its limit, so that no term of the slope overflows.
 template <class T>
 inline Vec<T> at_most(Vec<T> z, T limit) {
   return min(splat(limit), max(splat(-limit), z));
@@ -174,7 +174,7 @@ struct Formula<Activation::mish> {  // g = z tanh(softplus(z)), g' = (w + 4 z e 
                                     // 2020)
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    // Bounded above alone: far below 0 the factor must vanish, as z does not.
+    // Bounded only above: far below 0 the factor must vanish, as z does not.
     const Vec<T> e = exp<T>(min(splat(2 * MathConstants<T>::tanh_max), z)), w = e * (e + T(2));
     return z * (w / (w + T(2)));
   }

@@ -80,8 +80,8 @@ void dot_rows(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* ou
   }
 }
 
-// dw[p] = Σ_i dz[i] x(i, p), chains over the rows, for N vectors of columns of which `columns` are inside; after(i, v,
-// x, dz) sees every vector of x on the way. Returns Σ_i dz[i], one more such chain.
+// dw[p] = Σ_i dz[i] x(i, p), chains over the rows, for N vectors of columns of which `columns` are inside; calls
+// after(i, v, x, dz) for every vector of x. Returns Σ_i dz[i], summed by one more such chain.
 template <class T, int N, class Read, class After>
 inline T one_output_columns(Index m, Index columns, const T* dz, T* dw, Read read, After after) {
   constexpr int L = lanes<T>;
@@ -119,8 +119,8 @@ void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, 
   }
 }
 
-// The same, and dz(i, p) w[p] g'(a(i, p)) in place of the inputs, a, on the way, and the sums of its columns. Rows of a
-// and w are padded to multiples of slice_width, and all the padding becomes zero.
+// The same; also replaces the inputs a by dz[i] w[p] g'(a(i, p)), and sums the columns of that. Rows of a and w are
+// padded to multiples of slice_width, and all padding becomes zero.
 template <class T, class G>
 void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums) {
   constexpr int L = lanes<T>;

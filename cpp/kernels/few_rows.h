@@ -1,5 +1,5 @@
-// Products of one row and of a few: nothing is packed for them, and what counts is that the chains hide their latency
-// and that the weights are read once, in order.
+// Products of one row and of few rows: nothing is packed. What counts is to hide the latency of the chains and to read
+// the weights once, in order.
 #pragma once
 
 #include "activations.h"
@@ -9,15 +9,15 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Of columns [j, j + n) of an m-row product.
+// Applies the epilogue to columns [j, j + n) of a product of m rows.
 template <class T>
 void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index ldc) {
   if (e.activate != nullptr) e.activate(m, n, c + j, ldc, e.a + j, e.lda);
   if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
 }
 
-// One row of A and B where it lies: as many vectors of columns at once as there are registers, to read B in order and
-// to hide the latency of the chains.
+// One row of A, with B in place: as many vectors of columns at once as there are registers, to read B in order and to
+// hide the latency of the chains.
 template <class T, int N, bool Ragged>
 void gemm_row(const GemmBlock<T>& g, Index j) {
   constexpr int L = lanes<T>;

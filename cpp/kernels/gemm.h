@@ -8,13 +8,13 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// What becomes of a finished tile; relu and its slope are applied in registers, others to a panel at a time.
+// How a finished tile is stored: relu and its slope are applied in registers, others to a panel at a time.
 enum class Store { plain, relu, relu_backward };
 
 template <class T>
-inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // of the cache, in elements
+inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // a cache line, in elements
 
-// Vectors from the beginning of one line to that of the next.
+// Vectors per cache line.
 template <class T>
 inline constexpr int lines_apart = static_cast<int>(line<T>) / lanes<T>;
 
@@ -27,17 +27,17 @@ struct TileArgs {
   Index ldb;
   T* c;
   Index ldc;
-  const T* from;  // what the sums begin with, rows ld_from apart, or null: 0
+  const T* from;  // initial values of the sums, rows ld_from apart; null: 0
   Index ld_from;
   Addends<T> addends;
   Store store;
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
   Index columns;
-  // A in columns: what is fetched meanwhile, or null. Of the next panel a line every two steps; of rows, what they say.
+  // For A in columns, prefetched meanwhile, or null: the next panel, a line every two steps; rows, as RowFetch says.
   const T* next;
   RowFetch<T>* rows;
-  const T* next_c;  // of the tile that follows
+  const T* next_c;  // C of the next tile
 };
 
 template <class T>
@@ -51,8 +51,7 @@ inline void fetch_some(RowFetch<T>& f) {
   }
 }
 
-// MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix; InRows: A lies in rows, not in
-// columns.
+// MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix; InRows: A is in rows, not in columns.
 template <class T, int MR, int NV, bool Ragged, bool InRows>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
@@ -67,7 +66,7 @@ void gemm_tile(const TileArgs<T>& t) {
     for (int v = 0; v < NV; ++v) {
       acc[i][v] = t.from == nullptr ? Vec<T>{} : read(t.from + i * t.ld_from, v);
     }
-  // C of the tile that follows arrives while this one sums: from the third level it takes as long as 10 to 30 steps.
+  // Prefetch C of the next tile: from the third level it takes as long as 10 to 30 steps.
   if (t.next_c != nullptr)
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
@@ -172,7 +171,7 @@ constexpr TileTable<T> make_tiles() {
 template <class T>
 inline constexpr TileTable<T> tiles = make_tiles<T>();
 
-// What the tile itself can do of an epilogue.
+// The part of an epilogue that the tile itself can do.
 template <class T>
 Store fused(const Epilogue<T>& e, const T* c) {
   if (e.activate == activate<T, Relu> && e.a == c) return Store::relu;
@@ -181,7 +180,7 @@ Store fused(const Epilogue<T>& e, const T* c) {
 }
 
 // The inner loops of the product: `depth` steps of a panel of B stay in the first-level cache while all rows of A pass
-// by; the sums so far wait in g.sums meanwhile.
+// by; g.sums holds the partial sums meanwhile.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
   if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.addends.count == 0)
@@ -209,7 +208,7 @@ void gemm_block(const GemmBlock<T>& g) {
       for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
         const Index row_end = g.m * (t + 1) / row_tiles, rows = row_end - row, lda = a_packed ? rows : g.lda;
         const T* a = g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1) + p * (in_rows ? 1 : lda);
-        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // a short tile waits less than it asks
+        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // not worth it for a short tile
         const T* next_b = g.fetch_b ? b + width * g.b_rows + p * step + t * (steps / 2 * line<T>) : nullptr;
         Addends<T> addends;
         if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};

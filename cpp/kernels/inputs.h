@@ -1,4 +1,4 @@
-// What the table's kernels for sparse inputs and for dropout are told: a part of kernels.h.
+// Arguments of the kernels for sparse inputs and for dropout: a part of kernels.h.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +7,16 @@
 
 namespace chainrule {
 
-// What a training step drops of a layer (Srivastava et al. 2014, inverted: what is kept grows instead). Unit j of the
-// batch's row i is kept where its 16 bits of the four words that Threefry-4x32-20 makes of the counter (j, i / 8, step)
-// under the key (seed, layer) are below `kept`; which of the words, i mod 8 decides. The factor of a unit is
-// 65536 / kept, or 0: 1 on average.
+// Dropout of a layer in a training step (Srivastava et al. 2014, inverted: kept units are scaled up). Unit j of the
+// batch's row i is kept if its 16 bits are below `kept`: bits of the four words that Threefry-4x32-20 makes of the
+// counter (j, i / 8, step) under the key (seed, layer), selected by i mod 8. The factor of a unit is 65536 / kept, or
+// 0: 1 on average.
 struct Dropout {
   std::uint64_t seed, step;
   std::uint32_t layer, kept;  // 1 <= kept <= 65536
 };
 
-// Of the inputs of a product's rows, the first of which is row `row` of the batch; settings null: nothing is dropped.
+// Dropout of the inputs of a product, whose first row is row `row` of the batch; settings null: no dropout.
 struct InputDropout {
   const Dropout* settings = nullptr;
   Index row = 0;

@@ -1,6 +1,6 @@
-// What the rest of the library sees of the kernels: one table of functions per instruction set and type. All matrices
-// are row-major with unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or
-// keeps state; inputs and outputs may be the same block where a comment says "in place", and else do not overlap.
+// The interface of the kernels: one table of functions per instruction set and type. All matrices are row-major with
+// unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or keeps state;
+// inputs and outputs may be the same block where a comment says "in place", and otherwise do not overlap.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ enum class Start { zero, bias, c };  // what a tile's accumulators begin with: 0
 // a = g(z), in place if wanted.
 template <class T>
 using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-// dz = da * g', given what SlopeReads says: a = g(z), or z; in place of da if wanted.
+// dz = da * g', where `saved` is a = g(z) or z, as SlopeReads says; in place of da if wanted.
 template <class T>
 using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
                                   Index lddz);
 
-// What a product does with a finished part of C while that is in the first-level cache: nothing, a = g(C), or
-// C = C * g' with what the slope is written with in the place of a. a has the shape of C.
+// Applied to a finished part of C while that is in the first-level cache: nothing, a = g(C), or C = C * g', where a
+// holds what the slope reads. a has the shape of C.
 template <class T>
 struct Epilogue {
   Activate<T> activate = nullptr;
@@ -32,25 +32,25 @@ struct Epilogue {
   Index lda = 0;
 };
 
-// Rows of a matrix that will be read soon: every fetch_steps steps of k a tile asks for a few of their cache lines, so
-// that they arrive while it computes. More at once would wait for one another.
+// Rows of a matrix to prefetch: every fetch_steps steps of k a tile requests a few of their cache lines, which arrive
+// while it computes. More at once would wait for one another.
 inline constexpr Index fetch_steps = 8;
 template <class T>
 struct RowFetch {
   const T* x = nullptr;
   Index row_stride = 0, cols = 0;
-  const Index *rows = nullptr, *end = nullptr;  // those still to come
-  Index column = 0;                             // of the first of them
-  Index lines = 0;                              // at a time
+  const Index *rows = nullptr, *end = nullptr;  // rows still to fetch
+  Index column = 0;                             // in the first of them
+  Index lines = 0;                              // fetched at a time
 };
 
-// Where the product finds element (i, p) of an operand with leading dimension ld: rows, x[i * ld + p]; columns,
-// x[p * ld + i]; packed, in the order in which the tiles read it (pack_panel). ld means nothing there.
+// Position of element (i, p) of an operand with leading dimension ld: rows, x[i * ld + p]; columns, x[p * ld + i];
+// packed, in the order in which the tiles read it (pack_panel), where ld is ignored.
 enum class Layout { packed, rows, columns };
 
 // C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k. A has any layout, packed
-// tile by tile as gemm_block splits its rows. B and C lie in rows or packed: in panels of tile_columns columns, the
-// last one padded to whole vectors; these have b_rows, c_rows rows each, of which the product takes those from b_first,
+// tile by tile as gemm_block splits its rows. B and C are in rows, or packed in panels of tile_columns columns, the
+// last one padded to whole vectors; panels have b_rows or c_rows rows, of which the product uses those from b_first or
 // c_first on.
 template <class T>
 struct GemmBlock {
@@ -69,11 +69,11 @@ struct GemmBlock {
   const T* bias = nullptr;  // n values, for Start::bias
   Start start = Start::zero;
   Addends<T> addends{};
-  Epilogue<T> epilogue{};  // with C in rows, and without addends
-  // Steps of k that all rows take before the next ones; where that is less than k, sums has m x tile_columns elements.
+  Epilogue<T> epilogue{};  // only with C in rows and without addends
+  // Steps of k that all rows take before the next ones; if less than k, sums has m x tile_columns elements.
   Index depth = 1 << 30;
   T* sums = nullptr;
-  bool fetch_b = false;  // whether B, packed, comes from beyond the second level: then it is fetched a panel ahead
+  bool fetch_b = false;  // packed B is beyond the second level: prefetch it a panel ahead
   RowFetch<T>* fetch = nullptr;
 };
 
@@ -110,37 +110,37 @@ struct LossRows {
   const T* parameters = nullptr;  // of the loss: see NetworkOptions
 };
 
-// n parameters, or as many in each of m rows that lie `stride` apart, as do their places in the arrays of an optimizer;
-// the rows of their gradients lie gradient_stride apart.
+// n parameters, or n in each of m rows that are `stride` apart, also in the arrays of an optimizer; the rows of their
+// gradients are gradient_stride apart.
 struct Region {
   Index n, m = 1, stride = 0, gradient_stride = 0;
 };
 
-// What comes before every update: gradient = clamp(scale * gradient, -limit, limit).
+// Applied before every update: gradient = clamp(scale * gradient, -limit, limit).
 template <class T>
 struct Clip {
   T scale = 1, limit = static_cast<T>(__builtin_inf());
 };
 
-// How far an optimizer is: the steps that it has begun, and two numbers that it carries from each to the next.
+// The progress of an optimizer: the steps begun, and two numbers that it carries from step to step.
 struct Progress {
   Index steps = 0;
   double first = 1, second = 1;
 };
 
-// The numbers of a step, of which each optimizer uses its own (updates.h). Before it comes the decoupled weight decay,
-// p = keep * p. Differences are taken in double: 1 - 0.999f is off by 5e-5.
+// The numbers of a step; each optimizer uses some of them (updates.h). First comes the decoupled weight decay, p = keep
+// p. Differences are computed in double: 1 - 0.999f is off by 5e-5.
 template <class T>
 struct Update {
   T rate = 0, keep = 1;
-  T rate_in = 1, momentum = 0;  // of the gradient into the velocity; of the velocity that is kept
+  T rate_in = 1, momentum = 0;  // factors on the gradient and on the old velocity
   T beta1 = 0, one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0;
-  T root_scale = 1, epsilon = 0;  // of the root of the squares; what is added to it
+  T root_scale = 1, epsilon = 0;  // factor on the root of the squares; added to it
   bool nesterov = false, first = false;
 };
 
-// Which arrays an optimizer has, what v begins with, and whether `mean` is an average of the parameters, with which the
-// network ends.
+// The arrays that an optimizer has, the initial value of v, and whether `mean` is an average of the parameters, with
+// which the network ends.
 struct Arrays {
   bool m = false, v = false, mean = false;
   double v_start = 0;
@@ -169,17 +169,17 @@ template <class T, class... Optimizer>
 struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimizer>... {};
 
 // The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
-// forward and backward through all layers in one thread's cache, and leaves its part of the gradients; those of a leaf
-// are added in the order of the slices, and the leaves as a tree. Parameters, gradients and moments lie in a layout of
-// their own: W of n_out > 1 outputs as Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the
+// forward and backward through all layers in one thread's cache and yields its part of the gradients; those of a leaf
+// are added in the order of the slices, and the leaves as a tree. Parameters, gradients and moments have their own
+// layout: W of n_out > 1 outputs as Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the
 // last layer's) as one such row; after it the biases, padded likewise. All padding stays zero.
 inline constexpr Index slice_width = 16;
 inline constexpr Index slices_of_leaf = 8;                       // at most, and in every leaf but the last
 inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // whose gradients are kept until they are added
 inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows
 
-// The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a; in whose
-// place comes dz[i] w[p] g'(a(i, p)), with the sums of its columns. Rows of a, w and sums are padded to multiples of
+// The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a. Replaces a by
+// dz[i] w[p] g'(a(i, p)), and computes the sums of its columns. Rows of a, w and sums are padded to multiples of
 // slice_width.
 template <class T>
 using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums);
@@ -193,12 +193,12 @@ struct SliceLayer {
   Activate<T> activate;
   ActivateBackward<T> activate_backward;
   OneOutputBackward<T> one_output_backward;
-  // One thread's own:
+  // Memory of one thread:
   T* a;        // slice rows x width: activations, then the gradient by z in their place
   T* weights;  // W (n_out x n_in, rows padded), for the gradient by the inputs; null where that is not needed
 };
 
-// The examples, batch after batch: those that rows names, or, where it is null, the first, second, ...
+// The examples, batch after batch: those with the indices in rows, or, if that is null, all in order.
 template <class T>
 struct SliceExamples {
   const T* x;
@@ -208,8 +208,8 @@ struct SliceExamples {
   const std::int32_t* labels;
   const T* weights;  // or null: 1
   const Index* rows;
-  Index rows_end;  // of rows
-  bool far;        // whether x lies beyond the second-level cache, so that its next rows are to be fetched
+  Index rows_end;  // length of rows
+  bool far;        // x is beyond the second-level cache: prefetch its next rows
 };
 
 // (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖², and Σw.
@@ -221,10 +221,10 @@ template <class T>
 struct SliceSteps {
   int size;  // of the team, whose members all make the same call with their own layers and scratch
   const void* team;
-  // Of more than one: the next of `count` items for this member to do, or -1 once all are done, by whomever; the next
-  // call then begins another phase.
+  // For more than one member: the next of `count` items for this member, or -1 once all members' items are done; the
+  // next call then begins another phase.
   Index (*next)(const void* team, Index count);
-  bool (*poll)(const void* team);  // or null: asked where a step goes on to more slices; false: all leave the step
+  bool (*poll)(const void* team);  // or null: called between rounds of slices; false: all leave the step
 
   const SliceLayer<T>* layers;
   Index layer_count;
@@ -244,12 +244,12 @@ struct SliceSteps {
   double l2;
   bool l2_per_row;           // l2 is to be divided by Σw of each batch
   const Update<T>* updates;  // one per step
-  bool is_sgd;               // or Adam
+  bool is_sgd;               // otherwise Adam
   Moments<T> moments;
 
   BatchCost* cost;  // of each step
   T* value;         // losses of the rows of slices_at_once slices
-  // One thread's own, for one slice: inputs (rows padded), targets, weights, labels, a block of gradients by a.
+  // Memory of one thread for one slice: inputs (rows padded), targets, weights, labels, a block of gradients by a.
   T *x, *y, *weight, *da, *loss_scratch;
   std::int32_t* label;
 };
@@ -273,14 +273,14 @@ struct Kernels {
 
   // out(i, j) = the factor of unit `column + j` in row `row + i`, of m x n.
   void (*dropout_factors)(const Dropout&, Index m, Index n, Index row, Index column, T* out, Index ld);
-  ActivateBackward<T> multiply;  // dz = a * da: the slope, or the factors, times what comes
+  ActivateBackward<T> multiply;  // dz = a * da: the slope, or the factors, times da
 
   // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);
   void (*loss[loss_count])(const LossRows<T>&);
 
   void (*sparse_forward)(const SparseForward<T>&);
-  void (*sparse_dot)(const SparseForward<T>&);  // of one output, with the sums of dot_rows; ldw means nothing
+  void (*sparse_dot)(const SparseForward<T>&);  // for one output, summed as in dot_rows; ldw is ignored
   void (*sparse_gradient)(const SparseGradient<T>&);
 
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Addends<T>);  // m <= sum_rows
@@ -341,7 +341,7 @@ struct Bf16Block {
   Epilogue<T> epilogue{};
 };
 
-// Beside the table of an instruction set, whose lanes and tiles these have, where the CPU multiplies bf16.
+// Used beside the table of an instruction set, with its lanes and tiles, if the CPU multiplies bf16.
 template <class T>
 struct Bf16Kernels {
   // dst[p * step + i] = the pair of src[i * stride_i + q * stride_k], q = 2 p and 2 p + 1, for i < count, and of 0 for

@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// A lone row comes and goes as a number: a masked load would wait for the store of a number just before, a load of a
-// number for a masked store.
+// A lone row is loaded and stored as a scalar: a masked load would wait for a scalar store just before, a scalar load
+// for a masked store.
 template <class T>
 inline Vec<T> load_rows(const T* x, Index rows) {
   return rows == 1 ? splat(*x) : load(x, Tail<T>(rows));
@@ -23,7 +23,7 @@ inline void store_rows(T* x, Vec<T> v, Index rows) {
     store(x, v, Tail<T>(rows));
 }
 
-// columns[j * lanes + i] = x(i, j) for i < rows, j < n; and x from columns. A single dense column lies right already.
+// columns[j * lanes + i] = x(i, j) for i < rows, j < n; and x from columns. A single dense column needs no packing.
 template <class T>
 inline void pack_columns(Index rows, Index n, const T* x, Index ldx, T* columns) {
   if (n == 1 && ldx == 1) return store(columns, load_rows(x, rows));

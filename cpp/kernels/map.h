@@ -1,5 +1,4 @@
-// Applies a formula on vectors to every element of a matrix. The ragged end of a row is handled here, once, for
-// everybody.
+// Applies a formula on vectors to every element of a matrix; the ragged end of a row is handled here, once.
 #pragma once
 
 #include "simd.h"

@@ -8,12 +8,12 @@ namespace chainrule::CHAINRULE_ISA {
 namespace {
 
 // dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B. A row of
-// dst that is no longer than a vector is stored as a whole vector: what it writes beyond the row, the next rows
-// overwrite. Only rows near the end are stored under a mask, which takes AVX2 20 times as long.
+// dst that is no longer than a vector is stored as a whole vector; the next rows overwrite the excess. Only rows near
+// the end are stored under a mask, which takes AVX2 20 times as long.
 template <class T>
 void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, T* dst) {
   constexpr int L = lanes<T>;
-  const Index overwritten = 0 < step && step <= L ? k - (L + step - 1) / step + 1 : 0;  // rows that may be stored so
+  const Index overwritten = 0 < step && step <= L ? k - (L + step - 1) / step + 1 : 0;  // rows stored as whole vectors
   if (stride_k == 1 && stride_i != 1) {  // rows become columns, a square block of registers at a time
     for (Index i = 0; i < step; i += L) {
       const Index rows = count - i < L ? count - i : L, columns = step - i < L ? step - i : L;
@@ -63,8 +63,8 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
   }
 }
 
-// The sums of N vectors of columns from j on, one chain of additions a column, in the order of the rows; the last one
-// ragged.
+// The sums of N vectors of columns from j on, one chain of additions per column, in the order of the rows; the last
+// vector is ragged.
 template <class T, int N>
 inline void column_group(Index m, Index j, const T* x, Index ldx, T* sums, Tail<T> tail, const Addends<T>& addends) {
   constexpr int L = lanes<T>;

@@ -1,6 +1,6 @@
 // Counter-based random bits for dropout: Threefry-4x32-20 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy
-// as 1, 2, 3, SC 2011), of which each lane makes four words for a counter of its own. It has additions, rotations and
-// exclusive ors alone, so that vectors take it in their stride.
+// as 1, 2, 3, SC 2011). Each lane makes four words of its own counter; only additions, rotations and exclusive ors are
+// needed, which suit vectors.
 #pragma once
 
 #include "kernels.h"
@@ -20,7 +20,7 @@ inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
   x3 = (x3 << Right | x3 >> (32 - Right)) ^ x2;
 }
 
-// The words of the counter x take its place.
+// Replaces the counter x by its words.
 inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
   const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], parity};

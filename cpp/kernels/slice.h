@@ -12,7 +12,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// A slice's inputs, targets and weights, where they lie or gathered.
+// A slice's inputs, targets and weights, in place or gathered.
 template <class T>
 struct Slice {
   Index rows;
@@ -41,8 +41,8 @@ inline void gather(Index rows, Index n, const T* from, Index row_stride, Index c
   }
 }
 
-// Examples [first, first + rows), copied unless their elements lie side by side and the rows one after the other. Those
-// of the next batch are fetched towards the cache if they come from beyond the second level.
+// Examples [first, first + rows), copied unless the elements of a row are contiguous and the rows consecutive. Those of
+// the next batch are prefetched if they are beyond the second level.
 template <class T>
 inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
@@ -71,7 +71,7 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
     return slice;
   }
   const Index* named = e.rows + first;
-  const Index step = e.x_col > line<T> ? e.x_col : line<T>;  // with rows in columns every element has a line of its own
+  const Index step = e.x_col > line<T> ? e.x_col : line<T>;  // in a column-major x each element has its own line
   for (Index i = s.m; e.far && i < s.m + rows && first + i < e.rows_end; ++i)
     for (Index j = 0; j < n_in * e.x_col; j += step) __builtin_prefetch(e.x + named[i] * e.x_row + j);
   take([named](Index i) { return named[i]; });
@@ -86,7 +86,7 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   return slice;
 }
 
-// C (m x n) = g(bias, or 0, + A B), with A and B where they lie: relu in the tiles, others over all of C at once.
+// C (m x n) = g(bias, or 0, + A B), A and B in place: relu is applied in the tiles, others to all of C at once.
 template <class T>
 void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_layout, const T* b, Index ldb,
                    const T* bias, T* c, Index ldc, Activate<T> g = nullptr) {
@@ -109,16 +109,16 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 
-// A plain descent on one row, W = W - rate (dz xᵀ) and b = b - rate dz with dz in layer.a, of which no gradients are
-// written. That of the first layer is due until its next product, which makes it on the way: so its chains begin as
-// soon as dz is known.
+// Plain gradient descent on one row, W = W - rate (dz xᵀ) and b = b - rate dz with dz in layer.a; no gradients are
+// written. The first layer defers it to its next product, which applies it on the way: so its chains begin as soon as
+// dz is known.
 template <class T>
 struct Descent {
   T rate = 0;
-  const T* x = nullptr;  // null: none is due
+  const T* x = nullptr;  // null: none is deferred
 };
 
-// For one row: a descent that is due, then z = b + x Wᵀ in layer.a.
+// For one row: a descent if Descend, then z = b + x Wᵀ in layer.a if Product.
 template <class T, bool Descend, bool Product>
 inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T* x, T* w) {
   for_groups<T>(layer.width, [&, x, last_x = due.x, k = layer.n_in, width = layer.width](auto count, Index j) {
@@ -148,8 +148,8 @@ inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T*
   });
 }
 
-// From the gradient by this layer's z, in layer.a, to that by the one's before, in place of its activations; a block of
-// rows at a time, so that the gradient by the activations stays at hand.
+// From the gradient by this layer's z, in layer.a, computes that by the z of the layer before, in place of its
+// activations; a block of rows at a time, so that the gradient by the activations stays in cache.
 template <class T>
 void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const SliceLayer<T>& layer, Index rows) {
   constexpr Index block = 2 * tile_rows;
@@ -162,8 +162,8 @@ void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const S
   }
 }
 
-// The weighted losses of a slice's rows, and the gradients of these times scale. With a learning rate, for one row, the
-// parameters descend, and of the gradients nothing is kept.
+// The weighted losses of a slice's rows, and their gradients times scale. With `descent`, a learning rate for one row,
+// updates the parameters instead of writing gradients.
 template <class T>
 void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* value, T* gradients, const T* descent,
                      Descent<T>& due) {
@@ -212,14 +212,14 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
     } else {
       if (descent != nullptr) {
         const Descent<T> now{*descent, from};
-        if (l > 0 || slice.x == s.x)  // the next row is copied to the place of this one
+        if (l > 0 || slice.x == s.x)  // the next row will overwrite s.x
           row_pass<T, true, false>(layer, now, nullptr, s.parameters + layer.offset);
         else
           due = now;
       } else {
         slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
                          layer.width);
-        if (l + 1 == s.layer_count || s.layers[l + 1].width > 1)  // else one_output_backward did it
+        if (l + 1 == s.layer_count || s.layers[l + 1].width > 1)  // otherwise one_output_backward did it
           column_sums(rows, layer.width, layer.a, layer.width, db, {});
       }
       if (l > 0) slice_backward(s, s.layers[l - 1], layer, rows);
@@ -227,8 +227,8 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
   }
 }
 
-// A part of the sums of leaves, from number `leaf` on, whose `count` slices lie behind the runs before them. A
-// sum goes where a run or a slice of its own lay, never to one that is still to come.
+// Adds the slices of leaves, from number `leaf` on, for a part of the parameters. Their `count` slices are behind the
+// runs. A sum overwrites a run or a slice of its own, never one that is still needed.
 template <class T>
 void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Index count, bool last) {
   const Index runs = place_of_leaf(leaf, false).runs;
@@ -244,7 +244,7 @@ void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Inde
     }
 }
 
-// total and the losses of the rows of a batch from `first` on that are there.
+// total plus the losses of the rows of one round, from `first` on.
 template <class T>
 double add_losses(const SliceSteps<T>& s, Index first, double total) {
   if (s.m == 1) return total + static_cast<double>(s.value[0]);
@@ -254,7 +254,7 @@ double add_losses(const SliceSteps<T>& s, Index first, double total) {
   return total;
 }
 
-// A part of the gradient of the penalty, and of the update.
+// Adds the gradient of the penalty and updates, for parameters [begin, end).
 template <class T>
 void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, Index end) {
   if (l2 != 0)
@@ -270,7 +270,7 @@ void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, In
   apply({end - begin}, s.updates[step], {}, s.partials + begin, moments, s.parameters + begin);
 }
 
-// Σ weights of the batch, or its rows where all weigh 1.
+// Σ weights of the batch, or its number of rows if there are no weights.
 template <class T>
 double slice_weight(const SliceSteps<T>& s, Index first) {
   const SliceExamples<T>& e = s.examples;
@@ -281,7 +281,7 @@ double slice_weight(const SliceSteps<T>& s, Index first) {
   return total;
 }
 
-// The copies of W that a member reads in a step, for the backward products.
+// Makes the copies of W that a member reads in the backward products of a step.
 template <class T>
 void pack_weights(const SliceSteps<T>& s) {
   for (Index l = 0; l < s.layer_count; ++l) {
@@ -300,7 +300,7 @@ double weight_squares(const SliceSteps<T>& s) {
   return squares;
 }
 
-// The items of a phase that this member takes. What the team shares, the parameters too, is touched within items alone.
+// Calls work(item) for the items that this member takes: only there is memory accessed that the team shares.
 template <class T, class Work>
 inline void each_item(const SliceSteps<T>& s, Index count, Work work) {
   if (s.size == 1) {
@@ -310,7 +310,7 @@ inline void each_item(const SliceSteps<T>& s, Index count, Work work) {
   for (Index item; (item = s.next(s.team, count)) >= 0;) work(item);
 }
 
-// Two phases a step, or a round of it: the slices, and parts of the parameters.
+// Two phases per step, or per round of a step: the slices, then parts of the parameters.
 template <class T>
 void slice_steps(const SliceSteps<T>& s) {
   const Index vectors = s.parameter_count / slice_width;
@@ -324,10 +324,10 @@ void slice_steps(const SliceSteps<T>& s) {
     const Index first = s.first + step * s.advance;
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
     const double l2 = s.l2_per_row ? s.l2 * inverse : s.l2;
-    // The last step of a call leaves its gradients to be looked at.
+    // The last step of a call keeps its gradients for the caller.
     const bool plain = s.is_sgd && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
     const T* descent = plain && s.m == 1 && s.updates[step].keep == T(1) ? &s.updates[step].rate : nullptr;
-    // Until the step has ended: the sum of the losses so far, and that of the squared weights.
+    // Until the step ends: the sums of the losses so far, and of the squared weights.
     BatchCost& cost = s.cost[step];
     bool packed = false;
     for (Index done = 0; done < slices;) {  // whole leaves

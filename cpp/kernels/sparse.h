@@ -1,5 +1,5 @@
-// Products with rows of a sparse matrix: only what is there is multiplied, in the order of its columns, so that an
-// element of the result has the bits of the dense product, whose other terms add 0.
+// Products with rows of a sparse matrix: only stored elements are multiplied, in the order of columns, so that the
+// result has the bits of the dense product, whose other terms add 0.
 #pragma once
 
 #include "kernels.h"
@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Calls visit(columns, values, count) for the elements of a row, some at a time: where inputs are dropped, with values
-// that have been multiplied by their factors.
+// Calls visit(columns, values, count) for the elements of a row, in pieces; with dropout, values are multiplied by
+// their factors.
 template <class T, class Visit>
 inline void visit_row(const SparseRows<T>& x, const InputDropout& dropout, Index i, Visit visit) {
   const Index row = x.rows != nullptr ? x.rows[i] : i, end = x.indptr[row + 1];

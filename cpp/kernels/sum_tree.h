@@ -13,11 +13,11 @@ namespace chainrule {
 // Rows of a leaf. A constant of the arithmetic contract: changing it changes results.
 inline constexpr Index sum_rows = 512;
 
-// What becomes of a leaf when it is there. The runs before it lie at places 0, 1, ..., the longest first.
+// How a finished leaf is added. The runs before it are at places 0, 1, ..., the longest first.
 struct LeafPlace {
-  Index runs;    // so many; the place behind them is free
-  Index joined;  // by how many of them, beginning with the last: run + (leaf's sum so far)
-  Index place() const { return runs - joined; }  // of the sum then
+  Index runs;    // their number; the next place is free
+  Index joined;  // how many are added to it, from the last on: run + (leaf's sum so far)
+  Index place() const { return runs - joined; }  // of that sum
 };
 // Inlined, or the linker might keep a copy compiled for one instruction set for all others.
 [[gnu::always_inline]] constexpr LeafPlace place_of_leaf(Index number, bool last) {
@@ -27,8 +27,8 @@ struct LeafPlace {
   return {runs, last ? runs : joined};
 }
 
-// Sums that a finished one is added to, before it is stored: C = x[count - 1] + (... + (x[0] + C)). Each is an array of
-// C's layout, where element `at` meets C's first.
+// Sums to which a finished sum is added before it is stored: C = x[count - 1] + (... + (x[0] + C)). Each is an array in
+// C's layout, whose element `at` corresponds to C's first.
 template <class T>
 struct Addends {
   const T* const* x = nullptr;

@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Calls visit(place, g, read, write) for all vectors of a region and g of its gradient; read and write know how much of
-// one is inside.
+// Calls visit(place, g, read, write) for all vectors of a region, g of its gradient; read and write access only the
+// part of a vector inside the region.
 template <class T, class Visit>
 inline void for_vectors(Region r, const T* gradient, Visit visit) {
   constexpr Index L = lanes<T>;
@@ -27,7 +27,7 @@ inline void for_vectors(Region r, const T* gradient, Visit visit) {
   }
 }
 
-// Calls pass with what it is to do with the gradients.
+// Calls pass with the function that scales and clips gradients.
 template <class T, class Pass>
 inline void with_clip(const Clip<T>& clip, Pass pass) {
   if (clip.scale == T(1) && clip.limit == Clip<T>{}.limit)
@@ -38,7 +38,7 @@ inline void with_clip(const Clip<T>& clip, Pass pass) {
     });
 }
 
-// What is left of a parameter after the decoupled decay.
+// The factor on a parameter by the decoupled decay.
 template <class T>
 T kept_part(double rate, double weight_decay, double factor) {
   return static_cast<T>(1 - rate * weight_decay * factor);
