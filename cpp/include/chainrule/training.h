@@ -209,7 +209,8 @@ struct FitOptions {
   template <class Visit>
   static void fields(Visit visit) {
     visit("optimizer", &FitOptions::optimizer, anything,
-          "Default: ``Adam()``. It starts again with every call, unless there is ``resume``.", "scikit-learn: `solver`");
+          "Default: ``Adam()``. It starts again with every call, unless there is ``resume``.",
+          "scikit-learn: `solver`");
     visit("batch_size", &FitOptions::batch_size, at_least_one,
           "Rows per step; the last batch of an epoch takes what is left. Default: all, which is gradient descent.");
     visit("epochs", &FitOptions::epochs, at_least_one,
