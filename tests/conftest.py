@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 from tools import ROOT, reusing_objects, run, tool
 
@@ -19,6 +20,12 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest, so that workers end together; one of them alone then builds the C++ library."""
     items.sort(key=lambda item: "build" not in item.fixturenames and "test_sklearn_suite" not in item.nodeid)
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers_in_every_run():
+    """Seed the generator that estimators without a random_state draw from."""
+    np.random.seed(0)  # noqa: NPY002 - the generator of scikit-learn
 
 
 @pytest.fixture(params=cr.available_isas())

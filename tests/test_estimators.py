@@ -206,7 +206,9 @@ def test_losses_with_a_log_link_are_those_of_generalized_linear_models(loss, glm
     y = np.random.default_rng(0).poisson(np.exp(X_VALUES[:, 0] + 1.0)).astype(float)
     y += 0.5 if loss == "gamma" else 0.0
     glm.fit(X_VALUES, y)
-    ours = cr.MLPRegressor(loss, (), solver="lbfgs", alpha=0.1 * len(y), tol=1e-10, max_iter=1000).fit(X_VALUES, y)
+    ours = cr.MLPRegressor(
+        loss, (), solver="lbfgs", alpha=0.1 * len(y), tol=1e-10, max_iter=1000, random_state=0, dtype="float64"
+    ).fit(X_VALUES, y)
     np.testing.assert_allclose(ours.predict(X_VALUES), glm.predict(X_VALUES), rtol=1e-4)
     np.testing.assert_allclose(ours.coefs_[0][:, 0], glm.coef_, atol=1e-4)
 
