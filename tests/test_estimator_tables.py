@@ -8,7 +8,8 @@ import pytest
 from tables import DATA, LIBRARIES, in_objects, make_table
 
 import chainrule as cr
-from chainrule import TableEncoder
+from chainrule import TableEncoder, _frames
+from chainrule._formats import DateFormat, NumberFormat
 
 sklearn = pytest.importorskip("sklearn")
 model_selection = pytest.importorskip("sklearn.model_selection")
@@ -83,6 +84,28 @@ def test_the_encoding_is_learnt_from_the_rows_to_train_with():
     watched = cr.MLPRegressor(**FAST).fit(X[:150], price[:150], eval_set=(X[150:], price[150:]))
     assert watched.encoder_.to_dict() == TableEncoder().fit(X[:150]).to_dict()
     assert watched.best_validation_score_ == pytest.approx(watched.score(X[150:], price[150:]), rel=1e-5)
+
+
+@pytest.mark.parametrize("held_out", [{}, {"early_stopping": True}])
+def test_each_text_is_read_once(held_out, monkeypatch):
+    n, passes, read = 60, [], []
+    X = {
+        "price": [f"${i + 1},000.5" for i in range(n)],
+        "day": [f"{i % 28 + 1}.12.{1990 + i % 7}" for i in range(n)],
+        "town": ["Ayr", "Bath", None] * (n // 3),
+        "size": [f"{i}.5" if i % 2 else i / 2 for i in range(n)],
+        "rooms": pd.Categorical([1, 2, 3, 4] * (n // 4)),
+    }
+    number_names = _frames._number_names
+    monkeypatch.setattr(_frames, "_number_names", lambda names: passes.append(len(names)) or number_names(names))
+    for format in (NumberFormat, DateFormat):
+        original = format.read
+        spy = lambda self, texts, original=original: read.append(texts) or original(self, texts)  # noqa: E731
+        monkeypatch.setattr(format, "read", spy)
+    cr.MLPClassifier(**FAST, **held_out).fit(pd.DataFrame(X), ["no", "yes"] * (n // 2))
+    assert passes == [n] * len(X)
+    texts = [[value for value in X[name] if isinstance(value, str)] for name in ("price", "day", "size")]
+    assert read == [list(dict.fromkeys(column)) for column in texts]
 
 
 def test_values_come_back_in_their_unit():

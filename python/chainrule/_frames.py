@@ -52,6 +52,20 @@ def _once(method: Method) -> Method:
     return cast(Method, call)
 
 
+def _by_row(method: Method) -> Method:
+    """Cache arrays that have an entry for each row; a part of a column takes its rows of the whole column's."""
+    cached = _once(method)
+
+    @functools.wraps(method)
+    def call(self: "Column", *args: Any) -> Any:
+        if self._whole is None:
+            return cached(self, *args)
+        arrays = call(self._whole, *args)
+        return tuple(array[self._rows] for array in arrays) if isinstance(arrays, tuple) else arrays[self._rows]
+
+    return cast(Method, call)
+
+
 class Column:
     """One column: its values as an array whose missing values are NaN, NaT or, among objects, None.
 
@@ -75,15 +89,19 @@ class Column:
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
         self._results: dict[Any, Any] = {}  # cache of `_once`
+        self._whole: Column | None = None  # of which this one is a part, its `_rows`
+        self._rows: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: NDArray[np.intp]) -> "Column":
-        """Return some of the rows."""
-        return Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
+        """Return some of the rows; their values are read together with the rest of this column, once."""
+        part = Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
+        part._whole, part._rows = self, rows
+        return part
 
-    @_once
+    @_by_row
     def missing(self) -> NDArray[np.bool_]:
         """Return where values are missing."""
         if self.values.dtype.kind == "O":
@@ -148,87 +166,83 @@ class Column:
         >>> column.row_of("soon")
         31
         """
-        values = self.values.tolist()
-        kinds = Counter(map(type, values))
-        numbers = sum(count for kind, count in kinds.items() if _kind_of(kind) == "number")
-        dates = sum(count for kind, count in kinds.items() if _kind_of(kind) == "date")
-        texts = Counter(value for value in values if isinstance(value, str)) if numbers or dates else Counter(values)
-        texts.pop(None, None)
-        return examine(texts, numbers, dates)
+        codes, texts = self._texts()
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
+        kinds: Counter[str] = Counter()
+        for kind, count in Counter(map(type, self.values[codes < 0].tolist())).items():
+            kinds[_kind_of(kind)] += count
+        return examine(dict(zip(texts, counts, strict=True)), kinds["number"], kinds["date"])
 
     def row_of(self, value: object) -> int:
         """Return the row of the table, counted from 1, of the first cell that is `value`."""
         return self.row_number(self.values.tolist().index(value))
 
-    @_once
     def numbers(self, format: NumberFormat | None = None) -> Floats:
         """Return the values as float64, missing ones as NaN; anything that is not a finite number is refused.
 
         Text is read in the format, where `MARKERS` are missing; without one it is read as Python's `float` does.
         """
-        expected = "a number" if format is None else f"a number such as {format.example}"
-        missing = self.missing()
-        if self.values.dtype.kind == "O":
-            values = self.values.tolist()
-            known: dict[str, float] = {}
-            if format is not None:
-                texts = self._texts()
-                known = dict(zip(texts, format.read(texts).tolist(), strict=True))
-                missing = missing | self._marked()
-            read = (known[value] if format and isinstance(value, str) else _number(value) for value in values)
-            numbers = np.fromiter(read, dtype=np.float64, count=len(self))
-            self.refuse(np.isnan(numbers) & ~missing, expected)
-        elif self.values.dtype.kind in "iufb":
-            numbers = self.values.astype(np.float64)
-        else:
-            self.refuse(~missing, expected)
-            return np.full(len(self), np.nan)
+        numbers, wrong = self._read_numbers(format)
+        self.refuse(wrong, "a number" if format is None else f"a number such as {format.example}")
         self.refuse(np.abs(numbers) > LARGEST, f"a number between -{LARGEST:g} and {LARGEST:g}")
         return numbers
 
-    @_once
+    @_by_row
+    def _read_numbers(self, format: NumberFormat | None) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the values as float64, NaN where one is missing or not a number, and where one is not a number."""
+        if self.values.dtype.kind in "iufb":
+            return self.values.astype(np.float64), np.zeros(len(self), dtype=bool)
+        codes, texts = self._texts()
+        read = np.array([_number(text) for text in texts]) if format is None else format.read(texts)
+        numbers = np.append(read, np.nan)[codes]
+        missing = self.missing()
+        others = np.flatnonzero((codes < 0) & ~missing)
+        numbers[others] = [_number(value) for value in self.values[others]]
+        gaps = missing if format is None else missing | self._marked()
+        return numbers, np.isnan(numbers) & ~gaps
+
     def dates(self, format: DateFormat | None = None) -> Floats:
         """Return the values as days since 1970-01-01 (UTC), missing ones as NaN; anything else is refused.
 
         Text is read in the format, where `MARKERS` are missing; without one as ISO 8601 writes dates.
         """
-        missing = self.missing()
-        is_time = format is not None and format.order == TIME
+        days, wrong = self._read_dates(format)
+        what = "time" if format is not None and format.order == TIME else "date"
+        self.refuse(wrong, f"a {what} such as {'2024-01-31' if format is None else format.example}")
+        return days
+
+    @_by_row
+    def _read_dates(self, format: DateFormat | None) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the values in days since 1970-01-01, NaN where one is missing, and where one is not a date."""
+        missing, is_time = self.missing(), format is not None and format.order == TIME
         if self.values.dtype.kind == "M" and not is_time:
             moments = self.values.astype("datetime64[us]").astype(np.int64)
-        else:
-            values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
-            texts = self._texts()
-            if format is None:
-                read, found = read_dates([text.strip() for text in texts], None)
-            else:
-                read, found = format.read(texts)
-                missing = missing | self._marked()
-            if len(texts) == len(values):  # all differ
-                moments, wrong = read, ~found
-            else:
-                pairs = zip(texts, read.tolist(), found.tolist(), strict=True)
-                known = {text: moment if is_known else None for text, moment, is_known in pairs}
-                places = [known[value] if isinstance(value, str) else _microseconds(value, is_time) for value in values]
-                wrong = np.fromiter((moment is None for moment in places), dtype=bool, count=len(self))
-                moments = np.fromiter((moment or 0 for moment in places), dtype=np.int64, count=len(self))
-            expected = f"a {'time' if is_time else 'date'} such as {'2024-01-31' if format is None else format.example}"
-            self.refuse(wrong & ~missing, expected)
-        return np.where(missing, np.nan, moments / MICROSECONDS)
-
-    def _texts(self) -> list[str]:
-        """Return the different texts."""
-        values = self.values.tolist() if self.values.dtype.kind == "O" else []
-        if self._types() == {str} and not self.missing().any():
-            return list(dict.fromkeys(values))
-        return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-    def _marked(self) -> NDArray[np.bool_]:
-        """Return where a text is one of `MARKERS`."""
-        markers = set(filter(is_marker, self._texts()))
-        return self._where(lambda value: isinstance(value, str) and value in markers)
+            return np.where(missing, np.nan, moments / MICROSECONDS), np.zeros(len(self), dtype=bool)
+        codes, texts = self._texts()
+        read, known = read_dates([text.strip() for text in texts], None) if format is None else format.read(texts)
+        moments, found = np.append(read, 0)[codes], np.append(known, False)[codes]
+        for place in np.flatnonzero((codes < 0) & ~missing):
+            moment = _microseconds(self.values[place], is_time)
+            moments[place], found[place] = moment or 0, moment is not None
+        gaps = missing if format is None else missing | self._marked()
+        return np.where(gaps, np.nan, moments / MICROSECONDS), ~found & ~gaps
 
     @_once
+    def _texts(self) -> tuple[Codes, list[str]]:
+        """Return the code of each row, -1 where it is not text, and the text that each code stands for."""
+        if self._whole is not None:
+            return _take_codes(*self._whole._texts(), self._rows)
+        values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
+        if self._types() != {str}:
+            values = [value if isinstance(value, str) else None for value in values]
+        return _number_names(values)
+
+    @_by_row
+    def _marked(self) -> NDArray[np.bool_]:
+        """Return where a text is one of `MARKERS`."""
+        codes, texts = self._texts()
+        return np.array([*map(is_marker, texts), False])[codes]
+
     def levels(self) -> tuple[Codes, list[str]]:
         """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
 
@@ -236,17 +250,20 @@ class Column:
         soon as one of its values is missing.
         """
         allowed = (str, bool, np.bool_, *_NUMBERS)
-        types = self._types()
-        if not self.categorical and not all(issubclass(kind, allowed) for kind in types):  # intervals are categories
+        if not self.categorical and not all(issubclass(kind, allowed) for kind in self._types()):
             wrong = self._where(lambda value: value is not None and not isinstance(value, allowed))
             self.refuse(wrong & ~self.missing(), "text, numbers or booleans")
-        names: list[str | None] = self.values.tolist()
-        if types != {str}:
-            pairs = zip(self.values, self.missing().tolist(), strict=True)
-            names = [None if missing else level_name(value) for value, missing in pairs]
-        levels = [name for name in dict.fromkeys(names) if name is not None]
-        place = {name: code for code, name in enumerate(levels)} | {None: -1}
-        return np.fromiter(map(place.__getitem__, names), dtype=np.intp, count=len(self)), levels
+        return self._read_levels()
+
+    @_once
+    def _read_levels(self) -> tuple[Codes, list[str]]:
+        """Do what `levels` does, for values of any type."""
+        if self._whole is not None:
+            return _take_codes(*self._whole._read_levels(), self._rows)
+        if self._types() == {str}:
+            return self._texts()
+        pairs = zip(self.values, self.missing().tolist(), strict=True)
+        return _number_names([None if missing else level_name(value) for value, missing in pairs])
 
     @_once
     def _types(self) -> set[type]:
@@ -274,6 +291,24 @@ class Column:
         except ValueError:  # Python writes no integers of more than 4300 digits
             shown = f"an integer of {int(value).bit_length()} bits"
         return f"column {self.name!r} holds {shown} in row {self.row_number(place)}"
+
+
+def _number_names(names: list[str | None]) -> tuple[Codes, list[str]]:
+    """Return a code for each name, -1 for None, and the name of each code in order of appearance."""
+    codes = {name: code for code, name in enumerate(name for name in dict.fromkeys(names) if name is not None)}
+    places = codes | {None: -1}
+    return np.fromiter(map(places.__getitem__, names), dtype=np.intp, count=len(names)), list(codes)
+
+
+def _take_codes(codes: Codes, names: list[str], rows: NDArray[np.intp]) -> tuple[Codes, list[str]]:
+    """Return what `_number_names` returns for the names of some rows."""
+    codes = codes[rows]
+    present, first = np.unique(codes, return_index=True)
+    order = present[np.argsort(first)]
+    order = order[order >= 0]
+    renumbered = np.full(len(names) + 1, -1)  # the last for -1
+    renumbered[order] = np.arange(len(order))
+    return renumbered[codes], [names[code] for code in order]
 
 
 def level_name(value: object) -> str:
