@@ -280,7 +280,7 @@ def test_invalid_states_raise():
     state = TableEncoder().fit(frame(x=[1, 2])).to_dict()
     for wrong, message in [
         ({}, "no format version"),
-        (state | {"format": 3}, "upgrade chainrule"),
+        (state | {"format": 4}, "upgrade chainrule"),
         (state | {"columns": 3}, "no list of columns"),
         (spoil(state, kind="image"), "kind is 'image'"),
         (spoil(state, scale="wide"), "scale is 'wide'"),
@@ -307,6 +307,13 @@ def test_invalid_states_raise():
         TableEncoder.from_dict(spoil(levels, levels=["a", "b", "a"]))
     with pytest.raises(ValueError, match="has no levels"):
         TableEncoder.from_dict(spoil(levels, levels=[]))
+    bins = TableEncoder(bins=2).fit(frame(x=[1, 2, 3])).to_dict()
+    for edges in ([1.0, 3.0], [1.0, 3.0, 2.0], [1.0, 1.0, 2.0]):
+        with pytest.raises(ValueError, match="the edges of its bins are"):
+            TableEncoder.from_dict(spoil(bins, edges=edges))
+    for edges in (1.0, "12", [1, 2, "3"], [1, 2, NAN], [1, 2, 10**400]):
+        with pytest.raises(ValueError, match="edges is not a list of finite numbers"):
+            TableEncoder.from_dict(spoil(bins, edges=edges))
 
 
 def test_nested_states_raise():

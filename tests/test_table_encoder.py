@@ -64,7 +64,7 @@ def test_given_feature_names_are_used_and_checked():
 
 def test_parameters_survive_clone_and_show_in_repr():
     encoder = cr.TableEncoder(max_levels=3, decimal=",")
-    expected = {"categorical_features": "from_dtype", "max_levels": 3, "date_order": None, "decimal": ","}
+    expected = {"categorical_features": "from_dtype", "max_levels": 3, "date_order": None, "decimal": ",", "bins": None}
     assert encoder.get_params() == sklearn.base.clone(encoder).get_params() == expected
     assert repr(encoder) == "TableEncoder(decimal=',', max_levels=3)"
     assert encoder.set_params(max_levels=1).fit(TABLE).encoding_.feature_names[-2:] == ["home other", "home missing"]

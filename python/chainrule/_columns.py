@@ -12,6 +12,7 @@ import reprlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from chainrule._formats import ORDERS, SEVERAL, DateFormat, Examination, Format, NumberFormat, check_state
 from chainrule._frames import Codes, Column, Floats
+from chainrule._quantiles import deviation, find_edges, quantiles
 
-FORMAT = 2  # of the state of encoders; 1 has no formats of text
+FORMAT = 3  # of the state of encoders: 1 has no formats of text, 2 no edges of bins
 FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
 ENOUGH = 10  # if only some levels are listed, warn when at least this many rows have other levels and none a listed one
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
@@ -57,8 +59,9 @@ def _without_zeros(level: str) -> str:
 class NumberColumn:
     """Numbers: missing ones become the median; x' = (x - median) / scale; x' / sqrt(1 + (x'/3)²).
 
-    `scale` is q75 - q25, where that is zero max - min, and where that is zero too the feature is zero. `indicator` adds
-    a feature that is 1 where the value is missing. `format` reads text.
+    `scale` is q75 - q25, where that is zero max - min, with bins the standard deviation, and where that is zero too the
+    feature is zero. `indicator` adds a feature that is 1 where the value is missing. `format` reads text. `edges` are
+    those of the bins, of which each adds a feature that grows from 0 to 1 within it.
     """
 
     kind: ClassVar[str] = "number"
@@ -67,31 +70,43 @@ class NumberColumn:
     scale: float
     indicator: bool
     format: Any = None  # NumberFormat, of dates DateFormat
+    edges: tuple[float, ...] = ()
 
     @classmethod
     def fit(
-        cls, name: str, values: Floats, format: Format | None = None, more_to_come: bool = False
+        cls, name: str, values: Floats, weight: Floats | None, settings: "Settings", format: Format | None = None
     ) -> "NumberColumn | IgnoredColumn":
-        """Learn median and scale from the values that are not missing."""
+        """Learn median, scale and bins from the values that are not missing."""
         missing = np.isnan(values)
         present = values[~missing]
+        more_to_come = settings.more_to_come
         if not present.size:
             return cls(name, 0.0, 1.0, True, format) if more_to_come else IgnoredColumn(name, "no values")
-        q25, median, q75 = (float(q) for q in np.quantile(present, [0.25, 0.5, 0.75]))
-        scale = q75 - q25 or float(present.max() - present.min())
+        weight = None if weight is None else weight[~missing]
+        q25, median, q75 = (float(q) for q in quantiles(present, [0.25, 0.5, 0.75], weight))
+        scale = q75 - q25
+        if scale == 0 and (low := float(present.min())) < (high := float(present.max())):
+            scale = deviation(present, weight) if settings.bins else high - low
         if scale == 0 and more_to_come:
             scale = abs(median) or 1.0
         if scale == 0 and not missing.any():
             return IgnoredColumn(name, "one value only")
-        return cls(name, median, scale, more_to_come or bool(missing.any()), format)
+        edges = find_edges(present, settings.bins, weight) if settings.bins else ()
+        return cls(name, median, scale, more_to_come or bool(missing.any()), format, edges)
 
     @property
     def width(self) -> int:
-        return 1 + self.indicator
+        return 1 + self.n_bins + self.indicator
+
+    @property
+    def n_bins(self) -> int:
+        """The number of bins."""
+        return max(len(self.edges) - 1, 0)
 
     @property
     def feature_names(self) -> list[str]:
-        return [self.name] + [f"{self.name} missing"] * self.indicator
+        bins = [f"{self.name} from {low} to {high}" for low, high in pairwise(self.edges)]
+        return [self.name, *bins] + [f"{self.name} missing"] * self.indicator
 
     def check(self) -> None:
         """Refuse a state that `fit` cannot have learnt."""
@@ -99,6 +114,9 @@ class NumberColumn:
             raise ValueError(f"column {self.name!r}: median {self.median}, scale {self.scale}")
         if self.scale == 0 and not self.indicator:
             raise ValueError(f"column {self.name!r}: scale 0 and no indicator: it has no features")
+        rising = all(low < high for low, high in pairwise(self.edges))
+        if self.edges and not (rising and len(self.edges) > 2):
+            raise ValueError(f"column {self.name!r}: the edges of its bins are {reprlib.repr(self.edges)}")
 
     def read(self, column: Column) -> Floats:
         return column.numbers(self.format)
@@ -107,13 +125,19 @@ class NumberColumn:
         """Write the features into `out`, (m, width) and zero; return a warning where one is due."""
         values = self.read(column)
         missing = np.isnan(values)
+        present = np.where(missing, self.median, values)
         if self.scale > 0:
             with np.errstate(over="ignore"):
-                scaled = (np.where(missing, self.median, values) - self.median) / self.scale
+                scaled = (present - self.median) / self.scale
             scaled = np.clip(scaled, -FARTHEST, FARTHEST)
             out[:, 0] = scaled / np.hypot(1.0, scaled / 3.0)
+        if self.edges:
+            edges = np.array(self.edges)
+            with np.errstate(over="ignore"):
+                parts = (present[:, None] - edges[:-1]) / np.diff(edges)
+            np.clip(parts, 0, 1, out=out[:, 1 : 1 + self.n_bins], casting="same_kind")
         if self.indicator:
-            out[:, 1] = missing
+            out[:, -1] = missing
             return None
         return _warn_of_gaps(column, missing, "each is taken as the median")
 
@@ -144,10 +168,13 @@ class LevelColumn:
 
     @classmethod
     def fit(
-        cls, name: str, codes: Codes, names: Sequence[str], max_levels: int, more_to_come: bool = False
+        cls, name: str, codes: Codes, names: Sequence[str], weight: Floats | None, settings: "Settings"
     ) -> "LevelColumn | IgnoredColumn":
         """Learn the levels; of more than `max_levels`, keep the most frequent that occur more than once."""
-        counts = dict(zip(names, np.bincount(codes[codes >= 0], minlength=len(names)).tolist(), strict=True))
+        max_levels, more_to_come = settings.max_levels, settings.more_to_come
+        present = codes >= 0
+        of_levels = np.bincount(codes[present], None if weight is None else weight[present], len(names))
+        counts = dict(zip(names, of_levels.tolist(), strict=True))
         missing = more_to_come or bool((codes < 0).any())
         levels = sorted(counts)
         if not levels and not more_to_come:
@@ -243,12 +270,17 @@ def _warn_of_gaps(column: Column, missing: NDArray[np.bool_], consequence: str) 
     )
 
 
+_OPTIONAL = {"format", "edges"}  # entries that a state may lack
+
+
 def to_state(column: Encoder) -> dict[str, Any]:
     """Return the state of an encoder, ready for JSON."""
     state = {"kind": column.kind, **dataclasses.asdict(column)}
     if isinstance(column, LevelColumn):
         state["levels"] = list(column.levels)
-    return {key: value for key, value in state.items() if key != "format" or value is not None}
+    if isinstance(column, NumberColumn):
+        state["edges"] = list(column.edges)
+    return {key: value for key, value in state.items() if key not in _OPTIONAL or value}
 
 
 def from_state(state: dict[str, Any]) -> Encoder:
@@ -258,24 +290,32 @@ def from_state(state: dict[str, Any]) -> Encoder:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"a column's kind is {reprlib.repr(kind)}, expected one of {', '.join(_KINDS)}")
     fields = {field.name: field.type for field in dataclasses.fields(_KINDS[kind])}
-    if fields.keys() - {"format"} != values.keys() - ({"format"} & fields.keys()):
+    if fields.keys() - _OPTIONAL != values.keys() - (_OPTIONAL & fields.keys()):
         found = reprlib.repr(sorted(map(str, values)))
         raise ValueError(f"a column of kind {kind} has the entries {found}, expected {sorted(fields)}")
     name = reprlib.repr(values["name"])
     for key, value in values.items():
         if key == "format":
             values[key] = (NumberFormat if kind == "number" else DateFormat)(**check_state(kind, value))
-        elif fields[key] is float and type(value) is int and abs(value) <= sys.float_info.max:
+        elif fields[key] is float and type(value) is int and _is_finite(value):
             values[key] = float(value)
         elif fields[key] == tuple[str, ...]:
             if not isinstance(value, list) or not all(isinstance(level, str) for level in value):
                 raise ValueError(f"column {name}: {key} is not a list of texts")
             values[key] = tuple(value)
+        elif key == "edges":
+            if not isinstance(value, list) or not all(map(_is_finite, value)):
+                raise ValueError(f"column {name}: edges is not a list of finite numbers")
+            values[key] = tuple(map(float, value))
         elif type(value) is not fields[key]:
             raise ValueError(f"column {name}: {key} is {reprlib.repr(value)}")
     column = _KINDS[kind](**values)
     column.check()
     return column
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def check_format(state: Mapping[str, Any]) -> None:
@@ -298,11 +338,16 @@ class Settings:
     max_levels: int = 100
     date_order: str | None = None
     decimal: str | None = None
+    bins: int = 0
     more_to_come: bool = False
 
 
-def fit_column(column: Column, categorical: bool, settings: Settings, warn: Callable[[str], None]) -> Encoder:
+def fit_column(
+    column: Column, categorical: bool, weight: Floats | None, settings: Settings, warn: Callable[[str], None]
+) -> Encoder:
     """Return the encoder of one column; `warn` is called with what a user should know of it.
+
+    A row of weight w counts as w rows; no weights mean 1 each.
 
     Raises
     ------
@@ -318,10 +363,10 @@ def fit_column(column: Column, categorical: bool, settings: Settings, warn: Call
     else:
         kind, format = ("levels", None) if categorical else _read_text(column, settings, warn)
     if kind == "number":
-        return NumberColumn.fit(column.name, column.numbers(_number_format(format)), format, more_to_come)
+        return NumberColumn.fit(column.name, column.numbers(_number_format(format)), weight, settings, format)
     if kind == "date":
-        return DateColumn.fit(column.name, column.dates(_date_format(format)), format, more_to_come)
-    return LevelColumn.fit(column.name, *column.levels(), settings.max_levels, more_to_come)
+        return DateColumn.fit(column.name, column.dates(_date_format(format)), weight, settings, format)
+    return LevelColumn.fit(column.name, *column.levels(), weight, settings)
 
 
 def _number_format(format: Format | None) -> NumberFormat | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from chainrule._columns import Encoder
 from chainrule._frames import Frame
@@ -34,7 +34,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     the rest      no values, one value only, or text that is different in every row: left out
     ============  ========================================================================================
 
-    Where the quartiles are equal the range takes the place of their difference.
+    Where the quartiles are equal the range takes the place of their difference, and with `bins` the standard deviation.
 
     Text is read as numbers or dates where all of it is written as such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
     ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. The whole column decides; where it can be read in
@@ -54,6 +54,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         How to read dates that are ambiguous in every row, such as ``01/02/2020``. Default: raise an error.
     decimal : {".", ","}, optional
         The decimal mark if every number is ambiguous, such as ``1,234``. Default: raise an error.
+    bins : int, optional
+        Give numbers and dates a further feature for each of about so many bins: 0 below it, 1 above it, linear within
+        it, so that a first layer learns a piecewise linear function of the column. The bins hold the same weight, but
+        for values that are heavier than a bin, which are edges. Columns of two values get none. Default: no bins.
 
     Attributes
     ----------
@@ -77,6 +81,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
            [0., 0., 1., 0.],
            [1., 1., 0., 0.],
            [0., 0., 0., 1.]], dtype=float32)
+    >>> cr.TableEncoder(bins=2).fit_transform(table[["age"]])[:, 1:]
+    array([[0. , 0. , 0. ],
+           [1. , 0. , 0. ],
+           [1. , 0. , 1. ],
+           [1. , 1. , 0. ]], dtype=float32)
     """
 
     __metadata_request__fit = {"rows": _UNUSED}  # noqa: RUF012
@@ -92,13 +101,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         max_levels: int = 100,
         date_order: str | None = None,
         decimal: str | None = None,
+        bins: int | None = None,
     ) -> None:
         self.categorical_features = categorical_features
         self.max_levels = max_levels
         self.date_order = date_order
         self.decimal = decimal
+        self.bins = bins
 
-    def fit(self, X: Any, y: Any = None, *, rows: NDArray[np.intp] | None = None) -> "TableEncoder":
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        rows: NDArray[np.intp] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "TableEncoder":
         """Learn how each column is encoded; see `TableEncoding.learn` for what is refused and warned of.
 
         Parameters
@@ -108,13 +126,25 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         y : ignored
         rows : array of int, optional
             The rows to learn from; default: all.
+        sample_weight : array of float, shape (n_rows,), optional
+            A row of weight w counts as w rows, one of weight 0 not at all; where weights are below 1, in units of the
+            smallest one. Default: 1 each.
         """
-        return self.learn(X, rows=rows)
+        return self.learn(X, rows=rows, sample_weight=sample_weight)
 
-    def learn(self, X: Any, *, rows: NDArray[np.intp] | None = None, more_to_come: bool = False) -> "TableEncoder":
+    def learn(
+        self,
+        X: Any,
+        *,
+        rows: NDArray[np.intp] | None = None,
+        sample_weight: ArrayLike | None = None,
+        more_to_come: bool = False,
+    ) -> "TableEncoder":
         """Do what `fit` does; `more_to_come` as in `TableEncoding.learn`."""
         frame = Frame.of(X)
-        encoding = TableEncoding.learn(frame, rows=rows, more_to_come=more_to_come, **self.get_params())
+        encoding = TableEncoding.learn(
+            frame, rows=rows, sample_weight=sample_weight, more_to_come=more_to_come, **self.get_params()
+        )
         self.__dict__.pop("feature_names_in_", None)
         names = frame.labels
         if names is not None and all(isinstance(name, str) for name in names):

@@ -56,10 +56,12 @@ class TableEncoding:
         table: Any,
         *,
         rows: NDArray[np.intp] | None = None,
+        sample_weight: ArrayLike | None = None,
         categorical_features: CategoricalFeatures = "from_dtype",
         max_levels: int = 100,
         date_order: str | None = None,
         decimal: str | None = None,
+        bins: int | None = None,
         more_to_come: bool = False,
     ) -> "TableEncoding":
         """Learn from a table (m, any number of columns), the training part, how each column is encoded.
@@ -70,7 +72,10 @@ class TableEncoding:
             The table.
         rows : array of int, optional
             The rows to learn from, the training part; default: all.
-        categorical_features, max_levels, date_order, decimal
+        sample_weight : array of float, shape (m,), optional
+            A row of weight w counts as w rows, one of weight 0 not at all; where weights are below 1, in units of the
+            smallest one. Default: 1 each.
+        categorical_features, max_levels, date_order, decimal, bins
             As `TableEncoder` has them.
         more_to_come : bool, default=False
             The table is the first part of a larger one, as in a first `partial_fit`. Then no column is left out that
@@ -96,19 +101,21 @@ class TableEncoding:
         if decimal not in (None, ".", ","):
             raise ValueError(f"decimal is {decimal!r}, expected None, '.' or ','")
         frame = Frame.of(table)
+        rows, weight = _weigh(rows, sample_weight, len(frame))
         n_rows = len(frame) if rows is None else len(rows)
         categorical = _choose_categorical(categorical_features, frame.names)
         if not frame.names:
             raise ValueError(f"0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required.")
         if not n_rows:
             raise ValueError("the table has no rows")
-        settings = Settings(integer("max_levels", max_levels, low=1), date_order, decimal, more_to_come)
+        n_levels, n_bins = integer("max_levels", max_levels, low=1), integer("bins", bins or 0, low=0)
+        settings = Settings(n_levels, date_order, decimal, n_bins, more_to_come)
         messages: list[str] = []
         columns = []
         for place in range(len(frame.names)):
             column = frame.column(place, rows)
             is_categorical = column.categorical if categorical is None else place in categorical
-            columns.append(fit_column(column, is_categorical, settings, messages.append))
+            columns.append(fit_column(column, is_categorical, weight, settings, messages.append))
         if not any(column.width for column in columns):
             raise ValueError(f"the table has no column to learn from: none of them varies over its {n_rows} sample(s)")
         _warn(messages)
@@ -180,7 +187,9 @@ class TableEncoding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
-        return {"format": FORMAT, "columns": [to_state(column) for column in self.columns]}
+        columns = [to_state(column) for column in self.columns]
+        without_bins = not any("edges" in column for column in columns)  # which earlier versions read
+        return {"format": FORMAT - without_bins, "columns": columns}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoding":
@@ -223,6 +232,24 @@ def _warn(messages: Sequence[str]) -> None:
         warn(message)
     if len(messages) > SHOWN:
         warn(f"{len(messages) - SHOWN:,} more columns have such faults")
+
+
+def _weigh(
+    rows: NDArray[np.intp] | None, sample_weight: ArrayLike | None, n_rows: int
+) -> tuple[NDArray[np.intp] | None, NDArray[np.float64] | None]:
+    """Return the rows to learn from, without those of weight 0, and their weights, at least 1."""
+    if sample_weight is None:
+        return rows, None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (n_rows,):
+        raise ValueError(f"sample_weight has shape {weight.shape}, expected {(n_rows,)}")
+    for row in np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[:1]:
+        raise ValueError(f"sample_weight[{row}] is {weight[row]:g}, expected a finite number of 0 or more")
+    rows = np.arange(n_rows) if rows is None else np.asarray(rows)
+    rows = rows[weight[rows] > 0]
+    if not len(rows):
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return rows, weight[rows] / min(1.0, weight[rows].min())
 
 
 def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[int] | None:

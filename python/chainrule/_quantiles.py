@@ -1,0 +1,56 @@
+"""Quantiles, standard deviation and bins of a column's values, where a row of weight w counts as w rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def quantiles(values: Floats, levels: Sequence[float] | Floats, weight: Floats | None = None) -> Floats:
+    """Compute quantiles as `numpy.quantile` does.
+
+    Whole weights give what the repeated values would, up to rounding. Weights below 1 are not expected.
+
+    >>> quantiles(np.array([5.0, 1.0, 2.0]), [0.5, 0.75], np.array([1.0, 3.0, 1.0]))
+    array([1., 2.])
+    >>> np.quantile([1, 1, 1, 2, 5], [0.5, 0.75])
+    array([1., 2.])
+    """
+    found: Floats
+    if weight is None:
+        found = np.quantile(values, levels)
+        return found
+    order = np.argsort(values, kind="stable")
+    last = np.cumsum(weight[order]) - 1  # the place of each value's last copy, from 0
+    places = np.stack([last - weight[order] + 1, last], axis=1)
+    found = np.interp(np.asarray(levels) * last[-1], places.ravel(), np.repeat(values[order], 2))
+    return found
+
+
+def deviation(values: Floats, weight: Floats | None = None) -> float:
+    """Compute the standard deviation of values that are not all equal."""
+    distances = np.abs(values - np.average(values, weights=weight))
+    largest = distances.max()  # whose square may be infinite
+    return float(largest * np.sqrt(np.average((distances / largest) ** 2, weights=weight)))
+
+
+def find_edges(values: Floats, bins: int, weight: Floats | None = None) -> tuple[float, ...]:
+    """Find the edges of about so many bins that hold the same weight; fewer than three edges mean none.
+
+    A value that is heavier than a bin is an edge, where two bins meet, and the other edges are quantiles of the rest.
+    Of no more distinct values than edges each is one.
+
+    >>> find_edges(np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]), 4)
+    (0.0, 1.0, 2.333333333333333, 3.6666666666666665, 5.0)
+    """
+    levels, place = np.unique(values, return_inverse=True)
+    if len(levels) > bins + 1:
+        weights = np.bincount(place, weight)
+        heavy = weights > weights.sum() / bins
+        light = ~heavy[place]
+        n_bins = max(bins - int(heavy.sum()), 2)
+        rest = quantiles(values[light], np.linspace(0, 1, n_bins + 1), None if weight is None else weight[light])
+        levels = np.unique(np.concatenate([rest, levels[heavy]]))
+    return tuple(levels.tolist()) if len(levels) > 2 else ()
