@@ -81,11 +81,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
            [0., 0., 1., 0.],
            [1., 1., 0., 0.],
            [0., 0., 0., 1.]], dtype=float32)
-    >>> cr.TableEncoder(bins=2).fit_transform(table[["age"]])[:, 1:]
-    array([[0. , 0. , 0. ],
-           [1. , 0. , 0. ],
-           [1. , 0. , 1. ],
-           [1. , 1. , 0. ]], dtype=float32)
+    >>> cr.TableEncoder(bins=2).fit(table[["age"]]).transform(pd.DataFrame({"age": [25.0, 35.0]}))[:, 1:3]
+    array([[0.5, 0. ],
+           [1. , 0.5]], dtype=float32)
     """
 
     __metadata_request__fit = {"rows": _UNUSED}  # noqa: RUF012
