@@ -1,6 +1,7 @@
 """Labels of any type, missing ones, one class alone, class weights; arrays with a mask."""
 
 import contextlib
+import dataclasses
 import datetime
 
 import numpy as np
@@ -197,7 +198,6 @@ def test_custom_loss_of_two_classes_gets_labels_like_the_logits():
 def test_classes_in_another_order_keep_their_numbers():
     """As old model files have them: text that is a number was ordered by its value."""
     estimator = cr.MLPClassifier(**SMALL).fit(X, LABELS["text"])
-    labels = estimator._label_binarizer
-    labels.classes_ = estimator.classes_ = np.array(["c", "a", "b"])
+    labels = dataclasses.replace(estimator._label_binarizer, classes=np.array(["c", "a", "b"]))
     assert labels.encode(np.array(["a", "b", "c", "a"])).tolist() == [1, 2, 0, 1]
     assert labels.encode(labels.decode(np.eye(3))).tolist() == [0, 1, 2]

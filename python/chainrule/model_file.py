@@ -7,7 +7,7 @@ format               1
 kind                 "MLPClassifier" or "MLPRegressor"
 parameters           the constructor's, as `estimators._files` writes them
 features, encoder    the state and the parameters of the `TableEncoder`, None for an estimator of plain numbers
-target               name, y_type and sparse (of classes, as `Labels` has them), classes, mean, std (of values)
+target               name, y_type and sparse (of classes), classes, mean, std (of values)
 n_features_in,       as scikit-learn has them
 feature_names_in
 record               how the training went: `estimators._files.RECORD`

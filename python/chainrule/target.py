@@ -84,6 +84,18 @@ class Target:
         """Whether a row has several labels, each 0 or 1."""
         return self.y_type.startswith("multilabel")
 
+    def encode(self, y: Any) -> NDArray[Any]:
+        """Turn labels or values into what the network is trained on.
+
+        Class numbers (m,); of several labels, which may be a sparse matrix, 0 and 1, (m, labels); or values.
+        """
+        if self.classes is None:
+            return y if self.standardizer is None else self.standardizer.apply(y)
+        if self.multilabel:
+            return np.asarray(np.asarray(y.toarray() if hasattr(y, "toarray") else y) != 0, np.int32)
+        order = np.argsort(self.classes)  # model files of version 0.1.0 have classes of text in another order
+        return np.asarray(order[np.searchsorted(self.classes, y, sorter=order)], np.int32)
+
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Turn what the network predicts, (m, n_outputs), into labels or values, (m,) or (m, several)."""
         if self.classes is None:

@@ -22,6 +22,7 @@ from chainrule.estimators._files import Savable
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
+from chainrule.target import Target
 from chainrule.training import History
 from chainrule.validation import one_data_set
 
@@ -263,14 +264,19 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 eval_data = encode(eval_data, warn=True)
         return data, eval_data
 
+    def _target(self) -> Target:
+        """Return what is predicted: it turns targets into the network's and the network's outputs into predictions."""
+        return Target("", standardizer=getattr(self, "standardizer_", None))
+
     def _learn_targets(self, y: NDArray[Any]) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""
 
+    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return the targets of a table in the unit that was learnt."""
+        return y
+
     def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
         """Warn where later targets of a table are of another size than the first."""
-
-    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        return y
 
     def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
         """Fit the network; warn or raise as scikit-learn does if the training diverges or is interrupted."""

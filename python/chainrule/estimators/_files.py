@@ -13,7 +13,7 @@ from chainrule.encoder import TableEncoder
 from chainrule.estimators import _parameters, _record, _sklearn
 from chainrule.estimators._labels import Labels
 from chainrule.model_file import FORMAT, KEY, KINDS, Model
-from chainrule.target import Target, array_from_dict, array_to_dict
+from chainrule.target import array_from_dict, array_to_dict
 
 # Attributes with the results of a fit, and their types. The optimizer's moments are not stored: they are two or three
 # times as large as the network.
@@ -108,7 +108,7 @@ def save(
         "parameters": _write_parameters(estimator),
         "features": estimator.encoder_.to_dict() if hasattr(estimator, "encoder_") else None,
         "encoder": _settings(estimator.encoder_) if hasattr(estimator, "encoder_") else None,
-        "target": _target_of(estimator, target).to_dict(),
+        "target": dataclasses.replace(estimator._target(), name=target).to_dict(),
         "n_features_in": getattr(estimator, "n_features_in_", network.layer_sizes[0]),
         "feature_names_in": None if names is None else [str(name) for name in names],
         "record": {name: _write(vars(estimator)[name]) for name in RECORD if name in vars(estimator)},
@@ -136,11 +136,8 @@ def make_estimator(kind: Any, model: Model) -> Any:
     if target.standardizer is not None:
         estimator.standardizer_ = target.standardizer
     if target.classes is not None:
-        labels = Labels.__new__(Labels)
-        vars(labels).update(
-            y_type_=target.y_type, multilabel=target.multilabel, sparse=target.sparse, classes_=target.classes
-        )
-        estimator._label_binarizer, estimator.classes_ = labels, target.classes
+        estimator._label_binarizer = Labels("", target.classes, target.y_type, target.sparse)
+        estimator.classes_ = target.classes
     if model.network.loss_spec != estimator._network_loss():
         raise ValueError(f"loss={estimator.loss!r} does not fit the network's {model.network.loss_spec!r}")
     estimator._set_network(model.network)
@@ -151,13 +148,6 @@ def make_estimator(kind: Any, model: Model) -> Any:
             raise ValueError(f"its record {name!r:.100} is {value!r:.100}")
         setattr(estimator, name, value)
     return estimator
-
-
-def _target_of(estimator: Any, name: str) -> Target:
-    if not hasattr(estimator, "classes_"):
-        return Target(name, standardizer=getattr(estimator, "standardizer_", None))
-    labels: Labels = estimator._label_binarizer
-    return dataclasses.replace(labels.target, name=name)
 
 
 def _write_parameters(estimator: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Class labels as the numbers that a network learns: class numbers, or a matrix of 0 and 1."""
+"""Class labels: as arrays of one type, their classes as a target, weights of classes."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -73,67 +73,48 @@ def _kind(label: object) -> str:
     return "another type"
 
 
-class Labels:
-    """The classes of a target: converts labels to a network's y, and its outputs to labels.
+class Labels(Target):
+    """A target of classes, as learnt from labels."""
 
-    Attributes
-    ----------
-    y_type_ : str
-        scikit-learn's ``type_of_target``: "binary", "multiclass" or "multilabel-indicator".
-    classes_ : ndarray
-        In ascending order; for multi-label targets the numbers of the columns.
-    multilabel, sparse : bool
-        Whether a row has many labels, and whether they come, and are predicted, as a sparse matrix.
-    """
+    classes: NDArray[Any]
 
-    def __init__(self, y: Any) -> None:
-        self.y_type_ = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
-        if "multioutput" in self.y_type_:
+    @classmethod
+    def learn(cls, y: Any) -> "Labels":
+        """Learn the classes, in ascending order; of several labels the numbers of the columns."""
+        y_type = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
+        if "multioutput" in y_type:
             raise ValueError("Multioutput target data is not supported with label binarization")
-        if self.y_type_ not in ("binary", "multiclass", "multilabel-indicator"):
+        if y_type not in ("binary", "multiclass", "multilabel-indicator"):
             _sklearn.multiclass.check_classification_targets(y)  # raises an error with the reason
-        self.multilabel, self.sparse = self.y_type_.startswith("multilabel"), hasattr(y, "toarray")
-        self.classes_: NDArray[Any] = np.arange(y.shape[1]) if self.multilabel else np.unique(y)
-        if not self.multilabel and len(self.classes_) == 1:
-            self.y_type_ = "binary"
+        if y_type == "multilabel-indicator":
+            return cls("", np.arange(y.shape[1]), y_type, sparse=hasattr(y, "toarray"))
+        classes = np.unique(y)
+        return cls("", classes, "binary" if len(classes) == 1 else y_type)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "y_type_" in state:  # a pickle of version 0.1.0
+            state = vars(Labels("", state["classes_"], state["y_type_"], state["sparse"]))
+        vars(self).update(state)
 
     def found_in(self, y: Any) -> NDArray[Any]:
-        """Classes that occur in a target, which must be of the same kind."""
+        """Classes that occur in labels, which must be of the same kind."""
         multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
         if multilabel != self.multilabel:
             raise ValueError(f"The object was {'' if self.multilabel else 'not '}fitted with multilabel input.")
         return np.arange(y.shape[1]) if multilabel else np.unique(y)
 
-    def encode(self, y: Any) -> NDArray[Any]:
-        """Return the classes' numbers, shape (m,); of a multi-label target 0 and 1, shape (m, labels)."""
-        if not self.multilabel:
-            order = np.argsort(self.classes_)  # model files of version 0.1.0 have classes of text in another order
-            return np.asarray(order[np.searchsorted(self.classes_, y, sorter=order)], np.int32)
-        dense = y.toarray() if hasattr(y, "toarray") else y
-        return np.asarray(np.asarray(dense) != 0, np.int32)
-
     def weights(self, by_class: Any, y: NDArray[Any]) -> NDArray[Any]:
         """Weights of rows by their classes, of which those that are not named weigh 1; y as `encode` returns it."""
         balanced = isinstance(by_class, str) and by_class == "balanced"
         if balanced or (self.multilabel and isinstance(by_class, Mapping)):
-            labels = y if self.multilabel else self.classes_[y]
+            labels = y if self.multilabel else self.classes[y]
             return np.asarray(_sklearn.class_weights.compute_sample_weight(by_class, labels))
         if self.multilabel and isinstance(by_class, (list, tuple)):
             if len(by_class) != y.shape[1]:
                 raise ValueError(f"class_weight has {len(by_class)} entries, y has {y.shape[1]} columns of labels")
             columns = [weights_of(weights, np.arange(2))[y[:, label]] for label, weights in enumerate(by_class)]
             return np.asarray(np.prod(columns, axis=0))
-        return np.asarray(weights_of(by_class, self.classes_)[y])
-
-    @property
-    def target(self) -> Target:
-        """What turns a network's outputs into labels."""
-        return Target("", np.asarray(self.classes_), self.y_type_, self.sparse)
-
-    def decode(self, outputs: NDArray[Any]) -> Any:
-        """Find the most probable classes from a network's outputs, (m, n_outputs)."""
-        found = self.target.decode(outputs)
-        return _sklearn.sparse.csr_matrix(found) if self.multilabel and self.sparse else found
+        return np.asarray(weights_of(by_class, self.classes)[y])
 
 
 def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from chainrule.estimators._data import Data
 from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.losses import SoftmaxCrossEntropy
+from chainrule.target import Target
 
 
 @explained
@@ -100,7 +101,8 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             The most probable class; or 0 and 1 for each label, as a CSR matrix where the labels came as one.
         """
         outputs = self._outputs(X)
-        return self._label_binarizer.decode(outputs)
+        labels = self._label_binarizer.decode(outputs)
+        return _sklearn.sparse.csr_matrix(labels) if self._label_binarizer.sparse else labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X as for `predict`.
@@ -108,8 +110,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         Each row adds up to 1, except for multi-label targets.
         """
         outputs = self._outputs(X)
-        probabilities: NDArray[Any] = self._label_binarizer.target.probabilities(outputs)
-        return probabilities
+        return self._label_binarizer.probabilities(outputs)
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Return the logarithms of `predict_proba`, -inf where a probability is 0."""
@@ -128,16 +129,16 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     def _encode(self, y: Any, *, new: bool, exact: bool, classes: Any = None) -> NDArray[Any]:
         if classes is not None:
             multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
-            labels = Labels(y if multilabel else as_labels(classes, "classes"))
+            labels = Labels.learn(y if multilabel else as_labels(classes, "classes"))
             if not hasattr(self, "classes_"):
-                self._label_binarizer, self.classes_ = labels, labels.classes_
-            elif not np.array_equal(self.classes_, labels.classes_):
+                self._label_binarizer, self.classes_ = labels, labels.classes
+            elif not np.array_equal(self.classes_, labels.classes):
                 raise ValueError(
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
                 )
         if new:
-            self._label_binarizer = Labels(y)
-            self.classes_ = self._label_binarizer.classes_
+            self._label_binarizer = Labels.learn(y)
+            self.classes_ = self._label_binarizer.classes
         else:
             found = self._label_binarizer.found_in(y)
             if exact and not np.array_equal(found, np.unique(self.classes_)):
@@ -151,9 +152,11 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
                 )
         return self._label_binarizer.encode(y)
 
+    def _target(self) -> Target:
+        return self._label_binarizer
+
     def _network_loss(self) -> Any:
-        labels = self._label_binarizer
-        if self._is_smoothed() and not labels.multilabel:
+        if self._is_smoothed() and not self._label_binarizer.multilabel:
             return self.loss
         if self.loss != "log_loss" and not callable(self.loss):
             raise InvalidParameterError(
@@ -161,16 +164,15 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
                 f"targets, an instance of 'SoftmaxCrossEntropy'. Got {self.loss!r} instead."
                 + did_you_mean(self.loss, ["log_loss"], sentence=True)
             )
-        several = labels.y_type_ != "binary" and not labels.multilabel
-        return "softmax_cross_entropy" if several else "binary_cross_entropy"
+        return "softmax_cross_entropy" if self._label_binarizer.y_type == "multiclass" else "binary_cross_entropy"
 
     def _is_smoothed(self) -> bool:
         return not isinstance(self.loss, str) and isinstance(self.loss, SoftmaxCrossEntropy)
 
     def _count_outputs(self, y: NDArray[Any] | None) -> int:
-        labels = self._label_binarizer
-        binary = labels.y_type_ == "binary"
-        return (2 if self._is_smoothed() else 1) if binary else len(labels.classes_)
+        if self._label_binarizer.y_type == "binary":
+            return 2 if self._is_smoothed() else 1
+        return len(self.classes_)
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:
         if self.class_weight is None:
@@ -183,7 +185,7 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         return dataclasses.replace(data, weight=weight)
 
     def _strata(self, y: NDArray[Any]) -> Any:
-        if self._label_binarizer.y_type_ == "binary" and self.stratify is not False:
+        if self._label_binarizer.y_type == "binary" and self.stratify is not False:
             return y.astype(bool).reshape(-1, 1)
         return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None
 

@@ -95,9 +95,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
         ndarray, shape (n_samples,) or (n_samples, n_outputs)
             Of the network's dtype.
         """
-        outputs = self._outputs(X)
-        outputs = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-        return self.standardizer_.restore(outputs) if hasattr(self, "standardizer_") else outputs
+        return self._target().decode(self._outputs(X))
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute R²; for quantiles, the mean of their D² scores, which are R² with the pinball loss.
@@ -157,7 +155,7 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
             )
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        return self.standardizer_.apply(y) if hasattr(self, "standardizer_") else y
+        return self._target().encode(y)
 
     def _metrics(self) -> tuple[Any, ...]:
         if not hasattr(self, "standardizer_"):
