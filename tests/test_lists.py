@@ -34,6 +34,14 @@ def test_the_docstring_lists_every_name(function, names):
     assert re.findall(r'^ *"(\w+)"  ', function.__doc__, re.MULTILINE) == [*names]
 
 
+def test_every_loss_has_a_default_metric_that_suits_it():
+    watched = {name: traits.metric for name, traits in _core.LOSSES.items()}
+    assert watched.pop("quantile") is None
+    for name, metric in watched.items():
+        assert metric == ("accuracy" if _core.LOSSES[name].of_classes else "r2")
+        assert _core.METRICS[metric].of_classes == _core.LOSSES[name].of_classes
+
+
 def values_around(targets):
     """Targets that a loss takes, and some that it does not, by the words for its range."""
     return {

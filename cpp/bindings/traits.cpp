@@ -39,8 +39,10 @@ py::dict loss(int index) {
   const std::string targets = words_of(traits.targets, "y");
   return py::dict("formula"_a = traits.formula, "output"_a = output_names[static_cast<int>(traits.output)],
                   "targets"_a = targets.empty() ? "any number" : targets, "of_classes"_a = traits.of_classes(),
-                  "unit_free"_a = traits.unit_free(), "of_mean"_a = traits.of_mean, "parameter"_a = parameter.name,
-                  "default"_a = parameter.value, "one_per_output"_a = parameter.one_per_output);
+                  "unit_free"_a = traits.unit_free(), "metric"_a = traits.metric(),
+                  "best_constant"_a = constant_names[static_cast<int>(traits.best_constant)],
+                  "parameter"_a = parameter.name, "default"_a = parameter.value,
+                  "one_per_output"_a = parameter.one_per_output);
 }
 
 py::dict metric(int index) {

@@ -37,7 +37,8 @@ class LossTraits:
     targets: str
     of_classes: bool
     unit_free: bool
-    of_mean: bool
+    metric: str | None
+    best_constant: str
     parameter: str | None
     default: float
     one_per_output: bool

@@ -71,16 +71,23 @@ struct LossParameter {
   bool one_per_output = false;  // all outputs then share one target
 };
 
+// The prediction that costs least if it is the same for every row: the mean of the targets, their quantile at the
+// parameter (without one, the median), or one that a search has to find.
+enum class BestConstant { mean, quantile, searched };
+inline constexpr const char* constant_names[] = {"mean", "quantile", "searched"};
+
 // A loss L of one row, from its logits z and targets y.
 struct LossTraits {
   const char* formula;
   Output output = Output::identity;
-  Range targets{};       // targets outside are refused
-  bool of_mean = false;  // the best constant prediction is the mean of the targets
+  Range targets{};  // targets outside are refused
+  BestConstant best_constant = BestConstant::mean;
   LossParameter parameter{};
 
   // The targets of a row are probabilities: of classes, or of one label per output.
   constexpr bool of_classes() const { return output == Output::softmax || output == Output::logistic; }
+  // The metric that the estimators watch unless another is chosen; null: the cost.
+  constexpr const char* metric() const { return of_classes() ? "accuracy" : parameter.one_per_output ? nullptr : "r2"; }
   // The loss suits targets that were shifted and scaled.
   constexpr bool unit_free() const { return targets.low == -__builtin_inf(); }
 };
@@ -88,22 +95,22 @@ struct LossTraits {
 // clang-format off
 #define CHAINRULE_LOSSES(ADD) \
   ADD(binary_cross_entropy, .formula = "Σ_j log(1 + exp(z_j)) - y_j z_j", \
-      .output = Output::logistic, .targets = zero_to_one, .of_mean = true) \
+      .output = Output::logistic, .targets = zero_to_one) \
   ADD(softmax_cross_entropy, .formula = "Σ_j y_j (log Σ_k exp(z_k) - z_j)", \
-      .output = Output::softmax, .targets = zero_to_one, .of_mean = true, \
+      .output = Output::softmax, .targets = zero_to_one, \
       .parameter = {"label_smoothing", 0, zero_to_one}) \
-  ADD(squared_error, .formula = "½ Σ_j (z_j - y_j)²", .of_mean = true) \
-  ADD(absolute_error, .formula = "Σ_j |z_j - y_j|") \
+  ADD(squared_error, .formula = "½ Σ_j (z_j - y_j)²") \
+  ADD(absolute_error, .formula = "Σ_j |z_j - y_j|", .best_constant = BestConstant::quantile) \
   ADD(huber, .formula = "Σ_j ½ d² where |d| ≤ delta, else delta (|d| - ½ delta), d = z_j - y_j", \
-      .parameter = {"delta", 1, positive}) \
+      .best_constant = BestConstant::searched, .parameter = {"delta", 1, positive}) \
   ADD(quantile, .formula = "Σ_j max((1 - level_j) d, -level_j d), d = z_j - y", \
-      .parameter = {"levels", 0.5, between_zero_and_one, true}) \
+      .best_constant = BestConstant::quantile, .parameter = {"levels", 0.5, between_zero_and_one, true}) \
   ADD(poisson, .formula = "Σ_j exp(z_j) - y_j z_j + y_j log(y_j) - y_j", \
-      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true) \
+      .output = Output::exp, .targets = not_negative_or_infinite) \
   ADD(gamma, .formula = "Σ_j z_j - log(y_j) + y_j exp(-z_j) - 1", \
-      .output = Output::exp, .targets = positive_or_infinite, .of_mean = true) \
+      .output = Output::exp, .targets = positive_or_infinite) \
   ADD(tweedie, .formula = "Σ_j exp((2-p) z_j)/(2-p) - y_j exp((1-p) z_j)/(1-p) + y_j^(2-p)/((1-p) (2-p)), p = power", \
-      .output = Output::exp, .targets = not_negative_or_infinite, .of_mean = true, \
+      .output = Output::exp, .targets = not_negative_or_infinite, \
       .parameter = {"power", 1.5, {.low = 1, .high = 2, .with_low = false, .with_high = false}})
 // clang-format on
 enum class Loss { CHAINRULE_LOSSES(CHAINRULE_NAME) };

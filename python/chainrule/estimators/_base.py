@@ -350,7 +350,8 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
 
     def _metrics(self) -> tuple[Any, ...]:
         """Return the metrics of the validation data; the first is watched, or without metrics the cost."""
-        names = self._score_metric() if self.eval_metric is None else self.eval_metric
+        default = _core.LOSSES[self.network_.loss_name].metric or "loss"
+        names = default if self.eval_metric is None else self.eval_metric
         names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
         return tuple(name for name in names if name != "loss")
 

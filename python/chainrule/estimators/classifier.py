@@ -189,9 +189,6 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
             return y.astype(bool).reshape(-1, 1)
         return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None
 
-    def _score_metric(self) -> Any:
-        return "accuracy"
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True

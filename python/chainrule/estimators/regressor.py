@@ -165,9 +165,6 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
     def _strata(self, y: NDArray[Any]) -> None:
         return None
 
-    def _score_metric(self) -> Any:
-        return "loss" if self._has_levels() else "r2"
-
     def _has_levels(self) -> bool:
         """Return whether each output predicts a quantile, not a target."""
         return not isinstance(self.loss, str) and isinstance(self.loss, Quantile)
