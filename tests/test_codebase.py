@@ -201,6 +201,10 @@ def test_mypy_strict_finds_nothing():
     mypy("mypy", "--strict")
 
 
+def test_mypy_finds_wrong_settings_of_fits():
+    mypy("mypy", "--strict", "tests/typed_calls.py")
+
+
 def test_stub_names_everything_in_the_extension(tmp_path):
     (tmp_path / "allowed").write_text(STUBTEST_ALLOWS)
     options = ["--mypy-config-file", "pyproject.toml", "--allowlist", tmp_path / "allowed"]

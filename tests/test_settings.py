@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -57,6 +58,12 @@ def test_every_struct_of_the_core_has_a_class():
 def test_fits_have_the_settings_and_defaults_of_the_core(function):
     parameters = inspect.signature(function).parameters
     assert list(FIT_SETTINGS) == list(FitSettings.__annotations__)
+    types = {"bool": bool, "int": int, "float": float, "str": str}
+    for name, setting in FIT_SETTINGS.items():
+        if setting.type in types:
+            kinds = {types[setting.type]} | ({type(None)} if setting.default is None else set())
+            annotation = parameters[name].annotation
+            assert kinds == set(get_args(annotation) or [annotation])
     assert {name: parameters[name].default for name in FIT_SETTINGS} == {
         s.name: s.default for s in FIT_SETTINGS.values()
     }

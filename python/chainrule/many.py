@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule._arguments import optional_integer
 from chainrule._suggest import explained
 from chainrule.network import Network
-from chainrule.training import FitRequest, History, with_settings
+from chainrule.training import FitRequest, FitSettings, History, with_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @explained
@@ -24,7 +27,7 @@ def fit_many(
     sample_weight: ArrayLike | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     n_threads: int | None = None,
-    **settings: Any,
+    **settings: "Unpack[FitSettings[list[Any]]]",
 ) -> list[History | Exception]:
     """Train every network as its own `Network.fit` would, bit for bit, one network per thread, on shared data.
 

@@ -22,7 +22,7 @@ from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
 from chainrule.training import FitRequest, FitSettings, History, with_settings
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
 
 class Views(tuple[Array, ...]):
@@ -484,7 +484,7 @@ class Network:
         *,
         sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
-        **settings: "Unpack[FitSettings]",
+        **settings: "Unpack[FitSettings[Never]]",
     ) -> History:
         """Minimise the cost, from the present parameters on, until a criterion of ``stop`` holds.
 

@@ -1,11 +1,13 @@
 """The parts of a fit outside the core: its settings, stopping criteria, history and callbacks."""
 
+import functools
 import inspect
+import operator
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,15 @@ from chainrule.schedules import AnySchedule, schedules_by_name
 from chainrule.validation import HeldOut
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+PerNetwork = TypeVar("PerNetwork")  # what `fit_many` takes in the place of a value: a list; `Network.fit`: Never
+
+if TYPE_CHECKING:
+
+    class _Keywords(TypedDict, Generic[PerNetwork], total=False):
+        pass
+
+else:  # Python 3.10 has no generic TypedDict
+    _Keywords = {PerNetwork: TypedDict}
 
 
 @explained
@@ -262,32 +273,32 @@ class Callbacks:
             hook(history)
 
 
-class FitSettings(TypedDict, total=False):
+class FitSettings(_Keywords[PerNetwork], total=False):
     """The settings of a fit, in the order in which they are documented."""
 
-    optimizer: Optimizer | None
-    batch_size: int | None
-    epochs: int
-    shuffle: bool
-    l2: float
-    l2_per_row: bool
-    groups: Iterable[Group]
-    dropout: float | Sequence[float]
-    input_dropout: float
-    clip_norm: float | None
-    clip_value: float | None
-    skip_updates_above: float | None
-    ema: float | None
-    schedules: AnySchedule | Mapping[str, AnySchedule] | None
-    precision: str
-    stop: Stop | None
-    loss: CustomLoss | None
+    optimizer: Optimizer | PerNetwork | None
+    batch_size: int | PerNetwork | None
+    epochs: int | PerNetwork
+    shuffle: bool | PerNetwork
+    l2: float | PerNetwork
+    l2_per_row: bool | PerNetwork
+    groups: Iterable[Group] | PerNetwork
+    dropout: float | Sequence[float] | PerNetwork
+    input_dropout: float | PerNetwork
+    clip_norm: float | PerNetwork | None
+    clip_value: float | PerNetwork | None
+    skip_updates_above: float | PerNetwork | None
+    ema: float | PerNetwork | None
+    schedules: AnySchedule | Mapping[str, AnySchedule] | PerNetwork | None
+    precision: str | PerNetwork
+    stop: Stop | PerNetwork | None
+    loss: CustomLoss | PerNetwork | None
     validation: Any
     metrics: Any
-    callbacks: Iterable[Any]
-    seed: int | None
-    resume: TrainingState | None
-    keep_state: bool
+    callbacks: Iterable[Any] | PerNetwork
+    seed: int | PerNetwork | None
+    resume: TrainingState | PerNetwork | None
+    keep_state: bool | PerNetwork
 
 
 # Settings that exist only in Python; FitRequest translates them for the core.
@@ -472,13 +483,19 @@ class FitRequest:
             vars(error)["history"] = History.from_core({**done, "stop_reason": reason}, self._names)
 
 
+def _of_one(hint: Any) -> Any:
+    """Return the type of a setting of one network."""
+    kinds = tuple(kind for kind in get_args(hint) if kind is not PerNetwork)
+    return functools.reduce(operator.or_, kinds) if PerNetwork in get_args(hint) else hint
+
+
 def with_settings(function: Function) -> Function:
     """Add the settings of a fit to the signature and the docstring of a function that takes them as keywords."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     by_name = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
     settings = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=setting.default, annotation=hint)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=setting.default, annotation=_of_one(hint))
         for (name, setting), hint in zip(FIT_SETTINGS.items(), FitSettings.__annotations__.values(), strict=True)
     ]
     first = len(own) - len(by_name)
