@@ -30,11 +30,15 @@ class Standardizer:
     std: Any
 
     @classmethod
-    def fit(cls, values: ArrayLike) -> "Standardizer":
-        """Learn from values (m,) or (m, targets); ValueError where they are too large."""
+    def fit(cls, values: ArrayLike, weight: NDArray[Any] | None = None) -> "Standardizer":
+        """Learn from values (m,) or (m, targets) and weights (m,); ValueError where they are too large."""
         numbers = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = numbers.mean(axis=0), numbers.std(axis=0)
+            if weight is None:
+                mean, std = numbers.mean(axis=0), numbers.std(axis=0)
+            else:
+                mean = np.average(numbers, axis=0, weights=weight)
+                std = np.sqrt(np.average((numbers - mean) ** 2, axis=0, weights=weight))
         if not np.isfinite(std).all():
             raise ValueError("the target holds numbers that are too large")
         return cls(mean, np.where(std == 0, 1.0, std))
@@ -66,6 +70,8 @@ class Target:
         Whether several labels came as a sparse matrix.
     standardizer : Standardizer or None
         Brings what the network predicts into the unit of the target; None where that is its own.
+    bounds : ndarray, shape (2,) or (2, targets), or None
+        The least and the greatest value that may be predicted, in the unit of the target; None: any.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Target:
     y_type: str = ""
     sparse: bool = False
     standardizer: Standardizer | None = None
+    bounds: NDArray[Any] | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -100,7 +107,8 @@ class Target:
         """Turn what the network predicts, (m, n_outputs), into labels or values, (m,) or (m, several)."""
         if self.classes is None:
             values = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-            return values if self.standardizer is None else self.standardizer.restore(values)
+            values = values if self.standardizer is None else self.standardizer.restore(values)
+            return values if self.bounds is None else np.clip(values, *self.bounds)
         if self.multilabel:
             return (outputs > 0.5).astype(np.int64)
         numbers = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
@@ -122,6 +130,7 @@ class Target:
             "sparse": self.sparse,
             "mean": None if self.standardizer is None else np.asarray(self.standardizer.mean).tolist(),
             "std": None if self.standardizer is None else np.asarray(self.standardizer.std).tolist(),
+            **({} if self.bounds is None else {"bounds": self.bounds.tolist()}),
         }
 
     @classmethod
@@ -140,7 +149,8 @@ class Target:
                 found = None if classes is None else array_from_dict(classes)
                 if found is not None and len(set(found.tolist())) != len(found):
                     raise ValueError("its target has a class twice")
-                return cls(name, found, y_type, sparse, scaling)
+                bounds = None if "bounds" not in state else _read_bounds(state["bounds"])
+                return cls(name, found, y_type, sparse, scaling, bounds)
         raise ValueError(f"its target is {state!r:.200}")
 
 
@@ -163,6 +173,13 @@ def array_from_dict(state: Any) -> NDArray[Any]:
         case {"dtype": str(dtype), "values": list(values)} if re.fullmatch(r"b1|[iuf]\d{1,2}|U\d{1,4}|O", dtype):
             return np.array(values, dtype=dtype)
     raise ValueError(f"expected an array, got {state!r:.100}")
+
+
+def _read_bounds(bounds: Any) -> NDArray[np.float64]:
+    values = np.asarray(bounds, dtype=np.float64)
+    if len(values) != 2 or values.ndim > 2 or not (np.isfinite(values).all() and (values[0] <= values[1]).all()):
+        raise ValueError(f"its target has the bounds {bounds!r:.100}")
+    return values
 
 
 def read_standardizer(mean: Any, std: Any) -> Standardizer:

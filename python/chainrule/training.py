@@ -261,11 +261,14 @@ class Callbacks:
 
         def call_hooks(core_logs: dict[str, Any], snapshot: Callable[[], Any]) -> bool:
             values = dict(zip(metrics, core_logs.pop("metrics").tolist(), strict=True))
-            logs = {**core_logs, **values, "snapshot": lambda: TrainingState(**snapshot())}
-            answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
-            return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+            return self.stop({**core_logs, **values, "snapshot": lambda: TrainingState(**snapshot())})
 
         return call_hooks if self._epoch else None
+
+    def stop(self, logs: dict[str, Any]) -> bool:
+        """Call the hooks of an epoch, and return whether one of them wants to stop."""
+        answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
+        return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
     def train_end(self, history: History) -> None:
         """Call the hooks of the end."""

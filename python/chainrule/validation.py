@@ -179,13 +179,18 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation is {fraction}, expected data or a fraction between 0 and 1")
-    labels = np.asarray(y)
-    count = len(labels)
+    count = len(y)
     wanted = round(count * fraction)
     if not 0 < wanted < count:
         raise ValueError(f"validation is {fraction}, of {count} rows that leaves none to train on or to look at")
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(count)
+    order = spread_rows(y, loss, seed)
+    return np.sort(order[wanted:]), np.sort(order[:wanted])
+
+
+def spread_rows(y: Any, loss: str, seed: int) -> NDArray[np.intp]:
+    """Return the numbers of the rows in random order; of classes any part of the order has about its share of each."""
+    labels = np.asarray(y)
+    order = np.random.default_rng(seed).permutation(len(labels))
     if _core.LOSSES[loss].output == "softmax" and labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
     if _core.LOSSES[loss].of_classes and (labels.ndim == 1 or labels.shape[1] == 1):
@@ -195,4 +200,4 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
         sizes = np.bincount(numbers)
         place = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
         order = order[by_class[np.argsort(place, kind="stable")]]
-    return np.sort(order[wanted:]), np.sort(order[:wanted])
+    return order

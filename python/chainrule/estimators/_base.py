@@ -1,8 +1,7 @@
-"""Base of both estimators: a `Network` with scikit-learn's parameters and attributes; a fit is one native call."""
+"""Base of the MLP estimators: a `Network` with scikit-learn's parameters and attributes; a fit is one native call."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -12,23 +11,17 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from chainrule import _core
 from chainrule._arguments import about
 from chainrule._core import DivergenceError
-from chainrule._frames import Frame
-from chainrule._suggest import did_you_mean, explained
+from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
-from chainrule.estimators._data import Data, check_rows, check_weights, refuse_masked, split
-from chainrule.estimators._files import Savable
+from chainrule.estimators._data import Data, check_rows, check_weights, split
+from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
-from chainrule.target import Target
 from chainrule.training import History
 from chainrule.validation import one_data_set
-
-NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
-)
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -40,24 +33,9 @@ def has_partial_fit(estimator: Any) -> bool:
     return True
 
 
-_fitting: dict[int, object] = {}  # by id: an estimator with a lock could not be pickled
-
-
-@contextmanager
-def exclusive(estimator: object) -> Iterator[None]:
-    """Raise RuntimeError where another call fits the estimator, from another thread or a callback."""
-    call = object()
-    if _fitting.setdefault(id(estimator), call) is not call:  # atomic
-        raise RuntimeError(f"this {type(estimator).__name__} is being trained by another call")
-    try:
-        yield
-    finally:
-        del _fitting[id(estimator)]
-
-
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
-class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # type: ignore[misc]
+class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
 
     # The constructor's parameters, kept as they are, as scikit-learn wants it; the estimators add theirs.
@@ -99,16 +77,6 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
     n_threads: int | None = None
     dtype: DTypeLike | None = None
 
-    def set_params(self, **params: Any) -> Any:
-        """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
-        try:
-            return super().set_params(**params)
-        except ValueError as error:
-            valid = self._get_param_names()
-            hints = (did_you_mean(name, valid, sentence=True) for name in params if name not in valid)
-            error.args = (f"{error}{next(hints, '')}",)
-            raise
-
     @_sklearn.with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:
         """Train on data.
@@ -143,25 +111,6 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             Where ``max_iter`` ended the training; the same text is part of it.
         """
         return self._fit(X, y, sample_weight, eval_set)
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
-        """Train, or raise and leave the estimator as it was; ``partial`` as in `_train_on`."""
-        with exclusive(self), self._unchanged_on_error():
-            return self._train_on(X, y, sample_weight, eval_set, **partial)
-
-    @contextmanager
-    def _unchanged_on_error(self) -> Iterator[None]:
-        """Put back all attributes, and the parameters of the network, where the block raises."""
-        before = dict(vars(self))
-        network = before.get("network_")
-        parameters = None if network is None else network.parameters.copy()
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before
-            if network is not None:
-                network.parameters[...] = parameters
-            raise
 
     def _train_on(
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, *, incremental: bool = False, classes: Any = None
@@ -264,17 +213,6 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
                 eval_data = encode(eval_data, warn=True)
         return data, eval_data
 
-    def _target(self) -> Target:
-        """Return what is predicted: it turns targets into the network's and the network's outputs into predictions."""
-        return Target("", standardizer=getattr(self, "standardizer_", None))
-
-    def _learn_targets(self, y: NDArray[Any]) -> None:
-        """Learn from the targets of a table how to scale them; classes are not."""
-
-    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return the targets of a table in the unit that was learnt."""
-        return y
-
     def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
         """Warn where later targets of a table are of another size than the first."""
 
@@ -325,28 +263,9 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
 
-    def _read_targets(self, y: Any) -> Any:
-        """Return targets for scikit-learn to check."""
-        refuse_masked("y", y)
-        return y
-
-    def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
-        """Check names and number of the columns, and the targets; what the columns hold is the encoder's to check."""
-        X = _tables.as_table(X)
-        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
-        options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
-        _, y = _sklearn.validation.check_X_y(np.zeros((len(X), 1)), y, **options)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = _sklearn.validation.column_or_1d(y, warn=True)
-        return Frame(X, keep=first), y
-
     def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
         X, y = self._check(X, y, first=False, table=table)
         return Data(X, self._encode(y, new=False, exact=False), check_weights(sample_weight, X.shape[0]))
-
-    def _with_class_weights(self, data: Data, incremental: bool) -> Data:
-        """Multiply the weights of rows to train with by those of their classes."""
-        return data
 
     def _metrics(self) -> tuple[Any, ...]:
         """Return the metrics of the validation data; the first is watched, or without metrics the cost."""
@@ -378,6 +297,12 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         self.n_layers_, self.n_outputs_ = len(network.layer_sizes), network.layer_sizes[-1]
         self.out_activation_ = _core.LOSSES[network.loss_name].output
         self._made_for = self._functions()
+
+    def _restore(self, network: Network) -> None:
+        """Take over the network of a model file, and set what a first fit sets."""
+        _record.begin(self)
+        self._set_network(network)
+        self._made_with = self._shape_parameters()
 
     def _functions(self) -> tuple[Any, Any]:
         """Return the parameters that another network with the same weights can have."""
@@ -480,9 +405,7 @@ class Perceptron(Savable, _sklearn.CallbackSupport, _sklearn.BaseEstimator):  # 
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()
         if hasattr(self, "encoder_"):
-            X = _tables.as_table(X)
-            _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
-            X = self.encoder_.encoding_.transform(X).astype(network.dtype, copy=False)
+            X = self._encode_table(X, network.dtype)
         else:
             with _tables.advice(X):
                 X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)

@@ -10,7 +10,7 @@ from chainrule import _json, losses, optimizers, schedules, training
 from chainrule._disk import StrPath
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
-from chainrule.estimators import _parameters, _record, _sklearn
+from chainrule.estimators import _parameters, _sklearn
 from chainrule.estimators._labels import Labels
 from chainrule.model_file import FORMAT, KEY, KINDS, Model
 from chainrule.target import array_from_dict, array_to_dict
@@ -84,7 +84,7 @@ def save(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
         What to write.
     path : str or path
         Where to.
@@ -94,9 +94,7 @@ def save(
         The name of the column that is predicted.
     """
     if type(estimator).__name__ not in KINDS or not type(estimator).__module__.startswith("chainrule."):
-        raise TypeError(
-            f"a model file holds an MLPClassifier or MLPRegressor, got {type(estimator).__name__}: pickle it"
-        )
+        raise TypeError(f"a model file holds one of {', '.join(KINDS)}, got {type(estimator).__name__}: pickle it")
     _sklearn.validation.check_is_fitted(estimator)
     network = estimator._ensure_network()
     if KEY in (metadata or {}):
@@ -124,7 +122,6 @@ def make_estimator(kind: Any, model: Model) -> Any:
         raise ValueError(f"it has the parameter {unknown[0]!r:.100}, unknown to this version: upgrade chainrule")
     estimator = kind(**parameters)
     _parameters.check_parameters(estimator)
-    _record.begin(estimator)
     estimator.n_features_in_ = int(state["n_features_in"])
     if state["feature_names_in"] is not None:
         estimator.feature_names_in_ = np.array(list(state["feature_names_in"]), dtype=object)
@@ -135,13 +132,14 @@ def make_estimator(kind: Any, model: Model) -> Any:
             estimator.encoder_.feature_names_in_ = estimator.feature_names_in_
     if target.standardizer is not None:
         estimator.standardizer_ = target.standardizer
+    if target.bounds is not None:
+        estimator.bounds_ = target.bounds
     if target.classes is not None:
         estimator._label_binarizer = Labels("", target.classes, target.y_type, target.sparse)
         estimator.classes_ = target.classes
     if model.network.loss_spec != estimator._network_loss():
         raise ValueError(f"loss={estimator.loss!r} does not fit the network's {model.network.loss_spec!r}")
-    estimator._set_network(model.network)
-    estimator._made_with = estimator._shape_parameters()
+    estimator._restore(model.network)
     for name, written in dict(state["record"]).items():
         value = _read(written)
         if not isinstance(value, RECORD.get(name, ())):
@@ -163,7 +161,7 @@ def _write_parameters(estimator: Any) -> dict[str, Any]:
         except TypeError as error:
             remedy = "pickle the estimator"
             if name in _WITHOUT_CODE:
-                default = _WITHOUT_CODE[name][KINDS.index(type(estimator).__name__)]
+                default = _WITHOUT_CODE[name][estimator._y_numeric]
                 remedy = f"set_params({name}={default!r}) before, which changes no prediction, or {remedy}"
             raise ValueError(f"{name}={value!r:.200} cannot be saved ({error}): {remedy}") from None
     return written

@@ -127,6 +127,8 @@ RULES = {
     "stratify": FLAG | NONE,
     "time_limit": POSITIVE | NONE,
     "preprocess": _one_of("auto") | FLAG | Rule("a TableEncoder", lambda value: isinstance(value, TableEncoder)),
+    "effort": _one_of("fast", "accurate"),
+    "encoder": Rule("a TableEncoder or None", lambda value: value is None or isinstance(value, TableEncoder)),
     "callbacks": Rule("an iterable of callbacks, such as [print]", lambda value: isinstance(value, Iterable)),
     "loss": Rule("the name of a loss, a loss such as chainrule.Huber()", _is_loss) | CALLABLE,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value), DTYPES),
@@ -155,14 +157,15 @@ def check_parameters(estimator: Any) -> None:
     """Raise where a parameter of an estimator has a value that it may not have."""
     if _sklearn.config.get_config()["skip_parameter_validation"]:
         return
+    names = estimator._get_param_names()
     for name, rule in RULES.items():
-        value = getattr(estimator, name)
-        if not rule.holds(value):
+        if name in names and not rule.holds(value := getattr(estimator, name)):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.words}. Got {value!r} instead."
                 + rule.suggestion(value)
             )
-    _check_sizes(estimator.hidden_layer_sizes)
+    if "hidden_layer_sizes" in names:
+        _check_sizes(estimator.hidden_layer_sizes)
     for name, value in estimator.get_params(deep=False).items():
         if isinstance(value, Iterator):
             raise InvalidParameterError(

@@ -11,6 +11,7 @@ from chainrule._baseline import constant_cost
 from chainrule._warn import warn
 from chainrule.estimators import _options, _sklearn
 from chainrule.estimators._data import Data
+from chainrule.estimators._estimator import no_better
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Cosine, OneCycle
@@ -203,7 +204,4 @@ def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
     else:
         scale_y = " and y (sklearn.compose.TransformedTargetRegressor)" if estimator._y_numeric else ""
         remedy = f"Scale X (sklearn.preprocessing.StandardScaler){scale_y}, or fit with preprocess=True"
-    return [
-        f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
-        f"constant prediction {constant:.6g}. {remedy}."
-    ]
+    return [f"{no_better(part, cost, constant)} {remedy}."]

@@ -76,6 +76,8 @@ def as_table(X: Any) -> Any:
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
     if hasattr(X, "to_native"):  # of narwhals, the names of whose columns scikit-learn does not look for
         return X.to_native()
+    if not hasattr(X, "__len__"):  # an object that only becomes an array
+        return np.asarray(X)
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
 
 

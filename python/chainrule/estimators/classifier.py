@@ -16,76 +16,10 @@ from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.target import Target
 
 
-@explained
-@_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
-@dataclasses.dataclass(eq=False, repr=False)
-class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
-    """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
-
-    Two or more classes, or several labels at once (y a matrix of 0 and 1). All parameters of scikit-learn's have its
-    names, defaults and meanings, and the same ``random_state`` gives the same initial weights and held-out rows.
-
-    Parameters
-    ----------
-    {parameters}
-    class_weight : dict, "balanced" or None, default None
-        Weights of the classes, 1 for those that are not named, multiplied with ``sample_weight`` in training but not
-        in validation; "balanced" makes all classes weigh the same. For several labels a list of dicts from 0 and 1.
-    loss : str, loss or callable, default "log_loss"
-        "log_loss" is the cross-entropy that fits the classes. Or ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a
-        callable as for `Network.fit`.
-
-    Attributes
-    ----------
-    classes_ : ndarray
-        Class labels in ascending order.
-    {attributes}
-
-    Examples
-    --------
-    >>> import chainrule as cr
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> clf = cr.MLPClassifier(hidden_layer_sizes=20, solver="lbfgs", alpha=0.1, random_state=0)
-    >>> bool(clf.fit(X, y).score(X, y) > 0.95)
-    True
-
-    What scikit-learn's has not:
-
-    >>> clf = cr.MLPClassifier((32, 32), activation="gelu", dropout=0.1, solver=cr.AdamW(learning_rate=0.01),
-    ...                        learning_rate=cr.Cosine(), class_weight="balanced", max_iter=50, random_state=0)
-    >>> clf.fit(X[::2], y[::2], eval_set=(X[1::2], y[1::2])).network_.layer_sizes
-    (4, 32, 32, 3)
-    """
+class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
+    """What classification adds to an estimator: labels in, labels and probabilities out, weights of classes."""
 
     _y_numeric = False
-
-    loss: Any = dataclasses.field(default="log_loss", kw_only=True)
-    class_weight: Any = dataclasses.field(default=None, kw_only=True)
-
-    @_sklearn.available_if(has_partial_fit)
-    @explained
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
-    ) -> "MLPClassifier":
-        """Go through data once, from the present weights and the present state of the optimizer on.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        classes : array_like, optional
-            All classes that will ever come; needed in the first call.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
-        if classes is None and not hasattr(self, "classes_"):
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True, classes=classes)
-        return fitted
 
     def predict(self, X: Any) -> Any:
         """Predict classes.
@@ -155,24 +89,18 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
     def _target(self) -> Target:
         return self._label_binarizer
 
-    def _network_loss(self) -> Any:
-        if self._is_smoothed() and not self._label_binarizer.multilabel:
-            return self.loss
-        if self.loss != "log_loss" and not callable(self.loss):
+    def _is_smoothed(self) -> bool:
+        return not isinstance(self.loss, str) and isinstance(self.loss, SoftmaxCrossEntropy)
+
+    def _check_loss(self) -> None:
+        """Raise unless ``loss`` is one for the classes."""
+        smoothed = self._is_smoothed() and not self._label_binarizer.multilabel
+        if self.loss != "log_loss" and not callable(self.loss) and not smoothed:
             raise InvalidParameterError(
                 f"The 'loss' parameter of {type(self).__name__} must be 'log_loss', a callable or, without multi-label "
                 f"targets, an instance of 'SoftmaxCrossEntropy'. Got {self.loss!r} instead."
                 + did_you_mean(self.loss, ["log_loss"], sentence=True)
             )
-        return "softmax_cross_entropy" if self._label_binarizer.y_type == "multiclass" else "binary_cross_entropy"
-
-    def _is_smoothed(self) -> bool:
-        return not isinstance(self.loss, str) and isinstance(self.loss, SoftmaxCrossEntropy)
-
-    def _count_outputs(self, y: NDArray[Any] | None) -> int:
-        if self._label_binarizer.y_type == "binary":
-            return 2 if self._is_smoothed() else 1
-        return len(self.classes_)
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:
         if self.class_weight is None:
@@ -184,12 +112,93 @@ class MLPClassifier(_sklearn.ClassifierMixin, Perceptron):  # type: ignore[misc]
         weight[rows] *= self._label_binarizer.weights(self.class_weight, data.targets())
         return dataclasses.replace(data, weight=weight)
 
-    def _strata(self, y: NDArray[Any]) -> Any:
-        if self._label_binarizer.y_type == "binary" and self.stratify is not False:
-            return y.astype(bool).reshape(-1, 1)
-        return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+@explained
+@_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
+@dataclasses.dataclass(eq=False, repr=False)
+class MLPClassifier(Classifier, Perceptron):
+    """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
+
+    Two or more classes, or several labels at once (y a matrix of 0 and 1). All parameters of scikit-learn's have its
+    names, defaults and meanings, and the same ``random_state`` gives the same initial weights and held-out rows.
+
+    Parameters
+    ----------
+    {parameters}
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, 1 for those that are not named, multiplied with ``sample_weight`` in training but not
+        in validation; "balanced" makes all classes weigh the same. For several labels a list of dicts from 0 and 1.
+    loss : str, loss or callable, default "log_loss"
+        "log_loss" is the cross-entropy that fits the classes. Or ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a
+        callable as for `Network.fit`.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Class labels in ascending order.
+    {attributes}
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = cr.MLPClassifier(hidden_layer_sizes=20, solver="lbfgs", alpha=0.1, random_state=0)
+    >>> bool(clf.fit(X, y).score(X, y) > 0.95)
+    True
+
+    What scikit-learn's has not:
+
+    >>> clf = cr.MLPClassifier((32, 32), activation="gelu", dropout=0.1, solver=cr.AdamW(learning_rate=0.01),
+    ...                        learning_rate=cr.Cosine(), class_weight="balanced", max_iter=50, random_state=0)
+    >>> clf.fit(X[::2], y[::2], eval_set=(X[1::2], y[1::2])).network_.layer_sizes
+    (4, 32, 32, 3)
+    """
+
+    loss: Any = dataclasses.field(default="log_loss", kw_only=True)
+    class_weight: Any = dataclasses.field(default=None, kw_only=True)
+
+    @_sklearn.available_if(has_partial_fit)
+    @explained
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> "MLPClassifier":
+        """Go through data once, from the present weights and the present state of the optimizer on.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array_like, optional
+            All classes that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        if classes is None and not hasattr(self, "classes_"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        return fitted
+
+    def _network_loss(self) -> Any:
+        self._check_loss()
+        if self._is_smoothed():
+            return self.loss
+        return "softmax_cross_entropy" if self._label_binarizer.y_type == "multiclass" else "binary_cross_entropy"
+
+    def _count_outputs(self, y: NDArray[Any] | None) -> int:
+        if self._label_binarizer.y_type == "binary":
+            return 2 if self._is_smoothed() else 1
+        return len(self.classes_)
+
+    def _strata(self, y: NDArray[Any]) -> Any:
+        if self._label_binarizer.y_type == "binary" and self.stratify is not False:
+            return y.astype(bool).reshape(-1, 1)
+        return self.classes_[y] if self.stratify and not self._label_binarizer.multilabel else None

@@ -17,70 +17,10 @@ from chainrule.target import Standardizer
 _FAR = 10.0  # standard deviations; the root mean square of targets like the first ones is 1
 
 
-@dataclasses.dataclass(eq=False, repr=False)
-class FirstParameter:
-    """The parameter that comes before those of both estimators."""
-
-    loss: Any = "squared_error"
-
-
-@explained
-@_docs.documented(metric='"r2"')
-@dataclasses.dataclass(eq=False, repr=False)
-class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type: ignore[misc]
-    """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
-
-    One target or several. All parameters of scikit-learn's have its names, defaults and meanings, and the same
-    ``random_state`` gives the same initial weights and held-out rows.
-
-    Parameters
-    ----------
-    loss : str, loss or callable, default "squared_error"
-        A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
-        which predicts each of its levels; or a callable as for `Network.fit`.
-    {parameters}
-
-    Attributes
-    ----------
-    {attributes}
-
-    Examples
-    --------
-    >>> import chainrule as cr
-    >>> import numpy as np
-    >>> X = np.linspace(-2, 2, 200).reshape(-1, 1)
-    >>> y = np.sin(X[:, 0])
-    >>> reg = cr.MLPRegressor(hidden_layer_sizes=20, activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
-    >>> bool(reg.fit(X, y).score(X, y) > 0.999)
-    True
-
-    What scikit-learn's has not, here an interval that 80 % of the values fall in:
-
-    >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, activation="silu", learning_rate=cr.OneCycle(),
-    ...                       learning_rate_init=0.01, max_iter=100, random_state=0)
-    >>> reg.fit(X, y).predict(X[:3]).shape
-    (3, 2)
-    """
+class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
+    """What regression adds to an estimator: targets in the network's unit, predictions in theirs, R²."""
 
     _y_numeric = True
-
-    @_sklearn.available_if(has_partial_fit)
-    @explained
-    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
-        """Go through data once, from the present weights and the present state of the optimizer on.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
-        fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=True)
-        return fitted
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict values.
@@ -128,15 +68,91 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
             return len(self.loss.levels)
         return None if y is None else 1 if y.ndim == 1 else y.shape[1]
 
-    def _learn_targets(self, y: NDArray[Any]) -> None:
+    def _learn_targets(self, y: NDArray[Any], weight: NDArray[Any] | None = None) -> None:
         if hasattr(self, "standardizer_"):
             del self.standardizer_
         if self._standardizes():
-            self.standardizer_: Standardizer = Standardizer.fit(y)
+            self.standardizer_: Standardizer = Standardizer.fit(y, weight)
 
     def _standardizes(self) -> bool:
         """Return whether the loss allows targets in any unit, so that those of a table are standardized."""
         return not callable(self.loss) and _core.LOSSES[to_core(self.loss)[0]].unit_free
+
+    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        return self._target().encode(y)
+
+    def _has_levels(self) -> bool:
+        """Return whether each output predicts a quantile, not a target."""
+        return not isinstance(self.loss, str) and isinstance(self.loss, Quantile)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class FirstParameter:
+    """The parameter that comes before those of both estimators."""
+
+    loss: Any = "squared_error"
+
+
+@explained
+@_docs.documented(metric='"r2"')
+@dataclasses.dataclass(eq=False, repr=False)
+class MLPRegressor(Regressor, Perceptron, FirstParameter):
+    """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
+
+    One target or several. All parameters of scikit-learn's have its names, defaults and meanings, and the same
+    ``random_state`` gives the same initial weights and held-out rows.
+
+    Parameters
+    ----------
+    loss : str, loss or callable, default "squared_error"
+        A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
+        which predicts each of its levels; or a callable as for `Network.fit`.
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> import numpy as np
+    >>> X = np.linspace(-2, 2, 200).reshape(-1, 1)
+    >>> y = np.sin(X[:, 0])
+    >>> reg = cr.MLPRegressor(hidden_layer_sizes=20, activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
+    >>> bool(reg.fit(X, y).score(X, y) > 0.999)
+    True
+
+    What scikit-learn's has not, here an interval that 80 % of the values fall in:
+
+    >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, activation="silu", learning_rate=cr.OneCycle(),
+    ...                       learning_rate_init=0.01, max_iter=100, random_state=0)
+    >>> reg.fit(X, y).predict(X[:3]).shape
+    (3, 2)
+    """
+
+    @_sklearn.available_if(has_partial_fit)
+    @explained
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
+        """Go through data once, from the present weights and the present state of the optimizer on.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=True)
+        return fitted
 
     def _check_new_loss(self) -> None:
         if hasattr(self, "encoder_") and hasattr(self, "standardizer_") != self._standardizes():
@@ -154,9 +170,6 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
                 "partial_fit, which set their unit for good. Begin with rows that are like the later ones, or scale y"
             )
 
-    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        return self._target().encode(y)
-
     def _metrics(self) -> tuple[Any, ...]:
         if not hasattr(self, "standardizer_"):
             return super()._metrics()
@@ -164,12 +177,3 @@ class MLPRegressor(_sklearn.RegressorMixin, Perceptron, FirstParameter):  # type
 
     def _strata(self, y: NDArray[Any]) -> None:
         return None
-
-    def _has_levels(self) -> bool:
-        """Return whether each output predicts a quantile, not a target."""
-        return not isinstance(self.loss, str) and isinstance(self.loss, Quantile)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags

@@ -1,0 +1,119 @@
+"""What all estimators do: a fit that raises changes nothing; tables and targets as scikit-learn checks them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule._frames import Frame
+from chainrule._suggest import did_you_mean
+from chainrule.encoder import TableEncoder
+from chainrule.estimators import _sklearn, _tables
+from chainrule.estimators._data import Data, refuse_masked
+from chainrule.estimators._files import Savable
+from chainrule.target import Target
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+_fitting: dict[int, object] = {}  # by id: an estimator with a lock could not be pickled
+
+
+@contextmanager
+def exclusive(estimator: object) -> Iterator[None]:
+    """Raise RuntimeError where another call fits the estimator, from another thread or a callback."""
+    call = object()
+    if _fitting.setdefault(id(estimator), call) is not call:  # atomic
+        raise RuntimeError(f"this {type(estimator).__name__} is being trained by another call")
+    try:
+        yield
+    finally:
+        del _fitting[id(estimator)]
+
+
+def no_better(part: str, cost: float, constant: float) -> str:
+    """Say that a network is no better on some rows than the best constant prediction."""
+    return (
+        f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
+        f"constant prediction {constant:.6g}."
+    )
+
+
+class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
+    """The base of `Perceptron` and of `TableModel`; a mixin adds what classification or regression needs."""
+
+    encoder_: TableEncoder
+    _y_numeric: bool
+    _train_on: Callable[..., Any]  # (X, y, sample_weight, eval_set); may leave attributes half set where it raises
+    _encode: Callable[..., Any]  # of targets
+    _network_loss: Callable[[], Any]
+    _count_outputs: Callable[[Any], Any]
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            valid = self._get_param_names()
+            hints = (did_you_mean(name, valid, sentence=True) for name in params if name not in valid)
+            error.args = (f"{error}{next(hints, '')}",)
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
+        """Train, or raise and leave the estimator as it was; ``partial`` as in `_train_on`."""
+        with exclusive(self), self._unchanged_on_error():
+            return self._train_on(X, y, sample_weight, eval_set, **partial)
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Put back all attributes, and the parameters of the network, where the block raises."""
+        before = dict(vars(self))
+        network = before.get("network_")
+        parameters = None if network is None else network.parameters.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            if network is not None:
+                network.parameters[...] = parameters
+            raise
+
+    def _read_targets(self, y: Any) -> Any:
+        """Return targets for scikit-learn to check."""
+        refuse_masked("y", y)
+        return y
+
+    def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+        """Check names and number of the columns, and the targets; what the columns hold is the encoder's to check."""
+        X = _tables.as_table(X)
+        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
+        options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
+        _, y = _sklearn.validation.check_X_y(np.zeros((len(X), 1)), y, **options)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = _sklearn.validation.column_or_1d(y, warn=True)
+        return Frame(X, keep=first), y
+
+    def _encode_table(self, X: Any, dtype: Any) -> NDArray[Any]:
+        """Encode a table to predict on."""
+        X = _tables.as_table(X)
+        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
+        features: NDArray[Any] = self.encoder_.encoding_.transform(X).astype(dtype, copy=False)
+        return features
+
+    def _target(self) -> Target:
+        """Return what is predicted: it turns targets into the network's and the network's outputs into predictions."""
+        scaled = {"standardizer": getattr(self, "standardizer_", None), "bounds": getattr(self, "bounds_", None)}
+        return Target("", **scaled)
+
+    def _learn_targets(self, y: NDArray[Any], weight: NDArray[Any] | None = None) -> None:
+        """Learn from the targets of a table how to scale them; classes are not."""
+
+    def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return the targets of a table in the unit that was learnt."""
+        return y
+
+    def _with_class_weights(self, data: Data, incremental: bool) -> Data:
+        """Multiply the weights of rows to train with by those of their classes."""
+        return data
