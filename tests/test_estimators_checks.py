@@ -13,7 +13,9 @@ ESTIMATORS = [
     cr.MLPClassifier(solver="lbfgs", alpha=1.0),
     cr.MLPRegressor(max_iter=100),
     cr.MLPRegressor(solver="lbfgs"),
+    cr.TableClassifier(),
     cr.TableEncoder(),
+    cr.TableRegressor(),
 ]
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chainrule.callbacks import CSVLog, MLflow, ProgressBar, TensorBoard
     from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from chainrule.encoder import TableEncoder
-    from chainrule.estimators import MLPClassifier, MLPRegressor
+    from chainrule.estimators import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor
     from chainrule.files import load
 
 __all__ = [
@@ -45,7 +45,9 @@ __all__ = [
     "Network",
     "ProgressBar",
     "Stop",
+    "TableClassifier",
     "TableEncoder",
+    "TableRegressor",
     "TensorBoard",
     "Trace",
     "TrainingState",
@@ -79,7 +81,9 @@ _LATER = {
     "MLPRegressor": "estimators",
     "MLflow": "callbacks",
     "ProgressBar": "callbacks",
+    "TableClassifier": "estimators",
     "TableEncoder": "encoder",
+    "TableRegressor": "estimators",
     "TensorBoard": "callbacks",
     "load": "files",
     "load_checkpoint": "checkpoint",

@@ -19,7 +19,7 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    Network, MLPClassifier or MLPRegressor
+    Network, MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
         What was saved, with the same parameters, bit for bit. An estimator, which needs the extra `sklearn`, predicts
         what it did.
 

@@ -4,10 +4,10 @@ The file is that of a network (`files`); the entry `chainrule.estimator` of its 
 
 ===================  =====================================================================================
 format               1
-kind                 "MLPClassifier" or "MLPRegressor"
+kind                 the name of the class: `KINDS`
 parameters           the constructor's, as `estimators._files` writes them
 features, encoder    the state and the parameters of the `TableEncoder`, None for an estimator of plain numbers
-target               name, y_type and sparse (of classes), classes, mean, std (of values)
+target               name, y_type and sparse (of classes), classes, mean, std, bounds (of values)
 n_features_in,       as scikit-learn has them
 feature_names_in
 record               how the training went: `estimators._files.RECORD`
@@ -46,7 +46,7 @@ from chainrule.target import Target, read_standardizer
 
 FORMAT = 1
 KEY = "chainrule.estimator"
-KINDS = ("MLPClassifier", "MLPRegressor")
+KINDS = ("MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor")
 READING = "reading"  # the command's entry
 _OLD_KEY = "table"  # the command's entry in version 0.1.0
 
@@ -67,7 +67,7 @@ class Model:
     Attributes
     ----------
     kind : str
-        "MLPClassifier" or "MLPRegressor".
+        The name of the class, one of `KINDS`.
     network : Network
         The network.
     encoder : TableEncoding or None
@@ -188,7 +188,7 @@ def _make_model(network: Network, metadata: dict[str, str], state: Any) -> Model
     if state.get("kind") not in KINDS:
         raise ValueError(f"its kind is {state.get('kind')!r:.100}, expected one of {', '.join(KINDS)}")
     target = Target.from_dict(state.get("target"))
-    if (target.classes is None) != (state["kind"] == "MLPRegressor"):
+    if (target.classes is None) != state["kind"].endswith("Regressor"):
         raise ValueError(f"its target does not fit its kind {state['kind']}")
     features = state.get("features")
     encoder = None if features is None else TableEncoding.from_dict(features)

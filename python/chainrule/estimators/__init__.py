@@ -3,5 +3,7 @@
 from chainrule import _threadpools as _threadpools
 from chainrule.estimators.classifier import MLPClassifier
 from chainrule.estimators.regressor import MLPRegressor
+from chainrule.estimators.table_classifier import TableClassifier
+from chainrule.estimators.table_regressor import TableRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"]

@@ -111,6 +111,47 @@ _ATTRIBUTES = """network_ : Network
         Of a table that was encoded; ``encoder_.feature_names`` are those of the network's inputs."""
 
 
+_TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
+        "fast" trains two networks and takes about as long as gradient boosting. "accurate" trains ten for longer, each
+        with another fifth of the rows held out.
+    time_limit : float, optional
+        Seconds after which no further cycle of the training begins; a cycle takes twice as long as the one before.
+    random_state : int, RandomState or None, default None
+        For initial weights, held-out rows, the order of the rows and dropout.
+    verbose : bool or int, default False
+        Print the costs after each cycle.
+    callbacks : iterable, default ()
+        As for `Network.fit`, but called after each cycle; ``logs["epoch"]`` counts the epochs until then.
+    categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
+        Columns whose values are names even where they are numbers: those of a categorical type, those with these names,
+        places or True in a mask, or none.
+    encoder : TableEncoder, optional
+        Encode the columns with its settings. Default: ``TableEncoder(bins=16)``.
+    n_threads : int, optional
+        Default: as `get_num_threads` says. The results are the same for any number."""
+
+_TABLE_ATTRIBUTES = """network_ : Network
+        The trained networks as one, whose logits are the mean of theirs; of classes times a factor that makes the
+        probabilities of the held-out rows fit best.
+    history_ : History
+        How the training went, with an entry for each cycle in place of one for each epoch: costs, why it ended.
+    n_iter_ : int
+        Epochs of the training that was kept.
+    n_outputs_ : int
+        Outputs of the network.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Of X; names where X has them.
+    encoder_ : TableEncoder
+        ``encoder_.feature_names`` are those of the network's inputs."""
+
+
+def documented_table(estimator: Class) -> Class:
+    """Put the parts that the table estimators share into a class's docstring."""
+    if estimator.__doc__ is not None:  # as with python -OO
+        estimator.__doc__ = estimator.__doc__.format(parameters=_TABLE_PARAMETERS, attributes=_TABLE_ATTRIBUTES)
+    return estimator
+
+
 def documented(metric: str) -> Callable[[Class], Class]:
     """Put the shared parts into a class's docstring; ``metric`` is the default of ``eval_metric``."""
 

@@ -50,6 +50,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
     _encode: Callable[..., Any]  # of targets
     _network_loss: Callable[[], Any]
     _count_outputs: Callable[[Any], Any]
+    _outputs: Callable[[Any], NDArray[Any]]
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
@@ -104,8 +105,8 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
 
     def _target(self) -> Target:
         """Return what is predicted: it turns targets into the network's and the network's outputs into predictions."""
-        scaled = {"standardizer": getattr(self, "standardizer_", None), "bounds": getattr(self, "bounds_", None)}
-        return Target("", **scaled)
+        standardizer, bounds = getattr(self, "standardizer_", None), getattr(self, "bounds_", None)
+        return Target("", standardizer=standardizer, bounds=bounds)
 
     def _learn_targets(self, y: NDArray[Any], weight: NDArray[Any] | None = None) -> None:
         """Learn from the targets of a table how to scale them; classes are not."""

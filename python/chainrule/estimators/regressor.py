@@ -35,7 +35,8 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
         ndarray, shape (n_samples,) or (n_samples, n_outputs)
             Of the network's dtype.
         """
-        return self._target().decode(self._outputs(X))
+        predictions: NDArray[Any] = self._target().decode(self._outputs(X))
+        return predictions
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute R²; for quantiles, the mean of their D² scores, which are R² with the pinball loss.
@@ -79,7 +80,8 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
         return not callable(self.loss) and _core.LOSSES[to_core(self.loss)[0]].unit_free
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        return self._target().encode(y)
+        scaled: NDArray[Any] = self._target().encode(y)
+        return scaled
 
     def _has_levels(self) -> bool:
         """Return whether each output predicts a quantile, not a target."""

@@ -1,0 +1,176 @@
+"""The training of the table estimators: cycles of doubling length; held-out rows decide which one is kept."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import _core
+from chainrule._core import DivergenceError
+from chainrule.estimators._data import Data
+from chainrule.estimators._recipe import Recipe
+from chainrule.losses import to_core
+from chainrule.many import fit_many
+from chainrule.network import Network
+from chainrule.training import Callbacks, History, Stop
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """The rows that judge: of each network those that it does not train on, and how the mean of the logits does.
+
+    Attributes
+    ----------
+    data : Data
+        Rows, targets and weights of all that are held out by any network.
+    parts : list of array of int
+        Of each network, the places within `data`.
+    loss : str, loss or callable
+        What to judge by.
+    """
+
+    data: Data
+    parts: Sequence[NDArray[np.intp]]
+    loss: Any
+
+    def logits(self, networks: Sequence[Network], n_threads: int | None) -> NDArray[Any]:
+        """Compute the mean of the logits of the networks that held each row out."""
+        count = np.zeros((len(self.data), 1))
+        total = np.zeros((len(self.data), networks[0].layer_sizes[-1]))
+        for network, part in zip(networks, self.parts, strict=True):
+            total[part] += network.logits(self.data.X[part], n_threads=n_threads)
+            count[part] += 1
+        mean: NDArray[Any] = total / count
+        return mean
+
+    def cost(self, logits: NDArray[Any]) -> float:
+        """Compute the cost of logits; infinite where it is not a number."""
+        y, weight = self.data.y, self.data.weight
+        if callable(self.loss):
+            cost = float(self.loss(logits, y, weight)[0])
+        else:
+            cost = float(np.average(_core.losses(logits, y, to_core(self.loss)), weights=weight))
+        return cost if np.isfinite(cost) else np.inf
+
+    def best_scale(self, logits: NDArray[Any]) -> float:
+        """Find the factor of the logits, the inverse temperature, with the lowest cost of a cross-entropy."""
+        low, high = -1.5, 1.5  # of its logarithm
+        for _ in range(20):  # the cost is convex in the factor: ternary search
+            third = (high - low) / 3
+            if self.cost(logits * np.exp(low + third)) < self.cost(logits * np.exp(high - third)):
+                high -= third
+            else:
+                low += third
+        return float(np.exp((low + high) / 2))
+
+
+@dataclasses.dataclass
+class Cycles:
+    """A training in cycles.
+
+    Attributes
+    ----------
+    networks : list of Network
+        Trained in place; at the end each has the parameters of the best cycle.
+    data : Data
+        All rows to train on, encoded.
+    rows : list of array of int, or None
+        Of each network, the rows of `data` to train on.
+    held_out : HeldOut or None
+        What judges; None: the training cost does, and there is one cycle.
+    """
+
+    recipe: Recipe
+    networks: Sequence[Network]
+    data: Data
+    rows: list[Any]
+    held_out: HeldOut | None
+    loss: Any  # callable or None
+    seconds: float
+    n_threads: int | None
+    callbacks: Callbacks
+
+    def run(self, seed: int) -> History:
+        """Train, and return the history, with an entry for each cycle in place of one for each epoch."""
+        begin = time.monotonic()
+        losses: list[float] = []
+        costs: list[float] = []
+        best, reason, epochs, duration = None, "epochs", 0, 0.0
+        n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
+        for cycle in range(1 if self.held_out is None else self.recipe.cycles):
+            left = self.seconds - (time.monotonic() - begin)
+            if cycle and 2 * duration > left:
+                reason = "seconds"
+                break
+            settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
+            settings |= self.recipe.schedule(cycle, self.held_out is None)
+            start = time.monotonic()
+            try:
+                loss = self._fit(settings, seed + cycle, left)
+            except (DivergenceError, KeyboardInterrupt) as error:
+                if best is None:
+                    raise
+                reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
+                break
+            duration = time.monotonic() - start
+            epochs += settings["epochs"]
+            losses.append(loss)
+            costs.append(loss if self.held_out is None else self._judge(self.held_out))
+            if best is None or costs[-1] < costs[best]:
+                best, parameters = cycle, [network.parameters.copy() for network in self.networks]
+            logs = {
+                "epoch": epochs,
+                "loss": loss,
+                "validation": None if self.held_out is None else costs[-1],
+                "learning_rate": self.recipe.learning_rate,
+                "seconds": time.monotonic() - begin,
+            }
+            if self.callbacks.stop(logs):
+                reason = "callback"
+                break
+            if cycle and not costs[-2] - costs[-1] >= self.recipe.least_gain * abs(costs[-2]):
+                reason = "no_improvement"
+                break
+        for network, values in zip(self.networks, parameters, strict=True):
+            network.parameters[...] = values
+        assert best is not None
+        return History(
+            loss=np.array(losses),
+            validation=None if self.held_out is None else np.array(costs),
+            metrics={},
+            learning_rate=np.full(len(losses), self.recipe.learning_rate),
+            epochs=len(losses),
+            best_epoch=best + 1,
+            stop_reason=reason,
+            seconds=time.monotonic() - begin,
+            state=None,
+            watched="loss" if self.held_out is None else "validation",
+            skipped_updates=0,
+        )
+
+    def _fit(self, settings: dict[str, Any], seed: int, seconds: float) -> float:
+        """Train every network for a cycle; return the mean of their last costs."""
+        at_once = min(self.n_threads or _core.get_num_threads(), len(self.networks))
+        stop = None if np.isinf(seconds) else Stop(seconds=max(seconds, 1e-3) * at_once / len(self.networks))
+        results = fit_many(
+            self.networks,
+            self.data.X,
+            self.data.y,
+            rows=self.rows,
+            sample_weight=self.data.weight,
+            loss=self.loss,
+            stop=stop,
+            seed=[seed + 1000 * i for i in range(len(self.networks))],
+            n_threads=self.n_threads,
+            **settings,
+        )
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return float(np.mean([result.loss[-1] for result in results if isinstance(result, History)]))
+
+    def _judge(self, held_out: HeldOut) -> float:
+        return held_out.cost(held_out.logits(self.networks, self.n_threads))

@@ -1,0 +1,231 @@
+"""Base of the table estimators: any table in, good defaults, one call."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import KW_ONLY
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule._arguments import about
+from chainrule._baseline import constant_cost
+from chainrule._core import DivergenceError
+from chainrule._suggest import explained
+from chainrule._warn import warn
+from chainrule.encoder import TableEncoder
+from chainrule.estimators import _sklearn
+from chainrule.estimators._cycles import Cycles, HeldOut
+from chainrule.estimators._data import Data, check_rows, check_weights
+from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
+from chainrule.estimators._parameters import check_parameters
+from chainrule.estimators._recipe import FEW, RECIPES, Recipe, merge
+from chainrule.losses import to_core
+from chainrule.network import Network
+from chainrule.table import CategoricalFeatures
+from chainrule.training import Callbacks
+from chainrule.validation import one_data_set, spread_rows
+
+HELD_OUT = 5  # one row in so many, where no eval_set is given
+
+
+@explained
+@dataclasses.dataclass(eq=False, repr=False)
+class TableModel(Estimator):
+    """What classification and regression of tables share; documented there."""
+
+    _: KW_ONLY
+    loss: Any = None
+    effort: str = "fast"
+    time_limit: float | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool | int = False
+    callbacks: Iterable[Any] = ()
+    categorical_features: CategoricalFeatures = "from_dtype"
+    encoder: TableEncoder | None = None
+    n_threads: int | None = None
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : data frame or array_like, shape (n_samples, n_features)
+            One example per row: numbers, text, categories, booleans, dates, with gaps; see `TableEncoder`.
+        y : array_like, shape (n_samples,) or (n_samples, n_outputs)
+            Classes, or values.
+        sample_weight : array_like, shape (n_samples,), optional
+            Weights of the rows, not negative; default 1 each.
+        eval_set : (X, y) or (X, y, sample_weight), optional
+            Data that decide how long to train, in place of a fifth of the rows; then all rows are trained on.
+
+        Returns
+        -------
+        self
+            The trained estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data and parameters that do not fit. After any error the estimator is what it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            Where the cost of the held-out rows is not below that of the best constant prediction.
+        """
+        return self._fit(X, y, sample_weight, eval_set)
+
+    def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> Any:
+        check_parameters(self)
+        for name in {"standardizer_", "bounds_"} & vars(self).keys():
+            delattr(self, name)
+        random = _sklearn.utils.check_random_state(self.random_state)
+        seed = int(random.randint(2**31 - 1))
+        recipe = RECIPES[self.effort, "values" if self._y_numeric else "classes"]
+        data, watched, parts = self._read(X, y, sample_weight, new=True), None, None
+        used = np.arange(len(data.y)) if data.weight is None else np.flatnonzero(data.weight)
+        if eval_set is not None:
+            with about("eval_set"):
+                watched = self._read(*one_data_set("eval_set", eval_set), new=False)
+        elif len(used) >= FEW:
+            parts = _divide(data.y[used], self._network_loss(), recipe, seed)
+        learnt_from = used if parts is None else used[np.unique(np.concatenate([rows for rows, _ in parts]))]
+        self._learn(data, learnt_from, recipe)
+        dtype = "float64" if len(used) < FEW else "float32"
+        train = self._encoded(data, used, dtype)
+        rows: list[Any] = [None] * recipe.networks
+        held_out = None
+        if watched is not None:
+            with about("eval_set"):
+                encoded = self._encoded(watched, None, dtype)
+            held_out = HeldOut(encoded, [np.arange(len(encoded))] * recipe.networks, self._judge())
+        elif parts is not None:
+            places = np.unique(np.concatenate([held for _, held in parts]))
+            rows = [rows for rows, _ in parts]
+            of_parts = [np.searchsorted(places, held) for _, held in parts]
+            held_out = HeldOut(train.part(places), of_parts, self._judge())
+        self._run(recipe, train, rows, held_out, seed)
+        return self
+
+    def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
+        """Take a table and its targets as scikit-learn does; weights include those of the classes."""
+        check_rows(X)
+        X, y = self._check_table(X, self._read_targets(y), new)
+        y = self._encode(y, new=new, exact=False)
+        return self._with_class_weights(Data(X, y, check_weights(sample_weight, len(y))), incremental=False)
+
+    def _learn(self, data: Data, rows: NDArray[np.intp], recipe: Recipe) -> None:
+        """Learn from some rows the encoding of the columns, and the scale of the targets."""
+        encoder = TableEncoder(categorical_features=self.categorical_features, bins=recipe.bins)
+        if self.encoder is not None:
+            if not (isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"):
+                raise ValueError("categorical_features is given twice: encoder has it too")
+            encoder = _sklearn.base.clone(self.encoder)
+        self.encoder_ = encoder.learn(data.X, rows=rows, sample_weight=data.weight)
+        self._learn_targets(data.y[rows], None if data.weight is None else data.weight[rows])
+
+    def _encoded(self, data: Data, rows: NDArray[np.intp] | None, dtype: str) -> Data:
+        """Encode some rows as the networks take them; of data to watch None, all, with warnings."""
+        places: Any = slice(None) if rows is None else rows
+        all_rows = rows is None or len(rows) == len(data.y)
+        features = self.encoder_.encoding_.transform(data.X, rows=None if all_rows else rows, warn=rows is None)
+        y = self._scale_targets(data.y[places])
+        y = y[:, np.newaxis] if callable(self.loss) and y.ndim == 1 and self._count_outputs(y) == 1 else y
+        return Data(features.astype(dtype, copy=False), y, None if data.weight is None else data.weight[places])
+
+    def _run(self, recipe: Recipe, train: Data, rows: list[Any], held_out: HeldOut | None, seed: int) -> None:
+        """Train the networks and merge them."""
+        n_inputs, n_outputs = train.X.shape[1], self._count_outputs(train.y)
+        callbacks = Callbacks([*self.callbacks, *([_print] if self.verbose else [])])
+        if callbacks.wants_state:
+            raise ValueError(f"{type(self).__name__} cannot resume a training: checkpoints are for Network.fit")
+        loss = self._training_loss(recipe)
+        networks = [
+            recipe.make_network(n_inputs, n_outputs, loss, train.X.dtype.name, seed + i) for i in range(recipe.networks)
+        ]
+        cycles = Cycles(
+            recipe,
+            networks,
+            train,
+            rows,
+            held_out,
+            loss=self.loss if callable(self.loss) else None,
+            seconds=np.inf if self.time_limit is None else float(self.time_limit),
+            n_threads=self.n_threads,
+            callbacks=callbacks,
+        )
+        callbacks.train_begin(networks[0])
+        try:
+            history = cycles.run(seed)
+        except DivergenceError as error:
+            raise ValueError(NOT_FINITE) from error
+        scale = 1.0
+        if held_out is not None and not (self._y_numeric or callable(self.loss)):
+            scale = held_out.best_scale(held_out.logits(networks, self.n_threads))
+        self._restore(merge(networks, self._network_loss(), scale))
+        self.history_ = history
+        self.n_iter_ = recipe.epochs(recipe.cycles if held_out is None else history.best_epoch)
+        callbacks.train_end(history)
+        self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
+
+    def _warn_at_end(self, data: Data, part: str) -> None:
+        """Warn, once, where the training diverged or was interrupted, or is no better than a constant."""
+        reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
+        if message := reason.get(self.history_.stop_reason):
+            warn(f"{message} The best cycle before is kept.", _sklearn.exceptions.ConvergenceWarning)
+        if callable(self.loss) or (data.y == data.y[0]).all():
+            return
+        network = self.network_
+        cost = network.loss(data.X, data.y, data.weight, n_threads=self.n_threads)
+        constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])
+        if cost >= constant - 1e-6 * abs(constant):
+            warn(no_better(part, cost, constant))
+
+    def _judge(self) -> Any:
+        """Return what the held-out rows are judged by."""
+        return self.loss if callable(self.loss) else self._network_loss()
+
+    def _training_loss(self, recipe: Recipe) -> Any:
+        """Return the loss of the networks that are trained."""
+        return self._network_loss()
+
+    def _ensure_network(self) -> Network:
+        return self.network_
+
+    def _restore(self, network: Network) -> None:
+        """Take over a network."""
+        self.network_ = network
+        self.n_outputs_ = network.layer_sizes[-1]
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Compute the network's outputs for rows, shape (m, n_outputs)."""
+        check_rows(X)
+        _sklearn.validation.check_is_fitted(self)
+        return self.network_.predict(self._encode_table(X, self.network_.dtype), n_threads=self.n_threads)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "network_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        return tags
+
+
+def _divide(y: NDArray[Any], loss: Any, recipe: Recipe, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return of each network the rows to train on and those that are held out; each part has its share of a class."""
+    chunks = np.array_split(spread_rows(y, to_core(loss)[0], seed), HELD_OUT)
+    parts = []
+    for i in range(recipe.networks):
+        held = i % recipe.folds
+        others = [chunk for j, chunk in enumerate(chunks) if j != held]
+        parts.append((np.sort(np.concatenate(others)), np.sort(chunks[held])))
+    return parts
+
+
+def _print(logs: dict[str, Any]) -> None:
+    """Print the results of a cycle."""
+    print(f"Epoch {logs['epoch']}, loss = {logs['loss']:.8f}")
+    if logs["validation"] is not None:
+        print(f"Validation loss: {logs['validation']:.8f}")

@@ -1,0 +1,313 @@
+"""`TableClassifier` and `TableRegressor`: any table, weights, targets and losses of every kind, files, callbacks."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+
+import chainrule as cr
+from chainrule.estimators._cycles import Cycles
+from chainrule.estimators._recipe import FEW, RECIPES, merge
+
+RANDOM = np.random.default_rng(0)
+N = 400
+TABLE = pd.DataFrame(
+    {
+        "x": np.where(RANDOM.random(N) < 0.1, np.nan, RANDOM.normal(size=N)),
+        "town": RANDOM.choice(["Ayr", "Ely", None], N),
+        "kind": pd.Categorical(RANDOM.choice([3, 7], N)),
+        "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(RANDOM.integers(0, 900, N), unit="D"),
+    }
+)
+VALUE = np.where(TABLE.x > 0, 3.0, TABLE.x.fillna(-2.0)) + 2 * (TABLE.town == "Ely") + RANDOM.normal(0, 0.1, N)
+CLASS = np.where(TABLE.town == "Ely", "high", np.where(TABLE.x > 0, "middle", "low"))
+SEEDED = {"random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def clf():
+    return cr.TableClassifier(**SEEDED).fit(TABLE[:300], CLASS[:300])
+
+
+@pytest.fixture(scope="module")
+def reg():
+    return cr.TableRegressor(**SEEDED).fit(TABLE[:300], VALUE[:300])
+
+
+def test_a_table_is_learnt_without_settings(clf, reg):
+    assert clf.score(TABLE[300:], CLASS[300:]) > 0.9
+    assert reg.score(TABLE[300:], VALUE[300:]) > 0.95
+    assert clf.classes_.tolist() == ["high", "low", "middle"]
+    np.testing.assert_allclose(clf.predict_proba(TABLE).sum(axis=1), 1, atol=1e-6)
+    assert list(clf.encoder_.feature_names_in_) == list(TABLE)
+    assert reg.history_.validation[reg.history_.best_epoch - 1] == reg.history_.validation.min()
+    recipe = RECIPES["fast", "values"]
+    assert reg.n_iter_ == recipe.epochs(reg.history_.best_epoch)
+    assert reg.network_.layer_sizes == (reg.encoder_.n_features, *(recipe.networks * size for size in recipe.hidden), 1)
+
+
+def test_predictions_of_values_stay_within_those_seen(reg):
+    far = TABLE[:2].assign(x=[1e6, -1e6])
+    predictions = reg.predict(far)
+    assert (predictions >= reg.bounds_[0]).all()
+    assert (predictions <= reg.bounds_[1]).all()
+    assert set(reg.bounds_) < set(VALUE[:300])
+
+
+def test_every_library_gives_the_same_network(reg):
+    polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    plain = TABLE.drop(columns="kind")
+    expected = cr.TableRegressor(**SEEDED).fit(plain, VALUE)
+    for table in (polars.from_pandas(plain), arrow.Table.from_pandas(plain)):
+        fitted = cr.TableRegressor(**SEEDED).fit(table, VALUE)
+        assert fitted.predict(table).tobytes() == expected.predict(plain).tobytes()
+
+
+def test_plain_arrays_may_have_gaps_and_threads_change_nothing():
+    X = np.stack([TABLE.x, RANDOM.normal(size=N)], axis=1)
+    one, two = (cr.TableRegressor(**SEEDED, n_threads=n).fit(X, VALUE) for n in (1, 2))
+    assert np.isnan(X).any()
+    assert one.predict(X).tobytes() == two.predict(X).tobytes()
+    assert cr.TableRegressor(**SEEDED, categorical_features=[0]).fit(X.round(), VALUE).encoder_.n_features > 10
+
+
+@pytest.mark.parametrize("kind", ["values", "classes"])
+def test_a_row_of_weight_w_counts_as_w_rows(kind):
+    """With the same rows to watch, and all rows in each step of few rows, the sums differ by rounding only."""
+    rows = np.arange(FEW // 2 - 4)
+    weight = np.where(rows % 5 == 0, 0.0, 1.0 + rows % 2)
+    estimator = cr.TableRegressor(**SEEDED) if kind == "values" else cr.TableClassifier(**SEEDED)
+    y = VALUE if kind == "values" else CLASS
+    weighted = clone(estimator).fit(TABLE.iloc[rows], y[rows], weight)
+    again = np.repeat(rows, weight.astype(int))
+    assert weight.sum() < FEW
+    repeated = clone(estimator).fit(TABLE.iloc[again].reset_index(drop=True), y[again])
+    predict = "predict" if kind == "values" else "predict_proba"
+    a, b = getattr(weighted, predict)(TABLE), getattr(repeated, predict)(TABLE)
+    # float64 sums of 64 terms in another order: 64 eps relative a step, each step amplifies by less than 1 + its rate.
+    steps, rate = RECIPES["fast", kind].epochs(RECIPES["fast", kind].cycles), RECIPES["fast", kind].learning_rate
+    np.testing.assert_allclose(a, b, rtol=64 * np.finfo(float).eps * steps * np.exp(steps * rate))
+
+
+def test_weights_move_a_model_as_more_rows_do():
+    X = np.zeros((N, 2))
+    X[:, 0] = np.arange(N) % 2
+    y = np.arange(N) % 4 > 1  # both classes are equally frequent for each x
+    weight = np.where(y, 3.0, 1.0)
+    with pytest.warns(UserWarning, match="no better than a constant"):
+        clf = cr.TableClassifier(**SEEDED).fit(X, y, weight)
+    np.testing.assert_allclose(clf.predict_proba(X)[:, 1], 0.75, atol=0.05)
+
+
+def test_class_weights_favour_a_rare_class():
+    y = CLASS == "high"
+    noise = pd.DataFrame({"x": VALUE + RANDOM.normal(0, 1.5, N)})
+    plain, balanced = (cr.TableClassifier(class_weight=weight, **SEEDED).fit(noise, y) for weight in (None, "balanced"))
+    assert balanced.predict(noise).sum() > plain.predict(noise).sum()
+
+
+def test_several_targets_and_several_labels():
+    targets = np.stack([VALUE, 1000 - 10 * VALUE], axis=1)
+    reg = cr.TableRegressor(**SEEDED).fit(TABLE, targets)
+    assert reg.predict(TABLE).shape == (N, 2)
+    assert reg.bounds_.shape == (2, 2)
+    assert reg.score(TABLE, targets) > 0.95
+    labels = np.stack([CLASS == "high", TABLE.kind == 3], axis=1).astype(int)
+    clf = cr.TableClassifier(**SEEDED).fit(TABLE, labels)
+    assert clf.score(TABLE, labels) > 0.9
+    assert clf.predict_proba(TABLE).shape == (N, 2)
+
+
+def squared(logits, y, weight):
+    difference = logits - y.reshape(logits.shape)
+    weight = np.ones((len(y), 1)) if weight is None else weight.reshape(-1, 1)
+    return float((weight * difference**2).sum() / 2 / weight.sum()), weight * difference / weight.sum()
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "poisson", cr.Huber(delta=0.5), cr.Quantile([0.1, 0.9]), squared])
+def test_losses_of_values(loss):
+    y = VALUE - VALUE.min()
+    reg = cr.TableRegressor(loss=loss, **SEEDED).fit(TABLE, y)
+    predictions = reg.predict(TABLE)
+    if isinstance(loss, cr.Quantile):
+        inside = (predictions[:, 0] <= y) & (y <= predictions[:, 1])
+        assert 0.5 < inside.mean() < 0.97
+    else:
+        assert reg.score(TABLE, y) > 0.9
+    assert hasattr(reg, "bounds_") == (loss is not squared)
+
+
+def test_losses_of_classes():
+    smooth = cr.TableClassifier(loss=cr.SoftmaxCrossEntropy(label_smoothing=0.2), **SEEDED).fit(TABLE, CLASS)
+    assert smooth.score(TABLE, CLASS) > 0.9
+
+    def logistic(logits, y, weight):
+        difference = 1 / (1 + np.exp(-logits)) - y
+        cost = np.logaddexp(0, logits) - y * logits
+        return float(cost.mean()), difference / len(y)
+
+    own = cr.TableClassifier(loss=logistic, **SEEDED).fit(TABLE, CLASS == "high")
+    assert own.score(TABLE, CLASS == "high") > 0.9
+    with pytest.raises(ValueError, match="must be 'log_loss', a callable or"):
+        cr.TableClassifier(loss="squared_error").fit(TABLE, CLASS)
+
+
+def test_probabilities_fit_the_held_out_rows(clf):
+    """The factor of the logits is the one of lowest log loss."""
+    rows = pd.DataFrame({"x": RANDOM.normal(size=N)})
+    y = (rows.x + RANDOM.logistic(size=N) > 0).to_numpy()
+    eval_set = (rows[300:].reset_index(drop=True), y[300:])
+    fitted = cr.TableClassifier(**SEEDED).fit(rows[:300], y[:300], eval_set=eval_set)
+    logits = fitted.network_.logits(fitted.encoder_.transform(eval_set[0])).astype(float)
+
+    def cost(factor):
+        z = logits * factor
+        return np.mean(np.logaddexp(z[:, 0], z[:, 1]) - z[np.arange(len(z)), y[300:].astype(int)])
+
+    assert cost(1.0) <= min(cost(0.95), cost(1.05)) + 1e-9
+
+
+def test_eval_set_takes_the_place_of_the_held_out_rows():
+    parts = (TABLE[:300], VALUE[:300]), (TABLE[300:], VALUE[300:])
+    reg = cr.TableRegressor(**SEEDED).fit(*parts[0], eval_set=parts[1])
+    assert reg.bounds_.tolist() == [min(VALUE[:300]), max(VALUE[:300])]
+    features, y = reg.encoder_.transform(TABLE[300:]), reg.standardizer_.apply(VALUE[300:])
+    np.testing.assert_allclose(reg.history_.validation.min(), reg.network_.loss(features, y), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"eval_set.*lacks|eval_set: The feature names"):
+        cr.TableRegressor(**SEEDED).fit(*parts[0], eval_set=(TABLE[["x"]], VALUE))
+
+
+@pytest.mark.parametrize("through", ["pickle", "file"])
+def test_copies_predict_the_same(clf, reg, through, tmp_path):
+    for estimator in (clf, reg):
+        if through == "pickle":
+            copy = pickle.loads(pickle.dumps(estimator))
+        else:
+            estimator.save(tmp_path / "model", {"by": "Ada"})
+            copy = cr.load(tmp_path / "model")
+        assert type(copy) is type(estimator)
+        assert copy.get_params() == estimator.get_params()
+        assert copy.predict(TABLE).tobytes() == estimator.predict(TABLE).tobytes()
+        assert copy.history_.validation.tolist() == estimator.history_.validation.tolist()
+        assert copy.n_iter_ == estimator.n_iter_
+    assert copy.bounds_.tolist() == reg.bounds_.tolist()
+
+
+def test_files_with_wrong_bounds_are_refused():
+    from chainrule.target import Target
+
+    state = Target("", bounds=np.array([0.0, 1.0])).to_dict()
+    assert Target.from_dict(state).bounds.tolist() == [0, 1]
+    for bounds in ([1.0, 0.0], [0.0], [0.0, np.nan], [[[0.0]], [[1.0]]], 3.0, None, ["a", "b"]):
+        with pytest.raises((ValueError, TypeError)):
+            Target.from_dict(state | {"bounds": bounds})
+
+
+def test_callbacks_and_verbose_see_each_cycle(capsys):
+    seen = []
+    reg = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: seen.append(dict(logs))], verbose=True)
+    reg.fit(TABLE, VALUE)
+    assert [logs["epoch"] for logs in seen] == [4 * (2**k - 1) for k in range(1, len(seen) + 1)]
+    assert [logs["validation"] for logs in seen] == reg.history_.validation.tolist()
+    assert capsys.readouterr().out.count("Validation loss") == len(seen) == reg.history_.epochs
+    stopped = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: logs["epoch"] >= 12]).fit(TABLE, VALUE)
+    assert stopped.history_.stop_reason == "callback"
+    assert stopped.n_iter_ <= 12
+    with pytest.raises(ValueError, match="cannot resume"):
+        cr.TableRegressor(callbacks=[cr.Checkpoint("folder")]).fit(TABLE, VALUE)
+
+
+def test_a_time_limit_ends_the_training():
+    reg = cr.TableRegressor(**SEEDED, time_limit=1e-3).fit(TABLE, VALUE)
+    assert reg.history_.stop_reason == "seconds"
+    assert reg.history_.epochs == 1
+
+
+@pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
+def test_a_cycle_that_ends_early_leaves_the_best_one_before(error, reason, monkeypatch):
+    fit, calls = Cycles._fit, []
+
+    def fit_twice(self, *arguments):
+        if len(calls) == 2:
+            raise error
+        calls.append(arguments)
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(Cycles, "_fit", fit_twice)
+    with pytest.warns(ConvergenceWarning, match="The best cycle before is kept"):
+        reg = cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)
+    assert (reg.history_.stop_reason, reg.history_.epochs) == (reason, 2)
+    assert reg.score(TABLE, VALUE) > 0.5
+    with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else ValueError):
+        cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)  # in its first cycle
+
+
+def test_accurate_holds_out_every_row_once():
+    reg = cr.TableRegressor(effort="accurate", **SEEDED).fit(TABLE[:300], VALUE[:300])
+    assert reg.score(TABLE[300:], VALUE[300:]) > 0.95
+    recipe = RECIPES["accurate", "values"]
+    assert reg.network_.layer_sizes[1] == recipe.networks * recipe.hidden[0]
+
+
+def test_few_rows_and_a_single_class_are_learnt():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reg = cr.TableRegressor(**SEEDED).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0])
+        clf = cr.TableClassifier(**SEEDED).fit(TABLE, ["same"] * N)
+    assert reg.history_.validation is None
+    assert reg.network_.dtype == "float64"
+    assert set(clf.predict(TABLE)) == {"same"}
+    assert clf.predict_proba(TABLE).tolist() == [[1.0]] * N
+
+
+def test_the_settings_of_an_encoder_are_used():
+    table = pd.DataFrame({"day": ["01/02/2020", "03/04/2020", "05/06/2020"] * 30})
+    y = [1.0, 2.0, 3.0] * 30
+    with pytest.raises(ValueError, match="date_order="):
+        cr.TableRegressor(**SEEDED).fit(table, y)
+    reg = cr.TableRegressor(encoder=cr.TableEncoder(date_order="dmy"), **SEEDED).fit(table, y)
+    assert reg.encoder_.n_features == 1
+    with pytest.raises(ValueError, match="given twice"):
+        cr.TableRegressor(encoder=cr.TableEncoder(), categorical_features=["day"]).fit(table, y)
+
+
+def test_wrong_input_is_refused_and_changes_nothing(reg):
+    before = reg.network_.parameters.copy()
+    for X, y, message in [
+        (TABLE, VALUE[:5], "inconsistent numbers"),
+        (TABLE, np.full(N, np.nan), "NaN"),
+        ({"x": [1.0]}, [1.0], "dict"),
+        ([1.0, 2.0], [1.0, 2.0], "Expected 2D array"),
+        (np.ones((N, 1)), VALUE, "no column to learn from"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            reg.fit(X, y)
+    assert reg.network_.parameters.tobytes() == before.tobytes()
+    with pytest.raises(ValueError, match="must be a str among"):
+        cr.TableRegressor(effort="quick").fit(TABLE, VALUE)
+    with pytest.raises(ValueError, match="Did you mean 'effort'"):
+        cr.TableRegressor().set_params(efort="fast")
+    with pytest.raises(ValueError, match="sparse"):
+        reg.fit(pytest.importorskip("scipy.sparse").csr_matrix(np.eye(N)), VALUE)
+
+
+def test_scikit_learn_tools_take_them():
+    scores = cross_val_score(cr.TableClassifier(**SEEDED), TABLE, CLASS, cv=3)
+    assert scores.min() > 0.8
+
+
+def test_merged_networks_average_logits():
+    nets = [RECIPES["fast", "values"].make_network(5, 3, "squared_error", "float64", seed) for seed in range(3)]
+    for i, net in enumerate(nets):
+        net.weights[-1][...] = np.random.default_rng(i).normal(size=net.weights[-1].shape)
+    X = RANDOM.normal(size=(20, 5))
+    mean = np.mean([net.logits(X) for net in nets], axis=0)
+    np.testing.assert_allclose(merge(nets, "squared_error", 2.0).logits(X), 2 * mean, rtol=1e-12, atol=1e-12)
