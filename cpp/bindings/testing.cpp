@@ -1,5 +1,4 @@
-// Internals for tests and benchmarks: the matrix product and its naive twin, the elementary functions, and the
-// arithmetic peak of the machine.
+// Internals for tests and benchmarks: the matrix product, dropout's factors, and the arithmetic peak of the machine.
 #include <pybind11/stl.h>
 
 #include <chrono>
@@ -20,11 +19,6 @@ using namespace py::literals;
 
 template <class T>
 using Product = void (*)(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int threads);
-
-template <class T>
-void naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int) {
-  gemm_naive<T>(a, b, c);
-}
 
 template <class T>
 py::array multiply(Product<T> product, py::handle a_object, py::handle b_object, int threads, py::object out) {
@@ -50,18 +44,6 @@ py::array multiply(Product<float> product32, Product<double> product64, py::obje
   return is_float64(real_array(a, "a")) && is_float64(real_array(b, "b"))
              ? multiply<double>(product64, a, b, threads, out)
              : multiply<float>(product32, a, b, threads, out);
-}
-
-template <class T>
-py::array elementwise(const std::string& name, const py::array& x) {
-  const py::array_t<T, py::array::c_style> source(x);
-  py::array_t<T> result(std::vector<Index>(source.shape(), source.shape() + source.ndim()));
-  for (const auto& function : kernels<T>().elementwise)
-    if (name == function.name) {
-      function.apply(source.size(), source.data(), result.mutable_data());
-      return result;
-    }
-  throw std::invalid_argument(text_of("there is no elementary function '", name, "'"));
 }
 
 template <class T>
@@ -108,23 +90,12 @@ void bind_testing(py::module_& module) {
       },
       "a"_a, "b"_a, "n_threads"_a = py::none(), "out"_a = py::none());
   module.def(
-      "gemm_naive",
-      [](py::object a, py::object b) { return multiply(naive<float>, naive<double>, a, b, {}, py::none()); }, "a"_a,
-      "b"_a);
-  module.def(
       "gemm_bf16",
       [](py::object a, py::object b, std::optional<int> n_threads, py::object out) {
         require_bf16<float>();
         return multiply<float>(gemm_bf16<float>, a, b, thread_count(n_threads), out);
       },
       "a"_a, "b"_a, "n_threads"_a = py::none(), "out"_a = py::none());
-  module.def(
-      "elementwise",
-      [](const std::string& name, py::object x) {
-        const py::array array = real_array(x, "x");
-        return is_float64(array) ? elementwise<double>(name, array) : elementwise<float>(name, array);
-      },
-      "name"_a, "x"_a);
   module.def(
       "dropout_factors",
       [](Index rows, Index columns, std::size_t place, double rate, std::uint64_t seed, Index step,

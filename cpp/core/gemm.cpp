@@ -1,6 +1,5 @@
 #include "core/gemm.h"
 
-#include <cmath>
 #include <span>
 #include <vector>
 
@@ -223,16 +222,6 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
   if (bytes > most_reused) reused.clear();
 }
 
-template <class T>
-void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
-  for (Index i = 0; i < a.rows; ++i)
-    for (Index j = 0; j < b.cols; ++j) {
-      T sum = 0;
-      for (Index p = 0; p < a.cols; ++p) sum = std::fma(a(i, p), b(p, j), sum);
-      c(i, j) = sum;
-    }
-}
-
 #define CHAINRULE_INSTANTIATE(T)                                                                                   \
   template void pack_panels(MatrixView<const T>, PanelView<T>, Share, Index);                                      \
   template Index gemm_scratch<T>(Index, Index);                                                                    \
@@ -240,8 +229,7 @@ void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
   template void gemm_unpacked(MatrixView<const T>, MatrixView<const T>, const T*, T*, Index, T*, Epilogue<T>);     \
   template void gemm_few_rows(MatrixView<const T>, MatrixView<const T>, T*, Index, Epilogue<T>);                   \
   template void gemm_transposed(MatrixView<const T>, MatrixView<const T>, Addends<T>, Place<T>, T*, RowFetch<T>*); \
-  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);                                \
-  template void gemm_naive(MatrixView<const T>, MatrixView<const T>, MatrixView<T>);
+  template void gemm(MatrixView<const T>, MatrixView<const T>, MatrixView<T>, int);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)
 #undef CHAINRULE_INSTANTIATE

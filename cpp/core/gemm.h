@@ -74,7 +74,4 @@ void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> ad
 template <class T>
 void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads);
 
-template <class T>
-void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c);
-
 }  // namespace chainrule

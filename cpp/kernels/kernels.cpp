@@ -16,9 +16,13 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
+// For single values: short code rather than fast code.
 template <class T, Vec<T> (*F)(Vec<T>)>
 void apply(Index n, const T* x, T* y) {
-  map_vector(n, [](Vec<T> v) { return F(v); }, y, x);
+  for (Index j = 0; j < n; j += lanes<T>) {
+    const Tail<T> tail(n - j < lanes<T> ? n - j : lanes<T>);
+    store(y + j, F(load(x + j, tail)), tail);
+  }
 }
 
 template <class T>
@@ -86,16 +90,6 @@ constexpr Kernels<T> make_kernels(Indices<G...>, Indices<L...>) {
       .exp = apply<T, exp<T>>,
       .log = apply<T, log<T>>,
       .cos = apply<T, cos<T>>,
-      .elementwise = {{"exp", apply<T, exp<T>>},
-                      {"log", apply<T, log<T>>},
-                      {"log1p", apply<T, log1p<T>>},
-                      {"tanh", apply<T, tanh<T>>},
-                      {"logistic", apply<T, logistic<T>>},
-                      {"softplus", apply<T, softplus<T>>},
-                      {"expm1", apply<T, expm1<T>>},
-                      {"erf", apply<T, erf<T>>},
-                      {"sin", apply<T, sin<T>>},
-                      {"cos", apply<T, cos<T>>}},
       .random_words = random_words,
       .peak = peak<T>,
   };

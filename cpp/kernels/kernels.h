@@ -298,13 +298,6 @@ struct Kernels {
   void (*log)(Index n, const T* x, T* y);
   void (*cos)(Index n, const T* x, T* y);
 
-  // The vectorised elementary functions, for tests and benchmarks.
-  struct Elementwise {
-    const char* name;
-    void (*apply)(Index n, const T* x, T* y);
-  };
-  Elementwise elementwise[10];
-
   // Threefry-4x32-20 itself, for tests.
   void (*random_words)(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]);
 

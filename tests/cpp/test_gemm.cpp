@@ -1,5 +1,6 @@
 // Every product against its naive twin, over ragged shapes, orientations, strides, thread counts and caches, on every
 // ISA.
+#include <cmath>
 #include <iterator>
 
 #include "core/gemm.h"
@@ -18,6 +19,16 @@ void check_equal(const std::vector<T>& got, Index ldc, const std::vector<T>& exp
                   2.0 * static_cast<double>(k)));
     for (Index j = n; j < ldc; ++j) CHECK(got[static_cast<std::size_t>(i * ldc + j)] == T(untouched));
   }
+}
+
+template <class T>
+void gemm_naive(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
+  for (Index i = 0; i < a.rows; ++i)
+    for (Index j = 0; j < b.cols; ++j) {
+      T sum = 0;
+      for (Index p = 0; p < a.cols; ++p) sum = std::fma(a(i, p), b(p, j), sum);
+      c(i, j) = sum;
+    }
 }
 
 template <class T>

@@ -152,7 +152,6 @@ void vectors(Index n) {
     t.exp(n, x(), x());
     t.log(n, x(), x());
     t.cos(n, x(), x());
-    for (const auto& f : t.elementwise) f.apply(n, x(), x());
     t.peak(2, memory.take<T>(t.lanes));
   });
   const Index m = 3;
