@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from chainrule._columns import find_codes
 from chainrule._formats import NumberFormat, is_marker
-from chainrule._frames import EXACT, Column, as_column, level_name
+from chainrule._frames import EXACT, Column, as_column
 from chainrule._suggest import did_you_mean, listed
 from chainrule.cli._console import warn
 from chainrule.cli._tables import UNNAMED, blank
@@ -209,19 +209,6 @@ def explain_task(target: "pd.Series", task: str) -> str:
         f"a number, because it holds {distinct:,} different whole numbers, more than {MAX_CLASSES}; "
         "--task classification predicts classes"
     )
-
-
-def label_names(classes: NDArray[Any]) -> list[str]:
-    """Return the labels of an estimator as text.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from chainrule.cli._rows import label_names
-    >>> label_names(np.array([1, 2])), label_names(np.array([False, True])), label_names(np.array(["a"]))
-    (['1', '2'], ['False', 'True'], ['a'])
-    """
-    return [level_name(label) for label in classes.tolist()]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -348,8 +348,8 @@ def read_numbers(values: "pd.Series", reading: Reading) -> NDArray[np.float64]:
     if column.kind_of_type() != "text":
         return column.numbers()
     found = column.examine().narrow(decimal=reading.decimal)
-    format = found.formats[0] if found.kind == "number" else NumberFormat()
-    return column.numbers(format if isinstance(format, NumberFormat) else NumberFormat())
+    formats = (format for format in found.formats if isinstance(format, NumberFormat))
+    return column.numbers(next(formats, NumberFormat()))
 
 
 def _has_decimal_comma(found: Examination) -> bool:

@@ -23,7 +23,6 @@ from chainrule.cli._rows import (
     explain_task,
     find_suspects,
     known_classes,
-    label_names,
     make_part,
     split_rows,
     with_target,
@@ -240,7 +239,7 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, val
         seen = np.searchsorted(classes, np.concatenate([train.y, validation.y]))
         counts = np.bincount(seen, _joined(train.weight, validation.weight), minlength=len(classes))
         constant = _scores.score_classes(truth, np.tile(counts / counts.sum(), (len(truth), 1)), tested.weight)
-        trivial, compared = (repr(label_names(classes)[int(counts.argmax())]), constant["accuracy"]), "log loss"
+        trivial, compared = (repr(str(classes[counts.argmax()])), constant["accuracy"]), "log loss"
     useless = scores[compared] >= constant[compared]
     sentence = f"by the {compared} this is no better than a constant prediction ({constant[compared]:.6g})"
     return _scores.as_text(scores, trivial), sentence if useless else ""

@@ -21,7 +21,7 @@ from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
 from chainrule.training import History
-from chainrule.validation import one_data_set
+from chainrule.validation import metric_name, one_data_set
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -147,7 +147,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         watched = None
         if held_out is not None:
             options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
-            watched = _record.watched_name(options["metrics"])
+            watched = metric_name(options["metrics"][0]) if options["metrics"] else "validation"
         data = self._with_class_weights(data, incremental)
         history = self._train(network, data, options, watched)
         loss = history.loss[-1]

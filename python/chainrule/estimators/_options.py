@@ -1,7 +1,6 @@
 """scikit-learn's parameters as the options of `Network.fit`: what each of them means, in one place."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,11 +78,7 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
         return None
     if estimator.t_ == 0:
         return InverseScaling(power=estimator.power_t, scale=n_rows)
-    return continued_scaling(estimator.t_, n_rows, estimator.power_t)
-
-
-def continued_scaling(seen: int, n_rows: int, power: float) -> Callable[[int], float]:
-    """Inverse scaling by all rows ever seen, from the second epoch on, as in a warm start of scikit-learn."""
+    seen, power = estimator.t_, estimator.power_t  # as in a warm start of scikit-learn, by all rows ever seen
     return lambda epoch: 1.0 if epoch == 0 else float(seen + epoch * n_rows + 1) ** -power
 
 

@@ -16,7 +16,7 @@ from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Cosine, OneCycle
 from chainrule.training import History, TrainingState
-from chainrule.validation import metric_name, more_is_better
+from chainrule.validation import more_is_better
 
 
 @dataclass
@@ -72,11 +72,6 @@ class Printer:
             print(f"{no_improvement(self._estimator, self._watched)} Stopping.")
         elif history.stop_reason == "learning_rate_below":
             print(f"{no_improvement(self._estimator, self._watched)} Learning rate too small. Stopping.")
-
-
-def watched_name(metrics: tuple[Any, ...]) -> str:
-    """Name of what is watched of the validation data, in the history and in the logs of callbacks."""
-    return metric_name(metrics[0]) if metrics else "validation"
 
 
 def no_improvement(estimator: Any, watched: str | None) -> str:
