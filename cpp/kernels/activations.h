@@ -1,5 +1,5 @@
-// The activations of hidden layers: a = g(z), and dz = da g', computed from a if that suffices, so that z need not be
-// stored, otherwise from z. To add one: its line in chainrule/names.h and its formula here.
+// The activations of hidden layers: a = g(z) and dz = da g'. The slope g' is computed from a where possible, so that z
+// need not be stored, and otherwise from z. To add an activation, add a line to chainrule/names.h and a formula here.
 #pragma once
 
 #include "map.h"
@@ -48,7 +48,7 @@ struct Formula<Activation::tanh> {  // g' = 1 - a²
 };
 
 template <>
-struct Formula<Activation::relu> {  // g = max(z, 0), NaN kept; g' = 1 where a > 0, else 0
+struct Formula<Activation::relu> {  // g = max(z, 0), NaN stays NaN; g' = 1 where a > 0, else 0
   template <class T>
   static Vec<T> value(Vec<T> z) {
     return max(Vec<T>{}, z);
@@ -99,7 +99,7 @@ struct Formula<Activation::selu> {
 
 using Relu = Formula<Activation::relu>;
 
-// Limits z where a slope has long reached its limit, so that no term of the slope overflows.
+// Clamps z to ±limit. For slopes that are constant beyond the limit, so that none of their terms overflows.
 template <class T>
 inline Vec<T> at_most(Vec<T> z, T limit) {
   return min(splat(limit), max(splat(-limit), z));
@@ -174,7 +174,7 @@ struct Formula<Activation::mish> {  // g = z tanh(softplus(z)), g' = (w + 4 z e 
                                     // 2020)
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    // Bounded only above: far below 0 the factor must vanish, as z does not.
+    // z is clamped only from above: far below 0 the factor has to underflow to 0, because it is multiplied by z.
     const Vec<T> e = exp<T>(min(splat(2 * MathConstants<T>::tanh_max), z)), w = e * (e + T(2));
     return z * (w / (w + T(2)));
   }

@@ -1,5 +1,6 @@
-// Products of bf16 numbers with sums in float32, by the dot products of AVX512_BF16: a lane takes two steps of k at
-// once. Operands come as float32 and are rounded while they are packed. An object of its own, as in kernels.cpp.
+// Products of bf16 numbers with sums in float32, by the dot-product instructions of AVX512_BF16: a lane takes two steps
+// of k at once. The operands are float32 and are rounded while they are packed. As with kernels.cpp, this object is
+// compiled with its own flags, and only its constant table has external linkage.
 #include "kernels.h"
 #include "simd.h"
 
@@ -20,7 +21,7 @@ struct TileArgs {
   Index columns;
 };
 
-// MR rows x NV vectors of C; the last vector may be partly outside of it. The panels of B are padded.
+// Computes MR rows x NV vectors of C; the last vector may be partly outside of C. The panels of B are padded.
 template <int MR, int NV>
 void tile(const TileArgs& t) {
   const Tail<float> tail(t.columns - (NV - 1) * L);
@@ -35,7 +36,7 @@ void tile(const TileArgs& t) {
       else
         acc[i][v] = read(t.start == Start::bias ? t.bias : t.c + i * t.ldc, v);
     }
-#pragma GCC unroll 16  // C arrives while the sums are made: W6 3 % faster
+#pragma GCC unroll 16  // C is prefetched while the sums are computed, which makes workload W6 3 % faster
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c + i * t.ldc + v * L, 1);
@@ -71,7 +72,7 @@ void tile(const TileArgs& t) {
     }
 }
 
-// By number of rows - 1 and vectors - 1.
+// Tile functions, indexed by number of rows - 1 and number of vectors - 1.
 struct Tiles {
   void (*tile[tile_rows][tile_vectors])(const TileArgs&);
 };
@@ -112,7 +113,7 @@ void gemm_block(const Bf16Block<float>& g) {
   }
 }
 
-// Rows of src become columns of pairs, a square block of registers at a time.
+// Turns rows of src into columns of pairs, in square blocks that fit the registers.
 void pack_rows(Index count, Index step, Index k, const float* src, Index stride_i, Bf16Pair* dst) {
   for (Index i = 0; i < step; i += L) {
     const Index rows = count - i < L ? count - i : L;
@@ -139,7 +140,7 @@ void pack_rows(Index count, Index step, Index k, const float* src, Index stride_
 
 void pack_panel(Index count, Index step, Index k, const float* src, Index stride_i, Index stride_k, Bf16Pair* dst) {
   if (stride_k == 1 && stride_i != 1) return pack_rows(count, step, k, src, stride_i, dst);
-  const auto pack = [&](auto read) {  // read(p, i, n): src[i, i + n) at p
+  const auto pack = [&](auto read) {  // read(p, i, n) returns elements i to i + n of step p of src
     for (Index i = 0; i < step; i += L) {
       const Index inside = count - i < 0 ? 0 : count - i < L ? count - i : L;
       const Tail<float> columns(step - i < L ? step - i : L);
@@ -153,7 +154,7 @@ void pack_panel(Index count, Index step, Index k, const float* src, Index stride
   if (stride_i == 1)
     return pack([&](Index p, Index i, Index n) {
       const float* from = src + i + p * stride_k;
-      __builtin_prefetch(from + 2 * L);  // for the panels to the right, which come next
+      __builtin_prefetch(from + 2 * L);  // the panels to the right are packed next
       return load(from, Tail<float>(n));
     });
   pack([&](Index p, Index i, Index n) {

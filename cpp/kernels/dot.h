@@ -1,6 +1,6 @@
-// The product with a single column, the output of a network of one output: a sum along the row, of 16 interleaved
-// chains of fused multiply-adds that are then added as a tree, whatever the vectors' length. Rows lie on the lanes only
-// for the last steps of the tree, so neither operand is packed.
+// The product with a single column, for a layer with one output: a sum along each row, by 16 interleaved chains of
+// fused multiply-adds that are then added as a tree. The number of chains does not depend on the vector length. Lanes
+// hold different rows only in the last steps of the tree, so neither operand is packed.
 #pragma once
 
 #include "kernels.h"
@@ -18,7 +18,7 @@ struct Count {
   static constexpr int value = N;
 };
 
-// Calls visit(Count<N>, j) for groups of N vectors that begin at column j: several chains hide each other's latency.
+// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
 template <class T, class Visit>
 inline void for_groups(Index width, Visit visit) {
   Index j = 0;
@@ -27,7 +27,7 @@ inline void for_groups(Index width, Visit visit) {
   for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
 }
 
-// The chains of `Rows` rows of a, with the tree taken as far as one vector.
+// Computes the chains of `Rows` rows of a and adds them until one vector per row is left.
 template <class T, int Rows>
 inline void dot_group(Index k, const T* a, Index lda, const T* w, Vec<T>* sum) {
   constexpr int L = lanes<T>, V = dot_chains / L;
@@ -80,8 +80,8 @@ void dot_rows(Index m, Index k, const T* a, Index lda, const T* w, T bias, T* ou
   }
 }
 
-// dw[p] = Σ_i dz[i] x(i, p), chains over the rows, for N vectors of columns of which `columns` are inside; calls
-// after(i, v, x, dz) for every vector of x. Returns Σ_i dz[i], summed by one more such chain.
+// dw[p] = Σ_i dz[i] x(i, p), one chain over the rows per column, for N vectors of columns, of which the first `columns`
+// are inside the matrix. Calls after(i, v, x, dz) for every vector of x. Returns Σ_i dz[i], summed in the same order.
 template <class T, int N, class Read, class After>
 inline T one_output_columns(Index m, Index columns, const T* dz, T* dw, Read read, After after) {
   constexpr int L = lanes<T>;
@@ -100,14 +100,14 @@ inline T one_output_columns(Index m, Index columns, const T* dz, T* dw, Read rea
   for (int v = 0; v < N; ++v) {
     const Index left = columns - v * L;
     if (left >= L)
-      store(dw + v * L, acc[v]);  // no mask: a load that follows would wait for it
+      store(dw + v * L, acc[v]);  // not masked: a later load of this vector would stall on a masked store
     else
       store(dw + v * L, acc[v], Tail<T>(left < 0 ? 0 : left));
   }
   return sum[0];
 }
 
-// The gradients of a layer of one output by its n weights and its bias, from its dz and its inputs.
+// dw (n) and db of a layer with one output, from its dz and its inputs x.
 template <class T>
 void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, T* dw, T* db) {
   constexpr int L = lanes<T>;
@@ -119,8 +119,8 @@ void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, 
   }
 }
 
-// The same; also replaces the inputs a by dz[i] w[p] g'(a(i, p)), and sums the columns of that. Rows of a and w are
-// padded to multiples of slice_width, and all padding becomes zero.
+// The same, and overwrites the inputs a with dz[i] w[p] g'(a(i, p)) and sums the columns of that. Rows of a and w are
+// padded to multiples of slice_width; all padding becomes zero.
 template <class T, class G>
 void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums) {
   constexpr int L = lanes<T>;

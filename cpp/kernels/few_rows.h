@@ -1,5 +1,5 @@
-// Products of one row and of few rows: nothing is packed. What counts is to hide the latency of the chains and to read
-// the weights once, in order.
+// Products of one row and of few rows. Nothing is packed: such products are limited by the latency of the chains and by
+// reading the weights, which are therefore read once and in order.
 #pragma once
 
 #include "activations.h"
@@ -16,8 +16,8 @@ void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index
   if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
 }
 
-// One row of A, with B in place: as many vectors of columns at once as there are registers, to read B in order and to
-// hide the latency of the chains.
+// One row of A; B is not packed. Takes as many vectors of columns at once as fit the registers, to read B in order and
+// to hide the latency of the chains.
 template <class T, int N, bool Ragged>
 void gemm_row(const GemmBlock<T>& g, Index j) {
   constexpr int L = lanes<T>;
@@ -53,8 +53,8 @@ void gemm_one_row(const GemmBlock<T>& g) {
   apply_epilogue(g.epilogue, 1, g.n, 0, g.c, g.ldc);
 }
 
-// Few rows: B is transposed block by block in registers on its way to the accumulators, two groups of columns at once
-// to hide the latency of the chains.
+// Few rows: transposes blocks of B in registers before they are multiplied, for two groups of columns at once, to hide
+// the latency of the chains.
 template <class T, int M, int Groups>
 void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
   constexpr int L = lanes<T>;

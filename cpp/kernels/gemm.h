@@ -1,6 +1,7 @@
-// The matrix product. A register tile of tile_rows x tile_vectors vectors accumulates over k, one fused multiply-add
-// per element and step, so every element is summed in the order of k whatever the tile: the arithmetic contract.
-// Packing and the cache-blocking loops around gemm_block are in core/gemm.
+// The matrix product. A register tile of tile_rows x tile_vectors vectors accumulates over k, with one fused
+// multiply-add per element and step, so every element is summed in the order of k whatever the tile. The arithmetic
+// contract of cpp/README.md requires this order. Packing and the cache-blocking loops around gemm_block are in
+// core/gemm.
 #pragma once
 
 #include "few_rows.h"
@@ -8,7 +9,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// How a finished tile is stored: relu and its slope are applied in registers, others to a panel at a time.
+// How a finished tile is stored. relu and its slope are applied in registers, other activations to a whole panel.
 enum class Store { plain, relu, relu_backward };
 
 template <class T>
@@ -27,14 +28,15 @@ struct TileArgs {
   Index ldb;
   T* c;
   Index ldc;
-  const T* from;  // initial values of the sums, rows ld_from apart; null: 0
+  const T* from;  // initial values of the sums, with rows ld_from apart; null: 0
   Index ld_from;
   Addends<T> addends;
   Store store;
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
   Index columns;
-  // For A in columns, prefetched meanwhile, or null: the next panel, a line every two steps; rows, as RowFetch says.
+  // Prefetched while the tile computes, unless null; only if A is not in rows. next: the next panel, a line every two
+  // steps. rows: see RowFetch.
   const T* next;
   RowFetch<T>* rows;
   const T* next_c;  // C of the next tile
@@ -45,13 +47,14 @@ inline void fetch_some(RowFetch<T>& f) {
   for (Index i = 0; i < f.lines && f.rows != f.end; ++i) {
     __builtin_prefetch(f.x + *f.rows * f.row_stride + f.column, 0, 2);
     f.column += line<T>;
-    if (f.column < f.cols + line<T>) continue;  // one more: a row may begin within a line
+    if (f.column < f.cols + line<T>) continue;  // one line more than cols, as a row may begin in the middle of a line
     f.column = 0;
     ++f.rows;
   }
 }
 
-// MR rows x NV vectors; Ragged: the last vector is only partly inside the matrix; InRows: A is in rows, not in columns.
+// Computes MR rows x NV vectors. Ragged: the last vector is only partly inside the matrix. InRows: A has Layout::rows;
+// otherwise consecutive rows of A are adjacent in memory.
 template <class T, int MR, int NV, bool Ragged, bool InRows>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
@@ -66,7 +69,7 @@ void gemm_tile(const TileArgs<T>& t) {
     for (int v = 0; v < NV; ++v) {
       acc[i][v] = t.from == nullptr ? Vec<T>{} : read(t.from + i * t.ld_from, v);
     }
-  // Prefetch C of the next tile: from the third level it takes as long as 10 to 30 steps.
+  // Prefetch C of the next tile: a load from the third level takes as long as 10 to 30 steps.
   if (t.next_c != nullptr)
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
@@ -171,7 +174,7 @@ constexpr TileTable<T> make_tiles() {
 template <class T>
 inline constexpr TileTable<T> tiles = make_tiles<T>();
 
-// The part of an epilogue that the tile itself can do.
+// The part of an epilogue that the tile applies in registers.
 template <class T>
 Store fused(const Epilogue<T>& e, const T* c) {
   if (e.activate == activate<T, Relu> && e.a == c) return Store::relu;
@@ -179,8 +182,8 @@ Store fused(const Epilogue<T>& e, const T* c) {
   return Store::plain;
 }
 
-// The inner loops of the product: `depth` steps of a panel of B stay in the first-level cache while all rows of A pass
-// by; g.sums holds the partial sums meanwhile.
+// The inner loops of the product: `depth` steps of a panel of B stay in the first-level cache while all row tiles of A
+// are multiplied by them. g.sums holds the partial sums between one `depth` and the next.
 template <class T>
 void gemm_block(const GemmBlock<T>& g) {
   if (g.m == 1 && g.b_layout == Layout::rows && g.c_layout == Layout::rows && g.addends.count == 0)
@@ -208,7 +211,7 @@ void gemm_block(const GemmBlock<T>& g) {
       for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
         const Index row_end = g.m * (t + 1) / row_tiles, rows = row_end - row, lda = a_packed ? rows : g.lda;
         const T* a = g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1) + p * (in_rows ? 1 : lda);
-        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // not worth it for a short tile
+        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // short tiles do not gain from it
         const T* next_b = g.fetch_b ? b + width * g.b_rows + p * step + t * (steps / 2 * line<T>) : nullptr;
         Addends<T> addends;
         if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};

@@ -1,4 +1,4 @@
-// Arguments of the kernels for sparse inputs and for dropout: a part of kernels.h.
+// Arguments of the kernels for sparse inputs and for dropout. A part of kernels.h.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +7,16 @@
 
 namespace chainrule {
 
-// Dropout of a layer in a training step (Srivastava et al. 2014, inverted: kept units are scaled up). Unit j of the
-// batch's row i is kept if its 16 bits are below `kept`: bits of the four words that Threefry-4x32-20 makes of the
-// counter (j, i / 8, step) under the key (seed, layer), selected by i mod 8. The factor of a unit is 65536 / kept, or
-// 0: 1 on average.
+// Dropout of a layer in a training step (Srivastava et al. 2014, inverted: kept units are scaled up). Threefry-4x32-20
+// turns the counter (j, i / 8, step) under the key (seed, layer) into four words, that is eight times 16 bits. Unit j
+// of the batch's row i is kept if the 16 bits number i mod 8 are below `kept`. The factor of a unit is 65536 / kept if
+// it is kept and 0 otherwise, so its mean is 1.
 struct Dropout {
   std::uint64_t seed, step;
   std::uint32_t layer, kept;  // 1 <= kept <= 65536
 };
 
-// Dropout of the inputs of a product, whose first row is row `row` of the batch; settings null: no dropout.
+// Dropout of the inputs of a product whose first row is row `row` of the batch. If settings is null, there is none.
 struct InputDropout {
   const Dropout* settings = nullptr;
   Index row = 0;
@@ -32,7 +32,7 @@ struct SparseRows {
   const Index* rows = nullptr;
 };
 
-// z (m x n) = bias + X W, where row j of W has the weights of input j.
+// z (m x n) = bias + X W, where row j of W holds the weights of input j.
 template <class T>
 struct SparseForward {
   Index m, n;

@@ -1,6 +1,6 @@
-// The kernels of one instruction set: compiled once for each with -DCHAINRULE_ISA=name and that set's flags. Only the
-// two tables have external linkage, and they are constants, so that loading this on an older CPU executes nothing of
-// it.
+// The kernels of one instruction set. This file is compiled once per instruction set, with -DCHAINRULE_ISA=name and the
+// flags of that set. Only the two tables have external linkage, and they are constants, so that an older CPU can load
+// this object without executing any of its code.
 #include "kernels.h"
 
 #include "activations.h"
@@ -27,7 +27,7 @@ void apply(Index n, const T* x, T* y) {
 
 template <class T>
 double peak(Index repeats, T* sink) {
-  constexpr int chains = 12;  // covers latency times throughput of every CPU we know, and fits 16 registers
+  constexpr int chains = 12;  // at least latency times throughput on every known CPU, and fits 16 registers
   Vec<T> acc[chains];
   for (int i = 0; i < chains; ++i) acc[i] = splat(static_cast<T>(i));
   const Vec<T> x = splat(T(0.5)), y = splat(T(1));
@@ -40,7 +40,7 @@ double peak(Index repeats, T* sink) {
   return 2.0 * chains * lanes<T> * static_cast<double>(repeats);
 }
 
-// Indices<0, 1, ..., count - 1>: the activations, and the losses, in the order of chainrule/names.h.
+// Indices<0, 1, ..., count - 1>: the numbers of the activations or losses, in the order of chainrule/names.h.
 template <int... I>
 struct Indices {};
 template <int count, int... I>
@@ -48,7 +48,7 @@ struct IndicesOf : IndicesOf<count - 1, count - 1, I...> {};
 template <int... I>
 struct IndicesOf<0, I...> : Indices<I...> {};
 
-// The sliced schedule keeps no z.
+// Null for activations whose slope reads z, because the sliced schedule does not store z.
 template <class T, int G>
 constexpr OneOutputBackward<T> one_output_backward_of() {
   if constexpr (slope_reads_z(Activation{G}))

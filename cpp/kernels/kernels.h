@@ -1,6 +1,6 @@
 // The interface of the kernels: one table of functions per instruction set and type. All matrices are row-major with
-// unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or keeps state;
-// inputs and outputs may be the same block where a comment says "in place", and otherwise do not overlap.
+// unit column stride; `ld*` is the distance between rows in elements. No kernel allocates, throws or keeps state. An
+// input and an output may be the same matrix where a comment says "in place"; otherwise they do not overlap.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,18 @@
 
 namespace chainrule {
 
-enum class Start { zero, bias, c };  // what a tile's accumulators begin with: 0, the row vector bias, the old C
+enum class Start { zero, bias, c };  // initial value of a tile's accumulators: 0, the row vector bias, or the old C
 
-// a = g(z), in place if wanted.
+// a = g(z); may be in place.
 template <class T>
 using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-// dz = da * g', where `saved` is a = g(z) or z, as SlopeReads says; in place of da if wanted.
+// dz = da * g'; dz may be in place of da. `saved` is a = g(z) or z, depending on the activation's SlopeReads.
 template <class T>
 using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
                                   Index lddz);
 
-// Applied to a finished part of C while that is in the first-level cache: nothing, a = g(C), or C = C * g', where a
-// holds what the slope reads. a has the shape of C.
+// Applied to a finished part of C while it is in the first-level cache: nothing, a = g(C), or C = C * g', for which a
+// holds the saved a = g(z) or z. a has the shape of C.
 template <class T>
 struct Epilogue {
   Activate<T> activate = nullptr;
@@ -32,26 +32,26 @@ struct Epilogue {
   Index lda = 0;
 };
 
-// Rows of a matrix to prefetch: every fetch_steps steps of k a tile requests a few of their cache lines, which arrive
-// while it computes. More at once would wait for one another.
+// Rows of a matrix to prefetch. Every fetch_steps steps of k, a tile requests a few of their cache lines, which arrive
+// while it computes. If it requested more at once, the requests would queue.
 inline constexpr Index fetch_steps = 8;
 template <class T>
 struct RowFetch {
   const T* x = nullptr;
   Index row_stride = 0, cols = 0;
-  const Index *rows = nullptr, *end = nullptr;  // rows still to fetch
-  Index column = 0;                             // in the first of them
-  Index lines = 0;                              // fetched at a time
+  const Index *rows = nullptr, *end = nullptr;  // numbers of the rows that are still to be fetched
+  Index column = 0;                             // the next column of the first of these rows
+  Index lines = 0;                              // cache lines per request
 };
 
-// Position of element (i, p) of an operand with leading dimension ld: rows, x[i * ld + p]; columns, x[p * ld + i];
-// packed, in the order in which the tiles read it (pack_panel), where ld is ignored.
+// Where element (i, p) of an operand is stored. rows: x[i * ld + p]. columns: x[p * ld + i]. packed: in the order in
+// which the tiles read it (pack_panel); ld is ignored.
 enum class Layout { packed, rows, columns };
 
-// C (m x n) = start + A (m x k) B (k x n), each element one chain of fma in the order of k. A has any layout, packed
-// tile by tile as gemm_block splits its rows. B and C are in rows, or packed in panels of tile_columns columns, the
-// last one padded to whole vectors; panels have b_rows or c_rows rows, of which the product uses those from b_first or
-// c_first on.
+// C (m x n) = start + A (m x k) B (k x n). Each element is one chain of fma in the order of k. A may have any layout;
+// if it is packed, then in the row tiles of gemm_block. B and C are stored by rows or in panels of tile_columns
+// columns, of which the last one is padded to whole vectors. A panel of B has b_rows rows and the product uses those
+// from b_first on; likewise c_rows and c_first for C.
 template <class T>
 struct GemmBlock {
   Index m = 0, n = 0, k = 0;
@@ -70,14 +70,15 @@ struct GemmBlock {
   Start start = Start::zero;
   Addends<T> addends{};
   Epilogue<T> epilogue{};  // only with C in rows and without addends
-  // Steps of k that all rows take before the next ones; if less than k, sums has m x tile_columns elements.
+  // All rows complete this many steps of k before any row begins the next ones. If it is less than k, sums must have
+  // m x tile_columns elements.
   Index depth = 1 << 30;
   T* sums = nullptr;
-  bool fetch_b = false;  // packed B is beyond the second level: prefetch it a panel ahead
+  bool fetch_b = false;  // packed B is larger than the second-level cache: prefetch it a panel ahead
   RowFetch<T>* fetch = nullptr;
 };
 
-// C (m x n) = A (m x k) Bᵀ for few rows, B (n x k) read once and never packed.
+// C (m x n) = A (m x k) Bᵀ for few rows. B (n x k) is read once and never packed.
 template <class T>
 struct GemmFewRows {
   Index m, n, k;
@@ -90,9 +91,9 @@ struct GemmFewRows {
   Epilogue<T> epilogue{};
 };
 
-// The loss of m rows of n logits. Targets are y (m x n), or labels (m class numbers; softmax only) where y is null.
-// value[i] = weight[i] * L(row i); dz (row i) = scale[i] * dL/dz, in place of z if wanted; dz may be null. weight may
-// be null: 1.
+// The loss of m rows of n logits. The targets are y (m x n) or, if y is null, labels (m class numbers; softmax only).
+// value[i] = weight[i] * L(row i); dz(row i) = weight[i] * scale * dL/dz, may be in place of z, and is not computed if
+// dz is null. If weight is null, every weight is 1.
 template <class T>
 struct LossRows {
   Index m = 0, n = 0;
@@ -102,7 +103,7 @@ struct LossRows {
   Index ldy = 0;
   const std::int32_t* labels = nullptr;
   const T* weight = nullptr;
-  T scale = 1;  // times weight[i]
+  T scale = 1;
   T* value = nullptr;
   T* dz = nullptr;
   Index lddz = 0;
@@ -110,8 +111,8 @@ struct LossRows {
   const T* parameters = nullptr;  // of the loss: see NetworkOptions
 };
 
-// n parameters, or n in each of m rows that are `stride` apart, also in the arrays of an optimizer; the rows of their
-// gradients are gradient_stride apart.
+// m rows of n parameters each. The rows are `stride` elements apart in the parameters and in the optimizer's arrays,
+// and gradient_stride elements apart in the gradient.
 struct Region {
   Index n, m = 1, stride = 0, gradient_stride = 0;
 };
@@ -122,40 +123,41 @@ struct Clip {
   T scale = 1, limit = static_cast<T>(__builtin_inf());
 };
 
-// The progress of an optimizer: the steps begun, and two numbers that it carries from step to step.
+// The progress of an optimizer: the number of steps begun, and two numbers that it keeps from one step to the next.
 struct Progress {
   Index steps = 0;
   double first = 1, second = 1;
 };
 
-// The numbers of a step; each optimizer uses some of them (updates.h). First comes the decoupled weight decay, p = keep
-// p. Differences are computed in double: 1 - 0.999f is off by 5e-5.
+// The coefficients of a step; each optimizer uses some of them (updates.h). The decoupled weight decay p = keep p comes
+// first. Differences such as 1 - beta2 are computed in double: 1 - 0.999f has a relative error of 1e-5.
 template <class T>
 struct Update {
   T rate = 0, keep = 1;
   T rate_in = 1, momentum = 0;  // factors on the gradient and on the old velocity
   T beta1 = 0, one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0;
-  T root_scale = 1, epsilon = 0;  // factor on the root of the squares; added to it
+  T root_scale = 1, epsilon = 0;  // the denominator is root_scale sqrt(v) + epsilon
   bool nesterov = false, first = false;
 };
 
-// The arrays that an optimizer has, the initial value of v, and whether `mean` is an average of the parameters, with
-// which the network ends.
+// Which arrays an optimizer has, the initial value of v, and whether `mean` is an average of the parameters that
+// replaces them at the end of the training.
 struct Arrays {
   bool m = false, v = false, mean = false;
   double v_start = 0;
   bool averages = false;
 };
 
-// The arrays of an optimizer, null where it has none: m a mean of gradients or a velocity, v a mean or sum of their
-// squares, mean what RMSprop centers by.
+// The arrays of an optimizer, null if it does not have one: m, a mean of the gradients or a velocity; v, a mean or sum
+// of their squares; mean, the mean gradient of centered RMSprop or the average of schedule-free AdamW.
 template <class T>
 struct Moments {
   T *m = nullptr, *v = nullptr, *mean = nullptr;
 };
 
-// An optimizer: its arrays; begin() counts a step and returns its numbers; update() returns the numbers of the same
-// step with other factors; apply() updates parameters. learning_rate and weight_decay are the schedules' factors.
+// The functions of an optimizer. arrays() returns which arrays it has; begin() counts a step and returns its
+// coefficients; update() returns the coefficients of the same step for other schedule factors; apply() updates
+// parameters. learning_rate and weight_decay are the factors of the schedules.
 template <class T, class Optimizer>
 struct OptimizerPass {
   Arrays (*arrays)(const Optimizer&);
@@ -168,18 +170,19 @@ struct OptimizerPasses;
 template <class T, class... Optimizer>
 struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimizer>... {};
 
-// The sliced schedule, for small networks: a team of threads trains many steps in one call. Each slice of a batch goes
-// forward and backward through all layers in one thread's cache and yields its part of the gradients; those of a leaf
-// are added in the order of the slices, and the leaves as a tree. Parameters, gradients and moments have their own
-// layout: W of n_out > 1 outputs as Wᵀ, its rows padded with zeros to multiples of slice_width, W of one output (the
-// last layer's) as one such row; after it the biases, padded likewise. All padding stays zero.
+// The sliced schedule, for small networks: a team of threads trains many steps in one call. One thread takes a slice of
+// the batch forward and backward through all layers while it is in the thread's cache, and computes the gradient of the
+// slice. The gradients of a leaf's slices are added in order, and the leaves as a tree. Parameters, gradients and
+// moments have a special layout: each layer stores Wᵀ, with rows padded with zeros to a multiple of slice_width, then
+// the biases, padded likewise. The W of a last layer with one output is a single such row. All padding stays zero.
 inline constexpr Index slice_width = 16;
-inline constexpr Index slices_of_leaf = 8;                       // at most, and in every leaf but the last
-inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // whose gradients are kept until they are added
-inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows
+inline constexpr Index slices_of_leaf = 8;  // the last leaf may have fewer
+inline constexpr Index slices_at_once =
+    8 * slices_of_leaf;  // slices whose gradients are in memory before they are added
+inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice; in the last leaf it may have fewer
 
-// The gradients of a layer of one output by its n weights and its bias, from its dz (m) and its inputs a. Replaces a by
-// dz[i] w[p] g'(a(i, p)), and computes the sums of its columns. Rows of a, w and sums are padded to multiples of
+// The backward pass of a layer with one output: computes dw (n) and db from the layer's dz (m) and inputs a, overwrites
+// a with dz[i] w[p] g'(a(i, p)), and computes the column sums of that. Rows of a, w and sums are padded to multiples of
 // slice_width.
 template <class T>
 using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums);
@@ -189,16 +192,16 @@ struct SliceLayer {
   Index n_in, n_out;
   Index offset, weight_count;  // of W in the layout; the biases follow
   Index width;                 // of a row of activations: n_out padded, or 1 for one output
-  // By its activation; null in the last layer:
+  // The kernels of its activation; null in the last layer:
   Activate<T> activate;
   ActivateBackward<T> activate_backward;
   OneOutputBackward<T> one_output_backward;
   // Memory of one thread:
-  T* a;        // slice rows x width: activations, then the gradient by z in their place
-  T* weights;  // W (n_out x n_in, rows padded), for the gradient by the inputs; null where that is not needed
+  T* a;        // rows of a slice x width: the activations, later overwritten with dL/dz
+  T* weights;  // W (n_out x n_in, rows padded), for dL/d(inputs); null if that is not needed
 };
 
-// The examples, batch after batch: those with the indices in rows, or, if that is null, all in order.
+// The examples, batch after batch: the ones whose indices are in rows, or all in order if rows is null.
 template <class T>
 struct SliceExamples {
   const T* x;
@@ -209,7 +212,7 @@ struct SliceExamples {
   const T* weights;  // or null: 1
   const Index* rows;
   Index rows_end;  // length of rows
-  bool far;        // x is beyond the second-level cache: prefetch its next rows
+  bool far;        // x is larger than the second-level cache: prefetch the rows of the next batch
 };
 
 // (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖², and Σw.
@@ -219,12 +222,12 @@ struct BatchCost {
 
 template <class T>
 struct SliceSteps {
-  int size;  // of the team, whose members all make the same call with their own layers and scratch
+  int size;  // of the team; every member makes the same call with its own layers and scratch
   const void* team;
-  // For more than one member: the next of `count` items for this member, or -1 once all members' items are done; the
-  // next call then begins another phase.
+  // Used if size > 1: returns this member's next item of `count`, or -1 when the items of all members are done; the
+  // call after that begins another phase.
   Index (*next)(const void* team, Index count);
-  bool (*poll)(const void* team);  // or null: called between rounds of slices; false: all leave the step
+  bool (*poll)(const void* team);  // called between rounds of slices; if it returns false, all members leave the step
 
   const SliceLayer<T>* layers;
   Index layer_count;
@@ -233,23 +236,23 @@ struct SliceSteps {
 
   SliceExamples<T> examples;
   Index m;                      // rows of a batch
-  Index last_slice_rows;        // of each slice of its last leaf: at most whole_slice
-  Index loss_rows;              // whose losses are summed at a time: a divisor of whole_slice
+  Index last_slice_rows;        // rows of each slice of the batch's last leaf: at most whole_slice
+  Index loss_rows;              // number of rows whose losses are summed together: a divisor of whole_slice
   Index steps, first, advance;  // step s takes m examples from first + s * advance on
 
   T* parameters;
   Index parameter_count;
-  T* partials;  // arrays of parameter_count: runs of leaves, then slices. The first one ends with the gradients of a
-                // step
+  T* partials;  // arrays of parameter_count elements: one per run of leaves, then one per slice. At the end of a step
+                // the first one holds the gradient.
   double l2;
-  bool l2_per_row;           // l2 is to be divided by Σw of each batch
+  bool l2_per_row;           // divide l2 by Σw of each batch
   const Update<T>* updates;  // one per step
   bool is_sgd;               // otherwise Adam
   Moments<T> moments;
 
   BatchCost* cost;  // of each step
   T* value;         // losses of the rows of slices_at_once slices
-  // Memory of one thread for one slice: inputs (rows padded), targets, weights, labels, a block of gradients by a.
+  // Memory of one thread for one slice: inputs (rows padded), targets, weights, labels, and a block of dL/da.
   T *x, *y, *weight, *da, *loss_scratch;
   std::int32_t* label;
 };
@@ -271,11 +274,11 @@ struct Kernels {
   ActivateBackward<T> activate_backward[activation_count];
   OneOutputBackward<T> one_output_backward[activation_count];  // null where the slope reads z
 
-  // out(i, j) = the factor of unit `column + j` in row `row + i`, of m x n.
+  // out(i, j) = the factor of unit `column + j` in row `row + i`, for i < m and j < n.
   void (*dropout_factors)(const Dropout&, Index m, Index n, Index row, Index column, T* out, Index ld);
-  ActivateBackward<T> multiply;  // dz = a * da: the slope, or the factors, times da
+  ActivateBackward<T> multiply;  // dz = a * da, where a holds slopes or dropout factors
 
-  // The output activation, in place if wanted; scratch: 2 * n * lanes elements.
+  // The output activation; may be in place. scratch has 2 * n * lanes elements.
   void (*predict[loss_count])(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch);
   void (*loss[loss_count])(const LossRows<T>&);
 
@@ -284,24 +287,24 @@ struct Kernels {
   void (*sparse_gradient)(const SparseGradient<T>&);
 
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Addends<T>);  // m <= sum_rows
-  double (*sum)(Index n, const T* x);  // by 16 interleaved chains in double, then a fixed tree
+  double (*sum)(Index n, const T* x);  // 16 interleaved chains in double, then a fixed tree
   double (*sum_of_squares)(Index n, const T* x);
   double (*dot)(Index n, const T* x, const T* y);
   void (*column_squares)(Index m, Index n, const T* x, Index ldx, double* sums);  // Σ_i x(i, j)², in double
   void (*axpy)(Index n, T alpha, const T* x, T* y);                               // y = y + alpha * x, one fma each
 
   OptimizerPasses<T, PassOptimizers> optimizers;
-  void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean); x as a gradient
+  void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean); x has the gradient's strides
 
-  // For schedules and normal random numbers: libm's results change with its version.
+  // For schedules and normal random numbers, because the results of libm change with its version.
   void (*exp)(Index n, const T* x, T* y);
   void (*log)(Index n, const T* x, T* y);
   void (*cos)(Index n, const T* x, T* y);
 
-  // Threefry-4x32-20 itself, for tests.
+  // The raw words of Threefry-4x32-20, for tests.
   void (*random_words)(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]);
 
-  // Runs independent chains of fma and returns the number of operations done: the arithmetic peak. sink: lanes
+  // Runs independent chains of fma to measure the arithmetic peak; returns the number of operations. sink has `lanes`
   // elements.
   double (*peak)(Index repeats, T* sink);
 };
@@ -320,7 +323,8 @@ CHAINRULE_DECLARE_KERNELS(baseline)
 // Two neighbours along k of an operand in bf16, the first in the lower half.
 using Bf16Pair = std::int32_t;
 
-// C (m x n) = start + A (m x k) B (k x n), A and B packed as pairs, tile by tile as GemmBlock has them. k is in pairs.
+// C (m x n) = start + A (m x k) B (k x n). A and B are packed into the tiles and panels of GemmBlock, as pairs; k
+// counts pairs.
 template <class T>
 struct Bf16Block {
   Index m = 0, n = 0, k = 0;
@@ -334,11 +338,11 @@ struct Bf16Block {
   Epilogue<T> epilogue{};
 };
 
-// Used beside the table of an instruction set, with its lanes and tiles, if the CPU multiplies bf16.
+// Kernels that supplement the table of an instruction set, with the same lanes and tiles, if the CPU multiplies bf16.
 template <class T>
 struct Bf16Kernels {
-  // dst[p * step + i] = the pair of src[i * stride_i + q * stride_k], q = 2 p and 2 p + 1, for i < count, and of 0 for
-  // q >= k and for count <= i < step; p < (k + 1) / 2.
+  // dst[p * step + i] = the pair of src[i * stride_i + q * stride_k] for q = 2 p and 2 p + 1; p < (k + 1) / 2. Elements
+  // with q >= k or count <= i < step are 0.
   void (*pack_panel)(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, Bf16Pair* dst);
   void (*gemm_block)(const Bf16Block<T>&);
   double (*peak)(Index repeats, T* sink);  // as in Kernels

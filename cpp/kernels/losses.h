@@ -1,6 +1,6 @@
 // The losses and output activations. A group of lanes<T> rows is transposed into scratch so that each lane is one row:
 // sums over the outputs run in the order of the outputs in every lane, on every instruction set, and ten outputs waste
-// no lane. To add one: its line in chainrule/names.h and its formula here.
+// no lane. To add a loss, add a line to chainrule/names.h and a formula here.
 #pragma once
 
 #include "math.h"
@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// A lone row is loaded and stored as a scalar: a masked load would wait for a scalar store just before, a scalar load
-// for a masked store.
+// A single row is loaded and stored as a scalar: store forwarding fails from a scalar store to a masked load and from a
+// masked store to a scalar load.
 template <class T>
 inline Vec<T> load_rows(const T* x, Index rows) {
   return rows == 1 ? splat(*x) : load(x, Tail<T>(rows));
@@ -23,7 +23,8 @@ inline void store_rows(T* x, Vec<T> v, Index rows) {
     store(x, v, Tail<T>(rows));
 }
 
-// columns[j * lanes + i] = x(i, j) for i < rows, j < n; and x from columns. A single dense column needs no packing.
+// pack_columns: columns[j * lanes + i] = x(i, j) for i < rows, j < n. unpack_columns copies back. A single dense column
+// needs no packing.
 template <class T>
 inline void pack_columns(Index rows, Index n, const T* x, Index ldx, T* columns) {
   if (n == 1 && ldx == 1) return store(columns, load_rows(x, rows));
@@ -44,7 +45,7 @@ inline void unpack_columns(Index rows, Index n, const T* columns, T* x, Index ld
   }
 }
 
-// Output activations: the predictions of lanes<T> rows replace their logits, n vectors z.
+// Output activations: predict() overwrites the logits z of lanes<T> rows (n vectors) with the predictions.
 template <Output>
 struct OutputFormula;
 
@@ -78,7 +79,7 @@ struct OutputFormula<Output::softmax> {
     for (Index j = 1; j < n; ++j) largest = max(load(z + j * lanes<T>), largest);
     return largest;
   }
-  // exp(z_j - max) in place of z_j; returns their sum.
+  // Overwrites z_j with exp(z_j - max) and returns their sum.
   template <class T>
   static Vec<T> exponentials(Index n, T* z, Vec<T> max) {
     Vec<T> sum{};
@@ -96,8 +97,8 @@ struct OutputFormula<Output::softmax> {
   }
 };
 
-// Each loss: group() takes the logits z and targets y of lanes<T> rows as n vectors and the loss's own parameters,
-// returns the loss of each row and leaves dL/dz in z.
+// group() takes the logits z and targets y of lanes<T> rows, n vectors each, and the parameters of the loss. It returns
+// the loss of each row and overwrites z with dL/dz.
 template <Loss>
 struct LossFormula;
 
@@ -134,7 +135,7 @@ struct LossFormula<Loss::softmax_cross_entropy> {
     for (Index j = 0; j < n; ++j) {
       const Vec<T> yj = target(j), shifted = load(z + j * L) - max;
       total = total + yj;
-      // A target of 0 counts nothing, also where the shifted logit overflowed to -infinity.
+      // A target of 0 contributes nothing, even where the shifted logit overflowed to -infinity.
       linear = select<T>(yj == Vec<T>{}, linear, fma(yj, shifted, linear));
     }
     const Vec<T> sum = Softmax::exponentials(n, z, max);
@@ -174,7 +175,7 @@ struct LossFormula<Loss::absolute_error> {  // L = sum_j |z_j - y_j|, dL/dz = 1,
   }
 };
 
-// d = z_j - y_j, c = min(|d|, delta): L = sum_j c (|d| - c / 2), dL/dz = c with d's sign
+// d = z_j - y_j, c = min(|d|, delta): L = sum_j c (|d| - c / 2), dL/dz = c with the sign of d
 template <>
 struct LossFormula<Loss::huber> {
   template <class T>
@@ -241,8 +242,8 @@ struct LossFormula<Loss::gamma> {
 };
 
 // With a = 2 - power, b = 1 - power, u = z - log(y): L = sum_j y^a ((exp(a u) - 1) / a - (exp(b u) - 1) / b), half the
-// deviance, and exp(a z) / a where y = 0; dL/dz = exp(a z) - y exp(b z) (Jørgensen 1987). Unlike the terms of the
-// deviance as it is usually written, these lose no digits where power is near 1 or 2.
+// deviance, or exp(a z) / a where y = 0; dL/dz = exp(a z) - y exp(b z) (Jørgensen 1987). The usual form of the deviance
+// loses digits where power is near 1 or 2; this form does not.
 template <>
 struct LossFormula<Loss::tweedie> {
   template <class T>
@@ -262,7 +263,7 @@ struct LossFormula<Loss::tweedie> {
   }
 };
 
-// Column: one output, dense, so that a group of rows stays in registers.
+// Column: a single dense output, for which a group of rows stays in registers.
 template <class T, class Formula, bool Column>
 void loss_groups(const LossRows<T>& r) {
   constexpr int L = lanes<T>;

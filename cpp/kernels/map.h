@@ -1,4 +1,4 @@
-// Applies a formula on vectors to every element of a matrix; the ragged end of a row is handled here, once.
+// Applies a vector formula to every element of a matrix. Only this file handles the ragged end of a row.
 #pragma once
 
 #include "simd.h"
@@ -6,12 +6,12 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// out[j] = f(x1[j], x2[j], ...) for j < n; out may be one of the x.
+// out[j] = f(x1[j], x2[j], ...) for j < n; out may be one of the inputs.
 template <class T, class F, class... Source>
 inline void map_vector(Index n, F f, T* out, Source*... x) {
   constexpr Index L = lanes<T>;
   Index j = 0;
-  for (; j + 4 * L <= n; j += 4 * L) {  // the long chains of a formula overlap: tanh takes 0.9 of the time
+  for (; j + 4 * L <= n; j += 4 * L) {  // four independent chains overlap: tanh takes 0.9 of the time
     const Vec<T> y[4] = {f(load(x + j)...), f(load(x + j + L)...), f(load(x + j + 2 * L)...),
                          f(load(x + j + 3 * L)...)};
 #pragma GCC unroll 4
@@ -30,10 +30,10 @@ struct Rows {
   Index ld;  // distance between rows
 };
 
-// out(i, j) = f(x1(i, j), x2(i, j), ...) for m x n elements; out may be one of the x.
+// out(i, j) = f(x1(i, j), x2(i, j), ...) for m x n elements; out may be one of the inputs.
 template <class T, class F, class... Source>
 inline void map_matrix(Index m, Index n, F f, Rows<T> out, Rows<const Source>... x) {
-  if (out.ld == n && ((x.ld == n) && ...)) {  // without gaps it is one long vector
+  if (out.ld == n && ((x.ld == n) && ...)) {  // the matrices have no gaps, so each is one long vector
     map_vector(m * n, f, out.data, x.data...);
     return;
   }

@@ -1,9 +1,9 @@
 // exp, expm1, log, log1p, tanh, logistic, softplus, erf, sin and cos on vectors: branch-free, nothing but + - * / fma
-// min max, selections and integer operations, so every instruction set with FMA gives the same bits. libm may not be
-// used here: its results change with its version. The polynomials are minimax fits (Remez exchange, relative error)
-// rounded to T. Errors are in units in the last place, the largest that tests/cpp/test_math.cpp measured: over all 2^32
-// floats, and over grids and random doubles; in parentheses on x86 without FMA. NaN gives NaN; the limits at +-infinity
-// are exact.
+// min max, selections and integer operations, so every instruction set with FMA gives the same bits. libm is not used
+// because its results change with its version. The polynomials are minimax fits (Remez exchange, relative error)
+// rounded to T. Each comment gives the largest error in ulp that tests/cpp/test_math.cpp measured, over all 2^32 floats
+// and over grids and random doubles, with the error on x86 without FMA in parentheses. NaN gives NaN; the limits at
+// +-infinity are exact.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,9 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Adding `shift` to a small number rounds it to an integer and leaves that integer in the low bits of the sum: a
-// conversion that every instruction set has, for both types. ln2_hi has so many zeros at its end that n ln2_hi is exact
-// for every exponent n, with or without FMA.
+// Adding `shift` to a small number rounds it to an integer and leaves that integer in the low bits of the sum. This
+// converts either type on every instruction set. ln2_hi ends with enough zero bits that n ln2_hi is exact for every
+// exponent n, with or without FMA.
 template <class T>
 struct MathConstants;
 template <>
@@ -27,7 +27,8 @@ struct MathConstants<float> {
   static constexpr float infinity = __builtin_inff(), nan = __builtin_nanf("");
   static constexpr float log2_e = 0x1.715476p0f, ln2 = 0x1.62e43p-1f, ln2_hi = 0x1.62e4p-1f, ln2_lo = 0x1.7f7d1cp-20f;
   static constexpr float sqrt_half = 0x1.6a09e6p-1f;
-  static constexpr float exp_min = -104, exp_max = 89, tanh_max = 10, erf_max = 4;  // beyond: 0, infinity, 1
+  // Beyond these limits exp is 0 or infinity, and |tanh| and |erf| are 1.
+  static constexpr float exp_min = -104, exp_max = 89, tanh_max = 10, erf_max = 4;
   // (exp(r) - 1 - r) / r² for |r| <= ln(2)/2, error 2^-26.2 of exp(r) - 1; in double 2^-55.6
   static constexpr float exp_poly[] = {0x1p-1f, 0x1.5554bp-3f, 0x1.555486p-5f, 0x1.12283ap-7f, 0x1.6d993ep-10f};
   // (tanh(r) - r) / r³ in powers of r² for |r| <= 3/8 ln(2), error 2^-27.9 of tanh(r); in double 2^-56.9
@@ -40,7 +41,7 @@ struct MathConstants<float> {
   // log(1 - erf(x)) for 1 <= x <= erf_max, error 2^-29.8 of erf(x); in double 2^-56.6
   static constexpr float erfc_poly[] = {-0x1.661caep-12f, -0x1.2088eap0f,  -0x1.46baecp-1f, -0x1.a6534p-4f,
                                         0x1.65cb6ep-6f,   -0x1.825adcp-9f, 0x1.86dd48p-13f};
-  // pi/2 in parts: products of the first two with a number of 13 bits are exact, so are their sums with x.
+  // pi/2 in parts. The products of the first two parts with a 13-bit number are exact, and so are their sums with x.
   static constexpr float half_pi[] = {0x1.92p0f, 0x1.fb4p-12f, 0x1.4442d2p-24f, -0x1.ee59dap-50f};
   static constexpr float two_over_pi = 0x1.45f306p-1f, sin_max = 0x1p22f;
   // (sin(r) - r) / r³, and (cos(r) - 1 + r²/2) / r⁴, in powers of r² for |r| <= pi/4, error 2^-27.9 of sin(r), 2^-33.0
@@ -119,8 +120,8 @@ inline Vec<T> power_of_two(Bits<T> t) {
   return from_bits<T>(t << MathConstants<T>::mantissa_bits);
 }
 
-// exp(x) = 2^n exp(r), n = round(x / ln2), |r| <= ln(2)/2. 2^n is applied as two factors, both normal numbers: only the
-// last product rounds where the result is subnormal. Error 1.05 (1.03), double 1.00 (0.97).
+// exp(x) = 2^n exp(r), n = round(x / ln2), |r| <= ln(2)/2. 2^n is applied as two factors, both normal numbers, so that
+// a subnormal result is rounded only once, by the last product. Error 1.05 (1.03), double 1.00 (0.97).
 template <class T>
 inline Vec<T> exp(Vec<T> x) {
   using C = MathConstants<T>;
@@ -132,8 +133,7 @@ inline Vec<T> exp(Vec<T> x) {
   return fma(scale, expm1_reduced<T>(x, n), scale) * power_of_two<T>(to_bits<T>(t) - half);
 }
 
-// exp(x) - 1 = 2 (2^(n-1) (1 + w) - 1/2): 2^n alone may overflow. Error 1.61
-// (1.74), double 1.98 (2.07).
+// exp(x) - 1 = 2 (2^(n-1) (1 + w) - 1/2), as 2^n alone may overflow. Error 1.61 (1.74), double 1.98 (2.07).
 template <class T>
 inline Vec<T> expm1(Vec<T> x) {
   using C = MathConstants<T>;
@@ -143,9 +143,9 @@ inline Vec<T> expm1(Vec<T> x) {
   return from_bits<T>(to_bits<T>(value) | sign_bits<T>(x));
 }
 
-// 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + w). Numerator and denominator are scaled by guard_scale: 1 + exp(-x) cannot
-// overflow where the result is subnormal. The three terms are summed in this order because w 2^n + 1 loses nothing that
-// counts, neither for large nor for small 2^n. Error 2.00 (2.00), double 2.00 (2.00).
+// 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + w). Numerator and denominator are scaled by guard_scale, so that 1 + exp(-x)
+// does not overflow where the result is subnormal. w 2^n + 1 is computed first because its rounding error is negligible
+// for both large and small 2^n. Error 2.00 (2.00), double 2.00 (2.00).
 template <class T>
 inline Vec<T> logistic(Vec<T> x) {
   using C = MathConstants<T>;
@@ -158,10 +158,10 @@ inline Vec<T> logistic(Vec<T> x) {
 
 // tanh by the addition theorem: |x| = n ln(2)/2 + r, s = 2^n, tanh(n ln(2)/2) = (s - 1) / (s + 1), u = tanh(r) by a
 // polynomial, so tanh|x| = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u). The denominator is computed as the numerator plus
-// 2 - 2u: near 1 the error of the one then cancels that of the other, and no result exceeds 1. The -1/4 moves the seams
-// between the n, to where numerator and denominator do not both lie just above a power of two; without it the error is
-// 2.35 ulp. The larger n, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took
-// 0.8 of the time in float32, but erred by 5 ulp: its numerator and denominator are sums of many roundings.) Error 1.75
+// 2 - 2u, so that near 1 their errors cancel and no result exceeds 1. The -1/4 moves the boundaries between consecutive
+// n to where numerator and denominator are not both just above a power of two; without it the error is 2.35 ulp. The
+// larger n is, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took 0.8 of the
+// time in float32, but had an error of 5 ulp from the many roundings in its numerator and denominator.) Error 1.75
 // (1.67), double 1.84 (1.82).
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
@@ -178,7 +178,7 @@ inline Vec<T> tanh(Vec<T> x) {
 }
 
 // log(1 + f) + start - f for sqrt(1/2) - 1 <= f <= 1. With s = f / (2 + f) the logarithm is 2 atanh(s) = 2s + s R(s²),
-// and 2s = f - s f. Written this way, with start close to f, the rounding of s counts little.
+// and 2s = f - s f. In this form, with start close to f, the rounding of s has little effect.
 template <class T>
 inline Vec<T> log1p_from(Vec<T> start, Vec<T> f) {
   const Vec<T> s = f / (f + T(2)), s2 = s * s;
@@ -192,11 +192,12 @@ inline Vec<T> log_reduced(Vec<T> e, Vec<T> f) {
   return fma(e, splat(C::ln2_hi), log1p_from<T>(fma(e, splat(C::ln2_lo), f), f));
 }
 
-// x > 0, normal, is 2^e m with sqrt(1/2) <= m <= sqrt(2). Words, as what other x give may overflow.
+// Splits a normal x > 0 into 2^e m with sqrt(1/2) <= m <= sqrt(2). The arithmetic is on Words (unsigned) because it may
+// overflow for other x.
 template <class T>
 struct Split {
   using Words = typename MathConstants<T>::Words;
-  Words biased_e;  // e + bias, in the place of the exponent
+  Words biased_e;  // e + bias, at the position of the exponent
   Vec<T> e, m;
   explicit Split(Vec<T> x) {
     using C = MathConstants<T>;
@@ -209,7 +210,7 @@ struct Split {
   }
 };
 
-// log(x), given its value y for 0 < x < infinity.
+// log(x) for every x, given y, its value for 0 < x < infinity.
 template <class T>
 inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
   using C = MathConstants<T>;
@@ -218,7 +219,7 @@ inline Vec<T> log_limits(Vec<T> x, Vec<T> y) {
   return select<T>(x < splat(C::infinity), y, x + x);
 }
 
-// log(x) = e ln2 + log(m), sqrt(1/2) <= m <= sqrt(2); subnormal x are scaled to normal ones first. Error 0.98
+// log(x) = e ln2 + log(m), sqrt(1/2) <= m <= sqrt(2); a subnormal x is scaled to a normal number first. Error 0.98
 // (0.95), double 1.24 (1.18).
 template <class T>
 inline Vec<T> log(Vec<T> x) {
@@ -229,8 +230,8 @@ inline Vec<T> log(Vec<T> x) {
   return log_limits<T>(x, log_reduced<T>(e, s.m - T(1)));
 }
 
-// log(1 + x) = log(u + c), where u is 1 + x rounded and c the exact rest, which joins m - 1. Error 1.46
-// (1.53), double 1.66 (1.71).
+// log(1 + x) = log(u + c), where u is 1 + x rounded and c is its exact rounding error, which is added to m - 1. Error
+// 1.46 (1.53), double 1.66 (1.71).
 template <class T>
 inline Vec<T> log1p(Vec<T> x) {
   using C = MathConstants<T>;
@@ -265,7 +266,8 @@ inline Vec<T> erf(Vec<T> x) {
   return from_bits<T>(to_bits<T>(select<T>(a < one, small, large)) | sign_bits<T>(x));
 }
 
-// sin(x + turn pi/2) by x = n pi/2 + r, |r| <= pi/4. Beyond sin_max only -1 to 1 is promised; infinity gives NaN.
+// sin(x + turn pi/2) by x = n pi/2 + r, |r| <= pi/4. For |x| > sin_max the result is only guaranteed to be within
+// [-1, 1]. Infinity gives NaN.
 template <class T>
 inline Vec<T> sin_turned(Vec<T> x, int turn) {
   using C = MathConstants<T>;
@@ -277,19 +279,19 @@ inline Vec<T> sin_turned(Vec<T> x, int turn) {
   const Vec<T> r2 = r * r;
   const Vec<T> sine = fma(r * r2, polynomial<T>(r2, C::sin_poly), r);
   const Vec<T> cosine = fma(r2, fma(r2, polynomial<T>(r2, C::cos_poly), splat(T(-0.5))), one);
-  const Bits<T> quadrant = (to_bits<T>(t) & 3) + turn;  // whatever the bits of a NaN
+  const Bits<T> quadrant = (to_bits<T>(t) & 3) + turn;  // in range even if t is NaN
   const Bits<T> sign = (quadrant & 2) << (8 * static_cast<int>(sizeof(T)) - 2);
   const Vec<T> value = from_bits<T>(to_bits<T>(select<T>(-(quadrant & 1), cosine, sine)) ^ sign);
   return select<T>(abs<T>(x) < splat(C::infinity), value, x - x);  // NOLINT(misc-redundant-expression): NaN
 }
 
-// Error for |x| <= 1e4: 1.54, double 1.44; without FMA near multiples of pi 1.5 units of the last place of 1/2.
+// Error for |x| <= 1e4: 1.54, double 1.44; without FMA, near multiples of pi, 1.5 ulp of 1/2.
 template <class T>
 inline Vec<T> sin(Vec<T> x) {
   return sin_turned<T>(x, 0);
 }
 
-// Error likewise 1.53, double 1.45.
+// Error for |x| <= 1e4: 1.53, double 1.45; without FMA as for sin.
 template <class T>
 inline Vec<T> cos(Vec<T> x) {
   return sin_turned<T>(x, 1);

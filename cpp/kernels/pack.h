@@ -1,4 +1,4 @@
-// The passes over a matrix beside a product: copying it into panels, and the sums of its columns (bias gradients).
+// Copies a matrix into the panels of a product, and sums its columns (the gradient of the biases).
 #pragma once
 
 #include "kernels.h"
@@ -7,9 +7,9 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// dst[p * step + i] = src[i * stride_i + p * stride_k], zero for count <= i < step: a packed panel of A or B. A row of
-// dst that is no longer than a vector is stored as a whole vector; the next rows overwrite the excess. Only rows near
-// the end are stored under a mask, which takes AVX2 20 times as long.
+// Packs a panel of A or B: dst[p * step + i] = src[i * stride_i + p * stride_k], and 0 for count <= i < step. A row of
+// dst that is no longer than a vector is stored as a whole vector, and the next rows overwrite the excess. Only the
+// last rows use masked stores, which take 20 times as long on AVX2.
 template <class T>
 void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, Index stride_k, T* dst) {
   constexpr int L = lanes<T>;
@@ -63,8 +63,8 @@ void pack_panel(Index count, Index step, Index k, const T* src, Index stride_i, 
   }
 }
 
-// The sums of N vectors of columns from j on, one chain of additions per column, in the order of the rows; the last
-// vector is ragged.
+// Sums N vectors of columns from column j on, with one chain of additions per column, in the order of the rows. The
+// last vector may be ragged.
 template <class T, int N>
 inline void column_group(Index m, Index j, const T* x, Index ldx, T* sums, Tail<T> tail, const Addends<T>& addends) {
   constexpr int L = lanes<T>;

@@ -1,6 +1,6 @@
 // Counter-based random bits for dropout: Threefry-4x32-20 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy
-// as 1, 2, 3, SC 2011). Each lane makes four words of its own counter; only additions, rotations and exclusive ors are
-// needed, which suit vectors.
+// as 1, 2, 3, SC 2011). Each lane turns its counter into four random words. Threefry needs only additions, rotations
+// and exclusive ors, which every instruction set has for vectors.
 #pragma once
 
 #include "kernels.h"
@@ -20,7 +20,7 @@ inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
   x3 = (x3 << Right | x3 >> (32 - Right)) ^ x2;
 }
 
-// Replaces the counter x by its words.
+// Overwrites the counter x with its random words.
 inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
   const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], parity};
@@ -44,7 +44,7 @@ inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
   }
 }
 
-// The counters (first[lane], second, step) under the key (seed, layer).
+// The random words of the counters (first[lane], second, step) under the key (seed, layer).
 inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, Word4& x) {
   const Words zero{};
   x[0] = first;
@@ -56,13 +56,14 @@ inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, W
   threefry(x, key);
 }
 
-// The 16 bits of row r of a block of eight.
+// The 16 bits of row R of a block of eight rows.
 template <int R>
 inline Words sixteen_bits(const Word4& x) {
   return R % 2 == 0 ? x[R / 2] & 0xffff : x[R / 2] >> 16;
 }
 
-// Factor `part` of the lanes of `bits`, as many as a vector of T has: scale where they are below `kept`, else 0.
+// The factors of part number `part` of the lanes of `bits` (a vector of T has as many lanes as a part): `scale` where
+// the bits are below `kept`, else 0.
 template <class T>
 inline Vec<T> dropout_factors(Words bits, std::uint32_t kept, T scale, int part) {
   using Half [[gnu::vector_size(lanes<T> * 4)]] = std::int32_t;

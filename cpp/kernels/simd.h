@@ -1,7 +1,7 @@
-// The vector type of this instruction set and the few operations that need an intrinsic: the one place for them.
-// Everything else in kernels/ is written with the compilers' vector extensions (+ - * / < ?: on vectors) and these
-// functions, so one source serves AVX-512, AVX2+FMA, SSE2 and NEON. All code is in an unnamed namespace inside a
-// namespace named after the instruction set: nothing compiled here for one CPU can be linked in for another.
+// The vector type of this instruction set and all operations that need an intrinsic. The rest of kernels/ uses these
+// functions and the compilers' vector extensions (+ - * / < ?: on vectors), so one source serves AVX-512, AVX2+FMA,
+// SSE2 and NEON. All code is in an unnamed namespace inside a namespace named after the instruction set, so the linker
+// cannot use code that was compiled for one CPU on another.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Register tiles (rows x vectors) fill the register file: 14 x 2 accumulators + 2 of B + 1 broadcast of A = 31 of 32.
+// Register tiles (rows x vectors) fill the register file: on AVX-512, 14 x 2 accumulators + 2 vectors of B + 1
+// broadcast of A take 31 of 32 registers.
 #if defined(__AVX512F__)
 inline constexpr int vector_bytes = 64, tile_rows = 14, tile_vectors = 2;
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -82,13 +83,13 @@ inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return mask ? if_true : if_false;
 }
 
-// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (the one ISA outside the bit
-// promise). min: a < b ? a : b and max: a > b ? a : b, so b where either is NaN. (One instruction; GCC 12 makes two of
-// the ?: form, which costs exp and tanh 20 %.)
+// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (so this ISA is the only one whose
+// results have other bits). min is a < b ? a : b and max is a > b ? a : b, so the result is b if either is NaN. (GCC 12
+// compiles the ?: form to two instructions instead of one, which slows exp and tanh down by 20 %.)
 #if defined(__AVX512F__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
-// (The zero-masking form: GCC 12 warns of an uninitialised operand inside the plain one.)
+// The zero-masking form, because GCC 12 warns of an uninitialised operand inside the plain one.
 inline Vec<float> sqrt(Vec<float> v) { return _mm512_maskz_sqrt_ps(0xffff, v); }
 inline Vec<double> sqrt(Vec<double> v) { return _mm512_maskz_sqrt_pd(0xff, v); }
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_maskz_min_ps(0xffff, a, b); }
@@ -124,8 +125,8 @@ inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm_max_ps(a, b); }
 inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm_max_pd(a, b); }
 #endif
 
-// The first n lanes, 0 <= n <= lanes<T>: a load reads nothing beyond them and sets the rest to 0, a store writes
-// nothing beyond them.
+// Selects the first n lanes, 0 <= n <= lanes<T>. A load reads only these and sets the others to 0; a store writes only
+// these.
 template <class T>
 struct Tail {
 #if defined(__AVX512F__)
@@ -173,7 +174,7 @@ inline void store(T* p, Vec<T> v, Tail<T> t) {
 }
 #endif
 
-// a0 b0 a1 b1 ... of the lower, and of the upper, halves of a and b.
+// Interleave the lower, or the upper, halves of a and b: a0 b0 a1 b1 ...
 template <class T>
 inline Vec<T> zip_low(Vec<T> a, Vec<T> b) {
   if constexpr (lanes<T> == 16)
@@ -197,7 +198,7 @@ inline Vec<T> zip_high(Vec<T> a, Vec<T> b) {
     return __builtin_shufflevector(a, b, 1, 3);
 }
 
-// Lane c takes lane (c + By) mod lanes.
+// Rotates the lanes: lane c of the result is lane (c + By) mod lanes of v.
 template <class T, int By>
 inline Vec<T> rotate(Vec<T> v) {
   if constexpr (lanes<T> == 16)
@@ -214,7 +215,7 @@ inline Vec<T> rotate(Vec<T> v) {
     return __builtin_shufflevector(v, v, (0 + By) % 2, (1 + By) % 2);
 }
 
-// The sum of all lanes, as a tree: lane c takes lane c + half, for half = lanes / 2, ..., 2, 1.
+// The sum of all lanes, as a tree: lane c + half is added to lane c, for half = lanes / 2, ..., 2, 1.
 template <class T, int Half = lanes<T> / 2>
 inline T sum_lanes(Vec<T> v) {
   if constexpr (Half == 0)
@@ -241,7 +242,7 @@ inline void transpose(Vec<T> (&v)[lanes<T>]) {
 }
 
 #if defined(__AVX512BF16__)
-// A pair of bf16 numbers lies in the halves of an integer, the lower half first.
+// A 32-bit integer holds a pair of bf16 numbers, the first one in its lower half.
 template <>
 struct SimdTypes<std::int32_t> {
   using Vec [[gnu::vector_size(vector_bytes)]] = std::int32_t;
@@ -252,16 +253,16 @@ inline void store(std::int32_t* p, Pairs v, Tail<float> t) {
   _mm512_mask_storeu_epi32(p, static_cast<__mmask16>(t.mask), (__m512i)v);
 }
 
-// To bf16, rounded to nearest, ties to even; NaN stays NaN, denormal numbers become 0 of their sign.
-// (x0, x1), (x2, x3) ... of the values of first, and then second:
+// Conversions to bf16 round to nearest, ties to even; NaN stays NaN, and a denormal number becomes a zero of its sign.
+// The pairs (x0, x1), (x2, x3) ... of the values of first, then those of second:
 inline Pairs pairs_along(Vec<float> first, Vec<float> second) { return (Pairs)_mm512_cvtne2ps_pbh(second, first); }
-// (first[i], second[i]):
+// The pairs (first[i], second[i]):
 inline Pairs pairs_across(Vec<float> first, Vec<float> second) {
   const Pairs low = (Pairs)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(first));
   const Pairs high = (Pairs)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(second));
   return low | (high << 16);
 }
-// c plus the products of both halves of each lane, in the instruction's own order and rounding.
+// c plus the products of both halves of each lane; the instruction defines the order and the rounding.
 inline Vec<float> dot(Pairs a, Pairs b, Vec<float> c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
 #endif
 

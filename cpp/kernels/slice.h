@@ -1,6 +1,6 @@
-// The sliced schedule: whole training steps of a small network in one kernel. A slice of rows passes through all layers
-// forward and back while its activations stay in the first-level cache; a call through a table happens per layer, not
-// per tile; and a network of a few neurons, one row at a time, takes a hundred nanoseconds a step.
+// The sliced schedule: one kernel makes whole training steps of a small network. A slice of rows passes forward and
+// backward through all layers while its activations stay in the first-level cache. Functions are called through a table
+// once per layer, not once per tile. So a step of a network of a few neurons on one row takes 100 ns.
 #pragma once
 
 #include "dot.h"
@@ -12,7 +12,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// A slice's inputs, targets and weights, in place or gathered.
+// The inputs, targets and weights of a slice: the caller's arrays, or copies of scattered rows.
 template <class T>
 struct Slice {
   Index rows;
@@ -24,7 +24,7 @@ struct Slice {
   const T* weights;
 };
 
-// to(i, j) = from(row(i), j) for rows x n elements. Rows of more than one element are padded to whole vectors in `to`.
+// to(i, j) = from(row(i), j) for rows x n elements. In `to`, rows of more than one element are padded to whole vectors.
 template <class T, class Row>
 inline void gather(Index rows, Index n, const T* from, Index row_stride, Index col_stride, Row row, T* to, Index ld) {
   if (n == 1 || col_stride != 1) {
@@ -41,8 +41,8 @@ inline void gather(Index rows, Index n, const T* from, Index row_stride, Index c
   }
 }
 
-// Examples [first, first + rows), copied unless the elements of a row are contiguous and the rows consecutive. Those of
-// the next batch are prefetched if they are beyond the second level.
+// Returns examples [first, first + rows). Copies them unless the elements of a row are contiguous and the rows are
+// consecutive. If x is larger than the second-level cache, prefetches the same rows of the next batch.
 template <class T>
 inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   const SliceExamples<T>& e = s.examples;
@@ -86,7 +86,8 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
   return slice;
 }
 
-// C (m x n) = g(bias, or 0, + A B), A and B in place: relu is applied in the tiles, others to all of C at once.
+// C (m x n) = g(bias + A B); a null bias is 0. A and B are not packed. The tiles apply relu; any other g is applied to
+// all of C at the end.
 template <class T>
 void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_layout, const T* b, Index ldb,
                    const T* bias, T* c, Index ldc, Activate<T> g = nullptr) {
@@ -109,16 +110,15 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 
-// Plain gradient descent on one row, W = W - rate (dz xᵀ) and b = b - rate dz with dz in layer.a; no gradients are
-// written. The first layer defers it to its next product, which applies it on the way: so its chains begin as soon as
-// dz is known.
+// An update by plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz, with dz in layer.a. It
+// stores no gradient. The first layer defers its update to the next product, which reads W anyway.
 template <class T>
 struct Descent {
   T rate = 0;
-  const T* x = nullptr;  // null: none is deferred
+  const T* x = nullptr;  // null: no update is deferred
 };
 
-// For one row: a descent if Descend, then z = b + x Wᵀ in layer.a if Product.
+// For one row: if Descend, applies the update `due`; then, if Product, computes z = b + x Wᵀ in layer.a.
 template <class T, bool Descend, bool Product>
 inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T* x, T* w) {
   for_groups<T>(layer.width, [&, x, last_x = due.x, k = layer.n_in, width = layer.width](auto count, Index j) {
@@ -148,8 +148,8 @@ inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T*
   });
 }
 
-// From the gradient by this layer's z, in layer.a, computes that by the z of the layer before, in place of its
-// activations; a block of rows at a time, so that the gradient by the activations stays in cache.
+// Computes dL/dz of the layer before from dL/dz of this layer, which is in layer.a. Overwrites the activations of the
+// layer before with it, in blocks of rows, so that dL/da stays in the cache.
 template <class T>
 void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const SliceLayer<T>& layer, Index rows) {
   constexpr Index block = 2 * tile_rows;
@@ -162,8 +162,8 @@ void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const S
   }
 }
 
-// The weighted losses of a slice's rows, and their gradients times scale. With `descent`, a learning rate for one row,
-// updates the parameters instead of writing gradients.
+// Computes the weighted losses of a slice's rows and their gradient, multiplied by scale. If descent is not null, the
+// slice is one row: the parameters are updated with the learning rate *descent and no gradient is stored.
 template <class T>
 void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* value, T* gradients, const T* descent,
                      Descent<T>& due) {
@@ -212,7 +212,7 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
     } else {
       if (descent != nullptr) {
         const Descent<T> now{*descent, from};
-        if (l > 0 || slice.x == s.x)  // the next row will overwrite s.x
+        if (l > 0 || slice.x == s.x)  // not deferred: the next row will overwrite s.x
           row_pass<T, true, false>(layer, now, nullptr, s.parameters + layer.offset);
         else
           due = now;
@@ -227,8 +227,8 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
   }
 }
 
-// Adds the slices of leaves, from number `leaf` on, for a part of the parameters. Their `count` slices are behind the
-// runs. A sum overwrites a run or a slice of its own, never one that is still needed.
+// Adds `count` slices to the sums of their leaves, from leaf number `leaf` on, for parameters [begin, end). In
+// s.partials the slices follow the runs. A sum overwrites only runs and slices that have already been added.
 template <class T>
 void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Index count, bool last) {
   const Index runs = place_of_leaf(leaf, false).runs;
@@ -244,7 +244,7 @@ void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Inde
     }
 }
 
-// total plus the losses of the rows of one round, from `first` on.
+// Returns total plus the losses of the rows of one round, which begins at row `first` of the batch.
 template <class T>
 double add_losses(const SliceSteps<T>& s, Index first, double total) {
   if (s.m == 1) return total + static_cast<double>(s.value[0]);
@@ -254,7 +254,7 @@ double add_losses(const SliceSteps<T>& s, Index first, double total) {
   return total;
 }
 
-// Adds the gradient of the penalty and updates, for parameters [begin, end).
+// Adds the gradient of the penalty and makes the update, for parameters [begin, end).
 template <class T>
 void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, Index end) {
   if (l2 != 0)
@@ -281,7 +281,7 @@ double slice_weight(const SliceSteps<T>& s, Index first) {
   return total;
 }
 
-// Makes the copies of W that a member reads in the backward products of a step.
+// Copies each W into the layout that the member's backward products of this step read.
 template <class T>
 void pack_weights(const SliceSteps<T>& s) {
   for (Index l = 0; l < s.layer_count; ++l) {
@@ -300,7 +300,7 @@ double weight_squares(const SliceSteps<T>& s) {
   return squares;
 }
 
-// Calls work(item) for the items that this member takes: only there is memory accessed that the team shares.
+// Calls work(item) for the items that this member takes. Memory that the team shares is accessed only within work().
 template <class T, class Work>
 inline void each_item(const SliceSteps<T>& s, Index count, Work work) {
   if (s.size == 1) {
@@ -310,13 +310,14 @@ inline void each_item(const SliceSteps<T>& s, Index count, Work work) {
   for (Index item; (item = s.next(s.team, count)) >= 0;) work(item);
 }
 
-// Two phases per step, or per round of a step: the slices, then parts of the parameters.
+// A step consists of rounds of at most slices_at_once slices. A round has two phases: the first computes the slices,
+// the second adds them and, in the last round, updates the parameters.
 template <class T>
 void slice_steps(const SliceSteps<T>& s) {
   const Index vectors = s.parameter_count / slice_width;
   const Index before_last = (s.m - 1) / sum_rows, last_rows = s.m - before_last * sum_rows;
   const Index slices = before_last * slices_of_leaf + (last_rows + s.last_slice_rows - 1) / s.last_slice_rows;
-  constexpr Index vectors_of_part = 128;  // or more: some microseconds
+  constexpr Index vectors_of_part = 128;  // at least: takes some microseconds
   const Index most_parts = s.size == 1 ? 1 : 4 * s.size, fair = vectors / vectors_of_part;
   const Index parts = fair < s.size ? s.size : fair < most_parts ? fair : most_parts;
   Descent<T> due;
@@ -324,10 +325,10 @@ void slice_steps(const SliceSteps<T>& s) {
     const Index first = s.first + step * s.advance;
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
     const double l2 = s.l2_per_row ? s.l2 * inverse : s.l2;
-    // The last step of a call keeps its gradients for the caller.
+    // The last step of a call stores its gradient, which the caller reads.
     const bool plain = s.is_sgd && s.moments.m == nullptr && s.l2 == 0 && step + 1 < s.steps;
     const T* descent = plain && s.m == 1 && s.updates[step].keep == T(1) ? &s.updates[step].rate : nullptr;
-    // Until the step ends: the sums of the losses so far, and of the squared weights.
+    // Until the step ends, mean holds the sum of the losses so far and weight the sum of the squared weights.
     BatchCost& cost = s.cost[step];
     bool packed = false;
     for (Index done = 0; done < slices;) {  // whole leaves

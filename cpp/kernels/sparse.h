@@ -1,5 +1,5 @@
-// Products with rows of a sparse matrix: only stored elements are multiplied, in the order of columns, so that the
-// result has the bits of the dense product, whose other terms add 0.
+// Products with rows of a sparse matrix. Only stored elements are multiplied, in the order of the columns. The result
+// has the bits of the dense product, because the terms left out would add 0.
 #pragma once
 
 #include "kernels.h"
@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Calls visit(columns, values, count) for the elements of a row, in pieces; with dropout, values are multiplied by
-// their factors.
+// Calls visit(columns, values, count) for successive pieces of a row. With dropout, the values are multiplied by their
+// dropout factors.
 template <class T, class Visit>
 inline void visit_row(const SparseRows<T>& x, const InputDropout& dropout, Index i, Visit visit) {
   const Index row = x.rows != nullptr ? x.rows[i] : i, end = x.indptr[row + 1];
@@ -32,7 +32,7 @@ inline void visit_row(const SparseRows<T>& x, const InputDropout& dropout, Index
   }
 }
 
-// N vectors of outputs from j on, the last one ragged.
+// Computes N vectors of outputs from output j on; the last one may be ragged.
 template <class T, int N, bool Ragged>
 inline void sparse_forward_outputs(const SparseForward<T>& p, Index i, Index j) {
   constexpr int L = lanes<T>;
@@ -71,7 +71,7 @@ void sparse_forward(const SparseForward<T>& p) {
   }
 }
 
-// A single output, with the chains and the tree of dot_rows.
+// The product for a single output, summed with the chains and the tree of dot_rows.
 template <class T>
 void sparse_dot(const SparseForward<T>& p) {
   constexpr int chains = 16;
@@ -91,7 +91,7 @@ void sparse_dot(const SparseForward<T>& p) {
   }
 }
 
-// Whole vectors of outputs from j on, as many as N.
+// Computes N whole vectors of outputs from output j on.
 template <class T, int N>
 inline void sparse_gradient_outputs(const SparseGradient<T>& p, Index i, Index j) {
   constexpr int L = lanes<T>;

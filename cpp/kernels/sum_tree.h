@@ -1,25 +1,26 @@
-// The order in which the leaves of a batch are added: a binary tree by leaf number. A part of kernels.h.
+// The order in which the leaves of a batch are added: a binary tree over the leaf numbers. A part of kernels.h.
 //
-// A tree of n leaves is its first 2^j leaves, as many as are fewer than n, and the tree of the others. So an aligned
-// run of 2^j leaves is one partial sum wherever it is made, and the leaves may come one after the other: as in a binary
-// counter, a leaf is added to the last run if that is as long as it, the sum to the run before likewise, and so on; the
-// last leaf of all goes through every run that is left, from the shortest to the longest.
+// A tree of n leaves is the sum of two trees: one of the first 2^j leaves, where 2^j is the largest power of two below
+// n, and one of the others. So an aligned run of 2^j leaves always gives the same partial sum, and the leaves can be
+// added one after the other like the carries of a binary counter: a finished leaf is added to the last run if that has
+// the same length, the result to the run before it if that has the same length, and so on. The last leaf of the batch
+// is added to all remaining runs, from the shortest to the longest.
 #pragma once
 
 #include "chainrule/names.h"
 
 namespace chainrule {
 
-// Rows of a leaf. A constant of the arithmetic contract: changing it changes results.
+// Rows of a leaf. This is part of the arithmetic contract: changing it changes results.
 inline constexpr Index sum_rows = 512;
 
 // How a finished leaf is added. The runs before it are at places 0, 1, ..., the longest first.
 struct LeafPlace {
-  Index runs;    // their number; the next place is free
-  Index joined;  // how many are added to it, from the last on: run + (leaf's sum so far)
-  Index place() const { return runs - joined; }  // of that sum
+  Index runs;    // number of runs before it; the next place is free
+  Index joined;  // number of runs that are added to the leaf, from the last run on: run + (sum so far)
+  Index place() const { return runs - joined; }  // where the sum is stored
 };
-// Inlined, or the linker might keep a copy compiled for one instruction set for all others.
+// Always inlined: otherwise the linker might use a copy compiled for one instruction set on CPUs that do not have it.
 [[gnu::always_inline]] constexpr LeafPlace place_of_leaf(Index number, bool last) {
   Index runs = 0, joined = 0;
   for (Index rest = number; rest > 0; rest /= 2) runs += rest % 2;
@@ -27,8 +28,8 @@ struct LeafPlace {
   return {runs, last ? runs : joined};
 }
 
-// Sums to which a finished sum is added before it is stored: C = x[count - 1] + (... + (x[0] + C)). Each is an array in
-// C's layout, whose element `at` corresponds to C's first.
+// Partial sums that are added to a finished C before it is stored: C = x[count - 1] + (... + (x[0] + C)). Each is an
+// array in the layout of C; its element `at` corresponds to the first element of C.
 template <class T>
 struct Addends {
   const T* const* x = nullptr;

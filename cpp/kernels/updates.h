@@ -1,6 +1,6 @@
 // Passes over flat vectors: the optimizers' updates (Robbins & Monro 1951, Polyak 1964, Nesterov 1983, Duchi et al.
 // 2011, Tieleman & Hinton 2012, Graves 2013, Kingma & Ba 2015, Loshchilov & Hutter 2019, Chen et al. 2023, Defazio et
-// al. 2024; semantics of PyTorch's), and the sums that norms and costs are made of.
+// al. 2024; with the semantics of PyTorch), and the sums from which norms and costs are computed.
 #pragma once
 
 #include "kernels.h"
@@ -9,8 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Calls visit(place, g, read, write) for all vectors of a region, g of its gradient; read and write access only the
-// part of a vector inside the region.
+// Calls visit(place, g, read, write) for every vector of a region; g is the corresponding vector of the gradient. read
+// and write access only the part of the vector that is inside the region.
 template <class T, class Visit>
 inline void for_vectors(Region r, const T* gradient, Visit visit) {
   constexpr Index L = lanes<T>;
@@ -27,18 +27,18 @@ inline void for_vectors(Region r, const T* gradient, Visit visit) {
   }
 }
 
-// Calls pass with the function that scales and clips gradients.
+// Calls pass with a function that scales and clips a vector of the gradient.
 template <class T, class Pass>
 inline void with_clip(const Clip<T>& clip, Pass pass) {
   if (clip.scale == T(1) && clip.limit == Clip<T>{}.limit)
     pass([](Vec<T> g) { return g; });
   else
     pass([scale = splat(clip.scale), limit = splat(clip.limit)](Vec<T> g) {
-      return min(limit, max(-limit, scale * g));  // NaN is kept
+      return min(limit, max(-limit, scale * g));  // NaN stays NaN
     });
 }
 
-// The factor on a parameter by the decoupled decay.
+// The factor by which decoupled weight decay shrinks a parameter.
 template <class T>
 T kept_part(double rate, double weight_decay, double factor) {
   return static_cast<T>(1 - rate * weight_decay * factor);
@@ -91,7 +91,7 @@ struct Optimize<T, Sgd> : CountsSteps {
 };
 
 // m = m + (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²; p = p - rate m / (root_scale sqrt(v) + epsilon). Progress
-// carries beta1^steps and beta2^steps, by multiplication: the std::pow of C libraries differ.
+// holds beta1^steps and beta2^steps, computed by repeated multiplication because std::pow differs between C libraries.
 template <class T>
 struct Optimize<T, Adam> {
   static Arrays arrays(const Adam&) { return {.m = true, .v = true}; }
@@ -125,7 +125,7 @@ struct Optimize<T, Adam> {
         const Vec<T> square = fma(beta2, read(v + j), u.one_minus_beta2 * g * g);
         write(m + j, mean);
         write(v + j, square);
-        // No mean, no step, also where epsilon is 0: so padding stays 0.
+        // Where the mean is 0 the step is 0, even if epsilon is 0, so padding stays 0.
         const Vec<T> step = select<T>(mean == Vec<T>{}, mean, mean / fma(root_scale, sqrt(square), epsilon));
         write(parameters + j, fma(rate, step, keep * read(parameters + j)));
       });
@@ -133,8 +133,8 @@ struct Optimize<T, Adam> {
   }
 };
 
-// v = alpha v + (1 - alpha) g²; with mean = mean + (1 - alpha)(g - mean) to center by, v - mean² for v;
-// m = momentum m + g / (sqrt(v) + epsilon); p = p - rate m.
+// v = alpha v + (1 - alpha) g²; m = momentum m + g / (sqrt(v) + epsilon); p = p - rate m. The centered form keeps
+// mean = mean + (1 - alpha)(g - mean) and uses v - mean² in place of v under the root.
 template <class T>
 struct Optimize<T, RmsProp> : CountsSteps {
   static Arrays arrays(const RmsProp& o) { return {.m = o.momentum > 0, .v = true, .mean = o.centered}; }
@@ -223,7 +223,7 @@ struct Optimize<T, Lion> : CountsSteps {
         g = clipped(g);
         const Vec<T> mean = read(m + j), direction = fma(first, g - mean, mean);
         write(m + j, fma(second, g - mean, mean));
-        // NaN is kept.
+        // NaN stays NaN.
         const Vec<T> step = select<T>(direction > Vec<T>{}, rate, select<T>(direction < Vec<T>{}, -rate, direction));
         write(parameters + j, keep * read(parameters + j) - step);
       });
@@ -232,8 +232,8 @@ struct Optimize<T, Lion> : CountsSteps {
 };
 
 // z = z - rate (g / (root_scale sqrt(v) + epsilon) + weight_decay p), v as Adam's; x = x + c (z - x);
-// p = z + beta1 (x - z). All three begin with the parameters. m is z, mean is x, rate_in is c = rate² / Σ rate², which
-// progress carries: the sum first, c second.
+// p = z + beta1 (x - z). z and x start at the initial p. moments.m holds z and moments.mean holds x; rate_in is
+// c = rate² / Σ rate². progress.first holds the sum, progress.second holds c.
 template <class T>
 struct Optimize<T, ScheduleFreeAdamW> {
   static Arrays arrays(const ScheduleFreeAdamW&) { return {.m = true, .v = true, .mean = true, .averages = true}; }
@@ -271,7 +271,7 @@ struct Optimize<T, ScheduleFreeAdamW> {
         g = clipped(g);
         const Vec<T> y = read(parameters + j), square = fma(beta2, read(moments.v + j), u.one_minus_beta2 * g * g);
         write(moments.v + j, square);
-        // No gradient, no step, also where epsilon is 0: so padding stays 0.
+        // Where the gradient is 0 the step is 0, even if epsilon is 0, so padding stays 0.
         const Vec<T> step = select<T>(g == Vec<T>{}, g, g / fma(root_scale, sqrt(square), epsilon));
         const Vec<T> z = fma(decay, y, fma(rate, step, u.first ? y : read(moments.m + j)));
         Vec<T> x = u.first ? y : read(moments.mean + j);
@@ -311,8 +311,8 @@ void axpy(Index n, T alpha, const T* x, T* y) {
 }
 
 // The sum of f(j) in double: element j belongs to chain j mod 16, and the chains are added as a tree, so the bits
-// depend on n alone. No fma here: the product of two floats is exact in double, and for double every ISA rounds the
-// same.
+// depend on n alone. It needs no fma: the product of two floats is exact in double, and every ISA rounds a product of
+// doubles in the same way.
 template <class F>
 double chained_sum(Index n, F f) {
   constexpr int chains = 16;
