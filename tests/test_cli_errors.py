@@ -205,4 +205,4 @@ def test_out_of_memory_and_divergence_speak_of_the_options(houses, capsys, monke
     assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
     assert not Path("houses.safetensors").exists()
     monkeypatch.setattr(cr.Network, "fit", lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
-    assert "out of memory: fewer" in failure(capsys, "train", houses, "--target", "dear")
+    assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear")

@@ -250,7 +250,7 @@ def test_lbfgs_equals_pytorch(history, learning_rate):
 @pytest.mark.parametrize("schedule", ["constant", "cosine warmup", "step"])
 @pytest.mark.parametrize("clipped", CLIPS)
 def test_schedule_free_adamw_is_that_of_its_authors(clipped, schedule, groups):
-    """Gradients are taken at y; the network ends with x, which validation sees too."""
+    """Gradients are computed at y; the trained network has x, and validation uses x."""
     rate, beta1, beta2, epsilon, decay = 0.02, 0.8, 0.99, 1e-8, 0.1
     optimizer = cr.ScheduleFreeAdamW(learning_rate=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=decay)
     net, params, X, Y = make()

@@ -72,7 +72,7 @@ def test_targets_far_from_the_first_ones_are_named(columns):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         estimator.partial_fit(table[PARTS[2]], y[PARTS[2]])
-    with pytest.warns(UserWarning, match="targets lie .* standard deviations from the mean of those in the first call"):
+    with pytest.warns(UserWarning, match="targets are .* standard deviations away from the mean of those in the first"):
         estimator.partial_fit(table[PARTS[3]], 1000 * y[PARTS[3]])
     constant = cr.MLPRegressor(**SETTINGS).partial_fit(table[PARTS[1]], np.full_like(y[PARTS[1]], 5.0))
     with pytest.warns(UserWarning, match="Begin with rows that are like the later ones"):

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int most_links = 40;  // that a path may go through, as in the kernel
+constexpr int most_links = 40;  // the limit of the Linux kernel for the symbolic links in a path
 
 [[noreturn]] void fail(const char* what, const fs::path& path, int error = errno) {
   throw std::system_error(error, std::generic_category(), std::string(what) + path.string());
@@ -54,7 +54,8 @@ bool reached_disk(std::FILE* file) {
 #endif
 }
 
-// A new name is on the disk when its folder is. Some systems cannot flush a folder; the file is complete anyway.
+// Flushes the folder, so that the new name of a file is on the disk too. Some systems cannot flush a folder. The file
+// is complete even then, so errors are ignored.
 void flush_folder([[maybe_unused]] const fs::path& folder) {
 #ifndef _WIN32
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
@@ -64,16 +65,17 @@ void flush_folder([[maybe_unused]] const fs::path& folder) {
 #endif
 }
 
-// The target of the links, whether it exists or not.
+// Resolves symbolic links. The target need not exist.
 fs::path followed(fs::path path) {
   for (int links = 0; fs::is_symlink(fs::symlink_status(path)); ++links) {
-    if (links == most_links) fail("too many links from ", path, ELOOP);
+    if (links == most_links) fail("too many symbolic links from ", path, ELOOP);
     path = path.parent_path() / fs::read_symlink(path);
   }
   return path;
 }
 
-// The Python package uses the same names, so that it finds those of killed programs.
+// The Python package names its temporary files in the same way, so each language removes what the other left behind
+// when it was killed.
 constexpr std::string_view temporary_end = ".tmp";
 constexpr std::size_t random_digits = 12;
 
@@ -98,11 +100,12 @@ struct CloseFolder {
 using Folder = std::unique_ptr<DIR, CloseFolder>;
 #endif
 
-// Removes the temporary files for this target whose programs have ended: nobody holds their locks.
+// Removes the temporary files of this target that nobody has locked: the programs that wrote them have ended.
 void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #ifndef _WIN32
   const std::string begin = temporary_begin(target).native();
-  // Null if the folder may be written to but not listed. directory_iterator would end the program if memory is lacking.
+  // Null if the folder may be written to but not listed. This uses opendir because std::filesystem::directory_iterator
+  // ends the program when memory runs out.
   const Folder folder(opendir(folder_of(target).c_str()));
   if (!folder) return;
   const int at = dirfd(folder.get());
@@ -120,21 +123,23 @@ void remove_leftovers([[maybe_unused]] const fs::path& target) {
 #endif
 }
 
-// Locks the file until it is closed, at the latest by the end of the program. Systems without locks keep leftovers.
+// Locks the file until it is closed, at the latest when the program ends. On systems without flock, remove_leftovers
+// removes nothing.
 void lock([[maybe_unused]] std::FILE* file) {
 #ifndef _WIN32
   flock(fileno(file), LOCK_EX);
 #endif
 }
 
-// Writes all of the content to the disk.
+// Writes all of the content and flushes it to the disk.
 void fill(std::FILE* file, const fs::path& name, std::string_view content) {
   if (std::fwrite(content.data(), 1, content.size(), file) != content.size() || std::fflush(file) != 0 ||
       !reached_disk(file))
     fail("cannot write ", name);
 }
 
-// Uses a file that has no name until it is complete: a killed program leaves nothing. False if the system cannot.
+// Writes to a file that has no name until it is complete, so that a killed program leaves nothing behind. Returns false
+// if the system or the file system does not support such files.
 bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]] const fs::file_status& before,
                         [[maybe_unused]] std::string_view content) {
 #ifdef O_TMPFILE
@@ -147,7 +152,8 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
   }
   lock(file.get());
   const std::string own_name = "/proc/self/fd/" + std::to_string(descriptor);
-  if (fs::exists(before) && fchmod(descriptor, static_cast<mode_t>(before.permissions())) != 0)  // before it is filled
+  // Set the permissions before there is any content to read.
+  if (fs::exists(before) && fchmod(descriptor, static_cast<mode_t>(before.permissions())) != 0)
     fail("cannot write ", target);
   fill(file.get(), target, content);
   const auto named = [&](const fs::path& name) {
@@ -155,7 +161,7 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
   };
   if (named(target)) return true;
   if (errno != EEXIST) return false;
-  const fs::path temporary = temporary_name(target);  // only a rename replaces a file
+  const fs::path temporary = temporary_name(target);  // linkat does not replace an existing file, rename does
   if (!named(temporary)) return false;
   std::error_code error, ignored;
   fs::rename(temporary, target, error);
@@ -167,8 +173,8 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
 #endif
 }
 
-// Uses a file with a hidden name, locked so that no other program removes it as a leftover. False if one did before it
-// was locked.
+// Writes to a hidden temporary file, which is locked so that no other program removes it as a leftover. Returns false
+// if another program removed it before it was locked.
 bool replace_by_named(const fs::path& target, const fs::file_status& before, std::string_view content) {
   const fs::path temporary = temporary_name(target);
   File file = open(temporary, true);
@@ -178,10 +184,10 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   if (fstat(fileno(file.get()), &found) == 0 && found.st_nlink == 0) return false;
 #endif
   try {
-    if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is anything to read
+    if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is any content to read
     fill(file.get(), temporary, content);
 #ifdef _WIN32
-    file.reset();  // Windows renames no open file
+    file.reset();  // Windows cannot rename an open file
 #endif
     fs::rename(temporary, target);
   } catch (...) {
@@ -193,8 +199,8 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   return true;
 }
 
-// Opens a path that stands for a descriptor, such as /dev/stdout; -1 for others. Opening the file itself would begin at
-// its start, even after >>, and a rename would replace it.
+// Opens a path that refers to a descriptor, such as /dev/stdout; returns -1 for any other path. Opening the file behind
+// the descriptor would write from its start, even if the shell opened it with >>, and a rename would replace it.
 int open_descriptor([[maybe_unused]] const fs::path& path) {
 #ifndef _WIN32
   std::error_code error;
@@ -208,7 +214,7 @@ int open_descriptor([[maybe_unused]] const fs::path& path) {
     const bool is_process = text.starts_with("/proc/") && text.ends_with("/fd");
     if ((text == "/dev/fd" || is_process) && !name.empty() && name.size() < 10 &&
         name.find_first_not_of("0123456789") == std::string::npos) {
-      std::fflush(stdout);  // earlier output comes first
+      std::fflush(stdout);  // so that earlier output comes first
       const bool is_own = text == "/dev/fd" || text.starts_with(own);
       const int descriptor = is_own ? dup(std::stoi(name)) : ::open(place.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
       if (descriptor < 0) fail("cannot write ", path);
@@ -221,7 +227,7 @@ int open_descriptor([[maybe_unused]] const fs::path& path) {
   return -1;
 }
 
-// Writes to a pipe, a device or an open descriptor, and closes it.
+// Writes to the descriptor of a pipe, a device or an open file, and closes it.
 void write_through([[maybe_unused]] int descriptor, [[maybe_unused]] const fs::path& path,
                    [[maybe_unused]] std::string_view content) {
 #ifndef _WIN32
@@ -232,7 +238,7 @@ void write_through([[maybe_unused]] int descriptor, [[maybe_unused]] const fs::p
   }
   if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() || std::fflush(file.get()) != 0)
     fail("cannot write ", path);
-  fsync(descriptor);  // pipes and terminals have no disk
+  fsync(descriptor);  // fails for pipes and terminals, which is ignored
 #endif
 }
 

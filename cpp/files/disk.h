@@ -9,8 +9,9 @@ namespace chainrule {
 
 std::string read_file(const std::filesystem::path& path);
 
-// The path holds its old content or all of the new, which is on the disk when this returns. Targets that are not files
-// are written to: a pipe, a device, and an open descriptor (/dev/stdout, /dev/fd/3), at its own position.
+// Replaces the file atomically: the path always holds its complete old or its complete new content, and the new content
+// is on the disk when this returns. A target that is not a file is written to instead: a pipe, a device, or an open
+// descriptor (/dev/stdout, /dev/fd/3) at its current position.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace chainrule

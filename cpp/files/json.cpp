@@ -15,7 +15,8 @@ constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// The same in every locale; without exceptions a stream takes a failed allocation for the end of the text.
+// Makes numbers independent of the locale, and turns on exceptions: without them, a stream treats a failed allocation
+// as the end of the text.
 void prepare(std::ios& stream) {
   stream.imbue(std::locale::classic());
   stream.exceptions(std::ios::badbit);
@@ -85,12 +86,12 @@ void JsonReader::expect(char c) {
 
 void JsonReader::end() {
   next_is('\0');
-  demand(at_ == text_.size(), "nothing more");
+  demand(at_ == text_.size(), "the end of the text");
 }
 
 void JsonReader::open(char bracket) {
   expect(bracket);
-  demand(++depth_ <= deepest, "less depth");
+  demand(++depth_ <= deepest, "at most 64 levels of nesting");
 }
 
 bool JsonReader::more(char bracket, bool first) {
@@ -118,7 +119,7 @@ std::string JsonReader::string() {
   expect('"');
   std::string out;
   for (;;) {
-    demand(at_ < text_.size() && static_cast<unsigned char>(text_[at_]) >= 0x20, "the rest of a text");
+    demand(at_ < text_.size() && static_cast<unsigned char>(text_[at_]) >= 0x20, "the end of a string");
     const char c = text_[at_++];
     if (c == '"') return out;
     if (c != '\\') {
@@ -127,7 +128,7 @@ std::string JsonReader::string() {
     }
     const char escape = at_ < text_.size() ? text_[at_] : '\0';
     const std::size_t known = escapes.find(escape);
-    demand(known != std::string_view::npos || escape == 'u', "an escape");
+    demand(known != std::string_view::npos || escape == 'u', "an escape sequence");
     ++at_;
     if (escape != 'u') {
       out += escaped[known];
@@ -137,10 +138,10 @@ std::string JsonReader::string() {
     if (code >= 0xD800 && code < 0xDC00 && text_.substr(at_, 2) == "\\u") {
       at_ += 2;
       const std::uint32_t low = hex4();
-      demand(low >= 0xDC00 && low < 0xE000, "the second half of a pair");
+      demand(low >= 0xDC00 && low < 0xE000, "the second half of a surrogate pair");
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
     }
-    demand(code < 0xD800 || code >= 0xE000, "both halves of a pair");
+    demand(code < 0xD800 || code >= 0xE000, "both halves of a surrogate pair");
     append_utf8(out, code);
   }
 }

@@ -1,6 +1,6 @@
-// Reads JSON (RFC 8259) from memory, value by value as requested: without a tree, so skipped values take no memory.
-// Strict: UTF-8, no name twice in an object, nothing nested deeper than 64. All else throws std::invalid_argument with
-// the place.
+// Reads JSON (RFC 8259) from memory, one value after the other as the caller asks for them. It builds no tree, so
+// skipped values take no memory. It accepts only UTF-8, objects without duplicate names, and at most 64 levels of
+// nesting. Errors throw std::invalid_argument with the position in bytes.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +16,14 @@ class JsonReader {
  public:
   explicit JsonReader(std::string_view text);
 
-  // Each reads the next value, which must be of this kind. entry(name) and item() must read one value each.
+  // Each function reads the next value, which must be of its kind. entry(name) and item() must read one value each.
   template <class Entry>
   void object(Entry entry) {
     std::set<std::string> names;
     open('{');
     for (bool first = true; more('}', first); first = false) {
       std::string name = string();
-      demand(names.insert(name).second, "a name that is new in its object");
+      demand(names.insert(name).second, "a name that the object does not have yet");
       expect(':');
       entry(name);
     }
@@ -38,8 +38,8 @@ class JsonReader {
   double number();
   void skip();  // a value of any kind
 
-  bool next_is(char first);  // true if the next value begins with it
-  void end();                // only spaces may be left
+  bool next_is(char first);  // true if the next value begins with this character
+  void end();                // demands that only white space is left
 
  private:
   void open(char bracket);
@@ -54,8 +54,8 @@ class JsonReader {
   int depth_ = 0;
 };
 
-// Write values as Python's json does: a string with its quotes; a number with the fewest digits that are read as the
-// same one.
+// Write values as Python's json module does: a string with its quotes, a number with the fewest digits that read back
+// as the same number.
 std::string json_string(std::string_view text);
 std::string json_number(double value);
 

@@ -16,8 +16,8 @@ namespace chainrule {
 namespace {
 
 constexpr std::uint64_t format = 1;
-constexpr const char* metadata_key = "chainrule";         // of the configuration
-constexpr const char* checksum_key = "chainrule.sha256";  // of everything else; not in files of version 0.1.0
+constexpr const char* metadata_key = "chainrule";         // metadata entry of the configuration
+constexpr const char* checksum_key = "chainrule.sha256";  // entry of the checksum; files of version 0.1.0 have none
 constexpr const char* dtype_names[] = {"float32", "float64"};
 constexpr const char* tensor_dtypes[] = {"F32", "F64"};
 
@@ -34,7 +34,7 @@ struct Configuration {
   int dtype = 0;  // index into the lists above
 };
 
-// Refuses files of a later version, whatever else they contain.
+// Refuses files of a later format version before anything else in them is read.
 void check_format(const std::string& path, const std::string& configuration) {
   std::uint64_t version = 0;
   std::string writer = "?";
@@ -79,7 +79,7 @@ Configuration read_configuration(const std::string& text) {
     field->second();
     fields.erase(field);
   });
-  fields.erase("loss_parameters");  // only some losses have them
+  fields.erase("loss_parameters");  // optional: only some losses have parameters
   require(fields.empty(), "its configuration lacks ", fields.empty() ? "" : fields.begin()->first);
   require(c.sizes.size() >= 2 && o.activations.size() == c.sizes.size() - 2, "it has ", o.activations.size(),
           " activations for ", c.sizes.size(), " sizes of layers");
@@ -183,7 +183,7 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
 template <class T>
 std::string write_model(const Network<T>& network, const Metadata& metadata, const Tensors& state) {
   Container container{metadata, state};
-  for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata are not UTF-8");
+  for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata is not UTF-8");
   for (const auto& [name, tensor] : state) require(is_utf8(name), "a name of the state is not UTF-8");
   for (const char* key : {metadata_key, checksum_key})
     require(!metadata.contains(key), "the metadata key '", key, "' is taken: choose another name");

@@ -1,5 +1,5 @@
-// Converts a network to the bytes of a model file, and back; a checkpoint has more tensors, the state of a training.
-// Throws std::invalid_argument for the caller's mistakes, FileError for the file's.
+// Converts a network to the bytes of a model file and back. A checkpoint is a model file with more tensors, which hold
+// the state of a training. Bad arguments throw std::invalid_argument, bad files throw FileError.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace chainrule {
 
-// path: the file's name in error messages. state: receives the tensors that are not the network's; null: refuse them.
+// path: the name of the file in error messages. state: receives the tensors that do not belong to the network; if it is
+// null, a file with such tensors is refused.
 AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata, Tensors* state = nullptr);
 
 template <class T>

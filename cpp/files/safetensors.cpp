@@ -14,7 +14,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format's numbers are little-endian");
 
-constexpr std::size_t length_bytes = 8, longest_header = 100'000'000;  // the format's limit
+constexpr std::size_t length_bytes = 8, longest_header = 100'000'000;  // both are fixed by the format
 constexpr std::string_view metadata_key = "__metadata__";
 
 struct Entry {
@@ -78,7 +78,7 @@ Container read_container(std::string_view file) {
   });
   json.end();
 
-  // The tensors' bytes follow each other without gaps, and there are no others.
+  // The bytes of the tensors must be adjacent and fill the rest of the file.
   const std::string_view data = file.substr(length_bytes + length);
   std::uint64_t last = 0;
   for (const Entry& entry : entries) last = std::max(last, entry.end);
@@ -119,8 +119,8 @@ std::string header_of(const Container& container) {
     begin = end;
   }
   text += "}";
-  text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');  // so that tensors are aligned
-  require(text.size() <= longest_header, "the metadata are too long for a file");
+  text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');  // aligns the tensors
+  require(text.size() <= longest_header, "the metadata is too long for a model file");
 
   std::string length;
   for (std::size_t i = 0; i < length_bytes; ++i) length += static_cast<char>(text.size() >> 8 * i & 0xFF);

@@ -1,5 +1,5 @@
-// The safetensors container: the length of a header in 8 bytes, the header in JSON, the tensors' bytes. Tensors are
-// views of the file's bytes; inconsistent files throw std::invalid_argument.
+// The safetensors container: 8 bytes with the length of the header, the header in JSON, and the bytes of the tensors.
+// Tensors are views of the file's bytes. Inconsistent files throw std::invalid_argument.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@
 namespace chainrule {
 
 struct Tensor {
-  std::string dtype;  // F32 or F64: no model holds another
+  std::string dtype;  // F32 or F64, the only types in a model
   std::vector<Index> shape;
   std::string_view bytes;
 };
@@ -27,8 +27,8 @@ struct Container {
 Container read_container(std::string_view file);
 std::string write_container(const Container& container);
 
-// The SHA-256 of the file that write_container makes. It depends only on the content: a program that writes the same
-// metadata and tensors in another order keeps it.
+// The SHA-256 of the file that write_container would make. It depends only on the content: it stays the same if another
+// program writes the same metadata and tensors in another order.
 std::string checksum_of(const Container& container);
 
 }  // namespace chainrule

@@ -64,7 +64,7 @@ void Sha256::add(std::string_view bytes) {
 std::string Sha256::digits() {
   const std::uint64_t bits = 8 * size_;
   const std::size_t used = size_ % block_.size();
-  std::string end(used < 56 ? 56 - used : 120 - used, '\0');  // so that a block ends with the length
+  std::string end(used < 56 ? 56 - used : 120 - used, '\0');  // pads so that the length ends the last block
   end[0] = static_cast<char>(0x80);
   for (int shift = 56; shift >= 0; shift -= 8) end += static_cast<char>(bits >> shift & 0xFF);
   add(end);

@@ -11,7 +11,7 @@ namespace chainrule {
 class Sha256 {
  public:
   void add(std::string_view bytes);
-  std::string digits();  // 64 in hexadecimal, of all added bytes; nothing may be added after
+  std::string digits();  // 64 hexadecimal digits for all bytes added so far; add() must not be called afterwards
 
  private:
   void add_block(const char* block);

@@ -137,7 +137,7 @@ void test_containers() {
          file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
   refuse("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
   refuse("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
-  refuse("new in its object", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
+  refuse("does not have yet", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
   refuse("lacks its shape", file(metadata + ",\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", 0));
   refuse("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
 }

@@ -1,5 +1,5 @@
-// What a shared library of chainrule shows. With a static one the mark is empty, and nothing of it is shown by a
-// library that it is linked into. Windows exports by WINDOWS_EXPORT_ALL_SYMBOLS.
+// CHAINRULE_API marks the symbols that a shared library exports. In a static library it is empty, so a shared library
+// that links the static one does not export its symbols. On Windows, CMake's WINDOWS_EXPORT_ALL_SYMBOLS exports them.
 #pragma once
 
 #if defined(CHAINRULE_SHARED) && !defined(_WIN32)

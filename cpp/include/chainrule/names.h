@@ -1,6 +1,7 @@
-// The lists of activations, losses and metrics, with all their properties except the arithmetic. A new entry is a line
-// here and a formula in kernels/activations.h, kernels/losses.h or train/metrics.cpp; dispatch, checks, bindings, tests
-// and documentation follow these lists. Includes nothing of the standard library: the kernels use it.
+// The lists of activations, losses and metrics, with all their properties except the arithmetic. A new entry needs a
+// line here and a formula in kernels/activations.h, kernels/losses.h or train/metrics.cpp; dispatch, checks, bindings,
+// tests and documentation are derived from these lists. The kernels include this file, so it includes nothing of the
+// standard library except <cstddef>.
 #pragma once
 
 #include <cstddef>
@@ -16,17 +17,17 @@ namespace chainrule {
 using Index = std::ptrdiff_t;
 
 // Distributions of the initial weights (biases start at 0): Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
-// given: no distribution; all parameters are 0 until the caller writes them.
+// given: there is no distribution; all parameters are 0 until the caller sets them.
 enum class Init { glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, given };
 inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
                                              "lecun_uniform",  "lecun_normal",  "given"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
-// The array from which the kernel computes the slope: a, so that z need not be stored, or z.
+// The array from which the kernel computes the slope g': a = g(z), in which case z is not stored, or z.
 enum class SlopeReads { a, z };
 
 struct ActivationTraits {
-  Init init;  // the default for the weights of its layers
+  Init init;  // the default initialization of layers with this activation
   SlopeReads slope_reads;
   const char* formula;  // g(z)
 };
@@ -40,12 +41,12 @@ struct ActivationTraits {
   ADD(leaky_relu, Init::he_uniform,     SlopeReads::a, "z for z > 0, else 0.01 z") \
   ADD(elu,        Init::he_uniform,     SlopeReads::a, "z for z > 0, else exp(z) - 1") \
   ADD(selu,       Init::lecun_uniform,  SlopeReads::a, "1.0507 z for z > 0, else 1.7581 (exp(z) - 1)") \
-  ADD(gelu,       Init::he_uniform,     SlopeReads::z, "z Φ(z), Φ the normal distribution's cumulative function") \
+  ADD(gelu,       Init::he_uniform,     SlopeReads::z, "z Φ(z), where Φ is the normal distribution function") \
   ADD(gelu_tanh,  Init::he_uniform,     SlopeReads::z, "z (1 + tanh(√(2/π) (z + 0.044715 z³))) / 2") \
   ADD(silu,       Init::he_uniform,     SlopeReads::z, "z / (1 + exp(-z))") \
   ADD(softplus,   Init::he_uniform,     SlopeReads::a, "log(1 + exp(z))") \
   ADD(mish,       Init::he_uniform,     SlopeReads::z, "z tanh(log(1 + exp(z)))") \
-  ADD(hard_tanh,  Init::glorot_uniform, SlopeReads::a, "z, but not beyond -1 and 1") \
+  ADD(hard_tanh,  Init::glorot_uniform, SlopeReads::a, "min(max(z, -1), 1)") \
   ADD(sin,        Init::glorot_uniform, SlopeReads::z, "sin(z)") \
   ADD(softsign,   Init::glorot_uniform, SlopeReads::a, "z / (1 + |z|)")
 // clang-format on
@@ -63,32 +64,32 @@ inline constexpr int activation_count = sizeof activation_names / sizeof *activa
 enum class Output { identity, logistic, softmax, exp };
 inline constexpr const char* output_names[] = {"identity", "logistic", "softmax", "exp"};
 
-// A parameter of a loss: NetworkOptions::loss_parameters holds its value, or one per output.
+// The parameter of a loss. NetworkOptions::loss_parameters holds its value, or one value per output.
 struct LossParameter {
-  const char* name = nullptr;  // null: the loss has none
+  const char* name = nullptr;  // null: the loss has no parameter
   double value = 0;            // the default
   Range allowed{};
-  bool one_per_output = false;  // all outputs then share one target
+  bool one_per_output = false;  // if true, all outputs share one target
 };
 
 // The prediction that costs least if it is the same for every row: the mean of the targets, their quantile at the
-// parameter (without one, the median), or one that a search has to find.
+// parameter (the median if there is no parameter), or one that has to be found by a search.
 enum class BestConstant { mean, quantile, searched };
 inline constexpr const char* constant_names[] = {"mean", "quantile", "searched"};
 
-// A loss L of one row, from its logits z and targets y.
+// The properties of a loss L, a function of one row's logits z and targets y.
 struct LossTraits {
   const char* formula;
   Output output = Output::identity;
-  Range targets{};  // targets outside are refused
+  Range targets{};  // targets outside this range are refused
   BestConstant best_constant = BestConstant::mean;
   LossParameter parameter{};
 
-  // The targets of a row are probabilities: of classes, or of one label per output.
+  // True if the targets of a row are probabilities: of the classes, or of one label per output.
   constexpr bool of_classes() const { return output == Output::softmax || output == Output::logistic; }
-  // The metric that the estimators watch unless another is chosen; null: the cost.
+  // The metric that the estimators watch unless another one is chosen; null: the cost.
   constexpr const char* metric() const { return of_classes() ? "accuracy" : parameter.one_per_output ? nullptr : "r2"; }
-  // The loss suits targets that were shifted and scaled.
+  // True if the targets may be shifted and scaled before training.
   constexpr bool unit_free() const { return targets.low == -__builtin_inf(); }
 };
 
@@ -119,35 +120,35 @@ inline constexpr LossTraits loss_traits[] = {CHAINRULE_LOSSES(CHAINRULE_TRAITS)}
 inline constexpr int loss_count = sizeof loss_names / sizeof *loss_names;
 constexpr const LossTraits& traits_of(Loss loss) { return loss_traits[static_cast<int>(loss)]; }
 
-// Precision of the operands of products in training: the network's, or bf16 with sums in float32.
+// Precision of the operands of matrix products in training: that of the network, or bf16 with sums in float32.
 enum class Precision { float32, bf16 };
 inline constexpr const char* precision_names[] = {"float32", "bf16"};
 
-// A score of predictions (m x n_L), a mean over the rows by their weights.
+// The properties of a score of predictions (m x n_L). Scores are means over the rows, weighted by the rows' weights.
 struct ScoreTraits {
   const char* meaning;
   bool more_is_better = false;
-  bool of_classes = false;     // only for losses of classes
+  bool of_classes = false;     // only for losses with LossTraits::of_classes()
   bool unit_free = false;      // unchanged if targets and predictions are shifted and scaled
-  const char* undefined = "";  // when it is NaN
+  const char* undefined = "";  // the reason why it can be NaN
 };
 
 // clang-format off
 #define CHAINRULE_SCORES(ADD) \
-  ADD(accuracy, .meaning = "share of the rows whose class is the likeliest, or all of whose labels are right", \
+  ADD(accuracy, .meaning = "fraction of the rows whose likeliest class is right, or all of whose labels are right", \
       .more_is_better = true, .of_classes = true) \
-  ADD(balanced_accuracy, .meaning = "accuracy within a class, mean over the classes that occur", \
+  ADD(balanced_accuracy, .meaning = "accuracy within each class, averaged over the classes that occur", \
       .more_is_better = true, .of_classes = true) \
-  ADD(log_loss, .meaning = "-log of the probability of the class, mean over labels", .of_classes = true) \
-  ADD(auc, .meaning = "area under the ROC curve, mean over classes or labels", \
+  ADD(log_loss, .meaning = "-log of the probability of the class, averaged over labels", .of_classes = true) \
+  ADD(auc, .meaning = "area under the ROC curve, averaged over classes or labels", \
       .more_is_better = true, .of_classes = true, .undefined = "the held-out rows lack a class") \
-  ADD(r2, .meaning = "R², mean over the outputs", \
+  ADD(r2, .meaning = "R², averaged over the outputs", \
       .more_is_better = true, .unit_free = true, .undefined = "the held-out targets of an output are all equal") \
-  ADD(mae, .meaning = "mean absolute error, mean over the outputs") \
-  ADD(rmse, .meaning = "root of the mean squared error, mean over the outputs") \
-  ADD(mape, .meaning = "mean of |error / target|, mean over the outputs") \
-  ADD(average_precision, .meaning = "precision at each recall, mean over classes or labels", \
-      .more_is_better = true, .of_classes = true, .undefined = "no held-out row is of a class")
+  ADD(mae, .meaning = "mean absolute error, averaged over the outputs") \
+  ADD(rmse, .meaning = "root of the mean squared error, averaged over the outputs") \
+  ADD(mape, .meaning = "mean of |error / target|, averaged over the outputs") \
+  ADD(average_precision, .meaning = "area under the stepwise precision-recall curve, averaged over classes or labels", \
+      .more_is_better = true, .of_classes = true, .undefined = "a class has no held-out row")
 // clang-format on
 enum class Score { CHAINRULE_SCORES(CHAINRULE_NAME) };
 inline constexpr const char* score_names[] = {CHAINRULE_SCORES(CHAINRULE_TEXT)};

@@ -12,16 +12,17 @@
 
 namespace chainrule {
 
-// The targets of the m rows of X: values (m x n_L: 0/1, probabilities or numbers; for quantile, whose levels share one
-// target, repeated_column(n_L) of its view), or, for softmax cross-entropy, m class numbers in [0, n_L). One of the two
-// is set.
+// The targets of the m rows of X. Set either values (m x n_L: 0/1, probabilities or numbers) or, for softmax
+// cross-entropy, labels (m class numbers in [0, n_L)). The levels of quantile share one target: pass
+// repeated_column(n_L) of its view as values.
 template <class T>
 struct Targets {
   MatrixView<const T> values{};
   const std::int32_t* labels = nullptr;
 };
 
-// The rows over which a cost is computed. weights: one per row, or null for 1. All views must outlive the call.
+// The rows over which a cost is computed. weights holds one weight per row; if it is null, every weight is 1. All views
+// must outlive the call.
 template <class T>
 struct Examples {
   Inputs<T> x;
@@ -30,8 +31,8 @@ struct Examples {
 };
 
 // A custom loss. One thread calls it once per batch, with the logits of the batch and the indices of its rows in the
-// examples. It returns the batch's cost and writes the complete gradient with respect to the logits (for a mean:
-// divided by the number of rows). Its exceptions reach the caller.
+// examples. It returns the cost of the batch and writes the gradient of that cost with respect to the logits (if the
+// cost is a mean, the gradient includes the division by the number of rows). Its exceptions are passed to the caller.
 template <class T>
 using CustomLoss =
     std::function<double(MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits)>;
@@ -45,22 +46,23 @@ struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer, if activations is empty
   std::vector<Activation> activations{};     // one per hidden layer
   Loss loss = Loss::squared_error;
-  // The loss's parameter, such as huber's delta: one value, or one per output where LossTraits says so. Empty: the
-  // default.
+  // The parameter of the loss, such as huber's delta: one value, or one per output if LossParameter::one_per_output is
+  // true. Empty: the default.
   std::vector<double> loss_parameters{};
-  Init init = Init::he_uniform;  // Python's default depends on the activations: Network.init there reports it
+  Init init = Init::he_uniform;  // Python's default depends on the activations instead
   std::uint64_t seed = 0;
 };
 
-// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples; W[l] is (n_l, n_{l-1}), column-major: the weights of
-// one input are contiguous. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Several threads may call
-// const members concurrently; results are bit-identical for any number of threads. threads: 0 for
+// z[l] = a[l-1] W[l]ᵀ + b[l], a[l] = g(z[l]); rows are examples. W[l] is (n_l, n_{l-1}) and column-major, so the
+// weights of one input are contiguous. The flat vector holds W[1], b[1], W[2], b[2], ... without gaps. Several threads
+// may call const members concurrently. Results are bit-identical for any number of threads. threads = 0 means
 // chainrule::num_threads(). Bad shapes throw std::invalid_argument and change nothing.
 template <class T>
 class CHAINRULE_API Network {
  public:
-  // layer_sizes: inputs, hidden layers, outputs; at least two. parameters: the initial ones, in the layout of
-  // parameters(); if empty, drawn as options.init says.
+  // layer_sizes: the numbers of inputs, of units in each hidden layer, and of outputs; at least two entries.
+  // parameters: the initial parameters in the layout of parameters(); if empty, they are drawn according to
+  // options.init.
   explicit Network(std::vector<Index> layer_sizes, const NetworkOptions& options = {},
                    std::span<const T> parameters = {});
   Network(const Network&);
@@ -76,8 +78,8 @@ class CHAINRULE_API Network {
   Init init() const;
   std::uint64_t seed() const;
 
-  // Views of the network's own memory, 64-byte aligned; layer 0 is the first with weights. Moving the network keeps
-  // them.
+  // Views of the network's memory, which is 64-byte aligned. Layer 0 is the first layer with weights. The views stay
+  // valid when the network is moved.
   std::span<T> parameters();
   std::span<const T> parameters() const;
   MatrixView<T> weights(Index layer);
@@ -87,9 +89,9 @@ class CHAINRULE_API Network {
   void logits(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
   void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
-  // J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖²; its gradient in the layout of parameters() and, if dx is not null,
-  // with respect to x (m x n_0, unit column stride; not for a sparse x). Without rows, J is the penalty. With a custom
-  // loss the targets of the examples are ignored.
+  // cost() returns J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖². gradients() also writes its gradient, in the layout of
+  // parameters(), and, if dx is not null, the gradient with respect to x (m x n_0, unit column stride; not for a sparse
+  // x). If there are no rows, J is the penalty alone. With a custom loss, the targets of the examples are ignored.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double cost(Inputs<T> x, MatrixView<const T> y, double l2 = 0, int threads = 0) const {
     return cost(Examples<T>{x, {y}}, l2, threads);

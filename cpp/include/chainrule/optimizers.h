@@ -1,5 +1,6 @@
-// The optimizers whose step is one pass over the parameters, as values, with PyTorch's names, defaults and semantics.
-// Formulas in kernels/updates.h. L-BFGS is in training.h. Includes nothing more: the kernels use it.
+// Settings of the optimizers whose step is one pass over the parameters, with PyTorch's names, defaults and semantics.
+// The formulas are in kernels/updates.h, and L-BFGS is in training.h. The kernels include this file, so it includes
+// only settings.h.
 #pragma once
 
 #include "chainrule/settings.h"
@@ -17,13 +18,13 @@ struct Sgd {
   template <class Visit>
   static void fields(Visit visit) {
     visit("learning_rate", &Sgd::learning_rate, positive, "The step size.");
-    visit("momentum", &Sgd::momentum, zero_to_one, "The part of the velocity that is kept.");
-    visit("nesterov", &Sgd::nesterov, anything, "Look ahead by one step; needs a momentum above 0.");
+    visit("momentum", &Sgd::momentum, zero_to_one, "Decay factor of the velocity.");
+    visit("nesterov", &Sgd::nesterov, anything, "Use Nesterov momentum; needs a momentum above 0.");
     visit("rate_in_velocity", &Sgd::rate_in_velocity, anything,
-          "``v = momentum · v + learning_rate · g``, and v is the step: scikit-learn's form.");
+          "Use scikit-learn's form, ``v = momentum · v + learning_rate · g`` with v as the step.");
     visit("weight_decay", &Sgd::weight_decay, not_negative,
-          "Decoupled: before each step ``θ = (1 - learning_rate · weight_decay) θ``, biases included (see `Group`). "
-          "For PyTorch's coupled one use ``l2`` of `Network.fit`.");
+          "Decoupled weight decay: before each step ``θ = (1 - learning_rate · weight_decay) θ``, biases included (see "
+          "`Group`). For PyTorch's coupled weight decay use ``l2`` of `Network.fit`.");
   }
 };
 
@@ -38,12 +39,13 @@ struct Adam {
   template <class Visit>
   static void fields(Visit visit) {
     visit("learning_rate", &Adam::learning_rate, positive, "About the largest change of a parameter in one step.");
-    visit("beta1", &Adam::beta1, below_one, "The part of the mean of the gradients that is kept.");
-    visit("beta2", &Adam::beta2, below_one, "The part of the mean of their squares that is kept.");
-    visit("epsilon", &Adam::epsilon, not_negative, "Added to the corrected root.");
+    visit("beta1", &Adam::beta1, below_one, "Decay factor of the mean of the gradients.");
+    visit("beta2", &Adam::beta2, below_one, "Decay factor of the mean of the squared gradients.");
+    visit("epsilon", &Adam::epsilon, not_negative, "Added to the bias-corrected √v.");
     visit("epsilon_hat", &Adam::epsilon_hat, anything,
-          "Add it to √v, before the correction: the last formula of section 2 of the paper, and scikit-learn's.");
-    visit("weight_decay", &Adam::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+          "Add epsilon to √v before the bias correction, as in the last formula of section 2 of the paper and in "
+          "scikit-learn.");
+    visit("weight_decay", &Adam::weight_decay, not_negative, "Decoupled weight decay, as for `SGD`.");
   }
 };
 
@@ -59,11 +61,11 @@ struct RmsProp {
   template <class Visit>
   static void fields(Visit visit) {
     visit("learning_rate", &RmsProp::learning_rate, positive, "The step size.");
-    visit("alpha", &RmsProp::alpha, below_one, "The part of the mean of the squares that is kept.");
-    visit("epsilon", &RmsProp::epsilon, not_negative, "Added to the root.");
-    visit("momentum", &RmsProp::momentum, below_one, "The part of the last step that is kept.");
+    visit("alpha", &RmsProp::alpha, below_one, "Decay factor of the mean of the squared gradients.");
+    visit("epsilon", &RmsProp::epsilon, not_negative, "Added to √v.");
+    visit("momentum", &RmsProp::momentum, below_one, "Decay factor of the velocity.");
     visit("centered", &RmsProp::centered, anything, "Divide by the standard deviation of the gradients.");
-    visit("weight_decay", &RmsProp::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+    visit("weight_decay", &RmsProp::weight_decay, not_negative, "Decoupled weight decay, as for `SGD`.");
   }
 };
 
@@ -80,9 +82,9 @@ struct Adagrad {
     visit("learning_rate", &Adagrad::learning_rate, positive, "The step size.");
     visit("learning_rate_decay", &Adagrad::learning_rate_decay, not_negative,
           "The step size of step t = 0, 1, ... is ``learning_rate / (1 + t · learning_rate_decay)``.");
-    visit("initial_accumulator", &Adagrad::initial_accumulator, not_negative, "What the sum of squares begins with.");
-    visit("epsilon", &Adagrad::epsilon, not_negative, "Added to the root.");
-    visit("weight_decay", &Adagrad::weight_decay, not_negative, "Decoupled, as for `SGD`.");
+    visit("initial_accumulator", &Adagrad::initial_accumulator, not_negative, "Initial value of the sum of squares.");
+    visit("epsilon", &Adagrad::epsilon, not_negative, "Added to √v.");
+    visit("weight_decay", &Adagrad::weight_decay, not_negative, "Decoupled weight decay, as for `SGD`.");
   }
 };
 
@@ -95,11 +97,12 @@ struct Lion {
   template <class Visit>
   static void fields(Visit visit) {
     visit("learning_rate", &Lion::learning_rate, positive,
-          "How far every parameter goes in a step: choose a third to a tenth of Adam's.");
-    visit("beta1", &Lion::beta1, below_one, "The part of the mean in what decides the sign of a step.");
-    visit("beta2", &Lion::beta2, below_one, "The part of the mean of the gradients that is kept.");
+          "The change of every parameter in one step: choose a third to a tenth of Adam's learning rate.");
+    visit("beta1", &Lion::beta1, below_one,
+          "Weight of the mean of the gradients, against the new gradient, in the direction of a step.");
+    visit("beta2", &Lion::beta2, below_one, "Decay factor of the mean of the gradients.");
     visit("weight_decay", &Lion::weight_decay, not_negative,
-          "Decoupled, as for `SGD`: choose three to ten times Adam's.");
+          "Decoupled weight decay, as for `SGD`: choose three to ten times that of Adam.");
   }
 };
 
@@ -113,17 +116,18 @@ struct ScheduleFreeAdamW {
   template <class Visit>
   static void fields(Visit visit) {
     visit("learning_rate", &ScheduleFreeAdamW::learning_rate, positive,
-          "About the largest change of a parameter in one step; larger than Adam's. It needs no decay, at most a "
-          "warm-up.");
-    visit("beta1", &ScheduleFreeAdamW::beta1, below_one, "The part of the average x in y, where gradients are taken.");
-    visit("beta2", &ScheduleFreeAdamW::beta2, below_one, "The part of the mean of the squares that is kept.");
-    visit("epsilon", &ScheduleFreeAdamW::epsilon, not_negative, "Added to the corrected root.");
+          "About the largest change of a parameter in one step; choose it larger than Adam's. It needs no schedule, "
+          "except perhaps a warm-up.");
+    visit("beta1", &ScheduleFreeAdamW::beta1, below_one,
+          "Weight of the average x in y, the point at which gradients are computed.");
+    visit("beta2", &ScheduleFreeAdamW::beta2, below_one, "Decay factor of the mean of the squared gradients.");
+    visit("epsilon", &ScheduleFreeAdamW::epsilon, not_negative, "Added to the bias-corrected √v.");
     visit("weight_decay", &ScheduleFreeAdamW::weight_decay, not_negative,
-          "Decoupled: each step takes ``learning_rate · weight_decay · y`` from z.");
+          "Decoupled weight decay: each step subtracts ``learning_rate · weight_decay · y`` from z.");
   }
 };
 
-// In the order of their numbers in stored states.
+// The optimizers, in the order of the numbers that identify them in stored states.
 template <class... Optimizer>
 struct OptimizerList {};
 using PassOptimizers = OptimizerList<Sgd, Adam, RmsProp, Adagrad, Lion, ScheduleFreeAdamW>;

@@ -1,4 +1,4 @@
-// How a learning rate, a weight decay or a dropout rate changes during training: as a factor on the value that was set.
+// Schedules: factors by which the learning rate, the weight decay or the dropout rates are multiplied during training.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace chainrule {
 
-// Times are in epochs from 0. A schedule without a length takes that of the fit that begins the training, which must
-// have more than one epoch. A training that goes on beyond the length keeps the last factor.
+// Times are in epochs, counted from 0. If a schedule that needs a length has none, it uses the number of epochs of the
+// fit that begins the training, which must be more than one. After that length the factor stays at its last value.
 struct StepDecay {  // factor^floor(epoch / every)
   int every = 30;
   double factor = 0.1;
@@ -20,7 +20,7 @@ struct StepDecay {  // factor^floor(epoch / every)
   template <class Visit>
   static void fields(Visit visit) {
     visit("every", &StepDecay::every, at_least_one, "Epochs between two reductions.");
-    visit("factor", &StepDecay::factor, positive, "What each of them multiplies by.");
+    visit("factor", &StepDecay::factor, positive, "The factor of each reduction.");
   }
 };
 struct ExponentialDecay {  // factor^epoch
@@ -29,7 +29,7 @@ struct ExponentialDecay {  // factor^epoch
   static constexpr const char* name = "ExponentialDecay";
   template <class Visit>
   static void fields(Visit visit) {
-    visit("factor", &ExponentialDecay::factor, positive, "What each epoch multiplies by.");
+    visit("factor", &ExponentialDecay::factor, positive, "The factor of each epoch.");
   }
 };
 struct InverseScaling {  // 1 / (1 + scale epoch)^power
@@ -40,12 +40,13 @@ struct InverseScaling {  // 1 / (1 + scale epoch)^power
   template <class Visit>
   static void fields(Visit visit) {
     visit("power", &InverseScaling::power, finite, "The exponent.");
-    visit("scale", &InverseScaling::scale, not_negative, "What multiplies the number of the epoch.");
+    visit("scale", &InverseScaling::scale, not_negative, "Multiplies the number of the epoch.");
   }
 };
-// Per step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u goes from 0 to 1
-// in the rest of `epochs`; or repeatedly, in periods of restart_every epochs, each period_factor times as long as the
-// one before (Loshchilov & Hutter 2017).
+// Changes with every step: a linear rise over `warmup` epochs, then lowest + (1 - lowest)(1 + cos(pi u)) / 2, where u
+// goes from 0 to 1 over the rest of `epochs`. With restart_every, u goes from 0 to 1 repeatedly: first over
+// restart_every epochs, then over periods that are each period_factor times as long as the one before (Loshchilov &
+// Hutter 2017).
 struct Cosine {
   std::optional<double> epochs{};
   double warmup = 0;
@@ -57,15 +58,18 @@ struct Cosine {
   template <class Visit>
   static void fields(Visit visit) {
     visit("epochs", &Cosine::epochs, positive,
-          "Length of all, the warm-up included. Default: that of the fit that begins the training. A fit of one epoch, "
-          "or one that goes on beyond that length, must be given it, unless there is ``restart_every``.");
-    visit("warmup", &Cosine::warmup, not_negative, "Epochs, or parts of one.");
-    visit("restart_every", &Cosine::restart_every, positive, "Epochs of the first period.");
-    visit("period_factor", &Cosine::period_factor, at_least_one, "Length of a period as a multiple of the one before.");
+          "Total length in epochs, including the warm-up. Default: the epochs of the fit that begins the training. "
+          "Required, unless ``restart_every`` is set, if that fit has one epoch or a later fit continues beyond its "
+          "length.");
+    visit("warmup", &Cosine::warmup, not_negative, "Length of the warm-up in epochs; may be a fraction.");
+    visit("restart_every", &Cosine::restart_every, positive, "Length of the first period in epochs.");
+    visit("period_factor", &Cosine::period_factor, at_least_one,
+          "Length of each period as a multiple of the one before.");
     visit("lowest", &Cosine::lowest, zero_to_one, "The factor at the end.");
   }
 };
-// Per step: along a cosine from start to 1 in the part `warmup` of all steps, then to end (Smith 2018).
+// Changes with every step: follows a cosine from `start` to 1 in the first part of the steps, the fraction `warmup`,
+// then a cosine from 1 to `end` (Smith 2018).
 struct OneCycle {
   std::optional<double> epochs{};
   double warmup = 0.3;
@@ -75,15 +79,17 @@ struct OneCycle {
   template <class Visit>
   static void fields(Visit visit) {
     visit("epochs", &OneCycle::epochs, positive,
-          "Length of all. Default: that of the fit that begins the training. A fit of one epoch, or one that goes on "
-          "beyond that length, must be given it.");
-    visit("warmup", &OneCycle::warmup, zero_to_one, "The part of the steps that rise.");
-    visit("start", &OneCycle::start, not_negative, "The factor at the beginning, as torch's OneCycleLR has it.");
-    visit("end", &OneCycle::end, not_negative, "The factor at the end, as torch's OneCycleLR has it.");
+          "Total length in epochs. Default: the epochs of the fit that begins the training. Required if that fit has "
+          "one epoch or a later fit continues beyond its length.");
+    visit("warmup", &OneCycle::warmup, zero_to_one, "The fraction of the steps in which the factor rises.");
+    visit("start", &OneCycle::start, not_negative,
+          "The factor at the beginning. The default is that of OneCycleLR in "
+          "PyTorch.");
+    visit("end", &OneCycle::end, not_negative, "The factor at the end. The default is that of OneCycleLR in PyTorch.");
   }
 };
-// Multiplied by factor, but not below lowest, whenever the watched value (see Stop::no_improvement) has not improved by
-// min_delta for more than `patience` epochs.
+// Multiplies the factor by `factor`, but not below `lowest`, whenever the watched value (see Stop::no_improvement) has
+// not improved by min_delta for more than `patience` epochs.
 struct ReduceOnPlateau {
   double factor = 0.1;
   int patience = 10;
@@ -93,11 +99,12 @@ struct ReduceOnPlateau {
   static constexpr const char* name = "ReduceOnPlateau";
   template <class Visit>
   static void fields(Visit visit) {
-    visit("factor", &ReduceOnPlateau::factor, between_zero_and_one, "What each reduction multiplies by.");
-    visit("patience", &ReduceOnPlateau::patience, not_negative, "Epochs without improvement that are allowed.");
+    visit("factor", &ReduceOnPlateau::factor, between_zero_and_one, "The factor of each reduction.");
+    visit("patience", &ReduceOnPlateau::patience, not_negative,
+          "Number of epochs without improvement before a reduction.");
     visit("min_delta", &ReduceOnPlateau::min_delta, anything,
-          "By how much an epoch must be better than the best so far to count.");
-    visit("lowest", &ReduceOnPlateau::lowest, zero_to_one, "The factor is not reduced below.");
+          "How much better than the best epoch so far an epoch must be to count as an improvement.");
+    visit("lowest", &ReduceOnPlateau::lowest, zero_to_one, "The lowest factor.");
   }
 };
 using EpochFactor = std::function<double(int epoch)>;  // 0 or more
@@ -111,13 +118,13 @@ struct RateSchedules {
   static constexpr const char* name = "schedules";
   template <class Visit>
   static void fields(Visit visit) {
-    visit("learning_rate", &RateSchedules::learning_rate, anything, "Of the learning rate.");
-    visit("weight_decay", &RateSchedules::weight_decay, anything, "Of the weight decay.");
-    visit("dropout", &RateSchedules::dropout, anything, "Of all dropout rates.");
+    visit("learning_rate", &RateSchedules::learning_rate, anything, "Schedule of the learning rate.");
+    visit("weight_decay", &RateSchedules::weight_decay, anything, "Schedule of the weight decay.");
+    visit("dropout", &RateSchedules::dropout, anything, "Schedule of all dropout rates.");
   }
 };
 
-// The check that fit() makes: std::invalid_argument says what is out of range.
+// The check that fit() makes: throws std::invalid_argument that says what is out of range.
 CHAINRULE_API void check(const RateSchedule&);
 
 }  // namespace chainrule

@@ -1,7 +1,7 @@
 // The lists of settings. Every struct of options lists its members once, in `fields`, each with the allowed values, a
-// description, and its name in other libraries. Parsing, checks, messages and the documentation follow these lists. A
-// visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Texts are in the markup of Python's
-// docstrings. Includes nothing: the kernels use it.
+// description, and its name in other libraries. Parsing, checks, messages and the documentation are derived from these
+// lists. A visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Texts use the markup of Python's
+// docstrings. The kernels include this file, so it includes nothing.
 #pragma once
 
 namespace chainrule {
@@ -16,7 +16,7 @@ struct Range {
   }
 };
 
-inline constexpr Range anything{};  // also for settings that are not numbers
+inline constexpr Range anything{};  // every number; also used for settings that are not numbers
 inline constexpr Range finite{.with_low = false, .with_high = false};
 inline constexpr Range positive{.low = 0, .with_low = false, .with_high = false};
 inline constexpr Range not_negative{.low = 0, .with_high = false};

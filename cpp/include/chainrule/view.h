@@ -1,4 +1,4 @@
-// Matrices somewhere in the caller's memory: no ownership, no copy.
+// Views of matrices in the caller's memory. They own nothing and copy nothing.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace chainrule {
 
-// A matrix of any strides: element (i, j) is data[i * row_stride + j * col_stride]. Strides are in elements and may be
-// negative or 0. Without strides the matrix is row-major, without gaps.
+// A matrix with any strides: element (i, j) is data[i * row_stride + j * col_stride]. Strides are in elements and may
+// be negative or 0. If no strides are given, the matrix is row-major without gaps.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -29,14 +29,15 @@ struct MatrixView {
   MatrixView columns_between(Index begin, Index end) const {
     return {data + begin * col_stride, rows, end - begin, row_stride, col_stride};
   }
-  // The first column, `count` times, without a copy: for a target that several quantiles share.
+  // A view of the first column repeated `count` times, without a copy: for a target that several quantiles share.
   MatrixView repeated_column(Index count) const { return {data, rows, count, row_stride, 0}; }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 
   operator MatrixView<const T>() const { return {data, rows, cols, row_stride, col_stride}; }
 };
 
-// A sparse matrix in CSR form: row i has values[k] in column indices[k] for indptr[i] <= k < indptr[i + 1], ascending.
+// A sparse matrix in CSR form: row i has values[k] in column indices[k] for indptr[i] <= k < indptr[i + 1]. The columns
+// of a row are in ascending order.
 template <class T>
 struct SparseView {
   const Index* indptr = nullptr;  // rows + 1 entries
