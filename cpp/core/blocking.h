@@ -1,16 +1,16 @@
 // Block sizes from the caches of the machine: the model behind core/gemm's loops and the passes of net/, after Low,
-// Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), with a second
-// division of k. No size changes a bit of a result (core/gemm.h), so every size may follow the machine.
+// Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), extended by a
+// second division of k. Block sizes never change a bit of a result (core/gemm.h), so they may depend on the machine.
 //
-// BLIS names the sizes MC, KC, NC, MR and NR. Here they are, with the loops from the outside in:
+// The sizes under their names in BLIS, in the order of the loops from the outside in:
 //
 // - NC = packed_columns: columns of B that are packed at a time, in an eighth of the third level.
 // - KC = Block::depth: steps of k of a block of A. MC = Block::rows: its rows. The block takes half of the second
 // level;
 //   B and C stream through the rest.
-// - NR = tile_columns: a panel of B passes all row tiles of the block, panel_depth steps of k at a time, which stay in
-//   the first level.
-// - MR = tile_rows: a row tile of A goes from the second level to the first, once for each panel.
+// - NR = tile_columns: a panel of B is multiplied by all row tiles of the block, panel_depth steps of k at a time,
+//   which stay in the first level.
+// - MR = tile_rows: a row tile of A is loaded from the second level into the first once for each panel.
 #pragma once
 
 #include <algorithm>
@@ -29,17 +29,18 @@ inline Index bytes_of_core(const CacheLevel& level) {
   return level.bytes / cores;
 }
 
-// Elements of a block of A.
+// Maximum number of elements of a block of A.
 template <class T>
 Index block_size() {
   return bytes_of_core(caches().l2) / 2 / static_cast<Index>(sizeof(T));
 }
 
-// Steps of k for which a panel of B stays in the first level, together with a tile of A and the next one; one way is
-// left to C and the stack. (Caches evict the least recently used line, so a used tile of A stays until the next one has
-// passed.) A k that is only an eighth larger is not divided. Nor is k divided if fewer than 192 steps fit, as with
-// large tiles: a tile takes some 50 cycles to begin and end, and the second level feeds large tiles as well (Zen 4,
-// 1024 steps undivided and divided: AVX-512 95 and 88 % of the peak, AVX2 95 and 93 % with a third of the misses).
+// Number of steps of k for which a panel of B stays in the first level together with a tile of A and the next one; one
+// way is left for C and the stack. (Caches evict the least recently used line, so a used tile of A stays until the next
+// one has been read.) If k is at most an eighth larger than that, it is not divided. Nor is it divided if fewer than
+// 192 steps fit, as with large tiles: starting and finishing a tile costs about 50 cycles, and the second level can
+// feed large tiles too (Zen 4, 1024 steps undivided and divided: AVX-512 reaches 95 and 88 % of the peak, AVX2 95 and
+// 93 %, divided with a third of the cache misses).
 inline constexpr Index least_panel_depth = 192;
 template <class T>
 Index panel_depth(Index k) {
@@ -50,7 +51,7 @@ Index panel_depth(Index k) {
   return ceil_div(k, std::max<Index>(1, ceil_div(k - fits / 8, fits)));
 }
 
-// Rows of a block of A with `depth` steps of k.
+// Number of rows of a block of A with `depth` steps of k.
 template <class T>
 Index block_rows(Index depth) {
   constexpr Index most = 1024;
@@ -58,9 +59,9 @@ Index block_rows(Index depth) {
   return std::min(std::max<Index>(2, block_size<T>() / std::max<Index>(depth, 1) / tile) * tile, most);
 }
 
-// Rows and steps of k of a block of A (m x k): all of A if it fits. Otherwise the division of k that moves the fewest
-// cache lines: each row of blocks reads B once, k lines per column of C; each part of k reads and writes C once, 2 m
-// lines; and each division for the first level (panel_depth) reads and writes the sums once more, as many lines.
+// The size of a block of A (m x k): all of A if it fits. Otherwise k is divided so that the fewest cache lines are
+// moved. Per column of C, each row of blocks reads B once (k lines), each part of k reads and writes C once (2 m
+// lines), and each division for the first level (panel_depth) reads and writes the sums once more (2 m lines).
 struct Block {
   Index rows, depth;
 };
@@ -79,8 +80,8 @@ Block block_of_a(Index m, Index k) {
   return best;
 }
 
-// Upper bound on the memory of a product of at most m rows and k steps, in elements: packed A, and the sums of a panel
-// between the parts of a k that is divided for the first level.
+// Upper bound on the scratch memory of a product of at most m rows and k steps, in elements: packed A, and the partial
+// sums of a panel if k is divided for the first level.
 template <class T>
 Index most_block_scratch(Index m, Index k) {
   const Index tiles = 2 * kernels<T>().tile_rows;
@@ -88,7 +89,7 @@ Index most_block_scratch(Index m, Index k) {
   return std::min(m * k, std::max(block_size<T>(), tiles * k)) + sums * kernels<T>().tile_columns;
 }
 
-// True if so many lines, `distance` elements apart, fit the sets of the first level that they share.
+// True if this number of cache lines, `distance` elements apart, fits the sets of the first level that they map to.
 template <class T>
 bool lines_fit(Index lines, Index distance) {
   const CacheLevel& l1 = caches().l1;
@@ -96,8 +97,8 @@ bool lines_fit(Index lines, Index distance) {
   return lines <= l1.ways * (way / std::gcd(way, std::max<Index>(distance, 1) * static_cast<Index>(sizeof(T))));
 }
 
-// True if rows of so many elements, `distance` elements apart, fit half of the second level. Rows whose distance is a
-// multiple of a large power of two share few of its sets.
+// True if `rows` rows of `elements` elements, `distance` elements apart, fit half of the second level. Rows whose
+// distance is a multiple of a large power of two map to few of its sets.
 template <class T>
 bool rows_fit(Index rows, Index elements, Index distance) {
   constexpr Index size = static_cast<Index>(sizeof(T));
@@ -105,8 +106,8 @@ bool rows_fit(Index rows, Index elements, Index distance) {
   return rows * std::max(elements * size, std::gcd(l2.bytes / l2.ways, distance * size)) <= bytes_of_core(l2) / 2;
 }
 
-// Columns of B that are packed at a time, for a product of k steps: an eighth of the third level, or half of the second
-// level if there is no third.
+// Number of columns of B that are packed at a time in a product of k steps. They take an eighth of the third level, or
+// half of the second level if there is no third.
 template <class T>
 Index packed_columns(Index k) {
   const Index bytes = caches().l3.bytes > 0 ? caches().l3.bytes / 8 : bytes_of_core(caches().l2) / 2;

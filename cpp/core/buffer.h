@@ -1,5 +1,5 @@
-// An array that owns its memory, aligned to cache lines. Its size is fixed at construction; it begins as zeros unless
-// Uninitialized is passed.
+// An array that owns its memory, aligned to cache lines. Its size is fixed at construction, and its elements are zero
+// unless Uninitialized is passed.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,7 @@ class Buffer {
     return *this;
   }
 
-  // At least so many elements; their values are lost if there were fewer.
+  // Makes room for at least `size` elements. If the buffer has to grow, its values are lost.
   void reserve(Index size) {
     if (size > size_) *this = Buffer(size, Uninitialized{});
   }
@@ -53,7 +53,7 @@ class Buffer {
   T* end() const { return data() + size_; }
 
  private:
-  static_assert(std::is_arithmetic_v<T>);  // zeros are bytes of 0
+  static_assert(std::is_arithmetic_v<T>);  // so that zeroed bytes are zeros
   Buffer(Index size, bool zero) : size_(size) {
     const auto bytes = static_cast<std::size_t>(checked_product(size, static_cast<Index>(sizeof(T))));
     data_ = {static_cast<T*>(detail::allocate(bytes, zero)), Free{bytes}};

@@ -29,13 +29,13 @@ namespace {
 constexpr Index kib = 1 << 10, mib = 1 << 20, gib = 1 << 30;
 constexpr std::pair<char, Index> units[] = {{'K', kib}, {'M', mib}, {'G', gib}};
 
-// Defaults for unknown levels. Every x86 core since 2008 and most of ARM's have 32 KiB or more. Second levels are 256
-// KiB (Skylake's) to several MiB: assuming half a MiB too much costs more than leaving half a MiB unused. Without a
-// third level nothing is planned for it.
+// Defaults for unknown levels. Every x86 core since 2008 and most ARM cores have a first level of 32 KiB or more.
+// Second levels have 256 KiB (Skylake) to several MiB; assuming half a MiB too much costs more than leaving half a MiB
+// unused. There is no default for the third level, because block sizes do not need one.
 constexpr CacheLevel first_default{32 * kib, 8, 64, 1}, second_default{512 * kib, 8, 64, 1};
 constexpr int ways_default = 8;
 
-// Takes "32K", "2M", "1G" or bytes from the beginning of text, and leaves the rest.
+// Parses "32K", "2M", "1G" or a number of bytes at the beginning of text and removes it from text.
 std::optional<Index> take_number(std::string_view& text) {
   Index number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -50,7 +50,7 @@ std::optional<Index> take_number(std::string_view& text) {
   return number;
 }
 
-// The number in a file of one line; 0 if there is none.
+// The number in a file of one line, or 0 if there is none.
 Index number_in(const std::string& path) {
   std::ifstream file(path);
   std::string text;
@@ -59,7 +59,7 @@ Index number_in(const std::string& path) {
   return take_number(rest).value_or(0);
 }
 
-// How many numbers a list such as "0-3,8" names.
+// The number of processors in a list such as "0-3,8".
 int length_of_list(const std::string& path) {
   std::ifstream file(path);
   int length = 0, first = 0;
@@ -75,7 +75,7 @@ int length_of_list(const std::string& path) {
 #if defined(__APPLE__) && defined(__aarch64__)
 
 Index asked_for(const std::string& name) {
-  std::int64_t value = 0;  // some of them are half as long: little-endian
+  std::int64_t value = 0;  // some of these values have 32 bits, which is correct on little-endian machines
   std::size_t size = sizeof value;
   return sysctlbyname(name.c_str(), &value, &size, nullptr, 0) == 0 ? static_cast<Index>(value) : 0;
 }
@@ -126,7 +126,7 @@ Caches asked_of_system() {
 
 int all_processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-// One level of the variable, "32K:8", from the beginning of text.
+// Parses one level of the variable, such as "32K:8", at the beginning of text and removes it from text.
 bool take_level(std::string_view& text, CacheLevel& level) {
   const std::optional<Index> bytes = take_number(text);
   if (!bytes || text.empty() || text.front() != ':') return false;
@@ -146,7 +146,7 @@ bool take_comma(std::string_view& text) {
   return true;
 }
 
-// The machine's caches with other sizes and ways.
+// The caches of the machine, with their sizes and ways replaced.
 Caches with_sizes(const Caches& machine, std::string_view what, std::string_view sizes) {
   Caches caches = machine;
   caches.source = what;
@@ -171,7 +171,7 @@ Caches first_choice() {
   return variable == nullptr || *variable == '\0' ? machine : with_sizes(machine, "CHAINRULE_CACHE", variable);
 }
 
-// Calls may hold references, so earlier settings are kept.
+// Earlier settings are never freed, because calls may hold references to them.
 struct Known {
   Caches caches;
   const Known* before;
@@ -184,7 +184,7 @@ const Caches& caches() {
   const Known* now = known.load(std::memory_order_acquire);
   if (now == nullptr) {
     auto mine = std::make_unique<const Known>(first_choice(), nullptr);
-    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // else another thread was faster
+    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // otherwise another thread was faster
   }
   return now->caches;
 }
@@ -222,7 +222,7 @@ void add_level(Caches& caches, int number, const CacheLevel& found) {
 
 Caches caches_in_files(const std::string& root, const std::vector<int>& processors) {
   Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "sysfs"};
-  std::set<std::vector<Index>> kinds;  // the sizes of all caches of a processor: one file each is quick to read
+  std::set<std::vector<Index>> kinds;  // the distinct lists of cache sizes; the size is read from one file per cache
   for (std::size_t i = 0; processors.empty() || i < processors.size(); ++i) {
     const int processor = processors.empty() ? static_cast<int>(i) : processors[i];
     const std::string folder = text_of(root, "sys/devices/system/cpu/cpu", processor, "/cache/index");
@@ -246,21 +246,21 @@ Caches caches_in_files(const std::string& root, const std::vector<int>& processo
 }
 
 Caches plausible(Caches found, int processors) {
-  // No core has had less than 8 KiB or more than 192 KiB; half a KiB or 16 MiB is a made-up number.
+  // No known core has less than 8 KiB or more than 192 KiB, so half a KiB or 16 MiB is not a real size.
   if (found.l1.bytes < 4 * kib || found.l1.bytes > mib) {
     found.l1 = first_default;
     append(found.source, found.source.empty() ? "assumed" : ", first level assumed");
   }
-  if (found.l2.bytes < found.l1.bytes || found.l2.bytes > gib) {  // a size of zero or of the wrong unit, or none
+  if (found.l2.bytes < found.l1.bytes || found.l2.bytes > gib) {  // zero, unknown, or in the wrong unit
     found.l2 = second_default;
     found.l2.bytes = std::max(found.l2.bytes, 4 * found.l1.bytes);
     append(found.source, found.source == "assumed" ? "" : ", second level assumed");
   }
-  if (found.l3.bytes <= found.l2.bytes) found.l3 = {};  // it holds nothing that the second level does not
+  if (found.l3.bytes <= found.l2.bytes) found.l3 = {};  // useless if it is not larger than the second level
   for (CacheLevel* level : {&found.l1, &found.l2, &found.l3}) {
     if (level->bytes == 0) continue;
     if (level->line < 16 || level->line > 1024 || (level->line & (level->line - 1)) != 0) level->line = 64;
-    if (level->ways < 1) level->ways = ways_default;  // macOS does not say, nor do some firmwares
+    if (level->ways < 1) level->ways = ways_default;  // macOS and some firmware do not report it
     level->ways = static_cast<int>(std::min<Index>(level->ways, level->bytes / level->line));  // fully associative
     level->sharing = std::clamp(level->sharing, 1, processors);
   }

@@ -1,4 +1,4 @@
-// Errors for bad input: what was wrong, what was expected and what was given.
+// Errors for bad input. A message says what was wrong, what was given and what was expected.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ auto about(const char* what, Function function) {
   }
 }
 
-// The range in words that follow "expected"; empty if any number is allowed.
+// Describes a range, to follow the word "expected" in a message; empty if any number is allowed.
 inline std::string words_of(const Range& range, const std::string& name) {
   constexpr double infinity = __builtin_inf();
   if (range.high < infinity)
@@ -36,7 +36,8 @@ inline std::string words_of(const Range& range, const std::string& name) {
   return range.low == 0 ? "0 or more" : text_of("at least ", range.low);
 }
 
-// What is not a number has no range. owner follows the name in the message: " of a group", or nothing.
+// Checks that a number, or every number in a vector, is in the range; does nothing for other types. owner is empty or
+// follows the name in the message, as in " of a group".
 template <class Value>
 void check_range(const std::string& name, const char* owner, const Value& value, const Range& range) {
   if constexpr (std::is_arithmetic_v<Value>) {
@@ -62,7 +63,7 @@ void check_fields(const Options& options, const char* owner = "") {
   });
 }
 
-// The index of a name in a list; the error for an unknown name lists all.
+// The enumerator with this name. The error for an unknown name lists all names.
 template <class Enum, int Count>
 Enum from_name(const std::string& name, const char* const (&names)[Count], const char* what) {
   std::string all;

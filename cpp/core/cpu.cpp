@@ -13,14 +13,14 @@ namespace {
 bool has(unsigned word, unsigned bits) { return (word & bits) == bits; }
 constexpr unsigned bit(int n) { return 1u << n; }
 
-// XCR0: the registers that the system saves when it changes between programs. Only readable if OSXSAVE is set.
+// XCR0: the registers that the system saves in a context switch. It can only be read if OSXSAVE is set.
 unsigned saved_registers() {
   unsigned low, high;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
 }
 
-// The numbers are those of Intel's manual, volume 2, CPUID.
+// The bit numbers are from Intel's manual, volume 2, CPUID.
 Cpu asked() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned osxsave = bit(27), avx = bit(28), fma = bit(12);
@@ -31,9 +31,10 @@ Cpu asked() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
   constexpr unsigned avx2 = bit(5), avx512_f_dq_bw_vl = bit(16) | bit(17) | bit(30) | bit(31);
 #ifdef __APPLE__
-  const bool saves_avx512 = true;  // from their first use on
+  const bool saves_avx512 = true;  // macOS turns it on when a program first uses AVX-512
 #else
-  const bool saves_avx512 = has(saved, bit(5) | bit(6) | bit(7));  // masks, the upper halves, registers 16 to 31
+  const bool saves_avx512 =
+      has(saved, bit(5) | bit(6) | bit(7));  // mask registers, upper halves of registers 0 to 15, registers 16 to 31
 #endif
   Cpu cpu{.avx2 = has(b, avx2), .avx512 = saves_avx512 && has(b, avx512_f_dq_bw_vl), .avx512_bf16 = false};
   constexpr unsigned bf16 = bit(5);
@@ -41,7 +42,7 @@ Cpu asked() {
   return cpu;
 }
 
-// The caches that one of the two leaves of this form lists.
+// The caches that a cpuid leaf lists. Intel and AMD have such a leaf each, in the same format.
 Caches caches_of_leaf(unsigned leaf) {
   Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "cpuid"};
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -69,7 +70,7 @@ Caches caches_by_cpuid() {
   return caches_of_leaf(0x8000001D);
 }
 
-// Once: in a virtual machine each question costs tens of microseconds.
+// Asks only once, because a cpuid instruction takes tens of microseconds in a virtual machine.
 Cpu this_cpu() {
   static const Cpu cpu = asked();
   return cpu;

@@ -1,5 +1,5 @@
-// What this CPU and its operating system can execute, by cpuid: __builtin_cpu_supports needs a library that not every
-// compiler links.
+// The instruction sets that this CPU and its operating system support, read with cpuid, because __builtin_cpu_supports
+// needs a library that not every compiler links.
 #pragma once
 
 #include "core/caches.h"
@@ -7,12 +7,12 @@
 namespace chainrule {
 
 struct Cpu {
-  bool avx2, avx512, avx512_bf16;  // each with every feature that its kernels are compiled for
+  bool avx2, avx512, avx512_bf16;  // true if the CPU has every feature for which these kernels are compiled
 };
 
 Cpu this_cpu();
 
-// As the processor that asks has them; levels of which it says nothing have 0 bytes.
+// The caches of the processor that executes this call. Levels that it does not report have 0 bytes.
 Caches caches_by_cpuid();
 
 }  // namespace chainrule

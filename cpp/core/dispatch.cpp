@@ -48,7 +48,7 @@ const Isa& first_choice() {
 
 std::atomic<const Isa*> chosen{nullptr};
 constexpr int changing = -1;
-std::atomic<int> users{0};  // the calls that compute, or `changing`
+std::atomic<int> users{0};  // the number of calls that compute, or `changing`
 thread_local int users_of_thread = 0;
 const AtFork only_this_thread(nullptr, [] { users = users_of_thread; });
 
@@ -56,7 +56,7 @@ const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);
   if (isa == nullptr) {
     const Isa* first = &first_choice();
-    if (chosen.compare_exchange_strong(isa, first)) return *first;  // else another thread was faster
+    if (chosen.compare_exchange_strong(isa, first)) return *first;  // otherwise another thread was faster
   }
   return *isa;
 }

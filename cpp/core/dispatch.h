@@ -1,4 +1,4 @@
-// Chooses the kernels from a list of instruction sets, best first, each with the CPU features that it requires.
+// Chooses the kernels: the first instruction set of a list, ordered from best to worst, that the CPU supports.
 #pragma once
 
 #include "chainrule/runtime.h"
@@ -10,11 +10,11 @@ template <class T>
 const Kernels<T>& kernels();  // of the active instruction set
 
 template <class T>
-const Bf16Kernels<T>* bf16_kernels();  // beside them, or null
+const Bf16Kernels<T>* bf16_kernels();  // those that supplement kernels(), or null
 
-// While an object of this class lives, set_isa and set_caches fail: memory that is packed for one table of kernels and
-// one block size does not fit another. Every call that computes holds one; the first one throws if CHAINRULE_ISA or
-// CHAINRULE_CACHE is malformed.
+// While an object of this class exists, set_isa and set_caches throw, because memory that is packed for one table of
+// kernels and one block size does not fit another. Every call that computes holds such an object. The constructor
+// throws if CHAINRULE_ISA or CHAINRULE_CACHE is malformed.
 class IsaInUse {
  public:
   IsaInUse();
@@ -23,8 +23,8 @@ class IsaInUse {
   IsaInUse& operator=(const IsaInUse&) = delete;
 };
 
-// While an object of this class lives, calls that compute wait. Its constructor throws std::runtime_error, naming what
-// cannot change now, if a call computes already.
+// While an object of this class exists, calls that compute wait. If a call is already computing, the constructor throws
+// std::runtime_error, which says that `what` cannot change.
 class NothingComputes {
  public:
   explicit NothingComputes(const char* what);

@@ -1,5 +1,5 @@
-// Handlers for fork: a child has only the thread that forked, so locks and counters of the parent's other threads must
-// be reset in it.
+// Handlers for fork. A child process has only the thread that called fork, so it must reset the locks and counters that
+// the other threads of the parent held.
 #pragma once
 
 #ifndef _WIN32
@@ -8,7 +8,8 @@
 
 namespace chainrule {
 
-// Registers functions that are called in the parent before each fork and in each child after it. No-op without fork.
+// Registers functions that are called in the parent before each fork and in the child after it. Does nothing on systems
+// without fork.
 struct AtFork {
   AtFork([[maybe_unused]] void (*before)(), [[maybe_unused]] void (*in_child)()) {
 #ifndef _WIN32

@@ -8,11 +8,11 @@
 namespace chainrule {
 namespace {
 
-// How a product of n columns reads A. Packing costs as much as about 10 columns. It pays if many more columns follow
-// and the lines of two tiles, or of the block, share few sets of a cache, or lie in many pages.
+// Chooses the layout in which a product of n columns reads A. Packing A costs as much as about 10 columns. It pays if n
+// is much larger and the cache lines of two tiles, or of the block, map to few cache sets or are in many pages.
 template <class T>
 Layout layout_of(MatrixView<const T> a, Index n) {
-  constexpr Index near = 2048;  // elements: rows in one or two pages
+  constexpr Index near = 2048;  // elements; a row is then within one or two pages
   const bool in_reach = a.row_stride <= near && lines_fit<T>(2 * kernels<T>().tile_rows, a.row_stride) &&
                         rows_fit<T>(a.rows, a.cols, a.row_stride);
   if (a.col_stride == 1 && n <= (in_reach ? 1024 : 64)) return Layout::rows;
@@ -20,11 +20,11 @@ Layout layout_of(MatrixView<const T> a, Index n) {
   return Layout::packed;
 }
 
-// Steps of k that are packed into all panels before the next steps: if they are far apart in memory, each panel finds
-// their cache lines and pages still loaded.
+// Number of steps of k that are packed into all panels before the next steps. If the steps are far apart in memory, the
+// cache lines and pages that one panel has loaded are then still there for the next panel.
 Index band_of(Index stride, Index k) { return stride == 1 ? std::max<Index>(k, 1) : 64; }
 
-// Sets up g to read A in place or packed in scratch, where partial sums are stored too.
+// Sets up g to read A in place or from a packed copy in scratch. Partial sums are stored in scratch too.
 template <class T>
 void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
   g.depth = panel_depth<T>(a.cols);
@@ -37,7 +37,7 @@ void read_a(MatrixView<const T> a, T* scratch, GemmBlock<T>& g) {
     const Index tiles = ceil_div(a.rows, kernels<T>().tile_rows), band = band_of(a.col_stride, a.cols);
     for (Index p = 0; p < a.cols; p += band)
       for (Index t = 0; t < tiles; ++t) {
-        const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;  // as gemm_block takes them
+        const Index begin = a.rows * t / tiles, rows = a.rows * (t + 1) / tiles - begin;  // the row tiles of gemm_block
         kernels<T>().pack_panel(rows, rows, std::min(band, a.cols - p), a.row(begin) + p * a.col_stride, a.row_stride,
                                 a.col_stride, scratch + begin * a.cols + p * rows);
       }
@@ -68,11 +68,11 @@ Index gemm_scratch(Index rows, Index widest) {
 
 namespace {
 
-// C = start + A B in blocks of k and of rows of A. g holds B, the start, and the first column of B.
+// C = start + A B in blocks of k and of rows of A. g describes B, the initial values, and the first column of B.
 template <class T>
 void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T> epilogue, GemmBlock<T> g) {
   g.ldc = ldc;
-  if (a.rows == 1 && g.b_layout == Layout::rows) {  // one pass over B in storage order: no blocks
+  if (a.rows == 1 && g.b_layout == Layout::rows) {  // no blocks: one pass reads B in storage order
     g.m = 1, g.k = a.cols, g.a = a.data, g.lda = a.col_stride, g.a_layout = Layout::columns;
     g.c = c, g.epilogue = epilogue;
     return kernels<T>().gemm_block(g);
@@ -105,7 +105,7 @@ void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T>
 
 constexpr Start start_of(const void* bias) { return bias != nullptr ? Start::bias : Start::zero; }
 
-// A product with some columns of packed B, which begin with a panel.
+// Sets up a product with some columns of packed B. The first of them begins a panel.
 template <class T>
 GemmBlock<T> product_with(PanelView<const T> b, Share columns) {
   return {.n = columns.end - columns.begin, .b = b.data + columns.begin * b.k, .b_rows = b.k};
@@ -175,10 +175,11 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
   const Block size = block_of_a<T>(a.rows, a.cols);
-  constexpr Index few = 112;  // rows of A: packing B pays with more
+  constexpr Index few = 112;  // packing B pays if A has more rows than this
   const bool in_place = b.col_stride == 1 && a.rows <= few;
   const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(size.depth));
-  // Reused between calls: the system clears new memory page by page, a third of the time of a small product.
+  // Reused between calls: the system clears new memory page by page, which takes a third of the time of a small
+  // product.
   constexpr Index most_reused = Index{1} << 22;  // bytes
   thread_local std::vector<Buffer<T>> reused;
   reused.resize(std::max(reused.size(), static_cast<std::size_t>(team_size) + 1));
@@ -196,7 +197,7 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
                          c.row_stride, mine);
       });
     }
-    constexpr Index least = 64;  // rows of an item, as each reads all of B
+    constexpr Index least = 64;  // minimum number of rows of an item, because every item reads all of B
     const Index blocks = items_for(a.rows, team.size, least);
     for (Index j = 0; j < b.cols; j += columns) {
       const Share wide{j, std::min(j + columns, b.cols)};

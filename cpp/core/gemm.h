@@ -1,6 +1,6 @@
-// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008), and their
-// naive twin, a good place to start reading. Every element of a result is one chain of fused multiply-adds in the order
-// of k.
+// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008), and a naive
+// version that gives the same bits, which is a good place to start reading. Every element of a result is one chain of
+// fused multiply-adds in the order of k.
 #pragma once
 
 #include "chainrule/view.h"
@@ -10,8 +10,8 @@
 
 namespace chainrule {
 
-// A matrix (k x n) as the tiles read B: in panels of tile_columns columns one behind the other, each row by row, the
-// last panel padded to whole vectors.
+// A matrix (k x n) in the layout in which the tiles read B: panels of tile_columns columns, one after the other, each
+// stored row by row. The last panel is padded to whole vectors.
 template <class T>
 struct PanelView {
   T* data = nullptr;
@@ -20,7 +20,7 @@ struct PanelView {
   static Index size(Index k, Index n) { return checked_product(k, padded(n)); }
   static Index padded(Index columns) { return (columns + kernel().lanes - 1) / kernel().lanes * kernel().lanes; }
   Index panels() const { return (n + kernel().tile_columns - 1) / kernel().tile_columns; }
-  // A panel as a matrix of its own.
+  // A view of one panel as a matrix.
   MatrixView<T> panel(Index number) const {
     const Index column = number * kernel().tile_columns, count = std::min<Index>(kernel().tile_columns, n - column);
     return {data + column * k, k, count, padded(count), 1};
@@ -31,46 +31,49 @@ struct PanelView {
   static const auto& kernel() { return kernels<std::remove_const_t<T>>(); }
 };
 
-// Copies the rows of b into rows `first` and on of some panels; threads may pack disjoint parts at once.
+// Copies the rows of b into some panels, from their row `first` on. Several threads may pack disjoint parts at once.
 template <class T>
 void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index first = 0);
 
-// Elements of scratch that one thread needs for the products of a batch of up to `rows` rows, in matrices of up to
-// `widest` columns.
+// Number of elements of scratch memory that one thread needs for the products of a batch of up to `rows` rows, in
+// matrices of up to `widest` columns.
 template <class T>
 Index gemm_scratch(Index rows, Index widest);
 
-// C (m x n, rows ldc apart) = bias + A B for n columns of B that begin with a panel. bias: n values, or null for 0. A
-// has any strides.
+// C (m x n, rows ldc apart) = bias + A B for n columns of B, the first of which begins a panel. bias has n values, or
+// is null for 0. A may have any strides.
 template <class T>
 void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
                  Epilogue<T> epilogue = {});
 
-// The same with B read in place, with unit column stride: for few rows of A, which do not pay for packing B, and for a
-// B with short rows.
+// The same for a B that is not packed and has unit column stride: for so few rows of A that packing B would not pay,
+// and for a B with short rows.
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue = {});
 
-// C = A Bᵀ for at most few_rows rows. A and B (n x k) have unit column stride and are read in place.
+// C = A Bᵀ for at most few_rows rows. A and B (n x k) have unit column stride and are not packed.
 template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue = {});
 
-// The place of a C: rows ld apart or, if panel_rows > 0, panels of so many rows.
+// Where C is stored: in rows ld elements apart or, if panel_rows > 0, in panels of panel_rows rows.
 template <class T>
 struct Place {
   T* data;
   Index ld = 0, panel_rows = 0;
 
-  T* column(Index j) const { return data + (panel_rows > 0 ? j * panel_rows : j); }  // where j begins a panel
+  T* column(Index j) const {
+    return data + (panel_rows > 0 ? j * panel_rows : j);
+  }  // for panels, j must be the first column of one
 };
 
-// C = Aᵀ B over at most sum_rows rows of any strides, added to the addends. fetch: rows to prefetch meanwhile, or null.
+// C = Aᵀ B over at most sum_rows rows of any strides, added to the addends. fetch: rows to prefetch during the product,
+// or null.
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch = nullptr);
 
-// C = A B. A and B have any strides and are packed here; C has unit column stride.
+// C = A B. A and B may have any strides and are packed here. C has unit column stride.
 template <class T>
 void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int threads);
 

@@ -11,9 +11,9 @@
 namespace chainrule {
 namespace {
 
-// As in core/gemm, in pairs: a block of A takes a quarter of the second level. For the sums over rows 2 MiB of B are
-// packed at a time, and stay in the third (1024-4096-4096-1024: 4 % faster than 512 KiB in the second, with which A is
-// packed more often).
+// Block sizes as in core/gemm, but in pairs: a block of A takes a quarter of the second level. For sums over rows, 2
+// MiB of B are packed at a time and stay in the third level (on 1024-4096-4096-1024, this is 4 % faster than 512 KiB in
+// the second level, with which A has to be packed more often).
 constexpr Index block_depth = 1024;
 constexpr Index group_columns = 2048;
 
@@ -24,9 +24,9 @@ Index block_of_pairs() {
 
 constexpr Index round_up(Index a, Index b) { return (a + b - 1) / b * b; }
 
-// Panel t of x (count x k), the rows [begin(t), begin(t + 1)) rounded up to whole vectors if pad, for t in [first,
-// last) and k in [k_begin, k_end). Where x does not lie along k, its rows of k are read a few at a time by one panel
-// after the other, which share their cache lines and pages.
+// Packs panels t in [first, last) of x (count x k), for steps [k_begin, k_end). Panel t has the rows [begin(t),
+// begin(t + 1)), rounded up to whole vectors if pad is true. If x is not contiguous along k, a few steps of k are
+// packed into all panels before the next ones, so that the panels share cache lines and pages.
 template <class T, class Begin>
 void pack_panels(MatrixView<const T> x, Begin begin, bool pad, Share panels, Share k, Bf16Pair* to) {
   const Index together = x.col_stride == 1 ? k.end - k.begin : 32;
@@ -38,7 +38,7 @@ void pack_panels(MatrixView<const T> x, Begin begin, bool pad, Share panels, Sha
     }
 }
 
-// Rows of A in the tiles that gemm_block takes them in.
+// Packs rows of A into the row tiles of gemm_block.
 template <class T>
 void pack_a(MatrixView<const T> a, Bf16Pair* to) {
   const Index tiles = ceil_div(a.rows, kernels<T>().tile_rows);

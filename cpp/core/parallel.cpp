@@ -16,7 +16,7 @@ namespace chainrule {
 namespace {
 
 std::atomic<int> requested_threads{0};
-std::atomic<int> processors_seen{0};  // at the last call of threads_for
+std::atomic<int> processors_seen{0};  // number of processors at the last call of threads_for
 
 bool named_by_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
@@ -34,14 +34,14 @@ Choice default_threads() {
   if (named_by_environment()) return {limit, "OMP_NUM_THREADS"};
   const Processors granted = processors();
   const int useful = granted.useful();
-  if (limit < useful) return {limit, "the limit of the thread back end"};
+  if (limit < useful) return {limit, "the limit of the thread backend"};
   if (useful < std::min(granted.allowed, granted.cores)) return {useful, "the quota of the control group"};
   if (useful < granted.allowed) return {useful, "the physical cores that this thread may run on"};
   return {useful, "the processors that this thread may run on"};
 }
 
-// Below this a second thread costs more than it brings: a region takes about 0.5 us when the team is awake, 20 us when
-// it sleeps, and a core does some 1e5 multiply-adds and additions in a microsecond.
+// With fewer operations than this, a second thread costs more time than it saves: starting a region takes about 0.5 us
+// if the team is awake and 20 us if it sleeps, and a core does about 1e5 operations in a microsecond.
 constexpr double operations_per_thread = 1e6;
 
 }  // namespace
@@ -57,9 +57,9 @@ std::string thread_backend() { return backend::name; }
 
 int threads_for(double operations, int requested) {
   require(requested >= 0, "n_threads must be at least 1, got ", requested);
-  if (operations < 2 * operations_per_thread) return 1;  // before any system call
+  if (operations < 2 * operations_per_thread) return 1;  // without a system call
   if (backend::in_team()) return 1;
-  // Far more threads than processors only cost time, and if the system refuses them, libgomp ends the process.
+  // Many more threads than processors only cost time, and libgomp ends the process if the system refuses to start them.
   processors_seen = processors().allowed;
   const int threads = std::min(requested > 0 ? requested : num_threads(), std::max(16, 4 * processors_seen));
   return static_cast<int>(std::clamp(operations / operations_per_thread, 1.0, static_cast<double>(threads)));
@@ -76,11 +76,11 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
     void (*body)(void*, Team);
     void* context;
     Phases* phases;
-    Clock::time_point led{};  // when rank 0 was ready
+    Clock::time_point led{};  // when rank 0 had finished its body
     std::exception_ptr first{};
     std::mutex guard{};
   } members{body, context, &phases};
-  // With more members than processors, waiting members that spin keep others from working.
+  // If there are more members than processors, a member that spins while it waits would keep another from working.
   if (processors_seen == 0) processors_seen = processors().allowed;
   const std::chrono::microseconds patience(threads <= processors_seen ? 50 : 0);
   phases.begin(threads, patience);

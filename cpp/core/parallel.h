@@ -1,8 +1,8 @@
 // Threads. The members of a team run the same function, which is a sequence of phases. Any member may take any item of
 // a phase; this never changes a bit of the result. A member may be late, lose its processor or never start: a phase
-// waits only for the items that the member holds. One of three backends starts the threads: parallel_openmp.cpp (the
-// only file that uses OpenMP), parallel_threads.cpp (a thread pool) or parallel_serial.cpp; CMake's CHAINRULE_THREADS
-// chooses.
+// waits only for the items that the member has begun. One of three backends, which CMake's CHAINRULE_THREADS selects,
+// starts the threads: parallel_openmp.cpp (the only file that uses OpenMP), parallel_threads.cpp (a thread pool) or
+// parallel_serial.cpp.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +15,15 @@
 
 namespace chainrule {
 
-// A member's view of its team. All members must make the same sequence of phases, that is calls of each() and alone().
-// Access data that other members change only within an item: between phases a late member is behind the others.
+// A member's view of its team. All members must make the same sequence of phases, that is, of calls of each() and
+// alone(). Access data that other members change only within an item, because between phases a late member may be
+// behind the others.
 struct Team {
   int rank, size;
   detail::Phases* phases = nullptr;  // null for a team of one
 
-  // Calls work(i) once for each item 0..count-1, in any member, and returns when all are done. A member takes the items
-  // of its own share first, in order, so that it finds in its cache what it used in the last phase.
+  // Calls work(i) once for each item 0..count-1, in any member, and returns when all items are done. A member takes the
+  // items of its own share first, in order, because their data may still be in its cache from the last phase.
   template <class Work>
   void each(Index count, Work&& work) const {
     if (size == 1) {
@@ -36,11 +37,11 @@ struct Team {
       for (const Index end = item + group < count ? item + group : count; item < end; ++item) work(item);
     }
   }
-  // The same for code that cannot take a function: the next item, or -1 when all items of the phase are done. Only for
-  // teams of more than one.
+  // The same for code that cannot take a function: returns the next item, or -1 when all items of the phase are done.
+  // The team must have more than one member.
   Index next(Index count) const { return phases->next(rank, count); }
 
-  // A phase that only rank 0 executes, the thread that called parallel().
+  // A phase that only rank 0 executes, which is the thread that called parallel().
   template <class Work>
   void alone(Work&& work) const {
     if (size == 1) return work();
@@ -53,7 +54,7 @@ struct Team {
 struct Share {
   Index begin, end;
 };
-// Part i of n, divided into equal parts whose edges are multiples of grain.
+// Part i if n is divided into `parts` equal parts whose boundaries are multiples of grain.
 inline Share part(Index n, Index parts, Index i, Index grain = 1) {
   const Index grains = (n + grain - 1) / grain;
   const auto edge = [&](Index number) {
@@ -62,19 +63,19 @@ inline Share part(Index n, Index parts, Index i, Index grain = 1) {
   };
   return {edge(i), edge(i + 1)};
 }
-// The part of a team's member.
+// The part of this member of the team.
 inline Share share(Index n, Team team, Index grain = 1) { return part(n, team.size, team.rank, grain); }
 
-// How many items to divide n into: 1 for a team of one; otherwise several per member, so that others can take over from
-// a late one, with at least `least` in each.
+// The number of items into which to divide n: 1 for a team of one, otherwise several per member, so that the others can
+// take items of a late member. Each item has at least `least` of the n.
 inline Index items_for(Index n, int team_size, Index least = 1) {
   constexpr Index enough = 4;
   const Index of_member = team_size == 1 ? 1 : std::clamp<Index>(n / team_size / least, 1, enough);
   return std::min(n, of_member * team_size);
 }
 
-// How many threads a call should use: at most `requested` (0: num_threads()), fewer if a thread would save less time
-// than it costs. operations: floating-point operations of one parallel region.
+// The number of threads that a call should use: at most `requested` (0: num_threads()), and fewer if another thread
+// would cost more time than it saves. operations: floating-point operations of one parallel region.
 int threads_for(double operations, int requested);
 
 namespace detail {
@@ -90,15 +91,15 @@ void run_body(int threads, Length length, Body&& body) {
 }
 }  // namespace detail
 
-// Calls body(team) in up to `threads` threads; the calling thread is rank 0. Waits for the threads that have begun. The
-// first exception of a body is rethrown here; no item begins after it.
+// Calls body(team) in up to `threads` threads; the calling thread is rank 0. Waits for the threads that have begun.
+// After an exception in a body no further item begins; the first exception is rethrown here.
 template <class Body>
 void parallel(int threads, Body&& body) {
   detail::run_body(threads, detail::Length::any, body);
 }
 
-// The same for short calls that are repeated, such as training steps: after a member has lost its processor, the
-// calling thread executes some of the calls alone (core/rest.h).
+// The same for short, repeated calls such as training steps: after a member has lost its processor, the calling thread
+// executes the next calls alone for a while (core/rest.h).
 template <class Body>
 void parallel_step(int threads, Body&& body) {
   detail::run_body(threads, detail::Length::brief, body);

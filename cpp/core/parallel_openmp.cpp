@@ -1,5 +1,5 @@
-// Teams by OpenMP, for C++ programs that use OpenMP themselves and want one pool. A region ends only when all of its
-// threads have been there, even if one came too late to find work.
+// Teams of OpenMP threads, for C++ programs that use OpenMP themselves and want a single pool. A region ends only when
+// all of its threads have joined it, even if one comes too late to find work.
 #include <omp.h>
 
 #include "core/fork.h"
@@ -8,8 +8,8 @@
 namespace chainrule {
 namespace {
 
-// A child of fork inherits libgomp's pool without its threads and would wait for them for ever: dissolve the pool
-// before the fork.
+// A forked child inherits libgomp's pool without its threads and would wait for them forever, so the pool is released
+// before each fork.
 void prepare_fork_once() {
   static const AtFork dissolved([] { omp_pause_resource_all(omp_pause_soft); }, nullptr);
 }
@@ -18,7 +18,7 @@ void prepare_fork_once() {
 
 const char* const backend::name = "openmp";
 
-// Read in the calling thread: limits such as threadpoolctl's are set per thread.
+// Read in the calling thread, because limits such as those of threadpoolctl are set per thread.
 int backend::limit() { return omp_get_max_threads(); }
 
 bool backend::in_team() { return omp_in_parallel() != 0; }

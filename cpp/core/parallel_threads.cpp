@@ -1,7 +1,7 @@
-// Teams from a thread pool. The leader of a call begins at once and closes the call when its work is done. It waits
-// only for workers that have begun; workers that were asleep or without a processor all the time are left out. The
-// process has one pool. While it serves one caller, others run alone: they would compete for the same cores, and no
-// result depends on the size of a team.
+// Teams from a thread pool. The leader of a call begins at once and closes the call when the work is done. It waits
+// only for workers that have joined; workers that slept or had no processor during the whole call are left out. The
+// process has one pool. While the pool serves one caller, other callers run on their own thread: they would compete for
+// the same cores, and no result depends on the size of a team.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -35,7 +35,7 @@ class Pool {
   static int size_of(Watched::Number state) { return static_cast<int>(state >> 16 & 0x7fff); }
 
   struct alignas(64) Worker {
-    Watched calls;  // the number of calls that it was asked to join
+    Watched calls;  // the number of calls that the worker was asked to join
   };
   bool grow(int workers);
   void work(int rank, Worker& worker);
@@ -44,7 +44,7 @@ class Pool {
   std::mutex owner_;              // its owner uses the pool
   std::vector<Worker*> workers_;  // never freed: workers live as long as the process
   alignas(64) Watched state_;
-  // The current call, for workers inside it:
+  // The current call, for the workers that have joined it:
   std::uint64_t call_ = 0;
   Body body_ = nullptr;
   void* context_ = nullptr;
@@ -54,7 +54,7 @@ class Pool {
 
 thread_local bool member = false;
 
-// Never destroyed: workers still wait in it when the process ends.
+// The pool is never destroyed, because its workers still wait when the process ends.
 Pool& pool() {
   static Pool* const only = [] {
     static const AtFork without_workers(nullptr, [] { new (&pool()) Pool; });
@@ -71,7 +71,7 @@ bool Pool::grow(int workers) {
       std::thread(&Pool::work, this, static_cast<int>(workers_.size()) + 1, std::ref(*worker)).detach();
       workers_.push_back(worker.release());
     }
-  } catch (const std::exception&) {  // the system has no more threads or memory
+  } catch (const std::exception&) {  // the system refused another thread, or memory ran out
   }
   return !workers_.empty();
 }
@@ -115,7 +115,7 @@ void Pool::work(int rank, Worker& worker) {
     calls = worker.calls.wait(patience, [calls](Watched::Number now) { return now != calls; });
     if (!join(rank)) continue;
     patience = patience_;
-    if (call_ != last) {  // otherwise it joined before it was asked
+    if (call_ != last) {  // otherwise the worker has already joined this call
       last = call_;
       body_(context_, rank, size_);
     }
@@ -123,7 +123,7 @@ void Pool::work(int rank, Worker& worker) {
   }
 }
 
-// As OpenMP reads it: once, the first number of a list; anything else is ignored.
+// Reads OMP_NUM_THREADS as OpenMP does: once, and the first number of a list. Any other text is ignored.
 int limit_of_environment() {
   const char* variable = std::getenv("OMP_NUM_THREADS");
   const long threads = variable == nullptr ? 0 : std::strtol(variable, nullptr, 10);

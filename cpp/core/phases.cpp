@@ -31,10 +31,12 @@ void Phases::begin(int size, std::chrono::microseconds patience) {
   completed_.set(0);
 }
 
-// Takes one's own items from the first on, another's from the last, so that a member meets thieves late.
+// A member takes its own items from the first one on, and those of other members from the last one on, so that the two
+// rarely compete for the same item.
 Index Phases::claim(int from, bool own, std::uint32_t phase, Index count) {
   std::atomic<std::uint64_t>& range = members_[from].range;
-  // Memory is ordered by done_ and completed_: an item begins after the phases before have ended.
+  // Relaxed order suffices here: done_ and completed_ order memory, as an item begins after all earlier phases have
+  // ended.
   std::uint64_t now = range.load(std::memory_order_relaxed);
   for (;;) {
     const auto of_phase = static_cast<std::uint32_t>(now >> 32);
@@ -84,7 +86,7 @@ bool Phases::enter(int rank) {
   return false;
 }
 
-// Not after abandon().
+// Marks the phase as ended, unless abandon() has been called.
 void Phases::complete(std::uint32_t phase) {
   done_.store(0, std::memory_order_relaxed);
   completed_.change([phase](std::atomic<std::uint32_t>& completed) {

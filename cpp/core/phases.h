@@ -1,6 +1,6 @@
 // The shared state of a team's phases (Team::each): which member takes which item, and which phases have ended. A
-// member that is late or loses its processor delays only the item that it holds. Others take the items that it has not
-// begun, and it skips phases that have ended without it.
+// member that is late or loses its processor delays only the item that it has begun. Other members take the rest of its
+// items, and it skips phases that have ended without it.
 #pragma once
 
 #include <atomic>
@@ -15,30 +15,32 @@ namespace chainrule::detail {
 
 class Phases {
  public:
-  static constexpr Index most_items = 65535;  // in a phase
+  static constexpr Index most_items = 65535;  // per phase
 
   // Called before the members begin, by the thread that makes the team. patience: how long a waiting member spins.
   void begin(int size, std::chrono::microseconds patience);
 
-  // The next item of the phase for a member, or -1 when all `count` are done; the call after that begins a new phase.
+  // Returns a member's next item of the phase, or -1 when all `count` items are done; the call after that begins a new
+  // phase.
   Index next(int rank, Index count);
-  // A phase of rank 0: returns true there, and rank 0 calls leave() at the end; returns false in others after that.
+  // A phase that only rank 0 executes. In rank 0 this returns true, and rank 0 calls leave() when it is done. In other
+  // members this waits for that and returns false.
   bool enter(int rank);
   void leave(int rank) { complete(members_[rank].phase); }
-  // Ends this phase and all later ones: no further item begins.
+  // Ends this phase and all later ones. No further item begins.
   void abandon();
 
   std::chrono::nanoseconds waited() const { return waited_; }  // how long rank 0 has waited for others since begin()
 
  private:
-  // `range` holds the number of the phase, and the first and last item of this member's share that are not yet taken.
-  // The number of an earlier phase means that all are left, so a new phase needs no preparation.
+  // `range` holds the number of a phase, and the range of this member's items that have not been taken yet. If it holds
+  // the number of an earlier phase, all items are still there, so a new phase needs no preparation.
   struct Member {
     alignas(64) std::atomic<std::uint64_t> range{0};
-    // Used by this member only:
+    // Only this member uses the following:
     alignas(64) std::uint32_t phase = 0;
     bool within = false;
-    int from = 0;  // the member whose items it takes now
+    int from = 0;  // the member whose items it is taking
     std::uint32_t done = 0;
   };
   Index claim(int from, bool own, std::uint32_t phase, Index count);

@@ -1,5 +1,5 @@
-// Interrupts a long call: the calling thread polls between pieces of work of some milliseconds. The function that is
-// polled is thread-local, so no function of the core has to pass it on.
+// Interrupts long calls: the calling thread polls between pieces of work that take some milliseconds. The function that
+// it calls is thread-local, so the functions of the core need not pass it as an argument.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,8 @@
 
 namespace chainrule {
 
-// While an object lives, poll() in this thread calls `ask`, at most once in `seconds`. `ask` may throw to end the call.
+// While an object of this class exists, poll() in this thread calls `ask`, at most once per `seconds`. `ask` may throw
+// to end the call.
 class Polling {
  public:
   Polling(std::function<void()> ask, double seconds);

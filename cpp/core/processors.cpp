@@ -18,7 +18,8 @@ namespace {
 
 constexpr double unlimited = std::numeric_limits<double>::infinity();
 
-// quota and period in one file ("max 100000", version 2) or in two (version 1, where -1 is no limit).
+// Reads quota and period from one file (cgroup version 2, "max 100000") or two files (version 1, where -1 means that
+// there is no limit).
 double quota_in(const std::string& folder) {
   std::ifstream version2(folder + "cpu.max");
   double quota = 0, period = 0;
@@ -28,8 +29,8 @@ double quota_in(const std::string& folder) {
   return unlimited;
 }
 
-// A group is limited by its parents too. In a container the path may begin outside of what is mounted there: then only
-// the mounted root is found, which is the container's own group.
+// The smallest quota of a group and its parents. In a container, the path may begin outside of the mounted part of the
+// hierarchy; then only the mounted root exists, which is the group of the container.
 double least_quota(const std::string& mount, std::string path) {
   double least = quota_in(mount + "/");
   for (; path.size() > 1; path.erase(path.rfind('/'))) least = std::min(least, quota_in(mount + path + "/"));
@@ -37,7 +38,7 @@ double least_quota(const std::string& mount, std::string path) {
 }
 
 #ifdef __linux__
-// Without locks, which the child of a fork would wait for if another thread held them.
+// Uses no lock: a forked child would wait forever for a lock that another thread held.
 double recent_quota() {
   using Clock = std::chrono::steady_clock;
   static std::atomic<Clock::time_point> asked{Clock::time_point()};
@@ -50,7 +51,7 @@ double recent_quota() {
 }
 
 const std::vector<int>& cores_of_this_machine() {
-  static std::atomic<const std::vector<int>*> known{nullptr};  // as long as the process lives
+  static std::atomic<const std::vector<int>*> known{nullptr};  // never freed
   const std::vector<int>* cores = known;
   if (cores == nullptr) {
     auto mine = std::make_unique<const std::vector<int>>(cores_of_processors("/"));

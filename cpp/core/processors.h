@@ -1,4 +1,5 @@
-// The processors that this process may use. Read at every call: affinity and quotas may change at run time.
+// The processors that this process may use. They are read at every call, because affinity and quotas may change at run
+// time.
 #pragma once
 
 #include <string>
@@ -7,10 +8,10 @@
 namespace chainrule {
 
 struct Processors {
-  int allowed;         // processors that the calling thread may run on
-  int cores;           // physical cores among these: two threads of a core share its multiply-add units
-  double quota;        // processors' worth of time that the control groups grant; infinity if there is no limit
-  int useful() const;  // threads that can compute at the same time, at least 1
+  int allowed;         // number of processors that the calling thread may run on
+  int cores;           // number of their physical cores: two threads of a core share its multiply-add units
+  double quota;        // processor time per time that the control groups grant; infinity if there is no limit
+  int useful() const;  // number of threads that can compute at the same time, at least 1
 };
 
 // Reads the control groups at most once a second.
@@ -19,9 +20,9 @@ Processors processors();
 // The numbers of the processors that the calling thread may run on; empty if unknown.
 std::vector<int> allowed_processors();
 
-// Parts of the detection, from files under root, which is "/" except in tests.
+// Parts of the detection. They read files under root, which is "/" except in tests.
 double cgroup_quota(const std::string& root);
-// For each processor the lowest processor on the same physical core; empty if unknown.
+// For each processor, the lowest processor on the same physical core; empty if unknown.
 std::vector<int> cores_of_processors(const std::string& root);
 
 }  // namespace chainrule

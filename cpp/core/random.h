@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3,
-// SC 2011). A number is a function of (seed, stream, epoch, index) alone, so that no result depends on threads or
-// order.
+// SC 2011). A number is a function of (seed, stream, epoch, index) alone, so results do not depend on threads or on the
+// order of the calls.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@ namespace chainrule {
 
 enum class Stream : std::uint32_t { init, shuffle };
 
-// Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed; word w of the i-th
-// in [w][i]. 16 at once take a third of the time.
+// Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed. Word w of counter i
+// is in [w][i]. Computing 16 counters at once takes a third of the time.
 template <int N>
 std::array<std::array<std::uint32_t, N>, 4> philox_blocks(std::uint64_t seed, Stream stream, std::uint32_t epoch,
                                                           std::uint64_t index, std::uint64_t step) {
@@ -24,7 +24,7 @@ std::array<std::array<std::uint32_t, N>, 4> philox_blocks(std::uint64_t seed, St
   }
   auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
-#pragma GCC unroll 1  // GCC would unroll first, and then find nothing to vectorize
+#pragma GCC unroll 1  // if GCC unrolls this loop, it does not vectorize the inner one
     for (std::size_t i = 0; i < N; ++i) {
       const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0][i], p1 = std::uint64_t{0xCD9E8D57} * c[2][i];
       c[0][i] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;

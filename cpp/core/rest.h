@@ -1,8 +1,8 @@
-// Decides when a thread computes alone instead of with its team. A member that loses its processor keeps its item for a
-// whole time slice, some milliseconds. If the caller of a step waited so long that the team was less than 1.5 times as
-// fast as one thread, the caller makes the next steps alone, for 20 times as long as it waited. So a busy neighbor
-// costs one twentieth, and nothing has to detect it. If the first step with a team waits again, the next rest is four
-// times as long, up to a fifth of a second.
+// Decides when a thread computes alone instead of with its team. A member that loses its processor holds its item for a
+// whole time slice, which is some milliseconds. If the caller of a step waited so long that the team was less than 1.5
+// times as fast as one thread, the caller makes the next steps alone, for 20 times as long as it waited. So a process
+// that competes for the processors costs about one twentieth of the time, without having to be detected. If the first
+// step with a team after that waits again, the next rest is four times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class Rest {
   static constexpr Duration longest = std::chrono::milliseconds(200);
 
   bool lasts(Time now) const { return now < end_; }
-  // Called after a step of a team in which the caller waited for others so long.
+  // Called after a step of a team. waited: how long the caller waited for other members.
   void note(int threads, Time start, Time end, Duration waited) {
     const bool paid = 2 * (end - start - waited) * threads >= 3 * (end - start);
     if (paid || waited < least_wait) return;

@@ -1,5 +1,5 @@
-// Concatenates strings, characters, numbers (with six digits) and what converts to a string. Without streams, because a
-// stream ends silently if an allocation fails.
+// Concatenates strings, characters, numbers (with six digits) and objects that convert to a string. It does not use
+// streams, because a stream silently drops text if an allocation fails.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ void append(std::string& text, const Part& part) {
   } else if constexpr (std::is_floating_point_v<Part>) {
     char digits[32];
     char* end = digits + std::snprintf(digits, sizeof digits, "%g", double{part});
-    std::replace(digits, end, ',', '.');  // the comma of a locale
+    std::replace(digits, end, ',', '.');  // some locales write a comma
     text.append(digits, end);
   } else {
     text += std::string(part);
@@ -35,7 +35,7 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
-// The text, cut to at most so many bytes without splitting a UTF-8 character.
+// The beginning of a text: at most `size` bytes, without splitting a UTF-8 character.
 template <class Char>
 std::basic_string<Char> beginning(const std::basic_string<Char>& text, std::size_t size) {
   if (size < text.size() && sizeof(Char) == 1)

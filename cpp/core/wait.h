@@ -1,5 +1,5 @@
-// How a thread waits for another one: it spins first, because most waits take microseconds and waking a thread
-// takes 20. Then it sleeps, which frees its processor for a thread that lost its own.
+// How a thread waits for another one. It spins first, because most waits take a few microseconds while waking a thread
+// takes 20. Then it sleeps, which frees its processor for a thread that has lost its own.
 #pragma once
 
 #include <atomic>
@@ -8,13 +8,13 @@
 
 namespace chainrule {
 
-// A number that some threads wait for and others change. A change wakes sleeping threads, if there are any.
+// A number that some threads wait for and others change. A change wakes the threads that sleep.
 class Watched {
  public:
   using Number = std::uint32_t;
 
   Number load() const { return number_.load(std::memory_order_acquire); }
-  // Calls change(std::atomic&), which must be sequentially consistent: it must come before the check for sleepers.
+  // Calls change(std::atomic&), which must be sequentially consistent, so that it comes before the check for sleepers.
   template <class Change>
   auto change(Change change) {
     const auto result = change(number_);
@@ -25,7 +25,7 @@ class Watched {
     change([number](std::atomic<Number>& it) { return it.exchange(number); });
   }
 
-  // Waits until arrived(number): spins for `patience`, then sleeps. Adds the time to `waited`, unless it is null.
+  // Waits until arrived(number) is true: spins for `patience`, then sleeps. Adds the time to *waited unless it is null.
   template <class Arrived>
   Number wait(std::chrono::microseconds patience, Arrived arrived, std::chrono::nanoseconds* waited = nullptr) {
     using Clock = std::chrono::steady_clock;

@@ -9,7 +9,7 @@
 namespace chainrule {
 namespace {
 
-// Numbers that are kept of a row: its activations and their gradients.
+// How many numbers are stored per row: its activations and their gradients.
 template <class T>
 Index row_width(const Model<T>& model) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
@@ -18,24 +18,24 @@ Index row_width(const Model<T>& model) {
   return width;
 }
 
-// Rows of which they are kept at a time: some 2^22 numbers, in whole leaves of the sums over rows.
+// The number of rows of a slab: about 2^22 stored numbers, in whole leaves of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   if (model.custom_loss != nullptr) return std::max<Index>(batch_rows, 1);
-  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): it has a layer, and that an output
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): every model has a layer with an output
   const Index leaves = std::clamp<Index>((Index{1} << 22) / row_width(model) / sum_rows, 1, 16);
   return std::clamp<Index>(batch_rows, 1, leaves * sum_rows);
 }
 
-// With few rows most of the time is the way of weights and moments, which a team of distant cores makes longer
-// (256-256-256, 4 rows: 3.6 times): a quarter counts.
+// With few rows, most of the time is spent on moving weights and moments, which takes longer in a team of distant cores
+// (256-256-256, 4 rows: 3.6 times as long). So only a quarter of the operations counts.
 template <class T>
 double operations_to_share(const Model<T>& model, bool gradients, Index batch_rows) {
   const double operations = row_operations(model, gradients) * static_cast<double>(batch_rows);
   return batch_rows <= kernels<T>().few_rows ? operations / 4 : operations;
 }
 
-// Elements of the gradients of the largest item.
+// Number of elements of the gradients of the largest item.
 template <class T>
 Index largest_item(const Model<T>& model) {
   Index size = 0;
@@ -83,7 +83,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
   y_ = matrix(model.outputs());
   for (const Layer<T>& layer : model.layers) {
     dz_.push_back(matrix(layer.n_out));
-    // Without gradients dz is unused, and the activations take its place; the last layer's logits always do.
+    // If no gradients are needed, the memory of dz holds the activations. In the last layer it always holds the logits.
     const bool kept = gradients && &layer != &model.layers.back();
     a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
     const bool apart = slope_reads_z(layer.activation) || model.dropout_of(a_.size()) != nullptr;
@@ -160,7 +160,7 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
   }
 }
 
-// A member's share of the rows, spread over the tiles of its part of the column phase, and over their steps.
+// Prefetches a member's share of the rows of the next batch, spread over the tiles of its items and their steps.
 template <class T>
 RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m,
                                    Team team) const {
@@ -180,7 +180,7 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
   return fetch;
 }
 
-// From the logits of all rows to dz in their place.
+// Overwrites the logits of all rows with dz.
 template <class T>
 void Backprop<T>::call_custom_loss(const Index* rows, Index m) {
   const MatrixView<T> dz = dz_.back().rows_between(0, m), dlogits = dlogits_.rows_between(0, m);
@@ -216,7 +216,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         team.each(parts, [&](Index i) { gather(examples, rows, first, part(count, parts, i)); });
         forward_columns<T>(model_, packed_, s.x, saved_, a_, layers, team, scratch);
       }
-      // By rows: the layers that are left, the loss, and back.
+      // Next, by rows: the remaining layers, the loss, and the backward pass of these layers.
       const Index blocks = columns ? narrow_items(count, team) : row_items(model_, count, team);
       const auto forward = [&](Share part) {
         if (!columns) gather(examples, rows, first, part);

@@ -1,6 +1,6 @@
-// Backpropagation in the phases of a team. First forward through all layers, the loss, and back to the first dZ: an
-// item is some rows, or some outputs of a layer. Then dW = dZᵀ A: an item is some outputs, over all rows. One thread
-// sums each element, so no bit depends on the number of threads.
+// Backpropagation in the phases of a team. The first phases go forward through all layers, compute the loss, and go
+// back to the first dZ; an item is some rows, or some outputs of a layer. Then one phase computes dW = dZᵀ A; an item
+// is some outputs, over all rows. A single thread sums each element, so no bit depends on the number of threads.
 #pragma once
 
 #include <functional>
@@ -11,13 +11,14 @@
 
 namespace chainrule {
 
-// Cost and gradients of batches of one network, with all memory allocated at construction and none in run().
+// Computes the cost and the gradients of batches of one network. The constructor allocates all memory; run() allocates
+// none.
 template <class T>
 class Backprop {
  public:
-  // The caller's work on the gradients of some weights of layer l. `made` may change the weights and then packs them.
-  // If an update needs all gradients first, `between` is called once after the last `made`, and then `behind` for all
-  // weights; otherwise both are empty.
+  // What the caller does with the gradients of some weights of layer l. `made` is called when they are complete; it may
+  // change these weights and then packs them. If an update needs all gradients first, `between` is called once after
+  // the last `made`, and then `behind` for all weights. Otherwise both are empty.
   struct UpdateHooks {
     using OfBlock =
         std::function<void(std::size_t l, const WeightBlock& block, const GradientPlace<T>&, PackedWeights<T>&)>;
@@ -26,26 +27,27 @@ class Backprop {
     OfBlock update_block;
   };
 
-  // batch_rows: rows of the largest batch; gradients: false if only costs are needed; inputs: dx is needed too.
+  // batch_rows: rows of the largest batch. gradients: false if only costs are needed. inputs: true if dx is needed too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
-  // For training, with its packed weights and an array of gradient_size gradients. 0 if follows(): then an item's
-  // gradients exist only while `block_ready` runs.
+  // For training, with its packed weights and an array of gradient_size gradients. If follows() is true, gradient_size
+  // is 0, and the gradients of an item exist only while `made` runs.
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size)
       : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
 
-  // True if every item completes its gradients in a small buffer, so that the update can follow at once. The batch must
-  // be one slab, whose activations may take as much memory as an array of all gradients would. Sparse inputs need the
-  // array, in which their partial sums wait.
+  // True if every item completes its gradients in a small buffer, so that the update can follow at once. This needs a
+  // batch that is a single slab, whose activations may take as much memory as an array of all gradients would. It is
+  // false for sparse inputs, whose partial sums are stored in an array of all gradients.
   static bool follows(const Model<T>& model, Index batch_rows);
 
-  // run() also writes the logits there, one row per example. Only without gradients.
+  // Makes run() also write the logits to `logits`, one row per example. Not available with gradients.
   void keep_logits(MatrixView<T> logits) { logits_ = logits; }
 
-  void repack();  // after weights changed outside of run()
+  void repack();  // must be called after weights were changed outside of run()
 
-  // The cost of m examples: rows[0..m), or the first m if rows is null. Without gradients.data only the cost is
-  // computed; gradients in panels lack the penalty's part. dx and hooks may be null. upcoming: rows of the next batch,
-  // which are prefetched. After an exception run() must not be called again: partial sums may be left.
+  // Returns the cost of m examples: rows[0..m), or the first m if rows is null. If gradients.data is null, computes
+  // only the cost. Gradients in panels do not include the penalty. dx and hooks may be null. upcoming: rows of the next
+  // batch, which are prefetched. After an exception run() must not be called again, because partial sums may be
+  // incomplete.
   BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
                 const MatrixView<T>* dx = nullptr, const UpdateHooks* hooks = nullptr,
                 std::span<const Index> upcoming = {});
@@ -53,7 +55,7 @@ class Backprop {
  private:
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, bool gradients,
            Index gradient_size);
-  // Rows [first, first + count) of the batch: views of the caller's memory if possible, else copies.
+  // Rows [first, first + count) of the batch: views of the caller's memory if possible, otherwise copies.
   struct SlabExamples {
     PassInputs<T> x;
     Targets<T> targets;
@@ -75,7 +77,7 @@ class Backprop {
   std::vector<Buffer<T>> buffers_;  // memory of the matrices below
   MatrixView<T> x_, y_;
   MatrixView<T> logits_{};  // or null
-  Tape<T> a_, dz_, saved_;  // saved: z or a, whichever the slope is computed from
+  Tape<T> a_, dz_, saved_;  // saved_: z or a, depending on which the slope is computed from
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;
   // For a custom loss:

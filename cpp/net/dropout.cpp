@@ -20,7 +20,7 @@ StepDropout::StepDropout(double input_rate, const std::vector<double>& rates, In
 void StepDropout::begin_step(std::uint64_t seed, Index step, double factor) {
   for (std::size_t place = 0; place < rates_.size(); ++place) {
     const double rate = factor * rates_[place];
-    require(rate < 1, "the schedule makes a dropout rate of ", rate, ", expected less than 1");
+    require(rate < 1, "the schedule gives a dropout rate of ", rate, ", expected less than 1");
     const double kept = std::round((1 - rate) * 65536);
     settings_[place] = {seed, static_cast<std::uint64_t>(step), static_cast<std::uint32_t>(place),
                         static_cast<std::uint32_t>(std::max(kept, 1.0))};
@@ -33,11 +33,11 @@ bool StepDropout::drops() const {
 
 namespace {
 
-// Calls visit(matrix of factors, its first row, its first column) for parts of m x n units that are few enough for the
-// first-level cache.
+// Calls visit(matrix of factors, its first row, its first column) for parts of m x n units that fit the first-level
+// cache.
 template <class T, class Visit>
 void for_factors(const Dropout& dropout, Index m, Index n, Index row, Index column, Visit visit) {
-  constexpr Index rows = 8, columns = 256;  // rows whose bits are of the same words
+  constexpr Index rows = 8, columns = 256;  // eight rows share the words of a counter
   T factors[rows * columns];
   for (Index i = 0, end; i < m; i = end) {
     end = std::min(m, i + rows - (row + i) % rows);

@@ -1,5 +1,6 @@
-// Dropout in the passes of a training: which layers, and how much of them in the present step. What a unit's factor is
-// depends on the seed, the step, its layer, its row in the batch and its column alone: no share of the work changes it.
+// Dropout in the passes of a training: the layers that have it, and their rates in the current step. The factor of a
+// unit depends only on the seed, the step, its layer, its row in the batch and its column, and not on how the work is
+// divided.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +11,16 @@
 
 namespace chainrule {
 
-// Places are those of the activations: 0 for the inputs, l + 1 for hidden layer l.
+// Places are numbered like the activations: 0 is the inputs, l + 1 is hidden layer l.
 class StepDropout {
  public:
   StepDropout() = default;  // drops nothing
-  // rates: of the hidden layers, one by one, or one for all; or none.
+  // rates: one per hidden layer, one for all of them, or none.
   StepDropout(double input_rate, const std::vector<double>& rates, Index hidden_layers);
 
-  // Before each step, by one thread: its number since the training began, and a factor on the rates.
+  // One thread calls this before each step. step: its number since the training began. factor: multiplies the rates.
   void begin_step(std::uint64_t seed, Index step, double factor);
-  // What is dropped of a place, or null where nothing ever is.
+  // The settings of a place, or null if nothing is ever dropped there.
   const Dropout* of(std::size_t place) const { return drops(place) ? &settings_[place] : nullptr; }
   bool drops(std::size_t place) const { return place < rates_.size() && rates_[place] > 0; }
   bool drops() const;
@@ -29,12 +30,12 @@ class StepDropout {
   std::vector<Dropout> settings_;
 };
 
-// x times the factors of its units, the first of which has this row of the batch and this column.
+// Multiplies x by the factors of its units. x(0, 0) belongs to this row of the batch and this column.
 template <class T>
 void drop_inputs(const Dropout& dropout, Index row, Index column, MatrixView<T> x);
 
-// The same for a = g(z), where saved has what g' is written with, z, or nothing yet if that is a; and saved = g' times
-// the factors.
+// The same for a = g(z); also sets saved to g' times the factors. On entry, saved holds z if g' is computed from z;
+// otherwise it need not be set.
 template <class T>
 void drop_units(const Dropout& dropout, Index row, Index column, Activation activation, MatrixView<T> a,
                 MatrixView<T> saved);

@@ -8,7 +8,7 @@
 namespace chainrule {
 namespace {
 
-// Calls visit(rows) for all of m rows, as the items of a phase.
+// Calls visit(rows) for parts of m rows, as the items of a phase.
 template <class T, class Visit>
 void for_row_blocks(const Model<T>& model, Index m, Team team, Visit visit) {
   const Index blocks = row_items(model, m, team);

@@ -16,9 +16,10 @@ Index entry_count(const SparseRows<T>& x, Index rows) {
   return count;
 }
 
-// Leaf `number` of dW of the first layer, of sparse inputs, one chain over the rows [begin, end) of a slab. It is made
-// behind the runs, among zeros; where it is added to a run, only the columns that occur in it are, or all if it has
-// more entries than there are columns, and become zeros again. place(i): of dW in the tree, rows ld apart.
+// Computes leaf `number` of dW of the first layer for sparse inputs, as one chain over the rows [begin, end) of a slab.
+// The leaf is summed in an array of zeros behind the runs. Then only the columns that occur in its rows are added to a
+// run and set to zero again, or all columns if the leaf has more entries than there are columns. place(i) is dW in
+// array i of the tree, with rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
                  LeafPlace leaf, Place place, Index ld, const Columns& columns) {
@@ -31,7 +32,7 @@ void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, M
   }
   kernels<T>().sparse_gradient(
       {x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, place(leaf.runs), ld});
-  Index first = number;  // leaf of the sum so far
+  Index first = number;  // the first leaf of the sum so far
   for (Index i = leaf.runs; i > leaf.place(); --i, first &= first - 1) {
     const PassInputs<T> summed = slab.rows_between(rows.begin - (number - first) * sum_rows, rows.end);
     T *from = place(i), *to = place(i - 1);
@@ -56,7 +57,7 @@ GradientPlace<T> GradientPlaces<T>::of(const Layer<T>& layer, std::size_t l, con
     T* to = scratch.gradients.data();
     const Index count = outputs.end - outputs.begin, rows = inputs.end - inputs.begin;
     if (panels == nullptr || panels->is_row(l)) return {to, {to, count}, to + rows * count};
-    // The update reads the padding too, of which no product writes anything.
+    // Clear the padding: the update reads it, but the products do not write it.
     const Index last = (count - 1) / kernels<T>().tile_columns * kernels<T>().tile_columns;
     const Index size = PanelView<T>::size(rows, count);
     if (size > rows * count) std::fill(to + last * rows, to + size, T(0));
@@ -89,7 +90,7 @@ void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock&
           scratch.columns);
     const Index chain = chain_rows(model, end - i);
     for (Index from = i; from == i || from < end; from += chain) {
-      // A leaf of several chains has a place behind the runs until the last one, with which it is added to them.
+      // The sum of a leaf with several chains is stored behind the runs; the last chain adds it to the runs.
       const Index to = std::min(from + chain, end);
       const bool whole = to == end;
       const T* sums[64];

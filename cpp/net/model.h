@@ -1,5 +1,5 @@
-// A network as views: layers of weights and biases in the caller's memory, and a loss. Network and the array functions
-// both compute through a Model, which owns nothing.
+// A network as views of weights and biases in the caller's memory, and a loss. Network and the array functions both
+// compute with a Model, which owns no memory.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ struct Layer {
   Index n_in, n_out;
   const T* w;             // Wᵀ (n_in, n_out), row-major: the right operand of the forward product
   const T* b;             // (n_out,)
-  Activation activation;  // unused in the last layer: the loss decides there
-  Index offset;           // of Wᵀ in Network::parameters(); b follows it
+  Activation activation;  // unused in the last layer, where the loss determines the output activation
+  Index offset;           // position of Wᵀ in Network::parameters(); b follows it
 
   Index size() const { return n_out * (n_in + 1); }
   MatrixView<const T> transposed_weights() const { return MatrixView<const T>::contiguous(w, n_in, n_out); }
@@ -30,7 +30,7 @@ struct Model {
   Loss loss;
   std::vector<T> loss_parameters;
   const CustomLoss<T>* custom_loss = nullptr;  // replaces the loss
-  Precision precision = Precision::float32;    // of the products of gradients
+  Precision precision = Precision::float32;    // of the matrix products in training
   bool sparse_inputs = false;
   const StepDropout* dropout = nullptr;  // of the current training step, or null
 
@@ -39,7 +39,7 @@ struct Model {
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }
-  // Columns of the widest matrix of a pass; sparse inputs do not count.
+  // Number of columns of the widest matrix of a pass, except for sparse inputs.
   Index widest() const {
     Index width = sparse_inputs ? 0 : inputs();
     for (const Layer<T>& layer : layers) width = std::max(width, layer.n_out);
@@ -48,7 +48,7 @@ struct Model {
   Index parameter_count() const { return layers.back().offset + layers.back().size(); }
 };
 
-// The inputs of a pass: a matrix of any strides, or rows of a sparse one. Row 0 is row `first` of the batch.
+// The inputs of a pass: a matrix with any strides, or rows of a sparse matrix. Row 0 is row `first` of the batch.
 template <class T>
 struct PassInputs {
   MatrixView<const T> matrix{};
@@ -71,7 +71,7 @@ struct PassInputs {
   }
 };
 
-// One matrix for each layer (activations, or their gradients), with unit column stride.
+// One matrix per layer (activations or their gradients), with unit column stride.
 template <class T>
 using Tape = std::vector<MatrixView<T>>;
 

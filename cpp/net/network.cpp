@@ -54,7 +54,7 @@ void check_inputs(const Inputs<T>& x, Index expected) {
   const SparseView<T>& s = x.sparse;
   require(s.indptr[0] >= 0, "X is not in CSR form: indptr[0] is ", s.indptr[0]);
   for (Index i = 0; i < s.rows; ++i) {
-    require(s.indptr[i] <= s.indptr[i + 1], "X is not in CSR form: indptr falls after row ", i);
+    require(s.indptr[i] <= s.indptr[i + 1], "X is not in CSR form: indptr decreases after row ", i);
     std::int32_t before = -1;
     for (Index k = s.indptr[i]; k < s.indptr[i + 1]; before = s.indices[k++])
       require(s.indices[k] > before && s.indices[k] < s.cols, "X has column ", s.indices[k], " in row ", i,
@@ -121,7 +121,8 @@ struct Network<T>::State {
 
 namespace {
 
-// The child of a fork is another process: what another thread of its parent began is not going on there.
+// The number of the process: it increases in a forked child, because trainings of other threads of the parent do not
+// continue there.
 std::atomic<unsigned> process{1};
 const AtFork another(nullptr, [] { ++process; });
 
@@ -282,7 +283,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
           parameters().size());
-  require(dx == nullptr || !examples.x.is_sparse(), "the gradient by X is not available for a sparse X");
+  require(dx == nullptr || !examples.x.is_sparse(), "the gradient with respect to X is not available for a sparse X");
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
   return Backprop<T>(model, examples.x.rows, true, threads, dx != nullptr)

@@ -1,4 +1,4 @@
-// What the rest of the core needs of a Network beyond its public face.
+// Functions of a Network that the rest of the core needs but users do not.
 #pragma once
 
 #include <atomic>
@@ -8,12 +8,13 @@
 
 namespace chainrule {
 
-// The layers of given sizes whose parameters lie at `parameters` in the flat layout.
+// The layers of a network of these sizes whose parameters are at `parameters`, in the flat layout.
 template <class T>
 Model<T> make_model(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
                     const std::vector<double>& loss_parameters, const T* parameters);
 
-// While one lives, no other fit may train the network: std::runtime_error.
+// While an object of this class exists, constructing another one for the same network throws std::runtime_error, so
+// only one fit at a time trains a network.
 template <class T>
 class OneFit {
  public:
@@ -26,19 +27,19 @@ class OneFit {
   std::atomic<unsigned>* trained_by_;
 };
 
-// Of the network's own parameters.
+// A model of the network's own parameters.
 template <class T>
 const Model<T>& model_of(const Network<T>& network);
 
-// The same for such inputs.
+// The same for the kind of inputs (dense or sparse) that x has.
 template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
 
-// The parameters of a loss, checked; the defaults where none are given.
+// The default parameters of a loss.
 std::vector<double> default_loss_parameters(Loss loss);
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs);
 
-// Refuse shapes that do not fit, by name.
+// These throw std::invalid_argument, naming the argument, if a shape or a value does not fit the network.
 void check_inputs(Index columns, Index expected);
 template <class T>
 void check_inputs(const Inputs<T>& x, Index expected);

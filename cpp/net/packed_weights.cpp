@@ -12,7 +12,7 @@ PanelView<T> PackedWeights<T>::copy(Index k, Index n) {
 
 template <class T>
 PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
-  const Index read_in_place = 2 * bytes_of_core(caches().l2);  // of Wᵀ, at most
+  const Index read_in_place = 2 * bytes_of_core(caches().l2);  // size in bytes up to which Wᵀ is read in place
   for (const Layer<T>& layer : model.layers) {
     const bool first = &layer == &model.layers.front();
     const bool large =
@@ -38,7 +38,7 @@ PackedWeights<T>::PackedWeights(const Model<T>& model, const Panels<T>& panels, 
 
 template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
-  const OutputItems<T> items(model, kernels<T>().lanes, team);  // to pack costs as much as some rows
+  const OutputItems<T> items(model, kernels<T>().lanes, team);  // packing costs as much as the products of some rows
   team.each(items.of_all(), [&](Index item) {
     items.visit(item, [&](std::size_t l, const WeightBlock& block) { pack_block(model.layers[l], l, block); });
   });

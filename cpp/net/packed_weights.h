@@ -1,4 +1,4 @@
-// The weights as the products read them: copies in panels, which a training keeps up to date.
+// The weights in the layout that the products read: copies in panels, which a training keeps up to date.
 #pragma once
 
 #include "core/gemm.h"
@@ -9,23 +9,24 @@
 
 namespace chainrule {
 
-// The weights as the products read them: Wᵀ for the forward product, W for the backward one.
+// Wᵀ for the forward product and W for the backward product.
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights() = default;  // empty: every product reads the weights in place, as is best for few rows
-  // Copies. Wᵀ is copied only if it is so large that reading it in place would touch too many pages. backward: copy W
-  // of every layer but the first, which only the gradient with respect to the inputs needs (inputs).
+  PackedWeights() = default;  // empty: every product reads the weights in place, which is best for few rows
+  // Makes copies. Wᵀ is copied only if it is so large that reading it in place would touch too many pages. backward:
+  // copy W of every layer except the first. inputs: copy W of the first layer too, for the gradient with respect to the
+  // inputs.
   PackedWeights(const Model<T>& model, bool backward, bool inputs = false);
-  // Views of Wᵀ in the panels of a training, and copies of W.
+  // Uses views of Wᵀ in the panels of a training, and makes copies of W.
   PackedWeights(const Model<T>& model, const Panels<T>& panels, T* parameters);
-  PackedWeights(PackedWeights&&) noexcept = default;  // no copies: views would keep pointing to the source's memory
+  PackedWeights(PackedWeights&&) noexcept = default;  // not copyable: the views of a copy would point into the source
   PackedWeights& operator=(PackedWeights&&) noexcept = default;
 
   bool bf16() const { return !forward_bf16_.empty(); }
   void pack(const Model<T>& model, Team team);
   void pack_block(const Layer<T>& layer, std::size_t l, const WeightBlock& block);
-  // Of layer l; data is null if the product reads the weights in place.
+  // The packed weights of layer l; data is null if the product reads the weights in place.
   PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
   PanelView<const T> backward(std::size_t l) const { return l < backward_.size() ? backward_[l] : PanelView<T>{}; }
   const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
@@ -40,7 +41,7 @@ class PackedWeights {
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
-// Copies for batches of so many rows: none for few rows, which do not pay for packing.
+// Copies for batches of this number of rows. For few rows there are none, because packing would not pay.
 template <class T>
 PackedWeights<T> copies_of_weights(const Model<T>& model, Index batch_rows, bool backward, bool inputs = false) {
   if (batch_rows <= kernels<T>().few_rows && model.precision != Precision::bf16) return {};

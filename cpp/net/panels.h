@@ -1,6 +1,6 @@
 // The layout of parameters, gradients and moments during training: Wᵀ of each layer in the panels that the forward
-// product reads, followed by the biases. So the forward product needs no packing, a tile of dWᵀ is one piece of memory,
-// and the outputs of one thread lie apart from those that another thread writes.
+// product reads, followed by the biases. So the forward product needs no packing, a tile of dWᵀ is contiguous, and
+// threads write to different cache lines.
 #pragma once
 
 #include "core/gemm.h"
@@ -17,10 +17,10 @@ struct WeightBlock {
 template <class T>
 class Panels {
  public:
-  Panels() = default;  // of no layers
+  Panels() = default;  // has no layers
   explicit Panels(const Model<T>& model);
 
-  Index size() const { return size_; }  // elements of an array, with its padding, which is always 0
+  Index size() const { return size_; }  // elements of an array, including its padding, which is always 0
   // True if the layer has one output: W is one row, without panels.
   bool is_row(std::size_t l) const { return layers_[l].n_out == 1; }
   PanelView<T> weights(std::size_t l, T* array) const {
@@ -40,17 +40,18 @@ class Panels {
     }
   }
 
-  // Copy from and to the flat layout of Network::parameters().
+  // load() copies from the flat layout of Network::parameters(), store() copies back to it.
   void load(const T* flat, T* array) const;
   void store(std::size_t l, const WeightBlock& block, const T* array, T* flat) const;
   void store(const T* array, T* flat) const;
-  bool finite(const T* array) const;  // all numbers but the padding
+  bool finite(const T* array) const;  // true if all elements except the padding are finite
 
  private:
   struct Layer {
     Index n_in, n_out, flat, weights, biases;
   };
-  // Calls pair(flat, panel, count) for each piece of a row of Wᵀ, or of the biases: the same numbers in both layouts.
+  // Calls pair(flat, panel, count) for each piece of a row of Wᵀ, or of the biases: two pointers to the same `count`
+  // parameters in both layouts.
   template <class Pair>
   void for_rows(std::size_t l, const WeightBlock& block, Pair pair) const;
   WeightBlock all_of(std::size_t l) const { return {{0, layers_[l].n_out}, {0, layers_[l].n_in}}; }

@@ -6,7 +6,8 @@ namespace chainrule {
 
 namespace {
 
-// By dot products of rows, whose sums have an order of their own; rows that do not lie dense come to scratch first.
+// A layer with one output is computed by dot products, which sum in the order of dot_rows. Rows that are not contiguous
+// are copied to scratch first.
 template <class T>
 void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z, T* scratch) {
   const Kernels<T>& kernel = kernels<T>();
@@ -19,7 +20,7 @@ void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z
   }
 }
 
-// The first layer, of sparse inputs.
+// The first layer for sparse inputs.
 template <class T>
 void sparse_layer(const Model<T>& model, const PassInputs<T>& x, MatrixView<T> z, Share outputs, bool single,
                   Epilogue<T> epilogue) {
@@ -39,7 +40,7 @@ void sparse_layer(const Model<T>& model, const PassInputs<T>& x, MatrixView<T> z
   if (epilogue.activate != nullptr) epilogue.activate(x.rows, count, to, z.row_stride, epilogue.a, epilogue.lda);
 }
 
-// Layer l of the forward pass: all rows of the views, and the outputs of a share, which begins with a panel.
+// Layer l of the forward pass, for all rows of the views and a share of the outputs, which begins with a panel.
 template <class T>
 void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, const PassInputs<T>& x,
                    MatrixView<T> saved, MatrixView<T> a, Share outputs, Scratch<T>& scratch) {
@@ -71,7 +72,8 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
                   saved.columns_between(first, outputs.end));
 }
 
-// From dz of layer l to `into`, the dz of the layer before or, for the first one, dx: the inputs of a share.
+// Computes `into` from dz of layer l, for a share of the inputs. `into` is dz of the layer before or, for the first
+// layer, dx.
 template <class T>
 void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> dz,
                     const Tape<T>& saved, Index first_row, MatrixView<T> into, Share inputs, Scratch<T>& scratch) {

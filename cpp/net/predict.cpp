@@ -16,13 +16,14 @@ struct Workspace {
   Buffer<T> hidden[2];  // activations of odd and even layers
   Tape<T> tape;
 
-  // Allocates only if it must grow.
+  // Allocates only if the memory must grow.
   void prepare(const Model<T>& model, Index rows) {
     scratch.prepare(model, rows);
     for (Buffer<T>& buffer : hidden) buffer.reserve(checked_product(rows, padded<T>(model.widest())));
     tape.reserve(model.layers.size());
   }
-  // The activations of all layers for a block of rows, in the workspace `memory`; those of the last layer are `last`.
+  // The activations of all layers for a block of rows, in the workspace `memory`, except that the last layer uses
+  // `last`.
   const Tape<T>& activations(const Model<T>& model, const Workspace& memory, MatrixView<T> last) {
     tape.clear();
     for (const Layer<T>& layer : model.layers) {
@@ -37,17 +38,17 @@ struct Workspace {
 };
 
 constexpr Index most_reused = 1 << 22;      // bytes
-constexpr double operations_at_once = 1e9;  // about 10 ms, between two polls
+constexpr double operations_at_once = 1e9;  // between two polls; takes about 10 ms
 
 }  // namespace
 
 template <class T>
 void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool output_activation, int threads) {
   const IsaInUse isa_in_use;
-  // Count half of the operations: allocation and packing gain nothing from a second thread.
+  // Count only half of the operations, because a second thread does not speed up allocation and packing.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
   const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
-  // A single block of rows does not keep a team busy: its members share the outputs, each with its own weights.
+  // If there is only one block of rows, the members share the outputs instead, each with its own weights.
   const bool columns = team_size > 1 && x.rows <= most;
   PackedWeights<T> packed;
   if (x.rows > most) packed = PackedWeights<T>(model, false);

@@ -1,4 +1,4 @@
-// Memory of one thread for the passes over a batch.
+// The scratch memory of one thread for the passes over a batch.
 #pragma once
 
 #include <span>
@@ -10,8 +10,8 @@
 
 namespace chainrule {
 
-// The distance between rows of a workspace matrix with so many columns, in elements: whole cache lines, but not a
-// multiple of 1 KiB, which would map all rows to a few sets of the cache. A single column is dense.
+// The distance between rows, in elements, of a workspace matrix with this number of columns: whole cache lines, but not
+// a multiple of 1 KiB, which would map all rows to a few cache sets. A single column is dense.
 template <class T>
 Index padded(Index columns) {
   if (columns == 1) return 1;
@@ -20,7 +20,7 @@ Index padded(Index columns) {
   return width % (16 * line) == 0 ? width + line : width;
 }
 
-// Finds the columns that have entries in some rows of sparse inputs.
+// Finds the columns that have entries in given rows of sparse inputs.
 class Columns {
  public:
   Columns() = default;
@@ -34,23 +34,23 @@ class Columns {
   Buffer<std::int32_t> found_;
 };
 
-// The memory of one thread that computes passes of up to `rows` rows.
+// The scratch memory of one thread for passes of up to `rows` rows.
 template <class T>
 struct Scratch {
   Buffer<T> gemm, loss;
   Buffer<Bf16Pair> bf16;
   Columns columns;  // only for gradients of sparse inputs with several leaves
-  // If there is no array of all gradients (Backprop::follows): those of one item until its update, and its partial
-  // sums.
+  // If there is no array of all gradients (Backprop::follows), these hold the gradients of one item until its update,
+  // and its partial sums.
   Buffer<T> gradients;
   SumTree<T> tree;
 
   Scratch() = default;
   Scratch(const Model<T>& model, Index rows) { prepare(model, rows); }
-  void prepare(const Model<T>& model, Index rows);  // allocates only if it must grow
+  void prepare(const Model<T>& model, Index rows);  // allocates only if the memory must grow
 };
 
-// One for each member of a team.
+// One Scratch for each member of a team.
 template <class T>
 std::vector<Scratch<T>> team_scratch(const Model<T>& model, Index rows, int threads) {
   std::vector<Scratch<T>> scratch;

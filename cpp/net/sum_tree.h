@@ -1,5 +1,5 @@
-// Memory for sums over the rows of a batch (kernels/sum_tree.h): one array for each partial sum that waits for a later
-// one, all with the layout of the gradients. The first array is the gradients' own.
+// Memory for sums over the rows of a batch (kernels/sum_tree.h): one array for each partial sum that waits to be added
+// to a later one. All arrays have the layout of the gradients; the first one is the array of the gradients itself.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,8 @@ class SumTree {
  public:
   SumTree() = default;
   // For arrays of `size` elements and batches of up to `rows` rows. in_parts: a leaf is summed in several parts and
-  // needs a place of its own until it is complete. sparse: the same, and all arrays but the first begin as zeros.
+  // needs a separate array until it is complete. sparse: likewise, and all arrays except the first are zero at the
+  // start.
   SumTree(Index rows, Index size, bool in_parts, bool sparse) : size_((size + 15) / 16 * 16) {
     const Index leaves = (rows + sum_rows - 1) / sum_rows;
     const Index places = std::bit_width(static_cast<std::size_t>(leaves)) - (in_parts || sparse ? 0 : 1);
@@ -28,7 +29,7 @@ class SumTree {
   T* place(Index number, T* first) const { return number == 0 ? first : others_.data() + (number - 1) * size_; }
 
  private:
-  Index size_ = 0;  // whole cache lines: otherwise most vectors of an array would cross two lines
+  Index size_ = 0;  // in whole cache lines, so that vectors of an array do not cross lines
   Buffer<T> others_;
 };
 

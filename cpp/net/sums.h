@@ -1,5 +1,5 @@
-// Sums over the rows of a batch: the lengths of their chains, a part of the arithmetic contract, and how values and
-// weights of rows are added.
+// Sums over the rows of a batch: the lengths of their chains, which are part of the arithmetic contract, and the sums
+// of the rows' losses and weights.
 #pragma once
 
 #include <algorithm>
@@ -10,29 +10,30 @@
 
 namespace chainrule {
 
-// True if the network trains slice by slice (train/sliced): its parameters, moments and the activations of a slice fit
-// the second-level cache. A part of the arithmetic contract, so a constant.
+// True if the network is small enough to train slice by slice (train/sliced): its parameters, its moments and the
+// activations of a slice fit a second-level cache. The limit is part of the arithmetic contract, so it is a constant.
 template <class T>
 bool is_small(const Model<T>& model) {
   return model.parameter_count() <= 16384;
 }
 
-// Rows in one chain of the sums over a leaf of m rows: all of them or, in a small network, a slice. Slices are short,
-// so that several threads can share a batch and a slice's activations stay in the first-level cache. Losses are summed
-// by chains of the same length, with m the rows of the batch. A part of the arithmetic contract; a divisor of sum_rows.
+// Number of rows in one chain of the sums over a leaf of m rows: all of them or, in a small network, those of a slice.
+// Slices are short, so that several threads can share a batch and the activations of a slice stay in the first-level
+// cache. Losses are summed in chains of the same length, where m is the number of rows of the batch. The result is part
+// of the arithmetic contract and a divisor of sum_rows.
 template <class T>
 Index chain_rows(const Model<T>& model, Index m) {
   if (!is_small(model)) return sum_rows;
   return m <= 256 ? whole_slice / 2 : whole_slice;
 }
 
-// The tree that sums the gradients of batches of batch_rows rows; size: elements of one array of gradients.
+// The tree that sums the gradients of batches of batch_rows rows. size: elements of one array of gradients.
 template <class T>
 SumTree<T> sum_tree(const Model<T>& model, Index batch_rows, Index size) {
   return SumTree<T>(batch_rows, size, is_small(model), model.sparse_inputs);
 }
 
-// total + Σ_i value[i], one chain at a time, so the result does not depend on the size of a slab.
+// Returns total + Σ_i value[i], added one chain at a time, so that the result does not depend on the size of a slab.
 template <class T>
 double add_values(double total, Index m, const T* value, Index chain) {
   for (Index i = 0; i < m; i += chain) total += kernels<T>().sum(std::min(chain, m - i), value + i);
@@ -47,10 +48,10 @@ double weight_sum(const T* weights, const Index* rows, Index m) {
   for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[rows != nullptr ? rows[i] : i]);
   return sum;
 }
-// 1 / Σw, or 0 if Σw is 0: such rows change nothing.
+// 1 / Σw, or 0 if Σw is 0, so that rows with weight 0 change nothing.
 inline double scale_for(double weight_sum) { return weight_sum > 0 ? 1 / weight_sum : 0; }
 
-// Floating-point operations in the matrix products of one row: forward, or forward and backward.
+// Floating-point operations in the matrix products of one row, forward or forward and backward.
 template <class T>
 double row_operations(const Model<T>& model, bool gradients) {
   return (gradients ? 6.0 : 2.0) * static_cast<double>(model.parameter_count());

@@ -10,7 +10,7 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team) {
   const auto panels = [&](std::size_t layer) { return (model.layers[layer].n_out + width - 1) / width; };
   const Index n_out = model.layers[l].n_out;
   if (!is_narrow(model.layers[l], team)) return share(n_out, team, width);
-  Index first = 0;  // the narrow layers before have given their panels to the members before
+  Index first = 0;  // number of panels of earlier narrow layers, which went to the members before
   for (std::size_t before = 0; before < l; ++before)
     if (is_narrow(model.layers[before], team)) first += panels(before);
   const Index panel = (team.rank - first % team.size + team.size) % team.size;
@@ -23,7 +23,8 @@ OutputItems<T>::OutputItems(const Model<T>& model, Index rows, Team team, Index 
   for (std::size_t l = 0; l < model.layers.size(); ++l) of_member_ += groups(l) * input_groups(l);
 }
 
-// Of a layer that a member owns: none for a narrow one, of less than some 5 us.
+// The number of groups into which a member's outputs of a layer are divided: 1 in a narrow layer, otherwise so many
+// that a group takes about 5 us or more.
 template <class T>
 Index OutputItems<T>::groups(std::size_t l) const {
   const Layer<T>& layer = model_.layers[l];

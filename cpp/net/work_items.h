@@ -1,4 +1,4 @@
-// How a team shares a pass: which rows or which outputs of a layer one item takes. The choice changes no bit.
+// How a team shares a pass: the rows, or the outputs of a layer, of each item. The choice does not change any result.
 #pragma once
 
 #include <limits>
@@ -11,19 +11,19 @@
 namespace chainrule {
 
 // The outputs of layer l that a team member owns, in whole panels. It computes their gradients, updates and packs them
-// before it helps others, so these weights stay in its cache. A layer of fewer panels than members gives one to each of
-// the next members in turn.
+// before it helps others, so these weights stay in its cache. If a layer has fewer panels than the team has members, it
+// gives one panel each to the members that are next in turn.
 template <class T>
 Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
 
-// The largest number of outputs, and of inputs, of an item that updates its weights from a buffer. Each division packs
-// an operand of dW again, which costs as much as 10 of its columns: with 512, whose 1 MB fits the second level, W6
-// takes 2.6 % longer on one thread and W7 no less time.
+// The largest number of outputs, and of inputs, of an item that updates its weights from a buffer. Every further
+// division packs an operand of dW again, which costs as much as 10 of its columns: with 512, for which the buffer of 1
+// MB fits the second level, workload W6 takes 2.6 % longer on one thread, and W7 is not faster.
 inline constexpr Index most_of_item = 1024;
 
-// Divides the outputs of one layer, or of all layers in one phase, into items for a team: parts of what each member
-// owns, more of them for larger layers. rows: the rows that pass through the layer, from which the work of an item
-// follows. most: the largest number of outputs, and of inputs, of an item of all layers.
+// Divides the outputs of one layer, or of all layers in one phase, into items for a team. Items are parts of the
+// outputs that a member owns; larger layers have more of them. rows: the number of rows that pass through the layer,
+// which determines the work of an item. most: the largest number of outputs, and of inputs, of an item of all layers.
 template <class T>
 class OutputItems {
  public:
@@ -32,7 +32,8 @@ class OutputItems {
 
   Index of_layer(std::size_t l) const { return groups(l) * team_.size; }
   Index of_all() const { return of_member_ * team_.size; }
-  // Calls visit(outputs) for an item of layer l, or visit(l, block) for one of all layers, unless it is empty.
+  // Calls visit(outputs) for an item of layer l, or visit(l, block) for an item of all layers, unless the item is
+  // empty.
   template <class Visit>
   void visit(std::size_t l, Index item, Visit visit) const {
     const Share outputs = outputs_of(l, item / groups(l), item % groups(l));
@@ -60,9 +61,10 @@ class OutputItems {
   Team team_;
 };
 
-// How many rows pass through all layers at a time, in one thread's cache. Each group of rows reads all weights again,
-// so larger weights call for more rows, most of all weights beyond the third level (W7 on two threads: 224 rows take
-// 0.95 to 0.98 of the time of 112). Never more than a block of the widest layer's product.
+// The number of rows that pass through all layers together, in one thread's cache. Each group of rows reads all weights
+// again, so larger weights need more rows, especially weights that do not fit the third level (W7 on two threads: 224
+// rows take 0.95 to 0.98 of the time of 112). It is at most the number of rows of a block of the widest layer's
+// product.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
   const Index weights = model.parameter_count() * static_cast<Index>(sizeof(T)), near = bytes_of_core(caches().l2);
@@ -70,7 +72,8 @@ Index rows_at_a_time(const Model<T>& model) {
   return block_of_a<T>(most, model.widest()).rows;
 }
 
-// How many items m rows are divided into: rows_at_a_time() in each for one thread; for a team more and smaller items.
+// The number of items into which m rows are divided: for one thread, rows_at_a_time() rows each; for a team, more and
+// smaller items.
 template <class T>
 Index row_items(const Model<T>& model, Index m, Team team) {
   const Index most = rows_at_a_time(model), of_member = (m + team.size - 1) / team.size;
@@ -83,17 +86,18 @@ bool is_narrow(const Layer<T>& layer, Team team) {
   return layer.n_out <= (team.size - 1) * kernels<T>().tile_columns;
 }
 
-// How many items the rows of a narrow layer, or of the loss, are divided into.
+// The number of items into which the rows of a narrow layer, or of the loss, are divided.
 inline Index narrow_items(Index m, Team team) { return items_for(m, team.size, 16); }
 
-// How many layers a team shares by columns: a narrow last layer is computed with the loss, by rows.
+// The number of layers that a team shares by columns. A narrow last layer is computed by rows, with the loss.
 template <class T>
 std::size_t layers_by_columns(const Model<T>& model, Team team) {
   return model.layers.size() - (is_narrow(model.layers.back(), team) ? 1 : 0);
 }
 
-// True if the threads of a team share the outputs of each layer, not the rows. Each thread then keeps its own weights
-// in its cache; only activations move between threads. Activations evict weights, so this pays only if they are small.
+// True if the threads of a team share the outputs of each layer instead of the rows. Each thread then keeps its own
+// weights in its cache, and only activations move between threads. Activations evict weights from the cache, so this
+// pays only if they are small.
 template <class T>
 bool by_columns(const Model<T>& model, Index m, Team team) {
   const Index largest = bytes_of_core(caches().l2) / 2;  // bytes of a layer's activations
