@@ -177,7 +177,7 @@ def test_fit_many_equals_fits_with_dropout():
         ({"dropout": [0.1] * 3}, ValueError, "dropout has 3 entries, the network has 2 hidden layers"),
         ({"dropout": "much"}, TypeError, "dropout must be a number"),
         ({"dropout": [None, 0.1]}, TypeError, r"dropout\[0\] must be a number"),
-        ({"dropout": 0.5, "optimizer": cr.LBFGS()}, ValueError, "L-BFGS has no dropout"),
+        ({"dropout": 0.5, "optimizer": cr.LBFGS()}, ValueError, "L-BFGS does not support dropout"),
     ],
 )
 def test_wrong_rates_raise(settings, error, message):

@@ -329,7 +329,7 @@ def test_exception_in_a_schedule_is_the_result_of_its_network():
     schedules = [failing, lambda epoch: -1.0, lambda epoch: None, lambda epoch: 1.0]
     results = cr.fit_many(nets, X, Y, epochs=3, schedules=schedules)
     assert [type(result) for result in results] == [KeyError, ValueError, TypeError, cr.History]
-    assert "gave the factor -1" in str(results[1])
+    assert "returned the factor -1" in str(results[1])
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])

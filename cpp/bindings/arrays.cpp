@@ -39,7 +39,7 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   return labels;
 }
 
-// All levels of quantile share one target: two columns were meant as two targets, not as one per level.
+// Refuses a y whose columns differ for quantile: all levels share one target, so the caller probably has two targets.
 template <class T>
 void check_one_target(const MatrixView<const T>& y) {
   for (Index i = 0; i < y.rows; ++i)
@@ -51,7 +51,8 @@ void check_one_target(const MatrixView<const T>& y) {
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
-  // An exact ndarray of numbers is used as it is; subclasses (matrix, memmap) and other objects go through NumPy.
+  // An exact ndarray of numbers is used unchanged; subclasses (matrix, memmap) and other objects are converted by
+  // NumPy.
   const auto is_real = [](const py::array& array) {
     const char kind = array.dtype().kind();
     return kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
@@ -62,8 +63,9 @@ py::array real_array(py::handle object, const char* name) {
   if (exact && is_real(py::reinterpret_borrow<py::array>(object))) return py::reinterpret_borrow<py::array>(object);
   const py::array array(call(py::module_::import("chainrule._objects").attr("numbers"), object, name));
   if (!is_real(array))
-    throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())),
-                                 ", expected float32, float64, or what can become float32: integers, bool, float16"));
+    throw py::type_error(
+        text_of(name, " has dtype ", std::string(py::str(array.dtype())),
+                ", expected float32, float64, or a type that converts to float32: integers, bool, float16"));
   return array;
 }
 

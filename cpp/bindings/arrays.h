@@ -17,11 +17,11 @@ namespace chainrule::python {
 
 namespace py = pybind11;
 
-// Converts the object by chainrule/_objects.py to an array of a real dtype: bool, integers, float16, float32, float64.
-// Errors name the argument.
+// Converts an object to an array of a real dtype (bool, integers, float16, float32, float64), with the help of
+// chainrule/_objects.py. Errors name the argument.
 py::array real_array(py::handle object, const char* name);
 
-// Converts to "(3, 4)", only when a message is made.
+// The shape of an array. It is converted to text such as "(3, 4)" only if a message needs it.
 struct Shape {
   const py::array& array;
   operator std::string() const;
@@ -30,8 +30,8 @@ struct Shape {
 // True if arrays like this are computed in float64; all others are computed in float32.
 bool is_float64(const py::array& array);
 
-// A matrix of T that keeps its array alive. An aligned array of T in native byte order is used in place, with any
-// strides; anything else is converted once.
+// A matrix of T that keeps its array alive. An aligned array of T in native byte order is used in place, whatever its
+// strides; any other array is converted once.
 template <class T>
 struct Matrix {
   py::array array;
@@ -40,7 +40,7 @@ struct Matrix {
 template <class T>
 Matrix<T> matrix(py::handle object, const char* name);
 
-// A vector of T of a given length, contiguous; null for None.
+// A contiguous vector of T of a given length; null for None.
 template <class T>
 struct Vector {
   py::array array;
@@ -49,8 +49,8 @@ struct Vector {
 template <class T>
 Vector<T> vector(py::handle object, Index length, const char* name);
 
-// y as a loss takes it: (m,) or (m, 1) for one output and for all levels of quantile; (m, n) for several outputs, or m
-// class numbers for softmax cross-entropy.
+// Converts y for a loss: shape (m,) or (m, 1) for one output, or for quantile, whose levels share one target; (m, n)
+// for several outputs; m class numbers are allowed for softmax cross-entropy.
 template <class T>
 struct TargetArrays {
   Matrix<T> values;
@@ -60,13 +60,13 @@ struct TargetArrays {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
 
-// A new C-contiguous array; a copy of values; views of memory that keep its `owner` alive.
+// These return a new C-contiguous array, a copy of values, and views of memory that keep its `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {
   return py::array_t<T>({rows, cols});
 }
 template <class T>
-py::array_t<T> array_of(std::span<const T> values) {  // copied here, as NumPy would release the GIL
+py::array_t<T> array_of(std::span<const T> values) {  // copied here because NumPy would release the GIL
   py::array_t<T> array(static_cast<Index>(values.size()));
   std::copy(values.begin(), values.end(), array.mutable_data());
   return array;
@@ -85,10 +85,10 @@ MatrixView<T> view_of(py::array_t<T>& array) {
   return MatrixView<T>::contiguous(array.mutable_data(), array.shape(0), array.shape(1));
 }
 
-// A loss by its name and parameters; empty: the default ones.
+// The name of a loss and its parameters; if these are empty, the defaults are used.
 using LossOptions = std::pair<std::string, std::vector<double>>;
 
-// n_threads of Python: None becomes 0, the setting of the process.
+// Converts Python's n_threads: None becomes 0, which means the setting of the process.
 int thread_count(const std::optional<int>& n_threads);
 
 }  // namespace chainrule::python

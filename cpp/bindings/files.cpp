@@ -1,4 +1,4 @@
-// Model files as bytes: the disk is Python's to read and write.
+// Model files as bytes. Python reads and writes the files themselves.
 #include "chainrule/files.h"
 
 #include <pybind11/numpy.h>

@@ -1,4 +1,4 @@
-// The array functions: lists of (W, b) in, NumPy arrays out.
+// The array functions, which take lists of (W, b) and return NumPy arrays.
 #include "net/functional.h"
 
 #include <pybind11/stl.h>
@@ -76,7 +76,7 @@ Parameters<T> parameters(py::handle params, const Names& activations, const Loss
   return result;
 }
 
-// A flat vector of parameters as a list of (W, b), views of it.
+// Returns a flat vector of parameters as a list of (W, b), which are views of it.
 template <class T>
 py::list as_pairs(const Model<T>& model, py::array_t<T> flat) {
   py::list pairs;
@@ -120,7 +120,7 @@ py::tuple forward(py::handle params, py::handle x_object, const Names& activatio
   return py::make_tuple(z_list, a_list);
 }
 
-// A matrix of a cache, made contiguous.
+// Converts a matrix of a cache to a contiguous one.
 template <class T>
 Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name) {
   const py::object contiguous = call(py::module_::import("numpy").attr("ascontiguousarray"), real_array(object, name));
@@ -130,7 +130,7 @@ Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name)
   return result;
 }
 
-// The loss kernels read target values row by row.
+// Makes target values contiguous by rows, as the loss kernels need them.
 template <class T>
 TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
   TargetArrays<T> result = targets<T>(y, loss, rows, outputs);
@@ -218,7 +218,7 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
   return py::make_tuple(as_pairs<T>(p.model, gradients), dz_list);
 }
 
-// parameters - learning_rate gradient, as a new array.
+// Returns parameters - learning_rate * gradient as a new array.
 template <class T>
 py::array_t<T> descended(py::handle parameters, py::handle gradient, double learning_rate) {
   const py::dtype dtype = py::dtype::of<T>();
@@ -232,7 +232,7 @@ py::array_t<T> descended(py::handle parameters, py::handle gradient, double lear
   return result;
 }
 
-// The array of `out` that will take `result`.
+// Checks the array of `out` that will receive `result`.
 template <class T>
 py::array destination(py::handle out, const py::array& result) {
   if (!py::isinstance<py::array_t<T>>(out)) throw py::type_error("out needs arrays of the dtype of params");
@@ -243,8 +243,8 @@ py::array destination(py::handle out, const py::array& result) {
   return array;
 }
 
-// Everything is computed and checked before anything is written: out may overlap params and grads, and an error leaves
-// it unchanged.
+// Computes and checks everything before it writes anything, so that out may overlap params and grads, and an error
+// leaves it unchanged.
 template <class T>
 py::list update(const py::sequence& params, const py::sequence& grads, double learning_rate, py::handle out) {
   const std::size_t layers = layer_count(params, "params");

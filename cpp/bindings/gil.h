@@ -1,5 +1,6 @@
-// The GIL. A thread that requests it while the interpreter ends does not get it: before Python 3.14 it is forced to
-// exit, which would unwind the core's frames and end the process; so it waits for the end, as in later versions.
+// Holding and releasing the GIL. A thread that requests the GIL while the interpreter ends does not get it. Before
+// Python 3.14 such a thread is forced to exit, which would unwind the core's frames and end the process. So here it
+// waits for the end of the process instead, as later versions do.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -24,7 +25,7 @@ inline bool is_finalizing() {
 #endif
 }
 
-// True in the thread that ends the interpreter, in a destructor for example: only this one still gets the GIL.
+// True in the thread that ends the interpreter, which may run destructors. Only this thread still gets the GIL.
 inline thread_local bool ends_the_interpreter = false;
 
 template <class Function>
@@ -32,13 +33,13 @@ auto or_wait_for_the_end(Function function) {
   try {
     return function();
   } catch (...) {
-    while (std::current_exception() == nullptr)  // not a C++ exception: the thread is forced to exit
+    while (std::current_exception() == nullptr)  // null means a forced exit of the thread, not a C++ exception
       std::this_thread::sleep_for(std::chrono::hours(1));
     throw;
   }
 }
 
-// Holds the GIL, in any thread.
+// Holds the GIL; works in any thread.
 class WithGil {
  public:
   WithGil() {
@@ -51,7 +52,7 @@ class WithGil {
   std::optional<py::gil_scoped_acquire> gil_;
 };
 
-// Calls a Python function. All of them, NumPy's too, release the GIL for a while and take it again.
+// Calls a Python function. Any Python function, including those of NumPy, may release the GIL and take it again.
 template <class... Arguments>
 py::object call(py::handle function, Arguments&&... arguments) {
   const py::tuple given = py::make_tuple(std::forward<Arguments>(arguments)...);
@@ -60,13 +61,13 @@ py::object call(py::handle function, Arguments&&... arguments) {
   return py::reinterpret_steal<py::object>(result);
 }
 
-// Runs signal handlers, and throws what they raise.
+// Runs Python's signal handlers and throws the exceptions that they raise.
 inline void check_signals() {
   const WithGil gil;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-// Releases the GIL while the core computes; polls for signals.
+// Releases the GIL while the core computes, and polls for signals.
 class WithoutGil {
  public:
   WithoutGil() : polling_(check_signals, poll_seconds) {

@@ -22,7 +22,7 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
     using Limits = std::numeric_limits<Integer>;
     const int bits = Limits::digits + 1;
     require(least >= py::int_(Limits::min()) && most <= py::int_(Limits::max()), name, " goes from ",
-            std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected what int", bits, " can hold");
+            std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected values that fit int", bits);
   }
   const py::object require_array = py::module_::import("numpy").attr("require");
   return py::array_t<Integer>(call(require_array, array, py::dtype::of<Integer>(), "CA"));
@@ -36,7 +36,7 @@ bool is_ascending(const SparseView<T>& x) {
   return true;
 }
 
-// Makes a copy with ascending columns in each row; duplicate entries are summed.
+// Makes a copy with ascending columns in each row, and sums duplicate entries.
 template <class T>
 void sort_columns(InputArrays<T>& result) {
   const SparseView<T> x = result.view.sparse;

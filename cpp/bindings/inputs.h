@@ -1,4 +1,4 @@
-// X as a network takes it: an array, or a sparse CSR matrix of any package that has SciPy's attributes.
+// Converts X: an array, or a sparse CSR matrix of any package that has SciPy's attributes.
 #pragma once
 
 #include <vector>
@@ -7,12 +7,13 @@
 
 namespace chainrule::python {
 
-// Keeps the memory of the view alive. A CSR matrix of T with ascending int32 columns is used in place.
+// Converted inputs; keeps the memory of the view alive. A CSR matrix of T with ascending int32 columns is used in
+// place.
 template <class T>
 struct InputArrays {
   Inputs<T> view;
   std::vector<py::object> arrays;
-  Buffer<std::int32_t> indices;  // of a copy in ascending order
+  Buffer<std::int32_t> indices;  // used if the columns had to be copied in ascending order
   Buffer<Index> indptr;
   Buffer<T> values;
 };

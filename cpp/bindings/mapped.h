@@ -1,5 +1,5 @@
-// Arrays in mapped files: pages that were read count as the process's memory until the system reclaims them. A fit on a
-// file larger than memory releases them itself, which keeps the process small.
+// Arrays in memory-mapped files. Pages that have been read count as memory of the process until the system reclaims
+// them. A fit on a file larger than memory releases its pages itself, which keeps the process small.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,12 +13,14 @@ namespace py = pybind11;
 
 class MappedFiles {
  public:
-  // The maps of numpy.memmap arrays, of their views, and of sparse matrices' arrays; none if they are small in all.
+  // Finds the maps of numpy.memmap arrays, of views of them, and of the arrays of sparse matrices. Ignores them if
+  // their total size is small.
   MappedFiles(std::initializer_list<py::handle> objects);
 
   bool empty() const { return maps_.empty(); }
-  void release() const;  // pages that are read again come from the system's cache or from the file
-  // Between two releases: the system may map a file in pages of 2 MB, so that 256 scattered rows take half a gigabyte.
+  void release() const;  // released pages can be read again, from the system's cache or from the file
+  // Time between two releases. It is short because the system may map a file in pages of 2 MB, so that 256 scattered
+  // rows take half a gigabyte.
   static constexpr double seconds = 0.0005;
 
  private:

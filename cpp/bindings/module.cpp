@@ -2,9 +2,10 @@
 
 #include <pybind11/numpy.h>
 
-// No state of the extension needs the GIL: settings of the process are atomic, the rest belongs to a call or an object.
+// The extension does not rely on the GIL: settings of the process are atomic, and all other state belongs to a call or
+// an object.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
-  pybind11::dtype::of<float>();  // looks up NumPy's functions, which releases the GIL, before there are threads
+  pybind11::dtype::of<float>();  // looks up NumPy's functions now: this releases the GIL, so do it before threads start
   module.doc() = "The C++ core of chainrule.";
   chainrule::python::bind_runtime(module);
   chainrule::python::bind_traits(module);

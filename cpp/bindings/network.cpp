@@ -1,4 +1,5 @@
-// Network<float> and Network<double>: arrays to views, the GIL released, one call of the core, arrays back.
+// Binds Network<float> and Network<double>. Each method converts arrays to views, releases the GIL, calls the core
+// once, and returns arrays.
 #include "chainrule/network.h"
 
 #include <pybind11/stl.h>

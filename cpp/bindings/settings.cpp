@@ -14,11 +14,11 @@
 namespace chainrule::python {
 namespace {
 
-// Reads the settings that the dict has; others keep their defaults.
+// Reads the settings that are in the dict; the others keep their defaults.
 template <class Options>
 void read_fields(const py::dict& values, Options& options);
 
-// Reads the attributes of an object, which have the names of its struct's settings.
+// Reads the attributes of an object, which have the names of the settings of its struct.
 template <class Options>
 Options options_of(py::handle object) {
   Options options;
@@ -41,7 +41,8 @@ bool read_named(py::handle object, std::variant<Options...>& into) {
   return (read_if(std::type_identity<Options>()) || ...);
 }
 
-// For each type of a setting: its conversion from Python, which has checked the type; its name there; its default.
+// For each type of a setting: read() converts it from Python, which has checked the type; type_of() is its name in
+// Python; default_of() is its default.
 template <class Value>
 void read(py::handle value, Value& into) {
   into = value.cast<Value>();
@@ -200,7 +201,7 @@ std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
   std::map<std::string, std::vector<Value>> vectors;
   for (const auto& [name, values] : arrays.cast<py::dict>()) {
     const std::string key = py::str(name);  // ValueError if it is not Unicode
-    const std::string what = "the state to go on from: " + key;
+    const std::string what = "the state to resume: " + key;
     const py::array array = real_array(values, what.c_str());
     require(array.dtype().kind() == 'f' && array.itemsize() == sizeof(Value), what, " has dtype ",
             std::string(py::str(array.dtype())), ", expected ", std::string(py::str(py::dtype::of<Value>())));

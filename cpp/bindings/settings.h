@@ -1,4 +1,4 @@
-// The options of a fit: from Python's plain values to the core's structs.
+// Converts the options of a fit from Python values to the structs of the core.
 #pragma once
 
 #include <memory>
@@ -9,18 +9,19 @@
 
 namespace chainrule::python {
 
-// All settings, as Python shows them: tuples of (name, type, default, range, meaning, elsewhere), by the name of their
-// struct.
+// All settings for the Python side: for the name of each struct, tuples of (name, type, default, range, meaning,
+// elsewhere).
 py::dict described_settings();
 
-// Raises as fit would, for an object that has the core_name of a struct and its settings as attributes.
+// Checks an object that has the core_name of a struct and its settings as attributes. Raises the errors that fit would
+// raise.
 void check_settings(py::handle object);
 
-// All options except data and callbacks: the settings that are given, metrics, and seed.
+// All options except data and callbacks: the given settings, the metrics, and the seed.
 template <class T>
 FitOptions<T> fit_options(const py::dict& settings);
 
-// A state as a dict of epoch, seed, numbers and vectors, and back.
+// Convert a state to a dict of epoch, seed, numbers and vectors, and back.
 template <class T>
 py::dict state_dict(const FitState<T>& state);
 template <class T>

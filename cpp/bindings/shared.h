@@ -1,4 +1,5 @@
-// Python objects held by functions of the core, which are copied and destroyed in any thread, without the GIL.
+// Python objects that functions of the core hold. These functions are copied and destroyed in any thread, without the
+// GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -67,7 +67,7 @@ double peak(double (*operations_of)(Index repeats, T* sink), int threads, double
   return sum / 1e9;
 }
 
-// The dropout factors of the units of a place (0: the inputs, l: hidden layer l) in a step.
+// The dropout factors of the inputs (place 0) or of a hidden layer (place 1, 2, ...) in a step.
 template <class T>
 py::array dropout_factors(Index rows, Index columns, std::size_t place, double rate, std::uint64_t seed, Index step) {
   StepDropout dropout(rate, {rate}, static_cast<Index>(place));

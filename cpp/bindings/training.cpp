@@ -1,4 +1,5 @@
-// The training of a Network: settings to options, the GIL released, one call of the core, histories back.
+// Binds the training of a Network: converts settings to options, releases the GIL, calls the core once, and returns
+// histories.
 #include "chainrule/training.h"
 
 #include <pybind11/stl.h>
@@ -25,14 +26,15 @@ py::object optional_number(const std::optional<double>& value) {
   return value ? py::object(py::float_(*value)) : py::object(py::none());
 }
 
-// X, y and weights, converted to T once for all networks that train on them; y once for each form that they need.
+// X, y and weights, converted to T once for all networks that train on them. y is converted once for each form that the
+// networks need.
 template <class T>
 class SharedExamples {
  public:
   SharedExamples(py::handle x, py::object y, py::object sample_weight)
       : x_(inputs<T>(x)), y_(std::move(y)), sample_weight_(std::move(sample_weight)) {}
 
-  // With a custom loss y may be anything, unless rows of it validate with the loss of the network.
+  // With a custom loss, y may be any object, unless some of its rows are used for validation, with the network's loss.
   Examples<T> for_network(const Network<T>& network, bool with_targets = true) {
     if (!with_targets) return {x_.view, {}, weights()};
     check_inputs(x_.view, network.layer_sizes().front());
@@ -43,7 +45,7 @@ class SharedExamples {
   }
 
  private:
-  // Read after X and y, so that their errors come first.
+  // Weights are read after X and y, so that the errors of these come first.
   const T* weights() {
     if (!weights_) weights_ = vector<T>(sample_weight_, x_.view.rows, "sample_weight");
     return weights_->data;
@@ -63,7 +65,7 @@ SharedExamples<T> held_out(py::handle validation) {
   return {py::object(parts[0]), parts[1], parts.size() == 3 ? py::object(parts[2]) : py::object(py::none())};
 }
 
-// Errors about the validation data say so, including TypeErrors and errors of Python.
+// Prefixes errors about the validation data with "validation", including TypeErrors and Python errors.
 template <class Function>
 auto of_validation(Function function) {
   try {
@@ -81,14 +83,14 @@ using Rows = py::array_t<Index, py::array::c_style>;
 
 std::span<const Index> span_of(const Rows& rows) { return {rows.data(), static_cast<std::size_t>(rows.size())}; }
 
-// on_epoch_end(logs, snapshot), as the core calls it.
+// Converts Python's on_epoch_end(logs, snapshot) to the function that the core calls.
 template <class T>
 auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   return [on_epoch_end = shared(on_epoch_end), &state](const EpochLog& log, const std::function<void()>& snapshot) {
     const WithGil gil;
     const auto open = std::make_shared<bool>(true);  // false once this returns
     const auto take = [&snapshot, &state, open] {
-      if (!*open) throw std::runtime_error("snapshot() is for on_epoch_end alone: the training has gone on since");
+      if (!*open) throw std::runtime_error("snapshot() may only be called within on_epoch_end");
       snapshot();
       return state_dict(state);
     };
@@ -124,13 +126,13 @@ py::object as_object(const std::vector<std::vector<double>>& many) {
   return list;
 }
 
-// A fit as chainrule/training.py requests it: the arguments for the core, and the arrays that they refer to.
+// A fit requested by chainrule/training.py: the arguments for the core, and the arrays that they refer to.
 template <class T>
 class FitRequest {
  public:
-  // asked: a dict of settings; of loss (replaces the network's), rows (to train on), validation (data) or
-  // validation_rows (of the examples), on_epoch_end and state (to resume), each None if absent; and of keep_state:
-  // whether the result has the final state.
+  // asked: a dict of the settings and of these entries, each of which may be None: loss (replaces that of the network),
+  // rows (to train on), validation (data) or validation_rows (rows of the examples), on_epoch_end, and state (to
+  // resume). The entry keep_state says whether the result includes the final state.
   FitRequest(const Network<T>& network, FitData<T>& data, const py::dict& asked)
       : options(fit_options<T>(asked["settings"].cast<py::dict>())) {
     const py::object loss = asked["loss"], validation = asked["validation"], on_epoch_end = asked["on_epoch_end"];
@@ -155,7 +157,7 @@ class FitRequest {
   Examples<T> examples;
   FitOptions<T> options;
 
-  // The dict that chainrule.History.from_core takes.
+  // The dict from which chainrule.History.from_core makes a History.
   py::dict result(const History& history) const {
     py::dict all;
     History::fields([&](const char* name, auto member) { all[name] = as_object(history.*member); });
@@ -170,7 +172,8 @@ class FitRequest {
   bool keeps_state_;
 };
 
-// The Python error of an exception. Rethrows those that are not an Exception (KeyboardInterrupt), unless `any`.
+// Converts an exception to a Python exception object. Rethrows those that are not an Exception, such as
+// KeyboardInterrupt, unless `any` is true.
 py::object error_of(const std::exception_ptr& error, bool any) {
   try {
     std::rethrow_exception(error);
@@ -231,8 +234,8 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& as
   return request.result(history);
 }
 
-// asked has a dict for each network, as fit takes it. Calls on_finished(index, result) for each network with the result
-// of its fit, or the error.
+// asked has a dict for each network, as for fit. Calls on_finished(index, result) for each network, where result is
+// that of its fit, or the error.
 template <class T>
 void fit_many(const py::list& networks, py::object x, py::object y, const py::list& asked, py::object sample_weight,
               const py::object& on_finished, std::optional<int> n_threads) {

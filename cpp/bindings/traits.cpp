@@ -1,4 +1,5 @@
-// The lists of activations, losses and metrics: read-only dicts, by name, of what chainrule/names.h says of each.
+// The lists of activations, losses and metrics as read-only dicts: for each name, the properties from
+// chainrule/names.h.
 #include <pybind11/stl.h>
 
 #include "bindings/arrays.h"
@@ -18,7 +19,7 @@ py::tuple names(const char* const (&list)[Count]) {
   return result;
 }
 
-// A read-only dict, by name, of namespaces with the entries of the dict traits(i).
+// Returns a read-only dict of namespaces by name. Namespace i has the entries of the dict traits(i).
 template <int Count, class Traits>
 py::object by_name(const char* const (&list)[Count], Traits traits) {
   const py::module_ types = py::module_::import("types");

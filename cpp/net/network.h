@@ -35,7 +35,7 @@ const Model<T>& model_of(const Network<T>& network);
 template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
 
-// The default parameters of a loss.
+// The default parameters of a loss, and the given ones after a check, or the defaults if none are given.
 std::vector<double> default_loss_parameters(Loss loss);
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs);
 

@@ -1,4 +1,4 @@
-// Cost and metrics of the validation rows after an epoch.
+// Computes the cost and the metrics of the validation rows after an epoch.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,7 @@ namespace chainrule {
 template <class T>
 class Evaluation {
  public:
-  // Evaluates the parameters that the model refers to; all must outlive this object.
+  // Evaluates the parameters that the model refers to. model and options must outlive this object.
   Evaluation(const Model<T>& model, const FitOptions<T>& options);
 
   void run();
@@ -25,8 +25,8 @@ class Evaluation {
   const FitOptions<T>& options_;
   Loss loss_;
   Backprop<T> backprop_;
-  Index count_;            // of the validation rows
-  Buffer<T> predictions_;  // only if a metric needs them
+  Index count_;            // number of validation rows
+  Buffer<T> predictions_;  // empty unless a metric needs them
   Scratch<T> scratch_;
   double cost_ = 0;
   std::vector<double> metrics_;

@@ -1,6 +1,6 @@
-// Many fits in one call: a team of threads takes networks from a list, the costliest first, so that the fits that end
-// last are short. The calling thread is one of the team; between its batches, and once no network is left, it polls for
-// signals and reports progress.
+// Many fits in one call. A team of threads takes networks from a list, the costliest first, so that the last fits are
+// short and all threads finish at about the same time. The calling thread is a member of the team. Between its batches,
+// and when no network is left, it polls for signals and reports progress.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -21,7 +21,7 @@
 namespace chainrule {
 namespace {
 
-struct Abandoned {};  // ends a fit after poll or on_finished has thrown
+struct Abandoned {};  // thrown to end the fits after poll or on_finished has thrown
 
 template <class T>
 class FitMany {
@@ -91,7 +91,8 @@ class FitMany {
   void train(std::size_t i, bool caller) {
     try {
       FitOptions<T> options = jobs_[i].options;
-      options.threads = options_.threads;  // for networks in turn; in a team each fit has one
+      options.threads =
+          options_.threads;  // used if networks are trained one after the other; a fit in a team has one thread
       options.history = &outcomes_[i].history;
       if (caller)
         options.poll = [this] { attend(); };
@@ -138,7 +139,7 @@ class FitMany {
     changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return reported_ < finished_.size(); });
   }
 
-  const IsaInUse isa_in_use_;  // also between two fits
+  const IsaInUse isa_in_use_;  // keeps the instruction set fixed between two fits too
   std::vector<FitJob<T>> jobs_;
   RowMajorCopies<T> copies_;  // of the jobs' inputs
   const FitManyOptions& options_;
@@ -150,8 +151,8 @@ class FitMany {
   std::exception_ptr failure_;
   std::mutex guard_;
   std::condition_variable changed_;
-  std::vector<std::size_t> finished_;  // jobs, in the order in which they ended
-  std::size_t reported_ = 0;           // how many of those
+  std::vector<std::size_t> finished_;  // the finished jobs, in the order in which they ended
+  std::size_t reported_ = 0;           // how many of them have been reported
 };
 
 }  // namespace

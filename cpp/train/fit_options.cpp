@@ -22,7 +22,7 @@ void check_rows(const Examples<T>& examples, std::span<const Index> rows) {
           "sample_weight is 0 for every row");
 }
 
-// Calls require_length(rate, name of the schedule) for the schedules that state no length, but depend on it.
+// Calls require_length(rate, name of the schedule) for each schedule that depends on a length but does not set it.
 template <class Require>
 void for_schedules_without_length(const RateSchedules& schedules, Require require_length) {
   RateSchedules::fields([&](const char* rate, auto schedule, auto...) {
@@ -40,17 +40,18 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   if (options.epochs == 1 && (options.state == nullptr || options.state->epoch == 0))
     for_schedules_without_length(options.schedules, [](const char* rate, const char* name) {
       require(false, "schedules: ", name, " of ", rate,
-              " has no length, and one epoch gives it none: set its epochs to the length of the whole training");
+              " has no length, and a fit of one epoch does not give it one: set its epochs to the length of the whole "
+              "training");
     });
   require(options.dropout.size() <= 1 || static_cast<Index>(options.dropout.size()) == layers - 1, "dropout has ",
           options.dropout.size(), " entries, the network has ", layers - 1, " hidden layers");
   require(!options.ema || !averages<T>(options.optimizer), "the optimizer averages the parameters itself: no ema");
   if (!std::holds_alternative<Lbfgs>(options.optimizer)) return;
   const Index batch_size = options.batch_size.value_or(rows);
-  require(batch_size >= rows, "L-BFGS takes all rows at a time, batch_size is ", batch_size);
+  require(batch_size >= rows, "L-BFGS needs all rows in one batch, batch_size is ", batch_size);
   require(has_plain_updates(options) && ScheduledRates(options.schedules, 1, 1).constant(),
-          "L-BFGS has no groups, clipping, averages or schedules");
-  require(!StepDropout(options.input_dropout, options.dropout, layers - 1).drops(), "L-BFGS has no dropout");
+          "L-BFGS does not support groups, clipping, averages or schedules");
+  require(!StepDropout(options.input_dropout, options.dropout, layers - 1).drops(), "L-BFGS does not support dropout");
 }
 
 }  // namespace
@@ -72,8 +73,8 @@ void check_lengths(const FitState<T>& state, const FitOptions<T>& options) {
 template <class T>
 void check_state(const FitState<T>& state, Index parameters) {
   for (const auto& [name, vector] : state.vectors)
-    require(static_cast<Index>(vector.size()) == parameters, "the state to go on from has ", vector.size(),
-            " numbers in ", name, ", the network has ", parameters, " parameters");
+    require(static_cast<Index>(vector.size()) == parameters, "the state to resume has ", vector.size(), " numbers in ",
+            name, ", the network has ", parameters, " parameters");
 }
 
 template <class T>
@@ -90,7 +91,7 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   check_rows(examples, options.rows);
   for (const Metric<T>& metric : options.metrics)
     if (!metric.function) check_score(metric.score, model.loss);
-  require(options.metrics.empty() || options.validation, "metrics are of validation rows, and there are none");
+  require(options.metrics.empty() || options.validation, "metrics need validation rows, and there are none");
   if (options.validation)
     about("validation", [&] {
       require(options.validation->x.rows > 0, "X has no rows");

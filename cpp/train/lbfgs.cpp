@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-// Relative changes of a cost up to this may be only rounding.
+// Relative changes of the cost up to this size may be due to rounding alone.
 template <class T>
 constexpr double rounding = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
@@ -78,7 +78,7 @@ void LbfgsSteps<T>::evaluate(const Batches<T>& batches, T* gradient, double& cos
   ++evaluations_;
 }
 
-// The two-loop recursion: direction = -H gradient.
+// The two-loop recursion: direction = -H gradient, where H approximates the inverse Hessian.
 template <class T>
 void LbfgsSteps<T>::update_direction() {
   if (iterations_ > 0) {
@@ -113,7 +113,7 @@ void LbfgsSteps<T>::straight_down() {
   scale(-1, direction_);
 }
 
-// The length of the first step, as a factor on the gradient.
+// The length of the first step, as a multiple of the gradient.
 template <class T>
 double LbfgsSteps<T>::first_length() const {
   if (!settings_.unit_first_step) return std::min(1.0, 1 / sum_of_magnitudes(now_.gradient));
@@ -142,8 +142,9 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   double step = slope < 0 ? search(batches, slope, iterations_ == 0 ? first_length() : 1, tolerance) : 0;
   const auto cost_is_still = [&] { return std::abs(now_.cost - before) < tolerance; };
   const bool still = step <= tolerance || cost_is_still();
-  // A step lost to rounding is not convergence if the slope promised more and the cost is steep. The pairs are then
-  // just as doubtful: drop them and try the negative gradient.
+  // A step that changes the cost by no more than rounding errors does not mean convergence if the slope predicts a
+  // larger change and the cost is still steep. The pairs are then unreliable too: drop them and try the negative
+  // gradient.
   const bool swallowed = step <= tolerance || std::abs(now_.cost - before) <= rounding<T> * before;
   const bool lost = still && swallowed && std::abs(slope) / 2 > tolerance && is_steep(batches);
   if (lost && cost_is_still() && !pairs_.empty()) {
@@ -162,9 +163,10 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   return {&cost_, 1};
 }
 
-// True if some derivative times max(1, |parameter|) exceeds a tenth of the cost of a constant prediction. On columns
-// with a spread of about 1 this ends long before convergence (measured in float32: a hundredth at the end, and 1 to
-// 1800 times the constant's cost with spreads of 1e4 to 1e6).
+// True if some derivative times max(1, |parameter|) exceeds a tenth of the cost of a constant prediction. If the
+// columns have a spread of about 1, this becomes false long before convergence: in float32, the largest product at the
+// end was measured as a hundredth of the cost of the constant, and as 1 to 1800 times that cost for spreads of 1e4 to
+// 1e6.
 template <class T>
 bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
   if (model_.custom_loss != nullptr) return false;
@@ -176,7 +178,7 @@ bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
   return steepest > 0.1 * cost_of_constant(batches);
 }
 
-// The cost of the mean logits as the prediction for every row.
+// The cost of predicting the mean logits for every row.
 template <class T>
 double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
@@ -197,8 +199,8 @@ double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   return Backprop<T>(model, m, false, options_.threads).run(batches.examples, rows, m, 0).mean;
 }
 
-// Searches along the direction, whose slope is given; returns the largest change of a parameter. tolerance: see
-// SearchLimits.
+// Searches along the direction. slope: the derivative of the cost in the direction. first: the first length to try.
+// tolerance: see SearchLimits. Returns the largest change of a parameter.
 template <class T>
 double LbfgsSteps<T>::search(const Batches<T>& batches, double slope, double first, double tolerance) {
   const auto move_to = [&](double length) {

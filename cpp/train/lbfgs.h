@@ -1,5 +1,5 @@
-// Limited-memory BFGS (Liu & Nocedal 1989), with PyTorch's settings and tests for convergence: a step of this schedule
-// is an iteration over all rows.
+// Limited-memory BFGS (Liu & Nocedal 1989), with PyTorch's settings and tests for convergence. A step is one iteration,
+// over all rows.
 #pragma once
 
 #include <deque>
@@ -27,9 +27,9 @@ class LbfgsSteps final : public Stepper<T> {
   void restore(const FitState<T>& state) override;
 
  private:
-  struct Pair {  // of an iteration: its step, the change of the gradient, 1 / (y · s)
-    Buffer<T> s, y;
-    double rho;
+  struct Pair {
+    Buffer<T> s, y;  // the step of an iteration, and the change of the gradient
+    double rho;      // 1 / (y · s)
   };
   void evaluate(const Batches<T>& batches, T* gradient, double& cost);
   void update_direction();
@@ -44,13 +44,14 @@ class LbfgsSteps final : public Stepper<T> {
   Model<T> model_;
   T* parameters_;
   Backprop<T> backprop_;
-  SearchPoint<T> now_;  // cost and gradient of the parameters
+  SearchPoint<T> now_;  // cost and gradient at the current parameters
   Buffer<T> start_, direction_, last_gradient_;
   std::deque<Pair> pairs_;
-  double scale_ = 1, length_ = 0;  // of the first guess of the curvature; of the last step along the direction
+  double scale_ = 1;   // the inverse Hessian is first approximated by scale_ times the identity
+  double length_ = 0;  // of the last step, as a multiple of the direction
   Index iterations_ = 0, evaluations_ = 0;
-  bool known_ = false;           // cost and gradient
-  const char* ended_ = nullptr;  // why no step can follow, or null
+  bool known_ = false;           // true if now_ belongs to the current parameters
+  const char* ended_ = nullptr;  // the reason why no step can follow, or null
   BatchCost cost_{};
 };
 

@@ -7,7 +7,7 @@
 namespace chainrule {
 namespace {
 
-constexpr double decrease = 1e-4, curvature = 0.9;  // of the two conditions
+constexpr double decrease = 1e-4, curvature = 0.9;  // the constants c1 and c2 of the two Wolfe conditions
 
 // The minimum within [low, high] of the cubic through two points and their slopes.
 template <class T>
@@ -32,7 +32,7 @@ SearchPoint<T> search_line(const SearchPoint<T>& start, double length, const Sea
     evaluate(point);
     return point;
   };
-  const auto too_high = [&](const SearchPoint<T>& p) {  // or not a number
+  const auto too_high = [&](const SearchPoint<T>& p) {  // true for NaN
     return !(p.cost <= start.cost + decrease * p.length * start.slope);
   };
   const auto is_lower = [](const SearchPoint<T>& p, const SearchPoint<T>& q) {
@@ -40,7 +40,7 @@ SearchPoint<T> search_line(const SearchPoint<T>& start, double length, const Sea
   };
   const auto flat = [&](const SearchPoint<T>& p) { return std::abs(p.slope) <= -curvature * start.slope; };
 
-  // Outward, until a minimum is bracketed between the last two points.
+  // Move outward until the last two points bracket a minimum.
   SearchPoint<T> before = start, point = try_length(length);
   for (; evaluations < limits.evaluations; ++evaluations) {
     if (too_high(point) || (evaluations > 1 && point.cost >= before.cost)) break;
@@ -53,10 +53,10 @@ SearchPoint<T> search_line(const SearchPoint<T>& start, double length, const Sea
   }
   if (evaluations == limits.evaluations) before = start;
 
-  // Inward: the lower end of the bracket is the best point so far.
+  // Move inward. `low`, the end of the bracket with the lower cost, is the best point so far.
   SearchPoint<T> low = std::move(before), high = std::move(point);
   if (is_lower(high, low)) std::swap(low, high);
-  bool slow = false;  // the last trial lay close to an end
+  bool slow = false;  // true if the last trial was close to an end of the bracket
   for (; evaluations < limits.evaluations; ++evaluations) {
     const double left = std::min(low.length, high.length), right = std::max(low.length, high.length);
     if ((right - left) * limits.largest < limits.tolerance) break;

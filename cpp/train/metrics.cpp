@@ -50,7 +50,8 @@ struct Table {
   }
 };
 
-// The class of a row: the output with the largest value, or, of a single output, value > 0.5.
+// The class of a row: the output with the largest value or, if there is a single output, whether its value is above
+// 0.5.
 template <class Value>
 Index class_of(Index outputs, Value value) {
   if (outputs == 1) return value(0) > 0.5;
@@ -73,7 +74,7 @@ double square(double x) { return x * x; }
 
 bool has_labels(Loss loss, Index outputs) { return traits_of(loss).output == Output::logistic && outputs > 1; }
 
-// The scores, by their names.
+// Each score is a function with the name of the score.
 
 template <class T>
 double accuracy(const Table<T>& t, Loss loss) {
@@ -85,7 +86,7 @@ double accuracy(const Table<T>& t, Loss loss) {
   });
 }
 
-// The mean recall of the classes; with several labels, over the two classes of each.
+// The mean recall of the classes. If there are several labels, each label counts as two classes.
 template <class T>
 double balanced_accuracy(const Table<T>& t, Loss loss) {
   const bool labels = has_labels(loss, t.outputs());
@@ -110,11 +111,12 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
 template <class T>
 double log_loss(const Table<T>& t, Loss loss) {
   const bool of_labels = traits_of(loss).output == Output::logistic;
-  const auto minus_log = [](double p) {  // our own: it chooses the best epoch, and C libraries differ
-    double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
-    kernels<double>().log(1, &x, &y);
-    return -y;
-  };
+  const auto minus_log =
+      [](double p) {  // the kernel's log: C libraries differ, and this score may choose the best epoch
+        double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
+        kernels<double>().log(1, &x, &y);
+        return -y;
+      };
   return t.mean([&](Index i) {
     double sum = 0;
     for (Index j = 0; j < t.outputs(); ++j) {
@@ -126,7 +128,8 @@ double log_loss(const Table<T>& t, Loss loss) {
   });
 }
 
-// Calls visit(in, out) for each distinct prediction in order: the weights of its rows of class j, and of the others.
+// Calls visit(in, out) for each distinct prediction in order. in: the weight of its rows of class j. out: the weight of
+// its other rows.
 template <class T, class Order, class Visit>
 void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
   std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
@@ -155,7 +158,7 @@ double auc(const Table<T>& t, Loss) {
   });
 }
 
-// The precision of "at least this prediction", mean over the rows of the class.
+// For each row of the class, the precision of the rows with at least its prediction; returns the mean of these.
 template <class T>
 double average_precision(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
@@ -169,7 +172,7 @@ double average_precision(const Table<T>& t, Loss) {
   });
 }
 
-// Undefined if all targets that count are equal: there is no variance to explain.
+// Undefined if all targets with a weight above 0 are equal, because there is no variance to explain.
 template <class T>
 double r2(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
@@ -199,7 +202,7 @@ double rmse(const Table<T>& t, Loss) {
       [&](Index j) { return std::sqrt(t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); })); });
 }
 
-// With scikit-learn's least denominator, for targets of 0.
+// For targets near 0 it uses scikit-learn's smallest denominator.
 template <class T>
 double mape(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {

@@ -1,4 +1,4 @@
-// Scores of predictions: the metrics of validation beside the cost.
+// Scores of predictions: the metrics that are computed besides the validation cost.
 #pragma once
 
 #include "chainrule/training.h"
@@ -10,7 +10,7 @@ namespace chainrule {
 template <class T>
 double score(Score score, Loss loss, MatrixView<const T> predictions, const Examples<T>& examples, const Index* rows);
 
-// The check that fit() makes: the score suits the loss.
+// The check that fit() makes: throws std::invalid_argument if the score does not suit the loss.
 void check_score(Score score, Loss loss);
 
 }  // namespace chainrule

@@ -10,7 +10,8 @@
 namespace chainrule {
 namespace {
 
-// Calls visit(settings, pass) with those of the optimizer; not for L-BFGS, which has steps of its own.
+// Calls visit(settings, pass) with the settings and the pass of the optimizer. Does nothing for L-BFGS, which is not a
+// pass over the parameters.
 template <class T, class Visit>
 void with_pass(const OptimizerOptions& options, Visit visit) {
   const auto visit_pass = [&]<class Settings>(const Settings& settings) {
@@ -132,7 +133,7 @@ void Optimizer<T>::save(FitState<T>& state, Index count, const Copy& flatten, co
 template <class T>
 void Optimizer<T>::restore(const FitState<T>& state, const Copy& unflatten, T* parameters) {
   const std::vector<double>& progress = numbers(state.numbers, "optimizer", 4);
-  require(progress[3] == static_cast<double>(options_.index()), "the state to go on from is of another optimizer");
+  require(progress[3] == static_cast<double>(options_.index()), "the state to resume is of another optimizer");
   for (const auto& [name, array] : arrays())
     if (array->size() > 0) unflatten(entry(state.vectors, name).data(), array->data());
   unflatten(entry(state.vectors, "parameters").data(), parameters);

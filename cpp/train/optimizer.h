@@ -1,4 +1,5 @@
-// The state of an optimizer: its settings, moments and the average in the layout of the parameters, and its progress.
+// The state of an optimizer: its settings, its progress, and, in the layout of the parameters, its moments and the
+// average.
 #pragma once
 
 #include <array>
@@ -16,30 +17,30 @@ namespace chainrule {
 // True if the optimizer itself averages the parameters.
 template <class T>
 bool averages(const OptimizerOptions& options);
-// True if the network ends with an average of the trained parameters.
+// True if the trained network has an average of the parameters.
 template <class T>
 bool ends_with_average(const FitOptions<T>& options);
 
 template <class T>
 class Optimizer {
  public:
-  // layers: the network's, for the groups; parameters: their number in the layout used.
+  // layers: the number of layers of the network. parameters: the number of parameters in the layout that is used.
   Optimizer(const FitOptions<T>& options, Index layers, Index parameters);
 
   void begin_step(const Rates& rates);  // called once per step, by one thread, before any update
-  // The numbers of the next steps, one per entry of rates, for callers that update by themselves.
+  // The coefficients of the next steps, one per entry of rates, for callers that make the updates themselves.
   std::span<const Update<T>> next_steps(std::span<const Rates> rates);
   Moments<T> moments() const { return moments_from(0); }
-  // Updates a region of parameters that begins at `begin`, all of layer l and one kind; gradients: only those of the
-  // region. Threads may update disjoint regions concurrently.
+  // Updates a region of parameters that begins at `begin` and belongs to layer l and one kind. gradients: those of the
+  // region only. Threads may update disjoint regions concurrently.
   void update(std::size_t l, Kind kind, Index begin, Region region, Clip<T> clip, const T* gradients,
               T* parameters) const;
-  bool same_for_all() const { return groups_.empty(); }  // a region may hold both kinds
-  // The average of the parameters, once a step has begun; null if none is kept.
+  bool same_for_all() const { return groups_.empty(); }  // if true, a region may contain weights and biases
+  // The average of the parameters, or null if there is none or no step has begun.
   T* average() const { return progress_.steps > 0 ? (averages_ ? mean_ : average_).data() : nullptr; }
 
-  // Copy all arrays and the parameters to and from a state; flatten(array, flat) and unflatten(flat, array) convert the
-  // layout.
+  // These copy all arrays and the parameters to and from a state. flatten(array, flat) and unflatten(flat, array)
+  // convert the layout.
   using Copy = std::function<void(const T* from, T* to)>;
   void save(FitState<T>& state, Index count, const Copy& flatten, const T* parameters) const;
   void restore(const FitState<T>& state, const Copy& unflatten, T* parameters);
@@ -51,11 +52,11 @@ class Optimizer {
   }
 
   OptimizerOptions options_;
-  std::vector<Rates> groups_;  // factors for each layer's weights and biases; empty: 1
+  std::vector<Rates> groups_;  // factors of the weights and biases of each layer; if empty, all factors are 1
   double average_decay_;
   Buffer<T> m_, v_, mean_, average_;
-  bool averages_ = false;           // in mean_
-  std::vector<Update<T>> updates_;  // of the current step, for each group, or for all; or of the next steps
+  bool averages_ = false;           // true if mean_ is an average of the parameters
+  std::vector<Update<T>> updates_;  // coefficients of the current step, per group or for all; or of the next steps
   T average_rate_ = 1;
   Progress progress_;
 };

@@ -14,7 +14,8 @@ void in_order(std::vector<Index>& order, std::span<const Index> rows) {
     std::copy(rows.begin(), rows.end(), order.begin());
 }
 
-// A block of Philox gives four picks of 32 bits where these favor no row by more than 2^-16, else two of 64.
+// A block of Philox gives four random numbers of 32 bits, if the bias of picking a row by them is at most 2^-16, and
+// otherwise two of 64 bits.
 void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch) {
   std::size_t i = order.size();
   const auto swap_last_with = [&](std::size_t pick) { std::swap(order[--i], order[pick]); };

@@ -1,4 +1,4 @@
-// The order in which an epoch takes the rows.
+// The order of the rows in an epoch.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace chainrule {
 
-// All rows, or those that are named, in their own order.
+// Sets order to `rows` or, if that is empty, to all rows in ascending order.
 void in_order(std::vector<Index>& order, std::span<const Index> rows);
 
-// A permutation of places (Fisher & Yates), a function of (seed, epoch).
+// Permutes the entries (Fisher & Yates). The permutation depends only on seed and epoch.
 void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch);
 
 }  // namespace chainrule

@@ -12,7 +12,7 @@
 namespace chainrule {
 namespace {
 
-// By multiplication and by our own functions, as those of C libraries differ.
+// Uses multiplication and the kernels' functions, because those of C libraries differ.
 double power(double base, Index exponent) {
   double result = 1;
   for (; exponent > 0; exponent /= 2, base *= base)
@@ -25,15 +25,15 @@ double elementary(void (*function)(Index, const double*, double*), double x) {
   return y;
 }
 
-// From a to b along half a period of the cosine, u from 0 to 1.
+// Interpolates from a to b along half a period of a cosine, for u from 0 to 1.
 double along_cosine(double a, double b, double u) {
   const double cosine = elementary(kernels<double>().cos, std::numbers::pi * std::clamp(u, 0.0, 1.0));
   return b + (a - b) * (1 + cosine) / 2;
 }
 
 struct Time {
-  Index step, steps;  // number of the step, and how many an epoch has
-  double epochs;      // of the whole training
+  Index step, steps;  // number of the step, and steps per epoch
+  double epochs;      // length of the whole training
 
   Index epoch() const { return step / steps; }
   double now() const { return static_cast<double>(step) / static_cast<double>(steps); }
@@ -112,12 +112,12 @@ double ScheduledRates::factor(std::size_t which, Index step) {
       schedules_[which]);
 }
 
-// Called once per epoch: a user's function may be slow.
+// Calls the function only once per epoch, because it may be slow.
 double ScheduledRates::asked(std::size_t which, const EpochFactor& function, Index epoch) {
   auto& [known_epoch, factor] = known_[which];
   if (known_epoch == epoch) return factor;
   factor = function(static_cast<int>(epoch));
-  require(factor >= 0 && std::isfinite(factor), "a schedule gave the factor ", factor, " for epoch ", epoch,
+  require(factor >= 0 && std::isfinite(factor), "a schedule returned the factor ", factor, " for epoch ", epoch,
           ", expected 0 or more");
   known_epoch = epoch;
   return factor;

@@ -18,7 +18,7 @@ bool same(const MatrixView<const T>& a, const MatrixView<const T>& b) {
          a.col_stride == b.col_stride;
 }
 
-// The copy pays if at least as many rows are read out of order in all as the matrix has.
+// A copy pays if the number of rows that the fit reads out of order is at least that of the matrix.
 template <class T>
 bool pays(const Inputs<T>& x, Index reads) {
   return !x.is_sparse() && x.matrix.cols > 1 && x.matrix.col_stride != 1 && reads >= x.rows;

@@ -14,9 +14,9 @@ namespace chainrule {
 namespace {
 
 constexpr Index most_steps = 64;
-constexpr double operations_at_once = 2e7;  // about 0.1 ms, short beside the time between two polls
+constexpr double operations_at_once = 2e7;  // takes about 0.1 ms, much less than the time between two polls
 
-// The exception of a poll within a step.
+// Stores the exception of a poll within a step.
 struct Interruption {
   std::atomic<bool> stopped = false;
   std::exception_ptr failure;
@@ -47,7 +47,7 @@ Index partial_count(Index rows) {
   return std::min(slices, slices_at_once) + std::bit_width(static_cast<std::size_t>(last_round));
 }
 
-// Calls visit(layer, its place in the kernel's layout) for all layers; returns the size of the layout.
+// Calls visit(layer, its description for the kernel) for all layers. Returns the size of the kernel's layout.
 template <class T, class Visit>
 Index for_layers(const Model<T>& model, Visit visit) {
   Index offset = 0;
@@ -65,7 +65,7 @@ Index for_layers(const Model<T>& model, Visit visit) {
   return offset;
 }
 
-// Calls pair(flat, sliced) with each parameter's index in the flat layout and in the kernel's.
+// Calls pair(flat, sliced) with the index of each parameter in the flat layout and in that of the kernel.
 template <class T, class Pair>
 void for_parameters(const Model<T>& model, Pair pair) {
   for_layers(model, [&](const Layer<T>& layer, const SliceLayer<T>& place) {
@@ -137,7 +137,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
 
 template <class T>
 bool Sliced<T>::finite() const {
-  bool all = true;  // of the parameters; the padding does not count
+  bool all = true;  // whether all parameters are finite; the padding does not count
   for_parameters(model_, [&](Index, Index sliced) { all = all && std::isfinite(sliced_[sliced]); });
   return all;
 }
@@ -213,7 +213,8 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.cost = costs_.data();
   steps.value = value_.data();
   steps.next = [](const void* member, Index count) { return static_cast<const Member*>(member)->team.next(count); };
-  // An abandoned step has changed nothing. Only a step that is alone in its call is long enough to poll within.
+  // Only a call with a single step polls within the step: other steps are short. A step that is abandoned has changed
+  // nothing.
   Interruption interruption;
   if (steps.steps == 1)
     steps.poll = [](const void* of_member) {

@@ -1,5 +1,5 @@
-// Training steps of small networks: slices of a batch go through all layers at once, many steps in one call of the
-// kernel slice_steps. This class holds the memory and the parameters in the layout of the kernel.
+// Training steps of small networks. A call of the kernel slice_steps makes many steps, and takes each slice of a batch
+// through all layers before the next one. This class holds the memory, and the parameters in the layout of the kernel.
 #pragma once
 
 #include "core/dispatch.h"
@@ -40,7 +40,7 @@ class Sliced final : public Stepper<T> {
   bool l2_per_row_;
   int threads_;
   std::vector<Workspace> workspaces_;
-  Index size_;  // of the parameters in the kernel's layout
+  Index size_;  // number of parameters in the kernel's layout, including padding
   Buffer<T> sliced_, partials_, value_;
   Optimizer<T> optimizer_;
   bool is_sgd_;  // otherwise Adam

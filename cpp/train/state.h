@@ -1,4 +1,4 @@
-// Entries of a state to resume.
+// Reads entries of a state to resume.
 #pragma once
 
 #include "chainrule/training.h"
@@ -9,7 +9,7 @@ namespace chainrule {
 template <class Value>
 const Value& entry(const std::map<std::string, Value>& entries, const std::string& name) {
   const auto found = entries.find(name);
-  require(found != entries.end(), "the state to go on from has no ", name, ": it is of another optimizer");
+  require(found != entries.end(), "the state to resume has no ", name, ": it is of another optimizer");
   return found->second;
 }
 
@@ -17,8 +17,7 @@ const Value& entry(const std::map<std::string, Value>& entries, const std::strin
 inline const std::vector<double>& numbers(const std::map<std::string, std::vector<double>>& entries,
                                           const std::string& name, std::size_t count) {
   const std::vector<double>& found = entry(entries, name);
-  require(found.size() >= count, "the state to go on from has ", found.size(), " numbers in ", name, ", expected ",
-          count);
+  require(found.size() >= count, "the state to resume has ", found.size(), " numbers in ", name, ", expected ", count);
   return found;
 }
 

@@ -1,5 +1,6 @@
 // Trains batch by batch, in one of three ways: in two phases over a whole batch (two_phase), slice by slice without
-// storing z (sliced), or by L-BFGS. Shapes, activations and options decide which. All ways sum in the same order.
+// storing z (sliced), or by L-BFGS (lbfgs). Shapes, activations and options determine the way. All ways sum in the same
+// order.
 #pragma once
 
 #include <memory>
@@ -12,19 +13,19 @@
 
 namespace chainrule {
 
-// Batches of m examples. Batch s has the examples rows[first + s * advance ...) or, if rows is empty, the examples from
-// first + s * advance on. rates has one entry for each batch.
+// Batches of m examples. Batch s consists of the m examples whose indices are in rows from position first + s * advance
+// on or, if rows is empty, of the m examples from that position on. rates has one entry per batch.
 template <class T>
 struct Batches {
   const Examples<T>& examples;
-  std::span<const Index> rows;  // of the whole epoch, or empty
+  std::span<const Index> rows;  // indices for the whole epoch, or empty
   Index first, m, advance;
   std::span<const Rates> rates;
   Index step = 0;          // number of the first batch since the training began
   std::uint64_t seed = 0;  // for dropout
 };
 
-// The examples from `first` on.
+// The examples from number `first` on.
 template <class T>
 Examples<T> examples_from(Examples<T> e, Index first) {
   e.x = e.x.rows_between(first, e.x.rows);
@@ -36,28 +37,28 @@ Examples<T> examples_from(Examples<T> e, Index first) {
   return e;
 }
 
-// Cost, gradients and update for one batch after the other.
+// Computes cost and gradients and makes the update, for one batch after the other.
 template <class T>
 class Stepper {
  public:
   virtual ~Stepper() = default;
 
-  virtual Index steps_at_once() const = 0;  // the most batches that run() takes
+  virtual Index steps_at_once() const = 0;  // the maximum number of batches for run()
   // The costs of the batches, each before its update. Valid until the next call.
   virtual std::span<const BatchCost> run(const Batches<T>& batches) = 0;
-  // True if the steps change the network's own parameters, so that store() does nothing.
+  // True if the steps change the parameters of the network directly, so that store() does nothing.
   virtual bool in_place() const = 0;
   virtual bool finite() const = 0;  // true if all parameters are finite
-  virtual void load() = 0;          // called after the network's parameters were changed from outside
-  virtual void store() = 0;         // writes the network's parameters: the average if there is one
-  // Gradients of the last batch (L-BFGS: after its step), in the layout of the parameters; only if
-  // Stop::gradient_norm_below is set.
+  virtual void load() = 0;          // must be called after the network's parameters were changed from outside
+  virtual void store() = 0;         // writes the parameters, or their average if there is one, to the network
+  // The gradients of the last batch (L-BFGS: after its step), in the layout of the network's parameters. Only available
+  // if Stop::gradient_norm_below is set.
   virtual void gradients(T* gradients) const = 0;
   // The reason why no step can follow, or null.
   virtual const char* converged() const { return nullptr; }
 
-  // All that the next step depends on, in the layout of the parameters; restore() makes the next step what it would
-  // have been there.
+  // Saves everything that the next step depends on, in the layout of the network's parameters. After restore(), the
+  // next step is the one that would have followed save().
   virtual void save(FitState<T>& state) = 0;
   virtual void restore(const FitState<T>& state) = 0;
 };

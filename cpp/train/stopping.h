@@ -1,4 +1,4 @@
-// Decides after each epoch whether it is the best so far, and whether a criterion of Stop holds, and which.
+// Decides after each epoch whether it is the best so far and which criterion of Stop, if any, is met.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace chainrule {
 
-// Whether a value counts as better than the lowest before. A min_delta below 0 lets it be worse.
+// True if a value is an improvement over the lowest value before it. With a min_delta below 0 it may be higher.
 inline bool improves(double value, double lowest, double min_delta) {
   return min_delta == 0 ? value < lowest : value <= lowest - min_delta;
 }
@@ -20,8 +20,8 @@ inline bool improves(double value, double lowest, double min_delta) {
 // The lowest value of a sequence, and the epochs since the last improvement.
 struct Lowest {
   double value = std::numeric_limits<double>::infinity();
-  double epochs_since = 0;  // without an improvement by min_delta
-  bool is_last = false;     // the last value is the lowest
+  double epochs_since = 0;  // since the last improvement by min_delta
+  bool is_last = false;     // true if the last value is the lowest
 
   void note(double next) {
     is_last = next < value;
@@ -50,8 +50,8 @@ class Stopping {
     watched_.note(loss);
     cost_.note(loss);
   }
-  // The name of the criterion that holds after an epoch, or null. watched: see Stop::no_improvement; cost: replaces the
-  // watched value if that becomes NaN or infinite; gradient_norm: ignored unless needs_gradient_norm().
+  // Records an epoch and returns the name of the criterion that is met, or null. watched: see Stop::no_improvement.
+  // cost: watched instead if a metric becomes NaN or infinite. gradient_norm: ignored unless needs_gradient_norm().
   const char* after(const EpochLog& log, double watched, double cost, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
@@ -64,7 +64,7 @@ class Stopping {
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
-  // Watches the cost in place of a metric that became NaN or infinite, as if from the start.
+  // Watches the cost instead of a metric that became NaN or infinite, as if it had been watched from the start.
   void watch_cost() {
     watched_ = cost_;
     watches_cost_ = true;
@@ -78,7 +78,7 @@ class Stopping {
     return {last_loss_,  watched_.value,     change_epochs_,           watched_.epochs_since,
             cost_.value, cost_.epochs_since, watches_cost_ ? 1.0 : 0.0};
   }
-  // The first states had only the first four.
+  // States of version 0.1.0 have only the first four numbers.
   void set_progress(std::span<const double> progress) {
     last_loss_ = progress[0];
     watched_.value = progress[1];

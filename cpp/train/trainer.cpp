@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Reserves room for `count` more values before a step, so that recording the step needs no memory.
+// Reserves memory for `count` more values before a step, so that recording the step cannot run out of memory.
 void make_room(std::vector<double>& values, std::size_t count) {
   if (values.capacity() - values.size() < count) values.reserve(std::max(values.size() + count, 2 * values.size()));
 }
@@ -52,7 +52,7 @@ class Fit {
     if (options_.state != nullptr && options_.state->epoch > 0) resume(*options_.state);
   }
 
-  // Fills in the history, which is valid at any time.
+  // Trains and fills in the history, which is valid at any time, even after an exception.
   void run(History& history) {
     try {
       loop(history);
@@ -65,7 +65,7 @@ class Fit {
   }
 
  private:
-  // The best epoch: its number in the whole training and in this fit (0: none), and its parameters, if they are kept.
+  // The best epoch: its number in the whole training and in this fit (0: none), and its parameters if they are stored.
   struct Best {
     int epoch = 0, in_history = 0;
     Buffer<T> parameters;
@@ -96,7 +96,7 @@ class Fit {
       log.seconds = history.seconds = seconds_since(start_);
       const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
-        const auto take_over = [this] {  // on_epoch_end may have changed the parameters
+        const auto take_over = [this] {  // needed because on_epoch_end may have changed the parameters
           if (!ends_with_average(options_)) stepper_->load();
         };
         const auto snapshot = [&] {
@@ -161,7 +161,7 @@ class Fit {
     history.watched = "validation";
   }
 
-  // Stores the steps done before an exception (a user function's, or an interrupt) in the network.
+  // After an exception (from a user's function or an interrupt), stores the steps made so far in the network.
   template <class Steps>
   auto keeping_steps(Steps steps) {
     try {
@@ -174,7 +174,7 @@ class Fit {
     }
   }
 
-  // True if each epoch is one step and nothing runs between epochs.
+  // True if each epoch is a single step and nothing has to be done between epochs.
   bool epochs_are_steps() const {
     return steps_ == 1 && !evaluation_ && !options_.on_epoch_end && !stopping_.needed() && !rates_.needs_watch() &&
            !std::holds_alternative<Lbfgs>(options_.optimizer);
@@ -221,7 +221,7 @@ class Fit {
   bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
   T* parameters() { return network_.parameters().data(); }
 
-  // Trains on all batches once; returns the mean of their costs, weighted by the sums of their weights.
+  // Trains on every batch once. Returns the mean of their costs, weighted by the sums of their weights.
   double epoch() {
     if (shuffled()) {
       in_order(order_, options_.rows);
@@ -255,7 +255,7 @@ class Fit {
     last_finite_epoch_ = epoch_;
   }
 
-  // Replaces the state completely or, if memory is lacking, not at all.
+  // Replaces the state completely or, if memory runs out, not at all.
   void save() {
     FitState<T> state;
     state.epoch = epoch_;
@@ -280,7 +280,7 @@ class Fit {
     }
     rates_.set_progress(numbers(state.numbers, "rates", 10));
     stopping_.set_progress(numbers(state.numbers, "stopping", 4));
-    stepper_->restore(state);  // this may change the network
+    stepper_->restore(state);  // may change the network
     stepper_->store();
     epoch_ = last_finite_epoch_ = state.epoch;
     seed_ = state.seed;
@@ -298,20 +298,20 @@ class Fit {
   Network<T>& network_;
   Examples<T> examples_;
   FitOptions<T> options_;
-  RowMajorCopies<T> copies_;  // of their inputs
+  RowMajorCopies<T> copies_;  // of the inputs of examples_ and options_
   const Model<T> model_;
   const Index rows_, batch_size_;
   std::unique_ptr<Stepper<T>> stepper_;
-  const Index steps_;  // per epoch
+  const Index steps_;  // steps per epoch
   ScheduledRates rates_;
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
-  Buffer<T> last_finite_;     // empty if the network itself always holds them
-  Best best_, best_by_cost_;  // best_by_cost_: for a metric that becomes NaN or infinite
-  Buffer<T> gradients_;       // only for their norm
-  int epoch_ = 0;             // the last that was begun; both count over the whole training
+  Buffer<T> last_finite_;     // the last finite parameters; empty if the network itself always holds them
+  Best best_, best_by_cost_;  // best_by_cost_ replaces best_ if a metric becomes NaN or infinite
+  Buffer<T> gradients_;       // used only to compute their norm
+  int epoch_ = 0;             // the last epoch that has begun, counted over the whole training, as is the next member
   int last_finite_epoch_ = 0;
-  double learning_rate_ = 0;  // of the last step
+  double learning_rate_ = 0;  // learning rate of the last step
   Stopping stopping_;
   std::vector<Index> order_;
   Clock::time_point start_;

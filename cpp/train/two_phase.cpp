@@ -13,8 +13,8 @@ Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
   return flat ? Panels<T>() : Panels<T>(model);
 }
 
-// The model of the trained parameters. With panels, its biases and the weights of a single output are in the panels;
-// other weights are flat, and read only for the penalty.
+// The model of the parameters in training. With panels, its biases and the weights of a single output are in the
+// panels. Other weights are in a flat copy, which is read only for the penalty.
 template <class T>
 Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat,
                         const StepDropout& dropout) {
@@ -32,7 +32,7 @@ Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, 
   return model;
 }
 
-// The size of an array of all parameters, gradients or moments.
+// The size of an array of all parameters, gradients or moments, including padding.
 template <class T>
 Index array_size(const Model<T>& model, const Panels<T>& panels) {
   return panels.size() > 0 ? panels.size() : model.parameter_count();
@@ -43,7 +43,7 @@ bool needs_norm(const FitOptions<T>& options) {
   return options.clip_norm || options.skip_updates_above;
 }
 
-// True if gradients are needed after their item, and so have an array.
+// True if gradients are still needed after their item, and so are stored in an array.
 template <class T>
 bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
   return needs_norm(options) || options.stop.gradient_norm_below || !Backprop<T>::follows(model, batch_rows);
@@ -158,7 +158,7 @@ typename Backprop<T>::UpdateHooks TwoPhase<T>::update_hooks() {
             },
             {},
             {}};
-  const auto applied = std::make_shared<bool>(true);  // false: skip the update of this step
+  const auto applied = std::make_shared<bool>(true);  // false if the update of this step is skipped
   return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>&) {
             add_penalty_in_panels(l, block, gradients);
             square(l, block.outputs, gradients);
@@ -188,8 +188,8 @@ void TwoPhase<T>::add_penalty_in_panels(std::size_t l, const WeightBlock& block,
   });
 }
 
-// The norm of all gradients: each output's squares are summed in the order of its inputs, then the outputs' sums, so
-// that neither threads nor the width of panels change a bit.
+// Sums the squares of the gradients per output, in the order of its inputs. gradient_norm() adds the sums of all
+// outputs. So neither the number of threads nor the width of panels changes a bit.
 template <class T>
 void TwoPhase<T>::square(std::size_t l, Share outputs, const GradientPlace<T>& gradients) {
   const Layer<T>& layer = model_.layers[l];
@@ -214,7 +214,8 @@ double TwoPhase<T>::gradient_norm() const {
   return std::sqrt(std::accumulate(squares_.begin(), squares_.end(), 0.0));
 }
 
-// Updates weights whose gradients have just been made, and packs them for the next step while they are in cache.
+// Updates weights whose gradients have just been computed, and packs them for the next step while they are in the
+// cache.
 template <class T>
 void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients,
                          PackedWeights<T>& packed) {
@@ -233,7 +234,8 @@ void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const Gradient
       update(Kind::biases, panels_.biases(l, parameters_) - parameters_ + outputs.begin, {count}, gradients.db);
     if (weights_.size() > 0) panels_.store(l, block, parameters_, weights_.data());
   } else {
-    // A part of each row of Wᵀ and of the biases, which follow like one more row; whole rows are one region.
+    // The region is a part of each row of Wᵀ and of the biases, which follow as one more row. Whole rows are
+    // contiguous.
     const Index row = layer.n_out, at = layer.offset + outputs.begin;
     const bool together = biases && optimizer_.same_for_all();
     const Index rows = inputs.end - inputs.begin + together;
@@ -247,7 +249,7 @@ void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const Gradient
 template <class T>
 std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   rates_ = batches.rates.front();
-  if (squares_.size() == 0) optimizer_.begin_step(rates_);  // otherwise once the norm is known
+  if (squares_.size() == 0) optimizer_.begin_step(rates_);  // otherwise it begins when the norm is known
   dropout_.begin_step(batches.seed, batches.step, rates_.dropout);
   Examples<T> examples = batches.examples;
   const Index* rows = nullptr;

@@ -1,7 +1,7 @@
-// Training steps of medium and large networks: backpropagation, and the update of each item's weights as soon as their
-// gradients are complete and still in the cache, usually in a buffer that the next item reuses (keeps_gradients). The
-// parameters are in panels meanwhile, except for bf16 and for batches of so few rows that products read weights in
-// place.
+// Training steps of medium and large networks: backpropagation, followed by the update of each item's weights as soon
+// as their gradients are complete and still in the cache, usually in a buffer that the next item reuses
+// (keeps_gradients). During training the parameters are in panels, except for bf16 and for batches of so few rows that
+// products read the weights in place.
 #pragma once
 
 #include "net/backprop.h"
@@ -10,7 +10,7 @@
 
 namespace chainrule {
 
-// True if the optimizer alone updates the parameters.
+// True if nothing but the optimizer changes the parameters.
 template <class T>
 bool has_plain_updates(const FitOptions<T>& options);
 
@@ -48,18 +48,18 @@ class TwoPhase final : public Stepper<T> {
   const FitOptions<T>& options_;
   T* network_parameters_;   // the network's own parameters
   Panels<T> panels_;        // empty if the parameters are flat
-  Buffer<T> trained_copy_;  // empty if the network's are trained in place
+  Buffer<T> trained_copy_;  // empty if the network's parameters are trained in place
   T* parameters_;
-  Buffer<T> weights_;  // in the flat layout, for the penalty, which is summed in that order
+  Buffer<T> weights_;  // a copy in the flat layout for the penalty, which is summed in that order
   StepDropout dropout_;
   Model<T> model_;
-  Buffer<T> gradients_;  // of all parameters, or empty
+  Buffer<T> gradients_;  // the gradients of all parameters, or empty
   Optimizer<T> optimizer_;
-  const T* average_ = nullptr;  // the optimizer's, once a step has ended
-  Buffer<double> squares_;      // per output, for the norm of the gradients
+  const T* average_ = nullptr;  // the average of the optimizer, or null before the first step has ended
+  Buffer<double> squares_;      // one sum per output, for the norm of the gradients
   Clip<T> clip_;
   Backprop<T> backprop_;
-  double l2_ = 0;  // of the current step, like rates_
+  double l2_ = 0;  // for the current step, like rates_
   Rates rates_;
   BatchCost cost_{};
   typename Backprop<T>::UpdateHooks hooks_;
