@@ -60,7 +60,7 @@ def test_reserved_or_malformed_metadata_raise(net, tmp_path):
             net.save(tmp_path / "model", {key: "mine"})
     with pytest.raises(ValueError, match="surrogates not allowed"):
         net.save(tmp_path / "model", {"half a pair": "\ud800"})
-    with pytest.raises(TypeError, match="texts to texts"):
+    with pytest.raises(TypeError, match="strings to strings"):
         net.save(tmp_path / "model", {"epochs": 3})
     assert not list(tmp_path.iterdir())
 

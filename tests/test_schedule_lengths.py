@@ -26,7 +26,10 @@ def test_schedule_without_length_raises_for_one_epoch(name, rate):
     net = network()
     before = net.parameters.copy()
     options = settings({rate: SCHEDULES[name]}) | {"epochs": 1}
-    message = rf"schedules: {name.split()[0]} of {rate} has no length, and a fit of one epoch does not give it one: set its epochs"
+    message = (
+        rf"schedules: {name.split()[0]} of {rate} has no length, and a fit of one epoch does not give it one: "
+        "set its epochs"
+    )
     with pytest.raises(ValueError, match=message):
         net.fit(X, Y, **options)
     with pytest.raises(ValueError, match=r"^networks\[0\]: " + message):

@@ -1,7 +1,7 @@
 """Dense feed-forward networks, trained on CPUs at the speed of the hardware.
 
-The textbook's steps on plain arrays: `init_params`, `forward`, `cost`, `backward`, `update`, `check_gradients`.
-The same arithmetic with its state, one native call for a whole training: `Network`; for many: `fit_many`.
+The steps of backpropagation on plain arrays: `init_params`, `forward`, `cost`, `backward`, `update`, `check_gradients`.
+A network as an object, trained in one native call: `Network`. Many networks at once: `fit_many`.
 """
 
 import importlib
@@ -94,7 +94,7 @@ _LATER = {
 
 @explained
 def set_num_threads(n_threads: int | None) -> None:
-    """Use this many threads where a call names no number; None brings the default back.
+    """Set the number of threads for calls that do not specify one; None restores the default.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def set_num_threads(n_threads: int | None) -> None:
 
 @explained
 def set_isa(name: str) -> None:
-    """Compute with this instruction set from now on, one of `available_isas`.
+    """Set the instruction set to compute with from now on; one of `available_isas`.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def set_isa(name: str) -> None:
 
 
 def show_config() -> None:
-    """Print version, compiler, instruction sets (compiled, available, active), back end, threads, caches and why.
+    """Print version, compiler, instruction sets, thread backend, number of threads and cache sizes, and their origins.
 
     Examples
     --------
@@ -134,12 +134,12 @@ def show_config() -> None:
         print(f"{name:<{width}}  {value}")
 
 
-if "threadpoolctl" in sys.modules:  # or with the estimators
+if "threadpoolctl" in sys.modules:  # otherwise the estimators do this
     from chainrule import _threadpools as _threadpools
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:  # imported when first used: `import chainrule` stays quick
+    if name in _LATER:  # imported at first use, so that `import chainrule` stays fast
         module = importlib.import_module(f"chainrule.{_LATER[name]}")
         return module if _LATER[name] == name else getattr(module, name)
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)

@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 
 def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1) -> int:
-    """Take an integer, of NumPy too, from low to high. The core checks whether it is valid for its purpose."""
+    """Check and convert an integer of Python or NumPy from low to high. The core checks the range of the setting."""
     try:
         number = int(operator.index(value))
     except TypeError:
@@ -25,34 +25,34 @@ def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1
 
 
 def optional_integer(name: str, value: Any, *, high: int = 2**31 - 1) -> int | None:
-    """Take an integer, or None for the default."""
+    """Check and convert an integer, or None for the default."""
     return None if value is None else integer(name, value, high=high)
 
 
 def seed_number(value: Any) -> int:
-    """Take a seed: an integer of 64 bits, not negative."""
+    """Check and convert a seed: an integer from 0 to 2**64 - 1."""
     return integer("seed", value, low=0, high=2**64 - 1)
 
 
 def sizes(value: Iterable[Any]) -> list[int]:
-    """Take the sizes of the layers."""
+    """Check and convert the sizes of the layers."""
     if not isinstance(value, Iterable):
         raise TypeError(f"layer_sizes must be a sequence of integers, got {value!r}")
     return [integer(f"layer_sizes[{i}]", size) for i, size in enumerate(value)]
 
 
 def real(name: str, value: Any) -> float:
-    """Take any real number, of NumPy too."""
+    """Check and convert a real number of Python or NumPy."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return _float(name, value)
 
 
 def returned(what: str, value: Any) -> float:
-    """Take the real number, of any library, that a user's function returned."""
+    """Check and convert the real number, of any library, that a user's function returned."""
     is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # float() would drop the imaginary part
     if hasattr(value, "__float__") and not is_complex:
-        with suppress(TypeError):  # an array of several
+        with suppress(TypeError):  # raised for an array of several numbers
             return _float(what, value)
     raise TypeError(f"{what} is {value!r}, expected a number")
 
@@ -65,21 +65,21 @@ def _float(what: str, value: Any) -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Take True or False, of NumPy too."""
+    """Check and convert True or False of Python or NumPy."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
-    """Take a name."""
+    """Check a string."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
     return value
 
 
 def one_of(what: str, value: Any, options: Collection[str]) -> str:
-    """Take one of the options."""
+    """Check that a string is one of the options."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a string, got {value!r}{did_you_mean(value, options)}")
     if value not in options:
@@ -88,10 +88,10 @@ def one_of(what: str, value: Any, options: Collection[str]) -> str:
 
 
 def dtype_name(value: Any) -> str:
-    """Take the type of a network's parameters, in whatever form NumPy takes types."""
+    """Check and convert the dtype of a network, given in any form that NumPy accepts."""
     try:
         found = str(np.dtype(value).name)
-    except (TypeError, ValueError):  # unknown strings, and other libraries' types
+    except (TypeError, ValueError):  # raised for unknown strings and for types of other libraries
         raise TypeError(unknown("dtype", str(value), DTYPES)) from None
     if found not in DTYPES:
         raise TypeError(f"dtype must be {' or '.join(DTYPES)}, got {found}")
@@ -99,8 +99,8 @@ def dtype_name(value: Any) -> str:
 
 
 def refuse_dict(name: str, value: Any) -> None:
-    """Raise for rows given as a dict; the message says how to make a table of it."""
-    if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy has a sparse matrix that is a dict
+    """Raise ValueError if the rows are a dict; the message says how to make a table from it."""
+    if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy's dok_matrix is a dict
         raise TypeError(
             f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "
             f"it, pandas.DataFrame({name}) columns"
@@ -109,7 +109,7 @@ def refuse_dict(name: str, value: Any) -> None:
 
 @contextmanager
 def about(what: str | None) -> Iterator[None]:
-    """Prefix the errors of the block with their subject, if there is one: ``"eval_set: X has 3 columns"``."""
+    """Prefix the errors of the block with a subject, if there is one: ``"eval_set: X has 3 columns"``."""
     try:
         yield
     except (TypeError, ValueError) as error:

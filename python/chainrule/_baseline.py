@@ -1,4 +1,4 @@
-"""The cost of the best constant prediction: a model whose cost is not lower has learnt nothing."""
+"""The cost of the best constant prediction. A model whose cost is not lower has learnt nothing."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from chainrule.losses import Loss, to_core
 
 _Array = NDArray[np.float64]
 
-# The logits by the prediction, of each output activation.
+# The inverse of each output activation: the logit of a prediction.
 _LINKS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda mean: mean,
     "logistic": lambda mean: np.log(mean) - np.log1p(-mean),
@@ -21,11 +21,11 @@ _LINKS: dict[str, Callable[[Any], Any]] = {
 
 
 def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, outputs: int | None = None) -> float:
-    """Compute the lowest cost of logits that are the same for every row, in float64.
+    """Compute the lowest cost, in float64, that is possible with the same logits for every row.
 
-    The cost is that of `cost` without a penalty: ``(1/Σw) Σ_i w_i L(z, y_i)``, lowest over all z. Where the best
-    constant is neither the mean nor a quantile, a search finds it to one part in a million of the range of y; the cost
-    is flat there, so that its own error is near 1e-12.
+    This is the minimum over z of `cost` without a penalty, ``(1/Σw) Σ_i w_i L(z, y_i)``. If the best constant is
+    neither the mean nor a quantile, a search finds it to one part in a million of the range of y. The cost is flat
+    there, so the relative error of the result is only about 1e-12.
 
     Parameters
     ----------
@@ -36,18 +36,18 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
     weight : array_like, shape (m,), optional
         Weights of the rows, not negative, at least one above 0; default 1 each.
     outputs : int, optional
-        Number of classes, where y holds class numbers and the last classes may have no row: label smoothing spreads
+        Number of classes if y holds class numbers and the last classes may have no row, because label smoothing spreads
         over all classes. Default: the largest class number plus 1.
 
     Returns
     -------
     float
-        The cost; infinite or NaN where y is not finite.
+        The cost; infinite or NaN if y is not finite.
 
     Examples
     --------
     >>> from chainrule._baseline import constant_cost
-    >>> constant_cost("squared_error", [1.0, 3.0])  # the mean, 2, costs 1/2 in each row
+    >>> constant_cost("squared_error", [1.0, 3.0])  # predicting the mean, 2, costs 1/2 in each row
     0.5
     >>> constant_cost("absolute_error", [1.0, 3.0, 8.0], [1.0, 1.0, 2.0])
     3.0
@@ -74,10 +74,10 @@ def _lowest_cost(loss: tuple[str, list[float]], column: _Array, w: _Array) -> fl
         return float(w @ _core.losses(np.full((len(column), 1), logit), column, loss))
 
     if traits.best_constant == "mean":
-        mean = np.clip(w @ column, column.min(), column.max())  # the sum of the weights may round to above 1
+        mean = np.clip(w @ column, column.min(), column.max())  # the sum of the weights may be rounded to above 1
         with np.errstate(divide="ignore"):
             logit = float(_LINKS[traits.output](mean))
-        if np.isinf(logit) and np.isfinite(mean):  # all targets are the least, or the greatest, possible one
+        if np.isinf(logit) and np.isfinite(mean):  # all targets are the lowest, or the highest, possible
             return 0.0
         return cost(logit)
     if traits.best_constant == "quantile":
@@ -86,14 +86,14 @@ def _lowest_cost(loss: tuple[str, list[float]], column: _Array, w: _Array) -> fl
 
 
 def _weighted_quantile(column: _Array, w: _Array, level: float) -> float:
-    """Return the lowest value at or below which at least this share of the weight lies."""
+    """Return the lowest value such that at least this share of the weight is at or below it."""
     order = np.argsort(column)
     place = int(np.searchsorted(np.cumsum(w[order]), level))
     return float(column[order[min(place, len(order) - 1)]])
 
 
 def _minimum(cost: Callable[[float], float], low: float, high: float) -> float:
-    """Find the minimum of a convex function between two places by golden-section search."""
+    """Find the minimum of a convex function between two points by golden-section search."""
     ratio = (math.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = cost(left), cost(right)

@@ -1,4 +1,4 @@
-"""Strict JSON: duplicate names, NaN and too deep nesting are errors, as in the core."""
+"""Strict JSON: as in the core, duplicate names, NaN and nesting that is too deep are errors."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def parse(text: str | bytes) -> Any:
-    """Read JSON; ValueError for anything invalid.
+    """Parse JSON; raise ValueError if it is invalid.
 
     Examples
     --------
@@ -21,7 +21,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def write(value: Any) -> str:
-    """Write JSON that `parse` reads; ValueError for NaN and infinity."""
+    """Return JSON that `parse` can read; raise ValueError for NaN and infinity."""
     return json.dumps(value, allow_nan=False)
 
 

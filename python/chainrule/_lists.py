@@ -1,4 +1,4 @@
-"""The core's lists of activations, losses and metrics in docstrings."""
+"""Puts the core's lists of activations, losses and metrics into docstrings."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ Thing = TypeVar("Thing", bound=Callable[..., Any])
 
 
 def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a table as reStructuredText has it."""
+    """Return a table in reStructuredText."""
     lines = [heading, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = "  ".join("=" * width for width in widths)
@@ -43,7 +43,7 @@ _TABLES = {
 
 
 def with_lists(thing: Thing) -> Thing:
-    """Replace the lines ``{activations}``, ``{losses}`` and ``{metrics}`` of a docstring by tables of what there is.
+    """Replace the lines ``{activations}``, ``{losses}`` and ``{metrics}`` of a docstring by tables of the core's lists.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def with_lists(thing: Thing) -> Thing:
     >>> '"relu"' in cr.forward.__doc__, '"huber"' in cr.cost.__doc__
     (True, True)
     """
-    if thing.__doc__ is not None:  # as with python -OO
+    if thing.__doc__ is not None:  # None with python -OO
         line = re.compile(rf"^( *){{({'|'.join(_TABLES)})}}$", re.MULTILINE)
         thing.__doc__ = line.sub(lambda m: indent(_TABLES[m[2]], m[1]), thing.__doc__)
     return thing

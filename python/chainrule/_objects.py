@@ -1,6 +1,6 @@
-"""Converts to arrays of numbers: tables, nullable columns, Python's numbers, DLPack.
+"""Converts objects to arrays of numbers: tables, nullable columns, Python numbers, DLPack.
 
-No table library is imported: a table is recognised by the methods of pandas', polars' and Arrow's.
+It imports no table library, but recognises tables of pandas, polars and Arrow by their methods.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,15 @@ _MISSING = ("NoneType", "NAType", "NaTType")
 
 
 def numbers(value: Any, name: str) -> NDArray[Any]:
-    """Return an array of real numbers, or of another dtype, which the caller refuses.
+    """Convert to an array of real numbers, or to one of another dtype, which the caller refuses.
 
     Raises
     ------
     TypeError
-        For a text or another object that is not a real number; the message names its row and column.
+        For a string or another object that is not a real number; the message names its row and column.
     ValueError
-        For a missing entry, an integer beyond float64, and rows of different lengths; likewise.
+        For a missing entry, an integer too large for float64, and rows of different lengths; the message names the
+        place.
     """
     if columns := [] if _is_uniform(value) else _columns_of(value):
         return np.stack([_one_column(column, name, label) for label, column in columns], axis=1)
@@ -35,7 +36,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
 
 
 def _columns_of(value: Any) -> list[tuple[Any, Any]]:
-    """Return the labels and columns of a table; nothing for another object."""
+    """Return the labels and columns of a table, or None for another object."""
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
         return [(label, value.iloc[:, j]) for j, label in enumerate(value.columns)]
     if hasattr(value, "get_columns") and hasattr(value, "columns"):  # polars
@@ -46,7 +47,7 @@ def _columns_of(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_uniform(table: Any) -> bool:
-    """Return whether NumPy converts a pandas table to one numeric array, without an object per number."""
+    """Return whether NumPy converts a pandas table to a numeric array directly, without making an object per number."""
     if not hasattr(table, "dtypes") or not hasattr(table, "iloc") or not hasattr(table, "columns"):
         return False
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in table.dtypes}
@@ -58,7 +59,7 @@ def _entries(column: Any) -> list[Any]:
 
 
 def _refuse_gaps(column: Any, name: str, place: str) -> None:
-    """Raise for a missing entry that is not NaN, such as None or pandas.NA."""
+    """Raise ValueError for a missing entry that is not NaN, such as None or pandas.NA."""
     if hasattr(column, "null_count"):  # polars, Arrow
         missing = bool(column.null_count() if callable(column.null_count) else column.null_count)
     else:
@@ -91,13 +92,13 @@ def _as_array(column: Any) -> NDArray[Any]:
     try:
         return np.asarray(column)
     except Exception:
-        if hasattr(column, "null_count"):  # polars's integers of 128 bits
+        if hasattr(column, "null_count"):  # 128-bit integers of polars
             return np.array(_entries(column), dtype=object)
         raise
 
 
 def _array(value: Any, name: str) -> NDArray[Any]:
-    """Return what NumPy makes of it; a list of objects becomes numbers, an array of objects stays one."""
+    """Convert with NumPy. A list of objects becomes an array of numbers; an array of objects is left as it is."""
     try:
         array = _as_array(value)
     except ValueError as error:
@@ -147,7 +148,7 @@ def _from_objects(array: NDArray[Any], name: str, place: Callable[[tuple[int, ..
 
 
 def _is_number(kind: type[Any]) -> bool:
-    return issubclass(kind, (Real, np.bool_)) and not issubclass(kind, np.timedelta64)  # NumPy's integers are its base
+    return issubclass(kind, (Real, np.bool_)) and not issubclass(kind, np.timedelta64)  # a subclass of np.signedinteger
 
 
 def _short(entry: Any) -> str:

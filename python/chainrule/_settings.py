@@ -1,4 +1,4 @@
-"""Settings as the core lists them: Python's values are checked by their types, and documentation is made of them."""
+"""The core's lists of settings, from which the type checks in Python and the documentation are made."""
 
 import dataclasses
 import textwrap
@@ -18,18 +18,18 @@ class Setting(NamedTuple):
     name: str
     type: str
     default: Any
-    range: str  # in words that follow "expected"; empty where there is none
+    range: str  # words to follow "expected" in a message; empty if every value is allowed
     meaning: str
-    elsewhere: str = ""  # what other libraries call it
+    elsewhere: str = ""  # its names in other libraries
 
     def checked(self, value: Any) -> Any:
-        """Take a value of the right type; whether it is in range is for the core to say."""
+        """Check the type of a value. The core checks the range."""
         if value is None and self.default is None:
             return None
         return _BY_TYPE[self.type](self.name, value) if self.type in _BY_TYPE else value
 
     def documented(self, default: Any) -> str:
-        """Return the entry of a docstring, for a function or class with this default."""
+        """Return the entry for the docstring of a function or class with this default."""
         kinds = [self.type, *([self.range] if self.range else [])]
         kinds.append("optional" if default is None else f"default {default!r}".replace("'", '"'))
         meaning = textwrap.fill(self.meaning, 108, break_on_hyphens=False)
@@ -41,13 +41,13 @@ SETTINGS = {owner: {entry[0]: Setting(*entry) for entry in fields} for owner, fi
 
 
 def indented(entries: Iterable[str], levels: int) -> str:
-    """Join entries of a docstring, to stand in the place of a word that is so many levels to the right."""
+    """Join entries of a docstring and indent them by a number of levels, except for the first line."""
     return textwrap.indent("\n".join(entries), "    " * levels).lstrip()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A struct of the core's options; the values are checked when it is made."""
+    """Base of classes that mirror a struct of the core's options. The constructor checks the values."""
 
     core_name: ClassVar[str]
 
@@ -58,9 +58,9 @@ class Settings:
 
 
 def documented(kind: Class) -> Class:
-    """Put the settings of a class into its docstring, where ``{parameters}`` stands."""
+    """Replace ``{parameters}`` in the docstring of a class by its settings."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     entries = (setting.documented(defaults[name]) for name, setting in SETTINGS[kind.core_name].items())  # type: ignore[attr-defined]
-    if kind.__doc__ is not None:  # as with python -OO
+    if kind.__doc__ is not None:  # None with python -OO
         kind.__doc__ = kind.__doc__.replace("{parameters}", indented(entries, 1))
     return kind

@@ -1,4 +1,4 @@
-"""Imported first: when this process is the command, Ctrl-C during the other imports prints one line.
+"""Makes Ctrl-C during the imports of the command print a single line. This module must be imported first.
 
 Compiled modules turn an interruption of their import into other errors, and the command itself cannot catch anything
 before this package is imported.
@@ -12,14 +12,14 @@ from types import FrameType
 
 def is_command() -> bool:
     """Return whether this process was started as `chainrule` or `python -m chainrule`."""
-    if sys.argv[:1] == ["-m"]:  # while the interpreter searches for the module
+    if sys.argv[:1] == ["-m"]:  # true while the interpreter searches for the module
         place = sys.orig_argv.index("-m") + 1 if "-m" in sys.orig_argv else 0
         return sys.orig_argv[place : place + 1] == ["chainrule"]
     return os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0] == "chainrule"
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """End the process: there is nothing to save yet."""
+    """End the process. There is nothing to save yet."""
     if sys.stderr is not None:
         print("chainrule: interrupted", file=sys.stderr, flush=True)
     os._exit(1)

@@ -16,11 +16,11 @@ from chainrule import _core
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 
-_NAMES = {"loss": _core.LOSSES}  # of arguments without a default: the names to choose from
-_SHOWN = 10  # names of a list that is longer than twice as many
+_NAMES = {"loss": _core.LOSSES}  # arguments without a default, and the names to choose from
+_SHOWN = 10  # how many names are shown of a list that is more than twice as long
 
-# Names that other libraries use, in lower case without punctuation: what they may be here, the likeliest first. Only
-# a name of the list that the value should be in is ever suggested.
+# Names here, and the names for the same thing in other libraries, in lower case without punctuation. If several names
+# are possible, the likeliest comes first. Only valid options are suggested.
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
     word: tuple(names.split())
     for words, names in {
@@ -140,12 +140,12 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower case, letters and digits alone."""
+    """Return the letters and digits of a name in lower case."""
     return "".join(filter(str.isalnum, name.lower()))
 
 
 def closest(value: Any, options: Iterable[str]) -> str | None:
-    """Return the option most similar to a value: other punctuation, another library's name, a typo.
+    """Return the option that a value probably means (other punctuation, another library's name, a typo), or None.
 
     Examples
     --------
@@ -155,8 +155,8 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     >>> closest("recieved", ["received", "sent"]), closest("cosine", ["relu"])
     ('received', None)
     """
-    by_plain = {_plain(name): name for name in reversed([*options])}  # the first of two that look the same
-    if not isinstance(value, (str, int, float)):  # torch.nn.ReLU, and an instance of it
+    by_plain = {_plain(name): name for name in reversed([*options])}  # of two that look the same, the first one wins
+    if not isinstance(value, (str, int, float)):  # such as torch.nn.ReLU or an instance of it
         value = getattr(value, "__name__", type(value).__name__)
     plain = _plain(str(value)[:100])
     if plain in by_plain:
@@ -169,7 +169,7 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
 
 
 def did_you_mean(value: Any, options: Iterable[str], *, sentence: bool = False) -> str:
-    """Return ``", did you mean 'logistic'?"``, to follow a clause about an unknown name; or nothing.
+    """Return ``", did you mean 'logistic'?"``, to follow a clause about an unknown name, or an empty string.
 
     Options that end with ``()``, such as those of `instances`, are shown without quotes.
 
@@ -244,7 +244,7 @@ def unknown(what: str, value: Any, options: Collection[str]) -> str:
 def explained(thing: Thing) -> Thing:
     """Make a function, or the public methods of a class, suggest a name for an unknown argument.
 
-    The signature stays as it is. A call that is right costs some 0.3 µs more.
+    The signature does not change. A correct call takes about 0.3 µs longer.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def explained(thing: Thing) -> Thing:
 
 
 def quick(method: Thing) -> Thing:
-    """Exclude from `explained` a method that takes only a few µs; Python reports its wrong arguments."""
+    """Exclude a method from `explained` because it takes only a few µs; Python reports its wrong arguments."""
     vars(method)["explains_itself"] = True
     return method
 
@@ -279,7 +279,7 @@ def _explained(function: Any) -> Any:
             return function(*args, **kwargs)
         except TypeError:
             message = _explain(function, args, kwargs)
-            if message is None:  # the arguments fit: the error comes from within
+            if message is None:  # the arguments fit, so the error comes from inside the function
                 raise
         raise TypeError(message)
 
@@ -287,7 +287,7 @@ def _explained(function: Any) -> Any:
 
 
 def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the arguments of a call, None where they fit the signature."""
+    """Return what is wrong with the arguments of a call, or None if they fit the signature."""
     signature = inspect.signature(function)
     with contextlib.suppress(TypeError):
         signature.bind(*args, **kwargs)

@@ -5,7 +5,7 @@ import warnings
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the innermost line of the call stack that belongs neither to this package nor to scikit-learn."""
+    """Issue a warning for the innermost line of the call stack that is neither in this package nor in scikit-learn."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(("chainrule.", "sklearn.")):
         frame, level = frame.f_back, level + 1

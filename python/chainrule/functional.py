@@ -1,4 +1,4 @@
-"""The textbook's steps as functions on plain NumPy arrays: forward, cost, backward, update.
+"""The steps of backpropagation as functions on NumPy arrays: forward, cost, backward, update.
 
 The core checks types, shapes and values.
 """
@@ -22,19 +22,19 @@ Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
 
 @dataclass(frozen=True, eq=False)
 class Cache:
-    """What `forward` computed and `cost` and `backward` need again.
+    """The intermediate results of `forward` that `cost` and `backward` need.
 
     Attributes
     ----------
     z : list of ndarray
-        ``Z[l]`` of every layer with weights, shape (m, n_l): ``z[0]`` belongs to the first of them, ``z[-1]`` holds
-        the logits.
+        ``Z[l]`` of every layer with weights, shape (m, n_l). ``z[0]`` belongs to the first of these layers, and
+        ``z[-1]`` holds the logits.
     a : list of ndarray
-        ``A[l]``, shape (m, n_l), one more than ``z``: ``a[0]`` is X, ``a[-1]`` the prediction.
+        ``A[l]``, shape (m, n_l). This list has one more entry than ``z``: ``a[0]`` is X, ``a[-1]`` is the prediction.
     activations : tuple of str
         One name per hidden layer.
     loss : str, or a loss such as Huber
-        The loss, which decides the output activation.
+        The loss, which determines the output activation.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Cache:
 
 
 def per_hidden_layer(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
-    """Repeat one name for every hidden layer; a sequence is returned as it is, the core checks its length."""
+    """Repeat one name for every hidden layer. A sequence is returned unchanged; the core checks its length."""
     if isinstance(activation, str):
         return (one_of("activation", activation, _core.ACTIVATIONS),) * hidden_layers
     if not isinstance(activation, Iterable):
@@ -93,7 +93,7 @@ def init_params(
     ``"he_normal"``           normal with variance 2 / n_{l-1}  [2]_, eq. 10
     ``"lecun_uniform"``       uniform on ±√(3 / n_{l-1})
     ``"lecun_normal"``        normal with variance 1 / n_{l-1}  [3]_, eq. 16
-    ``"given"``               none: 0 until the caller writes other weights
+    ``"given"``               none; all weights are 0 until the caller sets them
     ========================  ==============================================================
 
     Parameters
@@ -101,7 +101,7 @@ def init_params(
     layer_sizes : sequence of int
         Numbers of columns of X, of units of each hidden layer, and of outputs.
     init : str, default "glorot_uniform"
-        The table of `forward` says what suits each activation.
+        The table of `forward` gives the default for each activation.
     seed : int, default 0
         From 0 to 2**64 - 1. The same seed gives the same parameters on every machine.
     dtype : {"float32", "float64"}, default "float32"
@@ -153,13 +153,13 @@ def forward(
     Parameters
     ----------
     params : list of (W, b)
-        Their dtype, float32 or float64, is that of the result.
+        The parameters. Their dtype, float32 or float64, is that of the result.
     X : array_like, shape (m, n_0)
-        One example per row. Data with one example per column goes in as its transpose ``X.T``, without a copy.
+        One example per row. If the data has one example per column, pass ``X.T``, which is not copied.
     activation : str or sequence of str, default "relu"
         One name of the table, or one per hidden layer.
     loss : str, or a loss such as Huber
-        Decides the activation of the last layer: the table of `cost` has both.
+        Determines the activation of the last layer; the table of `cost` lists both.
     n_threads : int, optional
         Default: as `get_num_threads` says. The result is the same for any number.
 
@@ -191,22 +191,22 @@ def forward(
 @with_lists
 @explained
 def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | None = None, l2: float = 0.0) -> float:
-    """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``, from the logits: finite for any finite logit.
+    """Compute ``J = (1/Σw) Σ_i w_i L(ŷ_i, y_i) + (λ/2) Σ_l ‖W[l]‖²``.
 
-    Without rows the first sum is 0.
+    L is computed from the logits, so it is finite for all finite logits. If there are no rows, the first sum is 0.
 
     {losses}
 
     Parameters
     ----------
     params : list of (W, b)
-        Only the penalty depends on them.
+        The parameters, which are needed only for the penalty.
     cache : Cache
-        Of `forward`.
+        The result of `forward`.
     Y : array_like, shape (m,) or (m, n_L)
-        Numbers in the range that the table gives: for "binary_cross_entropy" with several outputs one for each label;
-        for "softmax_cross_entropy" class numbers (m,) or rows of probabilities (m, n_L); (m,) for all levels of
-        "quantile".
+        Numbers in the range that the table gives. "binary_cross_entropy" with several outputs takes one number per
+        label, "softmax_cross_entropy" class numbers (m,) or rows of probabilities (m, n_L), and "quantile" one column
+        (m,) for all levels.
     sample_weight : array_like, shape (m,), optional
         The weights w, not negative; default 1 each.
     l2 : float, default 0
@@ -254,25 +254,25 @@ def backward(
         dA[l-1] = dZ[l] W[l]
         dZ[l-1] = dA[l-1] ⊙ g'(Z[l-1])
 
-    For ``"softmax_cross_entropy"`` the first line is ``(A[L] Σ_j Y_j - Y) · w/Σw``, which is the same where the rows of
-    Y sum to 1; for the losses that know kinks it is their slope, which is taken to be 0 where a residual is 0. At a
-    kink of an activation the slope is that on the left, for hard_tanh 0 at both.
+    For ``"softmax_cross_entropy"`` the first line is ``(A[L] Σ_j Y_j - Y) · w/Σw``, which is the same if the rows of Y
+    sum to 1. For other losses it is the derivative of the loss, which is taken to be 0 where a loss with a kink has a
+    residual of 0. At a kink of an activation the left derivative is used, except that hard_tanh has 0 at both kinks.
 
     Parameters
     ----------
     params : list of (W, b)
-        Those that made the cache.
+        The parameters with which the cache was computed.
     cache : Cache
-        Of `forward`.
+        The result of `forward`.
     Y, sample_weight, l2
-        As for `cost`.
+        See `cost`.
     n_threads : int, optional
-        As for `forward`.
+        See `forward`.
 
     Returns
     -------
     list of (dW, db)
-        With the shapes and dtype of params.
+        The gradients, with the shapes and dtype of params.
 
     Raises
     ------
@@ -308,7 +308,7 @@ def update(params: Params, grads: Params, learning_rate: float, out: Params | No
     learning_rate : float
         The step size α.
     out : list of (W, b), optional
-        Arrays to write to; ``out=params`` updates in place. Default: new arrays.
+        Arrays to write the result to; ``out=params`` updates in place. Default: new arrays.
 
     Returns
     -------

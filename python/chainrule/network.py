@@ -1,4 +1,4 @@
-"""A network: prediction, cost and derivatives, and a whole training as one native call."""
+"""The class Network: prediction, cost, derivatives, and training, each as one native call."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Views(tuple[Array, ...]):
-    """Arrays that are views of one flat array: assigning to an entry writes its elements, and so does ``-=``."""
+    """Views of one flat array. Assigning to an entry, or ``-=`` on it, writes to the elements of the view."""
 
     def __setitem__(self, layer: int, values: ArrayLike) -> None:
         self[layer][...] = values
@@ -39,11 +39,11 @@ class Gradients:
     Attributes
     ----------
     parameters : ndarray, shape (P,)
-        By the flat parameters, in their order: W[1] column by column, b[1], W[2], ...
+        Derivatives with respect to the flat parameters, in their order: W[1] column by column, b[1], W[2], ...
     weights, biases : tuple of ndarray
         Views of it, with the shapes of `Network.weights` and `Network.biases`.
     inputs : ndarray, shape (m, n_0), or None
-        By X, where asked for.
+        Derivatives with respect to X, if ``inputs=True`` was given.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Gradients:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """All of one step of backpropagation, by the notes' names; list entry l belongs to layer l + 1.
+    """All intermediate results of one step of backpropagation. Entry l of a list belongs to layer l + 1.
 
     Attributes
     ----------
@@ -82,9 +82,9 @@ class Trace:
     z : list of ndarray
         ``Z[l]``, shape (m, n_l); the last are the logits.
     a : list of ndarray
-        ``A[l]``, shape (m, n_l), one more: the first is X, the last the prediction.
+        ``A[l]``, shape (m, n_l). This list has one more entry: the first is X, the last is the prediction.
     dz : list of ndarray
-        ``dZ[l]``, the derivatives of J by ``Z[l]``.
+        ``dZ[l]``, the derivatives of J with respect to ``Z[l]``.
     dweights, dbiases : list of ndarray
         ``dW[l]``, shape (n_l, n_{l-1}), and ``db[l]``, shape (n_l,).
 
@@ -107,7 +107,7 @@ class Trace:
 
 
 def default_init(activations: Sequence[str]) -> str:
-    """Return the distribution of initial weights that suits these activations of the hidden layers."""
+    """Return the default distribution of the initial weights for these activations of the hidden layers."""
     wanted = {_core.ACTIVATIONS[name].init for name in activations}
     if "he_uniform" in wanted:
         return "he_uniform"
@@ -115,14 +115,14 @@ def default_init(activations: Sequence[str]) -> str:
 
 
 def refuse_sparse(name: str, X: ArrayLike) -> None:
-    """Raise where X is a sparse matrix, in the name of what needs a dense one."""
+    """Raise ValueError if X is a sparse matrix; `name` is what needs a dense one."""
     if hasattr(X, "tocsr"):
         raise ValueError(f"{name} is not available for a sparse X; give its rows as an array: X[:100].toarray()")
 
 
 @explained
 class Network:
-    """A dense feed-forward network: ``A[l] = g(A[l-1] W[l]ᵀ + b[l])``, the last activation decided by the loss.
+    """A dense feed-forward network: ``A[l] = g(A[l-1] W[l]ᵀ + b[l])``. The loss determines the last activation.
 
     Parameters
     ----------
@@ -131,16 +131,17 @@ class Network:
     activation : str or sequence of str, default "relu"
         One name, or one per hidden layer; see `forward` for the formulas.
     loss : str, or a loss such as Huber
-        One name, see `cost` for the formulas. `Huber`, `Quantile` and their like set a loss's parameter.
+        A name, see `cost` for the formulas; or an instance of a class such as `Huber` or `Quantile`, which has a
+        parameter.
     init : str or list of (W, b), optional
         Distribution of the initial weights, see `init_params`; or the weights and biases of each layer, which are
-        copied. Default: "he_uniform" where a hidden layer has one of relu's kin, "lecun_uniform" where all are selu,
-        else "glorot_uniform".
+        copied. Default: "lecun_uniform" if all hidden layers have selu, "he_uniform" if a hidden layer has an
+        activation of the relu family, otherwise "glorot_uniform".
     dtype : {"float32", "float64"}, default "float32"
-        Type of the parameters, and of the arithmetic.
+        Type of the parameters and of the arithmetic.
     seed : int, optional
-        From 0 to 2**64 - 1, for the initial weights, and for `fit` where it is given none. Default: drawn from the
-        system.
+        From 0 to 2**64 - 1. Used for the initial weights, and by `fit` if that is not given a seed. Default: a random
+        number from the operating system.
 
     Raises
     ------
@@ -195,22 +196,22 @@ class Network:
 
     @property
     def loss_name(self) -> str:
-        """The loss that decides the output activation and is minimised."""
+        """Name of the loss, which is minimised and determines the output activation."""
         return self._native.loss
 
     @property
     def loss_spec(self) -> Loss:
-        """The loss as `Network` takes it: the name, or a value such as `Huber` where its parameters are others."""
+        """The loss in the form in which `Network` takes it: a name, or an instance of a class such as `Huber`."""
         return from_core(self._native.loss, self._native.loss_parameters)
 
     @property
     def init(self) -> str:
-        """Distribution that the initial weights were drawn from; "given" where the caller gave them."""
+        """Distribution from which the initial weights were drawn; "given" if the caller passed the weights."""
         return self._native.init
 
     @property
     def seed(self) -> int:
-        """The seed given or drawn."""
+        """The seed that was given or drawn."""
         return self._native.seed
 
     @property
@@ -220,22 +221,22 @@ class Network:
 
     @property
     def parameters(self) -> Array:
-        """All parameters, shape (P,): W[1] column by column, b[1], W[2], ...; writing there changes the network."""
+        """All parameters, shape (P,): W[1] column by column, b[1], W[2], ...; writing to them changes the network."""
         return self._native.parameters
 
     @property
     def weights(self) -> Views:
-        """``W[l]`` of each layer, shape (n_l, n_{l-1}): views of `parameters`; ``net.weights[0] = W`` writes one."""
+        """``W[l]`` of each layer, shape (n_l, n_{l-1}): views of `parameters`; ``net.weights[0] = W`` writes to one."""
         return Views(self._native.weights)
 
     @property
     def biases(self) -> Views:
-        """``b[l]`` of each layer, shape (n_l,): views of `parameters`; ``net.biases[0] = b`` writes one."""
+        """``b[l]`` of each layer, shape (n_l,): views of `parameters`; ``net.biases[0] = b`` writes to one."""
         return Views(self._native.biases)
 
     @quick
     def logits(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Takes what `predict` takes.
+        """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Arguments: see `predict`.
 
         Examples
         --------
@@ -248,7 +249,7 @@ class Network:
 
     @quick
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute ``A[L]``: probabilities for the cross-entropies, else values.
+        """Compute ``A[L]``: probabilities if the loss is a cross-entropy, otherwise values.
 
         Parameters
         ----------
@@ -260,7 +261,7 @@ class Network:
         Returns
         -------
         ndarray, shape (m, n_L)
-            Of the network's dtype.
+            The predictions, in the network's dtype.
 
         Raises
         ------
@@ -287,7 +288,7 @@ class Network:
         *,
         n_threads: int | None = None,
     ) -> float:
-        """Compute the cost J of `cost` without keeping what `backward` would need. Arguments: `loss_and_gradients`.
+        """Compute the cost J, see `cost`. Arguments: see `loss_and_gradients`.
 
         Examples
         --------
@@ -309,7 +310,7 @@ class Network:
         n_threads: int | None = None,
         loss: CustomLoss | None = None,
     ) -> tuple[float, Gradients]:
-        """Compute the cost and its derivatives, for optimizers of your own.
+        """Compute the cost and its derivatives, for instance for a custom optimizer.
 
         Parameters
         ----------
@@ -322,20 +323,20 @@ class Network:
         l2 : float, default 0
             The penalty λ of ``(λ/2) Σ_l ‖W[l]‖²``.
         inputs : bool, default False
-            Also compute the derivatives by X, which is dense then.
+            Also compute the derivatives with respect to X, which must be dense.
         n_threads : int, optional
             Default: as `get_num_threads` says. The result is the same for any number.
         loss : callable, optional
-            In the place of the network's: ``loss(logits, y, weight)`` takes the logits (m, n_L) and y and
-            sample_weight as they are given here, whatever they are, and returns the cost of the batch and its
-            derivatives by the logits, (m, n_L): those of a mean are divided by m.
+            A custom loss to use instead of the network's: ``loss(logits, y, weight)`` receives the logits (m, n_L)
+            and the y and sample_weight that are given here, unchanged, and returns the cost of the batch and its
+            gradient with respect to the logits, (m, n_L). If the cost is a mean, the gradient includes the factor 1/m.
 
         Returns
         -------
         loss : float
             The cost.
         gradients : Gradients
-            Of the network's dtype.
+            The derivatives, in the network's dtype.
 
         Raises
         ------
@@ -361,7 +362,7 @@ class Network:
         return value, Gradients.from_flat(flat, self.layer_sizes, dx)
 
     def losses(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute the loss L of every example, shape (m,), without weights and penalty.
+        """Compute the loss L of each example, shape (m,), without weights and penalty.
 
         Examples
         --------
@@ -381,7 +382,9 @@ class Network:
         *,
         n_threads: int | None = None,
     ) -> Trace:
-        """Compute all of one step of backpropagation and keep it. Arguments as for `loss_and_gradients`, X dense.
+        """Compute one step of backpropagation and return all its intermediate results.
+
+        Arguments: see `loss_and_gradients`. X must be dense.
 
         Examples
         --------
@@ -399,10 +402,10 @@ class Network:
         return Trace(value, z, a, dz, [dW for dW, _ in grads], [db for _, db in grads])
 
     def example_gradient_norms(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute the squared norm of each example's gradient by each layer's parameters, shape (m, layers).
+        """Compute the squared norms of the gradients of each example's loss, one per layer; shape (m, layers).
 
-        Of ``δ = dL/dZ[l]`` and ``a = A[l-1]`` the gradient of an example is ``δ aᵀ`` by the weights and ``δ`` by the
-        biases, so its squared norm is ``‖δ‖² (‖a‖² + 1)``: no product is made.
+        With ``δ = dL/dZ[l]`` and ``a = A[l-1]``, the gradient of an example is ``δ aᵀ`` for the weights and ``δ`` for
+        the biases, so its squared norm is ``‖δ‖² (‖a‖² + 1)``, which needs no matrix product.
 
         Examples
         --------
@@ -418,7 +421,7 @@ class Network:
         return np.stack(norms, axis=1)
 
     def example_gradients(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Compute the gradient of each example's loss by the parameters, shape (m, P), in their order.
+        """Compute the gradient of each example's loss with respect to all parameters, shape (m, P).
 
         Examples
         --------
@@ -449,9 +452,9 @@ class Network:
         *,
         loss: CustomLoss | None = None,
     ) -> GradientReport:
-        """Compare the gradients at the present parameters with central differences, in float64; see `check_gradients`.
+        """Compare the gradients at the current parameters with central differences, in float64; see `check_gradients`.
 
-        Arguments as for `loss_and_gradients`; a function as loss gets the logits in float64.
+        Arguments: see `loss_and_gradients`. A custom loss receives the logits in float64.
 
         Examples
         --------
@@ -486,33 +489,33 @@ class Network:
         n_threads: int | None = None,
         **settings: "Unpack[FitSettings[Never]]",
     ) -> History:
-        """Minimise the cost, from the present parameters on, until a criterion of ``stop`` holds.
+        """Minimise the cost, starting from the current parameters, until the last epoch or a criterion of ``stop``.
 
         {metrics}
 
         Parameters
         ----------
         X, y, sample_weight, n_threads
-            As for `loss_and_gradients`. The cost of a batch is the weighted mean over its rows.
+            See `loss_and_gradients`. The cost of a batch is the weighted mean over its rows.
         {settings}
 
         Returns
         -------
         History
-            Costs per epoch, and which criterion ended the training.
+            The costs of the epochs, the reason why the training ended, and more.
 
         Raises
         ------
         ValueError, TypeError
-            As `loss_and_gradients`, for options out of range, and for bf16 where it is not available; the network is
-            then unchanged.
+            As for `loss_and_gradients`; also for options out of range, and for bf16 if it is not available. The network
+            is then unchanged.
         RuntimeError
-            While another call trains this network.
+            If another call is training this network.
         DivergenceError
-            If the cost becomes NaN or infinite; the last finite parameters are kept, and ``error.history`` has what was
-            recorded until then.
+            If the cost becomes NaN or infinite. The network keeps its last finite parameters, and ``error.history`` has
+            the history up to that point.
         KeyboardInterrupt
-            On Ctrl-C; the parameters are those after the last whole step, ``error.history`` as above.
+            On Ctrl-C. The network has the parameters after the last complete step, and ``error.history`` as above.
 
         Examples
         --------
@@ -536,26 +539,25 @@ class Network:
         """Write the network to a safetensors file, which `load` reads.
 
         The tensors are `weights.0`, shape (n_out, n_in), `biases.0`, shape (n_out,), `weights.1`, ...; in the metadata,
-        `chainrule` holds the configuration as JSON, and `chainrule.sha256` a checksum of all else. The file is replaced
-        as a whole: whatever happens, the path holds what it held before or all of the new model. An existing file's
-        permissions are kept. A pipe or a device, such as /dev/stdout, is written to.
+        `chainrule` holds the configuration as JSON, and `chainrule.sha256` a checksum of everything else. The file is
+        replaced atomically: whatever happens, the path holds its old content or the complete new model. An existing
+        file keeps its permissions. A pipe or a device, such as /dev/stdout, is written to.
 
         Parameters
         ----------
         path : str or path
-            Where to.
+            The file to write.
         metadata : mapping of str to str, optional
-            Texts to store beside it. The keys `chainrule` and `chainrule.sha256` are taken.
+            Strings to store with the network. The keys `chainrule` and `chainrule.sha256` are reserved.
 
         Raises
         ------
         ValueError
-            For parameters that are NaN or infinite, which `load` would refuse, and for metadata with a key that is
-            taken.
+            For parameters that are NaN or infinite, which `load` would refuse, and for metadata with a reserved key.
         TypeError
-            For metadata that is not text.
+            For metadata that is not a mapping of strings to strings.
         OSError
-            If the file cannot be written; what was there is untouched.
+            If the file cannot be written. An existing file is then unchanged.
 
         Examples
         --------
@@ -567,12 +569,12 @@ class Network:
         Network([2, 8, 1], activation='relu', loss='squared_error', dtype='float32')
         """
         if not isinstance(metadata, (Mapping, NoneType)):
-            raise TypeError(f"metadata must map texts to texts, got {type(metadata).__name__}")
+            raise TypeError(f"metadata must map strings to strings, got {type(metadata).__name__}")
         texts = dict(metadata or {})
         for key, value in texts.items():
             if not isinstance(key, str) or not isinstance(value, str):
-                raise TypeError(f"metadata must map texts to texts, got {key!r}: {value!r:.100}")
-            (key + value).encode()  # a ValueError for half a surrogate pair
+                raise TypeError(f"metadata must map strings to strings, got {key!r}: {value!r:.100}")
+            (key + value).encode()  # raises ValueError for an unpaired surrogate
         write_atomically(path, self._native.write_model(texts, {}))
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
@@ -588,7 +590,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("layer_sizes", "activations", "loss_spec", "parameters")
-        attributes = {**vars(self), "_init": self.init, "_seed": self.seed}  # and those of subclasses
+        attributes = {**vars(self), "_init": self.init, "_seed": self.seed}  # includes attributes of subclasses
         del attributes["_native"]
         return {**{name: getattr(self, name) for name in names}, "attributes": attributes}
 
@@ -609,7 +611,7 @@ def _make_native(
 
 
 def _copy_layers(layers: Any, views: Sequence[tuple[Array, Array]]) -> None:
-    """Copy initial weights and biases, (W, b) of each layer, into a network."""
+    """Copy initial weights and biases, given as (W, b) of each layer, into a network."""
     if not isinstance(layers, Sequence):
         hint = did_you_mean(layers, _core.INITS)
         raise TypeError(f"init must be a name or a list of (W, b), got {layers!r:.100}{hint}")

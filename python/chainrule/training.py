@@ -1,4 +1,4 @@
-"""The parts of a fit outside the core: its settings, stopping criteria, history and callbacks."""
+"""The Python side of training: settings, stopping criteria, history and callbacks."""
 
 import functools
 import inspect
@@ -39,7 +39,7 @@ else:  # Python 3.10 has no generic TypedDict
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Stop(Settings):
-    """When training has converged: the first criterion that holds after an epoch ends it and is named in the history.
+    """Stopping criteria: the first one that is met after an epoch ends the training and is named in the history.
 
     Parameters
     ----------
@@ -73,20 +73,20 @@ class Stop(Settings):
 @explained
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingState:
-    """A training between two epochs: what the next one depends on, for `Network.fit` to go on with.
+    """The state of a training between two epochs, from which `Network.fit` can resume it.
 
-    It holds copies, so that it stays what it is while the training goes on.
+    It holds copies, so it does not change when the training continues.
 
     Attributes
     ----------
     epoch : int
-        Epochs done.
+        Number of completed epochs.
     seed : int
-        For the order of the rows, and dropout.
+        Seed of the order of the rows and of dropout.
     numbers : dict of str to ndarray of float64
-        How far optimizer, schedules and criteria are.
+        Progress of the optimizer, the schedules and the stopping criteria.
     vectors : dict of str to ndarray, shape (P,)
-        Parameters, moments, averages, in the order of `Network.parameters`.
+        Parameters, moments and averages, in the order of `Network.parameters`.
 
     Examples
     --------
@@ -118,41 +118,42 @@ class TrainingState:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What happened during a fit.
+    """The record of a fit.
 
     Attributes
     ----------
     loss : ndarray of float64, shape (epochs,)
-        The training cost of each epoch: the mean of its batches' costs, each weighted by its rows' weights and taken
-        before its step. With the whole data set as batch, the cost before the step.
+        The training cost of each epoch: the mean of the costs of its batches, each computed before the step of the
+        batch and weighted by the sum of its rows' weights.
     validation : ndarray of float64, shape (epochs,), or None
         The cost of the validation data after each epoch, without the penalty.
     metrics : dict of str to ndarray of float64, shape (epochs,)
         The metrics of the validation data after each epoch.
     learning_rate : ndarray of float64, shape (epochs,)
-        That of the last step of each epoch.
+        The learning rate of the last step of each epoch.
     epochs : int
-        How many epochs were run.
+        Number of epochs that were run.
     best_epoch : int
-        The one, from 1, that was best by what `Stop.no_improvement` watches; 0 if none was better than before a resume.
+        The best epoch, counted from 1, by the value that `Stop.no_improvement` watches; 0 if, after a resume, no epoch
+        was better than the earlier ones.
     stop_reason : str
-        "epochs" when all were run, a field of `Stop`, "converged", "stalled" or "max_evaluations" (`LBFGS`), or
-        "callback"; "diverged" or "interrupted" in the history that comes with an exception.
+        "epochs" if all epochs were run, the name of a field of `Stop`, "converged", "stalled" or "max_evaluations"
+        (`LBFGS`), or "callback". In the history that comes with an exception, "diverged" or "interrupted".
     seconds : float
         Wall-clock time.
     state : TrainingState or None
-        To resume from, where it was asked for by ``keep_state`` or the fit was itself resumed.
+        The state from which to resume, if ``keep_state`` was set or the fit was itself resumed.
     watched : str
-        What decided in the end which epoch is the best: the name of the first metric, "validation" for the validation
-        cost, or "loss" for the training cost.
+        The value that determined the best epoch at the end of the training: the name of the first metric, "validation"
+        for the validation cost, or "loss" for the training cost.
     skipped_updates : int
-        Batches that were not applied: see ``skip_updates_above`` of `Network.fit`.
+        Number of batches whose update was skipped: see ``skip_updates_above`` of `Network.fit`.
 
     Notes
     -----
-    A network has learnt something if its cost, best of held-out data, is below that of the best constant prediction,
-    such as ``y.var(axis=0).sum() / 2`` for "squared_error" and the entropy of the classes' shares for a cross-entropy.
-    If it is not, scale the columns of X, and y, to a spread of about 1.
+    A network has learnt something if its cost, preferably on held-out data, is below the cost of the best constant
+    prediction. That is ``y.var(axis=0).sum() / 2`` for "squared_error", and the entropy of the class frequencies for a
+    cross-entropy. If the cost is not below it, scale the columns of X, and y, to a spread of about 1.
 
     Examples
     --------
@@ -177,7 +178,7 @@ class History:
 
     @classmethod
     def from_core(cls, result: dict[str, Any], metrics: Sequence[str]) -> "History":
-        """Make one of what the core returns, and the names of its metrics."""
+        """Make a History from the dict that the core returns and the names of the metrics."""
         state = result.get("state")
         named = dict(zip(metrics, result["metrics"], strict=True))
         watched = metrics[0] if result["watched"] == "metric" else result["watched"]
@@ -185,9 +186,9 @@ class History:
         return cls(**{**result, "metrics": named, "state": state, "watched": watched})
 
     def warn_if_unwatched(self, first_epoch: int, y: Any) -> None:
-        """Warn where the first metric could not be watched; first_epoch is the number of the history's first epoch.
+        """Warn if the first metric could not be watched; first_epoch is the number of the history's first epoch.
 
-        Not where the targets y, too, are all equal: then there is nothing to learn, and nothing to choose between.
+        There is no warning if all training targets y are equal, because then there is nothing to learn.
         """
         for name, values in list(self.metrics.items())[:1]:
             unwatched = np.flatnonzero(~np.isfinite(values))
@@ -201,22 +202,22 @@ class History:
                 )
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
-        """Draw the learning curve, with a thin line at the best epoch by validation. Needs the extra ``plot``.
+        """Draw the learning curve, with a thin line at the epoch with the best validation. Needs the extra ``plot``.
 
         Parameters
         ----------
         path_or_axes : str or path or matplotlib Axes, optional
-            A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+            A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
 
         Returns
         -------
         matplotlib.axes.Axes
-            The axes drawn on.
+            The axes of the plot.
 
         Raises
         ------
         ImportError
-            Without matplotlib; the message holds the command that installs it.
+            If matplotlib is not installed; the message gives the command that installs it.
 
         Examples
         --------
@@ -230,7 +231,7 @@ class History:
 
 
 class Callbacks:
-    """Calls all callbacks: functions after each epoch, objects at each event that they have a method for."""
+    """Calls all callbacks: functions after each epoch, objects at each event for which they have a method."""
 
     def __init__(self, callbacks: Iterable[Any]) -> None:
         self._begin: list[Callable[[Any], Any]] = []
@@ -252,12 +253,12 @@ class Callbacks:
                 event.append(hook)
 
     def train_begin(self, network: Any) -> None:
-        """Call the hooks of the beginning."""
+        """Call the ``on_train_begin`` methods."""
         for hook in self._begin:
             hook(network)
 
     def epoch_end(self, metrics: Sequence[str]) -> Callable[[dict[str, Any], Callable[[], Any]], bool] | None:
-        """Return a function for the core, which calls the hooks of an epoch and returns whether one wants to stop."""
+        """Return a function for the core that calls the callbacks of an epoch and returns True if one wants to stop."""
 
         def call_hooks(core_logs: dict[str, Any], snapshot: Callable[[], Any]) -> bool:
             values = dict(zip(metrics, core_logs.pop("metrics").tolist(), strict=True))
@@ -271,7 +272,7 @@ class Callbacks:
         return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
     def train_end(self, history: History) -> None:
-        """Call the hooks of the end."""
+        """Call the ``on_train_end`` methods."""
         for hook in self._end:
             hook(history)
 
@@ -321,8 +322,8 @@ _OWN_SETTINGS = (
         "(X, y), (X, y, sample_weight) or float",
         None,
         "",
-        "Held-out data, whose cost is recorded after each epoch; or the fraction of the rows to hold out, chosen by "
-        "the seed, for a cross-entropy the same share of every class.",
+        "Validation data, whose cost is recorded after each epoch; or the fraction of the rows to hold out. The seed "
+        "determines these rows; for a cross-entropy they contain the same fraction of every class.",
         "scikit-learn: `validation_fraction`; XGBoost: `eval_set`",
     ),
     Setting(
@@ -389,7 +390,7 @@ def _groups(value: Any) -> list[Group]:
 
 
 def _dropout(value: Any) -> list[float]:
-    """One rate for all hidden layers, or one for each."""
+    """Check dropout: one rate for all hidden layers, or one for each."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [real(f"dropout[{i}]", rate) for i, rate in enumerate(value)]
     return [real("dropout", value)]
@@ -401,7 +402,7 @@ def _stop(value: Any) -> Stop:
     return value
 
 
-# Settings whose type says less than what they may be.
+# Checks of settings that need more than a check of the type.
 _CHECKED: Mapping[str, Callable[[Any], Any]] = {
     "optimizer": _optimizer,
     "batch_size": lambda value: integer("batch_size", value, high=2**63 - 1),
@@ -414,7 +415,7 @@ _CHECKED: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that the core knows, type-checked. A None that means the default is left out."""
+    """Check the types of settings and return those that the core knows, without a None that means the default."""
     settings = {}
     for name in given.keys() & SETTINGS["fit"].keys():
         setting, value = SETTINGS["fit"][name], given[name]
@@ -424,12 +425,12 @@ def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class FitRequest:
-    """A fit of one network in the core's terms; its history comes back by `end`.
+    """The fit of one network in the form that the core takes; `end` returns its history.
 
     Attributes
     ----------
     core : dict
-        What the core's ``fit`` takes.
+        The argument of the core's ``fit``.
     """
 
     def __init__(
@@ -473,14 +474,14 @@ class FitRequest:
         self._callbacks.train_begin(self._network)
 
     def end(self, result: dict[str, Any]) -> History:
-        """Return the history of what the core returned, and tell the callbacks."""
+        """Convert the core's result to a History, and tell the callbacks."""
         history = History.from_core(result, self._names)
         self._callbacks.train_end(history)
         history.warn_if_unwatched(self._epochs_before + 1, self._y)
         return history
 
     def fail(self, error: BaseException) -> None:
-        """Make the core's record of an ended fit, where the error has one, a history."""
+        """Convert the record that the core attached to an error, if there is one, to a History."""
         if done := vars(error).get("history"):
             reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
             vars(error)["history"] = History.from_core({**done, "stop_reason": reason}, self._names)
@@ -493,7 +494,7 @@ def _of_one(hint: Any) -> Any:
 
 
 def with_settings(function: Function) -> Function:
-    """Add the settings of a fit to the signature and the docstring of a function that takes them as keywords."""
+    """Add the settings of a fit, which a function takes as keyword arguments, to its signature and docstring."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     by_name = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
