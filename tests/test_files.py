@@ -159,12 +159,12 @@ def test_damaged_file_raises_or_has_the_right_shape(parts, tmp_path):
     [
         (b"", "is not a safetensors file that can be read: it is empty: save the model again"),
         (b"\xff" * 100, "is not a safetensors file that can be read: its header would have 18446744073709551615 bytes"),
-        (b"income,age\n1,2\n", "is not a chainrule model: it is text: `chainrule train` makes a model of a table"),
+        (b"income,age\n1,2\n", "is not a chainrule model: it is text: `chainrule train` makes a model from a table"),
         (pickle.dumps([1, 2]), "is not a chainrule model: it seems to be a pickle: read it with pickle.load"),
         (pickle.dumps(cr.Network([2, 1], loss="squared_error")), "it seems to be a pickle"),
         (b"PK\x03\x04" + bytes(100), "is not a chainrule model: it is a zip archive, such as PyTorch and NumPy write"),
         (b"PAR1" + bytes(100), "it is a Parquet table"),
-        (b"\x1f\x8b" + bytes(100), "it is compressed by gzip: unpack it first"),
+        (b"\x1f\x8b" + bytes(100), "it is compressed with gzip: unpack it first"),
     ],
 )
 def test_a_file_of_another_kind_is_named_with_a_remedy(tmp_path, content, message):

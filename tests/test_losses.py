@@ -247,7 +247,7 @@ def test_custom_loss_gets_targets_and_weights_as_given():
 def test_errors_in_a_custom_loss_are_raised(threads):
     net, _, X, Y, _ = problem([3, 300, 200, 2], 700)
     for answer, error, message in [
-        (1.0, TypeError, r"^loss must return \(cost, gradient by the logits\)$"),
+        (1.0, TypeError, r"^loss must return \(cost, gradient with respect to the logits\)$"),
         ((1.0, np.zeros((3, 2))), ValueError, r"gradient of shape \(3, 2\), expected \(700, 2\)"),
         (("a", np.zeros((700, 2))), TypeError, r"^the cost that loss returned is 'a', expected a number$"),
     ]:

@@ -50,12 +50,12 @@ def test_layers_of_a_group_may_come_from_an_iterator():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "mse"}, "loss must be callable here, a name belongs to Network(loss=); got 'mse'"),
+        ({"loss": "mse"}, "loss must be callable here; a name is an argument of Network(loss=). Got 'mse'"),
         ({"groups": 3}, "groups must be instances of Group, got 3"),
         ({"schedules": cr.Cosine}, "learning_rate must be a schedule such as Cosine()"),
         (
             {"schedules": {"dropout": lambda epoch: None}, "dropout": 0.1},
-            "schedules: what dropout returned in epoch 0 is None, expected a number",
+            "schedules: the factor that dropout returned in epoch 0 is None, expected a number",
         ),
         ({"validation": X}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got ndarray"),
         ({"validation": "x"}, "validation must be (X, y), (X, y, sample_weight) or a fraction, got 'x'"),

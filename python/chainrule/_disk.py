@@ -1,8 +1,8 @@
-"""Files that are replaced as a whole; pipes, devices and open descriptors, such as /dev/stdout, that are written to.
+"""Replaces files atomically, and writes to pipes, devices and open descriptors such as /dev/stdout.
 
-Where the system supports it (`O_TMPFILE`), a new file has no name until it is complete, so a killed program leaves
-nothing behind. While it replaces another file, or from the start on other systems, it has a hidden name and is locked;
-the next save removes hidden files that are no longer locked.
+If the system supports it (`O_TMPFILE`), a new file has no name until it is complete, so a killed program leaves nothing
+behind. While it replaces another file, or from the start on other systems, it has a hidden name and is locked. The next
+save removes hidden files that are no longer locked.
 """
 
 import contextlib
@@ -14,21 +14,21 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-fcntl: Any = None  # Windows has none, nor needs a lock: a file that is open cannot be removed there
+fcntl: Any = None  # Windows does not have it and needs no lock: an open file cannot be removed there
 with contextlib.suppress(ImportError):
     import fcntl
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/(self|thread-self|\d+)(?:/task/\d+)?/fd/(\d+)")
-_MOST_LINKS = 40  # that a path may go through, as in the kernel
+_MOST_LINKS = 40  # the limit of the Linux kernel for the symbolic links in a path
 
 
 def write_atomically(path: StrPath, data: bytes) -> None:
-    """Replace a file by new content as a whole, on the disk when this returns; a symbolic link stays one.
+    """Replace the content of a file atomically; it is on the disk when this returns. A symbolic link stays a link.
 
-    What is not a file is written to: a pipe, a device, and an open descriptor (/dev/stdout, /dev/fd/3), which has its
-    own position and appends where it was opened for that.
+    A target that is not a file is written to instead: a pipe, a device, or an open descriptor (/dev/stdout,
+    /dev/fd/3), which keeps its position and may have been opened for appending.
 
     Examples
     --------
@@ -50,8 +50,8 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     remove_leftovers(target)
     if not _replace_by_unnamed(target, data):
         _replace_by_named(target, data)
-    if hasattr(os, "O_DIRECTORY"):  # the new name is on the disk when its folder is
-        with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is whole anyway
+    if hasattr(os, "O_DIRECTORY"):  # syncs the folder, so that the new name is on the disk
+        with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is complete anyway
             folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -61,19 +61,19 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
 
 def remove_leftovers(path: StrPath) -> None:
-    """Remove the temporary files of `write_atomically` for this path whose programs have ended."""
+    """Remove temporary files of `write_atomically` for this path that were left by programs that have ended."""
     target = Path(os.path.realpath(path))
     pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{12}}\.tmp")
-    with contextlib.suppress(OSError):  # a folder that may be written to but not listed
+    with contextlib.suppress(OSError):  # raised for a folder that may be written to but not listed
         for name in filter(pattern.fullmatch, os.listdir(target.parent)):
-            with contextlib.suppress(OSError):  # locked by the program that writes it, or gone
+            with contextlib.suppress(OSError):  # raised if its program still has it locked, or it is gone
                 _remove_unlocked(target.with_name(name))
 
 
 def _open_descriptor(path: StrPath) -> int | None:
-    """Open what a path such as /dev/stdout stands for, None for other paths.
+    """Open the descriptor to which a path such as /dev/stdout refers; return None for other paths.
 
-    Opening /dev/stdout again would begin at the start of a file, whatever ``>>`` says, and a rename would replace it.
+    Opening /dev/stdout again would write from the start of the file, even after ``>>``, and a rename would replace it.
     """
     place = os.path.abspath(path)
     for _ in range(_MOST_LINKS):
@@ -83,8 +83,8 @@ def _open_descriptor(path: StrPath) -> int | None:
             if process not in (None, "self", "thread-self", str(os.getpid())):
                 return os.open(place, os.O_WRONLY | os.O_APPEND)
             for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError, AttributeError):  # no stream, or one without a descriptor
-                    stream.flush()  # what was printed before comes before
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # no stream, or it has no descriptor
+                    stream.flush()  # so that earlier output comes first
             try:
                 return os.dup(int(own or number))
             except (OSError, OverflowError) as error:
@@ -99,17 +99,17 @@ def _write_through(descriptor: int, data: bytes) -> None:
     with open(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        with contextlib.suppress(OSError):  # pipes and terminals have no disk
+        with contextlib.suppress(OSError):  # raised for pipes and terminals
             os.fsync(descriptor)
 
 
 def _replace_by_unnamed(target: Path, data: bytes) -> bool:
-    """Write a file that has no name until it is whole; False where the system cannot."""
+    """Write a file that has no name until it is complete; return False if the system does not support that."""
     if not hasattr(os, "O_TMPFILE"):
         return False
     try:
         descriptor = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
-    except OSError:  # not on this file system; any other reason is reported when the named file is opened
+    except OSError:  # not supported by this file system; other errors occur again when the named file is opened
         return False
     with open(descriptor, "wb") as file:
         _lock(file)
@@ -118,7 +118,7 @@ def _replace_by_unnamed(target: Path, data: bytes) -> bool:
             try:
                 # src_dir_fd makes this linkat with AT_SYMLINK_FOLLOW, which gives the file itself a name
                 os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor)
-            except FileExistsError:  # the target, which only a rename replaces
+            except FileExistsError:  # the target exists: only a rename can replace it
                 continue
             except OSError:
                 break
@@ -136,11 +136,11 @@ def _replace_by_named(target: Path, data: bytes) -> None:
         with file:
             _lock(file)
             if os.name == "posix" and os.fstat(file.fileno()).st_nlink == 0:
-                continue  # another program took it for a leftover, before it was locked
+                continue  # another program removed it as a leftover before it was locked
             try:
                 _fill(file, temporary, target, data)
                 if os.name != "posix":
-                    file.close()  # Windows renames no open file
+                    file.close()  # Windows cannot rename an open file
                 _rename(temporary, target)
             except BaseException:
                 file.close()
@@ -152,7 +152,7 @@ def _replace_by_named(target: Path, data: bytes) -> None:
 
 def _fill(file: BinaryIO, name: Path | int, target: Path, data: bytes) -> None:
     if target.exists():
-        os.chmod(name, stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
+        os.chmod(name, stat.S_IMODE(target.stat().st_mode))  # before there is any content to read
     file.write(data)
     file.flush()
     os.fsync(file.fileno())
@@ -168,9 +168,9 @@ def _rename(temporary: Path, target: Path) -> None:
 
 
 def _lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed, by the end of the program at the latest."""
+    """Lock a file until it is closed, at the latest when the program ends."""
     if fcntl is not None:
-        with contextlib.suppress(OSError):  # a file system without locks: leftovers there stay
+        with contextlib.suppress(OSError):  # raised by file systems without locks, on which leftovers are not removed
             fcntl.flock(file, fcntl.LOCK_EX)
 
 

@@ -1,7 +1,7 @@
-"""Callbacks that show and record a training, one call an epoch: a bar, a CSV file, TensorBoard, MLflow.
+"""Callbacks that show and record a training epoch by epoch: a progress bar, a CSV file, TensorBoard, MLflow.
 
-Each takes the numbers among the logs of an epoch (cost, validation cost, metrics, learning rate, seconds) and ignores
-the rest. They go into ``callbacks=`` of `Network.fit` and of the estimators, and may serve one fit after another.
+Each uses the numbers in the logs of an epoch (cost, validation cost, metrics, learning rate, seconds) and ignores the
+rest. Pass them as ``callbacks=`` to `Network.fit` or an estimator. A callback may be used for several fits in turn.
 """
 
 import csv
@@ -20,7 +20,7 @@ from chainrule.training import History
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers among the logs of an epoch, but not its own.
+    """Return the numbers in the logs of an epoch, except the number of the epoch.
 
     Examples
     --------
@@ -34,21 +34,22 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 @explained
 class ProgressBar:
-    """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook; elsewhere its last state.
+    """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook.
 
-    Needs the extra ``cli``, which brings rich.
+    Elsewhere it prints only its last state. It needs the extra ``cli``, which installs rich.
 
     Parameters
     ----------
     epochs : int, optional
-        How many epochs to expect, the ``epochs`` of the fit. Default: unknown, and the bar only shows that it moves.
+        The number of epochs to expect, which is ``epochs`` of the fit. Default: unknown; the bar then shows activity
+        but no progress.
     console : rich.console.Console, optional
-        Where to. Default: standard error. Use its `print` for other output during the training.
+        Where to print. Default: standard error. Use its `print` for other output during the training.
 
     Raises
     ------
     ImportError
-        Without rich; the message holds the command that installs it.
+        If rich is not installed; the message gives the command that installs it.
 
     Examples
     --------
@@ -68,7 +69,7 @@ class ProgressBar:
         return ProgressBar(self._epochs, self.console)  # scikit-learn's clone copies parameters; a console cannot be
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ProgressBar, (self._epochs,)  # in another process: that one's standard error
+        return ProgressBar, (self._epochs,)  # in another process it uses standard error of that process
 
     def on_train_begin(self, network: Any) -> None:
         """Show an empty bar."""
@@ -90,7 +91,7 @@ class ProgressBar:
         self._drawn = time.monotonic()
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
-        """Move the bar, ten times a second at most."""
+        """Update the bar, at most ten times a second."""
         shown = {name: value for name, value in scalars(logs).items() if name not in ("learning_rate", "seconds")}
         costs = " ".join(f"{name} {value:.4f}" for name, value in shown.items())
         now = time.monotonic()
@@ -100,7 +101,7 @@ class ProgressBar:
             self._drawn = now
 
     def on_train_end(self, history: History) -> None:
-        """Leave the last state where the bar was."""
+        """Print the last state in place of the bar."""
         progress, self._progress = self._progress, None
         progress.refresh()
         progress.stop()
@@ -108,25 +109,25 @@ class ProgressBar:
 
 @explained
 class CSVLog:
-    """A CSV file with a row for each epoch, on the disk as soon as the epoch ends.
+    """A CSV file with a row for each epoch, which is written to the disk as soon as the epoch ends.
 
-    The columns are epoch and the numbers that the first epoch has. Only the last row of an interrupted
-    program may be incomplete; ``append`` removes it.
+    The columns are epoch and the numbers in the logs of the first epoch. If a program is interrupted, only its last row
+    may be incomplete; ``append`` removes it.
 
     Parameters
     ----------
     path : str or path
         The file; its folder must exist.
     append : bool, default False
-        Go on with an existing file instead of replacing it. A training that is resumed at epoch e > 1 replaces the rows
-        from e on, which it repeats.
+        Continue an existing file instead of replacing it. A training that is resumed at epoch e > 1 repeats the epochs
+        from e on and replaces their rows.
 
     Raises
     ------
     ValueError
-        While training, if the existing file has other columns.
+        During training, if the existing file has other columns.
     OSError
-        While training, if the file cannot be written.
+        During training, if the file cannot be written.
 
     Examples
     --------
@@ -144,7 +145,7 @@ class CSVLog:
         self._columns: list[str] = []
 
     def on_train_begin(self, network: Any) -> None:
-        """Forget the columns of the fit before."""
+        """Forget the columns of an earlier fit."""
         self._columns = []
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
@@ -162,11 +163,11 @@ class CSVLog:
         self._columns = columns
 
     def _rows_before(self, columns: list[str], epoch: int) -> list[str]:
-        """Return the lines of the existing file to keep."""
+        """Return the lines of the existing file that are kept."""
         header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         if header.endswith("\n") and header.strip().split(",") != columns:
             raise ValueError(f"{self._path} has the columns {header.strip()}, this training {','.join(columns)}")
-        lines = [line for line in lines if line.endswith("\n")]  # without one that is incomplete
+        lines = [line for line in lines if line.endswith("\n")]  # drops an incomplete line
         if epoch > 1:
             lines = [line for line in lines if int(line.partition(",")[0]) < epoch]
         return lines
@@ -179,7 +180,7 @@ def _csv_line(values: list[Any]) -> str:
 
 
 class _Tracker:
-    """Base of callbacks that send the numbers of an epoch to another library's object."""
+    """Base of callbacks that send the numbers of an epoch to an object of another library."""
 
     def __init__(self, target: Any, prefix: str, method: str) -> None:
         if not callable(getattr(target, method, None)):
@@ -196,20 +197,20 @@ class _Tracker:
 
 @explained
 class TensorBoard(_Tracker):
-    """Scalars for TensorBoard: ``writer.add_scalar(name, value, epoch)`` for each number of an epoch.
+    """Writes scalars for TensorBoard: calls ``writer.add_scalar(name, value, epoch)`` for each number of an epoch.
 
     Parameters
     ----------
     writer : object
-        A SummaryWriter of torch.utils.tensorboard or tensorboardX, or anything with ``add_scalar``. It is flushed after
-        a training, if it can be, and stays open.
+        A SummaryWriter of torch.utils.tensorboard or tensorboardX, or any object with ``add_scalar``. After a training
+        its ``flush`` method, if it has one, is called; it stays open.
     prefix : str, default ""
         Put before each name, such as ``"run 3/"``.
 
     Raises
     ------
     TypeError
-        For an object without ``add_scalar``.
+        If the object has no ``add_scalar``.
 
     Examples
     --------
@@ -239,21 +240,21 @@ class TensorBoard(_Tracker):
 
 @explained
 class MLflow(_Tracker):
-    """Metrics for MLflow: ``log_metric(name, value, step=epoch)`` for each number of an epoch.
+    """Logs metrics to MLflow: calls ``log_metric(name, value, step=epoch)`` for each number of an epoch.
 
     Parameters
     ----------
     client : module or object
-        The module ``mlflow``, which logs to its active run; with ``run_id`` an ``MlflowClient``.
+        The module ``mlflow``, which logs to its active run, or, with ``run_id``, an ``MlflowClient``.
     run_id : str, optional
-        The run that a client logs to.
+        The run to which a client logs.
     prefix : str, default ""
         Put before each name.
 
     Raises
     ------
     TypeError
-        For an object without ``log_metric``.
+        If the object has no ``log_metric``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checkpoints: a network and the state of its training in one file, to resume exactly, on another machine too.
+"""Checkpoints: a network and the state of its training in one file, to resume it exactly, even on another machine.
 
 A file is a model file (`model_file`) whose tensors `numbers.NAME` and `vectors.NAME` are the arrays of the state; the
 entry `chainrule.state` of its metadata holds the epoch and the seed as JSON.
@@ -33,8 +33,8 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     Parameters
     ----------
     path : str or path
-        Where to. The file is replaced as a whole: whatever happens, the path holds what it held before or all of the
-        new checkpoint, and when this returns it is on the disk.
+        The file to write. It is replaced atomically: whatever happens, the path holds its old content or the complete
+        new checkpoint, which is on the disk when this returns.
     network : Network
         The network.
     state : TrainingState
@@ -43,11 +43,11 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     Raises
     ------
     TypeError
-        For a network or state of another type, or a state whose arrays are.
+        For a network or state of another type, or a state with arrays of another type.
     ValueError
         For parameters that are NaN or infinite, which `load_checkpoint` would refuse.
     OSError
-        If the file cannot be written; what was there is untouched.
+        If the file cannot be written. An existing file is then unchanged.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
 
 @explained
 def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
-    """Read what `save_checkpoint` or `Checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` or `Checkpoint` wrote.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
     Returns
     -------
     network : Network
-        With the same configuration and parameters, bit for bit.
+        The network, with the same configuration and bit-identical parameters.
     state : TrainingState
-        For ``resume=`` of `Network.fit`.
+        The state of the training, for ``resume=`` of `Network.fit`.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, cut short, damaged or of a newer format; the message says which.
+        If the file is not a checkpoint, is truncated or damaged, or has a newer format; the message says which.
     OSError
         If the file cannot be read.
 
@@ -131,25 +131,25 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
 
 @explained
 class Checkpoint:
-    """Write a checkpoint after epochs, to resume after a failure: see `load_checkpoint`.
+    """A callback that writes checkpoints, from which to resume after a failure: see `load_checkpoint`.
 
-    After the last epoch one is written in any case. A program that is killed, at any moment, leaves a whole file.
+    It always writes one after the last epoch. If the program is killed, at any moment, the file is complete.
 
     Parameters
     ----------
     path : str or path
         The file, which is replaced each time.
     every : int, default 1
-        After each epoch whose number is a multiple of this.
+        Write after each epoch whose number is a multiple of this.
     seconds : float, optional
-        But not until this much time has passed since the last one.
+        Wait at least this long after the last checkpoint.
 
     Raises
     ------
     ValueError
         For numbers out of range.
     OSError
-        While training, if the file cannot be written; the training ends.
+        During training, if the file cannot be written; this ends the training.
 
     Examples
     --------
@@ -160,7 +160,7 @@ class Checkpoint:
     >>> net.fit(X, y, epochs=200 - state.epoch, resume=state)  # doctest: +SKIP
     """
 
-    wants_state = True  # of the history, at the end
+    wants_state = True  # the history must have the state at the end
 
     def __init__(self, path: StrPath, every: int = 1, seconds: float | None = None) -> None:
         self._path = Path(path)
@@ -172,13 +172,13 @@ class Checkpoint:
         self._written = -math.inf
 
     def on_train_begin(self, network: Network) -> None:
-        """Keep the network; remove what a killed program left of a file that was being written."""
+        """Store the network, and remove the unfinished file of a program that was killed while writing."""
         self._network = network
         self._written = time.monotonic()
         remove_leftovers(self._path)
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
-        """Write a checkpoint if it is time."""
+        """Write a checkpoint if one is due."""
         if logs["epoch"] % self._every == 0 and time.monotonic() - self._written >= self._seconds:
             self._write(logs["snapshot"]())
 

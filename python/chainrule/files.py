@@ -10,7 +10,7 @@ from chainrule.model_file import find_model, load_with_metadata, unreadable_esti
 
 @explained
 def load(path: StrPath) -> Any:
-    """Read what `Network.save`, an estimator's ``save`` or the command `chainrule train` wrote.
+    """Read a model file that `Network.save`, the ``save`` of an estimator, or `chainrule train` wrote.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def load(path: StrPath) -> Any:
     Raises
     ------
     ValueError
-        If the file is not a safetensors file, not a chainrule model, damaged, of a newer format, or contradicts itself.
+        If the file is not a safetensors file or not a chainrule model, is damaged or inconsistent, or has a newer
+        format.
     ImportError
         If it holds an estimator and scikit-learn is not installed.
     OSError
@@ -34,8 +35,9 @@ def load(path: StrPath) -> Any:
 
     Notes
     -----
-    A file without a checksum is read without that test: version 0.1.0 wrote none. Programs that copy the tensors and
-    the metadata, in any order, keep the checksum right; one that changes them has to leave out `chainrule.sha256`.
+    A file without a checksum, such as version 0.1.0 wrote, is read without this check. A program that copies the
+    tensors and the metadata, in any order, keeps the checksum valid. One that changes them must omit
+    `chainrule.sha256`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Derivatives as a value, and the check that every textbook recommends: backpropagation against finite differences."""
+"""The gradient check: backpropagation against finite differences."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -26,19 +26,19 @@ class WorstElement:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What `check_gradients` found; ``print`` shows it as a table.
+    """The result of `check_gradients`; ``print`` shows it as a table.
 
     Attributes
     ----------
     relative_error : float
-        Over all parameters: ``max |backward - difference| / max(|backward|, |difference|)``, each maximum taken by
-        itself.
+        ``max |backward - difference| / max(|backward|, |difference|)``, where each maximum is taken separately over all
+        parameters.
     compared : int
-        How many derivatives were compared: all of them.
+        Number of derivatives that were compared, which is the number of parameters.
     layers : tuple of WorstElement
-        For every layer the element whose two derivatives differ most, and the layer's own relative error.
+        For every layer, the element whose two derivatives differ most, and the relative error of the layer.
     derivatives : tuple of (ndarray, ndarray)
-        For every layer those of backward and the differences, by W row by row and then by b.
+        For every layer, the derivatives of backward and the finite differences, with respect to W row by row, then b.
 
     Examples
     --------
@@ -65,22 +65,22 @@ class GradientReport:
         return "\n".join(lines)
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
-        """Draw the error of each derivative over its size, with the border of what to expect. Needs the extra ``plot``.
+        """Draw the error of each derivative over its size, and the expected limit. Needs the extra ``plot``.
 
         Parameters
         ----------
         path_or_axes : str or path or matplotlib Axes, optional
-            A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+            A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
 
         Returns
         -------
         matplotlib.axes.Axes
-            The axes drawn on.
+            The axes of the plot.
 
         Raises
         ------
         ImportError
-            Without matplotlib; the message holds the command that installs it.
+            If matplotlib is not installed; the message gives the command that installs it.
 
         Examples
         --------
@@ -107,25 +107,25 @@ def check_gradients(
 ) -> GradientReport:
     """Compare `backward` with central differences ``(J(θ + h) - J(θ - h)) / 2h`` for every parameter, in float64.
 
-    The step is ``h = 1e-6 max(1, |θ|)``. Agreement to 1e-6 is what to expect; where a relu has its input within h of
-    0 the cost has a kink there and the two may rightly differ. Costs two forward passes per parameter.
+    The step is ``h = 1e-6 max(1, |θ|)``. Expect a relative error below 1e-6. If the input of a relu is within h of 0,
+    where it has a kink, the two may differ although both are correct. This takes two forward passes per parameter.
 
     Parameters
     ----------
     params : list of (W, b)
-        Taken as float64, not changed.
+        The parameters, which are converted to float64 and not changed.
     X, Y, activation, loss, sample_weight, l2
-        As for `forward` and `cost`.
+        See `forward` and `cost`.
 
     Returns
     -------
     GradientReport
-        Prints as a table; NaN derivatives count as the worst.
+        The result, which prints as a table. NaN counts as the largest difference.
 
     Raises
     ------
     ValueError, TypeError
-        As `forward` and `cost`.
+        As for `forward` and `cost`.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def check_gradients(
 def compare(
     theta: Sequence[tuple[Array, Array]], gradients: Sequence[tuple[Array, Array]], evaluate: Callable[[], float]
 ) -> GradientReport:
-    """Compare gradients by the parameters theta with differences of what ``evaluate`` returns while theta changes."""
+    """Compare gradients with respect to theta with finite differences of ``evaluate()``, which depends on theta."""
     layers, errors, scales, derivatives = [], [], [], []
     for layer, (arrays, exact) in enumerate(zip(theta, gradients, strict=True), 1):
         names = [f"{letter}{list(i)}" for letter, x in zip("Wb", arrays, strict=True) for i in np.ndindex(x.shape)]

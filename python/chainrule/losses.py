@@ -1,4 +1,4 @@
-"""Losses with parameters, as values; a loss without, or with its default ones, may also be given by its name."""
+"""Losses with parameters. A loss that has no parameter, or the default one, can be given by its name instead."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy", "Tweedie"]
 
 
 class ParametricLoss:
-    """A loss with a parameter: the field of a subclass, whose name, default and range the core lists."""
+    """Base of losses with a parameter, which is the field of a subclass. The core lists its name, default and range."""
 
     core_name: ClassVar[str]
 
@@ -40,14 +40,14 @@ class ParametricLoss:
 @explained
 @dataclass(frozen=True)
 class Huber(ParametricLoss, core_name="huber"):
-    """The loss "huber": half the squared error up to ``delta``, then linear.
+    """The loss "huber": half the squared error up to ``delta``, linear beyond it.
 
     ``L = Σ_j ½ d²`` where ``|d| ≤ delta``, else ``delta (|d| - ½ delta)``, with ``d = z_j - y_j``.
 
     Parameters
     ----------
     delta : float, default 1
-        Where the two meet, above 0.
+        The error at which the two parts meet; above 0.
 
     Examples
     --------
@@ -64,8 +64,8 @@ class Huber(ParametricLoss, core_name="huber"):
 class Quantile(ParametricLoss, core_name="quantile"):
     """The loss "quantile": each output estimates a quantile of y.
 
-    ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. y has one column,
-    the target of every output; for several targets train a network for each.
+    ``L = Σ_j max((1 - level_j) d, -level_j d)`` with ``d = z_j - y``. y has one column, which is the target of every
+    output. For several targets, train one network for each.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Quantile(ParametricLoss, core_name="quantile"):
 @explained
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(ParametricLoss, core_name="softmax_cross_entropy"):
-    """The loss "softmax_cross_entropy": of targets that are mixed with the uniform distribution.
+    """The loss "softmax_cross_entropy" with label smoothing: targets are mixed with the uniform distribution.
 
     ``L = Σ_j t_j (log Σ_k exp(z_k) - z_j)`` with ``t_j = (1 - label_smoothing) y_j + label_smoothing / n_L``.
 
@@ -109,15 +109,15 @@ class SoftmaxCrossEntropy(ParametricLoss, core_name="softmax_cross_entropy"):
 @explained
 @dataclass(frozen=True)
 class Tweedie(ParametricLoss, core_name="tweedie"):
-    """The loss "tweedie": half the deviance of amounts with mean exp(z), many of which may be 0: claims, sales, rain.
+    """The loss "tweedie": half the deviance of amounts with mean exp(z), many of which may be 0 (claims, sales, rain).
 
-    ``L = Σ_j exp((2-p) z_j) / (2-p) - y_j exp((1-p) z_j) / (1-p) + y_j^(2-p) / ((1-p) (2-p))`` with ``p = power``:
-    the variance of y is taken to grow as mean^p.
+    ``L = Σ_j exp((2-p) z_j) / (2-p) - y_j exp((1-p) z_j) / (1-p) + y_j^(2-p) / ((1-p) (2-p))`` with ``p = power``. It
+    assumes that the variance of y is proportional to mean^p.
 
     Parameters
     ----------
     power : float, default 1.5
-        Between 1 and 2. At 1 it would be "poisson", at 2 "gamma".
+        Between 1 and 2. The limit 1 is "poisson", the limit 2 is "gamma".
 
     Examples
     --------
@@ -132,10 +132,10 @@ class Tweedie(ParametricLoss, core_name="tweedie"):
 
 
 Loss: TypeAlias = str | ParametricLoss
-"""What is taken as a loss: its name, or a value."""
+"""A loss: its name, or an instance of a class such as `Huber`."""
 
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
-"""A loss of one's own: of logits, y and weight the cost of a batch and its derivatives by the logits."""
+"""A custom loss. It takes logits, y and weight and returns the cost of a batch and its gradient with respect to them."""
 
 
 def custom(loss: CustomLoss | None) -> CustomLoss | None:
@@ -143,19 +143,19 @@ def custom(loss: CustomLoss | None) -> CustomLoss | None:
     if loss is None:
         return None
     if not callable(loss):
-        raise TypeError(f"loss must be callable here, a name belongs to Network(loss=); got {loss!r}")
+        raise TypeError(f"loss must be callable here; a name is an argument of Network(loss=). Got {loss!r}")
 
     def checked(logits: Any, y: Any, weight: Any) -> tuple[float, Any]:
         answer = loss(logits, y, weight)
         if not isinstance(answer, tuple) or len(answer) != 2:
-            raise TypeError("loss must return (cost, gradient by the logits)")
+            raise TypeError("loss must return (cost, gradient with respect to the logits)")
         return returned("the cost that loss returned", answer[0]), answer[1]
 
     return checked
 
 
 def to_core(loss: Loss) -> tuple[str, list[float]]:
-    """Return the loss as the core takes it: name and parameters."""
+    """Return the name and the parameters of a loss, as the core takes them."""
     if isinstance(loss, str):
         return one_of("loss", loss, _core.LOSSES), []
     if not isinstance(loss, ParametricLoss):
@@ -165,7 +165,7 @@ def to_core(loss: Loss) -> tuple[str, list[float]]:
 
 
 def from_core(name: str, parameters: Sequence[float]) -> Loss:
-    """Return the loss with this name and these parameters: the name alone if they are the defaults."""
+    """Return the loss with this name and these parameters: only the name if they are the defaults."""
     kinds: dict[str, Any] = {kind.core_name: kind for kind in ParametricLoss.__subclasses__()}
     if name not in kinds or not parameters:
         return name

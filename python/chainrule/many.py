@@ -1,4 +1,4 @@
-"""Many networks trained in one native call, each on a thread of its own: seeds, widths, rates, folds."""
+"""Trains many networks in one native call, one thread per network: several seeds, widths, rates or folds."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
@@ -29,44 +29,43 @@ def fit_many(
     n_threads: int | None = None,
     **settings: "Unpack[FitSettings[list[Any]]]",
 ) -> list[History | Exception]:
-    """Train every network as its own `Network.fit` would, bit for bit, one network per thread, on shared data.
+    """Train many networks on shared data, one network per thread, each with the same bits as its `Network.fit`.
 
-    A setting is one value for all networks, or a **list** with one value per network; values that are sequences
-    themselves, such as groups, metrics and callbacks, stand in tuples. The costliest networks begin first; where there
-    are fewer networks than threads and each can use them all, one trains after the other.
+    A setting is one value for all networks, or a **list** with one value per network. Pass values that are themselves
+    sequences, such as groups, metrics and callbacks, as tuples. The costliest networks begin first. If there are fewer
+    networks than threads and each can use all threads, the networks are trained one after the other.
 
     Parameters
     ----------
     networks : sequence of Network
-        Distinct, of one dtype; sizes, activations and losses may differ.
+        The networks, which must be distinct and have the same dtype; sizes, activations and losses may differ.
     X, y, sample_weight
-        As for `Network.fit`; shared by all networks, and never copied for one of them.
+        As for `Network.fit`. All networks share them; they are never copied for one network.
     rows : array of int or bool, or list of them, optional
-        The rows to train on: their numbers, in this order, or a mask; the same as ``fit(X[rows], y[rows])``.
-        Default: all. ``validation`` may be numbers or a mask of rows of X, too.
+        The rows to train on, as row numbers, in this order, or as a mask; the same as ``fit(X[rows], y[rows])``.
+        Default: all rows. ``validation`` may also be row numbers or a mask of the rows of X.
     {settings}
     progress : callable, optional
-        Called in the calling thread after each network with a dict of network (its index), result, finished (how many
-        so far) and networks (how many in all). What it raises ends the whole call, and so does what an
-        ``on_train_end`` raises; ``on_epoch_end`` is called in whichever thread trains.
+        Called after each network, in the calling thread, with a dict of network (its index), result, finished (number
+        of finished networks) and networks (number of all networks). An exception that it or an ``on_train_end`` raises
+        ends the whole call. ``on_epoch_end`` is called in the thread that trains the network.
     n_threads : int, optional
         Default: as `get_num_threads` says. The results are the same for any number.
 
     Returns
     -------
     list of History or Exception
-        One per network, in their order. Where a fit failed, its `DivergenceError`, MemoryError, RuntimeError (of a
-        network that another call trains), or what its schedule raised, ValueError or TypeError for what that returned;
-        not raised: the others train on.
+        One per network, in their order. If a fit fails, the entry is its exception, and the other networks continue to
+        train: a `DivergenceError`, a MemoryError, a RuntimeError for a network that another call is training, the
+        exception of a schedule, or a ValueError or TypeError for the value that a schedule returned.
 
     Raises
     ------
     ValueError, TypeError
-        As `Network.fit`, for any of the networks, for a network that stands there twice, and for a list of the wrong
-        length; all networks are then unchanged.
+        As for `Network.fit`; also for a network that occurs twice and for a list of the wrong length. All networks are
+        then unchanged.
     KeyboardInterrupt, SystemExit
-        On Ctrl-C, and where a function that it calls wants to end the program; every network has the parameters after
-        its last whole step.
+        On Ctrl-C, or if a callback ends the program. Every network has the parameters after its last complete step.
 
     Examples
     --------
@@ -88,7 +87,9 @@ def fit_many(
         if not isinstance(network, Network):
             raise TypeError(f"networks[{i}] must be a Network, got {network!r}")
         if network.dtype != networks[0].dtype:
-            raise ValueError(f"networks[{i}] is {network.dtype}, networks[0] is {networks[0].dtype}: fit them apart")
+            raise ValueError(
+                f"networks[{i}] is {network.dtype}, networks[0] is {networks[0].dtype}: fit them in separate calls"
+            )
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, got {progress!r}")
     count, threads = len(networks), optional_integer("n_threads", n_threads)
@@ -122,7 +123,7 @@ def fit_many(
 
 
 def _each(name: str, value: Any, count: int) -> list[Any]:
-    """One value per network, from a list of them or from one for all."""
+    """Return one value per network, from a list of them or from one value for all."""
     if not isinstance(value, list):
         return [tuple(value) if isinstance(value, Iterator) else value] * count
     if len(value) != count:
@@ -131,14 +132,14 @@ def _each(name: str, value: Any, count: int) -> list[Any]:
 
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """Return other data or a fraction, and numbers of rows: None is neither."""
+    """Split validation into data or a fraction, and row numbers; what was not given is None."""
     if isinstance(value, (tuple, Mapping, Real)):
         return value, None
     return None, _row_numbers("validation", value, X)
 
 
 def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
-    """Numbers of rows from themselves or from a mask."""
+    """Return row numbers, given as such or as a mask."""
     if value is None:
         return None
     array = np.asarray(value)

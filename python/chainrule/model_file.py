@@ -1,6 +1,6 @@
-"""Reads model files, and predicts with the estimator that one holds; scikit-learn is not needed.
+"""Reads model files, and makes predictions with the estimator in a file, without scikit-learn.
 
-The file is that of a network (`files`); the entry `chainrule.estimator` of its metadata holds the rest as JSON:
+A model file is the file of a network (`files`). The metadata entry `chainrule.estimator` holds the rest as JSON:
 
 ===================  =====================================================================================
 format               1
@@ -10,20 +10,20 @@ features, encoder    the state and the parameters of the `TableEncoder`, None fo
 target               name, y_type and sparse (of classes), classes, mean, std, bounds (of values)
 n_features_in,       as scikit-learn has them
 feature_names_in
-record               how the training went: `estimators._files.RECORD`
+record               record of the training: `estimators._files.RECORD`
 ===================  =====================================================================================
 
-The command `chainrule train` writes its model by `estimators._files.save` and keeps what it needs of its own, such as
-how the table was read, in other entries; `predict` and `info` read the file by `read_model`:
+The command `chainrule train` writes its model with `estimators._files.save` and stores its own data, such as how the
+table was read, in other entries. The commands `predict` and `info` read the file with `read_model`:
 
 >>> model = read_model("houses.safetensors")                 # doctest: +SKIP
->>> model.metadata["reading"]                                # the command's own  # doctest: +SKIP
+>>> model.metadata["reading"]                                # data of the command  # doctest: +SKIP
 >>> outputs = model.outputs(table, n_threads=2)              # doctest: +SKIP
 >>> model.target.decode(outputs)                             # labels, or values  # doctest: +SKIP
 >>> model.target.probabilities(outputs), model.target.labels  # of a classifier  # doctest: +SKIP
 
-Files that `chainrule train` of version 0.1.0 wrote, with an entry `table`, are read as if they were of now; of these
-`metadata["reading"]` is ``{"missing": [...]}`` as JSON.
+Files that `chainrule train` of version 0.1.0 wrote, which have an entry `table`, are converted when they are read;
+their `metadata["reading"]` is ``{"missing": [...]}`` as JSON.
 """
 
 import dataclasses
@@ -51,18 +51,18 @@ READING = "reading"  # the command's entry
 _OLD_KEY = "table"  # the command's entry in version 0.1.0
 
 
-# What other files begin with, and what to do with one of those.
+# The first bytes of other kinds of files, and what to do with such a file.
 _OTHERS = {
     b"\x80": "it seems to be a pickle: read it with pickle.load, if you trust its source",
-    b"PK\x03\x04": "it is a zip archive, such as PyTorch and NumPy write: read it with what wrote it",
-    b"PAR1": "it is a Parquet table: `chainrule train` makes a model of a table",
-    b"\x1f\x8b": "it is compressed by gzip: unpack it first",
+    b"PK\x03\x04": "it is a zip archive, such as PyTorch and NumPy write: read it with the program that wrote it",
+    b"PAR1": "it is a Parquet table: `chainrule train` makes a model from a table",
+    b"\x1f\x8b": "it is compressed with gzip: unpack it first",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """An estimator as it predicts.
+    """An estimator reduced to what predictions need.
 
     Attributes
     ----------
@@ -71,13 +71,13 @@ class Model:
     network : Network
         The network.
     encoder : TableEncoding or None
-        Turns a table into the network's inputs; None for an estimator of plain numbers.
+        Turns a table into the inputs of the network; None if the estimator takes plain numbers.
     target : Target
-        What is predicted.
+        The target that is predicted.
     metadata : dict of str to str
-        What was stored beside it.
+        The metadata that was stored with the model.
     state : dict
-        The whole entry, checked as far as the attributes above need it.
+        The whole entry `chainrule.estimator`. Only the parts that the other attributes need have been checked.
     """
 
     kind: str
@@ -88,7 +88,7 @@ class Model:
     state: dict[str, Any]
 
     def outputs(self, X: Any, n_threads: int | None = None) -> NDArray[Any]:
-        """Compute what the network predicts of each row, (m, n_outputs), for `Target.decode`."""
+        """Compute the network's outputs for each row, (m, n_outputs), for `Target.decode`."""
         if self.encoder is not None:
             X = self.encoder.transform(X).astype(self.network.dtype, copy=False)
         return self.network.predict(X, n_threads=n_threads)
@@ -99,7 +99,7 @@ class Model:
 
 
 def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
-    """Read a network, an estimator's too, and the texts that were stored beside it; otherwise as `load`.
+    """Read a network, or the network of an estimator, and the metadata of the file; otherwise like `load`.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
 
 
 def read_file(path: StrPath) -> tuple[Network, dict[str, str], dict[str, NDArray[Any]]]:
-    """Read a model file or a checkpoint: the network, the metadata, and the arrays of a training's state."""
+    """Read a model file or a checkpoint. Return the network, the metadata, and the arrays of the training's state."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected a model file", os.fspath(path))
     data = Path(path).read_bytes()
@@ -132,24 +132,24 @@ def read_file(path: StrPath) -> tuple[Network, dict[str, str], dict[str, NDArray
 
 
 def _recognize(data: bytes) -> str | None:
-    """Say what a file of another kind is and what to do with it; None for a damaged model."""
-    if data[8:9] == b"{":  # the header of a safetensors file; any byte may come before
+    """Return what kind of other file this is and what to do with it, or None for a damaged model."""
+    if data[8:9] == b"{":  # looks like a safetensors file, whose header follows 8 arbitrary bytes
         return None
     for start, advice in _OTHERS.items():
         if data.startswith(start):
             return advice
     if data and data[:1000].isascii() and not re.search(rb"[\0-\x08\x0e-\x1f]", data[:1000]):
-        return "it is text: `chainrule train` makes a model of a table"
+        return "it is text: `chainrule train` makes a model from a table"
     return None
 
 
 def read_model(path: StrPath) -> Model | Network:
-    """Read a model file: a `Model` where it holds an estimator, else the network.
+    """Read a model file. Return a `Model` if it holds an estimator, otherwise the network.
 
     Raises
     ------
     ValueError, OSError
-        As `chainrule.load`.
+        As for `chainrule.load`.
     """
     network, metadata = load_with_metadata(path)
     model = find_model(path, network, metadata)
@@ -157,7 +157,7 @@ def read_model(path: StrPath) -> Model | Network:
 
 
 def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> Model | None:
-    """Return the estimator that a file's metadata hold; None where they hold none."""
+    """Return the estimator in the metadata of a file, or None."""
     texts = dict(metadata)
     with unreadable_estimator(path):
         if KEY in texts:
@@ -173,7 +173,7 @@ def find_model(path: StrPath, network: Network, metadata: Mapping[str, str]) -> 
 
 @contextmanager
 def unreadable_estimator(path: StrPath) -> Iterator[None]:
-    """Turn the errors that a damaged file raises into one that names the file."""
+    """Turn errors caused by a damaged file into a ValueError that names the file."""
     try:
         yield
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
@@ -200,7 +200,7 @@ def _make_model(network: Network, metadata: dict[str, str], state: Any) -> Model
 
 
 def _check_outputs(target: Target, n_outputs: int) -> None:
-    """Refuse a target that does not fit the network's outputs."""
+    """Raise ValueError if the target does not fit the network's outputs."""
     if target.classes is None:
         shape = np.shape(target.standardizer.mean) if target.standardizer is not None else ()
         fits = shape in ((), (n_outputs,))
@@ -212,7 +212,7 @@ def _check_outputs(target: Target, n_outputs: int) -> None:
 
 
 def typed_labels(labels: list[str]) -> NDArray[Any]:
-    """Convert labels that a table's column stores as text to their own type: integers, floats, booleans or text.
+    """Convert labels that are stored as text to integers, floats or booleans if all of them are; otherwise keep text.
 
     Examples
     --------
@@ -232,7 +232,7 @@ def typed_labels(labels: list[str]) -> NDArray[Any]:
 
 
 def _find_old(text: str) -> dict[str, Any] | None:
-    """Return what `chainrule train` of version 0.1.0 stored; None for a text that is the user's own."""
+    """Return the data that `chainrule train` of version 0.1.0 stored, or None if the entry is the user's."""
     try:
         state = _json.parse(text)
     except ValueError:

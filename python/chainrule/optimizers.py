@@ -1,4 +1,4 @@
-"""Optimizers as values: names, defaults and meaning of their settings are those of torch.optim."""
+"""Optimizers and their settings, whose names, defaults and meanings are those of torch.optim."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ __all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "RMSprop
 
 @dataclass(frozen=True)
 class Optimizer(Settings):
-    """What every optimizer shares."""
+    """Base of all optimizers."""
 
 
 @explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted; with the whole data set as batch, gradient descent.
+    """Stochastic gradient descent, optionally with momentum.
 
     With the gradient g of the batch's cost, and v = g in the first step::
 
@@ -28,8 +28,9 @@ class SGD(Optimizer):
         θ = θ - learning_rate · v                      (g itself where momentum is 0)
         θ = θ - learning_rate · (g + momentum · v)     (nesterov)
 
-    As in PyTorch the learning rate multiplies the velocity; with ``rate_in_velocity`` it is inside, the form of
-    Sutskever and of scikit-learn, which differs only when the learning rate changes during training.
+    As in PyTorch, the learning rate multiplies the velocity. With ``rate_in_velocity`` it multiplies the gradient
+    instead, as in Sutskever's form and in scikit-learn. The two differ only if the learning rate changes during
+    training.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class RMSprop(Optimizer):
     With the gradient g, and v = a = m = 0 before the first step::
 
         v = alpha · v + (1 - alpha) · g²
-        a = alpha · a + (1 - alpha) · g        (centered: v - a² takes the place of v below)
+        a = alpha · a + (1 - alpha) · g        (if centered, v - a² replaces v below)
         m = momentum · m + g / (√v + epsilon)
         θ = θ - learning_rate · m
 
@@ -201,7 +202,7 @@ class Adagrad(Optimizer):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Lion(Optimizer):
-    """Steps of one size, in the direction of a mean of gradients: the sign of each element alone counts.
+    """Steps of constant size: only the sign of each element of a mean of the gradients is used.
 
     With the gradient g, and m = 0 before the first step::
 
@@ -236,15 +237,16 @@ class Lion(Optimizer):
 class ScheduleFreeAdamW(Optimizer):
     """`AdamW` that averages its iterates, so it needs neither a decaying learning rate nor a planned number of epochs.
 
-    With y the parameters while training, the gradient g at y of step t = 1, 2, ..., v = 0 and z = x = y before the
-    first::
+    With y the parameters during training, g the gradient at y in step t = 1, 2, ..., and v = 0 and z = x = y before the
+    first step::
 
         v = beta2 · v + (1 - beta2) · g²
         z = z - learning_rate · (g / (√(v / (1 - beta2^t)) + epsilon) + weight_decay · y)
         x = (1 - c) · x + c · z             where c = learning_rate² / Σ learning_rate² over all steps so far
         y = (1 - beta1) · z + beta1 · x
 
-    The network has x after every epoch: predictions and validation see it. The recorded costs are those of y.
+    After every epoch the network has x as its parameters, so predictions and validation use x. The recorded costs are
+    those at y.
 
     Parameters
     ----------
@@ -275,9 +277,9 @@ class ScheduleFreeAdamW(Optimizer):
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search for the strong Wolfe conditions, on the whole data set.
 
-    An epoch is an iteration. Training ends, with the stop reason "converged", by the tolerances below. It ends with
-    "stalled" where no step that the dtype can represent lowers the cost, though its derivatives are not small: scale
-    the columns of X (and y) to a spread of about 1, or choose dtype "float64".
+    An epoch is one iteration. Training ends with the stop reason "converged" when a tolerance below is reached. It ends
+    with "stalled" if no step that the dtype can represent lowers the cost although the derivatives are not small: then
+    scale the columns of X (and y) to a spread of about 1, or use dtype "float64".
 
     Parameters
     ----------
@@ -310,7 +312,7 @@ class LBFGS(Optimizer):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Group(Settings):
-    """Factors on the learning rate and the weight decay of some parameters.
+    """Factors for the learning rate and the weight decay of some parameters.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Plots, with the extra `plot`: learning curves, decision regions, the gradient check, the network with its weights.
+"""Plots of learning curves, decision regions, the gradient check, and networks. They need the extra `plot`.
 
-Each takes a file to write or matplotlib axes to draw on, and returns the axes. The colors are Okabe and Ito's, which
-color-blind people can distinguish; what color shows is also shown by a shape, a width or a text.
+Each function takes a file to write or matplotlib axes to draw on, and returns the axes. The colors are those of Okabe
+and Ito, which color-blind people can distinguish. Everything shown by color is also shown by shape, width or text.
 """
 
 import os
@@ -28,7 +28,7 @@ _GRAY = "0.45"
 
 @explained
 def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
-    """Draw what `History.plot` describes, which calls this.
+    """Draw learning curves; see `History.plot`, which calls this.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
         curves["learning rate"] = history.learning_rate
     with _drawing(path_or_axes, figsize=(6.4, 4.8), below=len(curves)) as (axes, *others):
         epochs = np.arange(1, history.epochs + 1)
-        style = {"marker": "o"} if history.epochs == 1 else {}  # a line needs two points
+        style = {"marker": "o"} if history.epochs == 1 else {}  # a single point would not show as a line
         axes.plot(epochs, history.loss, color=COLORS[0], label="training", **style)
         if history.validation is not None:
             axes.plot(epochs, history.validation, color=COLORS[1], label="validation", **style)
@@ -62,7 +62,7 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
 
 @explained
 def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
-    """Draw what `GradientReport.plot` describes, which calls this.
+    """Draw a gradient check; see `GradientReport.plot`, which calls this.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
     layers = [(abs(difference), abs(backward - difference)) for backward, difference in report.derivatives]
     sizes, errors = (np.concatenate(part) for part in zip(*layers, strict=True))
     largest = float(np.nanmax(np.maximum(sizes, errors), initial=0.0)) or 1.0
-    floor = largest * 1e-18  # zeros have a place on logarithmic axes, too
+    floor = largest * 1e-18  # so that zeros can be drawn on logarithmic axes
     low, high = float(max(sizes[sizes > 0].min(initial=largest), floor)), 3 * largest
     bottom = float(max(errors[errors > 0].min(initial=largest * 1e-12), floor)) / 10
     with _drawing(path_or_axes) as (axes,):
@@ -98,35 +98,36 @@ def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
 def decision_regions(
     model: Any, X: Any, y: ArrayLike, path_or_axes: PathOrAxes = None, *, resolution: int = 300
 ) -> Any:
-    """Draw what a model of two features predicts over the plane, with the data on top.
+    """Draw the predictions of a model of two features over the plane, with the data on top.
 
-    Classes have a color and a marker each; the surer the prediction, the stronger the color of a region; lines are
-    where the predicted class changes. One predicted value is drawn as filled contours with a scale.
+    Each class has a color and a marker. The higher the predicted probability, the stronger the color of a region. Lines
+    separate the predicted classes. Predictions of a single value are drawn as filled contours with a scale.
 
     Parameters
     ----------
     model : Network or estimator
         An estimator with ``predict_proba`` and ``classes_`` is a classifier, one with only ``predict`` a regressor.
     X : array_like, shape (m, 2)
-        The data; the names of a data frame's columns label the axes.
+        The data. If it is a data frame, the names of its columns label the axes.
     y : array_like, shape (m,)
-        Classes as the model knows them, or values.
+        Classes of the model, or values.
     path_or_axes : str or path or matplotlib Axes, optional
-        A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+        A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
     resolution : int, default 300
-        How many points are predicted along each axis.
+        Number of points along each axis.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes of the plot.
 
     Raises
     ------
     ImportError
-        Without matplotlib; the message holds the command that installs it.
+        If matplotlib is not installed; the message gives the command that installs it.
     ValueError
-        If X does not have two columns, y other rows or labels, or the model several outputs that are no classes.
+        If X does not have two columns, if y does not fit X or the model, or if the model has several outputs that are
+        not classes.
 
     Examples
     --------
@@ -139,20 +140,20 @@ def decision_regions(
     columns = X.columns if hasattr(X, "to_numpy") else None
     points = np.asarray(X if columns is None else X.to_numpy(), dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"decision regions are of two features, X has shape {points.shape}")
+        raise ValueError(f"decision regions need two features, X has shape {points.shape}")
     target = np.asarray(y)
     if target.ndim == 0 or len(target) != len(points):
         raise ValueError(f"y has shape {target.shape}, X has {len(points)} rows")
     if not np.isfinite(points).any(axis=0).all():
         raise ValueError("a feature has no finite value")
     names = ["feature 1", "feature 2"] if columns is None else [str(name) for name in columns]
-    finite = np.where(np.isfinite(points), points, np.nan)  # a point without a place is not drawn
+    finite = np.where(np.isfinite(points), points, np.nan)  # points with an infinite coordinate are not drawn
     low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     margin = np.where(high > low, 0.06 * (high - low), 1.0)
     (left, bottom), (right, top) = low - margin, high + margin
     across, up = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
     grid: Any = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
-    if columns is not None:  # scikit-learn warns where names that were seen at fit are missing
+    if columns is not None:  # scikit-learn warns if the names that were seen at fit are missing
         grid = type(X)(dict(zip(columns, grid.T, strict=True)))
     classes, predicted = _predict(model, grid)
     target = _values(target) if classes is None else _labels(target, classes)
@@ -182,7 +183,7 @@ def _values(y: NDArray[Any]) -> _Floats:
 
 
 def _labels(y: NDArray[Any], classes: Sequence[Any]) -> NDArray[Any]:
-    """One label of a row, of a matrix with a column for each class too."""
+    """Return one label per row, even if y is a matrix with a column for each class."""
     if y.ndim == 2 and y.shape[1] == len(classes) > 1:
         y = np.asarray(classes)[y.argmax(axis=1)]
     elif y.size != len(y):
@@ -195,12 +196,12 @@ def _labels(y: NDArray[Any], classes: Sequence[Any]) -> NDArray[Any]:
 
 
 def _predict(model: Any, X: Any) -> tuple[Sequence[Any] | None, _Floats]:
-    """Classes and their probabilities, or None and values."""
+    """Return classes and their probabilities, or None and values."""
     classes: Sequence[Any] | None = None
     if hasattr(model, "predict_proba"):
         classes, probabilities = model.classes_, model.predict_proba(X)
         if isinstance(probabilities, list) or np.ndim(model.predict(X[:1])) > 1:
-            raise ValueError("decision regions are of classes or of one value, the model predicts several labels")
+            raise ValueError("decision regions need classes or a single value, the model predicts several labels")
         predicted = np.asarray(probabilities)
     else:
         predicted = np.asarray(model.predict(np.asarray(X) if hasattr(model, "loss_name") else X))
@@ -211,7 +212,7 @@ def _predict(model: Any, X: Any) -> tuple[Sequence[Any] | None, _Floats]:
     elif output == "softmax":
         classes = range(predicted.shape[1])
     if predicted.shape[1] != (1 if classes is None else len(classes)):
-        raise ValueError(f"decision regions are of classes or of one value, the model has {predicted.shape[1]} outputs")
+        raise ValueError(f"decision regions need classes or a single value, the model has {predicted.shape[1]} outputs")
     return classes, predicted
 
 
@@ -233,28 +234,28 @@ def _draw_regions(axes: Any, probabilities: _Floats, across: _Floats, up: _Float
 
 @explained
 def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: int = 12) -> Any:
-    """Draw units as circles and weights as lines, colored by sign, the wider the larger; biases color the units.
+    """Draw units as circles and weights as lines, with color by sign and width by size. Biases color the units.
 
-    The largest absolute weight and bias of each layer, which has full width and color, stands below.
+    The largest absolute weight and bias of each layer, which have full width and color, are written below the layer.
 
     Parameters
     ----------
     network : Network
-        What to draw; `Network.plot` calls this.
+        The network to draw. `Network.plot` calls this function.
     path_or_axes : str or path or matplotlib Axes, optional
-        A file to write (its suffix decides the format), or axes to draw on. Default: axes of a new pyplot figure.
+        A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
     max_units : int, default 12
-        Of a larger layer the first units and the last are drawn.
+        Of a layer with more units, only the first units and the last one are drawn.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes of the plot.
 
     Raises
     ------
     ImportError
-        Without matplotlib; the message holds the command that installs it.
+        If matplotlib is not installed; the message gives the command that installs it.
 
     Examples
     --------
@@ -294,16 +295,16 @@ def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: in
     return axes
 
 
-_DISTANCE = 4.0  # of two layers, where two units are 1 apart
+_DISTANCE = 4.0  # between two layers; two units are 1 apart
 
 
 def _shown_units(size: int, max_units: int) -> NDArray[np.intp]:
-    """Numbers of the units that are drawn: all, or the first ones and the last."""
+    """Return the numbers of the units that are drawn: all, or the first ones and the last one."""
     return np.arange(size) if size <= max_units else np.append(np.arange(max(max_units - 2, 1)), size - 1)
 
 
 def _heights(shown: NDArray[np.intp], size: int) -> _Floats:
-    """Where they are drawn; before the last of many, one place is free."""
+    """Return the heights of the units. If some are left out, there is a gap before the last one."""
     places = np.arange(len(shown), dtype=np.float64)
     places[-1] += len(shown) < size
     middle: float = places[-1] / 2
@@ -322,7 +323,7 @@ def _weigh(values: Any, largest: float) -> tuple[_Floats, _Floats]:
 def _draw_units(axes: Any, place: float, heights: _Floats, colors: _Floats, elided: bool) -> None:
     circle = require("matplotlib.patches", "plot").Circle
     for y, (*rgb, alpha) in zip(heights, colors, strict=True):
-        color = 1 - alpha * (1 - np.array(rgb))  # opaque: no line shines through
+        color = 1 - alpha * (1 - np.array(rgb))  # opaque, so that no line shows through
         axes.add_patch(circle((place, y), 0.32, facecolor=color, edgecolor="0.2", linewidth=1, zorder=2))
     if elided:
         axes.text(place, float(heights[-2:].mean()), "⋮", ha="center", va="center", fontsize=14, zorder=3)
@@ -332,9 +333,9 @@ def _draw_units(axes: Any, place: float, heights: _Floats, colors: _Floats, elid
 def _drawing(
     path_or_axes: PathOrAxes, figsize: tuple[float, float] = (6.4, 4.8), below: int = 0
 ) -> Iterator[Sequence[Any]]:
-    """Make axes to draw on, with lower ones below; write them to the file afterwards where a path is given.
+    """Yield the axes to draw on, with smaller axes below, and write the figure to a file if a path is given.
 
-    Where the caller gives axes these are all.
+    If the caller gives axes, only these are yielded.
     """
     if path_or_axes is not None and not isinstance(path_or_axes, (str, os.PathLike)):
         yield (path_or_axes,)

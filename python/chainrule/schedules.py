@@ -1,6 +1,6 @@
-"""Schedules: how a learning rate, a weight decay or a dropout rate changes, as a factor on the value that was set.
+"""Schedules: factors by which the learning rate, the weight decay or the dropout rates are multiplied during training.
 
-A callable that takes the number of the epoch, from 0, and returns the factor is a schedule too.
+A callable that takes the number of the epoch, counted from 0, and returns the factor is a schedule too.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ __all__ = ["Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOn
 
 @dataclass(frozen=True)
 class Schedule(Settings):
-    """What every schedule shares."""
+    """Base of all schedules."""
 
 
 @explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class StepDecay(Schedule):
-    """The factor ``factor^⌊epoch / every⌋``: torch's StepLR.
+    """The factor ``factor^⌊epoch / every⌋``: PyTorch's StepLR.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class StepDecay(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ExponentialDecay(Schedule):
-    """The factor ``factor^epoch``: torch's ExponentialLR.
+    """The factor ``factor^epoch``: PyTorch's ExponentialLR.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class ExponentialDecay(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class InverseScaling(Schedule):
-    """The factor ``1 / (1 + scale · epoch)^power``; with scale the number of rows, scikit-learn's "invscaling".
+    """The factor ``1 / (1 + scale · epoch)^power``. If scale is the number of rows, scikit-learn's "invscaling".
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ class InverseScaling(Schedule):
 class Cosine(Schedule):
     """A linear rise over ``warmup`` epochs, then ``lowest + (1 - lowest)(1 + cos πu) / 2``, u from 0 to 1.
 
-    It changes in every step. With ``restart_every`` u begins again after so many epochs, and each period is
-    ``period_factor`` times as long as the one before: torch's CosineAnnealingLR and CosineAnnealingWarmRestarts.
+    It changes in every step. With ``restart_every``, u starts again after that many epochs, and each later period is
+    ``period_factor`` times as long as the one before. PyTorch: CosineAnnealingLR and CosineAnnealingWarmRestarts.
 
     Parameters
     ----------
@@ -125,7 +125,9 @@ class Cosine(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
-    """From ``start`` up to 1 in the first part of all steps, then down to ``end``, along cosines; in every step.
+    """A rise from ``start`` to 1 in the first part of all steps, then a fall to ``end``, both along a cosine.
+
+    It changes in every step.
 
     Parameters
     ----------
@@ -153,9 +155,9 @@ class OneCycle(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ReduceOnPlateau(Schedule):
-    """The factor is multiplied by ``factor`` whenever more than ``patience`` epochs brought no improvement.
+    """Multiplies the factor by ``factor`` whenever there was no improvement for more than ``patience`` epochs.
 
-    What is watched is what `Stop.no_improvement` watches.
+    The watched value is that of `Stop.no_improvement`.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ AnySchedule: TypeAlias = Schedule | Callable[[int], float]
 
 
 def schedules_by_name(value: AnySchedule | Mapping[str, AnySchedule] | None) -> dict[str, AnySchedule]:
-    """Return the schedules of a fit by the name of the setting they scale; a single one is for the learning rate."""
+    """Return the schedules of a fit by the name of the setting. A single schedule is for the learning rate."""
     named = value if isinstance(value, Mapping) else {} if value is None else {"learning_rate": value}
     return {name: _checked(name, schedule) for name, schedule in named.items()}
 
@@ -194,6 +196,6 @@ def _checked(name: str, schedule: AnySchedule) -> AnySchedule:
         raise TypeError(f"schedules: {name} must be a schedule such as Cosine(), or callable, got {schedule!r}{hint}")
 
     def factor(epoch: int) -> float:
-        return returned(f"schedules: what {name} returned in epoch {epoch}", schedule(epoch))
+        return returned(f"schedules: the factor that {name} returned in epoch {epoch}", schedule(epoch))
 
     return factor

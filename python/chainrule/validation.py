@@ -1,4 +1,4 @@
-"""Held-out rows: how they are chosen, and the metrics of their predictions."""
+"""The choice of held-out rows, and the metrics of their predictions."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from chainrule._arguments import one_of, returned
 from chainrule._suggest import listed
 from chainrule.functional import Array
 
-TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # in the logs of callbacks
+TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # keys of callbacks' logs
 
 
 def metric_name(metric: str | Callable[..., float]) -> str:
@@ -35,18 +35,18 @@ def metric_name(metric: str | Callable[..., float]) -> str:
 
 
 def more_is_better(metric: Any) -> bool:
-    """Whether a metric, a name or a callable, is better the larger it is."""
+    """Return whether a higher value of a metric, given as a name or a callable, is better."""
     return bool(getattr(_core.METRICS[metric] if isinstance(metric, str) else metric, "more_is_better", True))
 
 
 def _numbered(name: str, names: list[str]) -> str:
-    """Return the name, or if it is already taken, "name_2", "name_3", and so on."""
+    """Return the name or, if it is already used, "name_2", "name_3", and so on."""
     candidates = (name, *(f"{name}_{i}" for i in range(2, len(names) + 2)))
     return next(candidate for candidate in candidates if candidate not in names)
 
 
 def one_data_set(name: str, value: Any, alternative: str = "") -> tuple[Any, ...]:
-    """Take (X, y) or (X, y, sample_weight); a list of a single such tuple, other libraries' form, means the tuple.
+    """Check (X, y) or (X, y, sample_weight). A list with one such tuple, the form of other libraries, means the tuple.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def one_data_set(name: str, value: Any, alternative: str = "") -> tuple[Any, ...
 
 
 def _is_data_set(value: Any) -> bool:
-    """Return whether a value is (X, y) or (X, y, sample_weight) with an X of two dimensions."""
+    """Return whether a value is (X, y) or (X, y, sample_weight), where X has two dimensions."""
     if not isinstance(value, tuple) or len(value) not in (2, 3):
         return False
     X = value[0]
@@ -81,9 +81,10 @@ class RowsHeldOut:
     Attributes
     ----------
     rows, held_out : ndarray of int
-        Numbers of the rows to train on and of the rows to validate with.
+        Row numbers of the training rows and of the validation rows.
     y, weight : ndarray
-        Targets and weights of the held-out rows, for metrics that are functions; without weights None.
+        Targets and weights of the held-out rows, for metrics that are functions. weight is None if there are no
+        weights.
     """
 
     rows: NDArray[np.intp]
@@ -93,14 +94,14 @@ class RowsHeldOut:
 
 
 class HeldOut:
-    """The validation data of a fit, as the core takes it.
+    """The validation data of a fit, in the form that the core takes.
 
     Attributes
     ----------
     rows, validation_rows : ndarray of int, or None
-        Numbers of the rows to train on, and of those held out, where these are a part of the data.
+        Row numbers of the training rows and of the held-out rows, if a part of the data is held out.
     data : tuple, or None
-        (X, y) or (X, y, sample_weight), where they are other data.
+        (X, y) or (X, y, sample_weight), if the validation data are separate.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class HeldOut:
             self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
 
     def metrics(self, metrics: Any) -> tuple[list[str], list[tuple[Any, bool]]]:
-        """Names of metrics, and each as the core takes it: a name, or a function of the predictions alone."""
+        """Return the names of the metrics, and the metrics as the core takes them: names or functions of predictions."""
         if isinstance(metrics, str) or callable(metrics):
             metrics = (metrics,)
         if not isinstance(metrics, Iterable):
@@ -151,7 +152,7 @@ class HeldOut:
                 raise ValueError(f"a metric has the name {name!r}, which the logs use for something else: rename it")
             names.append(_numbered(name, names))
         if names and self._y is None and self.data is None:
-            raise ValueError("metrics are of validation rows: give validation=, data or a fraction")
+            raise ValueError("metrics need validation rows: set validation= to data or a fraction")
         return names, wanted
 
     def _scorer(self, metric: Callable[..., float]) -> Callable[[Array], float]:
@@ -161,13 +162,13 @@ class HeldOut:
         def score(predictions: Array) -> float:
             of_one = predictions.shape[1] == 1 and y.ndim == 1
             answer = metric(y, predictions[:, 0] if of_one else predictions, *arguments)
-            return returned(f"what the metric {metric_name(metric)} returned", answer)
+            return returned(f"the value that the metric {metric_name(metric)} returned", answer)
 
         return score
 
 
 def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Numbers of rows to train on and to hold out, both ascending; every class gives its share.
+    """Return ascending row numbers to train on and to hold out; both have the same share of each class.
 
     Examples
     --------
@@ -194,7 +195,7 @@ def spread_rows(y: Any, loss: str, seed: int) -> NDArray[np.intp]:
     if _core.LOSSES[loss].output == "softmax" and labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
     if _core.LOSSES[loss].of_classes and (labels.ndim == 1 or labels.shape[1] == 1):
-        # Rows by class, the classes' places spread evenly over the whole: the first rows have their share of each.
+        # Order the rows so that each class is spread evenly over them: the first rows then have their share of each.
         _, numbers = np.unique(labels.reshape(-1)[order], return_inverse=True)
         by_class = np.argsort(numbers, kind="stable")
         sizes = np.bincount(numbers)
