@@ -135,7 +135,7 @@ Loss: TypeAlias = str | ParametricLoss
 """A loss: its name, or an instance of a class such as `Huber`."""
 
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
-"""A custom loss. It takes logits, y and weight and returns the cost of a batch and its gradient with respect to them."""
+"""A custom loss: takes logits, y and weight, returns the cost of a batch and its gradient with respect to logits."""
 
 
 def custom(loss: CustomLoss | None) -> CustomLoss | None:

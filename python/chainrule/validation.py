@@ -133,7 +133,7 @@ class HeldOut:
             self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
 
     def metrics(self, metrics: Any) -> tuple[list[str], list[tuple[Any, bool]]]:
-        """Return the names of the metrics, and the metrics as the core takes them: names or functions of predictions."""
+        """Return the names of the metrics, and the metrics for the core: names, or functions of predictions."""
         if isinstance(metrics, str) or callable(metrics):
             metrics = (metrics,)
         if not isinstance(metrics, Iterable):

@@ -1,4 +1,4 @@
-"""The estimators: networks with the interface of scikit-learn, which the extra ``sklearn`` brings."""
+"""The estimators: networks with the interface of scikit-learn. They need the extra ``sklearn``."""
 
 from chainrule import _threadpools as _threadpools
 from chainrule.estimators.classifier import MLPClassifier

@@ -25,7 +25,7 @@ from chainrule.validation import metric_name, one_data_set
 
 
 def has_partial_fit(estimator: Any) -> bool:
-    """Return True if the solver takes mini-batches, else raise an AttributeError."""
+    """Return True if the solver uses mini-batches, otherwise raise AttributeError."""
     if not _options.is_stochastic(estimator.solver):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
@@ -38,7 +38,7 @@ def has_partial_fit(estimator: Any) -> bool:
 class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     """What classification and regression share; documented there."""
 
-    # The constructor's parameters, kept as they are, as scikit-learn wants it; the estimators add theirs.
+    # The constructor stores its parameters unchanged, as scikit-learn requires. Each estimator adds its own.
     hidden_layer_sizes: Sequence[int] | int = (100,)
     activation: str | Sequence[str] = "relu"
     _: KW_ONLY
@@ -90,8 +90,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         eval_set : (X, y) or (X, y, sample_weight), optional
-            Data to watch in place of the part that ``early_stopping`` sets aside; they turn early stopping on. A list
-            of a single such tuple, as XGBoost takes it, means the tuple.
+            Validation data, used instead of the part that ``early_stopping`` holds out; they turn early stopping on. A
+            list with a single such tuple, as in XGBoost, means the tuple.
 
         Returns
         -------
@@ -101,21 +101,21 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            For data and parameters that do not fit. After any error the estimator is what it was before the call.
+            For invalid data and parameters. After any error the estimator is unchanged.
 
         Warns
         -----
         UserWarning
-            Where the cost, of held-out rows if there are any, is not below that of the best constant prediction.
+            If the cost (of held-out rows, if there are any) is not below that of the best constant prediction.
         ConvergenceWarning
-            Where ``max_iter`` ended the training; the same text is part of it.
+            If ``max_iter`` ended the training. If the first warning applies too, its text is part of this one.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
     def _train_on(
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, *, incremental: bool = False, classes: Any = None
     ) -> Any:
-        """Train one epoch (``incremental``) or until a criterion holds; ``classes`` are all that will ever come."""
+        """Train one epoch (``incremental``) or until a criterion is met; ``classes`` are all classes of all calls."""
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if first or not incremental:
             check_parameters(self)
@@ -128,7 +128,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
-        if table:  # its encoding is learnt from the training rows and decides the number of inputs
+        if table:  # the encoding is learnt from the training rows and determines the number of inputs
             data, eval_data = self._hold_out(data, eval_set, random, table)
             data, eval_data = self._encode_rows(data, eval_data, first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
@@ -137,7 +137,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             data, eval_data = self._hold_out(data, eval_set, random, table)
         held_out = eval_data if data.held_out is None else data
         if held_out is None and self.eval_metric is not None and not incremental:
-            raise ValueError("eval_metric is of validation data: choose early_stopping=True or give eval_set")
+            raise ValueError("eval_metric needs validation data: choose early_stopping=True or give eval_set")
         if not isinstance(self.batch_size, str) and self.batch_size > len(data):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
@@ -151,7 +151,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         data = self._with_class_weights(data, incremental)
         history = self._train(network, data, options, watched)
         loss = history.loss[-1]
-        if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # its history ends before the last step
+        if not (_options.is_stochastic(self.solver) or callable(self.loss)):  # the history ends before the last step
             total = len(data) if data.weight is None else float(data.weight.sum())
             loss = network.loss(data.X, data.y, data.weight, self.alpha / total, n_threads=self.n_threads)
         _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
@@ -163,8 +163,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return self
 
     def _check_same_network(self) -> None:
-        """Raise if a parameter has changed that cannot change once the network is made."""
-        now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # none where weights were assigned
+        """Raise ValueError if a parameter has changed that cannot change once the network exists."""
+        now, made_with = self._shape_parameters(), vars(self).get("_made_with", {})  # empty if weights were assigned
         for name, value in made_with.items():
             if now[name] != value:
                 raise ValueError(
@@ -173,7 +173,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
                 )
 
     def _shape_parameters(self) -> dict[str, Any]:
-        """Return the parameters that decide the shape, type and inputs of the network, in a form to compare."""
+        """Return the parameters that determine shape, type and inputs of the network, in a form that can be compared."""
         hidden = self.hidden_layer_sizes
         return {
             "hidden_layer_sizes": tuple(np.atleast_1d(np.asarray(hidden)).tolist()),
@@ -196,7 +196,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _encode_rows(
         self, data: Data, eval_data: Data | None, first: bool, incremental: bool
     ) -> tuple[Data, Data | None]:
-        """Encode a table's rows and targets as learnt from the rows to train with, in `partial_fit` the first ones."""
+        """Encode rows and targets of a table as learnt from the training rows, in `partial_fit` those of the first call."""
         if first:
             self.encoder_ = _tables.learn(self, data.X, data.rows, more_to_come=incremental)
             self._learn_targets(data.targets())
@@ -207,14 +207,14 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             features = self.encoder_.encoding_.transform(part.X, warn=warn).astype(self.dtype or np.float32, copy=False)
             return dataclasses.replace(part, X=features, y=self._scale_targets(part.y))
 
-        data = encode(data, warn=not first)  # a level may occur in held-out rows only
+        data = encode(data, warn=not first)  # a level may occur only in held-out rows
         if eval_data is not None:
             with about("eval_set"):
                 eval_data = encode(eval_data, warn=True)
         return data, eval_data
 
     def _check_scale_of_targets(self, y: NDArray[Any]) -> None:
-        """Warn where later targets of a table are of another size than the first."""
+        """Warn if later targets of a table have another scale than the first ones."""
 
     def _train(self, network: Network, data: Data, options: dict[str, Any], watched: str | None) -> History:
         """Fit the network; warn or raise as scikit-learn does if the training diverges or is interrupted."""
@@ -235,7 +235,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             history = _record.with_diverged_epoch(vars(error)["history"])
             warn(str(error), _sklearn.exceptions.ConvergenceWarning)
         except KeyboardInterrupt as error:
-            recorded = vars(error).get("history")  # none where it came before the training
+            recorded = vars(error).get("history")  # missing if the error came before the training
             if recorded is None or recorded.epochs == 0:
                 raise
             history = recorded
@@ -245,7 +245,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return history
 
     def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
-        """Take rows and targets as scikit-learn does; the network's dtype, or what a first fit makes it."""
+        """Check rows and targets as scikit-learn does, and convert rows to the dtype of the network or of a first fit."""
         check_rows(X)
         y = self._read_targets(y)
         if table:
@@ -268,14 +268,14 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return Data(X, self._encode(y, new=False, exact=False), check_weights(sample_weight, X.shape[0]))
 
     def _metrics(self) -> tuple[Any, ...]:
-        """Return the metrics of the validation data; the first is watched, or without metrics the cost."""
+        """Return the metrics of the validation data. The first one is watched; if there are none, the cost."""
         default = _core.LOSSES[self.network_.loss_name].metric or "loss"
         names = default if self.eval_metric is None else self.eval_metric
         names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
         return tuple(name for name in names if name != "loss")
 
     def _begin(self, data: Data, random: np.random.RandomState) -> Network:
-        """Make the network and draw its weights; set what a first fit sets."""
+        """Make the network, draw its weights, and set the attributes of a first fit."""
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
@@ -286,7 +286,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return self.network_
 
     def _make_network(self, sizes: Sequence[int], layers: Sequence[Any], loss: Any, dtype: Any) -> Network:
-        """Make the network with these weights and biases, (W, b) of each layer."""
+        """Make the network with these weights and biases, given as (W, b) of each layer."""
         activation = self.activation if isinstance(self.activation, str) else list(self.activation)
         return Network(sizes, activation=activation, loss=loss, init=layers, dtype=dtype, seed=0)
 
@@ -305,11 +305,11 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         self._made_with = self._shape_parameters()
 
     def _functions(self) -> tuple[Any, Any]:
-        """Return the parameters that another network with the same weights can have."""
+        """Return the parameters that may change while the network keeps its weights."""
         return self.activation if isinstance(self.activation, str) else tuple(self.activation), self.loss
 
     def _check_new_loss(self) -> None:
-        """Raise where the present ``loss`` needs other targets than the network was trained on."""
+        """Raise ValueError if the current ``loss`` needs other targets than those the network was trained on."""
 
     def _follow_functions(self) -> None:
         """Replace the network by one with the same weights if ``activation`` or ``loss`` has changed."""
@@ -329,7 +329,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         self.__dict__.update(state)
 
     def _ensure_network(self) -> Network:
-        """Return the network, made from ``coefs_`` and ``intercepts_`` if these were assigned."""
+        """Return the network. If ``coefs_`` and ``intercepts_`` were assigned, make it from them."""
         if "_assigned" in vars(self):
             _record.begin(self)
             layers = [
@@ -345,7 +345,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
 
     @property
     def coefs_(self) -> Any:
-        """Weights of each layer, shape (n_in, n_out): views of the network's, so that writing there changes it."""
+        """Weights of each layer, shape (n_in, n_out): views of the network's parameters; writing to them changes it."""
         return self._layers("coefs_")
 
     @coefs_.setter
@@ -354,7 +354,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
 
     @property
     def intercepts_(self) -> Any:
-        """Biases of each layer, shape (n_out,): views of the network's, so that writing there changes it."""
+        """Biases of each layer, shape (n_out,): views of the network's parameters; writing to them changes it."""
         return self._layers("intercepts_")
 
     @intercepts_.setter
@@ -370,7 +370,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return (_weights.coefs if name == "coefs_" else _weights.intercepts)(self.network_)
 
     def _assign(self, name: str, layers: Any) -> None:
-        """Write into the network where the shapes are its own; other layers make another network at the next use."""
+        """Write to the network if the shapes fit. Otherwise the layers make another network at the next use."""
         if "network_" in vars(self):
             views = self._layers(name)
             if [np.shape(layer) for layer in layers] == [view.shape for view in views]:
@@ -392,7 +392,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         coef_grads: Any = None,
         intercept_grads: Any = None,
     ) -> tuple[float, NDArray[Any]]:
-        """Cost and derivatives at packed parameters, as scikit-learn's method; its work space is not needed."""
+        """Return cost and derivatives at packed parameters, like scikit-learn's method, whose workspace is not used."""
         network = self._ensure_network()
         _weights.unpack(network, packed)
         total = X.shape[0] if sample_weight is None else np.sum(sample_weight)
@@ -400,7 +400,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return loss, _weights.pack([dw.T for dw in gradients.weights], gradients.biases)
 
     def _outputs(self, X: Any) -> NDArray[Any]:
-        """Compute the network's outputs for rows, shape (m, n_outputs)."""
+        """Compute the network's outputs for rows of X, shape (m, n_outputs)."""
         check_rows(X)
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()

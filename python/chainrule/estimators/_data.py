@@ -1,4 +1,4 @@
-"""The data of a fit: rows, targets and weights, checked as scikit-learn does, and the rows that are held out."""
+"""The data of a fit: rows, targets and weights, which are checked as in scikit-learn, and the held-out rows."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Set
@@ -15,12 +15,12 @@ from chainrule.validation import RowsHeldOut
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Examples to train or to validate with; y as the network takes it.
+    """Examples for training or validation; y is in the form that the network takes.
 
     Attributes
     ----------
     rows, held_out : ndarray of int, or None
-        Numbers of the rows to train with, None for all; and of those held out, None if there are none.
+        Row numbers of the training rows (None: all) and of the held-out rows (None: none are held out).
     """
 
     X: Any
@@ -33,17 +33,17 @@ class Data:
         return len(self.y) if self.rows is None else len(self.rows)
 
     def part(self, rows: NDArray[np.intp] | None) -> "Data":
-        """Copy some rows; None: all, as they are."""
+        """Copy some rows. None returns all rows without a copy."""
         if rows is None:
             return self
         return Data(self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
     def targets(self) -> NDArray[Any]:
-        """Return the targets of the rows to train with."""
+        """Return the targets of the training rows."""
         return self.y if self.rows is None else self.y[self.rows]
 
     def as_validation(self) -> Any:
-        """Return the held-out rows, or this data if none is held out, as ``validation`` of `Network.fit`."""
+        """Return the held-out rows, or all rows if none are held out, as ``validation`` of `Network.fit`."""
         if self.rows is None or self.held_out is None:
             return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
         weight = None if self.weight is None else self.weight[self.held_out]
@@ -51,12 +51,12 @@ class Data:
 
 
 def refuse_masked(name: str, array: Any) -> None:
-    """Raise for an array with masked entries, whose values are not meant to be used."""
+    """Raise ValueError for an array with masked entries."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
         where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
         raise ValueError(
-            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, such as with "
+            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, for instance by "
             f"{name}.filled(np.nan) and preprocess=True for gaps in X"
         )
 
@@ -69,7 +69,7 @@ def _may_be_array(value: Any) -> bool:
 
 
 def check_rows(X: Any) -> None:
-    """Raise unless X has rows and columns; their entries are checked later."""
+    """Raise ValueError unless X has rows and columns. Their entries are checked later."""
     refuse_dict("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
@@ -90,7 +90,7 @@ def check_rows(X: Any) -> None:
 
 
 def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
-    """Check the weights of rows: one number each, or one for all."""
+    """Check the weights of the rows: one number for each, or one for all."""
     if sample_weight is None:
         return None
     refuse_masked("sample_weight", sample_weight)
@@ -116,7 +116,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
 
 
 def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> Data:
-    """Hold a fraction of the rows out, the same rows that scikit-learn does."""
+    """Hold out a fraction of the rows, the same ones as scikit-learn."""
     rows, held_out = _sklearn.model_selection.train_test_split(
         np.arange(len(data)), random_state=random, test_size=fraction, stratify=stratify
     )

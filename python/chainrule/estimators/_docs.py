@@ -1,4 +1,4 @@
-"""The parts of the estimators' documentation that are the same for both."""
+"""The parts of the documentation that both estimators share."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,106 +9,107 @@ from chainrule.estimators._options import shared_with_fit
 Class = TypeVar("Class", bound=type)
 
 _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
-        Units of each hidden layer; ``()`` is a linear model.
+        Number of units of each hidden layer; ``()`` is a linear model.
     activation : str or list of str, default "relu"
-        Of the hidden layers, one for all or one for each; `forward` lists them.
+        Activation of the hidden layers, one for all or one for each; `forward` lists them.
     solver : {{"adam", "sgd", "lbfgs"}} or optimizer, default "adam"
-        "adam" and "sgd" are scikit-learn's; "lbfgs" takes all rows in each step; or ``cr.AdamW()``, ``cr.RMSprop()``
-        and so on with the settings of their own.
+        "adam" and "sgd" are those of scikit-learn; "lbfgs" uses all rows in each step. Or an optimizer with its own
+        settings, such as ``cr.AdamW()`` or ``cr.RMSprop()``.
     alpha : float, default 1e-4
-        L2 penalty: ``alpha / 2 · Σ‖W‖²``, divided by the sum of the batch's weights, is added to the batch's cost.
-        Multiplying all sample weights by a constant therefore changes the model, as in scikit-learn; weights of mean 1
-        leave alpha its meaning.
+        L2 penalty: ``alpha / 2 · Σ‖W‖²``, divided by the sum of the batch's weights, is added to the batch's cost. As
+        in scikit-learn, multiplying all sample weights by a constant therefore changes the model; use weights with
+        mean 1 to keep the meaning of alpha.
     batch_size : int or "auto", default "auto"
-        Rows per step; "auto" is 200, or all rows where there are fewer.
+        Rows per step; "auto" is 200, or all rows if there are fewer.
     learning_rate : {{"constant", "invscaling", "adaptive"}}, schedule or callable, default "constant"
-        The names are for "sgd": ``learning_rate_init / (rows seen + 1)^power_t`` after each epoch, or a fifth of the
-        rate before whenever nothing improved for ``n_iter_no_change`` epochs. Schedules such as ``cr.Cosine()``, or a
-        callable from epoch to factor, are for all solvers with mini-batches. `Cosine` and `OneCycle` end at
-        ``max_iter``, which then brings no warning.
+        The names are for "sgd". "invscaling" uses ``learning_rate_init / (rows seen + 1)^power_t`` after each epoch;
+        "adaptive" divides the rate by 5 whenever there was no improvement for ``n_iter_no_change`` epochs. Schedules
+        such as ``cr.Cosine()``, or a callable from epoch to factor, are for all solvers with mini-batches. `Cosine` and
+        `OneCycle` end at ``max_iter``, which then causes no warning.
     learning_rate_init : float, default 1e-3
-        Learning rate of "adam" and "sgd" at the beginning.
+        Initial learning rate of "adam" and "sgd".
     power_t : float, default 0.5
         The exponent of "invscaling".
     max_iter : int, default 200
-        Epochs, or iterations of "lbfgs", at most.
+        Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
-        Take the rows in a new random order in each epoch.
+        Use a new random order of the rows in each epoch.
     random_state : int, RandomState or None, default None
-        For initial weights, held-out rows, the order of the rows and dropout.
+        Seed of the initial weights, the choice of held-out rows, the order of the rows, and dropout.
     tol : float, default 1e-4
-        What counts as improvement: a cost lower, or a validation score higher, than the best so far by this much.
-        "lbfgs" ends when no derivative is larger.
+        An improvement is a cost that is lower, or a validation score that is higher, than the best so far by at least
+        this much. "lbfgs" ends when no derivative is larger.
     verbose : bool or int, default False
         Print the cost of each epoch.
     warm_start : bool, default False
-        Begin `fit` with the weights of the last one and a new optimizer. All parameters may change but those that
-        decide the shape, type and inputs of the network, ``hidden_layer_sizes``, ``dtype``, ``preprocess`` and
-        ``categorical_features``: another value is refused.
+        Let `fit` start with the weights of the last fit and a new optimizer. All parameters may change except those
+        that determine the shape, type and inputs of the network: ``hidden_layer_sizes``, ``dtype``, ``preprocess`` and
+        ``categorical_features``. Changing one of these raises an error.
     momentum : float, default 0.9
-        Of "sgd".
+        Momentum of "sgd".
     nesterovs_momentum : bool, default True
-        Let "sgd" look ahead by one step.
+        Use Nesterov momentum in "sgd".
     early_stopping : bool, default False
-        Hold a part of the rows out, end the training when their score does not improve, keep the best weights.
+        Hold out a part of the rows, end the training when their score does not improve, and keep the best weights.
     validation_fraction : float, default 0.1
-        The part that is held out.
+        The fraction of the rows that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
-        Of "adam"; epsilon is added to √v before its bias correction, as in scikit-learn.
+        Settings of "adam"; epsilon is added to √v before its bias correction, as in scikit-learn.
     n_iter_no_change : int or inf, default 10
-        End the training after more epochs without improvement than this.
+        End the training after more than this many epochs without improvement.
     max_fun : int, default 15000
-        Evaluations of the cost in "lbfgs" at most.
+        Maximum number of evaluations of the cost in "lbfgs".
     weight_decay : float, default 0
-        Decoupled: parameters shrink by ``learning rate · weight_decay`` in each step.
+        Decoupled weight decay: parameters shrink by ``learning rate · weight_decay`` in each step.
     {of_fit}
     eval_metric : str, callable or list of them, optional
-        Metrics to record on the validation data after each epoch, besides the cost; an error without validation data.
-        Early stopping watches the first one; "loss" alone means the cost. Default: {metric}. Names and callables as for
-        `Network.fit`.
+        Metrics to record on the validation data after each epoch, in addition to the cost; an error if there are no
+        validation data. Early stopping watches the first one; "loss" alone means the cost. Default: {metric}. Names and
+        callables are those of `Network.fit`.
     callbacks : iterable, default ()
-        As for `Network.fit`.
+        See `Network.fit`.
     stratify : bool, optional
-        Hold out the same part of each class. Default: as scikit-learn does, for two classes.
+        Hold out the same fraction of each class. Default: as in scikit-learn, if there are two classes.
     time_limit : float, optional
-        Seconds after which no further epoch begins.
+        Number of seconds after which no further epoch begins.
     preprocess : bool, "auto" or TableEncoder, default "auto"
         Encode the columns of a table (numbers, text, categories, booleans, dates, missing values) as `TableEncoder`
         does. Regression targets are also standardized, unless the loss depends on their unit, as "poisson" does and
         callables may; costs and the parameters of losses then refer to the standardized targets. Everything is learnt
         from the training rows only. "auto" encodes data frames that have a column whose type is not numeric or boolean,
-        and all data if ``categorical_features`` names columns. Only types matter, never values, so that every part of
-        a table is treated alike. True encodes all data frames and arrays; a `TableEncoder` does the same, with its own
-        settings; False is scikit-learn's behavior. `partial_fit` learns the encoding from its first call: columns that
-        are constant there are kept, levels that appear later share one feature, and the scale of the targets is fixed.
+        and all data if ``categorical_features`` names columns. It considers only types, never values, so that every
+        part of a table is treated alike. True encodes all data frames and arrays; so does a `TableEncoder`, with its
+        own settings. False is scikit-learn's behavior. `partial_fit` learns the encoding from its first call: columns
+        that are constant there are kept, levels that appear later share one feature, and the scale of the targets is
+        fixed.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
-        Columns of a table whose values are names even where they are numbers: those of a categorical type, those with
-        these names, places or True in a mask, or none.
+        Columns of a table that are categories even if their values are numbers: those of a categorical type, those with
+        the given names or positions or with True in a mask, or none.
     n_threads : int, optional
-        Default: as `get_num_threads` says. The results are the same for any number.
+        Default: see `get_num_threads`. The results are the same for any number.
     dtype : {{"float32", "float64"}}, optional
-        Of the network. Default: float32 where X is, else float64."""
+        Type of the network. Default: float32 if X is float32, otherwise float64."""
 
 _ATTRIBUTES = """network_ : Network
         The trained network.
     history_ : History
-        Of the last fit: costs, metrics, learning rates, why it ended.
+        The record of the last fit: costs, metrics, learning rates, and the reason why it ended.
     coefs_, intercepts_ : list of ndarray, shapes (n_in, n_out) and (n_out,)
-        Parameters of each layer: views of the network's, which may be assigned and written to.
+        Weights and biases of each layer: views of the network's parameters, which may be assigned and written to.
     loss_, loss_curve_ : float, list of float
-        The cost of the last epoch and of all, each before its steps.
+        The cost of the last epoch, and of all epochs. Each cost is computed before the steps that it leads to.
     best_loss_ : float or None
-        The lowest cost; None where validation data decided.
+        The lowest cost; None if validation data determined the best epoch.
     validation_scores_, best_validation_score_ : list of float and float, or None
-        Of the validation data after each epoch, and of the epoch whose weights were kept.
+        Score of the validation data after each epoch, and of the epoch whose weights were kept.
     n_iter_, t_ : int
-        Epochs of the last fit, and rows seen in all of them.
+        Epochs of the last fit, and rows seen in all fits.
     n_layers_, n_outputs_, out_activation_ : int, int, str
-        Layers with the inputs; outputs; what the last layer applies.
+        Number of layers, including the inputs; number of outputs; activation of the last layer.
     n_features_in_, feature_names_in_ : int, ndarray of str
-        Of X; names where X has them.
+        Number of columns of X, and their names if X has names.
     encoder_ : TableEncoder
-        Of a table that was encoded; ``encoder_.feature_names`` are those of the network's inputs."""
+        The encoder, if a table was encoded; ``encoder_.feature_names`` are the names of the network's inputs."""
 
 
 _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
@@ -153,12 +154,12 @@ def documented_table(estimator: Class) -> Class:
 
 
 def documented(metric: str) -> Callable[[Class], Class]:
-    """Put the shared parts into a class's docstring; ``metric`` is the default of ``eval_metric``."""
+    """Insert the shared parts into the docstring of a class; ``metric`` is the default of ``eval_metric``."""
 
     def fill(estimator: Class) -> Class:
         of_fit = (SETTINGS["fit"][name].documented(getattr(estimator, name)) for name in shared_with_fit(estimator))
         parameters = _PARAMETERS.format(metric=metric, of_fit=indented(of_fit, 1))
-        if estimator.__doc__ is not None:  # as with python -OO
+        if estimator.__doc__ is not None:  # None with python -OO
             estimator.__doc__ = estimator.__doc__.format(parameters=parameters, attributes=_ATTRIBUTES)
         return estimator
 

@@ -1,4 +1,4 @@
-"""Writes estimators to model files, and makes them again; they are JSON, nothing is executed."""
+"""Writes estimators to model files and reads them. The files contain JSON, and nothing in them is executed."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from chainrule.estimators._labels import Labels
 from chainrule.model_file import FORMAT, KEY, KINDS, Model
 from chainrule.target import array_from_dict, array_to_dict
 
-# Attributes with the results of a fit, and their types. The optimizer's moments are not stored: they are two or three
-# times as large as the network.
+# Attributes with the results of a fit, and their types. The optimizer's moments are not stored, because they are up to
+# three times as large as the network.
 RECORD: dict[str, tuple[type, ...]] = {
     "n_iter_": (int,),
     "t_": (int,),
@@ -31,44 +31,44 @@ RECORD: dict[str, tuple[type, ...]] = {
     "_made_with": (dict,),
 }
 
-# Dataclasses that a parameter or a record may be, by name.
+# The dataclasses that may be parameters or records, by name.
 _DATA = {
     name: kind
     for module in (losses, optimizers, schedules, training)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind)
 }
-# Parameters that may be code, which is not stored: the value to set instead, which changes no prediction.
+# Parameters that may be code, which is not stored, and the value to set instead, which does not change predictions.
 _WITHOUT_CODE = {"loss": ("log_loss", "squared_error"), "eval_metric": (None, None), "learning_rate": ("constant",) * 2}
 
 
 class Savable:
-    """Gives the estimators their ``save``."""
+    """Base class with the method ``save`` of the estimators."""
 
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
-        """Write the fitted estimator to a model file, which `chainrule.load` reads; it is JSON and tensors, no pickle.
+        """Write the fitted estimator to a model file, which `chainrule.load` reads. It contains no pickle.
 
-        The file holds parameters, classes, the encoding of a table and the network. It does not hold code, nor the
-        optimizer's moments: `partial_fit` and ``warm_start`` begin with new ones.
+        The file contains parameters, classes, the encoding of a table and the network. It does not contain code or the
+        optimizer's moments; `partial_fit` and ``warm_start`` start with new moments.
 
         Parameters
         ----------
         path : str or path
-            Where to; see `Network.save`.
+            The file to write; see `Network.save`.
         metadata : mapping of str to str, optional
-            Texts to store beside it.
+            Strings to store with the estimator.
 
         Warns
         -----
         UserWarning
-            For callbacks, which are left out.
+            For callbacks, which are not saved.
 
         Raises
         ------
         ValueError
-            For a parameter that is code, such as a custom loss, and as `Network.save`.
+            For a parameter that is code, such as a custom loss, and as for `Network.save`.
         NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
         """
         save(self, path, metadata)
 
@@ -87,11 +87,11 @@ def save(
     estimator : MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
         What to write.
     path : str or path
-        Where to.
+        The file to write.
     metadata : mapping of str to str, optional
-        Texts to store beside it.
+        Strings to store with the estimator.
     target : str, optional
-        The name of the column that is predicted.
+        The name of the target column.
     """
     if type(estimator).__name__ not in KINDS or not type(estimator).__module__.startswith("chainrule."):
         raise TypeError(f"a model file holds one of {', '.join(KINDS)}, got {type(estimator).__name__}: pickle it")
@@ -115,7 +115,7 @@ def save(
 
 
 def make_estimator(kind: Any, model: Model) -> Any:
-    """Make the estimator, of this class, that a model file describes; any of several errors where it is damaged."""
+    """Make the estimator, of this class, that a model file describes. A damaged file may raise several errors."""
     state, target = model.state, model.target
     parameters = {name: _read(value) for name, value in dict(state["parameters"]).items()}
     if unknown := sorted(parameters.keys() - kind._get_param_names()):
@@ -149,7 +149,7 @@ def make_estimator(kind: Any, model: Model) -> Any:
 
 
 def _write_parameters(estimator: Any) -> dict[str, Any]:
-    """Return the constructor's parameters for JSON. Code is not stored: callbacks are left out, the rest is refused."""
+    """Return the constructor's parameters for JSON. Callbacks are left out; any other code raises ValueError."""
     values = estimator.get_params(deep=False)
     if not isinstance(values["callbacks"], (tuple, list)) or len(values["callbacks"]):
         warn(f"a model file holds no code: callbacks={values['callbacks']!r:.200} is not saved")
@@ -167,7 +167,7 @@ def _write_parameters(estimator: Any) -> dict[str, Any]:
     return written
 
 
-# Values that JSON lacks are {name: what it is made of}.
+# Values that JSON does not have are written as {name: content}.
 
 
 def _write(value: Any) -> Any:
@@ -190,7 +190,7 @@ def _write(value: Any) -> Any:
     if isinstance(value, np.random.RandomState):
         return {"RandomState": [_write(part) for part in value.get_state(legacy=True)]}
     if value is np.random:
-        return None  # which means the same to scikit-learn
+        return None  # means the same in scikit-learn
     if isinstance(value, TableEncoder):
         return {"TableEncoder": _settings(value)}
     if _DATA.get(type(value).__name__) is type(value):

@@ -1,4 +1,4 @@
-"""Class labels: as arrays of one type, their classes as a target, weights of classes."""
+"""Class labels: conversion to arrays of one type, the target that they make, and weights of classes."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -23,15 +23,16 @@ _KINDS: list[tuple[tuple[type, ...], str]] = [
 def as_labels(y: Any, name: str) -> Any:
     """Return labels as an array of one type: booleans, integers, floats or text.
 
-    Arrays of objects and columns with an object type hold labels of any Python type; all of one kind become the array
-    that NumPy would make of them. Sparse matrices and arrays of other types are returned as they are.
+    Arrays of objects and columns with an object type hold labels of any Python type. If all labels are of one kind,
+    they become the array that NumPy would make of them. Sparse matrices and arrays of other types are returned
+    unchanged.
 
     Parameters
     ----------
     y : array_like or sparse matrix
         The labels.
     name : str
-        For messages.
+        The name to use in messages.
 
     Raises
     ------
@@ -41,12 +42,12 @@ def as_labels(y: Any, name: str) -> Any:
     if y is None or np.isscalar(y) or hasattr(y, "toarray"):
         return y
     listed = isinstance(y, (list, tuple))
-    array = np.array(y, dtype=object) if listed else np.asarray(y)  # NumPy would turn NaN into text in a list with text
+    array = np.array(y, dtype=object) if listed else np.asarray(y)  # NumPy would convert a NaN among text to text
     if array.dtype.kind not in "Of" or (array.dtype.kind == "f" and not np.isnan(array).any()):
-        return array  # not y: scikit-learn would convert nullable integers to floats, which are not exact
+        return array  # not y, because scikit-learn would convert nullable integers to floats, which are not exact
     values = array.ravel().tolist()
     width = max(array.size // max(len(array), 1), 1)
-    kinds: dict[str, int] = {}  # and the place where each is first seen
+    kinds: dict[str, int] = {}  # each kind and the position of its first label
     for place, value in enumerate(values):
         if is_missing(value):
             raise ValueError(
@@ -66,7 +67,7 @@ def as_labels(y: Any, name: str) -> Any:
 
 
 def _kind(label: object) -> str:
-    """Return what a label is, in words."""
+    """Return the kind of a label, in words."""
     for types, words in _KINDS:
         if isinstance(label, types):
             return words
@@ -74,13 +75,13 @@ def _kind(label: object) -> str:
 
 
 class Labels(Target):
-    """A target of classes, as learnt from labels."""
+    """A target of classes, learnt from labels."""
 
     classes: NDArray[Any]
 
     @classmethod
     def learn(cls, y: Any) -> "Labels":
-        """Learn the classes, in ascending order; of several labels the numbers of the columns."""
+        """Learn the classes, in ascending order. For several labels per row, these are the numbers of the columns."""
         y_type = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
         if "multioutput" in y_type:
             raise ValueError("Multioutput target data is not supported with label binarization")
@@ -97,14 +98,14 @@ class Labels(Target):
         vars(self).update(state)
 
     def found_in(self, y: Any) -> NDArray[Any]:
-        """Classes that occur in labels, which must be of the same kind."""
+        """Return the classes that occur in labels, which must be of the same kind."""
         multilabel = _sklearn.multiclass.type_of_target(y).startswith("multilabel")
         if multilabel != self.multilabel:
             raise ValueError(f"The object was {'' if self.multilabel else 'not '}fitted with multilabel input.")
         return np.arange(y.shape[1]) if multilabel else np.unique(y)
 
     def weights(self, by_class: Any, y: NDArray[Any]) -> NDArray[Any]:
-        """Weights of rows by their classes, of which those that are not named weigh 1; y as `encode` returns it."""
+        """Return the weights of rows by class; classes that are not named weigh 1. y is the result of `encode`."""
         balanced = isinstance(by_class, str) and by_class == "balanced"
         if balanced or (self.multilabel and isinstance(by_class, Mapping)):
             labels = y if self.multilabel else self.classes[y]
@@ -118,10 +119,10 @@ class Labels(Target):
 
 
 def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
-    """Weights of the classes, of which a dict may leave out those that weigh 1.
+    """Return the weights of the classes. A dict may omit classes with weight 1.
 
-    A dict may name classes that are not there, such as those that a fold of a cross-validation lacks; but where a class
-    that is there is not named either, the two are probably the same, written differently.
+    A dict may name classes that do not occur, for example in a fold of a cross-validation. It is an error if a class
+    that occurs is not named at the same time, because the two are probably the same class, written differently.
     """
     if not isinstance(by_class, Mapping):
         hint = did_you_mean(by_class, ["balanced"])

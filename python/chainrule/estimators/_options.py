@@ -1,4 +1,4 @@
-"""scikit-learn's parameters as the options of `Network.fit`: what each of them means, in one place."""
+"""Translates scikit-learn's parameters to the options of `Network.fit`."""
 
 import dataclasses
 from typing import Any
@@ -11,11 +11,11 @@ from chainrule.schedules import InverseScaling, ReduceOnPlateau
 from chainrule.training import Stop
 
 SMALLEST_RATE = 1e-6  # training ends on a plateau once an adaptive learning rate is this low
-DECREASE = 2.2e-9  # L-BFGS has converged when the cost decreases by less: SciPy's ftol, which scikit-learn uses
+DECREASE = 2.2e-9  # L-BFGS has converged if the cost decreases by less than this; SciPy's ftol, which scikit-learn uses
 
 
 def is_stochastic(solver: Any) -> bool:
-    """Whether a solver takes mini-batches."""
+    """Return whether a solver uses mini-batches."""
     return solver in ("adam", "sgd") if isinstance(solver, str) else not isinstance(solver, LBFGS)
 
 
@@ -51,30 +51,30 @@ def optimizer(estimator: Any, learning_rate: float) -> Optimizer:
 
 
 def is_adaptive(estimator: Any) -> bool:
-    """Whether the learning rate falls where nothing improves, as scikit-learn understands it."""
+    """Return whether the learning rate is "adaptive" in the sense of scikit-learn."""
     return _follows(estimator, "adaptive")
 
 
 def _follows(estimator: Any, kind: str) -> bool:
-    """Whether the learning rate is of this kind; names count for SGD alone."""
+    """Return whether the learning rate is of this kind. Names apply only to SGD."""
     names = isinstance(estimator.solver, str) and isinstance(estimator.learning_rate, str)
     return names and (estimator.solver, estimator.learning_rate) == ("sgd", kind)
 
 
 def next_learning_rate(estimator: Any) -> float:
-    """Compute the next epoch's learning rate, as far as it does not depend on how well the training goes."""
+    """Compute the learning rate of the next epoch, apart from reductions for lack of improvement."""
     rate = float(estimator.learning_rate_init)
     return rate / (estimator.t_ + 1) ** estimator.power_t if _follows(estimator, "invscaling") else rate
 
 
 def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
-    """How the learning rate changes from epoch to epoch; None for a constant one."""
+    """Return the schedule of the learning rate; None if it is constant."""
     if not isinstance(estimator.learning_rate, str):
         return estimator.learning_rate
     patience = patience_of(estimator)
     if is_adaptive(estimator) and patience is not None:
         return ReduceOnPlateau(factor=0.2, patience=patience - 1, min_delta=estimator.tol)
-    if not _follows(estimator, "invscaling") or incremental:  # the one epoch of partial_fit has a rate of its own
+    if not _follows(estimator, "invscaling") or incremental:  # partial_fit sets the rate of its only epoch
         return None
     if estimator.t_ == 0:
         return InverseScaling(power=estimator.power_t, scale=n_rows)
@@ -83,18 +83,18 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
 
 
 def patience_of(estimator: Any) -> int | None:
-    """Epochs without improvement that end the training or lower the learning rate; None for any number."""
+    """Return the epochs without improvement that end the training or lower the learning rate; None: no limit."""
     return None if np.isinf(estimator.n_iter_no_change) else int(estimator.n_iter_no_change) + 1
 
 
 def stop(estimator: Any, watched: bool) -> Stop:
-    """Say what ends the training before ``max_iter``; ``watched`` where validation data decide."""
+    """Return the criteria that end the training before ``max_iter``; ``watched`` is true if validation data decide."""
     if not (is_stochastic(estimator.solver) or watched):
         return Stop(seconds=estimator.time_limit)
     adaptive = is_adaptive(estimator)
     patience = None if adaptive else patience_of(estimator)
     if patience is None and watched:
-        patience = estimator.max_iter + 1  # never reached; but the best parameters are kept
+        patience = estimator.max_iter + 1  # never reached, but makes fit keep the best parameters
     return Stop(
         no_improvement=patience,
         min_delta=estimator.tol,
@@ -104,12 +104,12 @@ def stop(estimator: Any, watched: bool) -> Stop:
 
 
 def shared_with_fit(estimator: Any) -> list[str]:
-    """Name the parameters that are settings of `Network.fit`, but for those that scikit-learn understands otherwise."""
+    """Return the names of the parameters that are settings of `Network.fit` with the same meaning."""
     return [name for name in SETTINGS["fit"] if hasattr(estimator, name) and name not in ("batch_size", "shuffle")]
 
 
 def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool) -> dict[str, Any]:
-    """Options of `Network.fit`, all but data, seed and callbacks."""
+    """Return all options of `Network.fit` except data, seed and callbacks."""
     if not is_stochastic(estimator.solver):
         if estimator.weight_decay:
             raise ValueError("L-BFGS has no weight decay: choose weight_decay=0, and alpha for a penalty")

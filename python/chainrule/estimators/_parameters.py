@@ -20,12 +20,12 @@ _METRICS = ("loss", *_core.METRICS)
 
 
 class InvalidParameterError(ValueError, TypeError):
-    """A parameter of the constructor has a value of the wrong type or out of range."""
+    """Raised if a parameter of the constructor has a value of the wrong type or out of range."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, in words and as a test; and the names among which an unknown one is looked for."""
+    """A rule for a value, in words and as a test, and the names from which to suggest one for an unknown name."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -36,7 +36,7 @@ class Rule:
         return Rule(words, lambda value: self.holds(value) or other.holds(value), names)
 
     def suggestion(self, value: Any) -> str:
-        """Return a sentence about the first unknown name of a value, or nothing."""
+        """Return a suggestion for the first unknown name in a value, or an empty string."""
         values = value if isinstance(value, (list, tuple)) else [value]
         hints = (did_you_mean(name, self.names, sentence=True) for name in values if name not in self.names)
         return next(filter(None, hints), "")
@@ -89,7 +89,7 @@ NOT_NEGATIVE, POSITIVE = _number(Real, 0.0), _number(Real, 0.0, closed="neither"
 FRACTION = _number(Real, 0.0, 1.0)
 NONE = Rule("None", lambda value: value is None)
 
-# Parameters that are not here are checked where they are used: by the optimizer, the network or its fit.
+# The optimizer, the network or its fit check the parameters that are not listed here.
 RULES = {
     "hidden_layer_sizes": Rule("an array-like", _is_sequence) | COUNT,
     "activation": _one_of(*_core.ACTIVATIONS) | Rule("a list of them, one for each hidden layer", _are_activations),
@@ -154,7 +154,7 @@ def _is_metric(value: Any) -> bool:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise where a parameter of an estimator has a value that it may not have."""
+    """Raise InvalidParameterError if a parameter of an estimator has an invalid value."""
     if _sklearn.config.get_config()["skip_parameter_validation"]:
         return
     names = estimator._get_param_names()
@@ -175,7 +175,7 @@ def check_parameters(estimator: Any) -> None:
 
 
 def _check_sizes(hidden_layer_sizes: Any) -> None:
-    """Raise where the sizes of the hidden layers are not whole numbers above 0."""
+    """Raise InvalidParameterError if the sizes of the hidden layers are not integers above 0."""
     sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
     for i, size in enumerate(sizes):
         if not isinstance(size, Integral):

@@ -1,4 +1,4 @@
-"""The results of a fit in an estimator: curves, scores, the optimizer's state; printed lines and warnings."""
+"""Records the results of a fit in an estimator (curves, scores, the optimizer's state); prints lines and warnings."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class OptimizerState:
     Attributes
     ----------
     learning_rate : float
-        Of the next step.
+        Learning rate of the next step.
     state : TrainingState
-        Moments, averages and counts, as `Network.fit` takes them.
+        Moments, averages and counts, in the form that `Network.fit` takes.
     kind : str
-        Name of the optimizer's class.
+        Name of the class of the optimizer.
     """
 
     learning_rate: float
@@ -38,8 +38,8 @@ class OptimizerState:
     kind: str
 
     def of_network(self, network: Network, optimizer: Optimizer) -> TrainingState | None:
-        """Return the state with the network's present parameters, which the user may have changed."""
-        if self.state is None or self.kind != type(optimizer).__name__:  # the fit was interrupted
+        """Return the state with the current parameters of the network, which the user may have changed."""
+        if self.state is None or self.kind != type(optimizer).__name__:  # interrupted, or another optimizer
             return None
         vectors = {name: vector for name, vector in self.state.vectors.items() if not name.startswith("best")}
         if "average" not in vectors:
@@ -50,7 +50,7 @@ class OptimizerState:
 
 
 class Printer:
-    """A callback that prints what scikit-learn prints."""
+    """A callback that prints the same lines as scikit-learn."""
 
     def __init__(self, estimator: Any, watched: str | None) -> None:
         self._estimator, self._watched = estimator, watched
@@ -67,7 +67,7 @@ class Printer:
             print(f"Validation score: {logs[self._watched]:f}")
 
     def on_train_end(self, history: History) -> None:
-        """Print why the training ended."""
+        """Print the reason why the training ended."""
         if history.stop_reason == "no_improvement":
             print(f"{no_improvement(self._estimator, self._watched)} Stopping.")
         elif history.stop_reason == "learning_rate_below":
@@ -75,13 +75,13 @@ class Printer:
 
 
 def no_improvement(estimator: Any, watched: str | None) -> str:
-    """Return the sentence about what did not improve."""
+    """Return the sentence that says what did not improve."""
     what, epochs = "Training loss" if watched is None else "Validation score", estimator.n_iter_no_change
     return f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs."
 
 
 def begin(estimator: Any) -> None:
-    """Set the attributes that a fit starts from."""
+    """Set the attributes to their values at the start of a fit."""
     estimator.n_iter_ = estimator.t_ = estimator._no_improvement_count = 0
     estimator.loss_curve_, estimator._learning_rates = [], []
     estimator.best_loss_ = np.inf
@@ -89,7 +89,7 @@ def begin(estimator: Any) -> None:
 
 
 def with_diverged_epoch(history: History) -> History:
-    """Return a history with one epoch more, of which everything is NaN."""
+    """Return a history with one more epoch, in which everything is NaN."""
 
     def longer(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.append(values, np.nan)
@@ -108,7 +108,7 @@ def with_diverged_epoch(history: History) -> History:
 def record(
     estimator: Any, history: History, n_rows: int, loss: float, watched: str | None, metrics: tuple[Any, ...]
 ) -> None:
-    """Set the attributes that describe a fit: ``loss`` is the last cost, ``watched`` names what was watched."""
+    """Set the attributes that describe a fit. ``loss`` is the last cost, ``watched`` names the watched value."""
     estimator.history_ = history
     estimator.n_iter_ = history.epochs
     estimator.t_ += n_rows * history.epochs
@@ -124,7 +124,7 @@ def record(
         estimator.validation_scores_ = (estimator.validation_scores_ or []) + scores.tolist()
         estimator.best_validation_score_ = float(scores[history.best_epoch - 1])
         losses = np.array(estimator.validation_scores_) * (-1 if metrics and more_is_better(metrics[0]) else 1)
-        if history.watched == "validation":  # also where the metric could not be watched
+        if history.watched == "validation":  # also if the metric could not be watched
             losses = history.validation
     estimator._learning_rates += history.learning_rate.tolist()
     count, rate = epochs_without_improvement(losses, estimator.tol), _options.next_learning_rate(estimator)
@@ -139,14 +139,14 @@ def record(
 
 
 def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
-    """Count the epochs since the loss was last lower, by ``tol``, than all before."""
+    """Count the epochs since the loss was last lower, by ``tol``, than in all earlier epochs."""
     best = np.fmin.accumulate(losses)
     worse = losses[1:] > best[:-1] - tol
     return len(losses) - 1 - int(np.max(np.flatnonzero(~worse) + 1, initial=0))
 
 
 def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None:
-    """Warn, once, where the training did not end by itself or the network is no better than a constant."""
+    """Warn once if the training has not converged or the network is no better than a constant."""
     useless = _why_useless(estimator, data, part)
     unfinished = _why_unfinished(estimator, history)
     if unfinished or useless:
@@ -154,7 +154,7 @@ def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None
 
 
 def _why_unfinished(estimator: Any, history: History) -> list[str]:
-    """Return why the training has not converged; empty if it has."""
+    """Return the reason why the training has not converged; empty if it has."""
     if _options.is_stochastic(estimator.solver):
         if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (Cosine, OneCycle)):
             return [
@@ -178,13 +178,13 @@ def _why_unfinished(estimator: Any, history: History) -> list[str]:
 
 
 def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
-    """Return a warning if the network's cost is not below that of the best constant prediction; else nothing.
+    """Return a warning if the network's cost is not below that of the best constant prediction, otherwise "".
 
-    ``data`` are the held-out rows, or the training rows if none are held out, with the weights of their classes;
-    ``part`` names them.
+    ``data`` are the held-out rows or, if there are none, the training rows with the weights of their classes; ``part``
+    is their name.
     """
     y = data.y if data.weight is None else data.y[data.weight > 0]
-    if callable(estimator.loss) or (y == y[0]).all():  # no formula for the constant; nothing to learn
+    if callable(estimator.loss) or (y == y[0]).all():  # there is no formula for the constant, or nothing to learn
         return []
     network = estimator.network_
     constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])

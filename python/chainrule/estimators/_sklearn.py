@@ -1,4 +1,4 @@
-"""The public names of scikit-learn that the estimators use; replacements for what older versions lack."""
+"""The public names of scikit-learn that the estimators use, and replacements for those that older versions lack."""
 
 import copy
 from collections.abc import Callable
@@ -27,7 +27,7 @@ available_if = require("sklearn.utils.metaestimators", "sklearn").available_if
 
 CallbackSupport: Any
 with_callbacks: Callable[[Method], Method]
-try:  # since 1.9
+try:  # scikit-learn 1.9 or later
     CallbackSupport = require("sklearn.callback", "sklearn").CallbackSupportMixin
     with_callbacks = require("sklearn.callback", "sklearn").with_callbacks
 except ImportError:
@@ -35,7 +35,7 @@ except ImportError:
 
 
 class CallbackBridge:
-    """A callback of `Network.fit` that calls scikit-learn's (`set_callbacks`, since 1.9): each epoch is a task."""
+    """A callback of `Network.fit` that calls those of scikit-learn 1.9 (`set_callbacks`). Each epoch is a task."""
 
     def __init__(self, estimator: Any, data: Any) -> None:
         metadata = {} if data.weight is None else {"sample_weight": data.weight}
@@ -58,7 +58,7 @@ class CallbackBridge:
         return bool(stop)
 
     def end(self) -> None:
-        """Report the end of the fit, and of an epoch that was announced but not run."""
+        """Report the end of the fit and of an epoch that was announced but not run."""
         if self._epoch is not None:
             self._epoch.call_on_fit_task_end(estimator=self._data["estimator"])
         self._fit.call_on_fit_task_end(**self._data, **self._fitted)

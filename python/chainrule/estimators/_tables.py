@@ -1,4 +1,4 @@
-"""Tables in an estimator: whether X is one, how its encoding is learnt, metrics in the unit of the targets."""
+"""Tables in an estimator: whether X is a table, how its encoding is learnt, metrics in the unit of the targets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from chainrule.validation import metric_name, more_is_better
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
-    """Return a metric of standardized targets whose value is that of the targets in their own unit."""
+    """Wrap a metric so that it is computed in the unit of the targets, although these are standardized."""
     if isinstance(metric, str) and (_core.METRICS[metric].unit_free or _core.METRICS[metric].of_classes):
         return metric
 
@@ -35,9 +35,9 @@ def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
 
 
 def is_table(estimator: Any, X: Any, first: bool) -> bool:
-    """Return whether an estimator encodes X: at a first fit as ``preprocess`` says, later as at the first.
+    """Return whether an estimator encodes X. ``preprocess`` determines it at the first fit; later fits do the same.
 
-    "auto" uses only the types of the columns, never their values, so that all parts of the same data are treated alike.
+    "auto" uses only the types of the columns, never their values, so that all parts of the data are treated alike.
     """
     if not first:
         return hasattr(estimator, "encoder_")
@@ -59,7 +59,7 @@ def _names_categories(estimator: Any) -> bool:
 
 @contextmanager
 def advice(X: Any) -> Iterator[None]:
-    """Add to an error about gaps or text that ``preprocess=True`` accepts both."""
+    """Add to an error about missing values or text that ``preprocess=True`` accepts both."""
     try:
         yield
     except ValueError as error:
@@ -71,10 +71,10 @@ def advice(X: Any) -> Iterator[None]:
 
 
 def as_table(X: Any) -> Any:
-    """Return a data frame or an array as scikit-learn knows it; lists are an array of objects."""
+    """Return a data frame or an array that scikit-learn recognises. Lists become an array of objects."""
     if hasattr(X, "toarray"):
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
-    if hasattr(X, "to_native"):  # of narwhals, the names of whose columns scikit-learn does not look for
+    if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns
         return X.to_native()
     if not hasattr(X, "__len__"):  # an object that only becomes an array
         return np.asarray(X)
@@ -82,7 +82,7 @@ def as_table(X: Any) -> Any:
 
 
 def learn(estimator: Any, table: Frame, rows: NDArray[np.intp] | None, more_to_come: bool) -> TableEncoder:
-    """Learn the encoding from the rows to train with; `more_to_come` as in `TableEncoding.learn`."""
+    """Learn the encoding from the training rows. more_to_come: see `TableEncoding.learn`."""
     if not isinstance(estimator.preprocess, TableEncoder):
         encoder = TableEncoder(categorical_features=estimator.categorical_features)
     elif _names_categories(estimator):

@@ -11,7 +11,7 @@ from chainrule.network import Network
 
 
 class Layers(list[NDArray[Any]]):
-    """Views of a network's parameters, one a layer: assigning to an entry writes its elements."""
+    """Views of a network's parameters, one per layer. Assigning to an entry writes to its elements."""
 
     def __setitem__(self, layer: Any, values: Any) -> None:
         self[layer][...] = values
@@ -32,15 +32,15 @@ def draw(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Draw initial weights and biases, the same numbers that scikit-learn draws from the same generator.
 
-    Uniform between -b and b, b² = 6 / (n_in + n_out), or 2 / (n_in + n_out) where a logistic function follows; the
-    last layer is treated as the one before.
+    The distribution is uniform between -b and b with b² = 6 / (n_in + n_out), or 2 / (n_in + n_out) if the layer has
+    a logistic activation. The last layer is treated like the one before.
     """
     shapes = list(pairwise(layer_sizes))
     names = (
         [activation] * len(shapes) if isinstance(activation, str) else [*activation, *activation[-1:]] or ["identity"]
     )
     layers = []
-    for (n_in, n_out), name in zip(shapes, names, strict=False):  # the network refuses too few names, and too many
+    for (n_in, n_out), name in zip(shapes, names, strict=False):  # the network checks the number of names
         bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (n_in + n_out))
         weights = random.uniform(-bound, bound, (n_in, n_out)).T
         layers.append((weights, random.uniform(-bound, bound, n_out)))
@@ -48,12 +48,12 @@ def draw(
 
 
 def pack(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """All weights, each row by row, then all biases, as one array."""
+    """Return all weights, each row by row, followed by all biases, as one array."""
     return np.concatenate([array.ravel() for array in (*weights, *biases)])
 
 
 def unpack(network: Network, packed: NDArray[Any]) -> None:
-    """Set all parameters from what `pack` returned."""
+    """Set all parameters from the result of `pack`."""
     views = [*coefs(network), *intercepts(network)]
     parts = np.split(packed, np.cumsum([view.size for view in views])[:-1])
     for view, part in zip(views, parts, strict=True):

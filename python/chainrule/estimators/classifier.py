@@ -32,29 +32,29 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n_samples,) or (n_samples, n_labels)
-            The most probable class; or 0 and 1 for each label, as a CSR matrix where the labels came as one.
+            The most probable class, or 0 or 1 for each label. It is a CSR matrix if the labels were one.
         """
         outputs = self._outputs(X)
         labels = self._label_binarizer.decode(outputs)
         return _sklearn.sparse.csr_matrix(labels) if self._label_binarizer.sparse else labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X as for `predict`.
+        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X: see `predict`.
 
-        Each row adds up to 1, except for multi-label targets.
+        Each row sums to 1, except for multi-label targets.
         """
         outputs = self._outputs(X)
         return self._label_binarizer.probabilities(outputs)
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Return the logarithms of `predict_proba`, -inf where a probability is 0."""
+        """Return the logarithms of `predict_proba`; -inf for a probability of 0."""
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             np.log(probabilities, out=probabilities)
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the accuracy; a multi-label row counts only if all its labels are right. Arguments as for `fit`."""
+        """Compute the accuracy. A multi-label row counts only if all its labels are right. Arguments: see `fit`."""
         return float(super().score(X, as_labels(y, "y"), sample_weight))
 
     def _read_targets(self, y: Any) -> Any:

@@ -14,7 +14,7 @@ from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import Quantile, to_core
 from chainrule.target import Standardizer
 
-_FAR = 10.0  # standard deviations; the root mean square of targets like the first ones is 1
+_FAR = 10.0  # warn if the root mean square of standardized targets exceeds this; it is 1 for the first ones
 
 
 class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
@@ -95,7 +95,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
 
 @dataclasses.dataclass(eq=False, repr=False)
 class FirstParameter:
-    """The parameter that comes before those of both estimators."""
+    """The parameter that precedes those that both estimators share."""
 
     loss: Any = "squared_error"
 
@@ -106,14 +106,14 @@ class FirstParameter:
 class MLPRegressor(Regressor, Perceptron, FirstParameter):
     """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
 
-    One target or several. All parameters of scikit-learn's have its names, defaults and meanings, and the same
+    It predicts one or several targets. scikit-learn's parameters keep their names, defaults and meanings, and the same
     ``random_state`` gives the same initial weights and held-out rows.
 
     Parameters
     ----------
     loss : str, loss or callable, default "squared_error"
         A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
-        which predicts each of its levels; or a callable as for `Network.fit`.
+        with which each level is predicted; or a callable as for `Network.fit`.
     {parameters}
 
     Attributes
@@ -130,7 +130,7 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
     >>> bool(reg.fit(X, y).score(X, y) > 0.999)
     True
 
-    What scikit-learn's has not, here an interval that 80 % of the values fall in:
+    A feature that scikit-learn's estimator does not have: an interval that contains 80 % of the values.
 
     >>> reg = cr.MLPRegressor(cr.Quantile([0.1, 0.9]), 20, activation="silu", learning_rate=cr.OneCycle(),
     ...                       learning_rate_init=0.01, max_iter=100, random_state=0)
@@ -141,12 +141,12 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
     @_sklearn.available_if(has_partial_fit)
     @explained
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
-        """Go through data once, from the present weights and the present state of the optimizer on.
+        """Train for one epoch, starting from the current weights and the current state of the optimizer.
 
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            See `fit`.
 
         Returns
         -------
@@ -168,8 +168,8 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
         size = np.sqrt(np.mean(np.square(self._scale_targets(y)))) if hasattr(self, "standardizer_") else 0.0
         if size > _FAR:
             warn(
-                f"The targets lie {size:.3g} standard deviations from the mean of those in the first call of "
-                "partial_fit, which set their unit for good. Begin with rows that are like the later ones, or scale y"
+                f"The targets are {size:.3g} standard deviations away from the mean of those in the first call of "
+                "partial_fit, which fixed their scale. Begin with rows that are like the later ones, or scale y"
             )
 
     def _metrics(self) -> tuple[Any, ...]:
