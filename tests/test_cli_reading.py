@@ -372,7 +372,7 @@ def test_rows_are_counted_in_the_file(capsys):
     table.loc[:3, "dear"] = None
     table.to_csv("t.csv", index=False)
     said = failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "weight")
-    assert said == "chainrule: column 'weight' holds -1.0 in row 7, expected a weight, which is not negative\n"
+    assert said == "chainrule: column 'weight' holds -1.0 in row 7, expected a weight of 0 or more\n"
 
 
 @pytest.mark.parametrize("option", ["--separator", "--encoding", "--decimal", "--date-order", "--no-header"])

@@ -38,10 +38,10 @@ SUSPECTS = {
     "n": (lambda n, rng: np.arange(1, n + 1), "numbers the rows from 1 to 300, as an index does"),
     "shuffled": (lambda n, rng: rng.permutation(n), "numbers the rows from 0 to 299, as an index does"),
     "reversed": (lambda n, rng: np.arange(n)[::-1], "numbers the rows from 0 to 299, as an index does"),
-    "rising": (lambda n, rng: np.cumsum(rng.integers(1, 10**6, n)), "a whole number of its own in each of 300 rows"),
-    "crowded": (lambda n, rng: rng.permutation(4000)[:n] + 10**6, "a whole number of its own in each of 300 rows"),
-    "customer_id": (lambda n, rng: rng.permutation(10**7)[:n], "a whole number of its own in each of 300 rows"),
-    "PassengerId": (lambda n, rng: rng.permutation(10**7)[:n] * 1.0, "a whole number of its own in each of 300 rows"),
+    "rising": (lambda n, rng: np.cumsum(rng.integers(1, 10**6, n)), "a different whole number in each of 300 rows"),
+    "crowded": (lambda n, rng: rng.permutation(4000)[:n] + 10**6, "a different whole number in each of 300 rows"),
+    "customer_id": (lambda n, rng: rng.permutation(10**7)[:n], "a different whole number in each of 300 rows"),
+    "PassengerId": (lambda n, rng: rng.permutation(10**7)[:n] * 1.0, "a different whole number in each of 300 rows"),
     "id": (lambda n, rng: np.r_[5, rng.permutation(10**7)[: n - 2], 5], "299 different whole numbers in 300 rows"),
     "name": (lambda n, rng: [f"name {max(i, 5)}" for i in range(n)], "has 295 different texts in 300 rows"),
 }
@@ -59,7 +59,7 @@ def test_identifier_columns_are_reported(capsys, name):
 def test_identifier_column_with_gaps_is_reported(capsys):
     table = noise().assign(id=np.random.default_rng(1).permutation(10**7)[:300]).astype({"id": "Int64"})
     table.loc[::10, "id"] = None
-    assert "column 'id' has a whole number of its own in each of 270 rows" in said(capsys, table).err
+    assert "column 'id' has a different whole number in each of 270 rows" in said(capsys, table).err
 
 
 def test_a_name_with_spaces_is_quoted_for_the_shell(capsys):

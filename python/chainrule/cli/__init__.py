@@ -1,7 +1,8 @@
 """The command line: `chainrule demo`, `train`, `predict` and `info`.
 
-Exit codes: 0 done, 1 failed or interrupted (one line on standard error says why), 2 wrong usage, 143 (128 + the
-signal's number) ended by SIGTERM, or 129 by SIGHUP; a training saves what was learnt first, as after Ctrl-C.
+Exit codes: 0 success; 1 failed or interrupted (one line on standard error gives the reason); 2 wrong usage; 128 plus
+the number of the signal if SIGTERM (143) or SIGHUP (129) ended the command. After a signal, as after Ctrl-C, a training
+first saves the model.
 """
 
 import sys
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     1
     """
     try:
-        from chainrule.cli._parser import run  # imports take a moment, in which Ctrl-C is pressed, too
+        from chainrule.cli._parser import run  # imported here so that Ctrl-C during the import is handled too
 
         return run(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The four commands; their docstrings are what `--help` prints."""
+"""The four commands; `--help` prints their docstrings."""
 
 import contextlib
 import dataclasses
@@ -34,9 +34,9 @@ def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) ->
 def train(file: str, target: str, output: str | None, plot: str | None, **options: Any) -> int:
     """Train a network to predict one column of a table from the others.
 
-    A part of the rows is kept for the test scores. Of the others a tenth is held out: training stops when their cost
-    has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C what was learnt until
-    then is tested and saved, and the exit code is 1; after SIGTERM too, and it is 143.
+    A part of the rows is kept for the test scores. Of the others, a tenth is held out: training stops when their cost
+    has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C or SIGTERM, the model
+    trained so far is tested and saved, and the exit code is 1 or 143.
     """
     endings = "|".join(re.escape(ending) for ending in (*KINDS, ".parquet", ".gz"))
     name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
@@ -44,7 +44,7 @@ def train(file: str, target: str, output: str | None, plot: str | None, **option
     reading = Reading(**{field.name: options.pop(field.name) for field in dataclasses.fields(Reading)})
     chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **options)
     if chosen.test is not None and chosen.test_size is not None:
-        raise ValueError("--test and --test-size exclude each other: a table of its own needs no part of the other one")
+        raise ValueError("--test and --test-size exclude each other: the test rows come from one table or the other")
     check_outputs(chosen, file, chosen.test)
     texts = [*chosen.categorical, *chosen.ignore]
     table = read_table(file, reading, texts)
@@ -68,7 +68,7 @@ def predict(
 ) -> int:
     """Predict the target of each row of a table, as CSV or in the format of the output file's extension.
 
-    Where the table has the target, too, the scores are printed, on standard error where the predictions take standard
+    If the table contains the target, the scores are printed too; on standard error if the predictions go to standard
     output.
     """
     check_table_output(output, model, file)
@@ -82,7 +82,7 @@ def predict(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outputs = loaded.model.outputs(table, threads)
-    for warning in caught:  # of levels and gaps that the training did not have
+    for warning in caught:  # about levels and gaps that did not occur in training
         warn(str(warning.message))
     predictions = target.decode(outputs)
     if predictions.ndim > 1:
@@ -96,7 +96,7 @@ def predict(
     if loaded.name in table.columns:
         try:
             scores = loaded.score(table[loaded.name], outputs)
-        except (ValueError, TypeError) as error:  # the predictions are what was asked for
+        except (ValueError, TypeError) as error:  # the predictions were made, so this is not fatal
             warn(f"no scores: {error}")
             scores = ""
         if scores:

@@ -13,12 +13,12 @@ class Console:
     Parameters
     ----------
     stream : {"stdout", "stderr", None}
-        Which stream of `sys` takes the lines; None prints nothing.
+        The stream of `sys` to which lines are written; None prints nothing.
 
     Attributes
     ----------
     failure : OSError or None
-        Why a line could not be written; nothing is printed from then on.
+        The reason why a line could not be written. After that nothing is printed.
     """
 
     def __init__(self, stream: str | None = "stdout") -> None:
@@ -35,13 +35,13 @@ class Console:
 
 
 def write_text(stream: str, text: str) -> None:
-    r"""Write to a stream of `sys`; what its encoding lacks becomes an escape such as ``\xe9``.
+    r"""Write to a stream of `sys`. Characters that its encoding lacks become escapes such as ``\xe9``.
 
     Raises
     ------
     OSError
-        Where the stream is closed or cannot take the text. It is discarded from then on: the interpreter would try
-        once more at its end.
+        If the stream is closed or cannot take the text. The text is then discarded, because the interpreter would try
+        to write it once more at its end.
     """
     target = _find(stream)
     encoding = target.encoding or "utf-8"
@@ -65,19 +65,19 @@ def warn(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print one line on standard error; if that is closed or full the line is lost."""
+    """Print one line on standard error. If that is closed or full, the line is lost."""
     with contextlib.suppress(OSError):
         write_text("stderr", f"chainrule: {' '.join(text.split())}\n")
 
 
 def check_standard_output() -> None:
-    """Raise OSError where standard output is closed."""
+    """Raise OSError if standard output is closed."""
     _find("stdout")
 
 
 def _find(stream: str) -> Any:
     target = getattr(sys, stream)
-    if target is None:  # which the interpreter sets where the descriptor is closed
+    if target is None:  # the interpreter sets it to None if the descriptor is closed
         raise OSError(errno.EBADF, "it is closed", {"stdout": "standard output", "stderr": "standard error"}[stream])
     return target
 

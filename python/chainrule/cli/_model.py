@@ -1,4 +1,4 @@
-"""A model with how its table is read: what `train` writes and `predict` reads, without scikit-learn."""
+"""A model and how its table is read, which `train` writes and `predict` reads without scikit-learn."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -31,23 +31,23 @@ from chainrule.target import Standardizer
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of a number to predict.
+# The losses for a target that is a number.
 LOSSES = [name for name, loss in _core.LOSSES.items() if not loss.of_classes and not loss.one_per_output]
-SHOWN = 12  # columns of a kind, or classes, that are named
+SHOWN = 12  # the most columns of a kind, or classes, that are listed
 
 
 @dataclasses.dataclass(frozen=True)
 class TableModel:
-    """A model of a table, and how its files are read.
+    """A model for a table, and how files of the table are read.
 
     Attributes
     ----------
     model : Model
-        What predicts.
+        The model.
     reading : Reading
         How a file is read.
     n_columns : int
-        Of the training's file, with the target; 0 in files of version 0.1.0.
+        Number of columns of the training file, including the target; 0 in model files of version 0.1.0.
     """
 
     model: Model
@@ -57,12 +57,12 @@ class TableModel:
 
     @classmethod
     def load(cls, path: str) -> "TableModel | Network":
-        """Read a model; a file without a table's encoding gives the network only.
+        """Read a model. If the file has no encoding of a table, return only the network.
 
         Raises
         ------
         ValueError
-            As `chainrule.load`, and for settings of the table's file that cannot be read.
+            As for `chainrule.load`, and if the settings for reading the table are invalid.
         """
         model = read_model(path)
         if not isinstance(model, Model):
@@ -78,7 +78,7 @@ class TableModel:
 
     @property
     def name(self) -> str:
-        """The name of the column that is predicted; a model of an estimator has none."""
+        """The name of the target column; empty if an estimator was saved without one."""
         return self.model.target.name or "prediction"
 
     def read(
@@ -86,7 +86,7 @@ class TableModel:
     ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
         """Read a table with the settings of the training, or with another separator and encoding.
 
-        Return the table, and the columns to copy as they are written.
+        Return the table, and the columns to copy, whose text is unchanged.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class TableModel:
         return without_markers(table, [c.name for c in numbers]), kept
 
     def _names(self, count: int) -> list[str]:
-        """Return the names of so many columns of a file without a header, in which the target may be absent."""
+        """Return the names of `count` columns of a file without a header, which may lack the target."""
         names = number_names(self.n_columns)
         if count == self.n_columns - 1:
             names.remove(self.name)
@@ -120,7 +120,7 @@ class TableModel:
         return names
 
     def score(self, truth: "pd.Series", outputs: NDArray[Any]) -> str:
-        """Return the scores of the network's outputs where the target is known, or nothing where it never is."""
+        """Return the scores of the outputs for rows with a known target; empty if there are none."""
         target = self.model.target
         if target.classes is None:
             values = read_numbers(truth, self.reading)
@@ -140,7 +140,7 @@ class TableModel:
 
 
 def save(estimator: Any, path: str, target: str, table: Table) -> None:
-    """Write a trained estimator with what `TableModel` needs, but not its time: the same training, the same file."""
+    """Write a trained estimator and the data that `TableModel` needs, without times: equal trainings, equal files."""
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
     metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}
@@ -161,14 +161,14 @@ def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEnco
 
 
 def describe(network: Network) -> str:
-    """Return a network on one line."""
+    """Describe a network on one line."""
     widths = "-".join(map(str, network.layer_sizes))
     activations = ", ".join(dict.fromkeys(network.activations)) or "no hidden layer"
     return f"{widths}, {activations}, {network.loss_name}, {network.parameters.size:,} parameters ({network.dtype})"
 
 
 def describe_columns(features: TableEncoding) -> list[str]:
-    """Return the columns and their encoding, one line a kind."""
+    """Describe the columns and their encoding, one line per kind."""
     words = {"number": "numbers", "date": "dates", "levels": "levels", "ignored": "left out"}
     lines = []
     for kind, word in words.items():
@@ -187,7 +187,7 @@ def _describe_column(column: Encoder) -> str:
 
 
 def describe_target(name: str, labels: Sequence[str], standardizer: Standardizer | None) -> str:
-    """Return what is predicted, on one line."""
+    """Describe the target on one line."""
     if labels:
         shown = ", ".join(labels[:SHOWN]) + (", ..." if len(labels) > SHOWN else "")
         return f"{name}, {len(labels)} classes: {shown}"

@@ -1,4 +1,4 @@
-"""Writes results to files, devices and standard output; checks before the work that they can be written."""
+"""Writes results to files, devices and standard output, and checks in advance that they can be written."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ _PROBE = b"\0" * 4096
 
 
 def is_standard_output(path: str) -> bool:
-    """Return whether a path names standard output, which a rename would replace where it is a file."""
+    """Return whether a path refers to standard output, which may be a file that a rename would replace."""
     return path in _NAMES
 
 
@@ -37,9 +37,9 @@ def check_output(path: str, *others: str | None) -> None:
     Parameters
     ----------
     path : str
-        What is to be written later; it is left as it is.
+        The file to be written later; it is not changed.
     *others : str or None
-        Files that are read or written too.
+        Other files that are read or written.
     """
     if is_standard_output(path):
         _console.check_standard_output()
@@ -61,7 +61,7 @@ def check_output(path: str, *others: str | None) -> None:
     if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
         raise ValueError(f"{path} is named for two files: name another one to write")
     if stat.S_ISREG(mode):
-        try:  # the file is replaced by a new one, which its folder has to take
+        try:  # the file is replaced by a new one, which needs permission to write to the folder
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(_PROBE)
                 file.flush()
@@ -71,14 +71,14 @@ def check_output(path: str, *others: str | None) -> None:
 
 
 def check_model_output(path: str, *others: str | None) -> None:
-    """As `check_output`; a model is not for a terminal."""
+    """Do the checks of `check_output`, and refuse to write a model to a terminal."""
     check_output(path, *others)
     if is_standard_output(path) and os.isatty(1):
         raise ValueError("a model is not text: redirect standard output, or name a file with --output")
 
 
 def check_table_output(path: str, *others: str | None) -> None:
-    """As `check_output`; ValueError for a file extension that is not a kind of table."""
+    """Do the checks of `check_output`, and raise ValueError for a file extension that is not a kind of table."""
     check_output(path, *others)
     if _is_parquet(path):
         _optional.require("pyarrow.parquet", "parquet")
@@ -98,7 +98,7 @@ def check_space(path: str, size: int) -> None:
 
 
 def write_by(save: Callable[[str], None], path: str) -> None:
-    """Call a function that writes a file; for standard output, of a temporary file that is then copied there."""
+    """Call a function that writes a file. For standard output, it writes a temporary file, which is then copied."""
     if not is_standard_output(path):
         with _named(path):
             save(path)
@@ -117,7 +117,7 @@ def write_table(path: str, table: "pd.DataFrame") -> None:
     else:
         data = table.to_csv(index=False, lineterminator="\n", sep=_separator(path)).encode()
         if path.lower().endswith(".gz"):
-            data = gzip.compress(data, mtime=0)  # the same predictions are the same file
+            data = gzip.compress(data, mtime=0)  # so that the same predictions give the same file
     if is_standard_output(path):
         _console.write_bytes(data)
     else:
@@ -127,7 +127,7 @@ def write_table(path: str, table: "pd.DataFrame") -> None:
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Let the system's errors name the file."""
+    """Add the name of the file to the system's errors."""
     try:
         yield
     except OSError as error:

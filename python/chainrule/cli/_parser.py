@@ -20,7 +20,7 @@ _Add = Callable[..., Any]
 
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 _FREE_TEXTS = ("target", "ignore", "categorical", "weight", "missing", "separator", "keep")  # options of any text
-_GUARD = "\0"  # before such a text: it is no option, and not `--`, which argparse takes away
+_GUARD = "\0"  # put before such a text, so that argparse does not take it for an option or for `--`
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,19 +30,19 @@ def run(arguments: Sequence[str]) -> int:
     with interruptions() as received:
         try:
             return command(**options)
-        except BrokenPipeError:  # the reader of a pipe had enough, such as `| head`
+        except BrokenPipeError:  # the reader of a pipe, such as `| head`, has ended
             message = ""
         except KeyboardInterrupt:
             message = "interrupted"
         except OSError as error:
             message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         except MemoryError:
-            message = "out of memory: fewer rows at a time or narrower layers need less"
+            message = "out of memory: use fewer rows at a time or narrower layers"
         except DivergenceError:
             message = "the cost became NaN or infinite, nothing is saved: choose a smaller --learning-rate"
         except (ImportError, ValueError, TypeError) as error:
             message = str(error)
-    if received:  # an import that a signal interrupts may raise any error
+    if received:  # an import that is interrupted by a signal may raise any error
         message = describe(received[0])
     if message:
         _console.complain(message)
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Adds to errors about unknown values and options which one was probably meant."""
+    """Adds suggestions to errors about unknown values and options."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -118,12 +118,12 @@ def _add_column_options(add: _Add) -> None:
         help="default: regression for numbers, but classification for whole numbers of at most 10 different values",
     )
     add("--ignore", metavar="COLUMN", **_REPEATABLE, help="leave a column out, such as a row's number; repeatable")
-    add("--categorical", metavar="COLUMN", **_REPEATABLE, help="a column whose numbers are names; repeatable")
+    add("--categorical", metavar="COLUMN", **_REPEATABLE, help="a column whose numbers are categories; repeatable")
     add("--weight", metavar="COLUMN", help="the weight of each row in training and scores; not a feature")
     add(
         "--class-weight",
         choices=["balanced"],
-        help="let all classes weigh the same in training; default: each row does",
+        help="give all classes the same total weight in training; default: all rows weigh the same",
     )
 
 
@@ -197,7 +197,7 @@ def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which free texts are part of their option, so that argparse accepts any text.
+    """Join free texts to their options, so that argparse accepts any text.
 
     `--missing -` and `--missing --` are values; `--plot houses.csv` is an option without a value and the table.
     """
@@ -219,7 +219,7 @@ def _is_table(path: str) -> bool:
 
 
 def _restored(value: Any) -> Any:
-    """Return what was given to an option, without the guard of `_joined`."""
+    """Return the value of an option without the guard that `_joined` added."""
     if isinstance(value, list):
         return [_restored(entry) for entry in value]
     return value.removeprefix(_GUARD) if isinstance(value, str) else value

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 RowNumbers: TypeAlias = NDArray[np.intp]
 
 VALIDATION_SIZE = 0.1  # of the training rows
-MAX_CLASSES = 10  # whole numbers of more different values are amounts
-_ANSWERS = {"none"}  # a marker among numbers, but a class among texts: no garage, no disorder
+MAX_CLASSES = 10  # a column of whole numbers with more distinct values than this is a number to predict
+_ANSWERS = {"none"}  # a marker of gaps among numbers, but a class among texts (no garage, no disorder)
 
 
 class TargetEncoder:
@@ -34,21 +34,21 @@ class TargetEncoder:
     Parameters
     ----------
     task : {"classification", "regression"}, optional
-        Default: by the column. Text, booleans and categories are classes; so are whole numbers of at most 10
-        different values; all other numbers are values.
+        Default: chosen by the column. Text, booleans and categories are classes, and so are whole numbers with at most
+        10 distinct values. All other numbers are values.
 
     Attributes
     ----------
     name : str
         The column's name.
     labels : list of str
-        The classes as text: by value where all are numbers, else by name. Empty for values.
+        The classes as text, sorted by value if all are numbers, otherwise by name. Empty for values.
     classes : ndarray
-        The classes as an estimator takes them: whole numbers or booleans where the column has these, else text.
+        The classes in the form for an estimator: whole numbers or booleans if the column has these, otherwise text.
     standardizer : Standardizer or None
-        Of the values that the encoder was fitted on; None for classes.
+        Standardizes values, as learnt in `fit`; None for classes.
     number_format : NumberFormat or None
-        How values are read that are text, such as ``12,5``.
+        The format of values that are text, such as ``12,5``.
 
     Examples
     --------
@@ -76,8 +76,8 @@ class TargetEncoder:
         Raises
         ------
         ValueError
-            For missing values, fewer than two classes or values, text that hardly ever repeats, dates, infinite
-            numbers.
+            For missing values, fewer than two classes or values, text that is nearly always different, dates, and
+            infinite numbers.
         """
         column = as_column(values, name)
         name = column.name
@@ -103,12 +103,13 @@ class TargetEncoder:
         return self
 
     def transform(self, values: Any) -> NDArray[Any]:
-        """Return what an estimator is trained on: classes or values, (m,).
+        """Return the targets for an estimator: classes or values, (m,).
 
         Raises
         ------
         ValueError
-            For a missing value, a class that was not seen at fit, text where numbers were; the message names the value.
+            For a missing value, a class that was not seen at fit, or text instead of numbers; the message names the
+            value.
         """
         if not self.name:
             raise ValueError("the encoder is not fitted: call fit with the training part first")
@@ -125,14 +126,14 @@ class TargetEncoder:
 
 
 def class_numbers(column: Column, labels: Sequence[str]) -> tuple[NDArray[np.intp], str | None]:
-    """Return each row's place among the labels, -1 for another class and -2 if missing; and the first other class."""
+    """Return each row's class number, -1 for an unknown class and -2 if missing, and the first unknown class."""
     codes, names = column.levels()
     numbers = find_codes(codes, names, labels, unseen=-1, missing=-2)
     return numbers, next((names[code] for code in codes[numbers == -1]), None)
 
 
 def _typed(labels: list[str], column: Column) -> NDArray[Any]:
-    """Return labels as booleans or whole numbers if the column's type is such, else as text."""
+    """Return labels as booleans or whole numbers if that is the type of the column, otherwise as text."""
     array = np.array(labels)
     if column.kinds_of_types() == {"boolean"}:
         return np.asarray(array == "True")
@@ -174,9 +175,9 @@ def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
 def known_texts(target: "pd.Series", classes: Collection[str] = ()) -> tuple["pd.Series", str]:
     """Replace the markers of gaps in a target of text by None, unless they are known classes.
 
-    Return what was done as the end of a sentence, or nothing.
+    Return a description of the change, to end a sentence, or an empty string.
 
-    Where no class is known and fewer than two other texts are left, the markers are classes.
+    If no class is known and fewer than two other texts are left, the markers are classes.
     """
     blanked = blank(target, lambda text: _is_gap(text) and text not in classes)
     marked = blanked.isna() & target.notna()
@@ -192,7 +193,7 @@ def _is_gap(text: str) -> bool:
 
 
 def explain_task(target: "pd.Series", task: str) -> str:
-    """Return why a target is treated as classes or as a number, and the option that changes it."""
+    """Return the reason why a target is treated as classes or as a number, and the option that changes it."""
     column = as_column(target)
     if column.categorical or column.kind() != "number":
         return f"classes, because it holds {'booleans' if target.dtype == bool else 'text'}"
@@ -213,7 +214,7 @@ def explain_task(target: "pd.Series", task: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows of a table: features, target as the estimator takes it, weights."""
+    """Rows of a table: features, targets in the form for the estimator, and weights."""
 
     X: "pd.DataFrame"
     y: NDArray[Any]
@@ -231,14 +232,14 @@ class Part:
         return dataclasses.replace(self, weight=None if self.weight is None else self.weight / divisor)
 
     def as_tuple(self) -> tuple[Any, ...]:
-        """Return (X, y) or (X, y, weight), as an estimator takes validation data."""
+        """Return (X, y) or (X, y, weight), the form of validation data for an estimator."""
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
 
 
 def with_target(
     table: "pd.DataFrame", name: str, verbatim: bool, say: Callable[[str, str], None], of: str = ""
 ) -> "pd.DataFrame":
-    """Return the rows whose target is known; report how many are left out, and `of` which table."""
+    """Return the rows whose target is known, and report how many rows `of` the table are left out."""
     target, markers = (table[name], "") if verbatim else known_texts(table[name])
     known = target.notna()
     if not known.all():
@@ -255,7 +256,7 @@ def make_part(
     categorical: Sequence[str],
     weight: str | None,
 ) -> Part:
-    """Return a table's rows; without the columns to leave out, the target and the weight among the features."""
+    """Return the rows of a table. The features do not include the target, the weight and the columns to leave out."""
     others = {target.name, *leave_out, *([] if weight is None else [weight])}
     features = table.drop(columns=[name for name in others if name in table.columns])
     features = features.astype({name: "category" for name in categorical if name in features})
@@ -266,14 +267,14 @@ def make_part(
 def _read_weights(values: "pd.Series") -> NDArray[np.float64]:
     column = as_column(values)
     weights = column.numbers()
-    column.refuse(~(weights >= 0), "a weight, which is not negative")
+    column.refuse(~(weights >= 0), "a weight of 0 or more")
     if not weights.any():
         raise ValueError(f"the weights in column {column.name!r} are all 0")
     return weights
 
 
 def known_classes(table: "pd.DataFrame", target: TargetEncoder, path: str) -> "pd.DataFrame":
-    """Return the rows of a test table whose class the training has too; warn of others."""
+    """Return the rows of a test table whose class occurs in training, and warn about the others."""
     if target.task == "regression":
         return table
     numbers, unseen = class_numbers(as_column(table[target.name]), target.labels)
@@ -290,7 +291,7 @@ def known_classes(table: "pd.DataFrame", target: TargetEncoder, path: str) -> "p
 def split_rows(
     target: NDArray[Any], classes: bool, test_size: float | None, seed: int
 ) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-    """Return the numbers of the rows to train with, to hold out and to test with, of which None means none."""
+    """Return the row numbers of the training rows, the held-out rows and the test rows (None: there are none)."""
     numbers = np.unique(target, return_inverse=True)[1] if classes else np.zeros(len(target), dtype=np.intp)
     rng = np.random.default_rng(seed)
     rest, test = np.arange(len(target)), np.arange(0)
@@ -303,8 +304,8 @@ def split_rows(
 def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
     """Return the row numbers of two parts, the second of about `fraction`, each class split alike; neither is empty.
 
-    The rows are ordered by class and at random within it; where the running total of `fraction` passes a whole number,
-    the row goes to the second part. The first row of a class never does: the first part has a row of each.
+    The rows are ordered by class, and at random within a class. Whenever the running total of `fraction` passes a whole
+    number, the row goes to the second part. The first row of a class never does, so the first part has each class.
     """
     order = np.lexsort((rng.random(len(classes)), classes))
     free = np.flatnonzero(np.diff(classes[order], prepend=-1) == 0)
@@ -315,12 +316,12 @@ def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tup
     return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
 
 
-# Columns that seem to be identifiers of the rows: a model would learn the order of the table or single rows.
+# Columns that seem to identify the rows. From these a model would learn the order of the table, or single rows.
 
 _MIN_ROWS = 10
-_NEARLY = 0.9  # of the values differ
+_NEARLY = 0.9  # fraction of distinct values
 _COLLISIONS = 10  # expected of as many random whole numbers in the same range: e^-10 is the probability of none
-_IN_ORDER = 30  # rows, so that the steps of an experiment are no index
+_IN_ORDER = 30  # at least this many rows, so that the steps of an experiment do not count as an index
 _ID = re.compile(
     rf"(?i:(^|[\W_])(ids?|index|idx|key|uuid|guid|nr|no|number|num|row|rownames?|record|serial)([\W_]?\d+)?$)"
     rf"|[a-z](Id|ID|Key|No|Nr)$|^{re.escape(UNNAMED)}\d+$"
@@ -329,7 +330,7 @@ _TIME = re.compile(r"year|month|week|day|date|hour|minute|second|time|period|qua
 
 
 def find_suspects(table: "pd.DataFrame", names: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each of the columns to learn from that seems to be an index or an identifier."""
+    """Yield a sentence for each feature column that seems to be an index or an identifier."""
     for name in names if len(names) > 1 else ():
         if (reason := _suspicion(str(name), table[name])) is not None:
             yield f"column {name!r} {reason}: leave it out with --ignore {shlex.quote(str(name))}"
@@ -366,5 +367,5 @@ def _suspect_numbers(name: str, values: NDArray[np.float64]) -> str | None:
     in_order = count >= _IN_ORDER and bool((np.diff(values) > 0).all() or (np.diff(values) < 0).all())
     crowded = count * (count - 1) / (2 * (high - low + 1)) >= _COLLISIONS
     if _ID.search(name) or ((in_order or crowded) and not _TIME.search(name)):
-        return f"has a whole number of its own in each of {count:,} rows, as identifiers do"
+        return f"has a different whole number in each of {count:,} rows, as identifiers do"
     return None

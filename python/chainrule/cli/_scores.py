@@ -1,4 +1,4 @@
-"""How well predictions fit: several scores of each task, with weights, by the core."""
+"""Scores of predictions: several for each task, with weights, computed by the core."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: 
     probabilities : array
         Shape (m, classes).
     weight : array, optional
-        Of the rows; default 1 each.
+        Weights of the rows; default 1 each.
 
     Notes
     -----
-    Balanced accuracy is the mean, over the classes that occur, of the part of a class that is recognised. The AUC of
-    several classes is the mean over those of one against the rest; it is absent where one class alone occurs.
+    Balanced accuracy is the mean recall of the classes that occur. The AUC of several classes is the mean of the AUCs
+    of each class against the rest; it is omitted if only one class occurs.
     """
     two = probabilities.shape[1] == 2
     loss = "binary_cross_entropy" if two else "softmax_cross_entropy"
@@ -44,7 +44,7 @@ def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: 
 
 
 def score_values(truth: NDArray[np.float64], predicted: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:
-    """Return RMSE, MAE and R² by name; R² is absent where all values are the same."""
+    """Return RMSE, MAE and R² by name; R² is omitted if all values are the same."""
     metrics = {"RMSE": "rmse", "MAE": "mae", "R²": "r2"}
     scores = {
         name: _core.score(metric, "squared_error", predicted[:, np.newaxis], truth, weight)
@@ -54,7 +54,7 @@ def score_values(truth: NDArray[np.float64], predicted: NDArray[Any], weight: ND
 
 
 def as_text(scores: _Scores, trivial: tuple[str, float] | None = None) -> str:
-    """Return scores on one line, the trivial predictor's behind the first."""
+    """Return scores on one line; the score of the trivial predictor follows the first one."""
     errors = {"RMSE", "MAE"}  # which have the target's unit
     parts = [f"{name} {value:.6g}" if name in errors else f"{name} {value:.4f}" for name, value in scores.items()]
     if trivial is not None:

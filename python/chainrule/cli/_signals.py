@@ -15,14 +15,14 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, _start.leave)
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asked the process to end; everything that handles Ctrl-C handles it."""
+    """Raised if a signal asks the process to end. Code that handles Ctrl-C handles it too."""
 
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """Within, a signal that would end the process raises `Terminated`; yield the list that its number goes to.
+    """Within the block, a signal that would end the process raises `Terminated`; yield a list that receives its number.
 
-    A signal that is ignored or handled already, as SIGHUP is under `nohup`, stays so.
+    Signals that are already ignored or handled, such as SIGHUP under `nohup`, are left alone.
     """
     received: list[int] = []
 
@@ -40,11 +40,11 @@ def interruptions() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def delayed_signals() -> Iterator[None]:
-    """Delay a signal to the end of the block: a second Ctrl-C does not lose what the first one saves, a third may."""
+    """Delay a signal to the end of the block: a second Ctrl-C must not lose what the first one saves; a third may."""
     waiting: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
-        if waiting:  # the block itself may hang, such as on a pipe
+        if waiting:  # the block itself may hang, for example on a pipe
             raise Terminated
         waiting.append(number)
 
@@ -64,16 +64,16 @@ def _replace(handler: _Handler, where: Callable[[object], bool]) -> dict[int, An
     for name in _ENDING:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and where(signal.getsignal(number)):
-            with contextlib.suppress(ValueError):  # not in the main thread, which alone handles signals
+            with contextlib.suppress(ValueError):  # raised outside of the main thread, which alone handles signals
                 before[number] = signal.signal(number, handler)
     return before
 
 
 def describe(number: int) -> str:
-    """Return what happened, as a message."""
+    """Return a message about the signal."""
     return "interrupted" if number == signal.SIGINT else "terminated"
 
 
 def exit_code(received: Sequence[int]) -> int:
-    """Return the exit code of a command that failed: 128 and the signal's number where one but Ctrl-C ended it."""
+    """Return the exit code of a failed command: 128 plus the signal's number for a signal other than Ctrl-C."""
     return 128 + received[0] if received and received[0] != signal.SIGINT else 1

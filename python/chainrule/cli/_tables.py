@@ -1,8 +1,8 @@
 """Reads table files, text and Parquet, through pandas.
 
-The layout of a text file (encoding, separator, names of the columns) is detected where that is certain. An empty field
-is missing. In columns of numbers or dates the markers of `_formats` are missing too; in columns of text they are
-levels, because "None" may be an answer.
+The layout of a text file (encoding, separator, names of the columns) is detected if it is certain. An empty field is a
+missing value. In columns of numbers or dates, the markers of `_formats` are missing values too; in columns of text they
+are levels, because "None" may be an answer.
 """
 
 import contextlib
@@ -32,34 +32,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
-SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names for what is hard to type
-UNNAMED = "Unnamed: "  # and the place of a column without a name, as pandas has it
+SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names for separators that are hard to type
+UNNAMED = "Unnamed: "  # followed by the number of the column, as in pandas
 _OTHERS = ",;\t|"  # separators that are detected
 _BEGINNING = 1 << 16  # bytes to look at
 _ROWS = 50  # to look at
-_GUESSES = ("cp1252", "latin-1")  # where a file is not UTF-8: that of Windows, and one that has all bytes
+_GUESSES = ("cp1252", "latin-1")  # if a file is not UTF-8: the encoding of Windows, and one that accepts all bytes
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LONG = 40  # characters of a cell that is repeated in a message
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Options for reading a table's file; None: detected.
+    """Options for reading the file of a table; None: detected.
 
     Attributes
     ----------
     separator : str or None
-        Between the fields of a row: one character, or pandas' expression for any white space.
+        The separator between fields: one character, or the regular expression for any white space.
     decimal : {".", ",", None}
         The decimal mark of numbers.
     encoding : str or None
-        A name that Python knows.
+        The name of the encoding in Python.
     date_order : {"dmy", "mdy", "ymd", None}
-        Of dates that are written as three numbers.
+        The order of dates that are written as three numbers.
     header : bool
-        Whether the first row has the names of the columns; else these are 1, 2, ...
+        Whether the first row has the names of the columns; otherwise they are 1, 2, ...
     missing : sequence of str
-        Values that mean missing in every column.
+        Values that mean a missing value in every column.
     """
 
     separator: str | None = None
@@ -87,13 +87,13 @@ class Text:
     Attributes
     ----------
     encoding, separator : str
-        As `Reading` has them.
+        See `Reading`.
     names : list of str
-        Of the columns, none twice.
+        Names of the columns, all distinct.
     unusual : str
-        What is unexpected for the file's name, to append to a sentence; or empty.
+        A description of what the name of the file does not suggest, to append to a sentence; or empty.
     warnings : list of str
-        About what was guessed or changed.
+        Warnings about guesses and changes.
     """
 
     encoding: str
@@ -109,7 +109,7 @@ def number_names(count: int) -> list[str]:
 
 
 def detect(path: str, reading: Reading, extension: str, names: Callable[[int], list[str]]) -> Text:
-    """Return the layout of a file; `names` gives those of so many columns where it has no header.
+    """Return the layout of a file. If it has no header, `names` returns the names for a number of columns.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def detect(path: str, reading: Reading, extension: str, names: Callable[[int], l
     if reading.separator is None and separator != KINDS[extension]:
         unusual = ", separated by " + ("white space" if separator == SEPARATORS["space"] else repr(separator))
     if separator == SEPARATORS["space"]:
-        first = next(csv.reader([" ".join(rows[0].split())], delimiter=" "))  # which keeps quoted words together
+        first = next(csv.reader([" ".join(rows[0].split())], delimiter=" "))  # csv keeps quoted words together
     else:
         first = next(csv.reader(rows, delimiter=separator))
     if not reading.header:
@@ -142,7 +142,7 @@ def detect(path: str, reading: Reading, extension: str, names: Callable[[int], l
 
 
 def _find_encoding(path: str) -> str:
-    """Return the encoding that the first bytes name, else UTF-8 if all of the file is, else what Windows writes."""
+    """Return the encoding of the byte order mark, UTF-8 if the whole file is UTF-8, or the encoding of Windows."""
     with _open(path) as file:
         beginning = file.read(4)
     for mark, encoding in _BOMS.items():
@@ -164,7 +164,7 @@ def _open(path: str) -> Any:
 
 
 def _first_lines(path: str, encoding: str) -> list[str]:
-    """Return the first lines that are not empty; the last one that was read may be cut, and is left out."""
+    """Return the first lines that are not empty, without the last one that was read, which may be incomplete."""
     with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
         beginning = text.read(_BEGINNING)
     lines = beginning.splitlines(keepends=True)
@@ -174,7 +174,7 @@ def _first_lines(path: str, encoding: str) -> list[str]:
 
 
 def _find_separator(lines: list[str], usual: str) -> str:
-    """Return the usual separator for a file's name, unless only another one splits the first rows evenly."""
+    """Return the usual separator for the file's name, unless only another one splits the first rows evenly."""
     fitting = [separator for separator in dict.fromkeys(usual + _OTHERS) if _fits(lines, separator)]
     if not fitting and _are_numbers(lines):
         return SEPARATORS["space"]
@@ -182,7 +182,7 @@ def _find_separator(lines: list[str], usual: str) -> str:
 
 
 def _fits(lines: list[str], separator: str) -> bool:
-    """Return whether all rows have as many fields as the first, more than one; an empty one may follow."""
+    """Return whether all rows have the same number of fields, more than one; an empty field may follow."""
     try:
         rows = list(csv.reader(lines, delimiter=separator))
     except csv.Error:
@@ -194,7 +194,7 @@ def _fits(lines: list[str], separator: str) -> bool:
 
 
 def _are_numbers(lines: list[str]) -> bool:
-    """Return whether all rows but the first are equally many numbers, more than one, between white space."""
+    """Return whether all rows except the first have the same number of numbers, more than one, between white space."""
     rows = [line.split() for line in lines]
     if not lines[-1].endswith(("\n", "\r")):
         rows.pop()
@@ -207,7 +207,7 @@ def _are_numbers(lines: list[str]) -> bool:
 
 
 def _distinct(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return names of which none occurs twice, and sentences about those that did."""
+    """Make names distinct, and return them with sentences about those that occurred twice."""
     counts: Counter[str] = Counter()
     distinct, notes = [], []
     for name in names:
@@ -229,13 +229,13 @@ class Table:
     Attributes
     ----------
     frame : DataFrame
-        Its columns; text that is written as numbers or dates as these.
+        The columns; numbers and dates that are written as text have been converted.
     reading : Reading
-        How it was read; the decimal mark as detected.
+        The options with which it was read, including the detected decimal mark.
     unusual : str
-        What is unexpected for the file's name, to append to a sentence; or empty.
+        A description of what the name of the file does not suggest, to append to a sentence; or empty.
     formats : dict of str to NumberFormat or DateFormat
-        How the text of columns was read; of whole columns, where the rows of a training may not decide.
+        The formats of columns of text. Whole columns determine them, because the training rows may be ambiguous.
     """
 
     frame: "pd.DataFrame"
@@ -259,8 +259,8 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
     Raises
     ------
     ValueError
-        For a file of another kind, or one that does not hold what its name says; for numbers or dates with a few texts
-        among them, or that can be read in several ways.
+        For a file of another kind, or one whose content does not match its name; for numbers or dates with a few other
+        texts among them, or that can be read in several ways.
     """
     frame, unusual = read_frame(path, reading, texts)
     is_numeric = _optional.require("pandas.api.types", "cli").is_numeric_dtype
@@ -284,9 +284,9 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
 def read_frame(
     path: str, reading: Reading, texts: Collection[str] = (), names: Callable[[int], list[str]] = number_names
 ) -> tuple["pd.DataFrame", str]:
-    """Read a file; columns of text stay as they are written. Return it and what is unusual about it.
+    """Read a file without converting columns of text. Return it and what is unusual about it.
 
-    `names` gives those of so many columns where the file has no header.
+    If the file has no header, `names` returns the names for a number of columns.
     """
     extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     unusual = ""
@@ -300,7 +300,7 @@ def read_frame(
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: name another --encoding") from error
     except (ValueError, EOFError, csv.Error, zlib.error, gzip.BadGzipFile) as error:
-        if "Calling read(nbytes)" in str(error):  # pandas's only error for Ctrl-C during a read
+        if "Calling read(nbytes)" in str(error):  # how pandas reports Ctrl-C during a read
             raise KeyboardInterrupt from error
         raise ValueError(f"cannot read {path}: {error}") from error
     if not len(frame):
@@ -309,7 +309,7 @@ def read_frame(
 
 
 def read_like(path: str, other: Table, texts: Collection[str]) -> "pd.DataFrame":
-    """Read a table whose columns hold what those of another one hold."""
+    """Read a table whose columns have the same content as those of another table."""
     kinds = {str(name): as_column(other.frame[name]).kind_of_type() for name in other.frame.columns}
     words = [name for name, kind in kinds.items() if kind in ("text", "levels") and other.frame[name].dtype != bool]
     frame, _ = read_frame(path, other.reading, [*texts, *words, *other.formats])
@@ -320,7 +320,7 @@ def read_like(path: str, other: Table, texts: Collection[str]) -> "pd.DataFrame"
 
 
 def without_markers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFrame":
-    """Replace the markers of gaps by None in columns that hold numbers or dates."""
+    """Replace the markers of gaps by None in columns of numbers or dates."""
     for name in names:
         if name in frame and as_column(frame[name]).kind_of_type() == "text":
             frame[name] = blank(frame[name], is_marker)
@@ -335,7 +335,7 @@ def blank(values: "pd.Series", is_gap: Callable[[str], bool]) -> "pd.Series":
 
 
 def convert(column: Column, format: Format) -> "pd.Series":
-    """Return text that is written in a format as numbers or dates."""
+    """Convert text in a format to numbers or dates."""
     pd = _optional.require("pandas", "cli")
     if isinstance(format, NumberFormat):
         return pd.Series(column.numbers(format))
@@ -343,7 +343,7 @@ def convert(column: Column, format: Format) -> "pd.Series":
 
 
 def read_numbers(values: "pd.Series", reading: Reading) -> NDArray[np.float64]:
-    """Return a column of numbers, which may be written as text, as an array with NaN for missing ones."""
+    """Convert a column of numbers, which may be text, to an array with NaN for missing values."""
     column = as_column(values)
     if column.kind_of_type() != "text":
         return column.numbers()
@@ -357,7 +357,7 @@ def _has_decimal_comma(found: Examination) -> bool:
 
 
 def _choose_format(column: Column, found: Examination, reading: Reading) -> Format | None:
-    """Return the format of a column of text, None for levels; raise if it is uncertain."""
+    """Return the format of a column of text, or None for levels; raise ValueError if it is ambiguous."""
     found = found.narrow(decimal=reading.decimal, date_order=reading.date_order)
     if found.kind == "levels":
         return None
@@ -403,7 +403,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_parquet(path: str, reading: Reading) -> "pd.DataFrame":
-    with open(path, "rb"):  # the system's error, which names the file; Parquet's is long
+    with open(path, "rb"):  # to raise the system's error, which names the file, instead of the long one of Parquet
         pass
     _optional.require("pyarrow.parquet", "parquet")
     table = _optional.require("pandas", "cli").read_parquet(path)
@@ -415,7 +415,7 @@ def _read_parquet(path: str, reading: Reading) -> "pd.DataFrame":
 def _read_text(
     path: str, reading: Reading, extension: str, texts: Collection[str], names: Callable[[int], list[str]]
 ) -> tuple["pd.DataFrame", str]:
-    """Read a table of text; raise for rows that pandas would shift."""
+    """Read a table of text; raise ValueError for rows that pandas would shift."""
     pd = _optional.require("pandas", "cli")
     text = detect(path, reading, extension, names)
     for warning in text.warnings:

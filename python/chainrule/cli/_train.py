@@ -1,4 +1,4 @@
-"""From a table to a tested and saved model: split, train an estimator until the validation cost rises, score, save."""
+"""Makes a model from a table: splits the rows, trains an estimator with early stopping, scores it, and saves it."""
 
 import dataclasses
 import os
@@ -37,15 +37,15 @@ _Say: TypeAlias = Callable[[str, str], None]
 
 TEST_SIZE = 0.2
 MIN_ROWS = 10
-_LAST = 0.1  # of the epochs: where the best is among these, more would help
+_LAST = 0.1  # if the best epoch is in this last fraction of the epochs, more epochs would help
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user may choose of a training.
+    """The settings of a training.
 
-    The defaults were chosen on adult and california over six seeds: tanh generalises better than relu on such tables
-    (adult 0.857 against 0.853), more units or a smaller learning rate gain nothing.
+    The defaults were chosen on the data sets adult and california with six seeds: tanh generalises better than relu on
+    such tables (adult 0.857 against 0.853), and more units or a smaller learning rate bring no gain.
     """
 
     output: str
@@ -137,7 +137,7 @@ def _test_and_save(
         say("", hint)
     train, validation, tested = parts
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of levels that only the test part has: they cost what they cost
+        warnings.simplefilter("ignore")  # about levels that occur only in the test part
         scores, constant = _score(estimator, target, tested, train, validation)
     say("test", scores)
     if constant:
@@ -150,7 +150,7 @@ def _test_and_save(
 
 
 def _stream(settings: Settings) -> str | None:
-    """Return the stream that takes the report."""
+    """Return the stream for the report."""
     if settings.quiet:
         return None
     return "stderr" if is_standard_output(settings.output) else "stdout"
@@ -161,7 +161,7 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
-    """Refuse columns that are not there, or are named for two purposes."""
+    """Raise ValueError for columns that do not exist or are named for two purposes."""
     weight = [] if settings.weight is None else [settings.weight]
     check_columns(table, [name, *settings.ignore, *settings.categorical, *weight])
     for option, names in {"--ignore": settings.ignore, "--weight": weight}.items():
@@ -174,7 +174,7 @@ def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
 
 
 def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEncoder:
-    """Learn the classes, or that the target is a number; print which, and why."""
+    """Learn the target, and print whether it is classes or a number, and why."""
     named = target.name in settings.categorical
     encoder = TargetEncoder(settings.task or ("classification" if named else None)).fit(target)
     say("target", describe_target(encoder.name, encoder.labels, encoder.standardizer))
@@ -188,7 +188,7 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
 
 
 def _fit(estimator: Any, train: Part, validation: Part) -> "cr.History":
-    """Train; raise DivergenceError if the cost became NaN or infinite, because the last parameters are of no use."""
+    """Train; raise DivergenceError if the cost became NaN or infinite."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the reason is reported later
         estimator.fit(*train.as_tuple(), eval_set=validation.as_tuple())
@@ -199,7 +199,7 @@ def _fit(estimator: Any, train: Part, validation: Part) -> "cr.History":
 
 
 def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> Any:
-    """Return the estimator of so many training rows."""
+    """Return the estimator for `n_rows` training rows."""
     batch_size = min(settings.batch_size or choose_batch_size(n_rows), n_rows)
     regression = target.task == "regression"
     kind = cr.MLPRegressor if regression else cr.MLPClassifier
@@ -208,12 +208,12 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
         hidden_layer_sizes=settings.hidden,
         activation=settings.activation,
         solver=cr.Adam(learning_rate=settings.learning_rate),
-        alpha=settings.l2 * batch_size,  # which is divided by a batch's rows
+        alpha=settings.l2 * batch_size,  # alpha is divided by the rows of a batch
         batch_size=batch_size,
         max_iter=settings.epochs,
         time_limit=settings.time_limit,
         tol=0.0,
-        n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # one more ends it
+        n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # the training ends after one more
         eval_metric="loss",
         preprocess=True,
         random_state=settings.seed,
@@ -223,9 +223,9 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
 
 
 def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> tuple[str, str]:
-    """Return the scores of the rows to test with, and a sentence where a constant prediction is as good.
+    """Return the scores of the test rows, and a sentence if a constant prediction is as good.
 
-    The constant is learnt from all other rows; of classes it is their frequencies.
+    The constant is learnt from all other rows; for classes it is their frequencies.
     """
     if target.task == "regression":
         mean = float(np.average(train.y, weights=train.weight))
@@ -279,14 +279,15 @@ class _ReportStart:
 
 
 def choose_batch_size(n_rows: int) -> int:
-    """Return 256, but less for few rows, so that an epoch has 50 steps; at least 16."""
+    """Return the batch size: 256, or less for few rows, so that an epoch has 50 steps, but at least 16."""
     return min(max(n_rows // 50, 16), 256)
 
 
 def choose_patience(n_rows: int, batch_size: int) -> int:
-    """Return the epochs without a lower validation cost that end a training: 2000 steps, at least 20 epochs.
+    """Return the number of epochs without a lower validation cost that end a training: 2000 steps, at least 20 epochs.
 
-    With few rows an epoch teaches little: after 20, three of six runs on yacht (222 rows) stop near the trivial score.
+    With few rows, an epoch has few steps: with 20 epochs, three of six runs on yacht (222 rows) stop near the trivial
+    score.
     """
     return max(20, 2000 // -(-n_rows // batch_size))
 
@@ -303,7 +304,7 @@ def _why(history: "cr.History") -> str:
 
 
 def _hint(history: "cr.History") -> str:
-    """Return what may help where the training ended while it still improved."""
+    """Return advice if the training ended while it was still improving."""
     options = {"epochs": "--epochs", "seconds": "--time-limit"}
     improving = history.best_epoch > (1 - _LAST) * history.epochs
     if not improving or history.stop_reason not in options:

@@ -173,7 +173,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
                 )
 
     def _shape_parameters(self) -> dict[str, Any]:
-        """Return the parameters that determine shape, type and inputs of the network, in a form that can be compared."""
+        """Return the parameters that determine shape, type and inputs of the network, in comparable form."""
         hidden = self.hidden_layer_sizes
         return {
             "hidden_layer_sizes": tuple(np.atleast_1d(np.asarray(hidden)).tolist()),
@@ -196,7 +196,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _encode_rows(
         self, data: Data, eval_data: Data | None, first: bool, incremental: bool
     ) -> tuple[Data, Data | None]:
-        """Encode rows and targets of a table as learnt from the training rows, in `partial_fit` those of the first call."""
+        """Encode rows and targets of a table as learnt from the training rows (of the first `partial_fit`)."""
         if first:
             self.encoder_ = _tables.learn(self, data.X, data.rows, more_to_come=incremental)
             self._learn_targets(data.targets())
@@ -245,7 +245,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         return history
 
     def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
-        """Check rows and targets as scikit-learn does, and convert rows to the dtype of the network or of a first fit."""
+        """Check rows and targets as scikit-learn does, and convert rows to the dtype of the network."""
         check_rows(X)
         y = self._read_targets(y)
         if table:

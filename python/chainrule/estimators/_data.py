@@ -56,7 +56,7 @@ def refuse_masked(name: str, array: Any) -> None:
         place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
         where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
         raise ValueError(
-            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, for instance by "
+            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, such as by "
             f"{name}.filled(np.nan) and preprocess=True for gaps in X"
         )
 
