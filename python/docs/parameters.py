@@ -12,7 +12,7 @@ from chainrule.training import FIT_SETTINGS
 
 PAGE = Path(__file__).with_suffix(".md")
 
-# Pages of the guide that say more.
+# Pages of the guide with more details.
 SEE = {
     "activation": "activations.md",
     "callbacks": "callbacks.md",
@@ -26,7 +26,7 @@ SEE = {
     "schedules": "optimizers.md#schedules",
     "validation": "validation.md",
 }
-# What other libraries call it, where the settings' own list does not say so.
+# Names in other libraries, for parameters that are not in the list of settings.
 NETWORK_ELSEWHERE = {
     "layer_sizes": "`hidden_layer_sizes` has only the middle",
     "loss": "Keras: `compile(loss=)`",
@@ -34,7 +34,7 @@ NETWORK_ELSEWHERE = {
     "seed": "scikit-learn: `random_state`",
 }
 THREADS_ELSEWHERE = {"n_threads": "scikit-learn: `n_jobs`"}
-# What a parameter of the estimators is for a network, which has most of the others under the same name.
+# The name in `Network.fit` of a parameter of the estimators, if it is not the same.
 OF_FIT = {
     "hidden_layer_sizes": "`layer_sizes`",
     "solver": "`optimizer`",
@@ -62,7 +62,7 @@ SCIKIT_LEARNS = 24  # parameters before those that scikit-learn's estimators lac
 
 
 def meanings(function: Callable[..., Any]) -> dict[str, str]:
-    """Return what the docstring says of each parameter, in Markdown."""
+    """Return the description of each parameter in the docstring, as Markdown."""
     doc = inspect.getdoc(function) or ""
     [section] = re.findall(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", doc, re.MULTILINE | re.DOTALL)
     found = {}
@@ -86,7 +86,7 @@ def row(name: str, functions: Iterable[Callable[..., Any]], last: str) -> str:
 
 
 def elsewhere(settings: Mapping[str, Setting]) -> dict[str, str]:
-    """Return what other libraries call settings."""
+    """Return the names of settings in other libraries."""
     return {setting.name: setting.elsewhere for setting in settings.values()}
 
 
@@ -109,7 +109,7 @@ def estimators() -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    lines = ["# Parameters", "", "Made of the docstrings by `python python/docs/parameters.py`.", ""]
+    lines = ["# Parameters", "", "Made from the docstrings by `python python/docs/parameters.py`.", ""]
     lines += ["## Network", "", "`cr.Network(layer_sizes, ...)`", "", *table(cr.Network, NETWORK_ELSEWHERE)]
     lines += ["## Network.fit", "", "`net.fit(X, y, ...)`; `fit_many` takes the same, as one value or as a list.", ""]
     lines += table(cr.Network.fit, elsewhere(FIT_SETTINGS) | THREADS_ELSEWHERE)
