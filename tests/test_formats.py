@@ -219,7 +219,7 @@ def test_most_cells_are_numbers_or_dates_but_some_are_not(texts, message):
         encoding = TableEncoding.learn(table)
     assert len(caught) == 1
     assert message in str(caught[0].message)
-    assert "so all are taken for levels: correct them, or name the column in categorical_features" in str(
+    assert "so all are encoded as levels: correct them, or name the column in categorical_features" in str(
         caught[0].message
     )
     assert encoding.columns[0].kind in ("levels", "ignored")
@@ -250,11 +250,11 @@ def test_whole_numbers_as_text_are_levels_and_many_of_them_are_warned_of():
     assert kind_of("1", "2", "3", "1") == "levels"
     many = [str(i // 2) for i in range(300)]
     with pytest.warns(
-        UserWarning, match="column 'x' holds 150 different whole numbers as text, which are taken for levels"
+        UserWarning, match="column 'x' holds 150 different whole numbers as text, which are encoded as levels"
     ):
         assert TableEncoding.learn(frame(*many)).columns[0].kind == "levels"
     with pytest.warns(
-        UserWarning, match=r"holds numbers as text and in 1 of 4 cells marks .* so all are taken for levels"
+        UserWarning, match=r"holds numbers as text and in 1 of 4 cells marks .* so all are encoded as levels"
     ):
         assert TableEncoding.learn(frame("1", "2", "3", "?")).columns[0].kind == "levels"
     assert kind_of(*many, categorical_features=["x"]) == "levels"

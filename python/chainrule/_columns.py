@@ -1,8 +1,7 @@
-"""How a column is learnt, and how one of each kind becomes float32 features.
+"""Encoders for columns: one for each kind of column, and the choice of the encoder for a column.
 
-`_formats` examines the texts of a column; `fit_column` decides what an encoder does with the result. Where it warns,
-the command raises an error. An encoder is a frozen record of what was learnt; its state consists of texts, numbers,
-lists and dictionaries.
+`_formats` examines the text of a column, and `fit_column` chooses the encoder. Where it warns, the command raises an
+error. An encoder is a frozen dataclass; its state consists of strings, numbers, lists and dictionaries.
 """
 
 import dataclasses
@@ -30,7 +29,7 @@ _BOOLEANS = {"true": "1", "false": "0"}
 
 
 def find_codes(codes: Codes, names: Sequence[str], levels: Sequence[str], unseen: int, missing: int) -> Codes:
-    """Return the place of each row's level within `levels`.
+    """Return the position of each row's level in `levels`.
 
     A value may be written in several ways: "1.0" also matches "1", and " a" matches "a". If the levels are booleans
     (only True and False, or only 0 and 1), "true", "TRUE" and 1 match True. An exact match comes first.
@@ -109,7 +108,7 @@ class NumberColumn:
         return [self.name, *bins] + [f"{self.name} missing"] * self.indicator
 
     def check(self) -> None:
-        """Refuse a state that `fit` cannot have learnt."""
+        """Raise ValueError for a state that `fit` cannot have learnt."""
         if not math.isfinite(self.median) or not math.isfinite(self.scale) or self.scale < 0:
             raise ValueError(f"column {self.name!r}: median {self.median}, scale {self.scale}")
         if self.scale == 0 and not self.indicator:
@@ -122,7 +121,7 @@ class NumberColumn:
         return column.numbers(self.format)
 
     def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, (m, width) and zero; return a warning where one is due."""
+        """Write the features into `out`, (m, width) and zero; return a warning if there is one."""
         values = self.read(column)
         missing = np.isnan(values)
         present = np.where(missing, self.median, values)
@@ -198,14 +197,14 @@ class LevelColumn:
         return [self.name + part for part in parts]
 
     def check(self) -> None:
-        """Refuse a state that `fit` cannot have learnt."""
+        """Raise ValueError for a state that `fit` cannot have learnt."""
         if twice := [level for level, count in Counter(self.levels).items() if count > 1]:
             raise ValueError(f"column {self.name!r} has the level {twice[0]!r} more than once")
         if not self.width:
             raise ValueError(f"column {self.name!r} has no levels")
 
     def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, (m, width) and zero; return a warning where one is due."""
+        """Write the features into `out`, (m, width) and zero; return a warning if there is one."""
         codes, names = column.levels()
         listed = find_codes(codes, names, self.levels, unseen=-1, missing=-1)
         rows = np.flatnonzero(listed >= 0)
@@ -246,10 +245,10 @@ class IgnoredColumn:
         return []
 
     def check(self) -> None:
-        """Every state is possible."""
+        """Accept every state."""
 
     def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write nothing."""
+        """Write no features."""
 
 
 Encoder: TypeAlias = NumberColumn | DateColumn | LevelColumn | IgnoredColumn
@@ -319,7 +318,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def check_format(state: Mapping[str, Any]) -> None:
-    """Refuse what is not the state of an encoder, or is one that a later version wrote."""
+    """Raise ValueError for anything that is not the state of an encoder, or is the state of a later version."""
     version = state.get("format")
     if type(version) is not int:
         raise ValueError("not the state of an encoder: it has no format version")
@@ -345,9 +344,9 @@ class Settings:
 def fit_column(
     column: Column, categorical: bool, weight: Floats | None, settings: Settings, warn: Callable[[str], None]
 ) -> Encoder:
-    """Return the encoder of one column; `warn` is called with what a user should know of it.
+    """Return the encoder of one column; call `warn` with anything that the user should know.
 
-    A row of weight w counts as w rows; no weights mean 1 each.
+    A row of weight w counts as w rows; without weights, each row counts once.
 
     Raises
     ------
@@ -380,8 +379,8 @@ def _date_format(format: Format | None) -> DateFormat | None:
 def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) -> tuple[str, Format | None]:
     """Return the kind of a column, and the format of its text.
 
-    Text that is only digits stays levels, because it may be codes. Text of which some cells cannot be read stays levels
-    too, with a warning: a word must not become a gap. Markers of gaps are gaps.
+    Text of digits only is encoded as levels, because it may be codes. If some cells cannot be read, the text is encoded
+    as levels too, with a warning, so that words do not become missing values. Markers of gaps are missing values.
     """
     kind = column.kind_of_type()
     if kind != "text":
@@ -390,24 +389,24 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     if found.kind == "levels":
         return "levels", None
     if found.mistakes:
-        if "date" in column.kinds_of_types():  # which are no levels
+        if "date" in column.kinds_of_types():  # dates are not levels
             raise ValueError(f"{describe_mistakes(column, found)}: correct them")
-        warn(f"{describe_mistakes(column, found)}, so all are taken for levels: correct them, or {_NAME_IT}")
+        warn(f"{describe_mistakes(column, found)}, so all are encoded as levels: correct them, or {_NAME_IT}")
         return "levels", None
     if found.whole:
         if found.markers:
-            warn(f"{_describe_markers(column, found)}, so all are taken for levels: convert them, or {_NAME_IT}")
+            warn(f"{_describe_markers(column, found)}, so all are encoded as levels: convert them, or {_NAME_IT}")
         elif found.distinct > min(settings.max_levels, max(SEVERAL, found.cells / 2)):
             what = f"column {column.name!r} holds {found.distinct:,} different whole numbers as text"
-            warn(f"{what}, which are taken for levels: convert them if they are amounts, or {_NAME_IT}")
+            warn(f"{what}, which are encoded as levels: convert them if they are amounts, or {_NAME_IT}")
         return "levels", None
     if found.ask:
         question = describe_question(column, found, lambda choice: f"{found.ask}={choice!r}")
         raise ValueError(f"{question} of TableEncoder, or {_NAME_IT}")
     format = found.formats[0]
     if found.markers:
-        warn(f"{_describe_markers(column, found)}, which are taken for gaps: replace them by None, or {_NAME_IT}")
-        format = format or DateFormat("ymd")  # which reads markers
+        warn(f"{_describe_markers(column, found)}, which are read as gaps: replace them by None, or {_NAME_IT}")
+        format = format or DateFormat("ymd")  # a date format reads markers
     return found.kind, format
 
 

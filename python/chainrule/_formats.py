@@ -1,11 +1,12 @@
-"""Numbers and dates that are written as text: what the texts of a column are, and how they are read.
+"""Numbers and dates that are written as text: recognises what the text of a column is, and reads it.
 
-The whole column decides: 25/04/2024 shows that the day comes first in 03/04/2024 too; 0,5 shows that the comma of 1,234
-is the decimal mark. Where all cells fit two readings, `examine` returns both and never guesses.
+The format is determined from the whole column: 25/04/2024 shows that the day comes first in 03/04/2024 too; 0,5 shows
+that the comma in 1,234 is the decimal mark. If all cells can be read in two ways, `examine` returns both and does not
+guess.
 
-All texts of one shape are read at once. The shape of a text is the text with every digit as 0. A regular expression
-matches the shape once; where its groups stand in the shape, the digits of all texts of that shape are read as columns
-of a matrix.
+All texts of one shape are read together. The shape of a text is the text with every digit replaced by 0. A regular
+expression matches the shape once, and the positions of its groups select columns of a matrix with the digits of all
+texts of that shape.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ _ISO = re.compile(r"0000-00-00(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?")
 
 
 def shape_of(text: str) -> str:
-    """Return a stripped text with every digit as 0.
+    """Return a stripped text with every digit replaced by 0.
 
     >>> shape_of("3 Jan 2020")
     '0 Jan 0000'
@@ -66,7 +67,7 @@ def match_date(shape: str) -> re.Match[str] | None:
 
 
 def is_iso(shape: str) -> bool:
-    """Return whether a shape is that of a date as ISO 8601 has it."""
+    """Return whether a shape is that of an ISO 8601 date."""
     return _ISO.fullmatch(shape) is not None
 
 
@@ -81,7 +82,7 @@ def needs_order(found: re.Match[str]) -> bool:
 
 
 def common_shape(texts: Sequence[str]) -> str | None:
-    """Return the shape that all texts have, if they have one."""
+    """Return the common shape of all texts, or None."""
     lengths = set(map(len, texts))
     if len(lengths) != 1 or not 0 < lengths.pop() <= LONGEST:
         return None
@@ -93,7 +94,7 @@ def common_shape(texts: Sequence[str]) -> str | None:
 
 
 def by_shape(texts: Sequence[str]) -> dict[str, Sequence[int]]:
-    """Return the places of the texts of each shape."""
+    """Return the positions of the texts of each shape."""
     if (shape := common_shape(texts)) is not None:
         return {shape: range(len(texts))}
     places: dict[str, Any] = {}
@@ -110,15 +111,15 @@ def read_dates(texts: Sequence[str], order: str | None) -> tuple[Integers, NDArr
     texts : sequence of str
         Dates, or times of day.
     order : {"dmy", "mdy", "ymd", "time"}, optional
-        That of numbers where the year is not first; or times of day alone are read. Default: dates as ISO 8601 has
-        them alone.
+        The order of the numbers if the year is not first, or "time" to read only times of day. Default: read only
+        ISO 8601 dates.
 
     Returns
     -------
     moments : ndarray
-        Microseconds since 1970-01-01 (UTC), or of the day; 0 where a text is not a date.
+        Microseconds since 1970-01-01 (UTC), or of the day; 0 for a text that is not a date.
     known : ndarray
-        Where a text is a date.
+        A mask of the texts that are dates.
     """
     return read_dates_by_shape(texts, by_shape(texts), order)
 
@@ -126,7 +127,7 @@ def read_dates(texts: Sequence[str], order: str | None) -> tuple[Integers, NDArr
 def read_dates_by_shape(
     texts: Sequence[str], groups: Mapping[str, Sequence[int]], order: str | None
 ) -> tuple[Integers, NDArray[np.bool_]]:
-    """Read texts as `read_dates` does, with the places of each shape; texts of no shape are not read."""
+    """Read texts like `read_dates`, given the positions of each shape; texts without a shape are not read."""
     moments, known = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
     for shape, places in groups.items():
         found = match_date(shape)
@@ -188,7 +189,7 @@ def _month(name: str) -> int:
     return next((i for i, month in enumerate(_MONTHS, 1) if low in (month, month[:3])), 0)
 
 
-# What means a gap among numbers or dates, compared in lower case.
+# The texts that mean a gap among numbers or dates, in lower case.
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 _LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # if at least this fraction of the cells are numbers or dates, the other cells are mistakes
@@ -234,14 +235,14 @@ def _unit(found: re.Match[str]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class NumberFormat:
-    """Numbers as text.
+    """A format of numbers as text.
 
     Parameters
     ----------
     decimal : {".", ","}
-        The decimal mark; the other one, spaces and apostrophes are taken between groups of three digits.
+        The decimal mark. The other mark, spaces and apostrophes may separate groups of three digits.
     unit : str
-        What stands before or behind every number, such as ``"%"``, ``"$"`` and ``"kg"``.
+        The unit before or after every number, such as ``"%"``, ``"$"`` or ``"kg"``.
     """
 
     decimal: str = "."
@@ -252,7 +253,7 @@ class NumberFormat:
             raise ValueError(f"decimal={self.decimal!r}, unit={self.unit!r} is not a format of numbers")
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Read texts; NaN where one is not such a number."""
+        """Read texts; return NaN for those that are not such numbers."""
         stripped = [text.strip() for text in texts]
         return _read_numbers(stripped, by_shape(stripped), self.decimal, self.unit)
 
@@ -265,13 +266,13 @@ class NumberFormat:
 
 @dataclasses.dataclass(frozen=True)
 class DateFormat:
-    """Dates as text.
+    """A format of dates as text.
 
     Parameters
     ----------
     order : {"dmy", "mdy", "ymd", "time"}
-        The order of day, month and year where these are numbers and a year of four digits is not the first; names of
-        months and years in front are read in any case. Or times of day.
+        The order of day, month and year if they are numbers and do not begin with a year of four digits; dates with the
+        name of the month or with the year first are always read. Or "time" for times of day.
     """
 
     order: str
@@ -297,7 +298,7 @@ _Found: TypeAlias = tuple[tuple[Format | None, ...], NDArray[np.bool_], NDArray[
 
 @dataclasses.dataclass(frozen=True)
 class Examination:
-    """What the texts of a column are.
+    """The result of examining the texts of a column.
 
     Attributes
     ----------
@@ -343,7 +344,7 @@ class Examination:
         return [_choice(format) for format in self.formats] if self.ask else []
 
     def narrow(self, *, decimal: str | None = None, date_order: str | None = None) -> "Examination":
-        """Return the same with the one format that an option names, if that is among several."""
+        """Return a copy with only the format that an option names, if there are several and it is among them."""
         named = {"decimal": decimal, "date_order": date_order}.get(self.ask)
         chosen = tuple(format for format in self.formats if self.ask and _choice(format) == named)
         return dataclasses.replace(self, formats=chosen) if chosen else self
@@ -362,7 +363,7 @@ def is_marker(text: str) -> bool:
 
 
 def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Examination:
-    """Find out what the texts of a column are; see `Column.examine` for a column.
+    """Find out what the texts of a column are; for a column, see `Column.examine`.
 
     Parameters
     ----------
@@ -412,7 +413,7 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
 
 
 def _number_formats(texts: list[str], counts: Integers, groups: dict[str, Sequence[int]]) -> _Found:
-    """Return the formats that read most of the texts; none for codes, telephone and house numbers."""
+    """Return the formats that can read most of the texts; none for codes, telephone and house numbers."""
     nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
     if not groups:  # numbers that are not text, and other text
         return (NumberFormat(),), nothing[1], nothing[2]
@@ -443,7 +444,7 @@ def _number_formats(texts: list[str], counts: Integers, groups: dict[str, Sequen
 
 
 def _settle(matches: list[re.Match[str]], unit: str) -> list[str]:
-    """Return the decimal marks that are possible where every number could be read with both."""
+    """Return the possible decimal marks if every number could be read with both."""
     cores = [match["core"] for match in matches]
     separators = {mark for mark in ".," if any(mark in core for core in cores)}
     whole = {len(core) for core in cores if not set(core) & set(".,")}
@@ -457,7 +458,7 @@ def _settle(matches: list[re.Match[str]], unit: str) -> list[str]:
 def _read_numbers(
     texts: Sequence[str], groups: Mapping[str, Sequence[int]], decimal: str, unit: str
 ) -> NDArray[np.float64]:
-    """Read stripped texts by their shapes; NaN where one is not a number with this decimal mark and unit."""
+    """Read stripped texts by shape; return NaN for those that are not numbers with this decimal mark and unit."""
     values = np.full(len(texts), np.nan)
     group = "," if decimal == "." else "."
     for shape, places in groups.items():
@@ -497,7 +498,7 @@ def _date_formats(texts: list[str], counts: Integers, groups: dict[str, Sequence
 
 
 def check_state(kind: str, state: Any) -> dict[str, str]:
-    """Refuse what is not the state of a format, as `dataclasses.asdict` makes one."""
+    """Raise ValueError for anything that is not the state of a format, as `dataclasses.asdict` returns it."""
     fields = {field.name for field in dataclasses.fields(NumberFormat if kind == "number" else DateFormat)}
     if not isinstance(state, dict) or state.keys() != fields or not all(isinstance(v, str) for v in state.values()):
         raise ValueError(f"the format of a column of kind {kind} should have the texts {sorted(fields)}")

@@ -1,7 +1,8 @@
-"""Any table in: a data frame that narwhals knows, or a NumPy array, as named columns of NumPy arrays.
+"""Reads tables: data frames that narwhals supports, and NumPy arrays, as named columns of NumPy arrays.
 
-Only this module reads tables. `Frame.column` converts each library's columns to NumPy; `Column` decides from the values
-alone what a column holds, so that pandas, polars, Arrow and NumPy give the same features for the same data.
+Only this module reads tables. `Frame.column` converts the columns of each library to NumPy. `Column` determines the
+kind of a column from its values alone, so that pandas, polars, Arrow and NumPy give the same features for the same
+data.
 """
 
 import datetime
@@ -32,7 +33,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 
-EXACT = 2**53  # whole numbers up to this are exact in float64
+EXACT = 2**53  # whole numbers up to this size are exact in float64
 LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
 _NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
 _EXPECTED = "the argument must be of strings, numbers, booleans or dates: convert the column or leave it out"
@@ -40,7 +41,7 @@ _SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an arra
 
 
 def _once(method: Method) -> Method:
-    """Cache what a method of a column returns for its arguments."""
+    """Cache the results of a method of a column by its arguments."""
 
     @functools.wraps(method)
     def call(self: "Column", *args: Any) -> Any:
@@ -53,7 +54,7 @@ def _once(method: Method) -> Method:
 
 
 def _by_row(method: Method) -> Method:
-    """Cache arrays that have an entry for each row; a part of a column takes its rows of the whole column's."""
+    """Cache arrays with an entry for each row. A part of a column takes its rows from the array of the whole column."""
     cached = _once(method)
 
     @functools.wraps(method)
@@ -72,13 +73,13 @@ class Column:
     Parameters
     ----------
     name : str
-        For messages.
+        The name to use in messages.
     values : array
         Shape (m,): of numbers, dates or objects.
     categorical : bool
-        Whether the column has a categorical type, so that its values are levels whatever they look like.
+        Whether the column has a categorical type, so that its values are levels whatever their form.
     row_number : callable
-        The row of the table, counted from 1, of a place in `values`.
+        Returns the row of the table, counted from 1, for a position in `values`.
     """
 
     def __init__(
@@ -89,14 +90,14 @@ class Column:
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
         self._results: dict[Any, Any] = {}  # cache of `_once`
-        self._whole: Column | None = None  # of which this one is a part, its `_rows`
+        self._whole: Column | None = None  # the column of which this one is a part, namely its `_rows`
         self._rows: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: NDArray[np.intp]) -> "Column":
-        """Return some of the rows; their values are read together with the rest of this column, once."""
+        """Return some of the rows. Their values are read once, together with the rest of this column."""
         part = Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
         part._whole, part._rows = self, rows
         return part
@@ -131,7 +132,7 @@ class Column:
         return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
 
     def format_of_type(self) -> Format | None:
-        """Return the format of a column that is not text: of times of day, else None."""
+        """Return the format of a column that is not text: that of times of day, or None."""
         return DateFormat(TIME) if self.kinds_of_types() == {"time"} else None
 
     def kinds_of_types(self) -> set[str]:
@@ -143,7 +144,7 @@ class Column:
         return self.kind_and_format()[0]
 
     def kind_and_format(self) -> tuple[str, Format | None]:
-        """Return the kind, and the format that numbers or dates are read in if they are text."""
+        """Return the kind, and the format for reading numbers or dates that are text."""
         kind = self.kind_of_type()
         if kind != "text":
             return kind, self.format_of_type()
@@ -178,9 +179,10 @@ class Column:
         return self.row_number(self.values.tolist().index(value))
 
     def numbers(self, format: NumberFormat | None = None) -> Floats:
-        """Return the values as float64, missing ones as NaN; anything that is not a finite number is refused.
+        """Return the values as float64, with NaN for missing ones; raise ValueError for one that is not finite.
 
-        Text is read in the format, where `MARKERS` are missing; without one it is read as Python's `float` does.
+        Text is read in the format, and `MARKERS` are missing values. Without a format it is read as by Python's
+        `float`.
         """
         numbers, wrong = self._read_numbers(format)
         self.refuse(wrong, "a number" if format is None else f"a number such as {format.example}")
@@ -189,7 +191,7 @@ class Column:
 
     @_by_row
     def _read_numbers(self, format: NumberFormat | None) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return the values as float64, NaN where one is missing or not a number, and where one is not a number."""
+        """Return the values as float64, with NaN for missing ones and non-numbers, and a mask of non-numbers."""
         if self.values.dtype.kind in "iufb":
             return self.values.astype(np.float64), np.zeros(len(self), dtype=bool)
         codes, texts = self._texts()
@@ -202,9 +204,9 @@ class Column:
         return numbers, np.isnan(numbers) & ~gaps
 
     def dates(self, format: DateFormat | None = None) -> Floats:
-        """Return the values as days since 1970-01-01 (UTC), missing ones as NaN; anything else is refused.
+        """Return the values as days since 1970-01-01 (UTC), with NaN for missing ones; raise ValueError for others.
 
-        Text is read in the format, where `MARKERS` are missing; without one as ISO 8601 writes dates.
+        Text is read in the format, and `MARKERS` are missing values. Without a format it must be ISO 8601 dates.
         """
         days, wrong = self._read_dates(format)
         what = "time" if format is not None and format.order == TIME else "date"
@@ -213,7 +215,7 @@ class Column:
 
     @_by_row
     def _read_dates(self, format: DateFormat | None) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return the values in days since 1970-01-01, NaN where one is missing, and where one is not a date."""
+        """Return the values in days since 1970-01-01, with NaN for missing ones, and a mask of non-dates."""
         missing, is_time = self.missing(), format is not None and format.order == TIME
         if self.values.dtype.kind == "M" and not is_time:
             moments = self.values.astype("datetime64[us]").astype(np.int64)
@@ -229,7 +231,7 @@ class Column:
 
     @_once
     def _texts(self) -> tuple[Codes, list[str]]:
-        """Return the code of each row, -1 where it is not text, and the text that each code stands for."""
+        """Return the code of each row, -1 if it is not text, and the text of each code."""
         if self._whole is not None:
             return _take_codes(*self._whole._texts(), self._rows)
         values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
@@ -239,12 +241,12 @@ class Column:
 
     @_by_row
     def _marked(self) -> NDArray[np.bool_]:
-        """Return where a text is one of `MARKERS`."""
+        """Return a mask of the cells whose text is one of `MARKERS`."""
         codes, texts = self._texts()
         return np.array([*map(is_marker, texts), False])[codes]
 
     def levels(self) -> tuple[Codes, list[str]]:
-        """Return the code of each row, -1 where missing, and the level that each code stands for, as text.
+        """Return the code of each row, -1 if it is missing, and the level of each code as text.
 
         Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`), since a column turns to float as
         soon as one of its values is missing.
@@ -276,19 +278,19 @@ class Column:
         return np.fromiter(map(condition, self.values), dtype=bool, count=len(self))
 
     def refuse(self, wrong: NDArray[np.bool_], expected: str) -> None:
-        """Raise ValueError with the first of the values that are wrong, if one is."""
+        """Raise ValueError that names the first of the wrong values, if there is one."""
         if wrong.any():
             raise ValueError(f"{self._describe(wrong)}, expected {expected}")
 
     def _describe(self, wrong: NDArray[np.bool_]) -> str:
-        """Name the first of the values that are wrong."""
+        """Describe the first of the wrong values."""
         place = int(wrong.argmax())
         value = self.values[place]
-        if isinstance(value, np.datetime64 | np.timedelta64):  # of which Python's has no nanoseconds
+        if isinstance(value, np.datetime64 | np.timedelta64):  # Python's type has no nanoseconds
             value = value.astype(f"{value.dtype.char}8[us]")
         try:
             shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
-        except ValueError:  # Python writes no integers of more than 4300 digits
+        except ValueError:  # Python cannot print integers of more than 4300 digits
             shown = f"an integer of {int(value).bit_length()} bits"
         return f"column {self.name!r} holds {shown} in row {self.row_number(place)}"
 
@@ -312,7 +314,7 @@ def _take_codes(codes: Codes, names: list[str], rows: NDArray[np.intp]) -> tuple
 
 
 def level_name(value: object) -> str:
-    """Return a level as text: that of a number does not depend on the number's type.
+    """Return a level as text. The text of a number does not depend on its type.
 
     >>> level_name(2.0), level_name("2"), level_name(decimal.Decimal("2.00")), level_name(True)
     ('2', '2', '2', 'True')
@@ -340,7 +342,7 @@ def _kind_of(kind: type) -> str:
 
 
 def _number(value: Any) -> float:
-    """Return the value of a number, or of a text that `float` reads; else NaN."""
+    """Return the value of a number, or of a text that `float` accepts, otherwise NaN."""
     if isinstance(value, str):
         try:
             return np.nan if "_" in value else float(value)
@@ -353,7 +355,7 @@ def _number(value: Any) -> float:
 
 
 def _microseconds(value: Any, is_time: bool) -> int | None:
-    """Return a moment in microseconds since 1970-01-01 (UTC), or a time of day in those of the day; None for others."""
+    """Return the microseconds of a moment since 1970-01-01 (UTC) or of a time of day; None for others."""
     if is_time:
         if not isinstance(value, datetime.time):
             return None
@@ -371,14 +373,14 @@ class Frame:
     Parameters
     ----------
     table : data frame or array
-        What narwhals takes for an eager data frame, or an array of two dimensions.
+        An eager data frame that narwhals supports, or an array of two dimensions.
     keep : bool
-        Keep what was read of the columns, which takes memory, for when they are asked for again.
+        Keep the columns that were read, which takes memory, for further use.
 
     Raises
     ------
     ValueError
-        For two columns of one name, or what is not a table.
+        For two columns with the same name, or if it is not a table.
     """
 
     def __init__(self, table: Any, keep: bool = False) -> None:
@@ -393,7 +395,7 @@ class Frame:
                 raise ValueError(f"the table has more than one column {twice[0]!r}")
             data = _narwhals().from_native(table, eager_only=True)
             self._index = _narwhals().maybe_get_index(data)
-            self._table = list(data.iter_columns())  # by its name each column would be searched among all
+            self._table = list(data.iter_columns())  # to look each column up by its name would search all columns
             self.shape = len(data), len(self.names)
         else:
             self._table = _as_array(table, 2)
@@ -402,18 +404,18 @@ class Frame:
 
     @classmethod
     def of(cls, table: Any) -> "Frame":
-        """Return a table as a frame, which may be one already."""
+        """Return a table as a frame; it may already be one."""
         return table if isinstance(table, cls) else cls(table)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def column(self, place: int, rows: NDArray[np.intp] | None = None) -> Column:
-        """Return a column by its place, or some rows of it."""
+        """Return a column by its position, or some rows of it."""
         column = self._columns.get(place)
         if column is None:
             values = self._table[:, place] if self.labels is None else self._table[place]
-            index = self._index  # not self: without a cycle the memory is free at once
+            index = self._index  # not self, which would make a reference cycle and delay freeing the memory
             column = _read(self.names[place], values, lambda row: _row_number(index, row))
             if self._keep:
                 self._columns[place] = column

@@ -1,4 +1,4 @@
-"""Quantiles, standard deviation and bins of a column's values, where a row of weight w counts as w rows."""
+"""Quantiles, standard deviation and bins of the values of a column, in which a row of weight w counts as w rows."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 def quantiles(values: Floats, levels: Sequence[float] | Floats, weight: Floats | None = None) -> Floats:
     """Compute quantiles as `numpy.quantile` does.
 
-    Whole weights give what the repeated values would, up to rounding. Weights below 1 are not expected.
+    Whole weights give the same result as repeated values, up to rounding. Weights must be at least 1.
 
     >>> quantiles(np.array([5.0, 1.0, 2.0]), [0.5, 0.75], np.array([1.0, 3.0, 1.0]))
     array([1., 2.])
@@ -23,7 +23,7 @@ def quantiles(values: Floats, levels: Sequence[float] | Floats, weight: Floats |
         found = np.quantile(values, levels)
         return found
     order = np.argsort(values, kind="stable")
-    last = np.cumsum(weight[order]) - 1  # the place of each value's last copy, from 0
+    last = np.cumsum(weight[order]) - 1  # the position, from 0, of the last copy of each value
     places = np.stack([last - weight[order] + 1, last], axis=1)
     found = np.interp(np.asarray(levels) * last[-1], places.ravel(), np.repeat(values[order], 2))
     return found
@@ -32,15 +32,15 @@ def quantiles(values: Floats, levels: Sequence[float] | Floats, weight: Floats |
 def deviation(values: Floats, weight: Floats | None = None) -> float:
     """Compute the standard deviation of values that are not all equal."""
     distances = np.abs(values - np.average(values, weights=weight))
-    largest = distances.max()  # whose square may be infinite
+    largest = distances.max()  # its square may be infinite
     return float(largest * np.sqrt(np.average((distances / largest) ** 2, weights=weight)))
 
 
 def find_edges(values: Floats, bins: int, weight: Floats | None = None) -> tuple[float, ...]:
-    """Find the edges of about so many bins that hold the same weight; fewer than three edges mean none.
+    """Find the edges of about this many bins with the same weight; fewer than three edges mean no bins.
 
-    A value that is heavier than a bin is an edge, where two bins meet, and the other edges are quantiles of the rest.
-    Of no more distinct values than edges each is one.
+    A value that is heavier than a bin becomes an edge between two bins, and the other edges are quantiles of the rest.
+    If there are no more distinct values than edges, each value is an edge.
 
     >>> find_edges(np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]), 4)
     (0.0, 1.0, 2.333333333333333, 3.6666666666666665, 5.0)

@@ -1,4 +1,4 @@
-"""The encoding of tables as a transformer of scikit-learn; `TableEncoding` is what it learns, and needs none."""
+"""The encoding of tables as a transformer of scikit-learn. It learns a `TableEncoding`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,23 +31,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     text,         a feature per level, 1 where the row has it; missing is a level of its own; all zeros for a level
     booleans,     that was not seen at fit. Of more than `max_levels` levels the most frequent are kept, of those
     categories    seen more than once, and one feature stands for all others
-    the rest      no values, one value only, or text that is different in every row: left out
+    others        columns without values, with a single value, or with different text in every row are left out
     ============  ========================================================================================
 
-    Where the quartiles are equal the range takes the place of their difference, and with `bins` the standard deviation.
+    If the quartiles are equal, the range replaces their difference, or, with `bins`, the standard deviation does.
 
-    Text is read as numbers or dates where all of it is written as such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
-    ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. The whole column decides; where it can be read in
-    several ways, an error asks for `date_order` or `decimal`. Text of plain digits stays levels: it may be codes.
+    Text is read as numbers or dates if all cells of the column are such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
+    ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. If the column can be read in several ways, an
+    error asks for `date_order` or `decimal`. Text of plain digits is encoded as levels, because it may be codes.
 
-    A table is a data frame of pandas, polars or Arrow, or any other that narwhals takes for an eager one (extra
-    `sklearn`), or an array of numbers or objects. The same data give the same features in each of them.
+    A table is a data frame of pandas, polars or Arrow, any other eager data frame that narwhals supports (extra
+    `sklearn`), or an array of numbers or objects. The same data give the same features in all of these.
 
     Parameters
     ----------
     categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
-        Columns whose values are the names of levels, also where these are numbers or dates: those of a categorical
-        type; those with the names or places, or with True in a mask of all columns; none.
+        Columns to encode as levels even if their values are numbers or dates: those of a categorical type; those with
+        the given names or positions, or with True in a mask of all columns; or none.
     max_levels : int, default=100
         The number of levels of a column that get a feature.
     date_order : {"dmy", "mdy", "ymd"}, optional
@@ -55,18 +55,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     decimal : {".", ","}, optional
         The decimal mark if every number is ambiguous, such as ``1,234``. Default: raise an error.
     bins : int, optional
-        Give numbers and dates a further feature for each of about so many bins: 0 below it, 1 above it, linear within
-        it, so that a first layer learns a piecewise linear function of the column. The bins hold the same weight, but
-        for values that are heavier than a bin, which are edges. Columns of two values get none. Default: no bins.
+        Give numbers and dates an additional feature for each of about this many bins: 0 below the bin, 1 above it,
+        linear within it, so that the first layer learns a piecewise linear function of the column. The bins contain the
+        same weight, except that a value heavier than a bin becomes an edge. Columns with two values get no bins.
+        Default: no bins.
 
     Attributes
     ----------
     encoding_ : TableEncoding
-        What was learnt. Its `transform` always returns an array, also under ``set_output``.
+        The learnt encoding. Its `transform` always returns an array, even with ``set_output``.
     n_features_in_ : int
         The number of columns of the table.
     feature_names_in_ : ndarray of str
-        Their names, where these are texts.
+        The names of the columns, if they are strings.
 
     Examples
     --------
@@ -115,7 +116,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         rows: NDArray[np.intp] | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> "TableEncoder":
-        """Learn how each column is encoded; see `TableEncoding.learn` for what is refused and warned of.
+        """Learn how each column is encoded; see `TableEncoding.learn` for errors and warnings.
 
         Parameters
         ----------
@@ -125,8 +126,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         rows : array of int, optional
             The rows to learn from; default: all.
         sample_weight : array of float, shape (n_rows,), optional
-            A row of weight w counts as w rows, one of weight 0 not at all; where weights are below 1, in units of the
-            smallest one. Default: 1 each.
+            A row of weight w counts as w rows; a row of weight 0 does not count. If weights are below 1, they are
+            divided by the smallest one. Default: 1 each.
         """
         return self.learn(X, rows=rows, sample_weight=sample_weight)
 
@@ -138,7 +139,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         more_to_come: bool = False,
     ) -> "TableEncoder":
-        """Do what `fit` does; `more_to_come` as in `TableEncoding.learn`."""
+        """Do what `fit` does. more_to_come: see `TableEncoding.learn`."""
         frame = Frame.of(X)
         encoding = TableEncoding.learn(
             frame, rows=rows, sample_weight=sample_weight, more_to_come=more_to_come, **self.get_params()
@@ -188,12 +189,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self.encoding_.feature_names
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that was learnt, ready for JSON."""
+        """Return the state, ready for JSON."""
         return self.encoding_.to_dict()
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoder":
-        """Return a fitted encoder of a state that `to_dict` wrote; ValueError where it is not one."""
+        """Return a fitted encoder from a state that `to_dict` returned; raise ValueError if it is not one."""
         return cls.from_encoding(TableEncoding.from_dict(state))
 
     @classmethod

@@ -1,7 +1,8 @@
-"""Tables in, arrays out: columns of numbers, text, booleans and dates, with gaps, as float32 features.
+"""Encodes tables as float32 features: columns of numbers, text, booleans and dates, with missing values.
 
-What was learnt from the training rows is plain data, which is stored with the model and used by `predict`.
-The formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default", https://arxiv.org/abs/2407.04491).
+The encoding learnt from the training rows is plain data, which is stored with the model and used by `predict`. The
+formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default",
+https://arxiv.org/abs/2407.04491).
 """
 
 import dataclasses
@@ -20,13 +21,13 @@ from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
-SHOWN = 10  # columns that are warned of each for itself, or named in a message
+SHOWN = 10  # the most columns that are named in warnings or in a message
 
 
 class TableEncoding:
-    """What was learnt from a table: how each column becomes features. `TableEncoder` describes the features.
+    """The learnt encoding of a table: how each column becomes features. `TableEncoder` describes the features.
 
-    Needs no scikit-learn. The encoder and the estimators keep one: the encoder as ``encoding_``.
+    It does not need scikit-learn. An encoder stores it as ``encoding_``; the estimators use it too.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class TableEncoding:
         bins: int | None = None,
         more_to_come: bool = False,
     ) -> "TableEncoding":
-        """Learn from a table (m, any number of columns), the training part, how each column is encoded.
+        """Learn from the training rows of a table how each column is encoded.
 
         Parameters
         ----------
@@ -73,27 +74,27 @@ class TableEncoding:
         rows : array of int, optional
             The rows to learn from, the training part; default: all.
         sample_weight : array of float, shape (m,), optional
-            A row of weight w counts as w rows, one of weight 0 not at all; where weights are below 1, in units of the
-            smallest one. Default: 1 each.
+            A row of weight w counts as w rows; a row of weight 0 does not count. If weights are below 1, they are
+            divided by the smallest one. Default: 1 each.
         categorical_features, max_levels, date_order, decimal, bins
-            As `TableEncoder` has them.
+            See `TableEncoder`.
         more_to_come : bool, default=False
-            The table is the first part of a larger one, as in a first `partial_fit`. Then no column is left out that
-            may differ later: a constant number is divided by its absolute value, or 1; text keeps a feature for levels
-            to come, and every column one for gaps.
+            The table is the first part of a larger one, as in the first call of `partial_fit`. Then no column is left
+            out that may vary later: a constant number is divided by its absolute value, or by 1; text has a feature for
+            later levels, and every column has one for missing values.
 
         Raises
         ------
         ValueError
-            For a column that can be read in several ways, an infinite number, two columns of one name, no column to
-            learn from, an invalid option.
+            For a column that can be read in several ways, an infinite number, two columns with the same name, a table
+            without a column that varies, or an invalid option.
         TypeError
-            For a column of another type than numbers, text, booleans or dates.
+            For a column that is not numbers, text, booleans or dates.
 
         Warns
         -----
         UserWarning
-            For text of which most but not all cells are numbers or dates; once for each of the first 10 columns.
+            For text of which most but not all cells are numbers or dates; one warning for each of the first 10 columns.
         """
         if date_order not in (None, *ORDERS):
             expected = f"expected None or one of {', '.join(map(repr, ORDERS))}"
@@ -124,19 +125,20 @@ class TableEncoding:
     def transform(self, table: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> NDArray[np.float32]:
         """Return the features (m, n_features) of a table, or of some of its rows.
 
-        The columns of a data frame may come in any order and there may be more; those of an array are taken in turn.
+        A data frame may have its columns in any order, and more columns. The columns of an array must have the same
+        order as at fit.
 
         Raises
         ------
         ValueError
-            For a column that is absent, or holds a value of another kind than at fit: the message names column, value
-            and row, counted from 1 and by the index where that has whole numbers.
+            For a missing column, or a value of another kind than at fit; the message names the column, the value and
+            the row, counted from 1 or, if the index has whole numbers, by the index.
 
         Warns
         -----
         UserWarning
-            For a column with levels that were not seen at fit, or with gaps where it had none, unless `warn` is False;
-            once for each of the first 10 columns.
+            For a column with levels that were not seen at fit, or with missing values if it had none at fit, unless
+            `warn` is False; one warning for each of the first 10 columns.
         """
         frame = Frame.of(table)
         features = np.zeros((len(frame) if rows is None else len(rows), self.n_features), dtype=np.float32)
@@ -152,7 +154,7 @@ class TableEncoding:
         return features
 
     def _find_columns(self, frame: Frame) -> list[int | None]:
-        """Return the place of each encoder's column, None for those that need none."""
+        """Return the position of each encoder's column, or None for encoders that need no column."""
         names = [column.name for column in self.columns]
         if frame.labels is not None:
             names = frame.names
@@ -181,19 +183,19 @@ class TableEncoding:
         return [name for column in self.columns for name in column.feature_names]
 
     def renamed(self, names: Sequence[str]) -> "TableEncoding":
-        """Return the same for columns of these names."""
+        """Return a copy for columns with these names."""
         pairs = zip(self.columns, names, strict=True)
         return TableEncoding([dataclasses.replace(column, name=name) for column, name in pairs])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that was learnt, as numbers, texts, lists and dictionaries: ready for JSON."""
+        """Return the state as numbers, strings, lists and dictionaries, ready for JSON."""
         columns = [to_state(column) for column in self.columns]
-        without_bins = not any("edges" in column for column in columns)  # which earlier versions read
+        without_bins = not any("edges" in column for column in columns)  # earlier versions can read these
         return {"format": FORMAT - without_bins, "columns": columns}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TableEncoding":
-        """Return the encoding of a state that `to_dict` wrote; ValueError where it is not one."""
+        """Return the encoding from a state that `to_dict` returned; raise ValueError if it is not one."""
         check_format(state)
         if not isinstance(state.get("columns"), list) or not all(isinstance(c, dict) for c in state["columns"]):
             raise ValueError("not the state of a table encoder: it has no list of columns")
@@ -208,8 +210,8 @@ class TableEncoding:
 def needs_encoding(table: Any) -> bool:
     """Return whether a data frame has a column whose type is not numeric or boolean: text, categories, dates, objects.
 
-    The values do not count, so that the answer is the same for every part of a table; a numeric column with gaps is
-    numeric. A frame of sparse columns is a sparse matrix.
+    Only types matter, not values, so that the answer is the same for every part of a table. A numeric column with
+    missing values is numeric. A frame of sparse columns counts as a sparse matrix.
 
     Examples
     --------
@@ -222,12 +224,12 @@ def needs_encoding(table: Any) -> bool:
     """
     try:
         return is_frame(table) and not hasattr(table, "sparse") and not has_numeric_types(table)
-    except ImportError:  # narwhals is not needed for frames of plain numbers
+    except ImportError:  # frames of plain numbers do not need narwhals
         return False
 
 
 def _warn(messages: Sequence[str]) -> None:
-    """Warn of each of the first columns, and of how many more there are."""
+    """Warn about each of the first columns, and about the number of the others."""
     for message in messages[:SHOWN]:
         warn(message)
     if len(messages) > SHOWN:
@@ -237,7 +239,7 @@ def _warn(messages: Sequence[str]) -> None:
 def _weigh(
     rows: NDArray[np.intp] | None, sample_weight: ArrayLike | None, n_rows: int
 ) -> tuple[NDArray[np.intp] | None, NDArray[np.float64] | None]:
-    """Return the rows to learn from, without those of weight 0, and their weights, at least 1."""
+    """Return the rows to learn from, without those of weight 0, and their weights, which are at least 1."""
     if sample_weight is None:
         return rows, None
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -253,7 +255,7 @@ def _weigh(
 
 
 def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[int] | None:
-    """Return the places of the columns that hold levels; None: the types of the columns tell."""
+    """Return the positions of the categorical columns, or None if the types of the columns determine them."""
     if isinstance(chosen, str):
         if chosen != "from_dtype":
             hint = did_you_mean(chosen, ["from_dtype", *names], sentence=True)

@@ -1,4 +1,4 @@
-"""The column to predict: as class numbers or standardized values, and back from a network's outputs."""
+"""Converts the target column to class numbers or standardized values, and a network's outputs back."""
 
 import dataclasses
 import re
@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclasses.dataclass(frozen=True)
 class Standardizer:
-    """Brings values to mean 0 and standard deviation 1, those of several targets each for itself, and back.
+    """Scales the values of each target to mean 0 and standard deviation 1, and back.
 
     Parameters
     ----------
     mean, std : array or float
-        Of each target.
+        Mean and standard deviation of each target.
 
     Examples
     --------
@@ -44,30 +44,30 @@ class Standardizer:
         return cls(mean, np.where(std == 0, 1.0, std))
 
     def apply(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return values in the new unit, for the network."""
+        """Return standardized values, for the network."""
         standard: NDArray[np.float64] = (np.asarray(values, dtype=np.float64) - self.mean) / self.std
         return standard
 
     def restore(self, outputs: ArrayLike) -> NDArray[np.float64]:
-        """Return what the network predicts in the old unit."""
+        """Return standardized predictions in the original unit."""
         restored: NDArray[np.float64] = np.asarray(outputs, dtype=np.float64) * self.std + self.mean
         return restored
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What is predicted.
+    """The target that is predicted.
 
     Attributes
     ----------
     name : str
-        The column's name; empty where it had none.
+        The name of the column; empty if it has none.
     classes : ndarray or None
-        In the order of their numbers; None for values.
+        The classes in the order of their numbers; None for values.
     y_type : str
         "binary", "multiclass" or "multilabel-indicator"; empty for values.
     sparse : bool
-        Whether several labels came as a sparse matrix.
+        Whether several labels per row were given as a sparse matrix.
     standardizer : Standardizer or None
         Brings what the network predicts into the unit of the target; None where that is its own.
     bounds : ndarray, shape (2,) or (2, targets), or None
@@ -83,16 +83,16 @@ class Target:
 
     @property
     def labels(self) -> list[str]:
-        """The classes as texts; empty for values."""
+        """The classes as strings; empty for values."""
         return [] if self.classes is None else [str(label) for label in self.classes.tolist()]
 
     @property
     def multilabel(self) -> bool:
-        """Whether a row has several labels, each 0 or 1."""
+        """Whether each row has several labels, each 0 or 1."""
         return self.y_type.startswith("multilabel")
 
     def encode(self, y: Any) -> NDArray[Any]:
-        """Turn labels or values into what the network is trained on.
+        """Convert labels or values to the targets of the network.
 
         Class numbers (m,); of several labels, which may be a sparse matrix, 0 and 1, (m, labels); or values.
         """
@@ -104,7 +104,7 @@ class Target:
         return np.asarray(order[np.searchsorted(self.classes, y, sorter=order)], np.int32)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Turn what the network predicts, (m, n_outputs), into labels or values, (m,) or (m, several)."""
+        """Convert outputs of the network, (m, n_outputs), to labels or values, (m,) or (m, several)."""
         if self.classes is None:
             values = outputs[:, 0] if outputs.shape[1] == 1 else outputs
             values = values if self.standardizer is None else self.standardizer.restore(values)
@@ -122,7 +122,7 @@ class Target:
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 and not self.multilabel else outputs
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
+        """Return the state, ready for JSON."""
         return {
             "name": self.name,
             "classes": None if self.classes is None else array_to_dict(self.classes),
@@ -135,7 +135,7 @@ class Target:
 
     @classmethod
     def from_dict(cls, state: Any) -> "Target":
-        """Return the target of a state that `to_dict` wrote; ValueError where it is not one."""
+        """Return the target from a state that `to_dict` returned; raise ValueError if it is not one."""
         match state:
             case {
                 "name": str(name),
@@ -155,7 +155,7 @@ class Target:
 
 
 def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:
-    """Return an array of numbers, texts, booleans, or objects that are these, ready for JSON."""
+    """Return the state of an array of numbers, strings, booleans, or objects of these types, ready for JSON."""
     if array.dtype.kind not in "biufUO":
         raise TypeError(f"an array of {array.dtype} cannot be stored in a model file: numbers and texts can")
     values = array.tolist()
@@ -168,7 +168,7 @@ def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def array_from_dict(state: Any) -> NDArray[Any]:
-    """Return the array of a state that `array_to_dict` wrote."""
+    """Return the array from a state that `array_to_dict` returned."""
     match state:
         case {"dtype": str(dtype), "values": list(values)} if re.fullmatch(r"b1|[iuf]\d{1,2}|U\d{1,4}|O", dtype):
             return np.array(values, dtype=dtype)
@@ -183,7 +183,7 @@ def _read_bounds(bounds: Any) -> NDArray[np.float64]:
 
 
 def read_standardizer(mean: Any, std: Any) -> Standardizer:
-    """Return the standardizer of a mean and a standard deviation, each a number or a list; ValueError for others."""
+    """Return the standardizer for a mean and standard deviation, numbers or lists; raise ValueError for others."""
     values = [np.asarray(value, dtype=np.float64) for value in (mean, std)]
     if values[0].shape != values[1].shape or values[0].ndim > 1:
         raise ValueError("mean and std of its target have different shapes")
