@@ -1,4 +1,4 @@
-"""Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis without luck."""
+"""Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis is fixed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A plugin of pytest that puts our estimators in the place of scikit-learn's, before its tests are collected."""
+"""A pytest plugin that replaces scikit-learn's estimators by ours before its tests are collected."""
 
 import numpy as np
 import pytest

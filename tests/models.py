@@ -1,4 +1,4 @@
-"""A network that starts where a problem of the oracle does."""
+"""A network with the initial parameters of a problem of the oracle."""
 
 import reference
 

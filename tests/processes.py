@@ -1,4 +1,4 @@
-"""Functions of tests/children, each call in a Python process of its own."""
+"""Calls functions of tests/children, each in a separate Python process."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """The oracle: the method in plain NumPy, line by line, for any depth. Slow, short and obviously right.
 
-Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b). Tests hold everything else against this.
+Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b). Tests compare everything else with it.
 """
 
 import math

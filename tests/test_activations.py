@@ -1,4 +1,4 @@
-"""Every activation against PyTorch, at its kinks and far from them; against finite differences in test_functional."""
+"""Every activation against PyTorch, at its kinks and far from them. (Finite differences: test_functional.)"""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Every other public function and method that takes arrays, beside test_arrays.py's: in any layout, of any real type,
+"""All public functions and methods that take arrays and are not in test_arrays.py's: in any layout, of any real type,
 and of none. Right, or TypeError or ValueError; never a crash, never another result."""
 
 import functools

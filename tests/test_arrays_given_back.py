@@ -1,5 +1,5 @@
-"""Arrays that come by another way than as data: states of trainings, what functions of the caller return, tables and
-their targets. Right, or TypeError or ValueError; never a crash, never another result."""
+"""Arrays that are not passed as data: states of trainings, results of functions of the caller, tables and their
+targets. Right, or TypeError or ValueError; never a crash, never another result."""
 
 import dataclasses
 

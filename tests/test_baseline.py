@@ -1,4 +1,4 @@
-"""The cost of the best constant prediction, for every loss: a minimiser that knows nothing as the oracle."""
+"""The cost of the best constant prediction, for every loss, against a general minimiser."""
 
 import numpy as np
 import pytest

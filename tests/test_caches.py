@@ -1,4 +1,4 @@
-"""CHAINRULE_CACHE: what is shown is its form, others are refused; caches do not change while a call computes.
+"""CHAINRULE_CACHE: its form is what is shown, other forms are refused; caches do not change while a call computes.
 
 What is read of machines is tested in cpp/test_caches.cpp.
 """

@@ -1,4 +1,4 @@
-"""Callbacks of ours: what they show and write of an epoch, also after a failure; any logs, any fit."""
+"""Our callbacks: what they show and write per epoch, even after a failure, for any logs and any fit."""
 
 import copy
 import csv

@@ -1,4 +1,4 @@
-"""Checkpoints: exact, replaced as a whole, refused with a reason when damaged; training goes on as if never ended."""
+"""Checkpoints: exact, replaced atomically, refused with a reason if damaged; training continues as if uninterrupted."""
 
 import itertools
 import json

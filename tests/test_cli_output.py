@@ -1,4 +1,4 @@
-"""The command line's files and streams: what is written where, what is refused before the work, signals."""
+"""Files and streams of the command line: what is written where, what is refused in advance, signals."""
 
 import errno
 import os

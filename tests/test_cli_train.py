@@ -1,4 +1,4 @@
-"""The command line: what is inferred and suspected, the scores, weights, losses, limits, a test table."""
+"""The command `train`: inferred settings, suspicious columns, scores, weights, losses, limits, a test table."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Inputs whose columns lie apart: the bits of a row-major copy, made once where rows are read out of order."""
+"""Column-major inputs give the bits of a row-major copy, which is made once if rows are read out of order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Many threads at once: fits, predictions, executors; what one network allows, and that the GIL is free meanwhile."""
+"""Many threads at once: fits, predictions, executors; the limits for one network; the GIL is released."""
 
 import asyncio
 import copy

@@ -1,4 +1,4 @@
-"""Model files of C++ and of Python: the same bytes, and of damaged ones the same judgment."""
+"""Model files from C++ and Python: they have the same bytes, and both refuse the same damaged files."""
 
 import os
 import random

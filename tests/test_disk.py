@@ -1,4 +1,4 @@
-"""Files replaced as a whole, leaving nothing beside them when killed; pipes, devices and descriptors written to."""
+"""Files are replaced atomically, and a kill leaves nothing behind; pipes, devices and descriptors are written to."""
 
 import os
 import stat

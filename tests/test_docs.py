@@ -1,4 +1,4 @@
-"""Documentation: the examples in docstrings, README and guide run, and links lead somewhere."""
+"""Documentation: the examples in docstrings, README and guide run, and links have targets."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Dropout: which units a step leaves out, what that does to its gradients, and on what it depends: on nothing else."""
+"""Dropout: the units that a step drops, their effect on the gradients, and what they depend on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Estimators in model files: what comes back predicts, scores and fits as the pickled one does, by every path."""
+"""Estimators in model files: a loaded estimator predicts, scores and fits like an unpickled one."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Estimators whose parameters change after a fit, or do not go together; and data that lack something."""
+"""Estimators whose parameters change after a fit or contradict each other, and incomplete data."""
 
 import functools
 

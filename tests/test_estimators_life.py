@@ -1,4 +1,4 @@
-"""The estimators among scikit-learn's tools: pickles, pipelines, searches, routing; and weights that are written to."""
+"""The estimators with scikit-learn's tools: pickles, pipelines, searches, routing; writing to the weights."""
 
 import copy
 import os

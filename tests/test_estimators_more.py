@@ -1,4 +1,4 @@
-"""What the estimators have that scikit-learn's have not."""
+"""Features of the estimators that scikit-learn's do not have."""
 
 import numpy as np
 import pytest

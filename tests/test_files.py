@@ -1,4 +1,4 @@
-"""Model files: exact, replaced as a whole, refused with a reason when damaged, and read for ever (tests/data)."""
+"""Model files: exact, replaced atomically, refused with a reason if damaged; old ones stay readable (tests/data)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Many networks in one call: each as its own fit would leave it, whatever becomes of the others."""
+"""Many networks in one call: each ends as with its own fit, even if others fail."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Numbers and dates that are written as text: what is read, asked, left alone, and warned of."""
+"""Numbers and dates that are written as text: read, ambiguous, left as text, or warned about."""
 
 import datetime
 import warnings

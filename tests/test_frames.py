@@ -1,4 +1,4 @@
-"""Data frames of every library and arrays: the same data give the same features, and the same words for a mistake."""
+"""Data frames of every library and arrays: the same data give the same features and the same error messages."""
 
 import datetime
 import decimal

@@ -1,4 +1,4 @@
-"""Damaged files into the loaders: some of what tests/fuzz/loaders.py tries for hours, the same ones each time."""
+"""The loaders on damaged files: a fixed part of those that tests/fuzz/loaders.py generates for hours."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Past 2^31 rows, and with less memory than a call asks for: right, or MemoryError and everything as it was."""
+"""More than 2^31 rows, and too little memory: the right result, or MemoryError and unchanged objects."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, other signals and their handlers, each in a process of its own: in time, and the network is usable."""
+"""Ctrl-C, other signals and their handlers, each in a separate process: calls end soon, and the network is usable."""
 
 import sys
 

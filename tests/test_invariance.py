@@ -1,4 +1,4 @@
-"""The promise: the same bits for any threads and caches, and on every instruction set that has fused multiply-add.
+"""The same bits for any number of threads, any caches, and every instruction set with fused multiply-add.
 
 One list of trainings asserts it of everything that is computed; tests/cpp/test_golden.cpp says which bits they are.
 """

@@ -1,4 +1,4 @@
-"""Labels of any type, missing ones, one class alone, class weights; arrays with a mask."""
+"""Labels of any type, missing labels, a single class, class weights, masked arrays."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""A step that rounding swallows is no convergence: L-BFGS on columns of any scale, in both precisions."""
+"""L-BFGS on columns of any scale, in both precisions: a step lost to rounding does not count as convergence."""
 
 import numpy as np
 import pytest

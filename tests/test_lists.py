@@ -1,4 +1,4 @@
-"""What the core's lists say of losses and metrics is what these do, and the documentation shows every name."""
+"""The core's lists describe losses and metrics correctly, and the documentation shows every name."""
 
 import dataclasses
 import re

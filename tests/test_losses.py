@@ -1,4 +1,4 @@
-"""Every loss and its parameters against PyTorch; their values and files; losses of one's own; the glass box."""
+"""Every loss and its parameters against PyTorch; storing them in files; custom losses; traces of single steps."""
 
 import pickle
 

@@ -1,5 +1,4 @@
-"""Input and settings that could lead a careless implementation outside of its memory, or a process to its end; and how
-much memory a fit takes."""
+"""Inputs and settings that could make an implementation access wrong memory or end the process; memory of a fit."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Metrics of validation rows, held-out fractions, and what stopping watches: scikit-learn as the oracle."""
+"""Metrics of validation rows, held-out fractions, and the metric that stops training: scikit-learn as the oracle."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The lecture notes' two-layer network: trained as they say, in rows and in their columns; and their two errors."""
+"""The two-layer network of the lecture notes: their training, examples in rows and in columns, two misprints."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is not an array of numbers yet: nullable and Arrow-backed tables, DLPack, lists; refusals name the place."""
+"""Objects that are not arrays: nullable and Arrow-backed tables, DLPack, lists; errors name the row and column."""
 
 import fractions
 

@@ -1,4 +1,4 @@
-"""Training with bf16 products: an oracle that rounds likewise, and what is refused."""
+"""Training with bf16 products against an oracle that rounds in the same way; unsupported cases raise."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What cannot be meant is refused where it is said, by a message that names it and what came instead."""
+"""Impossible arguments raise at once, with a message that names the argument and the value."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A training that is interrupted and resumed ends bit for bit where one that is not does; and what L-BFGS reaches."""
+"""A resumed training ends with the same bits as an uninterrupted one; the optimum that L-BFGS finds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Schedules that are given no length: a training of more than one epoch gives them its own, and nothing else does."""
+"""Schedules without a length use the length of the first fit, which must have more than one epoch."""
 
 import numpy as np
 import pytest

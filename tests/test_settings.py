@@ -1,4 +1,4 @@
-"""Every setting stands in one list, the core's: Python's classes, signatures and documentation follow it."""
+"""Every setting is defined once, in the core's list; Python's classes, signatures and documentation agree with it."""
 
 import dataclasses
 import importlib.util

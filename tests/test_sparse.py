@@ -1,4 +1,4 @@
-"""Sparse X: the numbers of the dense one, whatever the form, and an error for what is no matrix; never made dense."""
+"""Sparse X in any form gives the results of the dense X and is never made dense; malformed matrices raise."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""How a fit ends: every criterion fires when it should and is named; callbacks, divergence, wrong options; the plot."""
+"""How a fit ends: every criterion fires at the right epoch and is named; callbacks, divergence, options, plots."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`TableEncoder` as scikit-learn's transformers are; levels in another writing; unseen levels and gaps; later rows."""
+"""`TableEncoder` as a scikit-learn transformer; levels written differently; unseen levels, gaps, later rows."""
 
 import copy
 import pickle

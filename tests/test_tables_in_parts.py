@@ -1,4 +1,4 @@
-"""`partial_fit` of tables: what the first part decides for the later ones; an encoder's settings in `preprocess`."""
+"""`partial_fit` of tables: what is learnt from the first part; passing an encoder with settings as `preprocess`."""
 
 import warnings
 

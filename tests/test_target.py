@@ -1,4 +1,4 @@
-"""The column to predict: which task it is, how it is encoded and comes back, exact state."""
+"""The target column: the choice of the task, encoding and decoding, exact state."""
 
 import json
 

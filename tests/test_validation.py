@@ -1,4 +1,4 @@
-"""Held-out rows: what their cost decides, which parameters are kept however a training ends, errors that name them."""
+"""Held-out rows: the effect of their cost, the parameters that are kept however a training ends, error messages."""
 
 import numpy as np
 import pytest

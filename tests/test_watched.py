@@ -1,4 +1,4 @@
-"""A watched metric that has no value: the validation cost decides in its place, and a warning says so."""
+"""A watched metric without a value is replaced by the validation cost, with a warning."""
 
 import contextlib
 

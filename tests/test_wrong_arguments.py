@@ -1,4 +1,4 @@
-"""Calls with wrong arguments: the message says what was meant, in the caller's words."""
+"""Calls with wrong arguments: the message suggests the intended one, under the name that the caller used."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Rows and held-out data in a form that is not taken: the message names the argument and the right form."""
+"""Rows and held-out data in an unsupported form: the message names the argument and the right form."""
 
 import re
 import warnings

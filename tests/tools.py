@@ -1,4 +1,4 @@
-"""Programs that tests run: compilers, CMake, binutils, mypy. One that is absent skips the test, or fails it in CI."""
+"""Programs that tests run: compilers, CMake, binutils, mypy. If one is missing, the test is skipped, or fails in CI."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Two half moons: what the network takes for their border while it learns. Run: python half_moons.py [PICTURE].
+"""Two half moons, and the border between them that the network learns. Run: python half_moons.py [PICTURE].
 
 Needs matplotlib: pip install "chainrule[plot]". Writes half_moons.png, or the PICTURE named.
 """

@@ -1,4 +1,4 @@
-"""Training beside another library that has threads of its own. Imports nothing: the order is what is tested."""
+"""Training next to another library with its own threads. Imports nothing, because the order of imports is tested."""
 
 import importlib
 

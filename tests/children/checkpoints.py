@@ -1,4 +1,4 @@
-"""Trainings that go on from a checkpoint in another process."""
+"""Trainings that resume from a checkpoint in another process."""
 
 import os
 from pathlib import Path

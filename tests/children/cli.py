@@ -1,4 +1,4 @@
-"""The command. What is imported when matters here: each function does so itself."""
+"""The command. The time of imports matters here, so each function imports what it needs."""
 
 import os
 import signal

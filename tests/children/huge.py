@@ -1,4 +1,4 @@
-"""Past 2^31 rows, in an address space of 6 GiB."""
+"""More than 2^31 rows, in an address space of 6 GiB."""
 
 import resource
 

@@ -1,4 +1,4 @@
-"""How much memory calls take; each prints bytes."""
+"""Measures the memory that calls take; each function prints bytes."""
 
 import contextlib
 import gc

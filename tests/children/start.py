@@ -1,4 +1,4 @@
-"""The data and the network that most of these functions begin with."""
+"""The data and the network with which most of these functions start."""
 
 import numpy as np
 

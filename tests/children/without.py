@@ -1,4 +1,4 @@
-"""What works where packages are not installed. What is imported when matters here: each function does so itself."""
+"""What works if packages are not installed. The time of imports matters, so each function has its own."""
 
 import sys
 
