@@ -153,7 +153,7 @@ class DateColumn(NumberColumn):
 
 @dataclasses.dataclass(frozen=True)
 class LevelColumn:
-    """Levels: one feature each that is 1 where the row has that level, in the order levels, other, missing.
+    """Levels: one feature per level, which is 1 in rows with that level, in the order levels, other, missing.
 
     With `other`, levels that are not listed share one feature; without it they are all zeros. So is a missing value
     where none was missing at fit.

@@ -142,7 +142,7 @@ def _read_shape(texts: list[str], found: re.Match[str], order: str | None) -> tu
     characters = np.array(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64)
 
     def field(name: str) -> Integers:
-        start, end = found.span(name)  # (-1, -1), nothing, for a group that did not match: 0
+        start, end = found.span(name)  # (-1, -1) for a group that did not match, which gives 0
         return (characters[:, start:end] - ord("0")) @ 10 ** np.arange(end - start)[::-1]
 
     moments, known = _clock(field, found)
@@ -159,7 +159,7 @@ def _read_shape(texts: list[str], found: re.Match[str], order: str | None) -> tu
         year, wide = field("year"), len(found["year"]) == 4
         month = field("month") if "month" in groups else np.full(len(texts), _month(found["name"]))
         day = field("day") if "day" in groups else np.ones(len(texts), dtype=np.int64)
-    if not wide:  # as strptime has it: 1969 to 2068
+    if not wide:  # as in strptime: 1969 to 2068
         year = year + np.where(year < 69, 2000, 1900)
     months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1)
@@ -168,7 +168,7 @@ def _read_shape(texts: list[str], found: re.Match[str], order: str | None) -> tu
 
 
 def _clock(field: Callable[[str], Integers], found: re.Match[str]) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return the time of day in microseconds, in UTC if there is a zone, and where it is valid."""
+    """Return the time of day in microseconds, in UTC if there is a zone, and a mask of the valid ones."""
     hours, minutes, seconds = field("hours"), field("minutes"), field("seconds")
     known = (hours < 24) & (minutes < 60) & (seconds < 60)
     if half := found["half"]:
@@ -193,13 +193,13 @@ def _month(name: str) -> int:
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 _LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # if at least this fraction of the cells are numbers or dates, the other cells are mistakes
-SEVERAL = 20  # so many distinct numbers or dates and at most _MARKS other texts: also such a column, with gaps
+SEVERAL = 20  # also if there are this many distinct numbers or dates and at most _MARKS other texts
 _MARKS = 2
-_UNITS = 5  # the most units that a column of numbers has by mistake; the letters of house numbers are more
+_UNITS = 5  # with more different units, the column is not numbers; the letters of house numbers are more
 
 _CURRENCY = "$€£¥₹₩₽"
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
-_SPACES = " \u00a0\u2009\u202f'’"  # between groups of three digits
+_SPACES = " \u00a0\u2009\u202f'’"  # separators of groups of three digits
 _CORE = rf"0(?:[.,{_SPACES}]?0)*\.?|[.,]0+"
 _NUMBER = re.compile(
     rf"(?P<open>\()? ?(?P<sign>[-+−])? ?(?P<prefix>[A-Z]{{0,3}}[{_CURRENCY}]|(?:{_CODES})(?= ?0))?[ \u00a0]?"
@@ -211,7 +211,7 @@ _GROUPED = {
     ",": re.compile(rf"0{{1,3}}(?:\.000)+(?:,0+)?|0{{1,3}}(?:[{_SPACES}]000)+(?:,0+)?"),
 }
 _PLAIN = {".": re.compile(r"0+(?:\.0*)?|\.0+"), ",": re.compile(r"0+(?:,0+)?|,0+")}
-_EQUAL_GROUPS = re.compile(rf"000(?:[{_SPACES}]000)+")  # as telephone numbers have them
+_EQUAL_GROUPS = re.compile(rf"000(?:[{_SPACES}]000)+")  # typical of telephone numbers
 _SEPARATORS = str.maketrans("", "", _SPACES)
 
 
@@ -282,7 +282,7 @@ class DateFormat:
             raise ValueError(f"order={self.order!r} is not a format of dates")
 
     def read(self, texts: Sequence[str]) -> tuple[Integers, NDArray[np.bool_]]:
-        """Read texts as microseconds since 1970-01-01 (UTC), and return where one is such a date."""
+        """Read texts as microseconds since 1970-01-01 (UTC); also return a mask of the texts that are dates."""
         return read_dates([text.strip() for text in texts], self.order)
 
     @property
@@ -303,19 +303,19 @@ class Examination:
     Attributes
     ----------
     kind : {"number", "date", "levels"}
-        What most cells can be read as; "levels" where most are neither numbers nor dates, or some number begins with a
-        zero, as the parts of codes do.
+        The kind of most cells; "levels" if most are neither numbers nor dates, or if some number begins with a zero, as
+        codes do.
     formats : tuple of NumberFormat or DateFormat or None
-        How the cells are read. Several: the column is ambiguous, all of them read equally many cells and give other
-        values; `ask` names the option to decide. None: dates as ISO 8601 has them. Empty for levels.
+        The formats of the cells. If there are several, the column is ambiguous: each reads the same number of cells and
+        gives different values; `ask` names the option that decides. None: ISO 8601 dates. Empty for levels.
     cells : int
         The number of cells that are not missing.
     markers : dict of str to int
-        The cells that are one of `MARKERS`, and how often each occurs: gaps, where the kind is not "levels".
+        The cells that are one of `MARKERS`, and how often each occurs. They are gaps unless the kind is "levels".
     mistakes : dict of str to int
         The other cells that cannot be read in the format, and how often each occurs.
     whole : bool
-        Whether all numbers are plain digits, which may be codes as well: no sign, separator or unit.
+        Whether all numbers are plain digits, without sign, separator or unit, so that they may be codes.
     distinct : int
         The number of different texts that can be read.
     example : str
@@ -395,7 +395,7 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
                 groups.setdefault(shape, []).append(place)
             else:
                 others += texts[names[place]]
-                if 2 * others > unmarked:  # before the rest of a column of text is looked at
+                if 2 * others > unmarked:  # decide early, without examining the rest of a column of text
                     return levels
     weights = {shape: int(counts[places].sum()) for shape, places in groups.items()}
     n_dates = sum(weight for shape, weight in weights.items() if match_date(shape)) + dates
@@ -415,7 +415,7 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
 def _number_formats(texts: list[str], counts: Integers, groups: dict[str, Sequence[int]]) -> _Found:
     """Return the formats that can read most of the texts; none for codes, telephone and house numbers."""
     nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
-    if not groups:  # numbers that are not text, and other text
+    if not groups:  # only numbers that are not text, or other text
         return (NumberFormat(),), nothing[1], nothing[2]
     matches = {shape: found for shape in groups if (found := _match_number(shape))}
     codes = ((shape, match.start("core")) for shape, match in matches.items() if match["core"].startswith("00"))

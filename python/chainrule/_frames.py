@@ -248,8 +248,8 @@ class Column:
     def levels(self) -> tuple[Codes, list[str]]:
         """Return the code of each row, -1 if it is missing, and the level of each code as text.
 
-        Whole numbers read the same whatever type they come in (`1`, `1.0`, `"1"`), since a column turns to float as
-        soon as one of its values is missing.
+        Whole numbers give the same level for every type (`1`, `1.0`, `"1"`), because a column becomes float as soon as
+        one of its values is missing.
         """
         allowed = (str, bool, np.bool_, *_NUMBERS)
         if not self.categorical and not all(issubclass(kind, allowed) for kind in self._types()):
@@ -325,7 +325,7 @@ def level_name(value: object) -> str:
             return str(int(number))
         if (
             abs(number) < 1e38 and (single := np.float32(number)) == number
-        ):  # 0.1 of float32 is 0.10000000149 in float64
+        ):  # the float32 0.1 is 0.10000000149 in float64
             return str(single)
         return str(number)
     if isinstance(value, decimal.Decimal):
@@ -350,7 +350,7 @@ def _number(value: Any) -> float:
             return np.nan
     try:
         return float(value) if isinstance(value, (*_NUMBERS, np.bool_)) else np.nan
-    except OverflowError:  # of whole numbers beyond 1e308
+    except OverflowError:  # raised for whole numbers beyond 1e308
         return np.inf
 
 
@@ -388,7 +388,7 @@ class Frame:
         self._index: Any = None
         self._table: Any  # an array, or a list of the narwhals series
         self._columns: dict[int, Column] = {}
-        self.labels = column_names(table)  # names as the data frame has them; None: an array
+        self.labels = column_names(table)  # the names in the data frame; None: an array
         if self.labels is not None:
             self.names = list(map(str, self.labels))
             if twice := [name for name, count in Counter(self.names).items() if count > 1]:
@@ -438,7 +438,7 @@ def column_names(table: Any) -> list[Any] | None:
     """Return the names of a data frame's columns, None for anything else."""
     if not is_frame(table):
         return None
-    return list(getattr(table, "column_names", table.columns))  # of Arrow, whose columns are the values
+    return list(getattr(table, "column_names", table.columns))  # for Arrow, whose attribute `columns` has the values
 
 
 def as_column(values: Any, name: str = "") -> Column:
@@ -449,7 +449,7 @@ def as_column(values: Any, name: str = "") -> Column:
     values : series, array or list
         Shape (m,).
     name : str, optional
-        Default: the series' own, or y.
+        Default: the name of the series, or y.
     """
     if isinstance(values, np.ndarray | list | tuple | range):
         return _read(name or "y", _as_array(values, 1), lambda place: place + 1)
@@ -503,11 +503,11 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
         return Column(name, values, row_number=row_number)
     dtype = values.dtype
     kind = type(dtype).__name__
-    has_array = kind not in ("Decimal", "Int128", "UInt128")  # of NumPy's types
+    has_array = kind not in ("Decimal", "Int128", "UInt128")  # these types have no NumPy array
     if dtype.is_integer() and has_array and values.null_count():
         return Column(name, _integers_with_gaps(values), row_number=row_number)
     if (dtype.is_numeric() and has_array) or kind in ("Date", "Datetime", "Unknown"):
-        array = values.to_numpy()  # the moments of a time zone in UTC
+        array = values.to_numpy()  # moments with a time zone become UTC
         if array.dtype.kind != "O":
             return Column(name, array, row_number=row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
@@ -516,7 +516,7 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
 
 
 def _integers_with_gaps(values: Any) -> NDArray[Any]:
-    """Return integers as float64 with NaN where that holds each of them, else as objects with None."""
+    """Return integers as float64 with NaN if that is exact for all of them, otherwise as objects with None."""
     missing = values.is_null().to_numpy().astype(bool)
     integers = values.fill_null(0).to_numpy()
     if integers.max() <= EXACT and integers.min() >= -EXACT:
@@ -529,7 +529,7 @@ def _integers_with_gaps(values: Any) -> NDArray[Any]:
 
 
 def is_missing(value: object) -> bool:
-    if value is None or type(value).__name__ == "NAType":  # pandas.NA, which refuses to be compared
+    if value is None or type(value).__name__ == "NAType":  # pandas.NA cannot be compared
         return True
     comparable = (float, decimal.Decimal, datetime.datetime, np.generic)
     return isinstance(value, comparable) and bool(value != value)  # NaN and NaT

@@ -26,11 +26,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     column        features
     ============  ========================================================================================
     numbers       :math:`x' / \sqrt{1 + (x'/3)^2}` with :math:`x' = (x - \mathrm{median})/(q_{75} - q_{25})`,
-                  missing values as the median, and where some were missing at fit a feature that is 1 for those
-    dates         the days since 1970-01-01, as numbers; of times of day the part of the day
-    text,         a feature per level, 1 where the row has it; missing is a level of its own; all zeros for a level
+                  missing values as the median; if some were missing at fit, another feature is 1 for those
+    dates         the days since 1970-01-01, then as numbers; for times of day the fraction of the day
+    text,         one feature per level, 1 if the row has it; missing is a separate level; all zeros for a level
     booleans,     that was not seen at fit. Of more than `max_levels` levels the most frequent are kept, of those
-    categories    seen more than once, and one feature stands for all others
+    categories    seen more than once, and one feature is for all others
     others        columns without values, with a single value, or with different text in every row are left out
     ============  ========================================================================================
 

@@ -1,4 +1,4 @@
-// A loss of one's own: half the squared error, four times as much where the prediction is too low.
+// A custom loss: half the squared error, or four times as much if the prediction is too low.
 // custom_loss model.safetensors
 #include <chainrule/chainrule.hpp>
 #include <iostream>

@@ -99,8 +99,8 @@ class TableModel:
         """
         columns = self.features.columns
         levels = [c for c in columns if isinstance(c, LevelColumn)]
-        words = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas knows TRUE and true, too
-        numbers = [c for c in columns if isinstance(c, NumberColumn)]  # and dates
+        words = [c.name for c in levels if not set(c.levels) <= {"True", "False"}]  # pandas also converts TRUE and true
+        numbers = [c for c in columns if isinstance(c, NumberColumn)]  # includes dates
         written = [c.name for c in numbers if c.format not in (None, NumberFormat())]
         reading = self.reading.override(separator, encoding)
         classes = self.model.target.classes

@@ -87,7 +87,7 @@ def check_table_output(path: str, *others: str | None) -> None:
 
 
 def check_space(path: str, size: int) -> None:
-    """Raise OSError where the disk has less space than a file of this many bytes needs."""
+    """Raise OSError if the disk has less space than a file of this many bytes needs."""
     if is_standard_output(path):
         return
     target = os.path.realpath(path)
@@ -140,7 +140,7 @@ def _is_parquet(path: str) -> bool:
 
 
 def _separator(path: str) -> str | None:
-    """Return the separator of a path's kind of text; None where it has no known kind."""
+    """Return the separator for the kind of text file that a path names, or None."""
     if is_standard_output(path) or (os.path.exists(path) and not os.path.isfile(path)):  # a folder is refused later
         return ","
     return _SEPARATORS.get(os.path.splitext(path.lower().removesuffix(".gz"))[1])
