@@ -20,8 +20,8 @@ def load(path: StrPath) -> Any:
     Returns
     -------
     Network, MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
-        What was saved, with the same parameters, bit for bit. An estimator, which needs the extra `sklearn`, predicts
-        what it did.
+        The saved object, with bit-identical parameters. An estimator makes the same predictions as before; it needs the
+        extra `sklearn`.
 
     Raises
     ------

@@ -5,8 +5,8 @@ A model file is the file of a network (`files`). The metadata entry `chainrule.e
 ===================  =====================================================================================
 format               1
 kind                 the name of the class: `KINDS`
-parameters           the constructor's, as `estimators._files` writes them
-features, encoder    the state and the parameters of the `TableEncoder`, None for an estimator of plain numbers
+parameters           parameters of the constructor, as `estimators._files` writes them
+features, encoder    state and parameters of the `TableEncoder`; None if the estimator takes plain numbers
 target               name, y_type and sparse (of classes), classes, mean, std, bounds (of values)
 n_features_in,       as scikit-learn has them
 feature_names_in
@@ -47,8 +47,8 @@ from chainrule.target import Target, read_standardizer
 FORMAT = 1
 KEY = "chainrule.estimator"
 KINDS = ("MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor")
-READING = "reading"  # the command's entry
-_OLD_KEY = "table"  # the command's entry in version 0.1.0
+READING = "reading"  # metadata entry of the command
+_OLD_KEY = "table"  # metadata entry of the command in version 0.1.0
 
 
 # The first bytes of other kinds of files, and what to do with such a file.

@@ -69,7 +69,7 @@ class Target:
     sparse : bool
         Whether several labels per row were given as a sparse matrix.
     standardizer : Standardizer or None
-        Brings what the network predicts into the unit of the target; None where that is its own.
+        Scales predictions to the unit of the target; None if they already are in that unit.
     bounds : ndarray, shape (2,) or (2, targets), or None
         The least and the greatest value that may be predicted, in the unit of the target; None: any.
     """

@@ -268,7 +268,7 @@ class Callbacks:
 
     def stop(self, logs: dict[str, Any]) -> bool:
         """Call the hooks of an epoch, and return whether one of them wants to stop."""
-        answers = [hook(logs) for hook in self._epoch]  # all of them, also after one that wants to stop
+        answers = [hook(logs) for hook in self._epoch]  # calls all of them, even if an earlier one wants to stop
         return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
     def train_end(self, history: History) -> None:

@@ -36,7 +36,7 @@ def has_partial_fit(estimator: Any) -> bool:
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
-    """What classification and regression share; documented there."""
+    """Base of the two estimators, which document it."""
 
     # The constructor stores its parameters unchanged, as scikit-learn requires. Each estimator adds its own.
     hidden_layer_sizes: Sequence[int] | int = (100,)

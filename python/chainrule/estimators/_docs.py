@@ -122,10 +122,10 @@ _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
     verbose : bool or int, default False
         Print the costs after each cycle.
     callbacks : iterable, default ()
-        As for `Network.fit`, but called after each cycle; ``logs["epoch"]`` counts the epochs until then.
+        See `Network.fit`; they are called after each cycle, and ``logs["epoch"]`` is the number of epochs so far.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
-        Columns whose values are names even where they are numbers: those of a categorical type, those with these names,
-        places or True in a mask, or none.
+        Columns that are categories even if their values are numbers: those of a categorical type, those with the given
+        names or positions or with True in a mask, or none.
     encoder : TableEncoder, optional
         Encode the columns with its settings. Default: ``TableEncoder(bins=16)``.
     n_threads : int, optional

@@ -1,4 +1,4 @@
-"""What all estimators do: a fit that raises changes nothing; tables and targets as scikit-learn checks them."""
+"""The common base of all estimators: a fit that raises changes nothing; checks of tables and targets."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from chainrule.target import Target
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-_fitting: dict[int, object] = {}  # by id: an estimator with a lock could not be pickled
+_fitting: dict[int, object] = {}  # keyed by id, because an estimator that holds a lock could not be pickled
 
 
 @contextmanager
 def exclusive(estimator: object) -> Iterator[None]:
-    """Raise RuntimeError where another call fits the estimator, from another thread or a callback."""
+    """Raise RuntimeError if another call, from another thread or a callback, is fitting the estimator."""
     call = object()
     if _fitting.setdefault(id(estimator), call) is not call:  # atomic
         raise RuntimeError(f"this {type(estimator).__name__} is being trained by another call")
@@ -34,7 +34,7 @@ def exclusive(estimator: object) -> Iterator[None]:
 
 
 def no_better(part: str, cost: float, constant: float) -> str:
-    """Say that a network is no better on some rows than the best constant prediction."""
+    """Return a message that a network is no better on some rows than the best constant prediction."""
     return (
         f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
         f"constant prediction {constant:.6g}."
@@ -46,14 +46,14 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
 
     encoder_: TableEncoder
     _y_numeric: bool
-    _train_on: Callable[..., Any]  # (X, y, sample_weight, eval_set); may leave attributes half set where it raises
-    _encode: Callable[..., Any]  # of targets
+    _train_on: Callable[..., Any]  # (X, y, sample_weight, eval_set); if it raises, some attributes may be set
+    _encode: Callable[..., Any]  # encodes targets
     _network_loss: Callable[[], Any]
     _count_outputs: Callable[[Any], Any]
     _outputs: Callable[[Any], NDArray[Any]]
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters as scikit-learn does; the message about an unknown one suggests which was meant."""
+        """Set parameters as scikit-learn does. The error for an unknown one suggests the intended name."""
         try:
             return super().set_params(**params)
         except ValueError as error:
@@ -63,13 +63,13 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
             raise
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
-        """Train, or raise and leave the estimator as it was; ``partial`` as in `_train_on`."""
+        """Train. After an error the estimator is unchanged. Arguments: see `_train_on`."""
         with exclusive(self), self._unchanged_on_error():
             return self._train_on(X, y, sample_weight, eval_set, **partial)
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:
-        """Put back all attributes, and the parameters of the network, where the block raises."""
+        """Restore all attributes, and the parameters of the network, if the block raises."""
         before = dict(vars(self))
         network = before.get("network_")
         parameters = None if network is None else network.parameters.copy()
@@ -87,7 +87,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
         return y
 
     def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
-        """Check names and number of the columns, and the targets; what the columns hold is the encoder's to check."""
+        """Check the number and names of the columns, and the targets. The encoder checks the values of the columns."""
         X = _tables.as_table(X)
         _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
         options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
@@ -104,17 +104,17 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
         return features
 
     def _target(self) -> Target:
-        """Return what is predicted: it turns targets into the network's and the network's outputs into predictions."""
+        """Return the target, which converts labels or values for the network, and outputs to predictions."""
         standardizer, bounds = getattr(self, "standardizer_", None), getattr(self, "bounds_", None)
         return Target("", standardizer=standardizer, bounds=bounds)
 
     def _learn_targets(self, y: NDArray[Any], weight: NDArray[Any] | None = None) -> None:
-        """Learn from the targets of a table how to scale them; classes are not."""
+        """Learn from the targets of a table how to scale them. Classes are not scaled."""
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return the targets of a table in the unit that was learnt."""
+        """Scale the targets of a table as learnt."""
         return y
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:
-        """Multiply the weights of rows to train with by those of their classes."""
+        """Multiply the weights of the training rows by those of their classes."""
         return data

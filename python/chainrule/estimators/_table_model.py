@@ -1,4 +1,4 @@
-"""Base of the table estimators: any table in, good defaults, one call."""
+"""Base of the table estimators, which take any table and need no settings."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -26,13 +26,13 @@ from chainrule.table import CategoricalFeatures
 from chainrule.training import Callbacks
 from chainrule.validation import one_data_set, spread_rows
 
-HELD_OUT = 5  # one row in so many, where no eval_set is given
+HELD_OUT = 5  # one row in this many is held out if no eval_set is given
 
 
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class TableModel(Estimator):
-    """What classification and regression of tables share; documented there."""
+    """Base of the two table estimators, which document it."""
 
     _: KW_ONLY
     loss: Any = None
@@ -51,13 +51,14 @@ class TableModel(Estimator):
         Parameters
         ----------
         X : data frame or array_like, shape (n_samples, n_features)
-            One example per row: numbers, text, categories, booleans, dates, with gaps; see `TableEncoder`.
+            One example per row: numbers, text, categories, booleans, dates, missing values; see `TableEncoder`.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Classes, or values.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each.
         eval_set : (X, y) or (X, y, sample_weight), optional
-            Data that decide how long to train, in place of a fifth of the rows; then all rows are trained on.
+            Validation data, which determine how long to train, instead of a fifth of the rows. All rows are then used
+            for training.
 
         Returns
         -------
@@ -67,12 +68,12 @@ class TableModel(Estimator):
         Raises
         ------
         ValueError, TypeError
-            For data and parameters that do not fit. After any error the estimator is what it was before the call.
+            For invalid data and parameters. After any error the estimator is unchanged.
 
         Warns
         -----
         UserWarning
-            Where the cost of the held-out rows is not below that of the best constant prediction.
+            If the cost of the held-out rows is not below that of the best constant prediction.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -109,14 +110,14 @@ class TableModel(Estimator):
         return self
 
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
-        """Take a table and its targets as scikit-learn does; weights include those of the classes."""
+        """Check a table and its targets as scikit-learn does. The weights include those of the classes."""
         check_rows(X)
         X, y = self._check_table(X, self._read_targets(y), new)
         y = self._encode(y, new=new, exact=False)
         return self._with_class_weights(Data(X, y, check_weights(sample_weight, len(y))), incremental=False)
 
     def _learn(self, data: Data, rows: NDArray[np.intp], recipe: Recipe) -> None:
-        """Learn from some rows the encoding of the columns, and the scale of the targets."""
+        """Learn the encoding of the columns and the scale of the targets from some rows."""
         encoder = TableEncoder(categorical_features=self.categorical_features, bins=recipe.bins)
         if self.encoder is not None:
             if not (isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"):
@@ -126,7 +127,7 @@ class TableModel(Estimator):
         self._learn_targets(data.y[rows], None if data.weight is None else data.weight[rows])
 
     def _encoded(self, data: Data, rows: NDArray[np.intp] | None, dtype: str) -> Data:
-        """Encode some rows as the networks take them; of data to watch None, all, with warnings."""
+        """Encode some rows for the networks; None: all rows, with warnings, for validation data."""
         places: Any = slice(None) if rows is None else rows
         all_rows = rows is None or len(rows) == len(data.y)
         features = self.encoder_.encoding_.transform(data.X, rows=None if all_rows else rows, warn=rows is None)
@@ -170,7 +171,7 @@ class TableModel(Estimator):
         self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
 
     def _warn_at_end(self, data: Data, part: str) -> None:
-        """Warn, once, where the training diverged or was interrupted, or is no better than a constant."""
+        """Warn once if the training diverged or was interrupted, or the network is no better than a constant."""
         reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
         if message := reason.get(self.history_.stop_reason):
             warn(f"{message} The best cycle before is kept.", _sklearn.exceptions.ConvergenceWarning)
@@ -183,7 +184,7 @@ class TableModel(Estimator):
             warn(no_better(part, cost, constant))
 
     def _judge(self) -> Any:
-        """Return what the held-out rows are judged by."""
+        """Return the loss by which the held-out rows are judged."""
         return self.loss if callable(self.loss) else self._network_loss()
 
     def _training_loss(self, recipe: Recipe) -> Any:
@@ -194,12 +195,12 @@ class TableModel(Estimator):
         return self.network_
 
     def _restore(self, network: Network) -> None:
-        """Take over a network."""
+        """Use the parameters of a stored network."""
         self.network_ = network
         self.n_outputs_ = network.layer_sizes[-1]
 
     def _outputs(self, X: Any) -> NDArray[Any]:
-        """Compute the network's outputs for rows, shape (m, n_outputs)."""
+        """Compute the network's outputs for rows of X, shape (m, n_outputs)."""
         check_rows(X)
         _sklearn.validation.check_is_fitted(self)
         return self.network_.predict(self._encode_table(X, self.network_.dtype), n_threads=self.n_threads)
@@ -214,7 +215,7 @@ class TableModel(Estimator):
 
 
 def _divide(y: NDArray[Any], loss: Any, recipe: Recipe, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return of each network the rows to train on and those that are held out; each part has its share of a class."""
+    """Return the training rows and the held-out rows of each network; each part has its share of every class."""
     chunks = np.array_split(spread_rows(y, to_core(loss)[0], seed), HELD_OUT)
     parts = []
     for i in range(recipe.networks):

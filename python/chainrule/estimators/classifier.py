@@ -17,7 +17,7 @@ from chainrule.target import Target
 
 
 class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
-    """What classification adds to an estimator: labels in, labels and probabilities out, weights of classes."""
+    """Base of estimators for classification: labels, probabilities, and weights of classes."""
 
     _y_numeric = False
 
@@ -93,7 +93,7 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
         return not isinstance(self.loss, str) and isinstance(self.loss, SoftmaxCrossEntropy)
 
     def _check_loss(self) -> None:
-        """Raise unless ``loss`` is one for the classes."""
+        """Raise InvalidParameterError unless ``loss`` suits the classes."""
         smoothed = self._is_smoothed() and not self._label_binarizer.multilabel
         if self.loss != "log_loss" and not callable(self.loss) and not smoothed:
             raise InvalidParameterError(
@@ -122,20 +122,22 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
 @_docs.documented(metric='"accuracy", of all labels together for multi-label targets')
 @dataclasses.dataclass(eq=False, repr=False)
 class MLPClassifier(Classifier, Perceptron):
-    """A multilayer perceptron that classifies: scikit-learn's estimator of this name, and what that one lacks.
+    """A multilayer perceptron for classification: scikit-learn's estimator of this name, with additional features.
 
-    Two or more classes, or several labels at once (y a matrix of 0 and 1). All parameters of scikit-learn's have its
-    names, defaults and meanings, and the same ``random_state`` gives the same initial weights and held-out rows.
+    It predicts two or more classes, or several labels per row (y is then a matrix of 0 and 1). scikit-learn's
+    parameters keep their names, defaults and meanings, and the same ``random_state`` gives the same initial weights and
+    held-out rows.
 
     Parameters
     ----------
     {parameters}
     class_weight : dict, "balanced" or None, default None
-        Weights of the classes, 1 for those that are not named, multiplied with ``sample_weight`` in training but not
-        in validation; "balanced" makes all classes weigh the same. For several labels a list of dicts from 0 and 1.
+        Weights of the classes; classes that are not named have weight 1. In training they multiply ``sample_weight``;
+        validation does not use them. "balanced" gives all classes the same total weight. For several labels per row, a
+        list of dicts with the keys 0 and 1.
     loss : str, loss or callable, default "log_loss"
-        "log_loss" is the cross-entropy that fits the classes. Or ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a
-        callable as for `Network.fit`.
+        "log_loss" is the cross-entropy for the type of the target. Alternatively
+        ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a callable as for `Network.fit`.
 
     Attributes
     ----------
@@ -152,7 +154,7 @@ class MLPClassifier(Classifier, Perceptron):
     >>> bool(clf.fit(X, y).score(X, y) > 0.95)
     True
 
-    What scikit-learn's has not:
+    Features that scikit-learn's estimator does not have:
 
     >>> clf = cr.MLPClassifier((32, 32), activation="gelu", dropout=0.1, solver=cr.AdamW(learning_rate=0.01),
     ...                        learning_rate=cr.Cosine(), class_weight="balanced", max_iter=50, random_state=0)
@@ -168,14 +170,14 @@ class MLPClassifier(Classifier, Perceptron):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> "MLPClassifier":
-        """Go through data once, from the present weights and the present state of the optimizer on.
+        """Train for one epoch, starting from the current weights and the current state of the optimizer.
 
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            See `fit`.
         classes : array_like, optional
-            All classes that will ever come; needed in the first call.
+            All classes that occur in any call; required in the first call.
 
         Returns
         -------

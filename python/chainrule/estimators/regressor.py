@@ -18,7 +18,7 @@ _FAR = 10.0  # warn if the root mean square of standardized targets exceeds this
 
 
 class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
-    """What regression adds to an estimator: targets in the network's unit, predictions in theirs, R²."""
+    """Base of estimators for regression: scaled targets, predictions in the unit of the targets, R²."""
 
     _y_numeric = True
 
@@ -33,7 +33,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n_samples,) or (n_samples, n_outputs)
-            Of the network's dtype.
+            The predictions, in the network's dtype.
         """
         predictions: NDArray[Any] = self._target().decode(self._outputs(X))
         return predictions
@@ -41,7 +41,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute R²; for quantiles, the mean of their D² scores, which are R² with the pinball loss.
 
-        It is at most 1, and 0 for the best constant prediction. Arguments as for `fit`.
+        It is at most 1, and 0 for the best constant prediction. Arguments: see `fit`.
         """
         if not self._has_levels():
             return float(super().score(X, y, sample_weight))
@@ -57,7 +57,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
         if self._has_levels() and y.ndim == 2:
             raise ValueError(
                 f"Quantile predicts several levels of one target, y has {y.shape[1]} columns: "
-                "fit one estimator for each column, such as with sklearn.multioutput.MultiOutputRegressor"
+                "fit one estimator for each column, for example with sklearn.multioutput.MultiOutputRegressor"
             )
         return y
 

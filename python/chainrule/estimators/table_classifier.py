@@ -19,17 +19,17 @@ from chainrule.losses import SoftmaxCrossEntropy
 class TableClassifier(Classifier, TableModel):
     """Classifies the rows of a table: small networks on piecewise linear features, with settings that need no tuning.
 
-    Two or more classes, or several labels at once (y a matrix of 0 and 1). The columns may hold numbers, text,
-    categories, booleans and dates, with missing values.
+    It predicts two or more classes, or several labels per row (y is then a matrix of 0 and 1). The columns may hold
+    numbers, text, categories, booleans and dates, with missing values.
 
     Parameters
     ----------
     loss : str, loss or callable, default "log_loss"
-        "log_loss" is the cross-entropy that fits the classes, with a little label smoothing. Or
+        "log_loss" is the cross-entropy for the type of the target, with a little label smoothing. Alternatively
         ``cr.SoftmaxCrossEntropy(label_smoothing=0.1)``, or a callable as for `Network.fit`.
     class_weight : dict, "balanced" or None, default None
-        Weights of the classes, 1 for those that are not named, multiplied with ``sample_weight``; "balanced" makes all
-        classes weigh the same. For several labels a list of dicts from 0 and 1.
+        Weights of the classes, which multiply ``sample_weight``; classes that are not named have weight 1. "balanced"
+        gives all classes the same total weight. For several labels per row, a list of dicts with the keys 0 and 1.
     {parameters}
 
     Attributes

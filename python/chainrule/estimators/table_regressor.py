@@ -18,21 +18,21 @@ from chainrule.estimators.regressor import Regressor
 class TableRegressor(Regressor, TableModel):
     """Predicts numbers from the rows of a table: small networks on piecewise linear features, with no tuning.
 
-    One target or several. The columns may hold numbers, text, categories, booleans and dates, with missing values.
-    Predictions stay within the range of the targets that were trained on, unless ``loss`` is a callable.
+    It predicts one or several targets. The columns may hold numbers, text, categories, booleans and dates, with missing
+    values. Predictions stay within the range of the training targets, unless ``loss`` is a callable.
 
     Parameters
     ----------
     loss : str, loss or callable, default "squared_error"
         A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
-        which predicts each of its levels; or a callable as for `Network.fit`. Targets are standardized, unless the loss
-        depends on their unit, as "poisson" does and callables may.
+        with which each level is predicted; or a callable as for `Network.fit`. Targets are standardized, unless the
+        loss depends on their unit, as "poisson" does and callables may.
     {parameters}
 
     Attributes
     ----------
     bounds_ : ndarray, shape (2,) or (2, n_targets)
-        The least and the greatest target that was trained on.
+        The smallest and the largest training target.
     {attributes}
 
     Examples
