@@ -183,7 +183,7 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
     count = len(y)
     wanted = round(count * fraction)
     if not 0 < wanted < count:
-        raise ValueError(f"validation is {fraction}, which leaves no row to train on or none to hold out of {count}")
+        raise ValueError(f"validation is {fraction}, which leaves none of {count} rows to train on or none to hold out")
     order = spread_rows(y, loss, seed)
     return np.sort(order[wanted:]), np.sort(order[:wanted])
 
