@@ -215,5 +215,5 @@ def test_concurrent_fits_call_their_own_python_functions():
 def test_snapshot_after_its_callback_raises():
     kept = []
     network().fit(X, Y, epochs=2, callbacks=[kept.append])
-    with pytest.raises(RuntimeError, match="on_epoch_end alone"):
+    with pytest.raises(RuntimeError, match="within on_epoch_end"):
         kept[0]["snapshot"]()
