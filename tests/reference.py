@@ -142,6 +142,11 @@ LOSSES = {
 }
 
 
+def piecewise_linear(x, edges):
+    """The features of a binned number: those of the bins below x are 1, that of its own bin is the fraction of it."""
+    return np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+
+
 def targets(y, n_out, loss):
     """Y as (m, n_out): class numbers become rows with a single 1; all quantiles are those of one column."""
     if y.ndim == 1 and loss == "softmax_cross_entropy":

@@ -53,6 +53,7 @@ SETTINGS = {
     "skipping": {"batch_size": 4, "skip_updates_above": 4.0},
 }
 DROPOUT = {"dropout": 0.5, "input_dropout": 0.2}
+LAYOUT = (("value", 1), ("bins", 16), ("levels", 5), ("bins", 1), ("bins", 40))
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ class Training:
     loss: str
     settings: dict = field(default_factory=dict)  # of fit
     density: float = 1.0  # of X, which is sparse below 1
+    layout: tuple[tuple[str, int], ...] = ()  # of X, which are binned rows then
     dtypes: tuple[str, ...] = ("float32", "float64")
     validates: bool = True
 
 
 def trainings():
-    """Yield each by its name: shapes with Adam, optimizers with settings, dropout, sparse X, sums of leaves, bf16."""
+    """Yield each by its name: shapes with Adam, optimizers with settings, dropout, sparse and binned X, bf16."""
     for name, shape in SHAPES.items():
         yield name, Training(*shape)
     three = [6, 150, 90, 3], 100, 16, "softmax_cross_entropy"
@@ -95,6 +97,15 @@ def trainings():
     yield "six leaves, sparse", Training([300, 60, 3], 3000, None, "squared_error", {}, 0.05)
     yield "six leaves, an entry a row", Training([600, 30, 1], 3000, None, "squared_error", {}, 1 / 600)
     yield "six leaves, small sparse", Training([90, 20, 1], 3000, None, "squared_error", {}, 0.05)
+    for name, hidden, rows, batch_size, settings in (
+        ("by rows", [70, 33, 3], 700, 600, {"dropout": 0.5}),
+        ("by outputs", [300, 200, 5], 90, 64, {"clip_norm": 0.1}),
+        ("few rows", [40, 1], 21, 5, {}),
+        ("one layer", [3], 90, 64, {}),
+        ("slabs", [40, 2], 9900, 9001, {}),
+    ):
+        sizes = [sum(features for _, features in LAYOUT), *hidden]
+        yield f"binned {name}", Training(sizes, rows, batch_size, "squared_error", settings, layout=LAYOUT)
     for name, shape in SHAPES.items():
         yield f"bf16 {name}", Training(*shape, {"precision": "bf16"}, dtypes=("float32",))
 
@@ -116,15 +127,29 @@ def digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)).hexdigest()
 
 
+def binned_rows(X, layout):
+    """Rows of a layout whose codes and fractions follow from the first columns of X."""
+    codes, values = [], []
+    for (kind, features), x in zip(layout, X.T, strict=False):
+        part = abs(x) % 1
+        if kind != "value":
+            codes.append((1000 * part).astype(int) % features)
+        if kind != "levels":
+            values.append(x if kind == "value" else part)
+    return cr.BinnedRows(np.stack(codes, axis=1), np.stack(values, axis=1), layout)
+
+
 def everything(training, dtype, n_threads):
     """Digests of what every part of the library computes, the parameters after at least 5 steps first."""
     loss, activation = training.loss, ACTIVATION[training.loss]
     params, X, Y, w = reference.problem(training.sizes, training.rows, loss, dtype=dtype)
-    sparse = training.density < 1
+    sparse, dense = training.density < 1, training.density == 1 and not training.layout
     if sparse:
         X = np.where(np.random.default_rng(1).random(X.shape) < training.density, X, 0).astype(dtype)
         X[0], X[:, 1] = 0, 0  # an empty row and an empty column
         X = pytest.importorskip("scipy.sparse").csr_array(X)
+    elif training.layout:
+        X = binned_rows(X, training.layout)
     net = network(params, activation, loss)
     before = digest(net.parameters)
     options = {
@@ -137,16 +162,16 @@ def everything(training, dtype, n_threads):
     steps = -(-training.rows // (options["batch_size"] or training.rows))
     epochs = max(2, -(-5 // steps))
     history = net.fit(X, Y, sample_weight=w, epochs=epochs, n_threads=n_threads, seed=0, **options)
-    J, grads = net.loss_and_gradients(X, Y, w, 0.001, inputs=not sparse, n_threads=n_threads)
+    J, grads = net.loss_and_gradients(X, Y, w, 0.001, inputs=dense, n_threads=n_threads)
     assert digest(net.parameters) != before
     results = {
         "parameters": digest(net.parameters),
         "history": digest(history.loss, *([] if history.validation is None else [history.validation])),
         "loss": (J, net.loss(X, Y, w, 0.001, n_threads=n_threads)),
-        "gradients": digest(grads.parameters, *([] if sparse else [grads.inputs])),
+        "gradients": digest(grads.parameters, *([grads.inputs] if dense else [])),
         "predictions": digest(net.predict(X, n_threads=n_threads), net.logits(X, n_threads=n_threads)),
     }
-    if not sparse:
+    if dense:
         cache = cr.forward(params, X, activation=activation, loss=loss, n_threads=n_threads)
         backward = cr.backward(params, cache, Y, w, 0.001, n_threads=n_threads)
         results |= {"forward": digest(*cache.z, *cache.a), "backward": digest(reference.flatten(backward))}

@@ -91,12 +91,45 @@ InputArrays<T> sparse_inputs(py::object object) {
   return result;
 }
 
+// chainrule.BinnedRows, which has brought its arrays to these types and made them contiguous.
+template <class T>
+InputArrays<T> binned_inputs(const py::object& object) {
+  InputArrays<T> result;
+  for (const py::handle column : object.attr("layout")) {
+    const auto pair = py::cast<py::tuple>(column);
+    result.layout.push_back({from_name<ColumnKind>(pair[0].cast<std::string>(), column_kind_names, "kind of column"),
+                             pair[1].cast<Index>()});
+  }
+  const py::array codes = object.attr("codes");
+  Matrix<T> values = matrix<T>(object.attr("values"), "X.values");
+  const auto view = [&](const auto* code) {
+    return BinnedView<T>(result.layout, code, values.view.data, values.view.rows);
+  };
+  BinnedView<T> x;
+  if (py::isinstance<py::array_t<std::uint8_t, py::array::c_style>>(codes))
+    x = view(static_cast<const std::uint8_t*>(codes.data()));
+  else if (py::isinstance<py::array_t<std::uint16_t, py::array::c_style>>(codes))
+    x = view(static_cast<const std::uint16_t*>(codes.data()));
+  else if (py::isinstance<py::array_t<std::int32_t, py::array::c_style>>(codes))
+    x = view(static_cast<const std::int32_t*>(codes.data()));
+  require(x.codes != nullptr && codes.size() == x.rows * x.codes_per_row &&
+              values.array.size() == x.rows * x.values_per_row && (values.array.flags() & py::array::c_style),
+          "X has arrays of another type, shape or order than those that it was made with");
+  result.view = x;
+  result.arrays = {codes, values.array};
+  return result;
+}
+
 }  // namespace
 
 template <class T>
 InputArrays<T> inputs(py::handle object) {
-  if (!py::isinstance<py::array>(object) && py::hasattr(object, "tocsr"))
-    return sparse_inputs<T>(py::reinterpret_borrow<py::object>(object));
+  if (!py::isinstance<py::array>(object)) {
+    const auto other = py::reinterpret_borrow<py::object>(object);
+    if (py::hasattr(other, "tocsr")) return sparse_inputs<T>(other);
+    if (py::isinstance(other, py::module_::import("chainrule.binned").attr("BinnedRows")))
+      return binned_inputs<T>(other);
+  }
   Matrix<T> dense = matrix<T>(object, "X");
   InputArrays<T> result;
   result.view = dense.view;

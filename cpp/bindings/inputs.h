@@ -1,4 +1,4 @@
-// Converts X: an array, or a sparse CSR matrix of any package that has SciPy's attributes.
+// Converts X: an array, a sparse CSR matrix of any package that has SciPy's attributes, or BinnedRows.
 #pragma once
 
 #include <vector>
@@ -16,6 +16,7 @@ struct InputArrays {
   Buffer<std::int32_t> indices;  // used if the columns had to be copied in ascending order
   Buffer<Index> indptr;
   Buffer<T> values;
+  std::vector<BinnedColumn> layout;  // of binned rows
 };
 template <class T>
 InputArrays<T> inputs(py::handle object);

@@ -97,7 +97,7 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   py::object dx = py::none();
   MatrixView<T> dx_view;
   if (inputs) {
-    require(!e.x.view.is_sparse(), "inputs=True is not available for a sparse X");
+    require(!e.x.view.is_sparse(), "inputs=True is not available for sparse or binned rows");
     auto array = new_matrix<T>(e.x.view.rows, e.x.view.cols);
     dx_view = view_of(array);
     dx = std::move(array);

@@ -69,6 +69,7 @@ void bind_traits(py::module_& module) {
   module.attr("LOSSES") = by_name(loss_names, loss);
   module.attr("METRICS") = by_name(score_names, metric);
   module.attr("INITS") = names(init_names);
+  module.attr("COLUMN_KINDS") = names(column_kind_names);
   module.attr("PRECISIONS") = names(precision_names);
   module.def(
       "check_loss_parameter",

@@ -22,17 +22,31 @@ struct InputDropout {
   Index row = 0;
 };
 
+// Rows of a BinnedView (chainrule/view.h).
+template <class T>
+struct BinnedRows {
+  const BinnedColumn* layout = nullptr;
+  Index columns = 0;
+  const void* codes = nullptr;
+  int code_bytes = 0;  // 1 or 2: unsigned, 4: signed
+  Index codes_per_row = 0;
+  const T* values = nullptr;
+  Index values_per_row = 0;
+};
+
 // Rows of a matrix in CSR form: row i has values[k] in column indices[k], in ascending order, for k from indptr[r] to
-// indptr[r + 1], where r is rows[i], or i if rows is null.
+// indptr[r + 1], where r is rows[i], or i if rows is null. Binned rows have a layout instead of indptr.
 template <class T>
 struct SparseRows {
   const Index* indptr = nullptr;
   const std::int32_t* indices = nullptr;
   const T* values = nullptr;
   const Index* rows = nullptr;
+  BinnedRows<T> binned{};
 };
 
-// z (m x n) = bias + X W, where row j of W holds the weights of input j.
+// z (m x n) = bias + X W, where row j of W holds the weights of input j. For binned X, the rows of each binned number
+// in W have been replaced by their running sums: bin b with fraction f multiplies row b - 1 by 1 - f and row b by f.
 template <class T>
 struct SparseForward {
   Index m, n;
@@ -45,7 +59,7 @@ struct SparseForward {
   Index ldz;
 };
 
-// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows.
+// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows; of binned X by W as it was summed up.
 template <class T>
 struct SparseGradient {
   Index m, n;

@@ -4,6 +4,7 @@
 #include "kernels.h"
 
 #include "activations.h"
+#include "binned.h"
 #include "dot.h"
 #include "gemm.h"
 #include "losses.h"
@@ -79,6 +80,9 @@ constexpr Kernels<T> make_kernels(Indices<G...>, Indices<L...>) {
       .sparse_forward = sparse_forward<T>,
       .sparse_dot = sparse_dot<T>,
       .sparse_gradient = sparse_gradient<T>,
+      .binned_forward = binned_forward<T>,
+      .binned_gradient = binned_gradient<T>,
+      .running_sums = running_sums<T>,
       .column_sums = column_sums<T>,
       .sum = sum<T>,
       .sum_of_squares = sum_of_squares<T>,

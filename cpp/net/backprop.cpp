@@ -112,8 +112,7 @@ typename Backprop<T>::SlabExamples Backprop<T>::slab(const Examples<T>& examples
                                                      Index count) const {
   SlabExamples s{MatrixView<const T>(x_).rows_between(0, count), {}, nullptr};
   if (examples.x.is_sparse()) {
-    const SparseView<T>& x = examples.x.sparse;
-    s.x = PassInputs<T>({x.indptr, x.indices, x.values, rows}, examples.x.rows).rows_between(first, first + count);
+    s.x = PassInputs<T>(sparse_rows(examples.x, rows), examples.x.rows).rows_between(first, first + count);
   } else if (rows == nullptr && examples.x.matrix.col_stride == 1 && model_.dropout_of(0) == nullptr) {
     s.x = examples.x.matrix.rows_between(first, first + count);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/gemm_bf16.h"
+#include "net/binned.h"
 
 namespace chainrule {
 
@@ -18,8 +19,8 @@ Index entry_count(const SparseRows<T>& x, Index rows) {
 
 // Computes leaf `number` of dW of the first layer for sparse inputs, as one chain over the rows [begin, end) of a slab.
 // The leaf is summed in an array of zeros behind the runs. Then only the columns that occur in its rows are added to a
-// run and set to zero again, or all columns if the leaf has more entries than there are columns. place(i) is dW in
-// array i of the tree, with rows ld apart.
+// run and set to zero again, or all columns if the leaf has more entries than there are columns or the rows are binned.
+// place(i) is dW in array i of the tree, with rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
                  LeafPlace leaf, Place place, Index ld, const Columns& columns) {
@@ -30,8 +31,8 @@ void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, M
     for (Index j = 0; j < (dense ? 1 : n_in); ++j)
       std::fill_n(place(0) + j * ld, dense ? n_in * dz.cols : dz.cols, T(0));
   }
-  kernels<T>().sparse_gradient(
-      {x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, place(leaf.runs), ld});
+  const auto gradient = x.is_binned() ? kernels<T>().binned_gradient : kernels<T>().sparse_gradient;
+  gradient({x.rows, dz.cols, x.sparse, {model.dropout_of(0), x.first}, dz.data, dz.row_stride, place(leaf.runs), ld});
   Index first = number;  // the first leaf of the sum so far
   for (Index i = leaf.runs; i > leaf.place(); --i, first &= first - 1) {
     const PassInputs<T> summed = slab.rows_between(rows.begin - (number - first) * sum_rows, rows.end);
@@ -40,7 +41,7 @@ void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, M
       kernels<T>().axpy(dz.cols, T(1), from + column * ld, to + column * ld);
       std::fill_n(from + column * ld, dz.cols, T(0));
     };
-    if (entry_count(summed.sparse, summed.rows) > model.inputs())
+    if (x.is_binned() || entry_count(summed.sparse, summed.rows) > model.inputs())
       for (Index column = 0; column < model.inputs(); ++column) add(column);
     else
       for (const Index column : columns.find(summed.sparse, summed.rows)) add(column);
@@ -113,6 +114,8 @@ void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock&
       kernels<T>().column_sums(to - from, count, dz.row(from) + outputs.begin, dz.row_stride, into + biases, addends);
     }
   }
+  if (l == 0 && slab.first + inputs.rows >= slab.batch_rows)
+    gradient_of_features(model.binned_inputs, count, gradients.dw.data, gradients.dw.ld);
 }
 
 template <class T>

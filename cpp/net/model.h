@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "chainrule/network.h"
@@ -29,10 +30,11 @@ struct Model {
   std::vector<Layer<T>> layers;
   Loss loss;
   std::vector<T> loss_parameters;
-  const CustomLoss<T>* custom_loss = nullptr;  // replaces the loss
-  Precision precision = Precision::float32;    // of the matrix products in training
-  bool sparse_inputs = false;
-  const StepDropout* dropout = nullptr;  // of the current training step, or null
+  const CustomLoss<T>* custom_loss = nullptr;     // replaces the loss
+  Precision precision = Precision::float32;       // of the matrix products in training
+  bool sparse_inputs = false;                     // true for binned inputs, too
+  std::span<const BinnedColumn> binned_inputs{};  // their layout; empty for other inputs
+  const StepDropout* dropout = nullptr;           // of the current training step, or null
 
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
@@ -48,7 +50,21 @@ struct Model {
   Index parameter_count() const { return layers.back().offset + layers.back().size(); }
 };
 
-// The inputs of a pass: a matrix with any strides, or rows of a sparse matrix. Row 0 is row `first` of the batch.
+// The rows of sparse or binned inputs; empty for a matrix.
+template <class T>
+SparseRows<T> sparse_rows(const Inputs<T>& x, const Index* rows = nullptr) {
+  const BinnedView<T>& b = x.binned;
+  if (x.is_binned())
+    return {
+        nullptr,
+        nullptr,
+        nullptr,
+        rows,
+        {b.layout.data(), std::ssize(b.layout), b.codes, b.code_bytes, b.codes_per_row, b.values, b.values_per_row}};
+  return {x.sparse.indptr, x.sparse.indices, x.sparse.values, rows};
+}
+
+// The inputs of a pass: a matrix with any strides, or sparse or binned rows. Row 0 is row `first` of the batch.
 template <class T>
 struct PassInputs {
   MatrixView<const T> matrix{};
@@ -58,15 +74,21 @@ struct PassInputs {
   PassInputs(MatrixView<const T> m, Index first_row = 0) : matrix(m), rows(m.rows), first(first_row) {}
   PassInputs(MatrixView<T> m, Index first_row = 0) : PassInputs(MatrixView<const T>(m), first_row) {}
   PassInputs(SparseRows<T> s, Index count, Index first_row = 0) : sparse(s), rows(count), first(first_row) {}
-  PassInputs(const Inputs<T>& x) : matrix(x.matrix), rows(x.rows) {
-    if (x.is_sparse()) sparse = {x.sparse.indptr, x.sparse.indices, x.sparse.values, nullptr};
-  }
+  PassInputs(const Inputs<T>& x) : matrix(x.matrix), sparse(sparse_rows(x)), rows(x.rows) {}
 
-  bool is_sparse() const { return sparse.indptr != nullptr; }
+  bool is_binned() const { return sparse.binned.layout != nullptr; }
+  bool is_sparse() const { return sparse.indptr != nullptr || is_binned(); }
   PassInputs rows_between(Index begin, Index end) const {
     if (!is_sparse()) return {matrix.rows_between(begin, end), first + begin};
     SparseRows<T> part = sparse;
-    (part.rows != nullptr ? part.rows : part.indptr) += begin;
+    if (part.rows != nullptr) {
+      part.rows += begin;
+    } else if (BinnedRows<T>& binned = part.binned; binned.layout != nullptr) {
+      binned.codes = static_cast<const std::uint8_t*>(binned.codes) + begin * binned.codes_per_row * binned.code_bytes;
+      binned.values += begin * binned.values_per_row;
+    } else {
+      part.indptr += begin;
+    }
     return {part, end - begin, first + begin};
   }
 };

@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/fork.h"
 #include "net/backprop.h"
+#include "net/binned.h"
 #include "net/init.h"
 #include "net/predict.h"
 
@@ -50,6 +51,7 @@ void check_inputs(Index columns, Index expected) {
 template <class T>
 void check_inputs(const Inputs<T>& x, Index expected) {
   check_inputs(x.cols, expected);
+  if (x.is_binned()) return check_binned(x.binned);
   if (!x.is_sparse()) return;
   const SparseView<T>& s = x.sparse;
   require(s.indptr[0] >= 0, "X is not in CSR form: indptr[0] is ", s.indptr[0]);
@@ -144,6 +146,7 @@ template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x) {
   Model<T> model = model_of(network);
   model.sparse_inputs = x.is_sparse();
+  model.binned_inputs = x.binned.layout;
   return model;
 }
 
@@ -283,7 +286,8 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   check_l2(l2);
   require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
           parameters().size());
-  require(dx == nullptr || !examples.x.is_sparse(), "the gradient with respect to X is not available for a sparse X");
+  require(dx == nullptr || !examples.x.is_sparse(),
+          "the gradient with respect to X is not available for sparse or binned rows");
   require(dx == nullptr || (dx->rows == examples.x.rows && dx->cols == examples.x.cols && dx->col_stride == 1),
           "dx needs the shape of X and unit column stride");
   return Backprop<T>(model, examples.x.rows, true, threads, dx != nullptr)

@@ -1,5 +1,6 @@
 #include "net/packed_weights.h"
 
+#include "net/binned.h"
 #include "net/work_items.h"
 
 namespace chainrule {
@@ -11,7 +12,12 @@ PanelView<T> PackedWeights<T>::copy(Index k, Index n) {
 }
 
 template <class T>
-PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) {
+PackedWeights<T>::PackedWeights(const Model<T>& model)
+    : binned_inputs_(model.binned_inputs),
+      sums_(binned_inputs_.empty() ? Buffer<T>() : Buffer<T>(model.layers.front().n_in * model.layers.front().n_out)) {}
+
+template <class T>
+PackedWeights<T>::PackedWeights(const Model<T>& model, bool backward, bool inputs) : PackedWeights(model) {
   const Index read_in_place = 2 * bytes_of_core(caches().l2);  // size in bytes up to which Wᵀ is read in place
   for (const Layer<T>& layer : model.layers) {
     const bool first = &layer == &model.layers.front();
@@ -50,6 +56,9 @@ void PackedWeights<T>::pack_block(const Layer<T>& layer, std::size_t l, const We
   const Index width = kernels<T>().tile_columns;
   const Share panels{outputs.begin / width, ceil_div(outputs.end, width)};  // of Wᵀ
   const Share columns{inputs.begin / width, ceil_div(inputs.end, width)};   // panels of W
+  if (l == 0 && !binned_inputs_.empty())                                    // the block has all inputs
+    sum_features(binned_inputs_, outputs.end - outputs.begin, layer.w + outputs.begin, layer.n_out,
+                 sums_.data() + outputs.begin, layer.n_out);
   if (bf16()) {
     forward_bf16_[l].pack(layer.transposed_weights(), panels.begin, panels.end, inputs.begin, inputs.end);
     if (PackedBf16<T>& backward = backward_bf16_[l]; backward.n() > 0)

@@ -13,7 +13,9 @@ namespace chainrule {
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights() = default;  // empty: every product reads the weights in place, which is best for few rows
+  // For few rows: makes no copies, because it is best if every product reads the weights in place. Only for binned
+  // inputs it holds the running sums.
+  explicit PackedWeights(const Model<T>& model);
   // Makes copies. Wᵀ is copied only if it is so large that reading it in place would touch too many pages. backward:
   // copy W of every layer except the first. inputs: copy W of the first layer too, for the gradient with respect to the
   // inputs.
@@ -29,6 +31,11 @@ class PackedWeights {
   // The packed weights of layer l; data is null if the product reads the weights in place.
   PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
   PanelView<const T> backward(std::size_t l) const { return l < backward_.size() ? backward_[l] : PanelView<T>{}; }
+  // The weights by which the entries of sparse inputs are multiplied, n_in x n_out: Wᵀ, or of binned inputs E
+  // (binned.h).
+  const T* of_entries(const Model<T>& model) const {
+    return binned_inputs_.empty() ? model.layers.front().w : sums_.data();
+  }
   const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
   const PackedBf16<T>& backward_bf16(std::size_t l) const { return backward_bf16_[l]; }
 
@@ -38,13 +45,15 @@ class PackedWeights {
   std::vector<Buffer<T>> memory_;  // the copies
   std::vector<PanelView<T>> forward_, backward_;
   bool in_panels_ = false;
+  std::span<const BinnedColumn> binned_inputs_;  // their layout
+  Buffer<T> sums_;                               // E
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
 // Copies for batches of this number of rows. For few rows there are none, because packing would not pay.
 template <class T>
 PackedWeights<T> copies_of_weights(const Model<T>& model, Index batch_rows, bool backward, bool inputs = false) {
-  if (batch_rows <= kernels<T>().few_rows && model.precision != Precision::bf16) return {};
+  if (batch_rows <= kernels<T>().few_rows && model.precision != Precision::bf16) return PackedWeights<T>(model);
   return PackedWeights<T>(model, backward, inputs);
 }
 

@@ -22,17 +22,18 @@ void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z
 
 // The first layer for sparse inputs.
 template <class T>
-void sparse_layer(const Model<T>& model, const PassInputs<T>& x, MatrixView<T> z, Share outputs, bool single,
-                  Epilogue<T> epilogue) {
+void sparse_layer(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, MatrixView<T> z,
+                  Share outputs, bool single, Epilogue<T> epilogue) {
   const Layer<T>& layer = model.layers.front();
   const Index first = outputs.begin, count = outputs.end - first;
   T* to = z.data + first;
-  const auto product = single ? kernels<T>().sparse_dot : kernels<T>().sparse_forward;
+  const Kernels<T>& kernel = kernels<T>();
+  const auto product = x.is_binned() ? kernel.binned_forward : single ? kernel.sparse_dot : kernel.sparse_forward;
   product({x.rows,
            count,
            x.sparse,
            {model.dropout_of(0), x.first},
-           layer.w + first,
+           packed.of_entries(model) + first,
            layer.n_out,
            layer.b + first,
            to,
@@ -56,7 +57,7 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   const bool single = l + 1 == model.layers.size() && layer.n_out == 1;
   const MatrixView<const T>& from = x.matrix;
   if (x.is_sparse())
-    sparse_layer<T>(model, x, z, outputs, single, epilogue);
+    sparse_layer<T>(model, packed, x, z, outputs, single, epilogue);
   else if (packed.bf16())
     gemm_bf16_packed<T>(from, packed.forward_bf16(l), layer.b, z.data, z.row_stride, scratch.bf16.data(), epilogue);
   else if (single)

@@ -50,8 +50,7 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
   const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
   // If there is only one block of rows, the members share the outputs instead, each with its own weights.
   const bool columns = team_size > 1 && x.rows <= most;
-  PackedWeights<T> packed;
-  if (x.rows > most) packed = PackedWeights<T>(model, false);
+  PackedWeights<T> packed = x.rows > most ? PackedWeights<T>(model, false) : PackedWeights<T>(model);
   // A single thread reuses its workspace between calls, so that predicting a few rows allocates nothing.
   thread_local Workspace<T> reused;
   std::vector<Workspace<T>> own(static_cast<std::size_t>(team_size > 1 ? team_size : 0));

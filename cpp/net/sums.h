@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/dispatch.h"
+#include "net/binned.h"
 #include "net/model.h"
 #include "net/sum_tree.h"
 
@@ -54,7 +55,10 @@ inline double scale_for(double weight_sum) { return weight_sum > 0 ? 1 / weight_
 // Floating-point operations in the matrix products of one row, forward or forward and backward.
 template <class T>
 double row_operations(const Model<T>& model, bool gradients) {
-  return (gradients ? 6.0 : 2.0) * static_cast<double>(model.parameter_count());
+  Index weights = model.parameter_count();
+  if (!model.binned_inputs.empty())
+    weights -= (model.inputs() - entries_of_row(model.binned_inputs)) * model.layers.front().n_out;
+  return (gradients ? 6.0 : 2.0) * static_cast<double>(weights);
 }
 
 }  // namespace chainrule

@@ -84,7 +84,8 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   require(examples.x.rows > 0, "X has no rows, training needs at least one");
   if (options.precision == Precision::bf16) require_bf16<T>();
   require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
-          "precision bf16 is not available for a sparse X");
+          "precision bf16 is not available for sparse or binned rows");
+  require(!examples.x.is_binned() || options.input_dropout == 0, "input_dropout is not available for binned rows");
   model.precision = options.precision;
   if (options.custom_loss) model.custom_loss = &options.custom_loss;
   check_examples(model, examples);

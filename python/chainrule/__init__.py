@@ -14,6 +14,7 @@ from chainrule import _core, losses, optimizers, schedules
 from chainrule._arguments import one_of, optional_integer
 from chainrule._core import DivergenceError, __version__, available_isas, build_config, get_isa, get_num_threads
 from chainrule._suggest import did_you_mean, explained
+from chainrule.binned import BinnedRows
 from chainrule.functional import Cache, backward, cost, forward, init_params, update
 from chainrule.gradients import GradientReport, check_gradients
 from chainrule.losses import *  # noqa: F403
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from chainrule.files import load
 
 __all__ = [
+    "BinnedRows",
     "CSVLog",
     "Cache",
     "Checkpoint",

@@ -55,6 +55,7 @@ ACTIVATIONS: Mapping[str, ActivationTraits]
 LOSSES: Mapping[str, LossTraits]
 METRICS: Mapping[str, MetricTraits]
 INITS: tuple[str, ...]
+COLUMN_KINDS: tuple[str, ...]  # of BinnedRows
 PRECISIONS: tuple[str, ...]
 
 def check_loss_parameter(loss: str, called: str, value: float) -> None: ...

@@ -16,6 +16,7 @@ from chainrule._core import DivergenceError
 from chainrule._disk import StrPath, write_atomically
 from chainrule._lists import with_lists
 from chainrule._suggest import did_you_mean, explained, quick
+from chainrule.binned import BinnedRows
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
 from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
@@ -115,9 +116,10 @@ def default_init(activations: Sequence[str]) -> str:
 
 
 def refuse_sparse(name: str, X: ArrayLike) -> None:
-    """Raise ValueError if X is a sparse matrix; `name` is what needs a dense one."""
-    if hasattr(X, "tocsr"):
-        raise ValueError(f"{name} is not available for a sparse X; give its rows as an array: X[:100].toarray()")
+    """Raise ValueError if X is a sparse matrix or BinnedRows; `name` is what needs a dense one."""
+    if hasattr(X, "tocsr") or isinstance(X, BinnedRows):
+        what = "binned rows" if isinstance(X, BinnedRows) else "a sparse X"
+        raise ValueError(f"{name} is not available for {what}; give its rows as an array: X[:100].toarray()")
 
 
 @explained
@@ -253,7 +255,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like or SciPy sparse matrix, shape (m, n_0)
+        X : array_like, SciPy sparse matrix or BinnedRows, shape (m, n_0)
             One example per row.
         n_threads : int, optional
             Default: as `get_num_threads` says. The result is the same for any number.
@@ -314,7 +316,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like or SciPy sparse matrix, shape (m, n_0)
+        X : array_like, SciPy sparse matrix or BinnedRows, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
             What the loss expects, see `cost`.

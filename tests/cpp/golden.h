@@ -15,7 +15,7 @@ struct Hashes {
   bool operator==(const Hashes&) const = default;
 };
 
-enum class Data { dense, by_columns, labels, weighted_labels, sparse };
+enum class Data { dense, by_columns, labels, weighted_labels, sparse, binned };
 
 struct Training {
   const char* name;
@@ -242,6 +242,20 @@ inline std::vector<Training> golden_trainings() {
        .rows = 2800,
        .batch = 0,
        .data = Data::sparse},
+      {.name = "binned",
+       .golden = {0x25d9ca99f81e4660, 0x077e34c3521e6810, 0x68e8461070ec5b9e, 0x2f2cf84412660493},
+       .sizes = {150, 64, 64, 3},
+       .rows = 700,
+       .batch = 150,
+       .data = Data::binned,
+       .network = {.activation = mish},
+       .dropout = 0.1},
+      {.name = "binned, six leaves",
+       .golden = {0xa3c732efc21d6166, 0xaeae39301f0d18e3, 0xbb4700b7d86bb88a, 0x507359ad165db714},
+       .sizes = {90, 40, 1},
+       .rows = 2800,
+       .batch = 0,
+       .data = Data::binned},
       {.name = "validation",
        .golden = {0x8fd58db0348be502, 0xe58f8c26dde47e7b, 0x913ba6f728e1c97d, 0x84f871c439ccad43},
        .sizes = {30, 120, 6},

@@ -27,7 +27,9 @@ struct Hash {
 // Inputs are multiples of 2^-10 in [-2, 2), and targets sums of two of their products: exact in both types.
 template <class T>
 struct Sample {
-  std::vector<T> x, y, weights, sparse_values;
+  std::vector<T> x, y, weights, sparse_values, binned_values;
+  std::vector<BinnedColumn> layout;
+  std::vector<std::uint8_t> codes;
   std::vector<std::int32_t> labels, sparse_indices;
   std::vector<Index> indptr{0};
   Examples<T> examples;
@@ -60,8 +62,31 @@ struct Sample {
     if (t.data == Data::labels || t.data == Data::weighted_labels) examples.targets = {{}, labels.data()};
     if (t.data == Data::weighted_labels) examples.weights = weights.data();
     if (t.data == Data::by_columns) examples.x = matrix(x, inputs, m).transposed();
+    if (t.data == Data::binned) bin(m, inputs);
     if (t.data == Data::sparse)
       examples.x = SparseView<T>{indptr.data(), sparse_indices.data(), sparse_values.data(), m, inputs};
+  }
+
+  // Columns of every kind, with `inputs` features in all. The fractions are those of x / 2.
+  void bin(Index m, Index inputs) {
+    for (Index features = 1; inputs > 0; inputs -= features, ++features) {
+      features = std::min(features, inputs);
+      layout.push_back({features == 1       ? ColumnKind::value
+                        : features % 3 == 0 ? ColumnKind::levels
+                                            : ColumnKind::bins,
+                        features});
+    }
+    const Index columns = examples.x.cols;
+    for (Index i = 0; i < m; ++i)
+      for (std::size_t c = 0; c < layout.size(); ++c) {
+        const auto [kind, features] = layout[c];
+        const T value = x[static_cast<std::size_t>(i * columns) + c];
+        if (kind != ColumnKind::value)
+          codes.push_back(static_cast<std::uint8_t>((i * 7 + static_cast<Index>(c) * 5) % features));
+        if (kind != ColumnKind::levels)
+          binned_values.push_back(kind == ColumnKind::value ? value : std::abs(value) / 2);
+      }
+    examples.x = BinnedView<T>(layout, codes.data(), binned_values.data(), m);
   }
 };
 

@@ -208,6 +208,27 @@ void sparse(Index m, Index n, Index inputs) {
     });
 }
 
+// A value, bins and levels; the code of the last row is the largest.
+template <class T, class Code>
+void binned(Index m, Index n, Index features) {
+  at_edges("binned", m, n, features, [&] {
+    BinnedColumn* layout = memory.take<BinnedColumn>(3);
+    layout[0] = {ColumnKind::value, 1}, layout[1] = {ColumnKind::bins, features};
+    layout[2] = {ColumnKind::levels, features};
+    Code* codes = memory.take<Code>(2 * m);
+    for (Index i = 0; i < 2 * m; ++i) codes[i] = static_cast<Code>(i + 2 < 2 * m ? 0 : features - 1);
+    SparseRows<T> x;
+    x.binned = {layout, 3, codes, sizeof(Code), 2, memory.take<T>(2 * m), 2};
+    const Index ld = n + 1, inputs = 1 + 2 * features;
+    T *w = matrix_of<T>(inputs, n, ld), *z = matrix_of<T>(m, n, ld);
+    table<T>().binned_forward({m, n, x, {}, w, ld, memory.take<T>(n), z, ld});
+    table<T>().binned_gradient({m, n, x, {}, z, ld, w, ld});
+    table<T>().running_sums(inputs, n, w, ld, matrix_of<T>(inputs, n, ld), ld);
+    T* last = w + (inputs - 1) * ld;
+    table<T>().running_sums(inputs, n, last, -ld, last, -ld);
+  });
+}
+
 // Two steps of training on m examples of a network with one hidden layer, every array of its own.
 template <class T>
 void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activation, bool named) {
@@ -298,7 +319,12 @@ void all() {
     for (Index n = 1; n <= 2 * 4 * lanes + 1; ++n) one_output<T>(m, n);
   for (const Index m : {0, 1, 9})
     for (Index n = 1; n <= 2 * 8 * lanes + 1; ++n)
-      for (const Index inputs : {1, 17}) sparse<T>(m, n, inputs);
+      for (const Index inputs : {1, 17}) {
+        sparse<T>(m, n, inputs);
+        binned<T, std::uint8_t>(m, n, inputs);
+        binned<T, std::uint16_t>(m, n, inputs);
+        binned<T, std::int32_t>(m, n, inputs);
+      }
   for (const Index m : {1, 2, 31, 33, 65})
     for (const Index inputs : {Index{1}, Index{2}, lanes, lanes + 1, Index{17}})
       for (const Index hidden : {1, 3, 16, 17, 33, 65})

@@ -1,4 +1,4 @@
-// The kernels for rows of a sparse matrix against loops over the dense one.
+// The kernels for rows of a sparse matrix, or binned rows, against loops over the dense one.
 #include "support.h"
 
 namespace chainrule::test {
@@ -76,8 +76,91 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   for (std::size_t i = 0; i < got.size(); ++i) CHECK(agree(got[i], want[i], static_cast<double>(inputs)));
 }
 
+// Binned rows against the CSR matrix of their entries, which come in other orders: kernels sum each 64 columns by kind.
+template <class T, class Code>
+void binned_products(Index m, Index columns, Index outputs, bool named) {
+  std::vector<BinnedColumn> layout;
+  for (Index c = 0; c < columns; ++c)
+    layout.push_back({static_cast<ColumnKind>(c % 3), c % 3 == 0 ? 1 : 1 + (c * 5) % 7});
+  const BinnedView<T> shape(layout, static_cast<const Code*>(nullptr), static_cast<const T*>(nullptr), m);
+  std::vector<Code> codes;
+  std::vector<T> values, entries;
+  std::vector<Index> indptr{0}, order;
+  std::vector<std::int32_t> indices;
+  const std::vector<T> fractions = random_values<T>(m * columns, 5);
+  for (Index i = 0; i < m; ++i) {
+    std::int32_t first = 0;
+    for (Index c = 0; c < columns; ++c) {
+      const auto [kind, features] = layout[static_cast<std::size_t>(c)];
+      const T value = std::abs(fractions[static_cast<std::size_t>(i * columns + c)]);
+      const Index b = (i * 3 + c) % (features + (kind == ColumnKind::levels));  // the last level is none
+      const auto add = [&](Index feature, T entry) {
+        indices.push_back(first + static_cast<std::int32_t>(feature));
+        entries.push_back(entry);
+      };
+      if (kind != ColumnKind::value) codes.push_back(static_cast<Code>(b));
+      if (kind != ColumnKind::levels) values.push_back(value);
+      if (kind == ColumnKind::value) add(0, value);
+      if (kind == ColumnKind::bins && b > 0) add(b - 1, 1 - value);
+      if (kind == ColumnKind::bins) add(b, value);
+      if (kind == ColumnKind::levels && b < features) add(b, 1);
+      first += static_cast<std::int32_t>(features);
+    }
+    indptr.push_back(static_cast<Index>(indices.size()));
+    order.push_back((i * 3 + 1) % m);
+  }
+  const Index* rows = named ? order.data() : nullptr;
+  const SparseRows<T> csr{indptr.data(), indices.data(), entries.data(), rows};
+  SparseRows<T> x;
+  x.rows = rows;
+  x.binned = {layout.data(),       columns,       codes.data(),        sizeof(Code),
+              shape.codes_per_row, values.data(), shape.values_per_row};
+
+  const Index inputs = shape.cols, ld = outputs + 3;
+  const std::vector<T> w = random_values<T>(inputs * ld, 1), b = random_values<T>(outputs, 2);
+  std::vector<T> z(static_cast<std::size_t>(m * ld), T(-9)), want(z), dw(w), dwant(w);
+  kernels<T>().binned_forward({m, outputs, x, {}, w.data(), ld, b.data(), z.data(), ld});
+  kernels<T>().sparse_forward({m, outputs, csr, {}, w.data(), ld, b.data(), want.data(), ld});
+  const T epsilon = static_cast<T>(sizeof(T) == 4 ? 0x1p-23 : 0x1p-52);
+  for (std::size_t k = 0; k < z.size(); ++k)
+    CHECK(std::abs(z[k] - want[k]) <= epsilon * static_cast<T>(9 * (columns + 1)), m, columns, outputs, k);
+  kernels<T>().binned_gradient({m, outputs, x, {}, z.data(), ld, dw.data(), ld});
+  kernels<T>().sparse_gradient({m, outputs, csr, {}, z.data(), ld, dwant.data(), ld});
+  CHECK(dw == dwant, m, columns, outputs);
+}
+
+template <class T>
+void running_sums(Index m, Index n) {
+  const Index ld = n + 3;
+  const std::vector<T> x = random_values<T>(m * ld, 1);
+  std::vector<T> y(x), up(x);
+  kernels<T>().running_sums(m, n, x.data(), ld, y.data(), ld);
+  T* last = up.data() + (m - 1) * ld;
+  kernels<T>().running_sums(m, n, last, -ld, last, -ld);
+  for (Index j = 0; j < ld; ++j) {
+    T down_sum = 0, up_sum = 0;
+    for (Index i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i * ld + j), back = static_cast<std::size_t>((m - 1 - i) * ld + j);
+      down_sum = i > 0 ? down_sum + x[at] : x[at];
+      up_sum = i > 0 ? up_sum + x[back] : x[back];
+      CHECK(y[at] == (j < n ? down_sum : x[at]), m, n, i, j);
+      CHECK(up[back] == (j < n ? up_sum : x[back]), m, n, i, j);
+    }
+  }
+}
+
 template <class T>
 void all_products() {
+  for (const Index m : {1, 5, 17})
+    for (const Index columns : {1, 2, 3, 50, 100})
+      for (const Index outputs : {1, 3, 16, 45, 64, 160})
+        for (const bool named : {false, true}) {
+          binned_products<T, std::uint8_t>(m, columns, outputs, named);
+          binned_products<T, std::uint16_t>(m, columns, outputs, named);
+          binned_products<T, std::int32_t>(m, columns, outputs, named);
+        }
+  for (const Index m : {1, 2, 17})
+    for (Index n = 1; n <= 6 * kernels<T>().lanes + 1; ++n) running_sums<T>(m, n);
   for (const Index m : {1, 4, 17})
     for (const Index inputs : {1, 19, 90})
       for (const Index outputs : {1, 3, 16, 45, 160})

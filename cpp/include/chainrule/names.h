@@ -23,6 +23,18 @@ inline constexpr const char* init_names[] = {"glorot_uniform", "glorot_normal", 
                                              "lecun_uniform",  "lecun_normal",  "given"};
 inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
+// A column of binned rows (BinnedView in view.h): which codes and values of a row it uses, and its features x_j.
+//   value   a value v: one feature, v
+//   bins    a code b and a value f, the number of a bin and the fraction of it: x_j = 1 for j < b, f for j = b, 0 for
+//           j > b
+//   levels  a code b: x_j = 1 for j = b, else 0; if b is the number of features, all are 0
+enum class ColumnKind { value, bins, levels };
+inline constexpr const char* column_kind_names[] = {"value", "bins", "levels"};
+struct BinnedColumn {
+  ColumnKind kind;
+  Index features;
+};
+
 // The array from which the kernel computes the slope g': a = g(z), in which case z is not stored, or z.
 enum class SlopeReads { a, z };
 

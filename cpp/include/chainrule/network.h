@@ -90,8 +90,8 @@ class CHAINRULE_API Network {
   void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
   // cost() returns J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖². gradients() also writes its gradient, in the layout of
-  // parameters(), and, if dx is not null, the gradient with respect to x (m x n_0, unit column stride; not for a sparse
-  // x). If there are no rows, J is the penalty alone. With a custom loss, the targets of the examples are ignored.
+  // parameters(), and, if dx is not null, the gradient with respect to x (m x n_0, unit column stride; only if x is a
+  // matrix). If there are no rows, J is the penalty alone. With a custom loss, the targets of the examples are ignored.
   double cost(const Examples<T>& examples, double l2 = 0, int threads = 0) const;
   double cost(Inputs<T> x, MatrixView<const T> y, double l2 = 0, int threads = 0) const {
     return cost(Examples<T>{x, {y}}, l2, threads);

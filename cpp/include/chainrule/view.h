@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "chainrule/names.h"
 
@@ -46,11 +47,46 @@ struct SparseView {
   Index rows = 0, cols = 0;
 };
 
-// The inputs of some examples: a dense or a sparse matrix.
+// Rows of a table as numbers of bins and levels, from which the first layer takes its sums at a cost that does not
+// depend on how many features a column has. `layout` lists the columns in the order of their features; each row has the
+// codes of all bins and levels, and the values of all values and bins, in that order and without gaps.
+template <class T>
+struct BinnedView {
+  std::span<const BinnedColumn> layout{};
+  const void* codes = nullptr;
+  int code_bytes = 0;
+  const T* values = nullptr;
+  Index rows = 0, cols = 0;  // cols: the features
+  Index codes_per_row = 0, values_per_row = 0;
+
+  BinnedView() = default;
+  // Code: std::uint8_t, std::uint16_t or std::int32_t.
+  template <class Code>
+  BinnedView(std::span<const BinnedColumn> columns, const Code* first_code, const T* first_value, Index row_count)
+      : layout(columns), codes(first_code), code_bytes(sizeof(Code)), values(first_value), rows(row_count) {
+    static_assert(sizeof(Code) == 4 ? Code(-1) < Code(0) : sizeof(Code) < 4 && Code(-1) > Code(0));
+    for (const BinnedColumn& column : layout) {
+      cols += column.features;
+      codes_per_row += column.kind != ColumnKind::value;
+      values_per_row += column.kind != ColumnKind::levels;
+    }
+  }
+
+  BinnedView rows_between(Index begin, Index end) const {
+    BinnedView part = *this;
+    part.codes = static_cast<const std::uint8_t*>(codes) + begin * codes_per_row * code_bytes;
+    part.values = values + begin * values_per_row;
+    part.rows = end - begin;
+    return part;
+  }
+};
+
+// The inputs of some examples: a dense matrix, or rows of few entries, a sparse matrix or binned rows.
 template <class T>
 struct Inputs {
   MatrixView<const T> matrix{};
   SparseView<T> sparse{};  // used if indptr is not null
+  BinnedView<T> binned{};  // used if layout is not empty
   Index rows = 0, cols = 0;
 
   Inputs() = default;
@@ -59,8 +95,12 @@ struct Inputs {
   Inputs(MatrixView<T> m) : Inputs(MatrixView<const T>(m)) {}
   Inputs(SparseView<T> s) : sparse(s), rows(s.rows), cols(s.cols) {}
 
-  bool is_sparse() const { return sparse.indptr != nullptr; }
+  Inputs(const BinnedView<T>& b) : binned(b), rows(b.rows), cols(b.cols) {}
+
+  bool is_binned() const { return !binned.layout.empty(); }
+  bool is_sparse() const { return sparse.indptr != nullptr || is_binned(); }
   Inputs rows_between(Index begin, Index end) const {
+    if (is_binned()) return binned.rows_between(begin, end);
     if (!is_sparse()) return matrix.rows_between(begin, end);
     return SparseView<T>{sparse.indptr + begin, sparse.indices, sparse.values, end - begin, cols};
   }

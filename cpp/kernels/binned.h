@@ -1,0 +1,280 @@
+// Products with binned rows: the features of a binned number are summed up in W, so that it takes two rows of W, as a
+// level or a value takes one. Values are multiplied for several data rows at a time, which all read the same rows of W.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+// Some columns of a layout, by kind: at which places of a row their codes and values are, and their first features.
+struct BinnedPiece {
+  static constexpr Index most = 64;
+  struct Value {
+    Index value, feature;
+  };
+  struct Bins {
+    Index code, value, feature;
+  };
+  struct Levels {
+    Index code, feature, features;
+  };
+  Value values[most];
+  Bins bins[most];
+  Levels levels[most];
+  Index value_count = 0, bins_count = 0, levels_count = 0;
+  bool first;  // of the layout
+};
+
+template <class T, class Visit>
+inline void for_pieces(const BinnedRows<T>& x, Visit visit) {
+  Index feature = 0, code = 0, value = 0;
+  for (Index c = 0; c < x.columns;) {
+    BinnedPiece piece;
+    piece.first = c == 0;
+    for (const Index end = c + BinnedPiece::most; c < x.columns && c < end; ++c) {
+      const BinnedColumn& column = x.layout[c];
+      if (column.kind == ColumnKind::value)
+        piece.values[piece.value_count++] = {value++, feature};
+      else if (column.kind == ColumnKind::bins)
+        piece.bins[piece.bins_count++] = {code++, value++, feature};
+      else
+        piece.levels[piece.levels_count++] = {code++, feature, column.features};
+      feature += column.features;
+    }
+    visit(piece);
+  }
+}
+
+// A data row: row i of a product.
+template <class T>
+struct BinnedRow {
+  const T* values;
+  const void* codes;
+  int code_bytes;
+
+  BinnedRow(const SparseRows<T>& x, Index i) : code_bytes(x.binned.code_bytes) {
+    const BinnedRows<T>& b = x.binned;
+    const Index row = x.rows != nullptr ? x.rows[i] : i;
+    values = b.values + row * b.values_per_row;
+    codes = static_cast<const std::uint8_t*>(b.codes) + row * b.codes_per_row * b.code_bytes;
+  }
+  Index code(Index k) const {
+    if (code_bytes == 1) return static_cast<const std::uint8_t*>(codes)[k];
+    if (code_bytes == 2) return static_cast<const std::uint16_t*>(codes)[k];
+    return static_cast<const std::int32_t*>(codes)[k];
+  }
+};
+
+// Row i, if there is one, into the cache: the rows of a batch are far apart in memory. (Always inlined: GCC takes a
+// function that only prefetches for one without effect, and drops the call.)
+template <class T>
+[[gnu::always_inline]] inline void prefetch_row(const SparseRows<T>& x, Index i, Index m) {
+  if (i >= m) return;
+  const BinnedRow<T> row(x, i);
+  const Index value_bytes = x.binned.values_per_row * static_cast<Index>(sizeof(T));
+  for (Index at = 0; at < value_bytes; at += 64) __builtin_prefetch(reinterpret_cast<const char*>(row.values) + at);
+  for (Index at = 0; at < x.binned.codes_per_row * row.code_bytes; at += 64)
+    __builtin_prefetch(static_cast<const char*>(row.codes) + at);
+}
+
+// Calls visit(w of bin b - 1, its factor, w of bin b, its factor) for bins of a row, and visit(w) for its levels. Bin 0
+// takes its own w with the factor 0 for the bin before, which costs less than a branch.
+template <class T, class W, class OfBins, class OfLevel>
+inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w, Index ldw, OfBins of_bins,
+                        OfLevel of_level) {
+  for (Index k = 0; k < piece.bins_count; ++k) {
+    const auto [code, value, feature] = piece.bins[k];
+    const Index b = row.code(code);
+    const T fraction = row.values[value];
+    W* own = w + (feature + b) * ldw;
+    of_bins(b > 0 ? own - ldw : own, b > 0 ? T(1) - fraction : T(0), own, fraction);
+  }
+  for (Index k = 0; k < piece.levels_count; ++k) {
+    const auto [code, feature, features] = piece.levels[k];
+    const Index b = row.code(code);
+    if (b < features) of_level(w + (feature + b) * ldw);
+  }
+}
+
+// N vectors of a row of a matrix; a single one may be a part of a vector.
+template <class T, int N>
+struct Vectors {
+  Vec<T> v[N];
+
+  void read(const T* from, Tail<T> tail) {
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) v[k] = N > 1 ? load(from + k * lanes<T>) : load(from, tail);
+  }
+  void write(T* to, Tail<T> tail) const {
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k)
+      if (N > 1)
+        store(to + k * lanes<T>, v[k]);
+      else
+        store(to, v[k], tail);
+  }
+  // this = this + factor * x
+  void add(T factor, const Vectors& x) {
+    const Vec<T> f = splat(factor);
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) v[k] = fma(f, x.v[k], v[k]);
+  }
+  void add(const Vectors& x) {
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) v[k] = v[k] + x.v[k];
+  }
+};
+
+// A number that is known to the compiler.
+template <int Value>
+struct Constant {
+  static constexpr int value = Value;
+};
+
+// Calls visit(vectors, j, tail) for parts of n outputs from j on, of at most Most vectors.
+template <class T, int Most, class Visit>
+inline void for_outputs(Index n, Visit visit, Index j = 0) {
+  constexpr Index width = Most * lanes<T>;
+  if constexpr (Most > 1) {
+    for (; j + width <= n; j += width) visit(Constant<Most>(), j, Tail<T>(lanes<T>));
+    for_outputs<T, Most / 2>(n, visit, j);
+  } else {
+    for (; j < n; j += width) visit(Constant<1>(), j, Tail<T>(n - j < width ? n - j : width));
+  }
+}
+
+// Calls visit(rows, i) for m rows from i on, four at a time as long as there are as many.
+template <class Visit>
+inline void for_rows(Index m, Visit visit) {
+  Index i = 0;
+  for (; i + 4 <= m; i += 4) visit(Constant<4>(), i);
+  for (; i < m; ++i) visit(Constant<1>(), i);
+}
+
+template <class T, int R, int N>
+inline void forward_values(const SparseForward<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
+  const T* values[R];
+  Vectors<T, N> z[R], w;
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    values[r] = BinnedRow<T>(p.x, i + r).values;
+    z[r].read(piece.first ? p.bias + j : p.z + (i + r) * p.ldz + j, tail);
+  }
+  for (Index k = 0; k < piece.value_count; ++k) {
+    w.read(p.w + piece.values[k].feature * p.ldw + j, tail);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) z[r].add(values[r][piece.values[k].value], w);
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) z[r].write(p.z + (i + r) * p.ldz + j, tail);
+}
+
+template <class T, int N>
+inline void forward_lookups(const SparseForward<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
+  Vectors<T, N> z, w;
+  z.read(p.z + i * p.ldz + j, tail);
+  for_lookups(
+      piece, BinnedRow<T>(p.x, i), p.w + j, p.ldw,
+      [&](const T* before, T rest, const T* own, T fraction) {
+        w.read(before, tail);
+        z.add(rest, w);
+        w.read(own, tail);
+        z.add(fraction, w);
+      },
+      [&](const T* own) {
+        w.read(own, tail);
+        z.add(w);
+      });
+  z.write(p.z + i * p.ldz + j, tail);
+}
+
+template <class T>
+void binned_forward(const SparseForward<T>& p) {
+  constexpr Index ahead = 8;
+  for (Index i = 0; i < ahead; ++i) prefetch_row(p.x, i, p.m);
+  for_pieces(p.x.binned, [&p](const BinnedPiece& piece) {
+    for_rows(p.m, [&](auto rows, Index i) {
+      constexpr int R = decltype(rows)::value;
+      for (Index next = i + ahead; piece.first && next < i + ahead + R; ++next) prefetch_row(p.x, next, p.m);
+      for_outputs<T, 2>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+        forward_values<T, R, decltype(vectors)::value>(p, piece, i, j, tail);
+      });
+    });
+    for (Index i = 0; i < p.m; ++i)
+      for_outputs<T, 8>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+        forward_lookups<T, decltype(vectors)::value>(p, piece, i, j, tail);
+      });
+  });
+}
+
+template <class T, int R, int N>
+inline void gradient_of_values(const SparseGradient<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
+  const T* values[R];
+  Vectors<T, N> dz[R], dw;
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    values[r] = BinnedRow<T>(p.x, i + r).values;
+    dz[r].read(p.dz + (i + r) * p.lddz + j, tail);
+  }
+  for (Index k = 0; k < piece.value_count; ++k) {
+    T* at = p.dw + piece.values[k].feature * p.lddw + j;
+    dw.read(at, tail);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) dw.add(values[r][piece.values[k].value], dz[r]);
+    dw.write(at, tail);
+  }
+}
+
+template <class T, int N>
+inline void gradient_of_lookups(const SparseGradient<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
+  Vectors<T, N> dz;
+  dz.read(p.dz + i * p.lddz + j, tail);
+  const auto add = [&dz, tail](T* at, T factor) {
+    Vectors<T, N> dw;
+    dw.read(at, tail);
+    dw.add(factor, dz);
+    dw.write(at, tail);
+  };
+  for_lookups(
+      piece, BinnedRow<T>(p.x, i), p.dw + j, p.lddw,
+      [&](T* before, T rest, T* own, T fraction) {
+        add(before, rest);
+        add(own, fraction);
+      },
+      [&](T* own) { add(own, T(1)); });
+}
+
+template <class T>
+void binned_gradient(const SparseGradient<T>& p) {
+  for_pieces(p.x.binned, [&p](const BinnedPiece& piece) {
+    for_rows(p.m, [&](auto rows, Index i) {
+      for_outputs<T, 2>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+        gradient_of_values<T, decltype(rows)::value, decltype(vectors)::value>(p, piece, i, j, tail);
+      });
+    });
+    for (Index i = 0; i < p.m; ++i)
+      for_outputs<T, 8>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+        gradient_of_lookups<T, decltype(vectors)::value>(p, piece, i, j, tail);
+      });
+  });
+}
+
+template <class T>
+void running_sums(Index m, Index n, const T* x, Index ldx, T* y, Index ldy) {
+  for_outputs<T, 4>(n, [=](auto vectors, Index j, Tail<T> tail) {
+    Vectors<T, decltype(vectors)::value> sum, row;
+    for (Index i = 0; i < m; ++i) {
+      row.read(x + i * ldx + j, tail);
+      if (i == 0)
+        sum = row;
+      else
+        sum.add(row);
+      sum.write(y + i * ldy + j, tail);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,27 @@
+// The first layer of binned inputs. With E[j] = W[0] + ... + W[j] over the features of a binned number, bin b and
+// fraction f give W[0] + ... + W[b-1] + f W[b] = (1 - f) E[b-1] + f E[b]: two rows of E, however many bins there are.
+// By linearity, dW[j] = dE[j] + dE[j+1] + ... .
+#pragma once
+
+#include <span>
+
+#include "net/model.h"
+
+namespace chainrule {
+
+// E of W, for `count` outputs: the rows of every binned number summed up, those of other columns as they are.
+template <class T>
+void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w, Index ldw, T* e, Index lde);
+
+// From dE to dW in its place.
+template <class T>
+void gradient_of_features(std::span<const BinnedColumn> layout, Index count, T* gradient, Index ld);
+
+// The largest number of entries of a row.
+Index entries_of_row(std::span<const BinnedColumn> layout);
+
+// Refuses columns without features, codes that their column does not have, and fractions outside of [0, 1].
+template <class T>
+void check_binned(const BinnedView<T>& x);
+
+}  // namespace chainrule

@@ -1,0 +1,149 @@
+"""Rows of a table as numbers of bins and levels: the first layer looks its sums up instead of multiplying features."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule import _core
+from chainrule._arguments import integer, one_of
+from chainrule._suggest import explained
+
+_CODES = (np.uint8, np.uint16, np.int32)
+
+
+@explained
+class BinnedRows:
+    r"""Rows of binned numbers, levels and values, as `Network` takes them in the place of their features.
+
+    A network of `n_features` inputs computes with them what it computes with `toarray()`, up to rounding, but the cost
+    of a row does not depend on how many bins and levels there are. A column of the layout has the features
+
+    =================  ============  ==================================================================================
+    column             takes         features
+    =================  ============  ==================================================================================
+    ``("value", 1)``   a value       the value
+    ``("bins", B)``    a code and a  for bin b and fraction f: 1 in the first b features, f in the next, 0 in the rest;
+                       value         of edges :math:`e_0, ..., e_B` and :math:`e_b \le x \le e_{b+1}` these are
+                                     :math:`\min(\max((x - e_j)/(e_{j+1} - e_j), 0), 1)` for
+                                     :math:`f = (x - e_b)/(e_{b+1} - e_b)`
+    ``("levels", L)``  a code        1 in the feature of this number; all are 0 for code L
+    =================  ============  ==================================================================================
+
+    Parameters
+    ----------
+    codes : array_like of int, shape (m, columns of bins and levels)
+        Numbers of bins and levels, from 0. Kept as they are if of type uint8, uint16 or int32, else in the smallest of
+        these.
+    values : array_like, shape (m, columns of values and bins)
+        Values, and fractions from 0 to 1. Kept as they are in float32 and float64, else in float32.
+    layout : sequence of (str, int)
+        The columns in the order of their features: kind and number of features of each.
+
+    Attributes
+    ----------
+    codes, values, layout
+        As above.
+    shape : (int, int)
+        The numbers of rows and features.
+
+    Raises
+    ------
+    ValueError
+        For another kind or shape. Codes and fractions are checked when a network takes the rows.
+    TypeError
+        For codes that are not integers, values that are not real numbers.
+
+    Examples
+    --------
+    Sizes of 1.5 and 4 in bins with the edges 0, 1, 2 and 6, beside the size itself, and a color:
+
+    >>> import chainrule as cr
+    >>> X = cr.BinnedRows([[1, 0], [2, 1]], [[1.5, 0.5], [4.0, 0.5]], [("value", 1), ("bins", 3), ("levels", 2)])
+    >>> X.toarray()
+    array([[1.5, 1. , 0.5, 0. , 1. , 0. ],
+           [4. , 1. , 1. , 0.5, 0. , 1. ]])
+    >>> net = cr.Network([6, 8, 1], loss="squared_error", seed=0)
+    >>> history = net.fit(X, [10.0, 20.0], epochs=2)
+    """
+
+    codes: NDArray[Any]
+    values: NDArray[Any]
+    layout: tuple[tuple[str, int], ...]
+    shape: tuple[int, int]
+
+    def __init__(self, codes: ArrayLike, values: ArrayLike, layout: Sequence[tuple[str, int]]) -> None:
+        self.layout = tuple(_columns(layout))
+        if not self.layout:
+            raise ValueError("layout has no columns")
+        self.codes, self.values = _codes(codes), _values(values)
+        counts = {kind: sum(name == kind for name, _ in self.layout) for kind in _core.COLUMN_KINDS}
+        for name, array, expected in (
+            ("codes", self.codes, counts["bins"] + counts["levels"]),
+            ("values", self.values, counts["bins"] + counts["value"]),
+        ):
+            if array.ndim != 2 or array.shape[1] != expected:
+                raise ValueError(f"{name} has shape {array.shape}, the layout expects (rows, {expected})")
+        if len(self.codes) != len(self.values):
+            raise ValueError(f"codes has {len(self.codes)} rows, values has {len(self.values)}")
+        self.shape = len(self.codes), sum(features for _, features in self.layout)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> "BinnedRows":
+        """Return the rows of a slice, of row numbers or of a mask."""
+        return BinnedRows(self.codes[rows], self.values[rows], self.layout)
+
+    def toarray(self) -> NDArray[Any]:
+        """Return the features, shape (m, n_features)."""
+        features = []
+        codes, values = iter(self.codes.T), iter(self.values.T)
+        for kind, count in self.layout:
+            if kind == "value":
+                features.append(next(values)[:, None])
+                continue
+            code, place = next(codes)[:, None], np.arange(count)
+            found = (place == code).astype(self.values.dtype)
+            features.append(found if kind == "levels" else (place < code) + found * next(values)[:, None])
+        return np.concatenate(features, axis=1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("the features of BinnedRows are computed: there is no array of them without a copy")
+        return self.toarray().astype(dtype, copy=False)
+
+
+def _columns(layout: Any) -> Iterator[tuple[str, int]]:
+    if not isinstance(layout, Iterable):
+        raise TypeError(f"layout must be a sequence of (kind, number of features), got {layout!r:.100}")
+    for i, column in enumerate(layout):
+        if not isinstance(column, Sequence) or isinstance(column, str) or len(column) != 2:
+            raise ValueError(f"layout[{i}] is {column!r:.100}, expected (kind, number of features)")
+        kind = one_of(f"the kind in layout[{i}]", column[0], _core.COLUMN_KINDS)
+        features = integer(f"the number of features in layout[{i}]", column[1], low=1)
+        if kind == "value" and features != 1:
+            raise ValueError(f"layout[{i}] is a value of {features} features, expected 1")
+        yield kind, features
+
+
+def _codes(codes: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(codes)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"codes has dtype {array.dtype}, expected integers")
+    if array.dtype in _CODES:
+        return np.require(array, requirements=["C", "A"])
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    for dtype in _CODES:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return np.require(array, dtype, ["C", "A"])
+    raise ValueError(f"codes goes from {low} to {high}, expected what int32 can hold")
+
+
+def _values(values: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" and array.size:
+        raise TypeError(f"values has dtype {array.dtype}, expected real numbers")
+    is_double = array.dtype.kind == "f" and array.dtype.itemsize == 8
+    return np.require(array, np.float64 if is_double else np.float32, ["C", "A"])
