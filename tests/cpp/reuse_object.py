@@ -1,7 +1,8 @@
 """Launch the compiler, or take the object that pip's build of this tree left: reuse_object.py LIST COMMAND ...
 
 The list, made by `tools.objects_left_by_pip`, has the objects that are newer than all their sources. One is taken if
-its command is the same, but for outputs, warnings as errors and levels of optimisation before the last.
+its command is the same, but for outputs, warnings as errors, levels of optimisation before the last, and the place of
+the language standard, which the CMake of pip's environment and that of the tests put before and after other flags.
 """
 
 import json
@@ -15,15 +16,17 @@ def essence(command):
     """What of a compiler's command, without a launcher in front, decides about the object."""
     first = next(i for i, argument in enumerate(command) if argument.startswith("-"))
     compiler = os.path.realpath(shutil.which(command[first - 1]) or command[first - 1])
-    kept, levels, arguments = [compiler], [], iter(command[first:])
+    kept, levels, standards, arguments = [compiler], [], [], iter(command[first:])
     for argument in arguments:
         if argument in ("-o", "-MT", "-MF"):
             next(arguments)
         elif argument.startswith("-O"):
             levels.append(argument)
+        elif argument.startswith("-std="):
+            standards.append(argument)
         elif argument not in ("-MD", "-Werror"):
             kept.append(argument)
-    return json.dumps(kept + levels[-1:])
+    return json.dumps(kept + levels[-1:] + standards[-1:])
 
 
 if __name__ == "__main__":
