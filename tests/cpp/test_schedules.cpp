@@ -126,9 +126,11 @@ void all() {
   teams<T>({{70, 230, 130, 7}, relu, softmax_cross_entropy, 150, 70, true, false, true});         // a narrow last layer
   teams<T>({{90, 20, 300, 130}, tanh, squared_error, 100, 50, false, false, false, true, 0.01});  // and a wide one
   teams<T>({{130, 300, 1}, logistic, binary_cross_entropy, 130, 65, true, true});
-  teams<T>({{200, 150}, identity, squared_error, 120, 60, true});                                // no hidden layer,
-  teams<T>({{300, 10}, identity, softmax_cross_entropy, 900, 450, true, false, true});           // and few outputs
-  teams<T>({{300, 500, 400, 40}, relu, squared_error, 700, 700, false, true, false, true});      // by rows
+  teams<T>({{200, 150}, identity, squared_error, 120, 60, true});                       // no hidden layer,
+  teams<T>({{300, 10}, identity, softmax_cross_entropy, 900, 450, true, false, true});  // and few outputs
+  set_caches("32K:8,256K:8,32M:16");  // so that activations of 700 rows and these weights exceed a second level
+  teams<T>({{60, 500, 70, 40}, relu, squared_error, 700, 700, false, true, false, true});  // by rows
+  set_caches("");
   teams<T>({{100, 300, 200, 100}, relu, squared_error, 24, 8, true, false, false, false, 0.1});  // few: not in panels
   twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
   twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
