@@ -1,5 +1,6 @@
 """Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis is fixed."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -19,7 +20,7 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest, so that workers end together; one of them alone then builds the C++ library."""
-    items.sort(key=lambda item: "build" not in item.fixturenames and "test_sklearn_suite" not in item.nodeid)
+    items.sort(key=lambda item: "together" not in item.fixturenames and "test_sklearn_suite" not in item.nodeid)
 
 
 @pytest.fixture(autouse=True)
@@ -66,15 +67,28 @@ def houses(elsewhere):
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory):
-    """The folder of a build of the library and its C++ tests, in which a warning is an error; one for all workers."""
+def together(tmp_path_factory):
+    """A folder that all workers have in common, and a lock by which one at a time writes there."""
     fcntl = pytest.importorskip("fcntl")
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    @contextlib.contextmanager
+    def locked():
+        with open(folder / "together.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    return folder, locked
+
+
+@pytest.fixture(scope="session")
+def build(together):
+    """The folder of a build of the library and its C++ tests, in which a warning is an error; one for all workers."""
     for name in ("cmake", "ctest", "ninja", os.environ.get("CXX", "c++")):
         tool(name)
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "build"
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = together[0] / "build"
+    with together[1]():
         options = ["-G", "Ninja", "-DCHAINRULE_TESTS=ON", "-DCHAINRULE_WERROR=ON", *reusing_objects(folder)]
         run("cmake", "-S", ROOT, "-B", folder, *options)
         run("cmake", "--build", folder)

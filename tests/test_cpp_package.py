@@ -23,9 +23,11 @@ rng = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    """A folder with a space in its name."""
-    return tmp_path_factory.mktemp("a place")
+def places(together):
+    """A folder with a space in its name, one for all workers."""
+    folder = together[0] / "a place"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def fetch(folder, *options):
@@ -40,22 +42,24 @@ def fetch(folder, *options):
 
 
 @pytest.fixture(scope="module")
-def fetched(places):
+def fetched(places, together):
     """Where the example of FetchContent is built, in whose project the library is a shared one."""
     folder = places / "fetch_content"
     flags = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG"]  # compiles in half the time
-    fetch(folder, "-DBUILD_SHARED_LIBS=ON", *flags, *reusing_objects(folder))
-    run("cmake", "--build", folder)
+    with together[1]():
+        fetch(folder, "-DBUILD_SHARED_LIBS=ON", *flags, *reusing_objects(folder))
+        run("cmake", "--build", folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def prefixes(places, build, fetched):
+def prefixes(places, build, fetched, together):
     """Where a static and a shared library are installed."""
-    for kind, folder in (("static", build), ("shared", fetched)):
-        run("cmake", "--install", folder, "--prefix", places / "first" / kind)
-        (places / kind).parent.mkdir(exist_ok=True)
-        shutil.move(places / "first" / kind, places / kind)  # what was installed may be moved
+    with together[1]():
+        for kind, folder in (("static", build), ("shared", fetched)):
+            if not (places / kind).exists():
+                run("cmake", "--install", folder, "--prefix", places / "first" / kind)
+                shutil.move(places / "first" / kind, places / kind)  # what was installed may be moved
     return {kind: places / kind for kind in ("static", "shared")}
 
 
@@ -65,23 +69,25 @@ def prefix(request, prefixes):
 
 
 @pytest.fixture(scope="module")
-def found(prefix, places):
+def found(prefix, places, together):
     """The folder with the programs of the example of find_package."""
     folder = places / f"find_package {prefix.name}"
     flags = f"-DCMAKE_CXX_FLAGS={STRICT}"
     options = ["-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}", flags]
-    run("cmake", "-S", EXAMPLES / "find_package", "-B", folder, *options)
-    run("cmake", "--build", folder)
+    with together[1]():
+        run("cmake", "-S", EXAMPLES / "find_package", "-B", folder, *options)
+        run("cmake", "--build", folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def made(prefix, places):
+def made(prefix, places, together):
     """The folder with the program of the example of pkg-config."""
     tool("pkg-config")
     folder = places / f"pkg_config {prefix.name}"
-    shutil.copytree(EXAMPLES / "pkg_config", folder)
-    run("make", f"CXXFLAGS={STRICT}", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
+    with together[1]():
+        shutil.copytree(EXAMPLES / "pkg_config", folder, dirs_exist_ok=True)
+        run("make", f"CXXFLAGS={STRICT}", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
     return folder
 
 
