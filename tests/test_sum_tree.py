@@ -51,14 +51,16 @@ def tree(leaves):
     return tree(leaves[:front]) + tree(leaves[front:])
 
 
+@functools.cache
 def problem(name, m, dtype):
+    """The parameters and the examples, which are read only; each instruction set takes them again."""
     sizes, sparse = NETWORKS[name]
     params, X, Y, _ = reference.problem(sizes, m, "squared_error", dtype=dtype)
     if sparse:
         # Columns that occur in all leaves, in some, in one and in none.
         density = np.random.default_rng(1).random(sizes[0]) ** sparse / 2
         X = sp.csr_array(np.where(np.random.default_rng(2).random(X.shape) < density, X, 0).astype(dtype))
-    return network(params), params, X, Y, weights_for(m)
+    return params, X, Y, weights_for(m)
 
 
 def gradient_by_network(net, _, X, Y, w, n_threads=1):
@@ -79,7 +81,8 @@ def expected_gradient(gradient, net, params, X, Y, w):
 @pytest.mark.parametrize("m", ROWS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradient_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
-    net, params, X, Y, w = problem(name, m, dtype)
+    params, X, Y, w = problem(name, m, dtype)
+    net = network(params)
     expected = expected_gradient(gradient_by_network, net, params, X, Y, w)
     assert gradient_by_network(net, params, X, Y, w, n_threads=3).tobytes() == expected.tobytes()
     # A step of training, of any schedule: p - 1 * gradient is rounded once.
@@ -92,7 +95,8 @@ def test_gradient_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
 @pytest.mark.parametrize("m", [513, 1537, 3584, 10_000])
 @pytest.mark.parametrize("name", [name for name, (_, sparse) in NETWORKS.items() if not sparse])
 def test_backward_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
-    net, params, X, Y, w = problem(name, m, dtype)
+    params, X, Y, w = problem(name, m, dtype)
+    net = network(params)
     expected = expected_gradient(gradient_by_functions, net, params, X, Y, w)
     assert gradient_by_functions(net, params, X, Y, w, n_threads=3).tobytes() == expected.tobytes()
 
