@@ -63,6 +63,7 @@ def test_every_loss_is_tested():
 
 @pytest.mark.parametrize("case", CASES)
 def test_integer_weights_equal_repeated_rows(case):
+    random = np.random.default_rng(1)
     loss, y = CASES[case]
     counts = random.integers(0, 4, M)
     assert constant_cost(loss, y, counts) == pytest.approx(constant_cost(loss, np.repeat(y, counts, axis=0)), rel=1e-12)

@@ -157,6 +157,7 @@ def test_metrics_callbacks_losses_and_states_are_those_of_each_fit(weights, n_th
 
 
 def test_a_fraction_to_hold_out_is_of_the_chosen_rows():
+    random = np.random.default_rng(1)
     classes = random.integers(0, 2, 300)
     net, other = (cr.Network([6, 9, 1], loss="binary_cross_entropy", seed=0) for _ in range(2))
     [got] = cr.fit_many([net], X, classes, rows=ORDER, validation=0.2, metrics=("auc",), epochs=5, batch_size=20)
@@ -185,6 +186,7 @@ def test_a_callback_that_raises_ends_its_own_fit():
 
 
 def test_losses_and_outputs_may_differ():
+    random = np.random.default_rng(1)
     classes = random.integers(0, 2, 300)
     kinds = [
         (1, "binary_cross_entropy"),

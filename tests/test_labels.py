@@ -54,7 +54,8 @@ def test_labels_are_predicted_as_given_whatever_holds_them(kind, make):
 
 
 def test_label_matrix_may_be_objects_or_lists():
-    labels = RNG.integers(0, 2, (60, 2))
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, (60, 2))
     expected = cr.MLPClassifier(**SMALL).fit(X, labels)
     for given in (labels.astype(object), labels.tolist(), labels.astype(bool).astype(object)):
         estimator = cr.MLPClassifier(**SMALL).fit(X, given)
@@ -137,7 +138,8 @@ def test_invalid_class_weight_raises(weight):
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_class_weights_of_labels_need_one_entry_each(count):
-    labels = RNG.integers(0, 2, (60, 2))
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, (60, 2))
     with pytest.raises(ValueError, match=f"class_weight has {count} entries, y has 2 columns of labels"):
         cr.MLPClassifier(**SMALL, class_weight=[{1: 2.0}] * count).fit(X, labels)
 
@@ -171,12 +173,13 @@ def test_quantiles_predict_one_target():
 
 @pytest.mark.parametrize("columns", [(), (1,), (2,)], ids=["(m,)", "(m, 1)", "(m, 2)"])
 def test_custom_loss_of_the_guide_works_in_an_estimator(columns):
+    rng = np.random.default_rng(1)
     def log_cosh(logits, y, weight):
         assert y.shape == logits.shape
         error = logits - y
         return np.mean(np.logaddexp(error, -error) - np.log(2)), np.tanh(error) / error.size
 
-    y = RNG.normal(size=(60, *columns))
+    y = rng.normal(size=(60, *columns))
     estimator = cr.MLPRegressor(log_cosh, **SMALL | {"max_iter": 200, "learning_rate_init": 0.05})
     with pytest.warns(UserWarning, match="A column-vector y") if columns == (1,) else contextlib.nullcontext():
         estimator.fit(X, y)

@@ -27,6 +27,7 @@ def scored(loss, y, y_validation, metrics, outputs, weight=None, epochs=3):
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 def test_classification_metrics_equal_scikit_learn(weight):
+    random = np.random.default_rng(1)
     y, y_validation = random.integers(0, 3, 120), random.integers(0, 3, 80)
     names = ["accuracy", "balanced_accuracy", "log_loss", "auc", "average_precision"]
     got, p = scored("softmax_cross_entropy", y, y_validation, names, 3, weight)
@@ -45,6 +46,7 @@ def test_classification_metrics_equal_scikit_learn(weight):
 
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 def test_binary_metrics_equal_scikit_learn(weight):
+    random = np.random.default_rng(1)
     y, y_validation = random.integers(0, 2, 120), random.integers(0, 2, 80)
     names = ["auc", "accuracy", "balanced_accuracy", "log_loss", "average_precision"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 1, weight)
@@ -62,6 +64,7 @@ def test_binary_metrics_equal_scikit_learn(weight):
 
 
 def test_multilabel_metrics_equal_scikit_learn():
+    random = np.random.default_rng(1)
     y, y_validation = random.integers(0, 2, (120, 3)), random.integers(0, 2, (80, 3))
     names = ["accuracy", "balanced_accuracy", "log_loss", "auc", "average_precision"]
     got, p = scored("binary_cross_entropy", y, y_validation, names, 3)
@@ -85,6 +88,7 @@ def test_multilabel_metrics_equal_scikit_learn():
     ("metric", "oracle"), [("auc", skm.roc_auc_score), ("average_precision", skm.average_precision_score)]
 )
 def test_equal_predictions_are_one_threshold(metric, oracle, weight):
+    random = np.random.default_rng(1)
     net = cr.Network([1, 1], loss="binary_cross_entropy", dtype="float64", seed=0)
     held_out = np.round(random.normal(size=(60, 1))), random.integers(0, 2, 60)
     validation = held_out if weight is None else (*held_out, weight)
@@ -96,6 +100,7 @@ def test_equal_predictions_are_one_threshold(metric, oracle, weight):
 @pytest.mark.parametrize("weight", [None, weights], ids=["", "weighted"])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_regression_metrics_equal_scikit_learn(weight, outputs):
+    random = np.random.default_rng(1)
     y, y_validation = random.normal(size=(120, outputs)), random.normal(size=(80, outputs))
     got, p = scored("squared_error", y, y_validation, ["r2", "mae", "rmse", "mape"], outputs, weight)
     assert got == pytest.approx(
@@ -117,6 +122,7 @@ def test_mape_of_zero_targets_equals_scikit_learn():
 
 
 def test_callable_metric_gets_targets_as_given():
+    random = np.random.default_rng(1)
     y, y_validation = random.normal(size=120), random.normal(size=80)
     seen = []
 

@@ -198,7 +198,8 @@ def test_regions_of_two_classes_show_points_and_legend():
 
 @pytest.mark.parametrize("form", ["numbers", "one-hot"])
 def test_points_of_each_of_many_classes_are_drawn(form):
-    numbers = RNG.integers(0, 10, 60)
+    rng = np.random.default_rng(1)
+    numbers = rng.integers(0, 10, 60)
     y = np.eye(10)[numbers] if form == "one-hot" else numbers
     axes = plots.decision_regions(trained("softmax_cross_entropy", y, 10), POINTS, y, new_axes(), resolution=20)
     drawn = [len(points.get_offsets()) for points in axes.collections if points.get_label().isdigit()]

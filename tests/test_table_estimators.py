@@ -72,7 +72,8 @@ def test_every_library_gives_the_same_network(reg):
 
 
 def test_plain_arrays_may_have_gaps_and_threads_change_nothing():
-    X = np.stack([TABLE.x, RANDOM.normal(size=N)], axis=1)
+    random = np.random.default_rng(1)
+    X = np.stack([TABLE.x, random.normal(size=N)], axis=1)
     one, two = (cr.TableRegressor(**SEEDED, n_threads=n).fit(X, VALUE) for n in (1, 2))
     assert np.isnan(X).any()
     assert one.predict(X).tobytes() == two.predict(X).tobytes()
@@ -108,8 +109,9 @@ def test_weights_move_a_model_as_more_rows_do():
 
 
 def test_class_weights_favour_a_rare_class():
+    random = np.random.default_rng(1)
     y = CLASS == "high"
-    noise = pd.DataFrame({"x": VALUE + RANDOM.normal(0, 1.5, N)})
+    noise = pd.DataFrame({"x": VALUE + random.normal(0, 1.5, N)})
     plain, balanced = (cr.TableClassifier(class_weight=weight, **SEEDED).fit(noise, y) for weight in (None, "balanced"))
     assert balanced.predict(noise).sum() > plain.predict(noise).sum()
 
@@ -162,8 +164,9 @@ def test_losses_of_classes():
 
 def test_probabilities_fit_the_held_out_rows(clf):
     """The factor of the logits is the one of lowest log loss."""
-    rows = pd.DataFrame({"x": RANDOM.normal(size=N)})
-    y = (rows.x + RANDOM.logistic(size=N) > 0).to_numpy()
+    random = np.random.default_rng(1)
+    rows = pd.DataFrame({"x": random.normal(size=N)})
+    y = (rows.x + random.logistic(size=N) > 0).to_numpy()
     eval_set = (rows[300:].reset_index(drop=True), y[300:])
     fitted = cr.TableClassifier(**SEEDED).fit(rows[:300], y[:300], eval_set=eval_set)
     logits = fitted.network_.logits(fitted.encoder_.transform(eval_set[0])).astype(float)
@@ -305,9 +308,10 @@ def test_scikit_learn_tools_take_them():
 
 
 def test_merged_networks_average_logits():
+    random = np.random.default_rng(1)
     nets = [RECIPES["fast", "values"].make_network(5, 3, "squared_error", "float64", seed) for seed in range(3)]
     for i, net in enumerate(nets):
         net.weights[-1][...] = np.random.default_rng(i).normal(size=net.weights[-1].shape)
-    X = RANDOM.normal(size=(20, 5))
+    X = random.normal(size=(20, 5))
     mean = np.mean([net.logits(X) for net in nets], axis=0)
     np.testing.assert_allclose(merge(nets, "squared_error", 2.0).logits(X), 2 * mean, rtol=1e-12, atol=1e-12)

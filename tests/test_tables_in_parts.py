@@ -105,7 +105,8 @@ def test_encoder_in_preprocess_gives_its_settings(kind):
 
 
 def test_encoder_in_preprocess_encodes_arrays_of_numbers():
-    X = RNG.normal(1e4, 1e3, size=(100, 2))
+    rng = np.random.default_rng(1)
+    X = rng.normal(1e4, 1e3, size=(100, 2))
     settings = {"max_iter": 3, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -106,8 +106,9 @@ def test_constant_targets_do_not_warn():
 
 
 def test_encoded_table_names_another_remedy():
-    table = pd.DataFrame({"noise": RNG.normal(size=400), "town": RNG.choice(["Ayr", "Ely"], 400)})
-    noise = RNG.normal(size=400)
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"noise": rng.normal(size=400), "town": rng.choice(["Ayr", "Ely"], 400)})
+    noise = rng.normal(size=400)
     ((_, text),) = warnings_of(cr.MLPRegressor(**AT_ONCE | {"random_state": 1}, early_stopping=True), table, noise)
     assert "held-out rows no better than a constant" in text
     assert "preprocess" not in text
