@@ -8,7 +8,6 @@ save removes hidden files that are no longer locked.
 import contextlib
 import os
 import re
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -184,7 +183,7 @@ def _remove_unlocked(leftover: Path) -> None:
 
 
 def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{_stem(target)}.{secrets.token_hex(6)}.tmp")
+    return target.with_name(f".{_stem(target)}.{os.urandom(6).hex()}.tmp")
 
 
 def _stem(target: Path) -> str:

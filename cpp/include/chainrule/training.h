@@ -213,7 +213,7 @@ struct FitOptions {
   template <class Visit>
   static void fields(Visit visit) {
     visit("optimizer", &FitOptions::optimizer, anything,
-          "The optimizer. Default: ``Adam()``. It starts anew with every call unless ``resume`` is given.",
+          "The optimizer. Default: ``Adam()``. Each call begins with a new state of it, unless ``resume`` is given.",
           "scikit-learn: `solver`");
     visit("batch_size", &FitOptions::batch_size, at_least_one,
           "Rows per step; the last batch of an epoch may have fewer. Default: all rows.");
