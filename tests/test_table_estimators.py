@@ -235,22 +235,33 @@ def test_a_time_limit_ends_the_training():
 
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
-def test_a_cycle_that_ends_early_leaves_the_best_one_before(error, reason, monkeypatch):
-    fit, calls = Cycles._fit, []
+@pytest.mark.parametrize("where", ["_fit", "_judge"])
+def test_a_cycle_that_ends_early_leaves_the_best_one_before(error, reason, where, monkeypatch):
+    method, calls = getattr(Cycles, where), []
 
-    def fit_twice(self, *arguments):
+    def call_twice(self, *arguments):
         if len(calls) == 2:
             raise error
         calls.append(arguments)
-        return fit(self, *arguments)
+        return method(self, *arguments)
 
-    monkeypatch.setattr(Cycles, "_fit", fit_twice)
+    monkeypatch.setattr(Cycles, where, call_twice)
     with pytest.warns(ConvergenceWarning, match="The best cycle before is kept"):
         reg = cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == (reason, 2)
     assert reg.score(TABLE, VALUE) > 0.5
     with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else ValueError):
         cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)  # in its first cycle
+
+
+def test_an_interruption_in_a_callback_leaves_the_best_cycle():
+    def interrupt(logs):
+        raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="The best cycle before is kept"):
+        reg = cr.TableRegressor(callbacks=[interrupt], **SEEDED).fit(TABLE, VALUE)
+    assert (reg.history_.stop_reason, reg.history_.epochs) == ("interrupted", 1)
+    assert reg.score(TABLE, VALUE) > 0.3
 
 
 def test_accurate_holds_out_every_row_once():

@@ -110,6 +110,7 @@ class Cycles:
             start = time.monotonic()
             try:
                 loss = self._fit(settings, seed + cycle, left)
+                cost = loss if self.held_out is None else self._judge(self.held_out)
             except (DivergenceError, KeyboardInterrupt) as error:
                 if best is None:
                     raise
@@ -118,7 +119,7 @@ class Cycles:
             duration = time.monotonic() - start
             epochs += settings["epochs"]
             losses.append(loss)
-            costs.append(loss if self.held_out is None else self._judge(self.held_out))
+            costs.append(cost)
             if best is None or costs[-1] < costs[best]:
                 best, parameters = cycle, [network.parameters.copy() for network in self.networks]
             logs = {
@@ -128,7 +129,12 @@ class Cycles:
                 "learning_rate": self.recipe.learning_rate,
                 "seconds": time.monotonic() - begin,
             }
-            if self.callbacks.stop(logs):
+            try:
+                stops = self.callbacks.stop(logs)
+            except KeyboardInterrupt:
+                reason = "interrupted"
+                break
+            if stops:
                 reason = "callback"
                 break
             if cycle and not costs[-2] - costs[-1] >= self.recipe.least_gain * abs(costs[-2]):
