@@ -75,7 +75,8 @@ py::array dropout_factors(Index rows, Index columns, std::size_t place, double r
   auto factors = new_matrix<T>(rows, columns);
   const Dropout* settings = dropout.of(place);
   require(settings != nullptr, "rate is ", rate, ", expected a positive number");
-  kernels<T>().dropout_factors(*settings, rows, columns, 0, 0, factors.mutable_data(), columns);
+  std::fill_n(factors.mutable_data(), factors.size(), T(1));
+  kernels<T>().drop(*settings, rows, columns, 0, 0, factors.mutable_data(), columns, nullptr, 0);
   return factors;
 }
 

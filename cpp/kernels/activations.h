@@ -105,54 +105,57 @@ inline Vec<T> at_most(Vec<T> z, T limit) {
   return min(splat(limit), max(splat(-limit), z));
 }
 
-template <>
-struct Formula<Activation::gelu> {  // g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F + z exp(-z²/2) / sqrt(2 pi)
-  template <class T>
-  static Vec<T> cumulative(Vec<T> z) {
-    return fma(erf<T>(z * MathConstants<T>::sqrt_half), splat(T(0.5)), splat(T(0.5)));
-  }
+// For formulas whose value and slope have terms in common: F::value_and_slope(z, slope) returns g and sets slope to g'.
+template <class F>
+struct SharedTerms {
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    return z * cumulative<T>(z);
+    Vec<T> slope;
+    return F::template value_and_slope<T>(z, slope);
   }
   template <class T>
   static Vec<T> backward(Vec<T> z, Vec<T> da) {
+    Vec<T> slope;
+    F::template value_and_slope<T>(z, slope);
+    return da * slope;
+  }
+};
+
+// g = z F(z), F = (1 + erf(z / sqrt(2))) / 2; g' = F + z exp(-z²/2) / sqrt(2 pi)
+template <>
+struct Formula<Activation::gelu> : SharedTerms<Formula<Activation::gelu>> {
+  template <class T>
+  static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     constexpr double density = 0.39894228040143267793994605993438;  // 1 / sqrt(2 pi)
+    const Vec<T> cumulative = fma(erf<T>(z * MathConstants<T>::sqrt_half), splat(T(0.5)), splat(T(0.5)));
     const Vec<T> y = at_most<T>(z, T(40));
-    return da * fma(y * T(density), exp<T>(y * y * T(-0.5)), cumulative<T>(y));
+    slope = fma(y * T(density), exp<T>(y * y * T(-0.5)), cumulative);
+    return z * cumulative;
   }
 };
 
 // g = z (1 + t) / 2, t = tanh(u), u = sqrt(2/pi) (z + c z³); g' = (1 + t + z (1 - t²) u') / 2
 template <>
-struct Formula<Activation::gelu_tanh> {
-  static constexpr double root = 0.79788456080286535587989211986876, c = 0.044715;
+struct Formula<Activation::gelu_tanh> : SharedTerms<Formula<Activation::gelu_tanh>> {
   template <class T>
-  static Vec<T> tanh_of_u(Vec<T> z) {
-    return tanh<T>(z * T(root) * fma(z * z, splat(T(c)), splat(T(1))));
-  }
-  template <class T>
-  static Vec<T> value(Vec<T> z) {
-    return z * fma(tanh_of_u<T>(z), splat(T(0.5)), splat(T(0.5)));
-  }
-  template <class T>
-  static Vec<T> backward(Vec<T> z, Vec<T> da) {
-    const Vec<T> y = at_most<T>(z, T(16)), t = tanh_of_u<T>(y), one = splat(T(1));
+  static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
+    constexpr double root = 0.79788456080286535587989211986876, c = 0.044715;
+    const Vec<T> one = splat(T(1)), y = at_most<T>(z, T(16));  // t(16) = 1
+    const Vec<T> t = tanh<T>(y * T(root) * fma(y * y, splat(T(c)), one));
     const Vec<T> slope_of_u = fma(y * y, splat(T(3 * root * c)), splat(T(root)));
-    return da * (T(0.5) * fma(y * fma(-t, t, one), slope_of_u, one + t));
+    slope = T(0.5) * fma(y * fma(-t, t, one), slope_of_u, one + t);
+    return z * fma(t, splat(T(0.5)), splat(T(0.5)));
   }
 };
 
 template <>
-struct Formula<Activation::silu> {  // g = z s, s = logistic(z); g' = s (1 + z (1 - s))
+struct Formula<Activation::silu> : SharedTerms<Formula<Activation::silu>> {  // g = z s, s = logistic(z);
+                                                                             // g' = s (1 + z (1 - s))
   template <class T>
-  static Vec<T> value(Vec<T> z) {
-    return z * logistic<T>(z);
-  }
-  template <class T>
-  static Vec<T> backward(Vec<T> z, Vec<T> da) {
+  static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     const Vec<T> s = logistic<T>(z);
-    return da * (s * fma(z, T(1) - s, splat(T(1))));
+    slope = s * fma(z, T(1) - s, splat(T(1)));
+    return z * s;
   }
 };
 
@@ -168,20 +171,19 @@ struct Formula<Activation::softplus> {  // g = log(1 + exp(z)), g' = 1 - exp(-a)
   }
 };
 
-// With e = exp(z) and w = e (e + 2), tanh(log(1 + e)) is w / (w + 2).
+// g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra 2020), where e = exp(z) and
+// w = e (e + 2): tanh(log(1 + e)) is w / (w + 2).
 template <>
-struct Formula<Activation::mish> {  // g = z tanh(softplus(z)), g' = (w + 4 z e (e + 1) / (w + 2)) / (w + 2) (Misra
-                                    // 2020)
+struct Formula<Activation::mish> : SharedTerms<Formula<Activation::mish>> {
   template <class T>
-  static Vec<T> value(Vec<T> z) {
-    // z is clamped only from above: far below 0 the factor has to underflow to 0, because it is multiplied by z.
-    const Vec<T> e = exp<T>(min(splat(2 * MathConstants<T>::tanh_max), z)), w = e * (e + T(2));
-    return z * (w / (w + T(2)));
-  }
-  template <class T>
-  static Vec<T> backward(Vec<T> z, Vec<T> da) {
-    const Vec<T> y = at_most<T>(z, 2 * MathConstants<T>::tanh_max), e = exp<T>(y), w = e * (e + T(2));
-    return da * (fma(T(4) * y * e, (e + T(1)) / (w + T(2)), w) / (w + T(2)));
+  static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
+    constexpr T limit = 2 * MathConstants<T>::tanh_max;
+    // For the value z is clamped only from above: far below 0 the factor has to underflow to 0, because it is
+    // multiplied by z.
+    const Vec<T> two = splat(T(2)), below = splat(-limit), x = min(splat(limit), z), e = exp<T>(x), w = e * (e + two);
+    const Vec<T> y = max(below, x), d = select<T>(z < below, exp<T>(below), e), v = d * (d + two);
+    slope = fma(T(4) * y * d, (d + T(1)) / (v + two), v) / (v + two);
+    return z * (w / (w + two));
   }
 };
 
@@ -198,14 +200,11 @@ struct Formula<Activation::hard_tanh> {  // g = min(max(z, -1), 1); g' = 1 where
 };
 
 template <>
-struct Formula<Activation::sin> {
+struct Formula<Activation::sin> : SharedTerms<Formula<Activation::sin>> {
   template <class T>
-  static Vec<T> value(Vec<T> z) {
+  static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
+    slope = cos<T>(z);
     return sin<T>(z);
-  }
-  template <class T>
-  static Vec<T> backward(Vec<T> z, Vec<T> da) {
-    return da * cos<T>(z);
   }
 };
 
@@ -232,6 +231,22 @@ void activate_backward(Index m, Index n, const T* saved, Index lds, const T* da,
   map_matrix<T>(
       m, n, [](Vec<T> sv, Vec<T> dav) { return G::template backward<T>(sv, dav); }, Rows<T>{dz, lddz},
       Rows<const T>{saved, lds}, Rows<const T>{da, ldda});
+}
+
+template <class T, class G>
+void activate_with_slope(Index m, Index n, T* z, Index ldz, T* a, Index lda) {
+  const auto part = [](T* zs, T* as, auto read, auto write) {
+    Vec<T> slope;
+    write(as, G::template value_and_slope<T>(read(zs), slope));
+    write(zs, slope);
+  };
+  for (Index i = 0; i < m; ++i, z += ldz, a += lda) {
+    Index j = 0;
+    for (; j + lanes<T> <= n; j += lanes<T>)
+      part(z + j, a + j, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
+    if (const Tail<T> tail(n - j); j < n)
+      part(z + j, a + j, [tail](const T* p) { return load(p, tail); }, [tail](T* p, Vec<T> v) { store(p, v, tail); });
+  }
 }
 
 // dz = a * da.

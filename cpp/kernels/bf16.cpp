@@ -109,6 +109,7 @@ void gemm_block(const Bf16Block<float>& g) {
     }
     float* c = g.c + j;
     if (e.activate != nullptr) e.activate(g.m, columns, c, g.ldc, e.a + j, e.lda);
+    if (e.activate_with_slope != nullptr) e.activate_with_slope(g.m, columns, c, g.ldc, e.a + j, e.lda);
     if (e.activate_backward != nullptr) e.activate_backward(g.m, columns, e.a + j, e.lda, c, g.ldc, c, g.ldc);
   }
 }

@@ -13,6 +13,7 @@ namespace {
 template <class T>
 void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index ldc) {
   if (e.activate != nullptr) e.activate(m, n, c + j, ldc, e.a + j, e.lda);
+  if (e.activate_with_slope != nullptr) e.activate_with_slope(m, n, c + j, ldc, e.a + j, e.lda);
   if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
 }
 

@@ -49,6 +49,14 @@ struct IndicesOf : IndicesOf<count - 1, count - 1, I...> {};
 template <int... I>
 struct IndicesOf<0, I...> : Indices<I...> {};
 
+template <class T, int G>
+constexpr ActivateWithSlope<T> activate_with_slope_of() {
+  if constexpr (slope_reads_z(Activation{G}))
+    return activate_with_slope<T, Formula<Activation{G}>>;
+  else
+    return nullptr;
+}
+
 // Null for activations whose slope reads z, because the sliced schedule does not store z.
 template <class T, int G>
 constexpr OneOutputBackward<T> one_output_backward_of() {
@@ -72,8 +80,9 @@ constexpr Kernels<T> make_kernels(Indices<G...>, Indices<L...>) {
       .slice_steps = slice_steps<T>,
       .activate = {activate<T, Formula<Activation{G}>>...},
       .activate_backward = {activate_backward<T, Formula<Activation{G}>>...},
+      .activate_with_slope = {activate_with_slope_of<T, G>()...},
       .one_output_backward = {one_output_backward_of<T, G>()...},
-      .dropout_factors = dropout_factors<T>,
+      .drop = drop<T>,
       .multiply = multiply<T>,
       .predict = {predict_rows<T, OutputFormula<loss_traits[L].output>>...},
       .loss = {loss_rows<T, LossFormula<Loss{L}>>...},

@@ -22,14 +22,19 @@ template <class T>
 using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
                                   Index lddz);
 
-// Applied to a finished part of C while it is in the first-level cache: nothing, a = g(C), or C = C * g', for which a
-// holds the saved a = g(z) or z. a has the shape of C.
+// a = g(z), then z = g'(z).
+template <class T>
+using ActivateWithSlope = void (*)(Index m, Index n, T* z, Index ldz, T* a, Index lda);
+
+// Applied to a finished part of C while it is in the first-level cache: nothing; a = g(C), perhaps followed by
+// C = g'(C); or C = C * g', for which a holds the saved a = g(z) or z. a has the shape of C.
 template <class T>
 struct Epilogue {
   Activate<T> activate = nullptr;
   ActivateBackward<T> activate_backward = nullptr;
   T* a = nullptr;
   Index lda = 0;
+  ActivateWithSlope<T> activate_with_slope = nullptr;
 };
 
 // Rows of a matrix to prefetch. Every fetch_steps steps of k, a tile requests a few of their cache lines, which arrive
@@ -272,10 +277,11 @@ struct Kernels {
 
   Activate<T> activate[activation_count];
   ActivateBackward<T> activate_backward[activation_count];
+  ActivateWithSlope<T> activate_with_slope[activation_count];  // null where the slope reads a
   OneOutputBackward<T> one_output_backward[activation_count];  // null where the slope reads z
 
-  // out(i, j) = the factor of unit `column + j` in row `row + i`, for i < m and j < n.
-  void (*dropout_factors)(const Dropout&, Index m, Index n, Index row, Index column, T* out, Index ld);
+  // x(i, j) and, unless y is null, y(i, j) times the factor of unit `column + j` in row `row + i`, for i < m and j < n.
+  void (*drop)(const Dropout&, Index m, Index n, Index row, Index column, T* x, Index ldx, T* y, Index ldy);
   ActivateBackward<T> multiply;  // dz = a * da, where a holds slopes or dropout factors
 
   // The output activation; may be in place. scratch has 2 * n * lanes elements.

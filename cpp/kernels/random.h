@@ -83,35 +83,45 @@ inline T dropout_scale(const Dropout& d) {
   return static_cast<T>(65536.0 / d.kept);
 }
 
+// Some matrices, for one of which the pointer may be null, and how many of their rows and columns are left.
+template <class T>
+struct DroppedPart {
+  T *x, *y;
+  Index ldx, ldy, m, n;
+};
+
 template <class T, int R = 0>
-inline void store_dropout_rows(const Word4& x, const Dropout& d, Index first, Index m, Index n, T* out, Index ld) {
+inline void drop_rows(const Word4& words, const Dropout& d, Index first, const DroppedPart<T>& p) {
   constexpr Index L = lanes<T>;
-  const Words bits = sixteen_bits<R>(x);
+  const Words bits = sixteen_bits<R>(words);
   const Index i = first + R;
-  if (0 <= i && i < m) {
-    for (int part = 0; part < static_cast<int>(sizeof(T)) / 4 && part * L < n; ++part) {
-      T* to = out + i * ld + part * L;
+  if (0 <= i && i < p.m) {
+    for (int part = 0; part < static_cast<int>(sizeof(T)) / 4 && part * L < p.n; ++part) {
       const Vec<T> factors = dropout_factors<T>(bits, d.kept, dropout_scale<T>(d), part);
-      if (n - part * L >= L)
-        store(to, factors);
-      else
-        store(to, factors, Tail<T>(n - part * L));
+      T *x = p.x + i * p.ldx + part * L, *y = p.y != nullptr ? p.y + i * p.ldy + part * L : nullptr;
+      if (p.n - part * L >= L) {
+        store(x, factors * load(x));
+        if (y != nullptr) store(y, factors * load(y));
+      } else {
+        const Tail<T> tail(p.n - part * L);
+        store(x, factors * load(x, tail), tail);
+        if (y != nullptr) store(y, factors * load(y, tail), tail);
+      }
     }
   }
-  if constexpr (R < 7) store_dropout_rows<T, R + 1>(x, d, first, m, n, out, ld);
+  if constexpr (R < 7) drop_rows<T, R + 1>(words, d, first, p);
 }
 
-// out(i, j) = the factor of unit `column + j` in row `row + i`.
 template <class T>
-void dropout_factors(const Dropout& d, Index m, Index n, Index row, Index column, T* out, Index ld) {
+void drop(const Dropout& d, Index m, Index n, Index row, Index column, T* x, Index ldx, T* y, Index ldy) {
   constexpr Index L = lanes<float>;
   Words lane;
   for (int c = 0; c < L; ++c) lane[c] = static_cast<std::uint32_t>(c);
   for (Index block = row / 8; block * 8 < row + m; ++block)
     for (Index j = 0; j < n; j += L) {
-      Word4 x;
-      dropout_words(d, lane + static_cast<std::uint32_t>(column + j), static_cast<std::uint32_t>(block), x);
-      store_dropout_rows<T>(x, d, block * 8 - row, m, n - j, out + j, ld);
+      Word4 words;
+      dropout_words(d, lane + static_cast<std::uint32_t>(column + j), static_cast<std::uint32_t>(block), words);
+      drop_rows<T>(words, d, block * 8 - row, {x + j, y != nullptr ? y + j : nullptr, ldx, ldy, m, n - j});
     }
 }
 

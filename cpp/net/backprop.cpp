@@ -72,6 +72,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
       value_(slab_rows_),
       weight_(slab_rows_),
       label_(slab_rows_) {
+  model_.saves_slopes = gradients;
   const auto matrix = [&](Index columns) {
     buffers_.emplace_back(checked_product(slab_rows_, padded<T>(columns)), typename Buffer<T>::Uninitialized{});
     return MatrixView<T>{buffers_.back().data(), slab_rows_, columns, padded<T>(columns), 1};

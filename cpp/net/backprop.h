@@ -77,7 +77,7 @@ class Backprop {
   std::vector<Buffer<T>> buffers_;  // memory of the matrices below
   MatrixView<T> x_, y_;
   MatrixView<T> logits_{};  // or null
-  Tape<T> a_, dz_, saved_;  // saved_: z or a, depending on which the slope is computed from
+  Tape<T> a_, dz_, saved_;  // saved_: the slopes, or a if they are computed from it
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;
   // For a custom loss:

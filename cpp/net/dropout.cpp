@@ -31,46 +31,28 @@ bool StepDropout::drops() const {
   return std::any_of(rates_.begin(), rates_.end(), [](double rate) { return rate > 0; });
 }
 
-namespace {
-
-// Calls visit(matrix of factors, its first row, its first column) for parts of m x n units that fit the first-level
-// cache.
-template <class T, class Visit>
-void for_factors(const Dropout& dropout, Index m, Index n, Index row, Index column, Visit visit) {
-  constexpr Index rows = 8, columns = 256;  // eight rows share the words of a counter
-  T factors[rows * columns];
-  for (Index i = 0, end; i < m; i = end) {
-    end = std::min(m, i + rows - (row + i) % rows);
-    for (Index j = 0; j < n; j += columns) {
-      const MatrixView<T> part = MatrixView<T>::contiguous(factors, end - i, std::min(columns, n - j));
-      kernels<T>().dropout_factors(dropout, part.rows, part.cols, row + i, column + j, part.data, part.row_stride);
-      visit(part, i, j);
-    }
-  }
-}
-
-}  // namespace
-
 template <class T>
 void drop_inputs(const Dropout& dropout, Index row, Index column, MatrixView<T> x) {
-  for_factors<T>(dropout, x.rows, x.cols, row, column, [&](MatrixView<T> f, Index i, Index j) {
-    T* to = x.row(i) + j;
-    kernels<T>().multiply(f.rows, f.cols, f.data, f.row_stride, to, x.row_stride, to, x.row_stride);
-  });
+  kernels<T>().drop(dropout, x.rows, x.cols, row, column, x.data, x.row_stride, nullptr, 0);
 }
 
 template <class T>
 void drop_units(const Dropout& dropout, Index row, Index column, Activation activation, MatrixView<T> a,
-                MatrixView<T> saved) {
+                MatrixView<T> slope) {
   const Kernels<T>& kernel = kernels<T>();
-  const auto index = static_cast<std::size_t>(activation);
-  const MatrixView<T> read = slope_reads_z(activation) ? saved : a;
-  for_factors<T>(dropout, a.rows, a.cols, row, column, [&](MatrixView<T> f, Index i, Index j) {
-    T* to = a.row(i) + j;
-    kernel.activate_backward[index](f.rows, f.cols, read.row(i) + j, read.row_stride, f.data, f.row_stride,
-                                    saved.row(i) + j, saved.row_stride);
-    kernel.multiply(f.rows, f.cols, f.data, f.row_stride, to, a.row_stride, to, a.row_stride);
-  });
+  constexpr Index rows = 8;  // eight rows share the words of a counter, and stay in the first-level cache
+  for (Index i = 0, end; i < a.rows; i = end) {
+    end = std::min(a.rows, i + rows - (row + i) % rows);
+    const MatrixView<T> of_a = a.rows_between(i, end), of_slope = slope.rows_between(i, end);
+    if (!slope_reads_z(activation)) {
+      for (Index r = 0; r < of_slope.rows; ++r) std::fill_n(of_slope.row(r), of_slope.cols, T(1));
+      kernel.activate_backward[static_cast<std::size_t>(activation)](of_a.rows, of_a.cols, of_a.data, of_a.row_stride,
+                                                                     of_slope.data, of_slope.row_stride, of_slope.data,
+                                                                     of_slope.row_stride);
+    }
+    kernel.drop(dropout, of_a.rows, of_a.cols, row + i, column, of_a.data, of_a.row_stride, of_slope.data,
+                of_slope.row_stride);
+  }
 }
 
 #define CHAINRULE_INSTANTIATE(T)                                          \

@@ -34,10 +34,9 @@ class StepDropout {
 template <class T>
 void drop_inputs(const Dropout& dropout, Index row, Index column, MatrixView<T> x);
 
-// The same for a = g(z); also sets saved to g' times the factors. On entry, saved holds z if g' is computed from z;
-// otherwise it need not be set.
+// The same for a = g(z) and for g'(z), which is in `slope`; if it is computed from a, slope need not be set on entry.
 template <class T>
 void drop_units(const Dropout& dropout, Index row, Index column, Activation activation, MatrixView<T> a,
-                MatrixView<T> saved);
+                MatrixView<T> slope);
 
 }  // namespace chainrule

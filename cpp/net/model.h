@@ -35,9 +35,16 @@ struct Model {
   bool sparse_inputs = false;                     // true for binned inputs, too
   std::span<const BinnedColumn> binned_inputs{};  // their layout; empty for other inputs
   const StepDropout* dropout = nullptr;           // of the current training step, or null
+  bool saves_slopes = false;                      // see saves_slope()
 
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
+
+  // True if the forward pass of hidden layer l saves g'(z), times the factors of dropout, for the backward pass, and
+  // not z or a: where there is dropout, and in training also where g' is computed from z, as both have terms in common.
+  bool saves_slope(std::size_t l) const {
+    return dropout_of(l + 1) != nullptr || (saves_slopes && slope_reads_z(layers[l].activation));
+  }
 
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }

@@ -39,6 +39,8 @@ void sparse_layer(const Model<T>& model, const PackedWeights<T>& packed, const P
            to,
            z.row_stride});
   if (epilogue.activate != nullptr) epilogue.activate(x.rows, count, to, z.row_stride, epilogue.a, epilogue.lda);
+  if (epilogue.activate_with_slope != nullptr)
+    epilogue.activate_with_slope(x.rows, count, to, z.row_stride, epilogue.a, epilogue.lda);
 }
 
 // Layer l of the forward pass, for all rows of the views and a share of the outputs, which begins with a panel.
@@ -52,8 +54,14 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   const Dropout* dropout = model.dropout_of(l + 1);
   const MatrixView<T> z = dropout != nullptr && !slope_reads_z(layer.activation) ? a : saved;
   Epilogue<T> epilogue;
-  if (l + 1 < model.layers.size())
-    epilogue = {kernel.activate[static_cast<int>(layer.activation)], nullptr, a.data + first, a.row_stride};
+  if (l + 1 < model.layers.size()) {
+    const auto g = static_cast<int>(layer.activation);
+    epilogue = {nullptr, nullptr, a.data + first, a.row_stride};
+    if (slope_reads_z(layer.activation) && model.saves_slope(l))
+      epilogue.activate_with_slope = kernel.activate_with_slope[g];
+    else
+      epilogue.activate = kernel.activate[g];
+  }
   const bool single = l + 1 == model.layers.size() && layer.n_out == 1;
   const MatrixView<const T>& from = x.matrix;
   if (x.is_sparse())
@@ -84,7 +92,7 @@ void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::
   Epilogue<T> epilogue;
   if (l > 0)
     epilogue = {nullptr,
-                model.dropout_of(l) != nullptr
+                model.saves_slope(l - 1)
                     ? kernels<T>().multiply
                     : kernels<T>().activate_backward[static_cast<int>(model.layers[l - 1].activation)],
                 saved[l - 1].row(first_row) + first, saved[l - 1].row_stride};

@@ -10,8 +10,8 @@
 namespace chainrule {
 
 // z[l] = a[l-1] Wᵀ + b for all layers, a[l] = g(z[l]) for hidden layers. z[l] and a[l] may be the same memory, except
-// in a layer with dropout: there a[l] = g(z[l]) times the dropout factors, and z[l] becomes g'(z[l]) times the factors,
-// by which backward_rows multiplies.
+// if Model::saves_slope(l): there z[l] becomes g'(z[l]), by which backward_rows multiplies. With dropout both a[l] and
+// g'(z[l]) are multiplied by its factors.
 template <class T>
 void forward_rows(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                   const Tape<T>& a, Share rows, Scratch<T>& scratch, std::size_t first_layer = 0);
@@ -22,8 +22,8 @@ template <class T>
 void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, const PassInputs<T>& x, const Tape<T>& z,
                      const Tape<T>& a, std::size_t layers, Team team, Scratch<T>& scratch);
 
-// Computes dz of all layers from dz of the last one, and dx unless it is null. saved: z or a of each hidden layer,
-// depending on which its slope is computed from.
+// Computes dz of all layers from dz of the last one, and dx unless it is null. saved: of each hidden layer the slopes,
+// or z or a, depending on which its slope is computed from.
 template <class T>
 void backward_rows(const Model<T>& model, const PackedWeights<T>& packed, const Tape<T>& saved, const Tape<T>& dz,
                    const MatrixView<T>* dx, Share rows, Scratch<T>& scratch, std::size_t last_layer = 0);

@@ -109,13 +109,14 @@ void passes(Index m, Index n) {
       at_edges(activation_names[g], m, n, ld, [&] {
         t.activate[g](m, n, rows(), ld, rows(), ld);
         t.activate_backward[g](m, n, rows(), ld, rows(), ld, rows(), ld);
+        if (t.activate_with_slope[g] != nullptr) t.activate_with_slope[g](m, n, rows(), ld, rows(), ld);
       });
     at_edges("passes", m, n, ld, [&] {
       const T* sums = memory.take<T>(n);
       t.multiply(m, n, rows(), ld, rows(), ld, rows(), ld);
       t.column_sums(m, n, rows(), ld, memory.take<T>(n), {&sums, n % 2, 0});
       t.column_squares(m, n, rows(), ld, memory.take<double>(n));
-      t.dropout_factors({1, 2, 0, 40000}, m, n, n % 9, m, rows(), ld);
+      t.drop({1, 2, 0, 40000}, m, n, n % 9, m, rows(), ld, rows(), ld);
       const Index step = ld - n + 1;
       t.dot_rows(m, n, rows(), ld, memory.take<T>(n), T(1), memory.take<T>(extent(m, 1, step)), step);
     });

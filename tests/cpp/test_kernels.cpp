@@ -186,6 +186,15 @@ void activations() {
         close(a[at], f.value(v));
         close(dz[at], static_cast<double>(da[at]) * f.slope(v));
       }
+    if (!slope_reads_z(f.activation)) continue;
+    std::vector<T> slope = z, value(z.size());
+    kernels<T>().activate_with_slope[index](m, n - 1, slope.data(), n, value.data(), n);
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n; ++j) {
+        const auto at = static_cast<std::size_t>(i * n + j);
+        CHECK(j == n - 1 ? slope[at] == z[at] && value[at] == 0
+                         : value[at] == a[at] && da[at] * slope[at] == dz[at]);
+      }
   }
 }
 

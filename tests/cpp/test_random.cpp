@@ -64,7 +64,7 @@ T factor(const Dropout& d, Index i, Index j) {
   return bits < d.kept ? static_cast<T>(65536.0 / d.kept) : T(0);
 }
 
-// Any part of a matrix of factors, and nothing beside it.
+// Any part of one or two matrices times the factors, and nothing beside it.
 template <class T>
 void factors() {
   const Dropout d{0x123456789abcdef0, 0xfedcba9876543210, 3, 45678};
@@ -73,12 +73,16 @@ void factors() {
       for (const Index row : {0, 3, 8, 1013})
         for (const Index column : {0, 2, 32}) {
           const Index ld = n + 1;
-          std::vector<T> out(static_cast<std::size_t>(m * ld), T(-1));
-          kernels<T>().dropout_factors(d, m, n, row, column, out.data(), ld);
+          std::vector<T> x(static_cast<std::size_t>(m * ld), T(-1)), y(x.size(), T(3)), alone(x);
+          kernels<T>().drop(d, m, n, row, column, x.data(), ld, y.data(), ld);
+          kernels<T>().drop(d, m, n, row, column, alone.data(), ld, nullptr, 0);
+          CHECK(alone == x, m, n, row, column);
           for (Index i = 0; i < m; ++i)
-            for (Index j = 0; j < ld; ++j)
-              CHECK(out[static_cast<std::size_t>(i * ld + j)] == (j < n ? factor<T>(d, row + i, column + j) : T(-1)), m,
-                    n, row, column, i, j);
+            for (Index j = 0; j < ld; ++j) {
+              const auto at = static_cast<std::size_t>(i * ld + j);
+              const T f = j < n ? factor<T>(d, row + i, column + j) : T(1);
+              CHECK(x[at] == -f && y[at] == 3 * f, m, n, row, column, i, j);
+            }
         }
 }
 

@@ -42,7 +42,7 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   const Dropout settings{77, 5, 0, 40000};
   const InputDropout dropout{drops ? &settings : nullptr, row};
   std::vector<T> factors(static_cast<std::size_t>(m * inputs), T(1));
-  if (drops) kernels<T>().dropout_factors(settings, m, inputs, row, 0, factors.data(), inputs);
+  if (drops) kernels<T>().drop(settings, m, inputs, row, 0, factors.data(), inputs, nullptr, 0);
   const auto input = [&](Index i, Index j) {
     return x.at(named, i, j) * factors[static_cast<std::size_t>(i * inputs + j)];
   };
