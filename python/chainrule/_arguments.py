@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 
 def integer(name: str, value: Any, *, low: int = -(2**31), high: int = 2**31 - 1) -> int:
-    """Check and convert an integer of Python or NumPy from low to high. The core checks the range of the setting."""
+    """Check and convert a Python or NumPy integer from low to high. The core checks the range of the setting."""
     try:
         number = int(operator.index(value))
     except TypeError:
@@ -42,14 +42,14 @@ def sizes(value: Iterable[Any]) -> list[int]:
 
 
 def real(name: str, value: Any) -> float:
-    """Check and convert a real number of Python or NumPy."""
+    """Check and convert a real Python or NumPy number."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return _float(name, value)
 
 
 def returned(what: str, value: Any) -> float:
-    """Check and convert the real number, of any library, that a user's function returned."""
+    """Check and convert the result of a user's function: a real number of any library."""
     is_complex = getattr(getattr(value, "dtype", None), "kind", None) == "c"  # float() would drop the imaginary part
     if hasattr(value, "__float__") and not is_complex:
         with suppress(TypeError):  # raised for an array of several numbers
@@ -65,7 +65,7 @@ def _float(what: str, value: Any) -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Check and convert True or False of Python or NumPy."""
+    """Check and convert a Python or NumPy boolean."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)

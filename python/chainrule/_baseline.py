@@ -21,7 +21,7 @@ _LINKS: dict[str, Callable[[Any], Any]] = {
 
 
 def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, outputs: int | None = None) -> float:
-    """Compute the lowest cost, in float64, that is possible with the same logits for every row.
+    """Compute the lowest possible cost of a model with the same logits for every row, in float64.
 
     This is the minimum over z of `cost` without a penalty, ``(1/Σw) Σ_i w_i L(z, y_i)``. If the best constant is
     neither the mean nor a quantile, a search finds it to one part in a million of the range of y. The cost is flat
@@ -74,10 +74,10 @@ def _lowest_cost(loss: tuple[str, list[float]], column: _Array, w: _Array) -> fl
         return float(w @ _core.losses(np.full((len(column), 1), logit), column, loss))
 
     if traits.best_constant == "mean":
-        mean = np.clip(w @ column, column.min(), column.max())  # the sum of the weights may be rounded to above 1
+        mean = np.clip(w @ column, column.min(), column.max())  # rounding may make the sum of the weights exceed 1
         with np.errstate(divide="ignore"):
             logit = float(_LINKS[traits.output](mean))
-        if np.isinf(logit) and np.isfinite(mean):  # all targets are the lowest, or the highest, possible
+        if np.isinf(logit) and np.isfinite(mean):  # all targets are at the same end of the allowed range
             return 0.0
         return cost(logit)
     if traits.best_constant == "quantile":
@@ -86,7 +86,7 @@ def _lowest_cost(loss: tuple[str, list[float]], column: _Array, w: _Array) -> fl
 
 
 def _weighted_quantile(column: _Array, w: _Array, level: float) -> float:
-    """Return the lowest value such that at least this share of the weight is at or below it."""
+    """Return the weighted quantile: the lowest value with at least this share of the weight at or below it."""
     order = np.argsort(column)
     place = int(np.searchsorted(np.cumsum(w[order]), level))
     return float(column[order[min(place, len(order) - 1)]])

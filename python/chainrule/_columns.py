@@ -1,7 +1,7 @@
-"""Encoders for columns: one for each kind of column, and the choice of the encoder for a column.
+"""Encoders for columns, one class for each kind of column.
 
-`_formats` examines the text of a column, and `fit_column` chooses the encoder. Where it warns, the command raises an
-error. An encoder is a frozen dataclass; its state consists of strings, numbers, lists and dictionaries.
+`_formats` examines the text of a column, and `fit_column` chooses the encoder. The command line turns its warnings into
+errors. An encoder is a frozen dataclass; its state consists of strings, numbers, lists and dictionaries.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ from chainrule._formats import ORDERS, SEVERAL, DateFormat, Examination, Format,
 from chainrule._frames import Codes, Column, Floats
 from chainrule._quantiles import deviation, find_edges, quantiles
 
-FORMAT = 3  # of the state of encoders: 1 has no formats of text, 2 no edges of bins
+FORMAT = 3  # version of the encoders' state: 1 had no text formats, 2 no bin edges
 FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
-ENOUGH = 10  # if only some levels are listed, warn when at least this many rows have other levels and none a listed one
+ENOUGH = 10  # warn if no row has a listed level and at least this many rows have other levels
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
 _BOOLEANS = {"true": "1", "false": "0"}
 
@@ -32,7 +32,7 @@ def find_codes(codes: Codes, names: Sequence[str], levels: Sequence[str], unseen
     """Return the position of each row's level in `levels`.
 
     A value may be written in several ways: "1.0" also matches "1", and " a" matches "a". If the levels are booleans
-    (only True and False, or only 0 and 1), "true", "TRUE" and 1 match True. An exact match comes first.
+    (only True and False, or only 0 and 1), "true", "TRUE" and 1 match True. Exact matches take precedence.
     """
     place = {level: i for i, level in enumerate(levels)}
     plain = set(map(_without_zeros, levels))
@@ -56,11 +56,11 @@ def _without_zeros(level: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class NumberColumn:
-    """Numbers: missing ones become the median; x' = (x - median) / scale; x' / sqrt(1 + (x'/3)²).
+    """Encodes numbers as x' / sqrt(1 + (x'/3)²) with x' = (x - median) / scale; a missing number becomes the median.
 
-    `scale` is q75 - q25, where that is zero max - min, with bins the standard deviation, and where that is zero too the
-    feature is zero. `indicator` adds a feature that is 1 where the value is missing. `format` reads text. `edges` are
-    those of the bins, of which each adds a feature that grows from 0 to 1 within it.
+    `scale` is q75 - q25; if that is zero, the standard deviation (with bins) or max - min (without). If that is zero
+    too, the feature is zero. `indicator` adds a feature that is 1 for missing values. `format` is used to read text.
+    `edges` are the bin edges; each bin adds a feature that grows from 0 to 1 within the bin.
     """
 
     kind: ClassVar[str] = "number"
@@ -68,7 +68,7 @@ class NumberColumn:
     median: float
     scale: float
     indicator: bool
-    format: Any = None  # NumberFormat, of dates DateFormat
+    format: Any = None  # a NumberFormat, or a DateFormat in a DateColumn
     edges: tuple[float, ...] = ()
 
     @classmethod
@@ -121,7 +121,7 @@ class NumberColumn:
         return column.numbers(self.format)
 
     def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, (m, width) and zero; return a warning if there is one."""
+        """Write the features into `out`, zeros of shape (m, width); return a warning or None."""
         values = self.read(column)
         missing = np.isnan(values)
         present = np.where(missing, self.median, values)
@@ -143,7 +143,7 @@ class NumberColumn:
 
 @dataclasses.dataclass(frozen=True)
 class DateColumn(NumberColumn):
-    """Dates: the number of days since 1970-01-01, encoded as a number; of a time of day the part of the day."""
+    """Encodes dates as numbers: days since 1970-01-01; a time of day is the fraction of the day."""
 
     kind: ClassVar[str] = "date"
 
@@ -153,10 +153,10 @@ class DateColumn(NumberColumn):
 
 @dataclasses.dataclass(frozen=True)
 class LevelColumn:
-    """Levels: one feature per level, which is 1 in rows with that level, in the order levels, other, missing.
+    """Encodes levels as one feature each, which is 1 in rows with that level, in the order levels, other, missing.
 
-    With `other`, levels that are not listed share one feature; without it they are all zeros. So is a missing value
-    where none was missing at fit.
+    With `other`, levels that are not listed share one feature; without it their features are all 0. So are those of a
+    missing value if no value was missing at fit.
     """
 
     kind: ClassVar[str] = "levels"
@@ -169,7 +169,7 @@ class LevelColumn:
     def fit(
         cls, name: str, codes: Codes, names: Sequence[str], weight: Floats | None, settings: "Settings"
     ) -> "LevelColumn | IgnoredColumn":
-        """Learn the levels; of more than `max_levels`, keep the most frequent that occur more than once."""
+        """Learn the levels. If there are more than `max_levels`, keep the most frequent that occur more than once."""
         max_levels, more_to_come = settings.max_levels, settings.more_to_come
         present = codes >= 0
         of_levels = np.bincount(codes[present], None if weight is None else weight[present], len(names))
@@ -204,7 +204,7 @@ class LevelColumn:
             raise ValueError(f"column {self.name!r} has no levels")
 
     def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, (m, width) and zero; return a warning if there is one."""
+        """Write the features into `out`, zeros of shape (m, width); return a warning or None."""
         codes, names = column.levels()
         listed = find_codes(codes, names, self.levels, unseen=-1, missing=-1)
         rows = np.flatnonzero(listed >= 0)
@@ -216,7 +216,7 @@ class LevelColumn:
         if self.other:
             out[unseen, len(self.levels)] = 1
         if self.other and (not self.levels or rows.size or unseen.sum() < ENOUGH):
-            unseen[:] = False  # levels that are not listed may have been seen
+            unseen[:] = False  # rare levels seen at fit are not listed either
         if unseen.any():
             place = int(unseen.argmax())
             return (
@@ -230,7 +230,7 @@ class LevelColumn:
 
 @dataclasses.dataclass(frozen=True)
 class IgnoredColumn:
-    """A constant or empty column, or text that is different in every row; a table to predict on need not have it."""
+    """A constant or empty column, or text that is different in every row. It may be absent from tables to predict."""
 
     kind: ClassVar[str] = "ignored"
     name: str
@@ -318,7 +318,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def check_format(state: Mapping[str, Any]) -> None:
-    """Raise ValueError for anything that is not the state of an encoder, or is the state of a later version."""
+    """Raise ValueError unless this is the state of an encoder in a version that this release reads."""
     version = state.get("format")
     if type(version) is not int:
         raise ValueError("not the state of an encoder: it has no format version")
@@ -332,7 +332,7 @@ _WORDS = {"number": "numbers", "date": "dates"}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How columns are learnt; see `TableEncoder` and `TableEncoding.learn`."""
+    """Settings for learning columns; see `TableEncoder` and `TableEncoding.learn`."""
 
     max_levels: int = 100
     date_order: str | None = None
@@ -344,7 +344,7 @@ class Settings:
 def fit_column(
     column: Column, categorical: bool, weight: Floats | None, settings: Settings, warn: Callable[[str], None]
 ) -> Encoder:
-    """Return the encoder of one column; call `warn` with anything that the user should know.
+    """Learn the encoder of one column; call `warn` with each problem that the user should know.
 
     A row of weight w counts as w rows; without weights, each row counts once.
 
@@ -380,7 +380,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
     """Return the kind of a column, and the format of its text.
 
     Text of digits only is encoded as levels, because it may be codes. If some cells cannot be read, the text is encoded
-    as levels too, with a warning, so that words do not become missing values. Markers of gaps are missing values.
+    as levels too, with a warning, so that words do not become missing values. `MARKERS` are missing values.
     """
     kind = column.kind_of_type()
     if kind != "text":
@@ -411,7 +411,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
 
 
 def describe_mistakes(column: Column, found: Examination) -> str:
-    """Describe the cells that cannot be read as most of the column can: column, count, example and row."""
+    """Describe the cells that do not fit the format of the column: column, count, example and row."""
     first = next(iter(found.mistakes))
     n_wrong = sum(found.mistakes.values())
     such = f", such as {found.example!r}," if found.example else ","
@@ -430,7 +430,7 @@ def _describe_markers(column: Column, found: Examination) -> str:
 
 
 def describe_question(column: Column, found: Examination, option: Callable[[str], str]) -> str:
-    """Return how an ambiguous column could be read, and which option decides; `option` writes one with its value."""
+    """Describe the possible readings of an ambiguous column; `option` formats the option that decides for a value."""
     if found.ask == "decimal":
         readings = "with a decimal point or a decimal comma"
     else:

@@ -1,7 +1,7 @@
 """Replaces files atomically, and writes to pipes, devices and open descriptors such as /dev/stdout.
 
 If the system supports it (`O_TMPFILE`), a new file has no name until it is complete, so a killed program leaves nothing
-behind. While it replaces another file, or from the start on other systems, it has a hidden name and is locked. The next
+behind. On other systems, and while one file replaces another, the new file has a hidden name and is locked. The next
 save removes hidden files that are no longer locked.
 """
 
@@ -60,7 +60,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
 
 def remove_leftovers(path: StrPath) -> None:
-    """Remove temporary files of `write_atomically` for this path that were left by programs that have ended."""
+    """Remove temporary files that terminated programs left when writing this path with `write_atomically`."""
     target = Path(os.path.realpath(path))
     pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{12}}\.tmp")
     with contextlib.suppress(OSError):  # raised for a folder that may be written to but not listed
@@ -108,7 +108,7 @@ def _replace_by_unnamed(target: Path, data: bytes) -> bool:
         return False
     try:
         descriptor = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
-    except OSError:  # not supported by this file system; other errors occur again when the named file is opened
+    except OSError:  # not supported by this file system; any other error recurs when the named file is opened
         return False
     with open(descriptor, "wb") as file:
         _lock(file)
@@ -167,9 +167,9 @@ def _rename(temporary: Path, target: Path) -> None:
 
 
 def _lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed, at the latest when the program ends."""
+    """Lock a file until it is closed or the program ends."""
     if fcntl is not None:
-        with contextlib.suppress(OSError):  # raised by file systems without locks, on which leftovers are not removed
+        with contextlib.suppress(OSError):  # raised by file systems without locks; leftovers stay there
             fcntl.flock(file, fcntl.LOCK_EX)
 
 
@@ -187,7 +187,7 @@ def _temporary_name(target: Path) -> Path:
 
 
 def _stem(target: Path) -> str:
-    """Return at most the first 100 bytes of a file's name, in whole characters, so that a suffix still fits."""
+    """Return the file's name cut to at most 100 bytes, at a character boundary, to leave room for a suffix."""
     name, end = os.fsencode(target.name), 100
     while end < len(name) and name[end] & 0xC0 == 0x80:
         end -= 1

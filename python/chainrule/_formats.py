@@ -1,8 +1,7 @@
-"""Numbers and dates that are written as text: recognises what the text of a column is, and reads it.
+"""Recognises and reads columns of text that holds numbers or dates.
 
 The format is determined from the whole column: 25/04/2024 shows that the day comes first in 03/04/2024 too; 0,5 shows
-that the comma in 1,234 is the decimal mark. If all cells can be read in two ways, `examine` returns both and does not
-guess.
+that the comma in 1,234 is the decimal mark. If all cells can be read in two ways, `examine` returns both formats.
 
 All texts of one shape are read together. The shape of a text is the text with every digit replaced by 0. A regular
 expression matches the shape once, and the positions of its groups select columns of a matrix with the digits of all
@@ -22,8 +21,8 @@ Integers: TypeAlias = NDArray[np.int64]
 
 ORDERS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 TIME = "time"  # the order of texts that are times of day
-MICROSECONDS = 86_400_000_000  # of a day
-LONGEST = 48  # characters of a date or number
+MICROSECONDS = 86_400_000_000  # per day
+LONGEST = 48  # characters in the longest text that can be a date or a number
 _AS_SHAPE = str.maketrans("123456789", "000000000")
 _MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december"]  # fmt: skip
@@ -77,7 +76,7 @@ def is_time(found: re.Match[str]) -> bool:
 
 
 def needs_order(found: re.Match[str]) -> bool:
-    """Return whether the order of day, month and year has to be known."""
+    """Return whether a match is ambiguous without the order of day, month and year."""
     return "third" in found.re.groupindex
 
 
@@ -87,7 +86,7 @@ def common_shape(texts: Sequence[str]) -> str | None:
     if len(lengths) != 1 or not 0 < lengths.pop() <= LONGEST:
         return None
     characters = np.array(texts).view(np.uint32).reshape(len(texts), -1)
-    if characters.shape[1] != len(texts[0]):  # NumPy cuts zeros at the end off
+    if characters.shape[1] != len(texts[0]):  # NumPy drops trailing zeros
         return None
     shapes = np.where((characters >= ord("0")) & (characters <= ord("9")), ord("0"), characters)
     return shape_of(texts[0]) if (shapes == shapes[0]).all() else None
@@ -127,7 +126,7 @@ def read_dates(texts: Sequence[str], order: str | None) -> tuple[Integers, NDArr
 def read_dates_by_shape(
     texts: Sequence[str], groups: Mapping[str, Sequence[int]], order: str | None
 ) -> tuple[Integers, NDArray[np.bool_]]:
-    """Read texts like `read_dates`, given the positions of each shape; texts without a shape are not read."""
+    """Read texts like `read_dates`, given the positions of each shape; skip positions that are not listed."""
     moments, known = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
     for shape, places in groups.items():
         found = match_date(shape)
@@ -168,7 +167,7 @@ def _read_shape(texts: list[str], found: re.Match[str], order: str | None) -> tu
 
 
 def _clock(field: Callable[[str], Integers], found: re.Match[str]) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return the time of day in microseconds, in UTC if there is a zone, and a mask of the valid ones."""
+    """Return times of day in microseconds, converted to UTC if there is a zone, and a mask of the valid ones."""
     hours, minutes, seconds = field("hours"), field("minutes"), field("seconds")
     known = (hours < 24) & (minutes < 60) & (seconds < 60)
     if half := found["half"]:
@@ -189,13 +188,13 @@ def _month(name: str) -> int:
     return next((i for i, month in enumerate(_MONTHS, 1) if low in (month, month[:3])), 0)
 
 
-# The texts that mean a gap among numbers or dates, in lower case.
+# Texts that mean a missing value in a column of numbers or dates, in lower case.
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 _LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # if at least this fraction of the cells are numbers or dates, the other cells are mistakes
 SEVERAL = 20  # also if there are this many distinct numbers or dates and at most _MARKS other texts
 _MARKS = 2
-_UNITS = 5  # with more different units, the column is not numbers; the letters of house numbers are more
+_UNITS = 5  # a column with more units does not hold numbers: it may hold house numbers such as 12a, 7f
 
 _CURRENCY = "$€£¥₹₩₽"
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
@@ -217,7 +216,7 @@ _SEPARATORS = str.maketrans("", "", _SPACES)
 
 @functools.lru_cache(maxsize=4096)
 def _match_number(shape: str) -> re.Match[str] | None:
-    """Match the shape of a number, see `shape_of`."""
+    """Match the shape of a number (see `shape_of`)."""
     if len(shape) > LONGEST or "0" not in shape:
         return None
     found = _NUMBER.fullmatch(shape)
@@ -250,10 +249,10 @@ class NumberFormat:
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ",") or not isinstance(self.unit, str):
-            raise ValueError(f"decimal={self.decimal!r}, unit={self.unit!r} is not a format of numbers")
+            raise ValueError(f"decimal={self.decimal!r}, unit={self.unit!r} is not a number format")
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Read texts; return NaN for those that are not such numbers."""
+        """Read texts; return NaN for each that is not a number in this format."""
         stripped = [text.strip() for text in texts]
         return _read_numbers(stripped, by_shape(stripped), self.decimal, self.unit)
 
@@ -271,15 +270,15 @@ class DateFormat:
     Parameters
     ----------
     order : {"dmy", "mdy", "ymd", "time"}
-        The order of day, month and year if they are numbers and do not begin with a year of four digits; dates with the
-        name of the month or with the year first are always read. Or "time" for times of day.
+        The order of day, month and year in dates such as 03/04/2024, or "time" for times of day. Every order also reads
+        dates with a month name or with the year first.
     """
 
     order: str
 
     def __post_init__(self) -> None:
         if self.order not in (*ORDERS, TIME):
-            raise ValueError(f"order={self.order!r} is not a format of dates")
+            raise ValueError(f"order={self.order!r} is not a date format")
 
     def read(self, texts: Sequence[str]) -> tuple[Integers, NDArray[np.bool_]]:
         """Read texts as microseconds since 1970-01-01 (UTC); also return a mask of the texts that are dates."""
@@ -292,7 +291,7 @@ class DateFormat:
 
 
 Format: TypeAlias = NumberFormat | DateFormat
-# formats, which of the texts they read, and which of them look like numbers or dates of any format
+# the formats, a mask of the texts they read, and a mask of the texts that look like numbers or dates in any format
 _Found: TypeAlias = tuple[tuple[Format | None, ...], NDArray[np.bool_], NDArray[np.bool_]]
 
 
@@ -303,19 +302,19 @@ class Examination:
     Attributes
     ----------
     kind : {"number", "date", "levels"}
-        The kind of most cells; "levels" if most are neither numbers nor dates, or if some number begins with a zero, as
-        codes do.
+        The kind of most cells; "levels" if most are neither numbers nor dates, or if a number begins with a zero (such
+        as 007), which suggests codes.
     formats : tuple of NumberFormat or DateFormat or None
-        The formats of the cells. If there are several, the column is ambiguous: each reads the same number of cells and
-        gives different values; `ask` names the option that decides. None: ISO 8601 dates. Empty for levels.
+        The formats of the cells; None stands for ISO 8601 dates. Empty for levels. Several formats mean that the column
+        is ambiguous: each reads the same number of cells, but the values differ; `ask` names the option that decides.
     cells : int
         The number of cells that are not missing.
     markers : dict of str to int
-        The cells that are one of `MARKERS`, and how often each occurs. They are gaps unless the kind is "levels".
+        The cells in `MARKERS`, and how often each occurs. They are missing values unless the kind is "levels".
     mistakes : dict of str to int
         The other cells that cannot be read in the format, and how often each occurs.
     whole : bool
-        Whether all numbers are plain digits, without sign, separator or unit, so that they may be codes.
+        True if all numbers are plain digits without sign, separator or unit: they may be codes.
     distinct : int
         The number of different texts that can be read.
     example : str
@@ -333,18 +332,18 @@ class Examination:
 
     @property
     def ask(self) -> str:
-        """The option that decides between several formats: ``"decimal"`` or ``"date_order"``; else empty."""
+        """The option that decides between several formats: ``"decimal"``, ``"date_order"``, or empty for one format."""
         if len(self.formats) < 2:
             return ""
         return "decimal" if self.kind == "number" else "date_order"
 
     @property
     def choices(self) -> list[str]:
-        """The values of that option to choose from."""
+        """The possible values of the option `ask`."""
         return [_choice(format) for format in self.formats] if self.ask else []
 
     def narrow(self, *, decimal: str | None = None, date_order: str | None = None) -> "Examination":
-        """Return a copy with only the format that an option names, if there are several and it is among them."""
+        """Return a copy with only the format that the option `ask` names, or `self` if no format matches."""
         named = {"decimal": decimal, "date_order": date_order}.get(self.ask)
         chosen = tuple(format for format in self.formats if self.ask and _choice(format) == named)
         return dataclasses.replace(self, formats=chosen) if chosen else self
@@ -357,20 +356,20 @@ def _choice(format: Format | None) -> str:
 
 
 def is_marker(text: str) -> bool:
-    """Return whether a text means a gap in a column of numbers or dates."""
+    """Return whether a text means a missing value in a column of numbers or dates."""
     stripped = text.strip()
     return len(stripped) <= _LONGEST_MARKER and stripped.lower() in MARKERS
 
 
 def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Examination:
-    """Find out what the texts of a column are; for a column, see `Column.examine`.
+    """Determine the kind and the formats of a column's texts; `Column.examine` calls this.
 
     Parameters
     ----------
     texts : mapping of str to int
         The different texts, and how often each occurs.
     numbers, dates : int
-        How many cells are numbers and dates already.
+        The number of cells that already have the type of a number or a date.
     """
     cells = sum(texts.values()) + numbers + dates
     markers = {text: count for text, count in texts.items() if is_marker(text)}
@@ -413,9 +412,9 @@ def examine(texts: Mapping[str, int], numbers: int = 0, dates: int = 0) -> Exami
 
 
 def _number_formats(texts: list[str], counts: Integers, groups: dict[str, Sequence[int]]) -> _Found:
-    """Return the formats that can read most of the texts; none for codes, telephone and house numbers."""
+    """Return the formats that read most of the texts; none for codes, telephone numbers and house numbers."""
     nothing: _Found = ((), np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool))
-    if not groups:  # only numbers that are not text, or other text
+    if not groups:  # no text looks like a number
         return (NumberFormat(),), nothing[1], nothing[2]
     matches = {shape: found for shape in groups if (found := _match_number(shape))}
     codes = ((shape, match.start("core")) for shape, match in matches.items() if match["core"].startswith("00"))
@@ -444,13 +443,13 @@ def _number_formats(texts: list[str], counts: Integers, groups: dict[str, Sequen
 
 
 def _settle(matches: list[re.Match[str]], unit: str) -> list[str]:
-    """Return the possible decimal marks if every number could be read with both."""
+    """Return the possible decimal marks of numbers that can be read with either mark."""
     cores = [match["core"] for match in matches]
     separators = {mark for mark in ".," if any(mark in core for core in cores)}
     whole = {len(core) for core in cores if not set(core) & set(".,")}
-    if separators == {","} and whole and max(whole) <= 3:  # 999 and 1,234, but no 1000: commas between thousands
+    if separators == {","} and whole and max(whole) <= 3:  # 999 and 1,234 but no 1000: commas separate thousands
         return ["."]
-    if separators == {"."} and not whole and not set(unit) & set(_CURRENCY):  # three decimals everywhere
+    if separators == {"."} and not whole and not set(unit) & set(_CURRENCY):  # all have three decimals
         return ["."]
     return [".", ","]
 
@@ -498,8 +497,8 @@ def _date_formats(texts: list[str], counts: Integers, groups: dict[str, Sequence
 
 
 def check_state(kind: str, state: Any) -> dict[str, str]:
-    """Raise ValueError for anything that is not the state of a format, as `dataclasses.asdict` returns it."""
+    """Raise ValueError unless `state` is the state of a format, as `dataclasses.asdict` returns it."""
     fields = {field.name for field in dataclasses.fields(NumberFormat if kind == "number" else DateFormat)}
     if not isinstance(state, dict) or state.keys() != fields or not all(isinstance(v, str) for v in state.values()):
-        raise ValueError(f"the format of a column of kind {kind} should have the texts {sorted(fields)}")
+        raise ValueError(f"the format of a column of kind {kind} must have the strings {sorted(fields)}")
     return state

@@ -54,7 +54,7 @@ def _once(method: Method) -> Method:
 
 
 def _by_row(method: Method) -> Method:
-    """Cache arrays with an entry for each row. A part of a column takes its rows from the array of the whole column."""
+    """Cache arrays with one entry per row. A column made by `take` indexes the arrays of the original column."""
     cached = _once(method)
 
     @functools.wraps(method)
@@ -68,16 +68,16 @@ def _by_row(method: Method) -> Method:
 
 
 class Column:
-    """One column: its values as an array whose missing values are NaN, NaT or, among objects, None.
+    """One column as an array. Missing values are NaN, NaT or, in an array of objects, None.
 
     Parameters
     ----------
     name : str
         The name to use in messages.
     values : array
-        Shape (m,): of numbers, dates or objects.
+        Numbers, dates or objects, shape (m,).
     categorical : bool
-        Whether the column has a categorical type, so that its values are levels whatever their form.
+        True if the column has a categorical type: all its values are levels, even numbers.
     row_number : callable
         Returns the row of the table, counted from 1, for a position in `values`.
     """
@@ -90,28 +90,28 @@ class Column:
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
         self._results: dict[Any, Any] = {}  # cache of `_once`
-        self._whole: Column | None = None  # the column of which this one is a part, namely its `_rows`
+        self._whole: Column | None = None  # the column from which `take` made this one
         self._rows: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: NDArray[np.intp]) -> "Column":
-        """Return some of the rows. Their values are read once, together with the rest of this column."""
+        """Return a column of these rows. Both columns share one cache, so that each value is read once."""
         part = Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
         part._whole, part._rows = self, rows
         return part
 
     @_by_row
     def missing(self) -> NDArray[np.bool_]:
-        """Return where values are missing."""
+        """Return a mask of the missing values."""
         if self.values.dtype.kind == "O":
             return self._where(lambda value: value is None)
         missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
         return missing
 
     def kind_of_type(self) -> str:
-        """Return `"number"`, `"date"` or `"levels"`; `"text"` for text, alone or among numbers or dates.
+        """Return `"number"`, `"date"`, `"levels"` or `"text"`; text mixed with numbers or dates is `"text"`.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Column:
         return kinds.pop() if kinds in ({"number"}, {"date"}) else "levels"
 
     def format_of_type(self) -> Format | None:
-        """Return the format of a column that is not text: that of times of day, or None."""
+        """Return the format of a column without text: a `DateFormat` if all values are times of day, else None."""
         return DateFormat(TIME) if self.kinds_of_types() == {"time"} else None
 
     def kinds_of_types(self) -> set[str]:
@@ -140,7 +140,7 @@ class Column:
         return {_kind_of(kind) for kind in self._types()}
 
     def kind(self) -> str:
-        """Return `"number"`, `"date"` or `"levels"`; text of unambiguous numbers or dates counts as these."""
+        """Return `"number"`, `"date"` or `"levels"`; text counts as numbers or dates if it is unambiguous."""
         return self.kind_and_format()[0]
 
     def kind_and_format(self) -> tuple[str, Format | None]:
@@ -181,8 +181,7 @@ class Column:
     def numbers(self, format: NumberFormat | None = None) -> Floats:
         """Return the values as float64, with NaN for missing ones; raise ValueError for one that is not finite.
 
-        Text is read in the format, and `MARKERS` are missing values. Without a format it is read as by Python's
-        `float`.
+        With a format, text is read in it and `MARKERS` are missing values. Without one, `float` reads the text.
         """
         numbers, wrong = self._read_numbers(format)
         self.refuse(wrong, "a number" if format is None else f"a number such as {format.example}")
@@ -206,7 +205,7 @@ class Column:
     def dates(self, format: DateFormat | None = None) -> Floats:
         """Return the values as days since 1970-01-01 (UTC), with NaN for missing ones; raise ValueError for others.
 
-        Text is read in the format, and `MARKERS` are missing values. Without a format it must be ISO 8601 dates.
+        With a format, text is read in it and `MARKERS` are missing values. Without one, text must be ISO 8601 dates.
         """
         days, wrong = self._read_dates(format)
         what = "time" if format is not None and format.order == TIME else "date"
@@ -259,7 +258,7 @@ class Column:
 
     @_once
     def _read_levels(self) -> tuple[Codes, list[str]]:
-        """Do what `levels` does, for values of any type."""
+        """Return what `levels` returns, without checking the types."""
         if self._whole is not None:
             return _take_codes(*self._whole._read_levels(), self._rows)
         if self._types() == {str}:
@@ -308,7 +307,7 @@ def _take_codes(codes: Codes, names: list[str], rows: NDArray[np.intp]) -> tuple
     present, first = np.unique(codes, return_index=True)
     order = present[np.argsort(first)]
     order = order[order >= 0]
-    renumbered = np.full(len(names) + 1, -1)  # the last for -1
+    renumbered = np.full(len(names) + 1, -1)  # code -1 indexes the last entry
     renumbered[order] = np.arange(len(order))
     return renumbered[codes], [names[code] for code in order]
 
@@ -323,9 +322,8 @@ def level_name(value: object) -> str:
         number = float(value)
         if number.is_integer():
             return str(int(number))
-        if (
-            abs(number) < 1e38 and (single := np.float32(number)) == number
-        ):  # the float32 0.1 is 0.10000000149 in float64
+        # print a float32 as such: 0.1 in float32 is 0.10000000149 in float64
+        if abs(number) < 1e38 and (single := np.float32(number)) == number:
             return str(single)
         return str(number)
     if isinstance(value, decimal.Decimal):
@@ -355,7 +353,7 @@ def _number(value: Any) -> float:
 
 
 def _microseconds(value: Any, is_time: bool) -> int | None:
-    """Return the microseconds of a moment since 1970-01-01 (UTC) or of a time of day; None for others."""
+    """Return a date as microseconds since 1970-01-01 (UTC) or a time as microseconds of the day, else None."""
     if is_time:
         if not isinstance(value, datetime.time):
             return None
@@ -368,19 +366,19 @@ def _microseconds(value: Any, is_time: bool) -> int | None:
 
 
 class Frame:
-    """A table by columns.
+    """A table whose columns are read on demand.
 
     Parameters
     ----------
     table : data frame or array
         An eager data frame that narwhals supports, or an array of two dimensions.
     keep : bool
-        Keep the columns that were read, which takes memory, for further use.
+        Keep each column after reading it, so that a second access is fast but memory grows.
 
     Raises
     ------
     ValueError
-        For two columns with the same name, or if it is not a table.
+        If `table` is not a table or has two columns of the same name.
     """
 
     def __init__(self, table: Any, keep: bool = False) -> None:
@@ -395,7 +393,7 @@ class Frame:
                 raise ValueError(f"the table has more than one column {twice[0]!r}")
             data = _narwhals().from_native(table, eager_only=True)
             self._index = _narwhals().maybe_get_index(data)
-            self._table = list(data.iter_columns())  # to look each column up by its name would search all columns
+            self._table = list(data.iter_columns())  # looking up a column by name would search all columns
             self.shape = len(data), len(self.names)
         else:
             self._table = _as_array(table, 2)
@@ -423,7 +421,7 @@ class Frame:
 
 
 def is_frame(table: Any) -> bool:
-    """Return whether an object is a data frame; narwhals is imported only for objects with columns."""
+    """Return whether an object is a data frame; narwhals is imported only if its type has `columns`."""
     return hasattr(type(table), "columns") and bool(_narwhals().dependencies.is_into_dataframe(table))
 
 
@@ -435,14 +433,14 @@ def has_numeric_types(table: Any) -> bool:
 
 
 def column_names(table: Any) -> list[Any] | None:
-    """Return the names of a data frame's columns, None for anything else."""
+    """Return the column names of a data frame, or None for another object."""
     if not is_frame(table):
         return None
-    return list(getattr(table, "column_names", table.columns))  # for Arrow, whose attribute `columns` has the values
+    return list(getattr(table, "column_names", table.columns))  # in Arrow, `columns` holds the values
 
 
 def as_column(values: Any, name: str = "") -> Column:
-    """Return the column of a series that narwhals knows, or of an array or a list of one dimension.
+    """Make a column from a series that narwhals supports, or from an array or list of one dimension.
 
     Parameters
     ----------
@@ -465,7 +463,7 @@ def _narwhals() -> Any:
 
 
 def _row_number(index: Any, row: int) -> int:
-    """Return a row, counted from 1: by the index, so that a part of a table names the table's row."""
+    """Return the number of a row, counted from 1. An integer index gives the row's number in the original table."""
     label = None if index is None else index[row]
     return (int(label) if isinstance(label, int | np.integer) else row) + 1
 
@@ -507,7 +505,7 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
     if dtype.is_integer() and has_array and values.null_count():
         return Column(name, _integers_with_gaps(values), row_number=row_number)
     if (dtype.is_numeric() and has_array) or kind in ("Date", "Datetime", "Unknown"):
-        array = values.to_numpy()  # moments with a time zone become UTC
+        array = values.to_numpy()  # times with a zone become UTC
         if array.dtype.kind != "O":
             return Column(name, array, row_number=row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
@@ -516,7 +514,7 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
 
 
 def _integers_with_gaps(values: Any) -> NDArray[Any]:
-    """Return integers as float64 with NaN if that is exact for all of them, otherwise as objects with None."""
+    """Return integers as float64 with NaN if all are exact in float64, otherwise as objects with None."""
     missing = values.is_null().to_numpy().astype(bool)
     integers = values.fill_null(0).to_numpy()
     if integers.max() <= EXACT and integers.min() >= -EXACT:

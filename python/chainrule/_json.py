@@ -1,4 +1,4 @@
-"""Strict JSON: as in the core, duplicate names, NaN and nesting that is too deep are errors."""
+"""Strict JSON: like the core's parser, it rejects duplicate names, NaN and too deep nesting."""
 
 import json
 import math

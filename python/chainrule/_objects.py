@@ -14,7 +14,7 @@ _MISSING = ("NoneType", "NAType", "NaTType")
 
 
 def numbers(value: Any, name: str) -> NDArray[Any]:
-    """Convert to an array of real numbers, or to one of another dtype, which the caller refuses.
+    """Convert to an array of real numbers. An array of another dtype is returned unchanged; the caller rejects it.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
 
 
 def _columns_of(value: Any) -> list[tuple[Any, Any]]:
-    """Return the labels and columns of a table, or None for another object."""
+    """Return the labels and columns of a table, or an empty list for another object."""
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
         return [(label, value.iloc[:, j]) for j, label in enumerate(value.columns)]
     if hasattr(value, "get_columns") and hasattr(value, "columns"):  # polars
@@ -47,7 +47,7 @@ def _columns_of(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_uniform(table: Any) -> bool:
-    """Return whether NumPy converts a pandas table to a numeric array directly, without making an object per number."""
+    """Return whether NumPy can convert a pandas table to a numeric array without an array of objects."""
     if not hasattr(table, "dtypes") or not hasattr(table, "iloc") or not hasattr(table, "columns"):
         return False
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in table.dtypes}
@@ -98,7 +98,7 @@ def _as_array(column: Any) -> NDArray[Any]:
 
 
 def _array(value: Any, name: str) -> NDArray[Any]:
-    """Convert with NumPy. A list of objects becomes an array of numbers; an array of objects is left as it is."""
+    """Convert with NumPy. A list of objects becomes an array of numbers; an array of objects is returned unchanged."""
     try:
         array = _as_array(value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Quantiles, standard deviation and bins of the values of a column, in which a row of weight w counts as w rows."""
+"""Quantiles, standard deviation and bins of a column; a row of weight w counts as w rows."""
 
 from collections.abc import Sequence
 

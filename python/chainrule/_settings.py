@@ -1,4 +1,4 @@
-"""The core's lists of settings, from which the type checks in Python and the documentation are made."""
+"""Type checks and documentation of settings, generated from the core's lists."""
 
 import dataclasses
 import textwrap
@@ -47,7 +47,7 @@ def indented(entries: Iterable[str], levels: int) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of classes that mirror a struct of the core's options. The constructor checks the values."""
+    """Base of classes that mirror an options struct of the core. The constructor checks the values."""
 
     core_name: ClassVar[str]
 

@@ -1,6 +1,6 @@
-"""Makes Ctrl-C during the imports of the command print a single line. This module must be imported first.
+"""Makes Ctrl-C print a single line while the command imports its modules. This module must be imported first.
 
-Compiled modules turn an interruption of their import into other errors, and the command itself cannot catch anything
+Compiled modules turn a KeyboardInterrupt during their import into other errors, and the command cannot catch exceptions
 before this package is imported.
 """
 

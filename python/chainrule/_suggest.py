@@ -17,9 +17,9 @@ from chainrule import _core
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 
 _NAMES = {"loss": _core.LOSSES}  # arguments without a default, and the names to choose from
-_SHOWN = 10  # how many names are shown of a list that is more than twice as long
+_SHOWN = 10  # number of names to show of a list that is more than twice as long
 
-# Names here, and the names for the same thing in other libraries, in lower case without punctuation. If several names
+# Names in other libraries (in lower case, without punctuation) and the names of the same thing here. If several names
 # are possible, the likeliest comes first. Only valid options are suggested.
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
     word: tuple(names.split())
@@ -145,7 +145,7 @@ def _plain(name: str) -> str:
 
 
 def closest(value: Any, options: Iterable[str]) -> str | None:
-    """Return the option that a value probably means (other punctuation, another library's name, a typo), or None.
+    """Return the option that a value probably stands for (other punctuation, another library's name, a typo), or None.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def closest(value: Any, options: Iterable[str]) -> str | None:
     >>> closest("recieved", ["received", "sent"]), closest("cosine", ["relu"])
     ('received', None)
     """
-    by_plain = {_plain(name): name for name in reversed([*options])}  # of two that look the same, the first one wins
+    by_plain = {_plain(name): name for name in reversed([*options])}  # of two names with the same key, the first wins
     if not isinstance(value, (str, int, float)):  # such as torch.nn.ReLU or an instance of it
         value = getattr(value, "__name__", type(value).__name__)
     plain = _plain(str(value)[:100])
@@ -200,7 +200,7 @@ def instances(base: type[Any]) -> list[str]:
 
 
 def listed(options: Collection[str]) -> str:
-    """Join names by commas: all of a short list, the first of a long one and how many more there are.
+    """Join names by commas. A long list is cut after its first names, followed by the number of the others.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def unknown(what: str, value: Any, options: Collection[str]) -> str:
     Parameters
     ----------
     what : str
-        What has this name, such as "activation".
+        The kind of thing that the name stands for, such as "activation".
     value : str
         The unknown name.
     options : sequence of str
@@ -279,7 +279,7 @@ def _explained(function: Any) -> Any:
             return function(*args, **kwargs)
         except TypeError:
             message = _explain(function, args, kwargs)
-            if message is None:  # the arguments fit, so the error comes from inside the function
+            if message is None:  # the arguments fit: the error was raised inside the function
                 raise
         raise TypeError(message)
 
@@ -287,7 +287,7 @@ def _explained(function: Any) -> Any:
 
 
 def _explain(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the arguments of a call, or None if they fit the signature."""
+    """Return the message for arguments that do not fit the signature, or None if they do."""
     signature = inspect.signature(function)
     with contextlib.suppress(TypeError):
         signature.bind(*args, **kwargs)
