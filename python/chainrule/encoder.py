@@ -1,4 +1,4 @@
-"""The encoding of tables as a transformer of scikit-learn. It learns a `TableEncoding`."""
+"""A scikit-learn transformer that encodes tables with a `TableEncoding`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -139,7 +139,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         more_to_come: bool = False,
     ) -> "TableEncoder":
-        """Do what `fit` does. more_to_come: see `TableEncoding.learn`."""
+        """Fit as `fit` does. more_to_come: see `TableEncoding.learn`."""
         frame = Frame.of(X)
         encoding = TableEncoding.learn(
             frame, rows=rows, sample_weight=sample_weight, more_to_come=more_to_come, **self.get_params()

@@ -1,4 +1,4 @@
-"""Reads the network or estimator of a model file; `model_file` knows the format."""
+"""Reads a network or estimator from a model file; `model_file` defines the format."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Losses with parameters. A loss that has no parameter, or the default one, can be given by its name instead."""
+"""Losses with parameters. A loss without parameters, or with the default ones, can be given by its name."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy", "Tweedie"]
 
 
 class ParametricLoss:
-    """Base of losses with a parameter, which is the field of a subclass. The core lists its name, default and range."""
+    """Base of losses with one parameter, the field of the subclass. The core lists its name, default and range."""
 
     core_name: ClassVar[str]
 

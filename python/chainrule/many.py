@@ -123,7 +123,7 @@ def fit_many(
 
 
 def _each(name: str, value: Any, count: int) -> list[Any]:
-    """Return one value per network, from a list of them or from one value for all."""
+    """Return one value per network, given a list of them or one value for all."""
     if not isinstance(value, list):
         return [tuple(value) if isinstance(value, Iterator) else value] * count
     if len(value) != count:
@@ -132,14 +132,14 @@ def _each(name: str, value: Any, count: int) -> list[Any]:
 
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """Split validation into data or a fraction, and row numbers; what was not given is None."""
+    """Split validation into data or a fraction, and row numbers; the part that was not given is None."""
     if isinstance(value, (tuple, Mapping, Real)):
         return value, None
     return None, _row_numbers("validation", value, X)
 
 
 def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
-    """Return row numbers, given as such or as a mask."""
+    """Return row numbers, given row numbers or a mask."""
     if value is None:
         return None
     array = np.asarray(value)

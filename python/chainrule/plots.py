@@ -163,7 +163,7 @@ def decision_regions(
             limits = {"vmin": min(values.min(), np.nanmin(target)), "vmax": max(values.max(), np.nanmax(target))}
             filled = axes.contourf(across, up, values, 24, cmap="cividis", zorder=-1, **limits)
             axes.scatter(*points.T, c=target, s=26, cmap="cividis", edgecolors="white", linewidths=0.7, **limits)
-            axes.set_rasterization_zorder(0)  # contours may not be rasterized by themselves before Matplotlib 3.11
+            axes.set_rasterization_zorder(0)  # before Matplotlib 3.11, contours cannot be rasterized individually
             axes.figure.colorbar(filled, ax=axes, label="prediction")
         else:
             _draw_regions(axes, predicted.reshape(resolution, resolution, -1), across, up)
@@ -312,9 +312,9 @@ def _heights(shown: NDArray[np.intp], size: int) -> _Floats:
 
 
 def _weigh(values: Any, largest: float) -> tuple[_Floats, _Floats]:
-    """Return colors by sign, more opaque the larger the value, and the sizes relative to the largest."""
+    """Return colors by sign, more opaque for larger values, and the sizes relative to the largest."""
     to_rgb = require("matplotlib.colors", "plot").to_rgb
-    sizes = np.nan_to_num(abs(values.astype(np.float64)), posinf=0.0)  # NaN and infinity are as faint as zero
+    sizes = np.nan_to_num(abs(values.astype(np.float64)), posinf=0.0)  # draw NaN and infinity like zero
     strength = sizes / largest if 0 < largest < np.inf else 0.0 * sizes
     colors = np.where((values >= 0)[:, None], to_rgb(_POSITIVE), to_rgb(_NEGATIVE))
     return np.column_stack([colors, 0.08 + 0.92 * strength]), strength

@@ -21,7 +21,7 @@ from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
-SHOWN = 10  # the most columns that are named in warnings or in a message
+SHOWN = 10  # the maximum number of columns that warnings or a message name
 
 
 class TableEncoding:

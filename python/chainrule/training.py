@@ -186,7 +186,7 @@ class History:
         return cls(**{**result, "metrics": named, "state": state, "watched": watched})
 
     def warn_if_unwatched(self, first_epoch: int, y: Any) -> None:
-        """Warn if the first metric could not be watched; first_epoch is the number of the history's first epoch.
+        """Warn if the first metric could not be watched. The history begins with epoch `first_epoch`.
 
         There is no warning if all training targets y are equal, because then there is nothing to learn.
         """
@@ -361,7 +361,7 @@ _OWN_SETTINGS = (
         "TrainingState",
         None,
         "",
-        "Go on with that training: the same bits as if it had not been interrupted, given the same data and settings.",
+        "Continue this training. With the same data and settings, the result has the same bits as without the break.",
     ),
     Setting(
         "keep_state",
@@ -402,7 +402,7 @@ def _stop(value: Any) -> Stop:
     return value
 
 
-# Checks of settings that need more than a check of the type.
+# Settings whose check and conversion need a function of their own.
 _CHECKED: Mapping[str, Callable[[Any], Any]] = {
     "optimizer": _optimizer,
     "batch_size": lambda value: integer("batch_size", value, high=2**63 - 1),
@@ -415,7 +415,7 @@ _CHECKED: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the types of settings and return those that the core knows, without a None that means the default."""
+    """Check the types of settings. Return those of the core, without each None that stands for the default."""
     settings = {}
     for name in given.keys() & SETTINGS["fit"].keys():
         setting, value = SETTINGS["fit"][name], given[name]
@@ -425,7 +425,7 @@ def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class FitRequest:
-    """The fit of one network in the form that the core takes; `end` returns its history.
+    """A fit of one network in the form that the core takes; `end` returns the history.
 
     Attributes
     ----------
@@ -470,11 +470,11 @@ class FitRequest:
         }
 
     def begin(self) -> None:
-        """Tell the callbacks that the fit begins."""
+        """Call the callbacks' ``on_train_begin``."""
         self._callbacks.train_begin(self._network)
 
     def end(self, result: dict[str, Any]) -> History:
-        """Convert the core's result to a History, and tell the callbacks."""
+        """Convert the core's result to a History, and call the callbacks' ``on_train_end``."""
         history = History.from_core(result, self._names)
         self._callbacks.train_end(history)
         history.warn_if_unwatched(self._epochs_before + 1, self._y)
@@ -488,7 +488,7 @@ class FitRequest:
 
 
 def _of_one(hint: Any) -> Any:
-    """Return the type of a setting of one network."""
+    """Return the type that a setting has for a single network."""
     kinds = tuple(kind for kind in get_args(hint) if kind is not PerNetwork)
     return functools.reduce(operator.or_, kinds) if PerNetwork in get_args(hint) else hint
 

@@ -1,4 +1,4 @@
-"""The choice of held-out rows, and the metrics of their predictions."""
+"""Chooses held-out rows and computes metrics of their predictions."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -189,13 +189,13 @@ def split_rows(y: Any, fraction: float, loss: str, seed: int) -> tuple[NDArray[n
 
 
 def spread_rows(y: Any, loss: str, seed: int) -> NDArray[np.intp]:
-    """Return the numbers of the rows in random order; of classes any part of the order has about its share of each."""
+    """Return the row numbers in random order; for classes, each part of the order has about the same class shares."""
     labels = np.asarray(y)
     order = np.random.default_rng(seed).permutation(len(labels))
     if _core.LOSSES[loss].output == "softmax" and labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
     if _core.LOSSES[loss].of_classes and (labels.ndim == 1 or labels.shape[1] == 1):
-        # Order the rows so that each class is spread evenly over them: the first rows then have their share of each.
+        # Spread each class evenly over the order, so that the first rows have the same class shares as all rows.
         _, numbers = np.unique(labels.reshape(-1)[order], return_inverse=True)
         by_class = np.argsort(numbers, kind="stable")
         sizes = np.bincount(numbers)

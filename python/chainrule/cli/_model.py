@@ -1,4 +1,4 @@
-"""A model and how its table is read, which `train` writes and `predict` reads without scikit-learn."""
+"""A model and the settings for reading its table: `train` writes them, `predict` reads them without scikit-learn."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 
 # The losses for a target that is a number.
 LOSSES = [name for name, loss in _core.LOSSES.items() if not loss.of_classes and not loss.one_per_output]
-SHOWN = 12  # the most columns of a kind, or classes, that are listed
+SHOWN = 12  # the maximum number of columns of a kind, or of classes, to list
 
 
 @dataclasses.dataclass(frozen=True)
 class TableModel:
-    """A model for a table, and how files of the table are read.
+    """A model for a table, and the settings for reading files with that table.
 
     Attributes
     ----------
     model : Model
         The model.
     reading : Reading
-        How a file is read.
+        Settings for reading a file.
     n_columns : int
         Number of columns of the training file, including the target; 0 in model files of version 0.1.0.
     """
@@ -140,7 +140,7 @@ class TableModel:
 
 
 def save(estimator: Any, path: str, target: str, table: Table) -> None:
-    """Write a trained estimator and the data that `TableModel` needs, without times: equal trainings, equal files."""
+    """Write a trained estimator and the data that `TableModel` needs. Equal trainings write equal files: no times."""
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
     metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}

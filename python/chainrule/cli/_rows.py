@@ -1,4 +1,4 @@
-"""The rows and columns of a training: target, parts to train, validate and test with, weights, identifiers."""
+"""Selects the rows and columns of a training: target, training, validation and test parts, weights, identifiers."""
 
 import dataclasses
 import re
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 RowNumbers: TypeAlias = NDArray[np.intp]
 
 VALIDATION_SIZE = 0.1  # of the training rows
-MAX_CLASSES = 10  # a column of whole numbers with more distinct values than this is a number to predict
-_ANSWERS = {"none"}  # a marker of gaps among numbers, but a class among texts (no garage, no disorder)
+MAX_CLASSES = 10  # whole numbers with more distinct values than this are predicted as numbers
+_ANSWERS = {"none"}  # a missing value among numbers, but a class among texts (no garage, no disorder)
 
 
 class TargetEncoder:
@@ -228,7 +228,7 @@ class Part:
         return Part(self.X.iloc[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
     def divide_weights(self, divisor: float) -> "Part":
-        """Return the same with smaller weights."""
+        """Return a copy with smaller weights."""
         return dataclasses.replace(self, weight=None if self.weight is None else self.weight / divisor)
 
     def as_tuple(self) -> tuple[Any, ...]:
@@ -316,11 +316,11 @@ def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tup
     return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
 
 
-# Columns that seem to identify the rows. From these a model would learn the order of the table, or single rows.
+# Columns that seem to identify the rows. With these, a model would learn the order of the table, or single rows.
 
 _MIN_ROWS = 10
 _NEARLY = 0.9  # fraction of distinct values
-_COLLISIONS = 10  # expected of as many random whole numbers in the same range: e^-10 is the probability of none
+_COLLISIONS = 10  # expected collisions of as many random whole numbers in this range; P(none) is then e^-10
 _IN_ORDER = 30  # at least this many rows, so that the steps of an experiment do not count as an index
 _ID = re.compile(
     rf"(?i:(^|[\W_])(ids?|index|idx|key|uuid|guid|nr|no|number|num|row|rownames?|record|serial)([\W_]?\d+)?$)"

@@ -1,4 +1,4 @@
-"""Signals that end a command: Ctrl-C, what a process manager sends, and a terminal that closes."""
+"""Handles signals that end a command: SIGINT (Ctrl-C), SIGTERM, and SIGHUP of a closed terminal."""
 
 import contextlib
 import signal
@@ -40,7 +40,7 @@ def interruptions() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def delayed_signals() -> Iterator[None]:
-    """Delay a signal to the end of the block: a second Ctrl-C must not lose what the first one saves; a third may."""
+    """Delay a signal to the end of the block, so that a second Ctrl-C does not stop the saving; a third one does."""
     waiting: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
@@ -59,12 +59,12 @@ def delayed_signals() -> Iterator[None]:
 
 
 def _replace(handler: _Handler, where: Callable[[object], bool]) -> dict[int, Any]:
-    """Install a handler in place of some; return those by number."""
+    """Replace some signal handlers by this one; return the old handlers by signal number."""
     before = {}
     for name in _ENDING:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and where(signal.getsignal(number)):
-            with contextlib.suppress(ValueError):  # raised outside of the main thread, which alone handles signals
+            with contextlib.suppress(ValueError):  # raised outside the main thread, the only one that can set handlers
                 before[number] = signal.signal(number, handler)
     return before
 

@@ -31,12 +31,12 @@ from chainrule.cli._console import warn
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # and their separators
+KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".data": ",", ".dat": ","}  # extension: separator
 SEPARATORS = {"tab": "\t", "\\t": "\t", "space": r"\s+", " ": r"\s+"}  # names for separators that are hard to type
 UNNAMED = "Unnamed: "  # followed by the number of the column, as in pandas
 _OTHERS = ",;\t|"  # separators that are detected
-_BEGINNING = 1 << 16  # bytes to look at
-_ROWS = 50  # to look at
+_BEGINNING = 1 << 16  # bytes to examine
+_ROWS = 50  # rows to examine
 _GUESSES = ("cp1252", "latin-1")  # if a file is not UTF-8: the encoding of Windows, and one that accepts all bytes
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LONG = 40  # characters of a cell that is repeated in a message
@@ -109,7 +109,7 @@ def number_names(count: int) -> list[str]:
 
 
 def detect(path: str, reading: Reading, extension: str, names: Callable[[int], list[str]]) -> Text:
-    """Return the layout of a file. If it has no header, `names` returns the names for a number of columns.
+    """Detect the layout of a file. If it has no header, ``names(n)`` returns the names of n columns.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def read_frame(
 ) -> tuple["pd.DataFrame", str]:
     """Read a file without converting columns of text. Return it and what is unusual about it.
 
-    If the file has no header, `names` returns the names for a number of columns.
+    If the file has no header, ``names(n)`` returns the names of n columns.
     """
     extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     unusual = ""
@@ -381,7 +381,7 @@ def _choose_format(column: Column, found: Examination, reading: Reading) -> Form
 
 
 def check_columns(table: "pd.DataFrame", names: Iterable[str], path: str | None = None) -> None:
-    """Refuse names of columns that a table does not have."""
+    """Raise ValueError for names of columns that a table does not have."""
     known = list(map(str, table.columns))
     for name in names:
         if name not in known:

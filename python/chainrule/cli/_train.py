@@ -130,7 +130,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
 def _test_and_save(
     estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, read: Table, say: _Say
 ) -> None:
-    """Report how the training went, test the estimator, save it."""
+    """Report the result of the training, test the estimator, and save it."""
     history: cr.History = estimator.history_
     say("stopped", _why(history))
     if hint := _hint(history):
@@ -223,7 +223,7 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
 
 
 def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> tuple[str, str]:
-    """Return the scores of the test rows, and a sentence if a constant prediction is as good.
+    """Return the scores of the test rows, and a remark if a constant prediction is as good.
 
     The constant is learnt from all other rows; for classes it is their frequencies.
     """
@@ -251,7 +251,7 @@ def _joined(*weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 
 class _ReportStart:
-    """A callback that reports what is about to be trained and checks the free space on the disk."""
+    """A callback that reports the network and the settings of a training and checks the free space on the disk."""
 
     def __init__(self, estimator: Any, features: "pd.DataFrame", sizes: Sequence[int], settings: Settings, say: _Say):
         self._estimator, self._features, self._sizes, self._settings, self._say = (

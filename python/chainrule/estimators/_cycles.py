@@ -1,4 +1,4 @@
-"""The training of the table estimators: cycles of doubling length; held-out rows decide which one is kept."""
+"""Trains the table estimators in cycles of doubling length and keeps the cycle that is best on held-out rows."""
 
 import dataclasses
 import time
@@ -20,16 +20,16 @@ from chainrule.training import Callbacks, History, Stop
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """The rows that judge: of each network those that it does not train on, and how the mean of the logits does.
+    """The held-out rows of each network, on which the mean of the networks' logits is evaluated.
 
     Attributes
     ----------
     data : Data
-        Rows, targets and weights of all that are held out by any network.
+        Rows, targets and weights of all rows that any network holds out.
     parts : list of array of int
-        Of each network, the places within `data`.
+        For each network, the positions of its held-out rows in `data`.
     loss : str, loss or callable
-        What to judge by.
+        The loss with which the rows are evaluated.
     """
 
     data: Data
@@ -37,7 +37,7 @@ class HeldOut:
     loss: Any
 
     def logits(self, networks: Sequence[Network], n_threads: int | None) -> NDArray[Any]:
-        """Compute the mean of the logits of the networks that held each row out."""
+        """Compute the logits of each row: the mean over the networks that hold the row out."""
         count = np.zeros((len(self.data), 1))
         total = np.zeros((len(self.data), networks[0].layer_sizes[-1]))
         for network, part in zip(networks, self.parts, strict=True):
@@ -47,7 +47,7 @@ class HeldOut:
         return mean
 
     def cost(self, logits: NDArray[Any]) -> float:
-        """Compute the cost of logits; infinite where it is not a number."""
+        """Compute the cost of logits; infinity instead of NaN."""
         y, weight = self.data.y, self.data.weight
         if callable(self.loss):
             cost = float(self.loss(logits, y, weight)[0])
@@ -69,7 +69,7 @@ class HeldOut:
 
 @dataclasses.dataclass
 class Cycles:
-    """A training in cycles.
+    """Trains networks in cycles.
 
     Attributes
     ----------
@@ -78,9 +78,9 @@ class Cycles:
     data : Data
         All rows to train on, encoded.
     rows : list of array of int, or None
-        Of each network, the rows of `data` to train on.
+        For each network, the rows of `data` to train on.
     held_out : HeldOut or None
-        What judges; None: the training cost does, and there is one cycle.
+        Rows that determine the best cycle. None: there is a single cycle, and the training cost is reported.
     """
 
     recipe: Recipe
@@ -94,7 +94,7 @@ class Cycles:
     callbacks: Callbacks
 
     def run(self, seed: int) -> History:
-        """Train, and return the history, with an entry for each cycle in place of one for each epoch."""
+        """Train, and return a history whose entries are cycles instead of epochs."""
         begin = time.monotonic()
         losses: list[float] = []
         costs: list[float] = []

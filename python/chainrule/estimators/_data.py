@@ -1,4 +1,4 @@
-"""The data of a fit: rows, targets and weights, which are checked as in scikit-learn, and the held-out rows."""
+"""The data of a fit: rows, targets and weights, checked as in scikit-learn, and held-out rows."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Set
@@ -116,7 +116,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
 
 
 def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> Data:
-    """Hold out a fraction of the rows, the same ones as scikit-learn."""
+    """Hold out a fraction of the rows: the same rows as in scikit-learn."""
     rows, held_out = _sklearn.model_selection.train_test_split(
         np.arange(len(data)), random_state=random, test_size=fraction, stratify=stratify
     )

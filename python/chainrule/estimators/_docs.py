@@ -1,4 +1,4 @@
-"""The parts of the documentation that both estimators share."""
+"""Documentation that both estimators share."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -132,18 +132,18 @@ _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
         Default: as `get_num_threads` says. The results are the same for any number."""
 
 _TABLE_ATTRIBUTES = """network_ : Network
-        The trained networks as one, whose logits are the mean of theirs; of classes times a factor that makes the
-        probabilities of the held-out rows fit best.
+        The trained networks merged into one, whose logits are the mean of theirs. For classes, the logits are
+        multiplied by the factor with which the probabilities fit the held-out rows best.
     history_ : History
-        How the training went, with an entry for each cycle in place of one for each epoch: costs, why it ended.
+        The record of the training, with an entry for each cycle instead of each epoch: costs, and why it ended.
     n_iter_ : int
         Epochs of the training that was kept.
     n_outputs_ : int
         Outputs of the network.
     n_features_in_, feature_names_in_ : int, ndarray of str
-        Of X; names where X has them.
+        Number of columns of X, and their names if X has names.
     encoder_ : TableEncoder
-        ``encoder_.feature_names`` are those of the network's inputs."""
+        The encoder of X; ``encoder_.feature_names`` are the names of the network's inputs."""
 
 
 def documented_table(estimator: Class) -> Class:

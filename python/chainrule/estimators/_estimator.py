@@ -1,4 +1,4 @@
-"""The common base of all estimators: a fit that raises changes nothing; checks of tables and targets."""
+"""The base of all estimators: it checks tables and targets, and undoes the changes of a fit that raises."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def exclusive(estimator: object) -> Iterator[None]:
 
 
 def no_better(part: str, cost: float, constant: float) -> str:
-    """Return a message that a network is no better on some rows than the best constant prediction."""
+    """Return the warning for a network that is no better on some rows than the best constant prediction."""
     return (
         f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
         f"constant prediction {constant:.6g}."
@@ -112,7 +112,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
         """Learn from the targets of a table how to scale them. Classes are not scaled."""
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Scale the targets of a table as learnt."""
+        """Scale the targets of a table with the learnt scale."""
         return y
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:

@@ -1,4 +1,4 @@
-"""Class labels: conversion to arrays of one type, the target that they make, and weights of classes."""
+"""Converts class labels to arrays of one type and to targets, and computes class weights."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -121,8 +121,8 @@ class Labels(Target):
 def weights_of(by_class: Any, classes: NDArray[Any]) -> NDArray[Any]:
     """Return the weights of the classes. A dict may omit classes with weight 1.
 
-    A dict may name classes that do not occur, for example in a fold of a cross-validation. It is an error if a class
-    that occurs is not named at the same time, because the two are probably the same class, written differently.
+    A dict may name classes that do not occur, for example in a fold of a cross-validation. It is an error if it also
+    omits a class that occurs, because the two are probably the same class in different spellings.
     """
     if not isinstance(by_class, Mapping):
         hint = did_you_mean(by_class, ["balanced"])

@@ -78,7 +78,7 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
         return None
     if estimator.t_ == 0:
         return InverseScaling(power=estimator.power_t, scale=n_rows)
-    seen, power = estimator.t_, estimator.power_t  # as in a warm start of scikit-learn, by all rows ever seen
+    seen, power = estimator.t_, estimator.power_t  # a warm start counts all rows ever seen, as in scikit-learn
     return lambda epoch: 1.0 if epoch == 0 else float(seen + epoch * n_rows + 1) ** -power
 
 
@@ -94,7 +94,7 @@ def stop(estimator: Any, watched: bool) -> Stop:
     adaptive = is_adaptive(estimator)
     patience = None if adaptive else patience_of(estimator)
     if patience is None and watched:
-        patience = estimator.max_iter + 1  # never reached, but makes fit keep the best parameters
+        patience = estimator.max_iter + 1  # never reached; a limit makes fit keep the best parameters
     return Stop(
         no_improvement=patience,
         min_delta=estimator.tol,

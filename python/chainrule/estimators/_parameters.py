@@ -1,4 +1,4 @@
-"""The valid values of the constructor's parameters. Errors for other values are worded as in scikit-learn."""
+"""Checks the values of the constructor's parameters; the errors are worded as in scikit-learn."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class InvalidParameterError(ValueError, TypeError):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule for a value, in words and as a test, and the names from which to suggest one for an unknown name."""
+    """A rule for a value: a description, a test, and the names to suggest for an unknown name."""
 
     words: str
     holds: Callable[[Any], bool]

@@ -1,4 +1,4 @@
-"""How the table estimators train: the settings of each effort as data, and the networks and fits that follow."""
+"""The training settings of the table estimators for each effort, and the networks and fits made from them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from chainrule.network import Network
 from chainrule.optimizers import AdamW, Group
 from chainrule.schedules import Cosine
 
-FEW = 64  # fewer rows are all trained on: too few to hold some out
+FEW = 64  # with fewer rows, none are held out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Recipe:
     Attributes
     ----------
     bins : int
-        Of each number, see `TableEncoder`.
+        Bins of each column of numbers; see `TableEncoder`.
     hidden, activation
         Of each network.
     networks : int
-        How many are trained; their logits are averaged.
+        Number of networks to train; their logits are averaged.
     folds : int
-        In how many parts the rows are divided, of which each network holds one out. With eval_set none is.
+        Number of parts into which the rows are divided; each network holds out one part. Not used with eval_set.
     learning_rate : float
-        Of weights; those of a layer have a share of 1/√n_in of it, as in the neural tangent parametrization.
+        Learning rate of the weights. A layer uses 1/√n_in of it, as in the neural tangent parametrization.
     first_rate, bias_rate : float
         Factors on the learning rate of the first layer's weights and of all biases.
     beta2, weight_decay, dropout, label_smoothing : float
@@ -59,13 +59,13 @@ class Recipe:
     least_gain: float = 0.015
 
     def batch_size(self, n_rows: int) -> int | None:
-        """Return the rows of a step: about 40 steps an epoch, and all rows of few."""
+        """Return the batch size: about 40 steps per epoch; all rows if there are few."""
         if n_rows < FEW:
             return None
         return int(np.clip(2 ** round(np.log2(n_rows / 40)), 16, 256))
 
     def make_network(self, n_inputs: int, n_outputs: int, loss: Any, dtype: str, seed: int) -> Network:
-        """Make a network: normal weights and biases, a last layer of zeros."""
+        """Make a network with normally distributed weights and biases, and zeros in the last layer."""
         random = np.random.default_rng(seed)
         sizes = [n_inputs, *self.hidden, n_outputs]
         layers = [
@@ -76,7 +76,7 @@ class Recipe:
         return Network(sizes, activation=self.activation, loss=loss, init=layers, dtype=dtype, seed=seed)
 
     def fit_settings(self, n_inputs: int, n_rows: int) -> dict[str, Any]:
-        """Return the settings of `Network.fit`, but for the schedule, for so many rows."""
+        """Return the settings of `Network.fit`, except the schedule, for this number of rows."""
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
         for layer, n_in in enumerate([n_inputs, *self.hidden]):
             factor = self.first_rate if layer == 0 else 1.0
@@ -89,12 +89,12 @@ class Recipe:
         }
 
     def schedule(self, cycle: int, once: bool) -> dict[str, Any]:
-        """Return epochs and schedule of a cycle, counted from 0; with `once` all cycles are one."""
+        """Return epochs and schedule of a cycle, counted from 0; `once` joins all cycles into one."""
         epochs = self.epochs(self.cycles if once else cycle + 1) - (0 if once else self.epochs(cycle))
         return {"epochs": epochs, "schedules": {"learning_rate": Cosine(warmup=min(1.0, epochs / 8))}}
 
     def epochs(self, cycles: int) -> int:
-        """Return the epochs of so many cycles."""
+        """Return the total number of epochs of the first cycles."""
         return int(self.first_cycle * (2**cycles - 1))
 
 
@@ -111,7 +111,7 @@ RECIPES = {
 
 
 def merge(networks: Sequence[Network], loss: Any, scale: float = 1.0) -> Network:
-    """Return the one network whose logits are the mean of the networks', times `scale`.
+    """Merge networks into one whose logits are the mean of theirs times `scale`.
 
     Examples
     --------

@@ -184,7 +184,7 @@ def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
     is their name.
     """
     y = data.y if data.weight is None else data.y[data.weight > 0]
-    if callable(estimator.loss) or (y == y[0]).all():  # there is no formula for the constant, or nothing to learn
+    if callable(estimator.loss) or (y == y[0]).all():  # the best constant is unknown, or all targets are equal
         return []
     network = estimator.network_
     constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])

@@ -184,11 +184,11 @@ class TableModel(Estimator):
             warn(no_better(part, cost, constant))
 
     def _judge(self) -> Any:
-        """Return the loss by which the held-out rows are judged."""
+        """Return the loss for evaluating the held-out rows."""
         return self.loss if callable(self.loss) else self._network_loss()
 
     def _training_loss(self, recipe: Recipe) -> Any:
-        """Return the loss of the networks that are trained."""
+        """Return the loss with which the networks are trained."""
         return self._network_loss()
 
     def _ensure_network(self) -> Network:

@@ -1,4 +1,4 @@
-"""Tables in an estimator: whether X is a table, how its encoding is learnt, metrics in the unit of the targets."""
+"""Helpers of estimators for tables: recognise them, learn their encoding, compute metrics in the targets' unit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
 
 
 def is_table(estimator: Any, X: Any, first: bool) -> bool:
-    """Return whether an estimator encodes X. ``preprocess`` determines it at the first fit; later fits do the same.
+    """Return whether an estimator encodes X. ``preprocess`` decides in the first fit; later fits do the same.
 
     "auto" uses only the types of the columns, never their values, so that all parts of the data are treated alike.
     """

@@ -106,7 +106,7 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
         if self.class_weight is None:
             return data
         if incremental and isinstance(self.class_weight, str):
-            raise ValueError("partial_fit cannot balance classes that it does not see: give class_weight as a dict")
+            raise ValueError("partial_fit cannot balance classes of later calls: give class_weight as a dict")
         rows: Any = slice(None) if data.rows is None else data.rows
         weight = np.ones(len(data.y)) if data.weight is None else data.weight.astype(np.float64)
         weight[rows] *= self._label_binarizer.weights(self.class_weight, data.targets())

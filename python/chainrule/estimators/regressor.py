@@ -14,7 +14,7 @@ from chainrule.estimators._base import Perceptron, has_partial_fit
 from chainrule.losses import Quantile, to_core
 from chainrule.target import Standardizer
 
-_FAR = 10.0  # warn if the root mean square of standardized targets exceeds this; it is 1 for the first ones
+_FAR = 10.0  # warn if the root mean square of standardized targets exceeds this; it is 1 in the first call
 
 
 class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
@@ -95,7 +95,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
 
 @dataclasses.dataclass(eq=False, repr=False)
 class FirstParameter:
-    """The parameter that precedes those that both estimators share."""
+    """Declares the parameter ``loss``, which precedes the parameters that both estimators share."""
 
     loss: Any = "squared_error"
 
@@ -104,7 +104,7 @@ class FirstParameter:
 @_docs.documented(metric='"r2"')
 @dataclasses.dataclass(eq=False, repr=False)
 class MLPRegressor(Regressor, Perceptron, FirstParameter):
-    """A multilayer perceptron that predicts numbers: scikit-learn's estimator of this name, and what that one lacks.
+    """A multilayer perceptron for regression: scikit-learn's estimator of this name, with additional features.
 
     It predicts one or several targets. scikit-learn's parameters keep their names, defaults and meanings, and the same
     ``random_state`` gives the same initial weights and held-out rows.
