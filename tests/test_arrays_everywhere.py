@@ -105,7 +105,7 @@ def test_every_real_dtype_is_accepted(name, dtype, arguments):
 
 @pytest.mark.parametrize("kind", [*REFUSED, *WRONG_SHAPES])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_wrong_types_and_shapes_raise_or_are_read_as_numpy_reads_them(name, kind, arguments):
+def test_wrong_types_and_shapes_raise_or_convert_as_in_numpy(name, kind, arguments):
     change = REFUSED.get(kind) or WRONG_SHAPES[kind]
     if not name.startswith("MLP"):
         with pytest.raises((TypeError, ValueError)):

@@ -57,7 +57,7 @@ def problem(layout, hidden, m, dtype="float64"):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_features_are_those_of_the_definition(layout, dtype):
+def test_features_equal_their_definition(layout, dtype):
     X, features = rows(layout, 50, dtype)
     assert X.shape == features.shape
     assert X.toarray().dtype == (dtype if X.values.size else "float32")
@@ -69,7 +69,7 @@ def test_features_are_those_of_the_definition(layout, dtype):
 @pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("m", [1, 31, 700])
-def test_network_equals_that_of_the_features(isa, threads, layout, hidden, m, dtype):
+def test_network_equals_the_network_on_features(isa, threads, layout, hidden, m, dtype):
     net, X, features, Y, w = problem(layout, hidden, m, dtype)
     params = [(W.astype(float), b.astype(float)) for W, b in zip(net.weights, net.biases, strict=True)]
     exact, activations = features.astype(float), net.activations
@@ -111,7 +111,7 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("hidden", [[33, 5, 1], [150, 64, 3]], ids=["ragged", "wide"])
 @pytest.mark.parametrize("layout", ["numbers", "mixed"])
-def test_training_equals_that_on_the_features(layout, hidden, settings):
+def test_training_equals_training_on_features(layout, hidden, settings):
     net, X, features, Y, w = problem(LAYOUTS[layout], hidden, 90)
     other, *_ = problem(LAYOUTS[layout], hidden, 90)
     settings = {"epochs": 4, "l2": 0.01, "sample_weight": w, "seed": 5, **settings}
@@ -186,7 +186,7 @@ BAD_ENTRIES = {
 
 @pytest.mark.parametrize(("codes", "values", "message"), BAD_ENTRIES.values(), ids=BAD_ENTRIES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_bad_entries_raise_before_anything_is_trained(codes, values, message, dtype):
+def test_bad_entries_raise_before_training(codes, values, message, dtype):
     net = cr.Network([8, 5, 1], loss="squared_error", dtype=dtype, seed=0)
     before = net.parameters.copy()
     good = cr.BinnedRows([[3, 3], [0, 2]], [[9, 1], [0, 0]], LAYOUT)
@@ -222,12 +222,12 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("codes", "values", "layout", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_arrays_that_are_not_rows_of_the_layout_raise(codes, values, layout, message):
+def test_arrays_that_do_not_match_the_layout_raise(codes, values, layout, message):
     with pytest.raises((ValueError, TypeError), match=message):
         cr.BinnedRows(codes, values, layout)
 
 
-def test_arrays_that_were_changed_afterwards_raise():
+def test_arrays_changed_after_construction_raise():
     net = cr.Network([8, 5, 1], loss="squared_error", seed=0)
     for name, array in {
         "codes": np.zeros((1, 2), np.uint8),
@@ -240,7 +240,7 @@ def test_arrays_that_were_changed_afterwards_raise():
             net.predict(X)
 
 
-def test_what_needs_features_raises():
+def test_operations_that_need_features_raise():
     net, X, features, Y, _ = problem(LAYOUTS["mixed"], [7], 20, "float32")
     for use in (lambda: net.loss_and_gradients(X, Y, inputs=True), lambda: net.trace(X, Y)):
         with pytest.raises(ValueError, match=r"not available for binned rows; give its rows as an array: X\[:100\]"):

@@ -27,7 +27,7 @@ def run(script, sizes):
     return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
 
 
-def test_build_config_shows_caches_in_the_form_that_is_accepted():
+def test_build_config_shows_caches_in_the_accepted_form():
     config = cr.build_config()
     assert config["caches_because"]
     _core.set_caches(config["caches"])

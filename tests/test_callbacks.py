@@ -58,12 +58,12 @@ def test_the_bar_shows_metrics_and_ignores_the_rest(console):
     assert "learning_rate" not in console.file.getvalue()
 
 
-def test_the_bar_is_drawn_ten_times_a_second_at_most(console):
+def test_the_bar_is_drawn_at_most_ten_times_a_second(console):
     fit(cr.ProgressBar(5000, console=console), epochs=5000)
     assert console.file.getvalue().count("epoch") < 100
 
 
-def test_a_fit_that_raises_leaves_the_terminal_as_it_was(console):
+def test_fit_that_raises_restores_the_terminal(console):
     def fail(logs):
         raise LookupError("enough")
 
@@ -86,7 +86,7 @@ def test_output_printed_during_a_fit_stays_above_the_bar(console):
     assert written.index("first") < written.index("second") < written.rindex("2/2")
 
 
-def test_without_rich_the_extra_is_named(monkeypatch):
+def test_progress_bar_without_rich_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with pytest.raises(ImportError, match=r"chainrule\[cli\]"):
         cr.ProgressBar()
@@ -122,13 +122,13 @@ def test_the_columns_are_the_numbers_of_the_first_epoch(tmp_path):
     assert (tmp_path / "log.csv").read_text() == "epoch,loss,accuracy\n1,0.25,0.5\n2,nan,\n"
 
 
-def test_a_row_is_there_when_its_epoch_ends(tmp_path):
+def test_row_is_written_when_its_epoch_ends(tmp_path):
     seen = []
     fit(cr.CSVLog(str(tmp_path / "log.csv")), lambda logs: seen.append(len(rows(tmp_path / "log.csv"))))
     assert seen == [1, 2, 3, 4, 5]
 
 
-def test_a_new_fit_replaces_the_file_or_goes_on(tmp_path):
+def test_new_fit_replaces_the_file_or_appends(tmp_path):
     for append, expected in ((False, [1, 2]), (False, [1, 2]), (True, [1, 2, 1, 2])):
         log = cr.CSVLog(tmp_path / "log.csv", append=append)
         fit(log, epochs=2)
@@ -182,7 +182,7 @@ class Recorder:
         self.sent.append((*arguments, step))
 
 
-def test_tensorboard_writer_gets_every_epoch():
+def test_tensorboard_writer_receives_every_epoch():
     writer = Recorder()
     history = fit(cr.TensorBoard(writer, prefix="a/"), epochs=2, validation=(X, Y))
     losses = [(name, value, step) for name, value, step in writer.sent if name == "a/loss"]
@@ -192,7 +192,7 @@ def test_tensorboard_writer_gets_every_epoch():
 
 
 @pytest.mark.parametrize("run", [(), ("run 7",)])
-def test_mlflow_client_gets_every_number_as_a_float(run):
+def test_mlflow_client_receives_every_number_as_a_float(run):
     client = Recorder()
     callback = cr.MLflow(client, *run)
     callback.on_epoch_end({"epoch": 3, **LOGS})

@@ -41,7 +41,7 @@ def assert_same(state, expected):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_network_and_state_come_back_exactly(tmp_path, dtype):
+def test_network_and_state_load_exactly(tmp_path, dtype):
     net, state = make_network(dtype), make_state(dtype)
     net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # any finite bits
     cr.save_checkpoint(str(tmp_path / "file"), net, state)
@@ -60,12 +60,12 @@ def test_a_loss_keeps_its_parameters(tmp_path):
     assert cr.load_checkpoint(tmp_path / "file")[0].loss_spec == net.loss_spec
 
 
-def test_the_same_training_is_the_same_file(path, tmp_path):
+def test_equal_trainings_write_equal_files(path, tmp_path):
     cr.save_checkpoint(tmp_path / "again", *cr.load_checkpoint(path))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_checkpoints_need_numpy_alone(path):
+def test_checkpoints_need_only_numpy(path):
     run("without.checkpoint", str(path))
 
 
@@ -232,7 +232,7 @@ def imitate(callback, net, epochs, clock):
         ({"every": 2, "seconds": 3}, [4, 8]),
     ],
 )
-def test_callback_writes_after_the_epochs_or_seconds_asked_for(tmp_path, monkeypatch, options, expected):
+def test_callback_writes_after_the_given_epochs_or_seconds(tmp_path, monkeypatch, options, expected):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     callback = cr.Checkpoint(tmp_path / "file", **options)
@@ -249,7 +249,7 @@ def test_settings_out_of_range_raise(options, message):
         cr.Checkpoint("file", **options)
 
 
-def test_what_a_killed_program_left_is_removed(tmp_path, path):
+def test_leftovers_of_killed_programs_are_removed(tmp_path, path):
     leftover, other = tmp_path / ".good.0123456789ab.tmp", tmp_path / ".better.0123456789ab.tmp"
     for file in (leftover, other):
         file.write_bytes(b"half")
@@ -304,7 +304,7 @@ def continued(tmp_path_factory):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", RUNS)
-def test_80_epochs_and_120_in_another_process_equal_200(continued, name, dtype):
+def test_80_epochs_plus_120_in_another_process_equal_200(continued, name, dtype):
     whole = make_network(dtype)
     history = whole.fit(X, Y, epochs=200, keep_state=True, **settings(name))
     again, state = cr.load_checkpoint(continued / f"{name}, {dtype}")
@@ -314,7 +314,7 @@ def test_80_epochs_and_120_in_another_process_equal_200(continued, name, dtype):
     assert_same(state, history.state)
 
 
-def test_killed_at_any_moment_the_file_is_whole_and_the_training_goes_on(tmp_path):
+def test_kill_leaves_a_whole_file_from_which_training_resumes(tmp_path):
     rng = np.random.default_rng()
     path = tmp_path / "file"
     epochs = [0]

@@ -75,7 +75,7 @@ def test_a_linear_model(houses, capsys):
     assert "no hidden layer" in capsys.readouterr().out
 
 
-def test_the_task_can_be_chosen(houses, capsys):
+def test_task_option_overrides_the_inferred_task(houses, capsys):
     assert run("train", houses, "--target", "district", "--epochs", 2) == 0
     assert "district, 5 classes: 1, 2, 3, 4, 5" in capsys.readouterr().out
     assert run("train", houses, "--target", "district", "--epochs", 2, "--task", "regression") == 0
@@ -113,7 +113,7 @@ def test_train_on_a_terminal_draws_a_live_bar(houses, capsys, monkeypatch):
     assert re.search(r"epoch.*\d/3.*loss \d.*validation \d", capsys.readouterr().err)
 
 
-def test_an_interruption_saves_what_was_learnt(houses, capsys, monkeypatch):
+def test_interruption_saves_the_model(houses, capsys, monkeypatch):
     fit = cr.Network.fit
 
     def interrupted(self, *args, callbacks, **options):
@@ -207,7 +207,7 @@ def test_written_values_have_the_printed_score(capsys):
     assert error == pytest.approx(printed, rel=1e-5)
 
 
-def test_a_column_without_a_known_level_is_warned_of(houses, capsys):
+def test_column_without_a_known_level_warns(houses, capsys):
     train(houses, "--target", "dear", "--epochs", 1)
     make_table(20).assign(zip=["elsewhere", None] * 10).drop(columns="dear").to_csv("new.csv", index=False)
     assert run("predict", "houses.safetensors", "new.csv") == 0
@@ -217,7 +217,7 @@ def test_a_column_without_a_known_level_is_warned_of(houses, capsys):
     )
 
 
-def test_predict_writes_probabilities_when_asked(houses, capsys):
+def test_probabilities_option_writes_probabilities(houses, capsys):
     train(houses, "--target", "district", "--epochs", 20)
     assert run("predict", "houses.safetensors", houses, "--probabilities", "--output", "p.csv") == 0
     predicted = pd.read_csv("p.csv")
@@ -229,7 +229,7 @@ def test_predict_writes_probabilities_when_asked(houses, capsys):
     assert "have no probabilities" in failure(capsys, "predict", "houses.safetensors", houses, "--probabilities")
 
 
-def test_values_named_by_missing_are_missing_and_others_are_not(capsys):
+def test_missing_option_makes_only_its_values_missing(capsys):
     table = make_table().assign(rooms=lambda t: t.rooms.where(t.rooms != 3, -999))
     table.to_csv("t.csv", index=False)
     train("t.csv", "--target", "dear", "--missing", "-999", "--missing", "NA", "--epochs", 1)

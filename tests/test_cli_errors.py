@@ -84,16 +84,16 @@ def test_wrong_usage_exits_with_status_2_and_the_usage(arguments, capsys):
     assert "usage: chainrule" in capsys.readouterr().err
 
 
-def test_without_the_packages_the_extra_is_named(houses, capsys, monkeypatch):
+def test_missing_packages_name_the_extra(houses, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     assert "chainrule[cli]" in failure(capsys, "train", houses, "--target", "dear")
 
 
-def test_help_and_the_import_need_numpy_only():
+def test_help_and_import_need_only_numpy():
     assert "--target COLUMN" in run_child("without.help_of_the_command")
 
 
-def test_the_module_runs_and_a_closed_pipe_is_no_crash(houses):
+def test_module_runs_and_survives_a_closed_pipe(houses):
     train(houses, "--target", "dear", "--epochs", 1)
     make_table(20).drop(columns="dear").to_csv("new.csv", index=False)
     command = f"{sys.executable} -m chainrule predict houses.safetensors new.csv"
@@ -117,7 +117,7 @@ def test_split_is_stratified_and_repeatable(n, fraction):
     assert all(map(np.array_equal, again, _rows.split(np.zeros(n, dtype=np.intp), fraction, np.random.default_rng(0))))
 
 
-def test_few_rows_get_small_batches_and_more_patience():
+def test_few_rows_use_small_batches_and_more_patience():
     for rows, batch_size, patience in ((50, 16, 500), (222, 16, 142), (5000, 100, 40), (35_000, 256, 20)):
         assert _train.choose_batch_size(rows) == batch_size
         assert _train.choose_patience(rows, batch_size) == patience
@@ -156,7 +156,7 @@ def test_dates_with_missing_markers_are_dates(capsys):
     assert run("predict", "t.safetensors", "t.csv") == 0
 
 
-def test_a_bad_cell_among_numbers_is_refused(capsys):
+def test_bad_cell_among_numbers_raises(capsys):
     for column, target in (("size", "dear"), ("price", "price")):
         make_table().assign(**{column: [*range(6), "1 or 5", *range(293)]}).to_csv("t.csv", index=False)
         said = failure(capsys, "train", "t.csv", "--target", target)
@@ -167,7 +167,7 @@ def test_a_bad_cell_among_numbers_is_refused(capsys):
         assert run("train", "t.csv", "--target", "dear", "--ignore", column, "--epochs", 1) == 0
 
 
-def test_a_target_whose_numbers_are_names(capsys):
+def test_target_with_numeric_names_is_read_as_classes(capsys):
     make_table().assign(code=["1", "02"] * 147 + ["x"] * 6).to_csv("t.csv", index=False)
     assert run("train", "t.csv", "--target", "code", "--categorical", "code", "--epochs", 1) == 0
     assert "code, 3 classes: 02, 1, x" in capsys.readouterr().out
@@ -185,7 +185,7 @@ def test_rows_are_those_of_the_file(capsys, seed):
 # Before the work
 
 
-def test_outputs_named_for_two_files_are_an_error(houses, capsys):
+def test_same_path_for_two_outputs_is_an_error(houses, capsys):
     before = Path(houses).read_bytes()
     for output in (["--output", houses], ["--output", "a.png", "--plot", "./a.png"]):
         assert "is named for two files" in failure(capsys, "train", houses, "--target", "dear", *output)
@@ -195,12 +195,12 @@ def test_outputs_named_for_two_files_are_an_error(houses, capsys):
     assert Path(houses).read_bytes() == before
 
 
-def test_pictures_of_unknown_format_are_an_error_before_training(houses, capsys):
+def test_unknown_plot_format_is_an_error_before_training(houses, capsys):
     assert "cannot draw a.word: " in failure(capsys, "train", houses, "--target", "dear", "--plot", "a.word")
     assert not Path("houses.safetensors").exists()
 
 
-def test_out_of_memory_and_divergence_speak_of_the_options(houses, capsys, monkeypatch):
+def test_out_of_memory_and_divergence_name_the_options(houses, capsys, monkeypatch):
     options = ["--target", "price", "--activation", "identity", "--learning-rate", 1e38]
     assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
     assert not Path("houses.safetensors").exists()

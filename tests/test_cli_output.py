@@ -57,7 +57,7 @@ def test_predictions_are_appended_to_a_redirected_file(model, output):
     ("p.tsv.gz", lambda path: pd.read_csv(path, sep="\t", compression="gzip")),
     ("p.parquet", pd.read_parquet),
 ])  # fmt: skip
-def test_predictions_are_written_as_the_name_says(model, capsys, name, read):
+def test_predictions_are_written_in_the_format_of_the_file_name(model, capsys, name, read):
     assert run("predict", model, "new.csv") == 0
     expected = capsys.readouterr().out.splitlines()[1:]
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_parquet_output_without_pyarrow_names_the_extra(model, capsys, monkeypat
     assert "chainrule[parquet]" in failure(capsys, "predict", model, "new.csv", "--output", "p.parquet")
 
 
-def test_non_ascii_predictions_are_utf8_whatever_the_console(houses):
+def test_non_ascii_predictions_are_utf8_on_any_console(houses):
     make_table().assign(dear=["schön", "häßlich", "–"] * 100).to_csv("t.csv", index=False)
     train("t.csv", "--target", "dear", "--epochs", 1)
     done = subprocess.run(
@@ -102,7 +102,7 @@ def test_non_ascii_predictions_are_utf8_whatever_the_console(houses):
 
 @posix
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
-def test_a_model_on_standard_output_is_the_file(houses, output):
+def test_model_on_standard_output_equals_the_file(houses, output):
     assert shell(TRAIN).returncode == 0
     done = subprocess.run([*TRAIN.split(), "--output", output], capture_output=True)
     assert done.returncode == 0
@@ -117,7 +117,7 @@ def test_model_is_not_written_to_a_terminal(houses, capsys, monkeypatch):
 
 
 @posix
-def test_results_go_into_pipes_and_devices(model):
+def test_results_are_written_to_pipes_and_devices(model):
     os.mkfifo("pipe")
     for command in (f"{COMMAND} predict m.safetensors new.csv", TRAIN):
         with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
@@ -150,7 +150,7 @@ def unwritable():
 
 
 @posix
-def test_outputs_that_cannot_be_written_are_found_before_the_table_is_read(elsewhere, capsys):
+def test_unwritable_outputs_raise_before_the_table_is_read(elsewhere, capsys):
     Path("houses.csv").write_text("not read")
     for output, message in unwritable():
         assert message in failure(capsys, "train", "nowhere.csv", "--target", "dear", "--output", output), output
@@ -159,7 +159,7 @@ def test_outputs_that_cannot_be_written_are_found_before_the_table_is_read(elsew
 
 
 @posix
-def test_permissions_are_looked_at_before_the_training(houses, capsys, monkeypatch):
+def test_permissions_are_checked_before_training(houses, capsys, monkeypatch):
     Path("kept.csv").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may do all
     assert "kept.csv: Permission denied" in failure(capsys, "predict", "nowhere", houses, "--output", "kept.csv")
@@ -167,7 +167,7 @@ def test_permissions_are_looked_at_before_the_training(houses, capsys, monkeypat
 
 @posix
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
-def test_a_folder_that_takes_no_file_is_found_before_the_training(houses, capsys, monkeypatch, number):
+def test_unwritable_folder_raises_before_training(houses, capsys, monkeypatch, number):
     def refuse(*arguments, **options):
         raise OSError(number, os.strerror(number))
 
@@ -176,14 +176,14 @@ def test_a_folder_that_takes_no_file_is_found_before_the_training(houses, capsys
     assert said == f"chainrule: {os.getcwd()}: {os.strerror(number)}\n"
 
 
-def test_the_check_leaves_no_file_and_changes_none(houses, capsys):
+def test_output_check_changes_no_file(houses, capsys):
     Path("m.safetensors").write_bytes(b"old")
     failure(capsys, "train", houses, "--target", "nothing", "--output", "m.safetensors")
     assert Path("m.safetensors").read_bytes() == b"old"
     assert sorted(os.listdir()) == ["houses.csv", "m.safetensors"]
 
 
-def test_a_disk_without_space_for_the_model_is_found_before_the_training(houses, capsys, monkeypatch):
+def test_full_disk_raises_before_training(houses, capsys, monkeypatch):
     monkeypatch.setattr(_output.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
     said = failure(capsys, "train", houses, "--target", "dear", "--hidden", "1000,1000")
     assert "houses.safetensors: the model needs 4," in said
@@ -194,7 +194,7 @@ def test_a_disk_without_space_for_the_model_is_found_before_the_training(houses,
 
 
 @posix
-def test_a_console_without_the_characters_gets_escapes(houses):
+def test_characters_missing_on_the_console_are_escaped(houses):
     make_table().rename(columns={"dear": "größe–"}).to_csv("t.csv", index=False)
     command = [*COMMAND.split(), "train", "t.csv", "--target", "größe–", "--epochs", "1"]
     for encoding, shown in {"ascii": b"gr\\xf6\\xdfe\\u2013", "latin-1": b"gr\xf6\xdfe\\u2013"}.items():
@@ -229,7 +229,7 @@ def test_quiet_needs_no_standard_output(houses):
 
 
 @posix
-def test_messages_do_not_go_to_standard_output_where_standard_error_is_closed(houses):
+def test_closed_standard_error_does_not_redirect_messages(houses):
     done = shell(f"{COMMAND} info nowhere 2>&-")
     assert (done.returncode, done.stdout) == (1, "")
 
@@ -237,7 +237,7 @@ def test_messages_do_not_go_to_standard_output_where_standard_error_is_closed(ho
 @posix
 @pytest.mark.parametrize("command", ["predict m.safetensors new.csv", "info m.safetensors", "info"])
 @pytest.mark.parametrize(("redirect", "message"), [(">&-", "it is closed"), ("> /dev/full", "No space left on device")])
-def test_other_commands_say_that_standard_output_fails(model, command, redirect, message):
+def test_other_commands_report_failing_standard_output(model, command, redirect, message):
     done = shell(f"{COMMAND} {command} {redirect}")
     assert (done.returncode, done.stderr) == (1, f"chainrule: standard output: {message}\n")
 
@@ -249,7 +249,7 @@ LONG = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--lea
 
 @posix
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_a_terminated_training_saves_what_was_learnt(houses, name, code):
+def test_terminated_training_saves_the_model(houses, name, code):
     with start("cli.report_epochs", "train", houses, *LONG, "--epochs", "1000000") as process:
         for line in process.stdout:
             if line.startswith("epoch"):
@@ -262,7 +262,7 @@ def test_a_terminated_training_saves_what_was_learnt(houses, name, code):
 
 
 @posix
-def test_main_leaves_the_signals_as_they_were(model):
+def test_main_restores_the_signal_handlers(model):
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
     assert run("info", model) == 0
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)] == before
@@ -283,13 +283,13 @@ def test_the_penalty_does_not_depend_on_a_batch_size_above_the_rows(houses, caps
 
 @posix
 @pytest.mark.parametrize("module", ["numpy", "numpy._core.multiarray", "chainrule.cli._parser", "pandas", "narwhals"])
-def test_ctrl_c_during_the_imports_is_one_line(model, module):
+def test_ctrl_c_during_imports_prints_one_line(model, module):
     process = start("cli.interrupt_an_import", module)
     assert (*process.communicate(), process.returncode) == ("", "chainrule: interrupted\n", 1)
 
 
 @posix
-def test_a_program_that_imports_the_package_keeps_its_handler(houses):
+def test_importing_the_package_keeps_the_signal_handler(houses):
     code = "import signal, chainrule; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
     for command in (["-c", code], ["-c", code, "chainrule"]):
         assert subprocess.run([sys.executable, *command]).returncode == 0
@@ -300,7 +300,7 @@ def test_a_program_that_imports_the_package_keeps_its_handler(houses):
 
 @posix
 @pytest.mark.parametrize("presses", [1, 2])
-def test_a_second_interruption_does_not_lose_the_model_but_a_third_does(houses, capsys, monkeypatch, presses):
+def test_second_interruption_keeps_the_model_and_third_discards_it(houses, capsys, monkeypatch, presses):
     score = _train._score
 
     def pressed_again(*arguments):

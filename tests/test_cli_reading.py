@@ -32,18 +32,18 @@ def read(path, **reading):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.data", "t.dat", "t.tab", "T.CSV", "t.csv.gz"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_the_separator_is_found_out(name, separator):
+def test_separator_is_detected(name, separator):
     write(name, *(separator.join(row) for row in ("ab", "12", "34")))
     assert read(name).to_dict("list") == {"a": [1, 3], "b": [2, 4]}
 
 
-def test_another_separator_than_the_name_says_is_reported(capsys):
+def test_separator_that_differs_from_the_file_name_is_reported(capsys):
     make_table().to_csv("t.csv", index=False, sep=";")
     assert run("train", "t.csv", "--target", "dear", "--epochs", 1) == 0
     assert "table     300 rows, 10 columns, separated by ';'\n" in capsys.readouterr().out
 
 
-def test_separators_within_cells_and_names_are_not_taken_for_separators():
+def test_separators_inside_cells_and_names_are_ignored():
     write("t.csv", "size, m2;rooms;note", "1,5;2;a, b", '2,5;3;"c; d"')
     table = read("t.csv")
     assert list(table) == ["size, m2", "rooms", "note"]
@@ -56,7 +56,7 @@ def test_separators_within_cells_and_names_are_not_taken_for_separators():
     ("#", "a#b\n1#2\n"), ("tab", "a\tb\n1\t2\n"), (r"\t", "a\tb\n1\t2\n"), ("space", "a   b\n 1 2 \n"),
     ("-", "a-b\n1-2\n"),
 ])  # fmt: skip
-def test_the_separator_can_be_named(capsys, given, text):
+def test_separator_option_sets_the_separator(capsys, given, text):
     Path("t.csv").write_text(text)
     said = failure(capsys, "train", "t.csv", "--target", "b", "--separator", given)
     assert said == "chainrule: the table has 1 rows with a target, at least 10 are needed\n"
@@ -68,7 +68,7 @@ def test_a_separator_is_one_character(capsys):
     assert "';;' is not one character, tab or space" in capsys.readouterr().err
 
 
-def test_predict_reads_as_the_training_did_unless_told_otherwise(capsys):
+def test_predict_uses_the_reading_options_of_train_by_default(capsys):
     table = make_table()
     table.to_csv("t.csv", index=False, sep="#")
     train("t.csv", "--target", "dear", "--separator", "#", "--epochs", 5)
@@ -85,7 +85,7 @@ def test_predict_reads_as_the_training_did_unless_told_otherwise(capsys):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_unicode_is_found_out(name, encoding, capsys):
+def test_unicode_encodings_are_detected(name, encoding, capsys):
     mark, _, _ = ("\ufeff", *encoding.partition("-bom")[:2]) if encoding.endswith("-bom") else ("", "", "")
     write(name, f"{mark}größe,b", "1,ü", "2,☃", encoding=encoding.removesuffix("-bom"))
     assert read(name).to_dict("list") == {"größe": [1, 2], "b": ["ü", "☃"]}
@@ -102,12 +102,12 @@ def test_text_that_is_not_utf8_is_read_as_windows_1252_and_reported(capsys):
     assert "it is read as latin-1" in capsys.readouterr().err
 
 
-def test_a_bad_byte_far_behind_the_beginning_decides_too():
+def test_invalid_byte_late_in_the_file_changes_the_encoding():
     write("t.csv", "a,b", *["1,x"] * 30_000, "2,é", encoding="latin-1")
     assert read("t.csv").b.iloc[-1] == "é"
 
 
-def test_an_encoding_can_be_named(capsys):
+def test_encoding_option_sets_the_encoding(capsys):
     write("t.csv", "имя,b", "1,2", encoding="koi8-r")
     assert list(read("t.csv", encoding="koi8-r")) == ["имя", "b"]
     assert capsys.readouterr().err == ""
@@ -136,7 +136,7 @@ def test_a_file_without_a_header(capsys):
     assert said == "chainrule: cannot read new.csv: the table has 4 columns, the training's had 8 with the target\n"
 
 
-def test_a_header_that_seems_to_be_data_is_named(capsys):
+def test_header_that_looks_like_data_suggests_no_header(capsys):
     write("t.csv", *(f"{i},{i + 0.5},x" for i in range(20)))
     said = failure(capsys, "train", "t.csv", "--target", "price")
     assert "has no column 'price'" in said
@@ -161,14 +161,14 @@ def test_quoted_words_between_white_space():
     assert read("auto.data", separator=r"\s+").iloc[0].to_dict() == {"a b": 1, "c": 2}
 
 
-def test_a_file_of_one_column_asks_for_the_separator(capsys):
+def test_single_column_suggests_the_separator_option(capsys):
     write("t.csv", "a#b", *["1#2"] * 20)
     said = failure(capsys, "train", "t.csv", "--target", "b")
     assert "has no column 'b'" in said
     assert "Its rows have one field: --separator names what is between fields" in said
 
 
-def test_columns_of_one_name_are_renamed_and_reported(capsys):
+def test_duplicate_column_names_are_renamed_and_reported(capsys):
     write("t.csv", "y,x,y,x,x", *(f"{i % 2},{i},{i % 2},3,4" for i in range(40)))
     assert list(read("t.csv")) == ["y", "x", "y (2)", "x (2)", "x (3)"]
     said = capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_columns_of_one_name_are_renamed_and_reported(capsys):
     assert run("train", "t.csv", "--target", "y", "--ignore", "y (2)", "--epochs", 1) == 0
 
 
-def test_renamed_columns_get_a_name_that_is_free():
+def test_renamed_columns_get_unused_names():
     write("t.csv", "x,x,x (2)", "1,2,3")
     assert read("t.csv").iloc[0].to_dict() == {"x": 1, "x (3)": 2, "x (2)": 3}
 
@@ -222,7 +222,7 @@ def scores(capsys, *options):
 
 
 @pytest.mark.parametrize("decimal", [",", "."])
-def test_numbers_and_dates_as_text_are_those_of_a_plain_table(capsys, decimal):
+def test_numbers_and_dates_as_text_equal_a_plain_table(capsys, decimal):
     prices().to_csv("t.csv", index=False)
     expected, _ = scores(capsys)
     assert run("predict", "t.safetensors", "t.csv", "--output", "plain.csv") == 0
@@ -239,7 +239,7 @@ def test_numbers_and_dates_as_text_are_those_of_a_plain_table(capsys, decimal):
         assert Path("row-p.csv").read_text().split()[1] == Path("plain.csv").read_text().split()[row + 1]
 
 
-def test_formats_are_found_on_the_whole_table_not_on_training_rows(capsys):
+def test_formats_are_detected_on_the_whole_table(capsys):
     table = as_written(prices())
     ambiguous = table.day.str[:2].astype(int) <= 12
     table = pd.concat([table[ambiguous], table[~ambiguous][:1]], ignore_index=True)
@@ -250,7 +250,7 @@ def test_formats_are_found_on_the_whole_table_not_on_training_rows(capsys):
         assert day.format.order == "dmy"
 
 
-def test_dates_and_numbers_that_can_be_read_in_several_ways_are_asked_for(capsys):
+def test_ambiguous_dates_and_numbers_name_the_option(capsys):
     table = as_written(prices())
     table = table[table.day.str[:2].astype(int) <= 12]
     table.to_csv("t.csv", index=False, sep=";")
@@ -277,7 +277,7 @@ def test_dates_and_numbers_that_can_be_read_in_several_ways_are_asked_for(capsys
 @pytest.mark.parametrize(("column", "bad", "what"), [
     ("day", "soon", "dates"), ("day", "31/02/2020", "dates"), ("share", "many", "numbers"), ("area", "x1", "numbers"),
 ])  # fmt: skip
-def test_a_bad_cell_is_refused_with_its_row(capsys, column, bad, what):
+def test_bad_cell_raises_with_its_row(capsys, column, bad, what):
     table = as_written(prices())
     table.loc[[6, 9], column] = bad
     table.to_csv("t.csv", index=False, sep=";")
@@ -296,7 +296,7 @@ def test_markers_of_gaps_among_numbers_and_dates(capsys):
     assert run("predict", "t.safetensors", "t.csv") == 0
 
 
-def test_thousands_without_decimals_are_no_fractions_where_commas_are_decimal(capsys):
+def test_thousands_are_not_fractions_if_the_decimal_mark_is_a_comma(capsys):
     table = as_written(prices()).assign(people=[f"{1 + i % 99}.{i % 7}50" for i in range(300)])
     table.to_csv("t.csv", index=False, sep=";")
     scores(capsys, "--ignore", "town")
@@ -312,7 +312,7 @@ def test_test_table_and_weights_written_as_text_are_read(capsys):
     assert float(re.search(r"R² (\S+)", line)[1]) > 0.8
 
 
-def test_a_model_in_python_reads_text_as_the_file_has_it(capsys):
+def test_model_loaded_in_python_reads_text_in_the_file_format(capsys):
     as_written(prices()).to_csv("t.csv", index=False, sep=";")
     scores(capsys)
     assert run("predict", "t.safetensors", "t.csv", "--output", "p.csv") == 0
@@ -324,7 +324,7 @@ def test_a_model_in_python_reads_text_as_the_file_has_it(capsys):
 # Names of columns, values that look like options
 
 
-def test_a_misspelled_column_of_5000_is_named_briefly(capsys):
+def test_misspelled_column_among_5000_has_a_short_message(capsys):
     names = [f"gene{i}" for i in range(5000)]
     pd.DataFrame(np.zeros((12, 5000)), columns=names).to_csv("t.csv", index=False)
     for option, more in (("--target", []), ("--ignore", ["--target", "gene1"]), ("--weight", ["--target", "gene1"])):
@@ -355,7 +355,7 @@ def test_columns_that_look_like_options_can_be_named(capsys):
     assert "--target: expected one argument" in capsys.readouterr().err
 
 
-def test_plot_does_not_take_the_table_for_its_picture(houses):
+def test_plot_option_does_not_consume_the_table_argument(houses):
     assert run("train", "--target", "dear", "--epochs", 1, "--plot", houses) == 0
     assert Path("houses.png").exists()
     assert run("train", "--target", "dear", "--epochs", 1, "--plot", "curve.svg", houses) == 0

@@ -118,13 +118,13 @@ def test_the_task_is_explained(capsys, values, described, reason):
     assert re.search(rf"target    {described}.*\n {{10}}{re.escape(reason)}\n", out)
 
 
-def test_a_task_that_was_chosen_needs_no_reason(capsys):
+def test_chosen_task_is_not_explained(capsys):
     table = noise().assign(y=np.arange(300) % 7)
     assert "because" not in said(capsys, table, "--task", "regression").out
     assert "because" not in said(capsys, table, "--categorical", "y").out
 
 
-def test_markers_in_a_target_of_text_are_no_classes(capsys):
+def test_markers_in_a_text_target_are_not_classes(capsys):
     table = noise().assign(y=["yes", "no", "?", "NA", "n/a", "None"] * 50)
     out = said(capsys, table).out
     assert "target    y, 3 classes: None, no, yes" in out
@@ -136,7 +136,7 @@ def test_markers_in_a_target_of_text_are_no_classes(capsys):
     assert "y, 2 classes: -, x" in said(capsys, noise().assign(y=["x", "-"] * 150)).out
 
 
-def test_markers_in_a_target_of_numbers_are_no_classes(capsys):
+def test_markers_in_a_numeric_target_are_not_classes(capsys):
     out = said(capsys, noise().assign(y=["0", "1", "?"] * 100)).out
     assert "100 rows left out: no target" in out
     assert "y, 2 classes: 0, 1" in out
@@ -145,7 +145,7 @@ def test_markers_in_a_target_of_numbers_are_no_classes(capsys):
 # Scores
 
 
-def test_scores_of_classes_are_those_of_scikit_learn():
+def test_classification_scores_equal_scikit_learn():
     rng = np.random.default_rng(0)
     for classes in (2, 4):
         truth = rng.integers(0, classes, 200)
@@ -166,7 +166,7 @@ def test_scores_of_classes_are_those_of_scikit_learn():
                 assert found["AUC"] == pytest.approx(area, rel=1e-12)
 
 
-def test_scores_of_values_are_those_of_scikit_learn():
+def test_regression_scores_equal_scikit_learn():
     rng = np.random.default_rng(0)
     truth, predicted, weight = rng.normal(size=(3, 100))
     for weights in (None, np.abs(weight)):
@@ -187,7 +187,7 @@ def test_several_scores_are_printed(houses, capsys):
     assert re.search(r"test +RMSE \S+ \(always the mean: \S+\), MAE \S+, R² -?\S+\n", capsys.readouterr().out)
 
 
-def test_a_network_that_is_no_better_than_a_constant_is_reported(capsys):
+def test_network_no_better_than_a_constant_is_reported(capsys):
     table = noise()
     assert "by the log loss this is no better than a constant prediction (0.69" in said(capsys, table, "--seed", 2).out
     table["y"] = np.random.default_rng(1).normal(size=300)
@@ -197,7 +197,7 @@ def test_a_network_that_is_no_better_than_a_constant_is_reported(capsys):
 
 
 @pytest.mark.parametrize("target", ["dear", "price", "district"])
-def test_predict_scores_where_the_target_is_there(houses, capsys, target):
+def test_predict_scores_tables_with_the_target(houses, capsys, target):
     assert run("train", houses, "--target", target, "--epochs", 20, "--test", houses) == 0
     [line] = re.findall(r"^test +(.*)\n", capsys.readouterr().out, re.MULTILINE)
     expected = re.sub(r" \(always.*?\)", "", line)
@@ -278,7 +278,7 @@ def test_test_table_may_have_gaps_and_unseen_classes(houses, capsys):
 
 
 @pytest.mark.parametrize("gap", [None, "?", "maybe"])
-def test_a_test_table_without_a_known_target_is_refused(houses, capsys, gap):
+def test_test_table_without_a_known_target_raises(houses, capsys, gap):
     make_table(80, seed=9).assign(dear=gap).to_csv("test.csv", index=False)
     run("train", houses, "--target", "dear", "--epochs", 1, "--test", "test.csv")
     assert capsys.readouterr().err.endswith("chainrule: test.csv has no row whose target is known\n")
@@ -298,7 +298,7 @@ def test_options_that_exclude_each_other_are_an_error(houses, capsys):
     assert not Path("houses.safetensors").exists()
 
 
-def test_weights_are_no_feature_and_their_unit_does_not_count(houses, capsys):
+def test_weights_are_not_a_feature_and_have_no_unit(houses, capsys):
     table = make_table()
     weight = np.random.default_rng(0).integers(0, 4, 300)
     contents, scores = [], []
@@ -317,7 +317,7 @@ def test_weights_are_no_feature_and_their_unit_does_not_count(houses, capsys):
 
 
 @pytest.mark.parametrize(("count", "part"), [(0, "'w' are all 0"), (1, "rows to (train|validate|test) with are all 0")])
-def test_weights_of_0_are_refused(houses, capsys, count, part):
+def test_all_zero_weights_raise(houses, capsys, count, part):
     make_table().assign(w=(np.arange(300) < count) * 1.0).to_csv("t.csv", index=False)
     assert re.search(part, failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "w"))
 
@@ -368,7 +368,7 @@ def test_time_limit_ends_the_training(houses, capsys):
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 
-def test_more_epochs_are_suggested_where_the_best_was_among_the_last(houses, capsys):
+def test_late_best_epoch_suggests_more_epochs(houses, capsys):
     assert run("train", houses, "--target", "price", "--epochs", 20, "--learning-rate", 1e-4) == 0
     assert "the validation cost was still falling: a larger --epochs may help" in capsys.readouterr().out
     assert run("train", houses, "--target", "price") == 0
@@ -378,7 +378,7 @@ def test_more_epochs_are_suggested_where_the_best_was_among_the_last(houses, cap
 # Copied columns
 
 
-def test_columns_are_copied_as_they_are_written(houses, capsys):
+def test_keep_option_copies_columns_unchanged(houses, capsys):
     table = make_table(20, seed=3).assign(number=[f"{i:03}" for i in range(20)])
     table.to_csv("new.csv", index=False)
     train(houses, "--target", "price", "--ignore", "dear", "--epochs", 2)

@@ -85,7 +85,7 @@ def included(name: str) -> Iterator[str]:
         yield next((path for path in paths if path in CPP), file)
 
 
-def test_each_file_includes_only_what_its_layer_may():
+def test_each_file_includes_only_allowed_layers():
     wrong = []
     for name in CPP:
         words = tuple(word for place, line in INCLUDES.items() if name.startswith(place) for word in line.split())
@@ -138,13 +138,13 @@ def test_each_module_imports_only_numpy_and_the_standard_library(module):
     assert not dynamic or module in ("chainrule", "chainrule._optional")
 
 
-def test_importing_chainrule_loads_numpy_alone():
+def test_importing_chainrule_loads_only_numpy():
     script = "import sys, numpy; before = set(sys.modules); import chainrule; print(*(set(sys.modules) - before))"
     packages = {module.partition(".")[0] for module in run(sys.executable, "-c", script).split()}
     assert packages - set(sys.stdlib_module_names) - {"numpy"} == {"chainrule"}
 
 
-def test_no_file_has_an_open_to_do():
+def test_no_file_contains_a_to_do():
     assert [name for name, text in SOURCES.items() if re.search("TO[D]O|FIX[M]E", text)] == []
 
 
@@ -192,7 +192,7 @@ def test_kernels_define_only_their_tables(build, name):
     assert not re.search(r"\.(pre)?init_array|\.ctors", run("readelf", "--sections", "--wide", kernels))
 
 
-def test_objects_of_pip_are_found_whatever_the_order_of_cmake():
+def test_objects_of_pip_are_found_for_any_flag_order():
     """CMake 3.25 writes -std=c++20 after a target's options, 4.4 before them; pip and the tests may have one each."""
     flags = ["-DNDEBUG", "-O3", "-O2", "-mfma"]
     old, new = ["c++", *flags, "-std=c++20"], ["ccache", "c++", "-std=c++20", *flags, "-Werror", "-o", "file.o"]

@@ -24,7 +24,7 @@ SIZES = {"small": [7, 5, 1], "large": [7, 300, 200, 1]}
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_layout_changes_no_bit(layout, sizes, threads):
+def test_column_major_layout_gives_the_same_bits(layout, sizes, threads):
     strided = LAYOUTS[layout]
     plain = np.ascontiguousarray(strided.astype("float32"))
     options = {"batch_size": 50, "epochs": 3, "sample_weight": W}

@@ -152,7 +152,7 @@ def test_pipes_and_devices_are_written_to(build, tmp_path):
     assert [path.name for path in new.iterdir()] == ["model"]
 
 
-def test_killed_at_any_moment_save_leaves_nothing_and_removes_what_others_left(build, tmp_path):
+def test_killed_save_leaves_nothing_and_removes_old_leftovers(build, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()

@@ -108,7 +108,7 @@ def test_older_cpp_standard_is_a_clear_error(tmp_path):
         run("g++", *command)
 
 
-def test_installation_holds_the_public_headers_alone(prefixes, build, places):
+def test_installation_contains_only_public_headers(prefixes, build, places):
     for prefix in prefixes.values():
         assert sorted(path.name for path in (prefix / "include" / "chainrule").iterdir()) == HEADERS
         assert str(places) not in "".join(path.read_text() for path in prefix.glob("lib/**/chainrule*.*c*"))
@@ -124,7 +124,7 @@ def test_shared_library_exports_only_public_functions(prefixes):
     assert {name for name in names if not re.search(rf"\b{name}\b", public)} == set()
 
 
-def test_a_project_and_the_library_keep_their_flags(tmp_path):
+def test_project_and_library_keep_separate_flags(tmp_path):
     commands = fetch(tmp_path / "build", "-DCMAKE_CXX_FLAGS=-ffast-math -flto", "-DCMAKE_CXX_STANDARD=23")
     own = commands["cpp/examples/fetch_content/custom_loss.cpp"]
     assert not {"-O3", "-fvisibility=hidden", "-Wall", "-std=c++20"} & set(own)

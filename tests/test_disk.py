@@ -29,7 +29,7 @@ def how(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("how")
-def test_a_failure_leaves_the_old_file_and_nothing_else(net, tmp_path, monkeypatch):
+def test_failure_leaves_only_the_old_file(net, tmp_path, monkeypatch):
     path = tmp_path / "model"
     net.save(path)
     before = path.read_bytes()
@@ -72,7 +72,7 @@ def test_private_file_is_never_readable_by_others(net, tmp_path, monkeypatch):
     assert sizes == [0]
 
 
-def test_a_folder_that_cannot_be_flushed_has_the_file(net, tmp_path, monkeypatch):
+def test_file_is_written_if_the_folder_cannot_be_flushed(net, tmp_path, monkeypatch):
     opened = os.open
 
     def refuse_folders(path, flags, *mode):
@@ -95,7 +95,7 @@ def test_longest_file_name_can_be_saved(net, tmp_path, start):
 
 
 @pytest.mark.usefixtures("how")
-def test_folders_are_not_replaced(net, tmp_path):
+def test_saving_over_a_folder_raises(net, tmp_path):
     with pytest.raises(OSError, match="is not a file"):
         net.save(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -113,7 +113,7 @@ def saved_bytes(net, tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"])
 @pytest.mark.parametrize("mode", ["ab", "wb"])
-def test_standard_output_that_is_a_file_is_written_to_where_it_is(net, tmp_path, mode, name):
+def test_redirected_standard_output_is_written_at_its_position(net, tmp_path, mode, name):
     expected, target = saved_bytes(net, tmp_path), tmp_path / "log"
     if not os.path.exists(os.path.dirname(name)) and name != "link":
         pytest.skip(f"no {name}")
@@ -204,7 +204,7 @@ def kill_while_saving(path, how, names):
 
 
 @pytest.mark.parametrize("how", ["unnamed", "named"])
-def test_killed_at_any_moment_save_leaves_whole_files_and_one_leftover_that_the_next_save_removes(net, tmp_path, how):
+def test_killed_save_leaves_whole_files_and_a_removable_leftover(net, tmp_path, how):
     path = tmp_path / "model"
     for _ in range(10):
         kill_while_saving(path, how, "one")
@@ -218,7 +218,7 @@ def test_killed_at_any_moment_save_leaves_whole_files_and_one_leftover_that_the_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_killed_at_any_moment_new_files_have_nothing_beside_them(tmp_path):
+def test_killed_save_of_a_new_file_leaves_nothing(tmp_path):
     if not can_write_unnamed(tmp_path):
         pytest.skip("no files without a name")
     for number in range(5):
@@ -238,7 +238,7 @@ def can_write_unnamed(folder):
 
 
 @pytest.mark.usefixtures("how")
-def test_leftovers_are_removed_but_not_the_file_that_another_program_writes(net, tmp_path, monkeypatch):
+def test_leftovers_are_removed_unless_another_program_writes_them(net, tmp_path, monkeypatch):
     path, other = tmp_path / "model", tmp_path / ".models.0123456789ab.tmp"
     path.write_bytes(b"replaced")
     leftovers = [tmp_path / f".model.{digit * 12}.tmp" for digit in "0a"]
@@ -262,7 +262,7 @@ def test_leftovers_are_removed_but_not_the_file_that_another_program_writes(net,
 
 
 @pytest.mark.usefixtures("how")
-def test_a_file_taken_for_a_leftover_before_it_is_locked_is_written_again(net, tmp_path, monkeypatch):
+def test_file_removed_before_it_is_locked_is_rewritten(net, tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     flock, taken = fcntl.flock, []
 

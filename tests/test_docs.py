@@ -104,7 +104,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("section", TABLES)
-def test_page_of_parameters_lists_all_with_their_defaults(section):
+def test_parameters_page_lists_every_parameter_and_default(section):
     """A row is | `name` | default | ..., or has several of both."""
     text = (ROOT / "python" / "docs" / "parameters.md").read_text(encoding="utf-8")
     [table] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)

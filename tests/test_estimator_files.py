@@ -113,7 +113,7 @@ def same(found, expected):
     np.testing.assert_array_equal(found, expected, strict=True)
 
 
-def test_a_loaded_estimator_is_the_pickled_one(fitted, tmp_path):
+def test_loaded_estimator_equals_the_unpickled_one(fitted, tmp_path):
     estimator, rows, y = fitted
     estimator.save(tmp_path / "model")
     loaded, pickled = cr.load(tmp_path / "model"), pickle.loads(pickle.dumps(estimator))
@@ -139,7 +139,7 @@ def test_a_loaded_estimator_is_the_pickled_one(fitted, tmp_path):
     assert loaded.network_.parameters.tobytes() == pickled.network_.parameters.tobytes()
 
 
-def test_the_light_path_predicts_the_same(fitted, tmp_path):
+def test_light_path_gives_the_same_predictions(fitted, tmp_path):
     estimator, rows, _ = fitted
     save_estimator(estimator, tmp_path / "model", {"reading": "{}"}, target="what")
     model = read_model(tmp_path / "model")
@@ -152,7 +152,7 @@ def test_the_light_path_predicts_the_same(fitted, tmp_path):
         assert model.target.labels == [str(label) for label in estimator.classes_.tolist()]
 
 
-def test_a_saved_estimator_is_the_same_file_again(fitted, tmp_path):
+def test_saving_a_loaded_estimator_writes_the_same_file(fitted, tmp_path):
     fitted[0].save(tmp_path / "first", {"note": "a"})
     cr.load(tmp_path / "first").save(tmp_path / "second", {"note": "a"})
     assert (tmp_path / "second").read_bytes() == (tmp_path / "first").read_bytes()
@@ -171,7 +171,7 @@ def test_the_light_path_needs_no_scikit_learn_and_the_estimator_names_the_extra(
     )
 
 
-def test_partial_fit_goes_on_with_new_moments(tmp_path):
+def test_partial_fit_after_load_starts_with_new_moments(tmp_path):
     estimator = classifier().fit(X, SIGN)
     estimator.save(tmp_path / "model")
     loaded = cr.load(tmp_path / "model")
@@ -226,7 +226,7 @@ def test_callbacks_are_left_out_with_a_warning(tmp_path):
     assert cr.load(tmp_path / "model").callbacks == ()
 
 
-def test_unfitted_estimators_and_others_are_refused(tmp_path):
+def test_saving_unfitted_or_other_objects_raises(tmp_path):
     class Mine(cr.MLPClassifier):
         pass
 
@@ -329,7 +329,7 @@ def test_damaged_estimator_raises(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:column 'zip'. 1 of 12 cells hold levels that were not seen at fit")
-def test_the_commands_model_of_version_0_1_0_is_an_estimator():
+def test_command_model_of_version_0_1_0_loads_as_an_estimator():
     expected = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
     table = pd.read_csv(GOLDEN.with_suffix(".csv"), dtype={"zip": str})
     table = table.assign(note="")[["age", "zip", "flag", "since", "note"]]
@@ -342,14 +342,14 @@ def test_the_commands_model_of_version_0_1_0_is_an_estimator():
     assert estimator.fit(table, expected["labels"]).classes_.tolist() == ["mid", "new", "old"]
 
 
-def test_a_network_with_a_text_named_table_is_a_network(tmp_path):
+def test_network_with_a_metadata_entry_table_loads_as_a_network(tmp_path):
     for text in ("of mine", "{}", '{"features": 1}', "[" * 10**5):
         cr.Network([2, 1], loss="squared_error").save(tmp_path / "model", {"table": text})
         assert isinstance(cr.load(tmp_path / "model"), cr.Network)
         assert isinstance(read_model(tmp_path / "model"), cr.Network)
 
 
-def test_labels_of_an_old_file_come_back_as_what_they_are():
+def test_labels_of_an_old_file_keep_their_type():
     assert typed_labels(["1", "2", "10"]).tolist() == [1, 2, 10]
     assert typed_labels(["0.5", "1.0"]).tolist() == [0.5, 1.0]
     assert typed_labels(["False", "True"]).tolist() == [False, True]

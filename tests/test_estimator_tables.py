@@ -29,7 +29,7 @@ def plain(n=100):
     return rng.normal(size=(n, 3)), rng.integers(0, 2, n)
 
 
-def test_tables_are_encoded_where_scikit_learn_would_refuse_them():
+def test_tables_that_scikit_learn_rejects_are_encoded():
     X, price, dear = houses()
     classifier, regressor = cr.MLPClassifier(**FAST).fit(X, dear), cr.MLPRegressor(**FAST).fit(X, price)
     for estimator in (classifier, regressor):
@@ -41,7 +41,7 @@ def test_tables_are_encoded_where_scikit_learn_would_refuse_them():
     assert classifier.predict_proba(X).shape == (200, 2)
 
 
-def test_what_scikit_learn_takes_is_taken_as_it_does():
+def test_inputs_that_scikit_learn_accepts_are_not_encoded():
     X, y = plain()
     frame = pd.DataFrame(X, columns=list("abc"))
     estimators = [cr.MLPClassifier(**FAST, preprocess=p).fit(data, y) for p in ("auto", False) for data in (X, frame)]
@@ -70,7 +70,7 @@ def test_every_library_gives_the_same_network(library):
         assert list(estimator.feature_names_in_) == list(DATA)
 
 
-def test_the_encoding_is_learnt_from_the_rows_to_train_with():
+def test_encoding_is_learnt_from_training_rows_only():
     X, price, _ = houses()
     estimator = cr.MLPRegressor(**FAST, early_stopping=True).fit(X, price)
     rows, held_out = model_selection.train_test_split(
@@ -108,7 +108,7 @@ def test_each_text_is_read_once(held_out, monkeypatch):
     assert read == [list(dict.fromkeys(column)) for column in texts]
 
 
-def test_values_come_back_in_their_unit():
+def test_predictions_have_the_unit_of_the_targets():
     X, price, _ = houses()
     several = np.stack([price, 1e6 * price + 1e9], axis=1)
     settings = FAST | {"max_iter": 60, "solver": "lbfgs"}
@@ -124,7 +124,7 @@ def test_values_come_back_in_their_unit():
 @pytest.mark.parametrize(
     "loss", ["poisson", "gamma", cr.Tweedie(1.2), lambda z, y, w: (float(np.mean((z - y) ** 2)), 2 * (z - y) / len(y))]
 )
-def test_losses_that_depend_on_the_unit_get_targets_in_their_unit(loss):
+def test_losses_that_depend_on_the_unit_receive_unscaled_targets(loss):
     X, price, _ = houses()
     estimator = cr.MLPRegressor(loss, **FAST).fit(X, price / 100)
     assert not hasattr(estimator, "standardizer_")
@@ -151,7 +151,7 @@ def test_metrics_are_in_the_unit_of_the_targets():
     assert estimator.best_validation_score_ == min(estimator.validation_scores_) == told["rmse"]
 
 
-def test_arrays_are_encoded_when_asked():
+def test_arrays_are_encoded_with_preprocess_true():
     X, _, dear = houses()
     objects = X.to_numpy(dtype=object)
     estimator = cr.MLPClassifier(**FAST, preprocess=True).fit(objects, dear)
@@ -176,7 +176,7 @@ def test_categorical_number_columns_are_one_hot_encoded():
     assert "rooms" in cr.MLPClassifier(**FAST, categorical_features=None).fit(typed, dear).encoder_.feature_names
 
 
-def test_other_columns_are_refused_as_scikit_learn_does():
+def test_other_columns_raise_the_error_of_scikit_learn():
     X, _, dear = houses()
     estimator = cr.MLPClassifier(**FAST).fit(X, dear)
     with pytest.raises(ValueError, match="feature names should match"):
@@ -191,7 +191,7 @@ def test_other_columns_are_refused_as_scikit_learn_does():
         cr.MLPClassifier(preprocess="always").fit(X, dear)
 
 
-def test_going_on_keeps_the_encoding_and_a_new_fit_forgets_it():
+def test_warm_start_keeps_the_encoding_and_a_new_fit_replaces_it():
     X, price, dear = houses()
     estimator = cr.MLPClassifier(**FAST).partial_fit(X[:100], dear[:100], classes=["no", "yes"])
     encoding = estimator.encoder_.to_dict()
@@ -208,7 +208,7 @@ def test_going_on_keeps_the_encoding_and_a_new_fit_forgets_it():
     assert again.predict(plain()[0]).shape == (100,)
 
 
-def test_tools_of_scikit_learn_take_the_tables():
+def test_scikit_learn_tools_accept_tables():
     X, price, dear = houses()
     estimator = cr.MLPClassifier(**FAST).fit(X, dear)
     assert (pickle.loads(pickle.dumps(estimator)).predict_proba(X) == estimator.predict_proba(X)).all()
@@ -246,13 +246,13 @@ def test_dates_as_text_give_the_network_of_dates():
         assert estimator.predict(table).tobytes() == expected.predict(pd.DataFrame({"day": days})).tobytes(), pattern
 
 
-def test_a_few_words_among_dates_are_warned_of_by_the_estimators():
+def test_few_words_among_dates_warn_in_estimators():
     table = pd.DataFrame({"day": [*pd.date_range("2020-01-01", periods=19).strftime("%d/%m/%Y"), "soon"]})
     with pytest.warns(UserWarning, match="column 'day' holds dates, .* 1 of 20 cells .* the first 'soon' in row 20"):
         cr.MLPClassifier(**FAST).fit(table, np.arange(20) % 2)
 
 
-def test_an_ambiguous_column_is_settled_by_an_encoder():
+def test_encoder_settings_resolve_an_ambiguous_column():
     table, y = (
         pd.DataFrame({"day": [f"{d:02}/{m:02}/2020" for d in range(1, 13) for m in range(1, 13)]}),
         np.arange(144.0),
@@ -265,7 +265,7 @@ def test_an_ambiguous_column_is_settled_by_an_encoder():
     assert [estimator.encoder_.columns[0].format.order for estimator in fits] == ["dmy", "mdy"]
 
 
-def test_unseen_levels_are_warned_of_but_not_in_rows_that_are_held_out_at_random():
+def test_unseen_levels_warn_except_in_random_held_out_rows():
     table = pd.DataFrame({"town": ["a", "b"] * 20 + [f"rare {i}" for i in range(10)]})
     y = np.arange(50) % 2
     estimator = cr.MLPClassifier(**FAST, early_stopping=True, validation_fraction=0.5).fit(table, y)
@@ -277,7 +277,7 @@ def test_unseen_levels_are_warned_of_but_not_in_rows_that_are_held_out_at_random
         cr.MLPClassifier(**FAST).fit(table, y, eval_set=(pd.DataFrame({"town": ["a", "c"]}), [0, 1]))
 
 
-def test_booleans_in_another_writing_are_predicted_alike():
+def test_booleans_in_other_spellings_give_the_same_predictions():
     flags = np.arange(200) % 3 == 0
     estimator = cr.MLPRegressor(**FAST | {"max_iter": 200}, learning_rate_init=0.05).fit(
         pd.DataFrame({"flag": flags, "t": "a"}), flags * 1.0

@@ -141,7 +141,7 @@ def test_partial_fit_equals_scikit_learn(data, solver):
 @pytest.mark.parametrize(
     "solver", sorted({*SOLVERS} - {"adaptive"})
 )  # which ends with one more reduction of the rate here
-def test_partial_fit_goes_on_from_fit(solver):
+def test_partial_fit_continues_after_fit(solver):
     theirs, ours = pair("MLPRegressor", SOLVERS[solver])
     for estimator in (theirs, ours):
         estimator.fit(X_VALUES, Y_VALUES)
@@ -158,7 +158,7 @@ def test_warm_start_equals_scikit_learn(solver):
         assert_same_training(theirs, ours)
 
 
-def test_partial_fit_keeps_what_was_written_to_the_weights():
+def test_partial_fit_keeps_weights_written_by_the_user():
     theirs, ours = pair("MLPRegressor", {})
     for estimator in (theirs, ours):
         estimator.partial_fit(X_VALUES, Y_VALUES)
@@ -202,7 +202,7 @@ def test_lbfgs_reaches_the_same_optimum():
     ],
     ids=["poisson", "gamma", "tweedie"],
 )
-def test_losses_with_a_log_link_are_those_of_generalized_linear_models(loss, glm):
+def test_losses_with_a_log_link_equal_generalized_linear_models(loss, glm):
     y = np.random.default_rng(0).poisson(np.exp(X_VALUES[:, 0] + 1.0)).astype(float)
     y += 0.5 if loss == "gamma" else 0.0
     glm.fit(X_VALUES, y)
@@ -213,7 +213,7 @@ def test_losses_with_a_log_link_are_those_of_generalized_linear_models(loss, glm
     np.testing.assert_allclose(ours.coefs_[0][:, 0], glm.coef_, atol=1e-4)
 
 
-def test_verbose_prints_the_same(capsys):
+def test_verbose_output_equals_scikit_learn(capsys):
     said = []
     for solver in [{"tol": 0.3}, SOLVERS["adaptive"], {"early_stopping": True, "tol": 0.1}]:
         for estimator in pair("MLPClassifier", {**solver, "verbose": True, "max_iter": 100, "n_iter_no_change": 3}):

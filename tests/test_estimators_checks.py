@@ -21,5 +21,5 @@ ESTIMATORS = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The network predicts")
 @parametrize_with_checks(ESTIMATORS)
-def test_passes_check_of_scikit_learn(estimator, check):
+def test_estimator_passes_scikit_learn_check(estimator, check):
     check(estimator)

@@ -50,7 +50,7 @@ def test_loss_of_a_fitted_estimator_may_change():
         estimator.set_params(loss=cr.Quantile([0.1, 0.9])).predict(X_VALUES)
 
 
-def test_class_weights_may_name_classes_that_the_rows_lack():
+def test_class_weights_may_name_absent_classes():
     weights = {0: 2.0, 1: 3.0}
     rows = np.flatnonzero(Y != 0)
     by_class = cr.MLPClassifier(**SMALL, class_weight=weights).partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
@@ -75,7 +75,7 @@ def test_class_weights_do_not_change_the_score():
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X, Y))
 
 
-def test_another_solver_starts_with_a_new_state():
+def test_changed_solver_starts_with_a_new_state():
     estimator = cr.MLPClassifier(**SMALL).fit(X, Y)
     fresh = cr.MLPClassifier(**SMALL, solver="sgd").partial_fit(X, Y, classes=[0, 1, 2])
     fresh.network_.parameters[:] = estimator.network_.parameters
@@ -160,7 +160,7 @@ def test_errors_of_quantiles_on_tables_are_in_the_unit_of_the_targets():
         assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
 
 
-def test_no_hidden_layers_need_no_activation():
+def test_linear_model_needs_no_activation():
     named, listed = (cr.MLPClassifier((), activation=a, max_iter=20, random_state=0) for a in ("relu", []))
     assert same(named.fit(X, Y), listed.fit(X, Y))
 
@@ -173,7 +173,7 @@ def test_wrong_loss_and_callbacks_raise():
             cr.MLPRegressor(callbacks=callbacks).fit(X_VALUES, Y_VALUES)
 
 
-def test_a_metric_that_is_better_the_smaller_counts_epochs_so():
+def test_falling_scores_of_a_lower_is_better_metric_are_improvements():
     """Scores that fall every epoch are improvements, and no epoch counts as one without."""
     scores = iter(np.linspace(9, 1, 40))
 

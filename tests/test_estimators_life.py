@@ -51,7 +51,7 @@ def through_joblib(estimator, tmp_path):
 
 
 @pytest.mark.parametrize("through", [pickled, through_joblib, lambda estimator, _: copy.deepcopy(estimator)])
-def test_copies_go_on_like_the_original(through, tmp_path):
+def test_copies_continue_like_the_original(through, tmp_path):
     estimator = cr.MLPRegressor(**SMALL, solver=cr.AdamW(), learning_rate=cr.Cosine(epochs=30)).fit(X_VALUES, Y_VALUES)
     twin = through(estimator, tmp_path)
     assert_same(estimator, twin)
@@ -63,7 +63,7 @@ def test_copies_go_on_like_the_original(through, tmp_path):
     assert estimator.coefs_[0].any()
 
 
-def test_golden_pickle_predicts_what_it_always_did():
+def test_golden_pickle_gives_the_stored_predictions():
     """What a released version wrote must be read; `data/make_golden_estimators.py` wrote it."""
     with GOLDEN.open("rb") as file:
         golden = pickle.load(file)
@@ -74,7 +74,7 @@ def test_golden_pickle_predicts_what_it_always_did():
     classifier.partial_fit(golden["X"], golden["labels"])
 
 
-def test_clone_has_the_parameters_alone():
+def test_clone_copies_only_the_parameters():
     estimator = cr.MLPClassifier(**SMALL, activation=["gelu"], callbacks=[print]).fit(X, Y)
     twin = clone(estimator)
     assert twin.get_params() == estimator.get_params()
@@ -83,7 +83,7 @@ def test_clone_has_the_parameters_alone():
     assert "MLPClassifier" in estimator._repr_html_()
 
 
-def test_network_says_that_its_initial_weights_were_given():
+def test_network_reports_given_initial_weights():
     for estimator in (cr.MLPClassifier(**SMALL).fit(X, Y), cr.MLPRegressor(**SMALL).partial_fit(X, Y)):
         assert estimator.network_.init == "given"  # by the estimator, as scikit-learn draws them
 
@@ -101,7 +101,7 @@ def test_weights_are_views():
     np.testing.assert_allclose(estimator.predict_proba(X[:1]), [[0.2, 0.3, 0.5]])
 
 
-def test_weights_of_other_shapes_are_another_network():
+def test_weights_of_other_shapes_make_another_network():
     estimator = cr.MLPRegressor(**SMALL).fit(X, Y)
     wider = [np.full((4, 2), 0.5), np.ones((2, 1))]
     estimator.coefs_ = wider
@@ -111,7 +111,7 @@ def test_weights_of_other_shapes_are_another_network():
     assert estimator.partial_fit(X, Y).coefs_[0].shape == (4, 2)
 
 
-def test_weights_exist_after_a_fit_or_assignment_alone():
+def test_weights_exist_only_after_fit_or_assignment():
     estimator = cr.MLPRegressor(activation="tanh")
     assert not hasattr(estimator, "coefs_")
     with pytest.raises(AttributeError, match="'MLPRegressor' object has no attribute 'intercepts_'"):
@@ -163,7 +163,7 @@ def test_feature_names_are_kept_and_checked():
         estimator.predict(frame[["b", "a", "c", "d"]])
 
 
-def test_callbacks_of_scikit_learn_get_every_epoch():
+def test_callbacks_of_scikit_learn_receive_every_epoch():
     callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
     told = []
 

@@ -52,7 +52,7 @@ def like(estimator, X, y, **options):
     return network
 
 
-def test_every_parameter_of_scikit_learn_has_its_place_and_default():
+def test_parameters_keep_scikit_learn_order_and_defaults():
     import inspect
 
     from sklearn import neural_network
@@ -69,7 +69,7 @@ def test_every_parameter_of_scikit_learn_has_its_place_and_default():
 @pytest.mark.parametrize(
     "solver", [cr.AdamW(learning_rate=0.01), cr.RMSprop(learning_rate=0.01), cr.Adagrad(learning_rate=0.1)]
 )
-def test_optimizers_give_the_bits_of_the_network(solver):
+def test_optimizers_give_the_same_bits_as_network_fit(solver):
     estimator = classifier(solver=solver, shuffle=False)
     network = like(estimator, X, Y, optimizer=solver)
     assert np.array_equal(estimator.fit(X, Y).network_.parameters, network.parameters)
@@ -82,7 +82,7 @@ def test_lbfgs_optimizer_trains_and_has_no_partial_fit():
 
 
 @pytest.mark.parametrize("schedule", [cr.Cosine(warmup=2), cr.OneCycle(), lambda epoch: 0.9**epoch])
-def test_schedules_give_the_bits_of_the_network(schedule):
+def test_schedules_give_the_same_bits_as_network_fit(schedule):
     estimator = classifier(learning_rate=schedule, solver=cr.Adam(learning_rate=0.02), shuffle=False)
     network = like(estimator, X, Y, optimizer=cr.Adam(learning_rate=0.02), schedules=schedule)
     assert np.array_equal(estimator.fit(X, Y).network_.parameters, network.parameters)
@@ -142,14 +142,14 @@ def test_custom_loss_equals_the_built_in():
     np.testing.assert_allclose(own.predict(X_VALUES), built_in.predict(X_VALUES), rtol=1e-6)
 
 
-def test_losses_of_the_other_task_raise():
+def test_losses_for_the_other_task_raise():
     with pytest.raises(ValueError, match="'loss' parameter of MLPClassifier must be 'log_loss'"):
         classifier(loss="squared_error").fit(X, Y)
     with pytest.raises(ValueError, match="hinge"):
         regressor(loss="hinge").fit(X_VALUES, Y_VALUES)
 
 
-def test_class_weights_are_sample_weights():
+def test_class_weights_equal_sample_weights():
     weights = {0: 1.0, 1: 3.0, 2: 0.5}
     by_class = classifier(class_weight=weights).fit(X, Y)
     assert same(by_class, classifier().fit(X, Y, sample_weight=[weights[label] for label in Y]))
@@ -179,7 +179,7 @@ def test_eval_set_is_watched():
     assert score == estimator.best_validation_score_ == max(estimator.validation_scores_)
 
 
-def test_eval_set_has_weights_of_its_own():
+def test_eval_set_uses_its_own_weights():
     weight = np.linspace(0.0, 1.0, 150)
     estimator = classifier(eval_metric="log_loss", class_weight={0: 5.0})
     estimator.fit(X, Y, weight[::-1], eval_set=(X, Y, weight))
@@ -187,7 +187,7 @@ def test_eval_set_has_weights_of_its_own():
     assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-9)
 
 
-def test_eval_metrics_are_recorded_and_the_first_decides():
+def test_eval_metrics_are_recorded_and_the_first_one_stops():
     data = {"eval_set": (X[::2], Y[::2])}
     estimator = classifier(eval_metric=["balanced_accuracy", "log_loss"]).fit(X, Y, **data)
     assert list(estimator.history_.metrics) == ["balanced_accuracy", "log_loss"]
@@ -207,7 +207,7 @@ def test_eval_metrics_are_recorded_and_the_first_decides():
     assert r2_score(Y_VALUES, values.predict(X_VALUES)) == pytest.approx(values.score(X_VALUES, Y_VALUES))
 
 
-def test_labels_are_watched_together():
+def test_early_stopping_watches_all_labels_together():
     X_labels, labels = make_multilabel_classification(200, random_state=0)
     estimator = classifier().fit(X_labels, labels, eval_set=(X_labels, labels))
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X_labels, labels))
@@ -230,7 +230,7 @@ def test_validation_split_is_stratified():
     assert seen[1] is estimator.network_
 
 
-def test_callbacks_get_logs_and_may_stop():
+def test_callbacks_receive_logs_and_may_stop():
     logs = []
     classifier(callbacks=[logs.append, lambda log: log["epoch"] == 7]).fit(X, Y)
     assert [log["epoch"] for log in logs] == [1, 2, 3, 4, 5, 6, 7]
@@ -242,7 +242,7 @@ def test_time_limit_ends_after_the_epoch():
     assert estimator.history_.stop_reason == "seconds"
 
 
-def test_dtype_is_that_of_network_and_probabilities():
+def test_dtype_sets_type_of_network_and_probabilities():
     estimator = classifier(dtype="float32").fit(X, Y)
     assert estimator.network_.dtype == estimator.predict_proba(X).dtype == "float32"
     assert same(estimator, classifier().fit(X.astype("float32"), Y))
@@ -259,7 +259,7 @@ def test_number_of_threads_changes_no_bit(parameters):
     assert np.array_equal(one.predict_proba(X), many.predict_proba(X))
 
 
-def test_sparse_rows_give_the_bits_of_dense_ones():
+def test_sparse_rows_give_the_same_bits_as_dense_rows():
     sparse = pytest.importorskip("scipy.sparse")
     rows = np.where(X > 0.5, X, 0.0)
     for convert in (sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
@@ -268,7 +268,7 @@ def test_sparse_rows_give_the_bits_of_dense_ones():
         np.testing.assert_allclose(a.predict_proba(rows), b.predict_proba(convert(rows)), rtol=1e-9)
 
 
-def test_sparse_labels_give_the_bits_of_dense_ones():
+def test_sparse_labels_give_the_same_bits_as_dense_labels():
     sparse = pytest.importorskip("scipy.sparse")
     X_labels, labels = make_multilabel_classification(100, random_state=0)
     a, b = classifier().fit(X_labels, labels), classifier().fit(X_labels, sparse.csr_matrix(labels))

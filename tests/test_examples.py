@@ -36,7 +36,7 @@ def test_example_fashion_mnist_learns(chainrule_data):
     assert float(re.search(r"test accuracy (\S+),", done.stdout)[1]) >= 0.87
 
 
-def test_fashion_mnist_says_where_its_data_are_from(tmp_path):
+def test_fashion_mnist_without_data_names_the_download(tmp_path):
     done = run("fashion_mnist.py", tmp_path)
     assert done.returncode == 1
     assert "https://github.com/zalandoresearch" in done.stderr

@@ -26,7 +26,7 @@ def net():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [[2, 1], [1, 1, 1], [3, 7, 5, 2]])
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
-def test_a_network_comes_back_exactly(tmp_path, sizes, loss, dtype):
+def test_network_loads_exactly(tmp_path, sizes, loss, dtype):
     net = cr.Network(sizes, activation="tanh", loss=loss, dtype=dtype, seed=1)
     net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # any finite bits
     net.save(tmp_path / "model")
@@ -46,7 +46,7 @@ def test_safetensors_package_reads_the_file(net, tmp_path):
         np.testing.assert_array_equal(file.get_tensor("biases.2"), net.biases[2])
 
 
-def test_metadata_come_back_and_the_same_network_is_the_same_file(net, tmp_path):
+def test_metadata_load_and_equal_networks_write_equal_files(net, tmp_path):
     metadata = {f"key {i}": "π \n" * i for i in range(9)}
     for name in "ab":
         net.save(tmp_path / name, metadata)
@@ -167,14 +167,14 @@ def test_damaged_file_raises_or_has_the_right_shape(parts, tmp_path):
         (b"\x1f\x8b" + bytes(100), "it is compressed with gzip: unpack it first"),
     ],
 )
-def test_a_file_of_another_kind_is_named_with_a_remedy(tmp_path, content, message):
+def test_file_of_another_kind_raises_with_a_remedy(tmp_path, content, message):
     path = tmp_path / "other"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(f"{path} ") + ".*" + re.escape(message)):
         cr.load(path)
 
 
-def test_a_checkpoint_a_folder_and_a_truncated_model_are_named_with_a_remedy(net, tmp_path):
+def test_checkpoint_folder_and_truncated_model_raise_with_a_remedy(net, tmp_path):
     history = net.fit(np.ones((2, 3)), [0, 1], epochs=1, keep_state=True)
     cr.save_checkpoint(tmp_path / "checkpoint", net, history.state)
     with pytest.raises(ValueError, match=r"checkpoint is not .*: read it with chainrule.load_checkpoint"):
@@ -192,7 +192,7 @@ def test_a_checkpoint_a_folder_and_a_truncated_model_are_named_with_a_remedy(net
         cr.load(tmp_path / "model")
 
 
-def test_model_files_need_numpy_alone(net, tmp_path):
+def test_model_files_need_only_numpy(net, tmp_path):
     net.save(tmp_path / "model")
     run("without.model_file", str(tmp_path / "model"), str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
@@ -278,7 +278,7 @@ def test_checksum_equals_sha256_for_every_length_of_the_last_block(size, tmp_pat
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"format": 1, "format": 1}', '{"format": 1e999}'])
-def test_json_that_is_nested_deeply_or_names_twice_is_refused_by_name(parts, tmp_path, text):
+def test_deeply_nested_json_and_duplicate_names_raise(parts, tmp_path, text):
     configuration, tensors = parts
     path = tmp_path / "bad"
     path.write_bytes(safetensors.numpy.save(tensors, {"chainrule": text}))
@@ -298,7 +298,7 @@ def test_json_that_is_nested_deeply_or_names_twice_is_refused_by_name(parts, tmp
 # The file in tests/data stays; a format that cannot read it any more is a mistake
 
 
-def test_the_golden_file_predicts_what_it_always_did(capsys):
+def test_golden_file_gives_the_stored_predictions(capsys):
     expected = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
     net, metadata = model_file.load_with_metadata(GOLDEN)
     assert repr(net) == expected["network"]

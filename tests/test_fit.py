@@ -56,7 +56,7 @@ def test_float32_stays_near_the_oracle(isa, name):
     assert reference.error(net.parameters, reference.flatten(want)) <= 1e-4
 
 
-def test_default_settings_are_the_documented_ones():
+def test_default_settings_equal_the_documentation():
     settings = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
     assert cr.Adam() == cr.Adam(**settings)
     assert cr.SGD() == cr.SGD(learning_rate=1e-3, momentum=0.0, nesterov=False)

@@ -117,7 +117,7 @@ def half_of_square(logits, y, weight):
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("weights", [None, W])
-def test_metrics_callbacks_losses_and_states_are_those_of_each_fit(weights, n_threads):
+def test_metrics_callbacks_losses_and_states_belong_to_their_fit(weights, n_threads):
     def middle(y, predictions, *weight):
         return float(abs(predictions - y).mean())
 
@@ -156,7 +156,7 @@ def test_metrics_callbacks_losses_and_states_are_those_of_each_fit(weights, n_th
         assert np.array_equal(net.parameters, other.parameters)
 
 
-def test_a_fraction_to_hold_out_is_of_the_chosen_rows():
+def test_validation_fraction_applies_to_the_chosen_rows():
     random = np.random.default_rng(1)
     classes = random.integers(0, 2, 300)
     net, other = (cr.Network([6, 9, 1], loss="binary_cross_entropy", seed=0) for _ in range(2))
@@ -228,7 +228,7 @@ def test_failing_network_returns_its_error_and_the_others_train(n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_progress_comes_once_for_each_in_the_calling_thread(n_threads):
+def test_progress_is_called_once_per_network_in_the_calling_thread(n_threads):
     told, here = [], threading.get_ident()
     results = cr.fit_many(
         networks(), X, Y, batch_size=5, epochs=10, n_threads=n_threads,

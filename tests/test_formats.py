@@ -151,7 +151,7 @@ def test_other_text_stays_levels(texts):
         (("1500", "1,234"), "decimal", {".": 1500, ",": 1500}, "a decimal point"),
     ],
 )
-def test_an_ambiguous_column_asks_for_the_option_that_decides(texts, option, choices, readings):
+def test_ambiguous_column_names_the_deciding_option(texts, option, choices, readings):
     with pytest.raises(
         ValueError, match=f"column 'x' holds .*such as '{texts[0]}', which can be read .*{readings}"
     ) as error:
@@ -165,7 +165,7 @@ def test_an_ambiguous_column_asks_for_the_option_that_decides(texts, option, cho
         assert read == (np.datetime64(value).astype(int) if isinstance(value, str) else value)
 
 
-def test_options_decide_nothing_where_the_column_does():
+def test_options_do_not_override_an_unambiguous_column():
     [column] = TableEncoding.learn(frame("25/12/2020", "01/02/2020"), date_order="mdy", decimal=",").columns
     assert column.format == DateFormat("dmy")
     [column] = TableEncoding.learn(frame("12.5", "1,234.5"), date_order="mdy", decimal=",").columns
@@ -213,7 +213,7 @@ DAYS = [f"{i:02}/03/2024" for i in range(1, 29)]
         ),
     ],
 )
-def test_most_cells_are_numbers_or_dates_but_some_are_not(texts, message):
+def test_few_unreadable_cells_warn(texts, message):
     table = frame(*texts).assign(y=range(len(texts)))
     with pytest.warns(UserWarning, match="cells cannot be read so") as caught:
         encoding = TableEncoding.learn(table)
@@ -226,14 +226,14 @@ def test_most_cells_are_numbers_or_dates_but_some_are_not(texts, message):
     assert kind_of(*texts, categorical_features=["x"]) in ("levels", "ignored")
 
 
-def test_dates_with_a_text_among_them_are_refused():
+def test_dates_mixed_with_text_raise():
     message = "column 'x' holds dates, but 1 of 20 cells cannot be read so, the first 'soon' in row 20: correct them"
     with pytest.raises(ValueError, match=message):
         TableEncoding.learn(frame(*[datetime.date(2024, 1, 1)] * 19, "soon"))
 
 
 @pytest.mark.parametrize("marker", ["?", "NA", "N/A", "-", " null ", ""])
-def test_markers_among_numbers_and_dates_are_gaps_that_are_warned_of(marker):
+def test_markers_among_numbers_and_dates_become_gaps_with_a_warning(marker):
     for texts, kind, word in (
         (["1.5", "2.5", "4.5"], "number", "numbers"),
         (["2024-01-01", "2024-01-05"], "date", "dates"),
@@ -246,7 +246,7 @@ def test_markers_among_numbers_and_dates_are_gaps_that_are_warned_of(marker):
         assert encoding.transform(frame(texts[0], "?")).tolist() == [expected[0].tolist(), [0, 1]]
 
 
-def test_whole_numbers_as_text_are_levels_and_many_of_them_are_warned_of():
+def test_whole_numbers_as_text_are_levels_and_many_warn():
     assert kind_of("1", "2", "3", "1") == "levels"
     many = [str(i // 2) for i in range(300)]
     with pytest.warns(
@@ -274,7 +274,7 @@ def test_whole_numbers_as_text_are_levels_and_many_of_them_are_warned_of():
         (["0.5", "1,234.5"], "0,125", "a number such as 1.5"),
     ],
 )
-def test_later_cells_are_read_as_at_fit_or_refused(fitted, later, expected):
+def test_later_cells_are_read_as_at_fit_or_raise(fitted, later, expected):
     encoding = TableEncoding.from_dict(TableEncoding.learn(frame(*fitted)).to_dict())
     features = encoding.transform(frame(*fitted))
     assert encoding.transform(frame(fitted[1])).tolist() == [features[1].tolist()]
@@ -322,14 +322,14 @@ def test_an_examination_gives_counts_and_rows():
     assert examine({}).kind == "levels"
 
 
-def test_a_leading_zero_makes_all_of_a_column_codes():
+def test_leading_zero_makes_the_column_levels():
     assert examine({"1234": 5, "12345": 6}).whole
     assert examine({"1234": 99, "0123": 1}).kind == "levels"
     assert examine({"12.5": 99, "07.5": 1}).kind == "levels"
     assert examine({"0": 1, "0.5": 1, "-0.25": 1, "00:30": 0}).kind == "number"
 
 
-def test_mixed_lengths_and_equal_lengths_are_read_alike():
+def test_texts_of_mixed_and_equal_lengths_are_read_alike():
     texts = [f"{day:02}/{month:02}/2024" for day in range(1, 29) for month in range(1, 13)]
     equal = as_column(texts).examine()
     mixed = as_column([*texts, "1/1/2024"]).examine()
@@ -357,7 +357,7 @@ def test_dates_that_strftime_wrote_are_read(order, pattern, moments):
     st.lists(st.decimals(-(10**9), 10**9, places=2), min_size=1),
     st.sampled_from([(",", "."), (".", ","), ("\u202f", ",")]),
 )
-def test_numbers_in_the_writing_of_a_country_are_read(numbers, marks):
+def test_numbers_in_national_formats_are_read(numbers, marks):
     group, mark = marks
     texts = [f"{number:,.2f}".translate({ord(","): group, ord("."): mark}) + " kr" for number in numbers]
     assert NumberFormat(mark, "kr").read(texts).tolist() == list(map(float, numbers))

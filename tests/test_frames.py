@@ -50,7 +50,7 @@ def test_an_encoder_can_be_pickled(library):
     assert pickle.loads(pickle.dumps(encoder)).transform(table).tobytes() == encoder.transform(table).tobytes()
 
 
-def test_values_are_refused_in_the_same_words(library):
+def test_every_library_gives_the_same_error_message(library):
     encoder = TableEncoder().fit(library(DATA))
     for name, value, expected in [
         ("real", np.inf, "a number between"),
@@ -64,7 +64,7 @@ def test_values_are_refused_in_the_same_words(library):
             encoder.transform(later)
 
 
-def test_rows_are_counted_in_the_table(library):
+def test_messages_count_rows_of_the_whole_table(library):
     table = library(DATA | {"real": [0.5, 1.0, 2.0, 3.0, np.inf, 4.0]})
     with pytest.raises(ValueError, match="holds inf in row 5"):
         TableEncoder().fit(table, rows=np.array([0, 1, 4, 5]))
@@ -151,7 +151,7 @@ def test_arrays_of_another_width_or_shape_raise():
             encoder.transform(thing)
 
 
-def test_lazy_frames_are_refused():
+def test_lazy_frames_raise():
     lazy = pytest.importorskip("polars").LazyFrame({"x": [1, 2]})
     assert not needs_encoding(lazy)
     with pytest.raises(ValueError, match="got LazyFrame"):
@@ -165,7 +165,7 @@ def test_column_names_may_be_numbers():
         Frame(pd.DataFrame([[1, 2]], columns=[1, "1"]))
 
 
-def test_levels_of_mixed_types_depend_on_no_order():
+def test_levels_of_mixed_types_do_not_depend_on_row_order():
     for values in ([True, 1, "1", 1.0], [1, "1", 1.0, True]):
         codes, names = as_column(values).levels()
         assert [names[code] for code in codes] == [level_name(value) for value in values]
@@ -186,7 +186,7 @@ def test_arrays_need_no_narwhals(monkeypatch):
     assert not needs_encoding(pd.DataFrame({"x": ["a", "b"]}))
 
 
-def test_rows_are_places_and_messages_name_the_index():
+def test_rows_are_positions_and_messages_use_the_index():
     table = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.inf]}, index=[30, 20, 10, 0])
     rows = np.array([2, 0])
     encoder = TableEncoder().fit(table, rows=rows)
@@ -201,7 +201,7 @@ IDS = [2**53 + 1, 2**53 + 3, None, 2**53 + 1]
 
 
 @pytest.mark.parametrize("kind", ["Int64", "UInt64", "int64[pyarrow]", "object", "polars", "pyarrow"])
-def test_large_integers_beside_a_gap_are_exact(kind):
+def test_large_integers_next_to_a_gap_are_exact(kind):
     if kind in ("polars", "pyarrow"):
         module = pytest.importorskip(kind)
         table = (module.table if kind == "pyarrow" else module.DataFrame)({"x": IDS})
@@ -215,7 +215,7 @@ def test_large_integers_beside_a_gap_are_exact(kind):
     assert numbers.transform(table)[:, 1].tolist() == [0, 0, 1, 0]
 
 
-def test_integers_beside_a_gap_are_plain_floats_where_these_are_exact():
+def test_integers_next_to_a_gap_are_floats_if_exact():
     column = Frame(pd.DataFrame({"x": pd.array([2**53, None, -(2**53)], dtype="Int64")})).column(0)
     assert column.values.dtype == np.float64
     np.testing.assert_array_equal(column.numbers(), [2.0**53, NAN, -(2.0**53)])
@@ -259,7 +259,7 @@ def test_floats_of_32_bits_are_the_same_levels(library):
     assert category.to_dict() == expected.to_dict()
 
 
-def test_integers_beyond_float64_are_refused_by_column_and_row():
+def test_integers_beyond_float64_raise_with_column_and_row():
     for power in (310, 5000):
         table = pd.DataFrame({"x": pd.Series([1, 10**power], dtype=object)})
         with pytest.raises(
@@ -268,7 +268,7 @@ def test_integers_beyond_float64_are_refused_by_column_and_row():
             TableEncoder().fit(table)
 
 
-def test_times_of_day_are_a_part_of_the_day(library):
+def test_times_of_day_are_fractions_of_the_day(library):
     if library in (in_narwhals, in_arrow_within_pandas):
         pytest.skip("pandas has no type for them")
     table = library(DATA | {"day": [datetime.time(6), datetime.time(18), None] * 2})
@@ -328,7 +328,7 @@ def test_values_that_are_not_tables_raise_and_are_described(thing, message):
         TableEncoder().fit(thing)
 
 
-def test_sparse_matrices_are_refused():
+def test_sparse_matrices_raise():
     with pytest.raises(ValueError, match="got a sparse matrix, which has no columns to encode: use its toarray"):
         TableEncoder().fit(pytest.importorskip("scipy.sparse").csr_matrix(np.eye(3)))
 
@@ -350,7 +350,7 @@ def count_calls(code):
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "names"])
-def test_the_work_is_linear_in_the_columns(library):
+def test_number_of_calls_is_linear_in_the_columns(library):
     def work(n_columns):
         data = {f"x{i}": [1.0, 2.0, float(i)] for i in range(n_columns)}
         module = pytest.importorskip("pandas" if library == "names" else library)

@@ -111,7 +111,7 @@ def test_gradients_equal_finite_differences(isa, activation, loss):
 
 
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
-def test_the_oracle_agrees_with_finite_differences(activation, loss):
+def test_oracle_equals_finite_differences(activation, loss):
     params, X, Y, w = away_from_kinks([3, 4, 2], 5, activation, loss)
 
     def J(theta, X):
@@ -230,7 +230,7 @@ def test_given_parameters_are_zero_until_written():
     assert (net.init, net.parameters.any()) == ("given", False)
 
 
-def test_wrong_arguments_raise_and_are_named():
+def test_wrong_arguments_raise_and_name_the_argument():
     params, X, Y, w = reference.problem([3, 4, 2], 5, "squared_error")
     forward = {"activation": "tanh", "loss": "squared_error"}
     cache = cr.forward(params, X, **forward)

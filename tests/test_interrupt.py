@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to a
 
 
 @pytest.mark.parametrize("batch_size", [None, 32, 1])
-def test_interrupted_fit_keeps_the_last_whole_step(batch_size):
+def test_interrupted_fit_keeps_the_last_complete_step(batch_size):
     assert run("interrupt.steps", batch_size) == "interrupted\n"
 
 
@@ -46,11 +46,11 @@ def test_asyncio_handler_runs_while_an_executor_trains():
     assert run("interrupt.event_loop") == "callback\n"
 
 
-def test_wakeup_fd_gets_the_signal():
+def test_wakeup_fd_receives_the_signal():
     assert run("interrupt.wakeup_fd") == "True\n"
 
 
-def test_ctrl_c_while_the_command_reads_is_one_line(tmp_path):
+def test_ctrl_c_while_the_command_reads_prints_one_line(tmp_path):
     """`test_cli` presses it while the network trains."""
     pytest.importorskip("pandas")
     assert run("interrupt.command_that_reads", str(tmp_path / "table.csv")) == "chainrule: interrupted\n 1\n"

@@ -41,7 +41,7 @@ MAKE = {
 
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_are_predicted_as_given_whatever_holds_them(kind, make):
+def test_labels_are_predicted_as_given_for_every_container(kind, make):
     expected = cr.MLPClassifier(**SMALL).fit(X, LABELS[kind])
     estimator = cr.MLPClassifier(**SMALL).fit(X, make(LABELS[kind]))
     assert estimator.classes_.tolist() == expected.classes_.tolist()
@@ -65,7 +65,7 @@ def test_label_matrix_may_be_objects_or_lists():
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, float("nan")])
 @pytest.mark.parametrize("kind", ["int", "bool", "text"])
-def test_missing_label_is_named(kind, missing):
+def test_missing_label_raises_with_its_row(kind, missing):
     y = LABELS[kind].astype(object)
     y[7] = missing
     for given in (y, y.tolist(), pd.Series(y, dtype=object)):
@@ -76,14 +76,14 @@ def test_missing_label_is_named(kind, missing):
 
 
 @pytest.mark.parametrize("kind", ["Int64", "boolean", "string", "category"])
-def test_missing_label_in_a_column_of_a_table_is_named(kind):
+def test_missing_label_in_a_table_column_raises_with_its_row(kind):
     y = pd.Series(LABELS["bool"] if kind == "boolean" else LABELS["int"]).astype(kind)
     y[7] = None
     with pytest.raises(ValueError, match=r"missing label in row 7|contains NaN"):
         cr.MLPClassifier(**SMALL).fit(X, y)
 
 
-def test_labels_of_several_kinds_are_refused():
+def test_labels_of_several_kinds_raise():
     y = LABELS["text"].astype(object)
     y[[3, 4]] = 1, True
     with pytest.raises(ValueError, match=r"several kinds: 'a' \(text\) in row 0, 1 \(an integer\) in row 3"):
@@ -98,7 +98,7 @@ def test_labels_of_several_kinds_are_refused():
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("y", [np.zeros(60), np.full(60, "a"), np.ones(60, bool)], ids=lambda y: y.dtype.kind)
-def test_one_class_has_one_column_of_probabilities(y, solver):
+def test_single_class_has_one_column_of_probabilities(y, solver):
     for loss in ("log_loss", cr.SoftmaxCrossEntropy(label_smoothing=0.1)):
         estimator = cr.MLPClassifier(**SMALL, solver=solver, loss=loss).fit(X, y)
         assert estimator.predict_proba(X).tolist() == [[1.0]] * 60
@@ -145,7 +145,7 @@ def test_class_weights_of_labels_need_one_entry_each(count):
 
 
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
-def test_masked_entries_raise_and_are_not_read(kind):
+def test_masked_entries_raise(kind):
     masked = np.ma.array(X, mask=np.zeros_like(X, bool))
     y = np.ma.array(LABELS["int"], mask=np.zeros(60, bool))
     estimator = kind(**SMALL).fit(masked, y)  # nothing is masked yet
@@ -174,6 +174,7 @@ def test_quantiles_predict_one_target():
 @pytest.mark.parametrize("columns", [(), (1,), (2,)], ids=["(m,)", "(m, 1)", "(m, 2)"])
 def test_custom_loss_of_the_guide_works_in_an_estimator(columns):
     rng = np.random.default_rng(1)
+
     def log_cosh(logits, y, weight):
         assert y.shape == logits.shape
         error = logits - y

@@ -37,7 +37,7 @@ def test_an_exact_fit_of_large_columns_and_targets_is_convergence():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("y", [Y, NOISY, 1e4 * Y, 1e-3 * NOISY], ids=["exact", "noisy", "large", "small"])
 @pytest.mark.parametrize("sizes", [[5, 1], [5, 3, 1]])
-def test_convergence_on_scaled_columns_stays_convergence(sizes, y, dtype):
+def test_convergence_on_scaled_columns_is_reported_as_converged(sizes, y, dtype):
     for l2 in (0.0, 1e-3):
         net = cr.Network(sizes, activation="tanh", loss="squared_error", dtype=dtype, seed=0)
         history = net.fit(X, y, optimizer=cr.LBFGS(), epochs=3000, l2=l2)
@@ -61,7 +61,7 @@ def test_fitting_again_from_the_optimum_converges_at_once():
     assert history.epochs <= 3
 
 
-def test_a_straight_step_goes_on_where_the_pairs_mislead():
+def test_gradient_step_continues_if_the_pairs_are_unreliable():
     """Without it the training ends 60 iterations earlier, at a cost that is 1.5 % higher."""
     data = pytest.importorskip("sklearn.datasets").load_breast_cancer()
     net = cr.Network([30, 20, 2], activation="relu", loss="softmax_cross_entropy", dtype="float64", seed=0)

@@ -14,7 +14,7 @@ from chainrule.losses import ParametricLoss
 KINDS = {kind.core_name: kind for kind in ParametricLoss.__subclasses__()}
 
 
-def test_every_loss_with_a_parameter_has_a_class_of_the_same_default():
+def test_every_loss_with_a_parameter_has_a_class_with_its_default():
     assert KINDS.keys() == {name for name, traits in _core.LOSSES.items() if traits.parameter}
     for name, kind in KINDS.items():
         traits = _core.LOSSES[name]
@@ -53,7 +53,7 @@ def values_around(targets):
 
 
 @pytest.mark.parametrize("loss", _core.LOSSES)
-def test_targets_outside_the_range_are_refused(loss):
+def test_targets_outside_the_range_raise(loss):
     traits = _core.LOSSES[loss]
     net = cr.Network([1, 2], loss=loss_for(loss, 2), seed=0)
     allowed, refused = values_around(traits.targets)
@@ -77,7 +77,7 @@ def test_right_predictions_score_best(metric):
 
 
 @pytest.mark.parametrize("metric", [name for name, traits in _core.METRICS.items() if not traits.of_classes])
-def test_metrics_without_unit_are_those_of_shifted_and_scaled_values(metric):
+def test_unit_free_metrics_do_not_change_with_shift_and_scale(metric):
     y, predictions = np.random.default_rng(0).normal(4, 1, (2, 20))
     of_others = scored(metric, 10 * y + 3, 10 * predictions + 3)
     assert (of_others == pytest.approx(scored(metric, y, predictions))) == _core.METRICS[metric].unit_free
@@ -88,6 +88,6 @@ def test_undefined_metrics_are_nan(metric):
     assert np.isnan(scored(metric, np.zeros(4), np.linspace(0.1, 0.4, 4)))
 
 
-def test_metrics_of_classes_need_a_loss_of_classes():
+def test_classification_metrics_need_a_classification_loss():
     with pytest.raises(ValueError, match=r"^the metric auc is for classes, the loss poisson is not$"):
         _core.score("auc", "poisson", np.ones((2, 1)), [0.0, 1.0])

@@ -107,7 +107,7 @@ def test_cost_and_gradient_equal_pytorch(isa, name, loss, settings, n, dtype):
     assert (abs(grads.inputs / scaled - slope) <= 4 * TOLERANCE[dtype] * np.maximum(1, abs(slope))).all()
 
 
-def test_poisson_overflows_to_infinity_as_pytorchs(isa):
+def test_poisson_overflows_to_infinity_as_in_pytorch(isa):
     net = network_of_logits(1, "poisson", "float32")
     assert net.losses([[1e4]], [1.0]).tolist() == [np.inf]
     assert net.predict([[1e4]]).tolist() == [[np.inf]]
@@ -115,7 +115,7 @@ def test_poisson_overflows_to_infinity_as_pytorchs(isa):
 
 
 @pytest.mark.parametrize("power", [1.0001, 1.1, 1.5, 1.9, 1.9999, 2])
-def test_half_the_deviance_of_scikit_learn(isa, power):
+def test_losses_are_half_the_deviance_of_scikit_learn(isa, power):
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(1)
     z, y = rng.normal(0, 2, (200, 1)), rng.gamma(2, 1, (200, 1))
@@ -131,7 +131,7 @@ def test_half_the_deviance_of_scikit_learn(isa, power):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_row_of_nan_has_a_loss_of_nan(isa, loss):
+def test_nan_row_has_nan_loss(isa, loss):
     net = network_of_logits(2, loss_for(loss, 2), "float32")
     assert np.isnan(net.losses([[np.nan, 1.0]], {"softmax_cross_entropy": [1]}.get(loss, [[1.0, 1.0]]))).all()
 
@@ -228,7 +228,7 @@ def test_custom_loss_gives_the_gradients_of_the_built_in(threads, sizes, m):
     assert reference.error(own.inputs, grads.inputs) < 1e-12
 
 
-def test_custom_loss_gets_targets_and_weights_as_given():
+def test_custom_loss_receives_targets_and_weights_unchanged():
     net, _, X, _, _ = problem([3, 4, 2], 5)
     y, weight = object(), object()
     seen = []

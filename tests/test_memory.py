@@ -33,7 +33,7 @@ def test_broadcast_rows_give_the_bits_of_copied_rows(isa, m):
 
 
 @pytest.mark.skipif(len(cr.available_isas()) < 2, reason="this CPU has one instruction set")
-def test_the_instruction_set_stays_while_a_fit_runs():
+def test_instruction_set_cannot_change_during_a_fit():
     net, _, X, Y, _ = problem([5, 20, 2], 40, "squared_error")
     before = cr.get_isa()
     other = next(name for name in cr.available_isas() if name != before)
@@ -107,7 +107,7 @@ def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
 
 @needs_proc
 @pytest.mark.parametrize(("mode", "total"), [("r", 0), ("r+", 0), ("c", 1200)])
-def test_pages_of_a_mapped_file_do_not_pile_up(tmp_path, mode, total):
+def test_fit_on_a_mapped_file_releases_its_pages(tmp_path, mode, total):
     taken, found = map(float, run("memory.mapped_fit", str(tmp_path / "x.bin"), mode).split())
     assert found == total  # what was written into a private map is still there
     assert taken < 200e6 or mode == "c"

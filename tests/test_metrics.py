@@ -121,7 +121,7 @@ def test_mape_of_zero_targets_equals_scikit_learn():
     assert _core.score("mape", "squared_error", predictions + 1, y) == pytest.approx(expected, rel=1e-12)
 
 
-def test_callable_metric_gets_targets_as_given():
+def test_callable_metric_receives_targets_unchanged():
     random = np.random.default_rng(1)
     y, y_validation = random.normal(size=120), random.normal(size=80)
     seen = []
@@ -228,7 +228,7 @@ def named(name):
     return metric
 
 
-def test_metrics_of_one_name_are_numbered():
+def test_metrics_with_equal_names_are_numbered():
     net = cr.Network([4, 1], loss="squared_error", seed=0)
     constant = partial(lambda y_true, y_pred, value: value, value=2.0)
     metrics = [constant, named("f_2"), named("f"), named("f"), "mae", named("mae"), named("f")]

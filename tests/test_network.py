@@ -40,7 +40,7 @@ def test_a_view_keeps_the_parameters_alive():
     assert not np.array_equal(view, noise[0].weights[0])
 
 
-def test_initial_parameters_are_those_of_init_params():
+def test_initial_parameters_equal_init_params():
     net = cr.Network([5, 6, 2], activation="relu", loss="squared_error", init="he_normal", seed=9, dtype="float64")
     want = cr.init_params([5, 6, 2], init="he_normal", seed=9, dtype="float64")
     assert np.array_equal(net.parameters, reference.flatten(want))
@@ -130,7 +130,7 @@ def test_a_seed_may_be_any_integer(seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
-def test_a_seed_out_of_range_is_refused(seed):
+def test_seed_out_of_range_raises(seed):
     message = rf"^seed is {seed}, expected from 0 to {2**64 - 1}$"
     for call in (
         lambda: cr.Network([3, 2], loss="squared_error", seed=seed),
@@ -204,7 +204,7 @@ def test_network_and_array_functions_give_the_same_bits():
 
 @pytest.mark.parametrize("sizes", [[30, 1], [3000, 1], [40, 1, 1], [30, 5], [70, 20, 1]])
 @pytest.mark.parametrize("rows", [1, 5, 300])
-def test_the_layout_of_X_changes_no_bit(sizes, rows):
+def test_layout_of_X_changes_no_bit(sizes, rows):
     net = cr.Network(sizes, loss="squared_error", seed=0)
     X = np.random.default_rng(0).standard_normal((rows, sizes[0]), dtype=np.float32)
     want = net.predict(X)

@@ -249,7 +249,7 @@ def test_lbfgs_equals_pytorch(history, learning_rate):
 )
 @pytest.mark.parametrize("schedule", ["constant", "cosine warmup", "step"])
 @pytest.mark.parametrize("clipped", CLIPS)
-def test_schedule_free_adamw_is_that_of_its_authors(clipped, schedule, groups):
+def test_schedule_free_adamw_equals_its_reference(clipped, schedule, groups):
     """Gradients are computed at y; the trained network has x, and validation uses x."""
     rate, beta1, beta2, epsilon, decay = 0.02, 0.8, 0.99, 1e-8, 0.1
     optimizer = cr.ScheduleFreeAdamW(learning_rate=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=decay)
@@ -292,7 +292,7 @@ def test_schedule_free_adamw_is_that_of_its_authors(clipped, schedule, groups):
     assert history.validation[-1] == net.loss(X, Y)
 
 
-def test_schedule_free_adamw_refuses_another_average():
+def test_schedule_free_adamw_with_ema_raises():
     net, _, X, Y = make()
     with pytest.raises(ValueError, match="averages the parameters itself: no ema"):
         net.fit(X, Y, optimizer=cr.ScheduleFreeAdamW(), ema=0.9)

@@ -84,14 +84,14 @@ def test_axes_are_drawn_on(what):
 
 
 @pytest.mark.parametrize("what", DRAW)
-def test_by_default_it_is_a_figure_of_pyplot(what):
+def test_default_axes_belong_to_a_pyplot_figure(what):
     axes = DRAW[what](None)
     assert pyplot.gcf() is axes.figure
     pyplot.close(axes.figure)
 
 
 @pytest.mark.parametrize("what", DRAW)
-def test_without_matplotlib_the_extra_is_named(what, monkeypatch):
+def test_missing_matplotlib_names_the_extra(what, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "chainrule\[plot\]"'):
         DRAW[what]("plot.png")
@@ -121,7 +121,7 @@ def test_no_text_is_cut_or_covered(what):
 # Learning curves
 
 
-def test_metrics_and_a_learning_rate_that_changes_have_curves_of_their_own():
+def test_metrics_and_changing_learning_rate_have_separate_curves():
     y = (POINTS[:, 0] > 0).astype(int)
     net = cr.Network([2, 8, 1], loss="binary_cross_entropy", seed=0)
     history = net.fit(POINTS, y, epochs=20, validation=0.5, metrics=["auc", "accuracy"], schedules=cr.Cosine())
@@ -175,7 +175,7 @@ def test_max_units_is_checked():
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_a_network_of_unusual_weights_is_drawn(value, tmp_path):
+def test_network_with_zero_or_non_finite_weights_is_drawn(value, tmp_path):
     net = cr.Network([2, 3, 1], loss="squared_error", seed=0)
     net.parameters[:] = value
     net.plot(tmp_path / "net.png")
@@ -225,7 +225,7 @@ def test_regions_of_a_constant_feature_have_a_margin():
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_regions_of_a_frame_leave_gaps_out(library):
+def test_regions_of_a_frame_ignore_gaps(library):
     points = POINTS.copy()
     points[3, 1] = np.nan
     frame = pytest.importorskip(library).DataFrame({"width": points[:, 0], "height": points[:, 1]})
@@ -296,7 +296,7 @@ def test_a_gradient_check_of_unusual_derivatives(value, tmp_path):
     cr.check_gradients(params, POINTS, np.zeros(60), loss="squared_error").plot(tmp_path / "gradients.png")
 
 
-def test_wrong_derivatives_stand_in_the_colored_part():
+def test_wrong_derivatives_are_drawn_in_the_colored_part():
     report = check()
     (exact, difference), *rest = report.derivatives
     wrong = dataclasses.replace(report, derivatives=((exact + 1.0, difference), *rest))

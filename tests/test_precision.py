@@ -50,7 +50,7 @@ class Rounded(np.ndarray):
 
 @needs_bf16
 @pytest.mark.parametrize("shape", SHAPES)
-def test_products_round_their_operands_and_nothing_else(shape):
+def test_products_round_only_their_operands(shape):
     """A step of 1 is the gradient. A float32 error may move an operand to its other neighbour, but few are so close."""
     sizes, m, _, loss = SHAPES[shape]
     params, X, Y, _ = reference.problem(sizes, m, loss, dtype="float32")

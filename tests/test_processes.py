@@ -71,14 +71,14 @@ def test_training_while_the_interpreter_ends(settings):
 
 @pytest.mark.parametrize("other", ["torch", "sklearn.linear_model"])
 @pytest.mark.parametrize("first", [True, False])
-def test_fits_beside_other_threaded_libraries(other, first):
+def test_fits_next_to_other_threaded_libraries(other, first):
     """Each with threads of its own in the process, in both orders of import."""
     pytest.importorskip(other.split(".")[0])
     assert run("beside.fits", other, first) == "both\n"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="pybind11 waits there for ever before Python 3.12")
-def test_subinterpreter_works_or_is_rejected():
+def test_import_in_a_subinterpreter_works_or_raises():
     """After an import in the main one: NumPy says no, or pybind11 does."""
     assert run("forks.subinterpreter") in ("works\nand here (1, 1)\n", "refused\nand here (1, 1)\n")
 

@@ -164,7 +164,7 @@ def test_partial_fit_that_raises_changes_nothing(arguments, parameters):
     assert state_of(estimator) == state
 
 
-def test_second_fit_within_the_first_is_refused_and_changes_nothing():
+def test_fit_within_a_fit_raises_and_changes_nothing():
     refused = []
 
     def fit_again(logs):
@@ -190,7 +190,7 @@ def test_array_after_table_and_table_after_array_raise():
             assert state_of(estimator) == state
 
 
-def test_interrupt_after_the_first_epoch_keeps_what_was_learnt():
+def test_interrupt_after_the_first_epoch_keeps_the_parameters():
     def interrupt(logs):
         if logs["epoch"] == 2:
             raise KeyboardInterrupt
@@ -201,12 +201,12 @@ def test_interrupt_after_the_first_epoch_keeps_what_was_learnt():
     assert estimator.predict(X).shape == (60,)
 
 
-def test_interrupt_before_the_training_is_passed_on():
+def test_interrupt_before_the_training_is_reraised():
     with pytest.raises(KeyboardInterrupt):
         cr.MLPRegressor(**SMALL, callbacks=[InterruptsAtTheStart()]).fit(X, VALUES)
 
 
-def test_warning_that_is_an_error_leaves_no_model():
+def test_warning_turned_into_an_error_leaves_no_model():
     estimator = cr.MLPRegressor(**SMALL)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

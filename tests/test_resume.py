@@ -168,7 +168,7 @@ def test_late_snapshot_raises_and_snapshot_after_a_write_includes_it():
 
 
 @pytest.mark.parametrize("batch_size", [4, 16])
-def test_an_exception_leaves_the_last_whole_step(batch_size):
+def test_exception_keeps_the_last_complete_step(batch_size):
     calls = []
 
     def loss(logits, labels, weight):

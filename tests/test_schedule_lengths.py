@@ -47,7 +47,7 @@ def test_schedule_with_its_own_length_is_accepted():
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_going_on_beyond_the_length_of_the_first_fit_is_refused(name, rate):
+def test_resuming_beyond_the_length_of_the_first_fit_raises(name, rate):
     net, options = network(), settings({rate: SCHEDULES[name]})
     state = net.fit(X, Y, **options, epochs=4, keep_state=True).state
     before = net.parameters.copy()
@@ -62,7 +62,7 @@ def test_going_on_beyond_the_length_of_the_first_fit_is_refused(name, rate):
 
 @pytest.mark.parametrize("done", [1, 6, 9])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_an_interrupted_fit_goes_on_to_its_length(name, done):
+def test_interrupted_fit_resumes_to_its_length(name, done):
     once, twice, options = network(), network(), settings(SCHEDULES[name])
     whole = once.fit(X, Y, **options, epochs=10)
     stop = [lambda logs: logs["epoch"] == done]

@@ -70,7 +70,7 @@ def test_fits_have_the_settings_and_defaults_of_the_core(function):
 
 
 @pytest.mark.parametrize("kind", [*CLASSES, cr.Network.fit, cr.fit_many])
-def test_docstrings_say_what_every_setting_means(kind):
+def test_docstrings_describe_every_setting(kind):
     words = " ".join(inspect.getdoc(kind).split())
     for setting in (SETTINGS[kind.core_name] if isinstance(kind, type) else FIT_SETTINGS).values():
         assert f" {setting.name} : {setting.type}" in words
@@ -82,7 +82,7 @@ def test_docstrings_say_what_every_setting_means(kind):
     ("kind", "setting"),
     [(kind, setting) for kind in CLASSES for setting in SETTINGS[kind.core_name].values() if setting.range],
 )
-def test_values_out_of_range_are_refused_when_they_are_written(kind, setting):
+def test_values_out_of_range_raise_at_construction(kind, setting):
     value, expected = out_of_range(setting)
     with pytest.raises(
         ValueError, match=f"^{setting.name}( of a (group|schedule))? is {value:g}, expected {expected}$"
@@ -94,7 +94,7 @@ def test_values_out_of_range_are_refused_when_they_are_written(kind, setting):
 
 
 @pytest.mark.parametrize("setting", [setting for setting in SETTINGS["fit"].values() if setting.range])
-def test_a_fit_refuses_values_out_of_range(setting):
+def test_fit_raises_for_values_out_of_range(setting):
     value, expected = out_of_range(setting)
     net = cr.Network([1, 1], loss="squared_error", seed=0)
     with pytest.raises(ValueError, match=f"^{setting.name} is {value:g}, expected {expected}$"):
@@ -104,12 +104,12 @@ def test_a_fit_refuses_values_out_of_range(setting):
 @pytest.mark.parametrize(
     ("kind", "setting"), [(kind, setting) for kind in CLASSES for setting in SETTINGS[kind.core_name].values()]
 )
-def test_values_of_another_type_are_refused(kind, setting):
+def test_values_of_another_type_raise(kind, setting):
     with pytest.raises(TypeError, match=f"{setting.name}|the kind of a group"):
         kind(**{setting.name: object()})
 
 
-def test_settings_of_the_estimators_that_are_those_of_fit():
+def test_estimator_settings_equal_those_of_fit():
     pytest.importorskip("sklearn")
     for kind in (cr.MLPClassifier, cr.MLPRegressor):
         parameters = inspect.signature(kind).parameters

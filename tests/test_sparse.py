@@ -152,7 +152,7 @@ def test_input_gradients_and_bf16_of_sparse_inputs_raise():
 
 
 @needs_proc
-def test_sparse_input_is_never_made_dense():
+def test_sparse_input_is_never_converted_to_dense():
     taken, parameters = map(int, run("memory.sparse_fit").split())
     # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves: up to six sums
     # wait for others.

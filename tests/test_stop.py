@@ -64,7 +64,7 @@ def test_no_improvement_restores_the_best_parameters():
     assert net.loss(*validation) == pytest.approx(history.validation.min(), rel=1e-12)
 
 
-def test_seconds_stop(convex):
+def test_seconds_ends_the_training(convex):
     net, X, Y, _, _ = convex
     history = net.fit(X, Y, epochs=10**9, stop=cr.Stop(seconds=0.01))
     assert history.stop_reason == "seconds"
@@ -72,7 +72,7 @@ def test_seconds_stop(convex):
     assert 1 <= history.epochs == len(history.loss)
 
 
-def test_a_criterion_that_does_not_hold_stops_nothing(convex):
+def test_unmet_criterion_does_not_stop(convex):
     net, X, Y, _, _ = convex
     stop = cr.Stop(loss_below=-1.0, gradient_norm_below=1e-300, no_improvement=10, seconds=1e6)
     assert net.fit(X, Y, optimizer=cr.SGD(learning_rate=0.05), epochs=20, stop=stop).stop_reason == "epochs"
@@ -94,7 +94,7 @@ class Recorder:
         self.events.append(history)
 
 
-def test_callbacks_get_the_numbers_of_the_history():
+def test_callbacks_receive_the_numbers_of_the_history():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     recorder, calls, predictions = Recorder(), [], []
     history = net.fit(
@@ -136,7 +136,7 @@ def test_training_continues_from_parameters_written_by_a_callback():
     assert np.array_equal(history.loss, [history.loss[0]] * 4)
 
 
-def test_an_exception_in_a_callback_comes_through():
+def test_exception_in_a_callback_is_raised():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
 
     def fail(logs):
@@ -159,7 +159,7 @@ def test_divergence_is_an_error_and_keeps_finite_parameters(isa, dtype, batch_si
     assert issubclass(cr.DivergenceError, FloatingPointError)
 
 
-def test_nan_in_the_data_is_a_divergence():
+def test_nan_in_the_data_raises_divergence_error():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     before = net.parameters.copy()
     X[3, 1] = np.nan
@@ -180,7 +180,7 @@ def test_nan_in_the_data_is_a_divergence():
         ({"validation": (np.ones((5, 4)), np.ones(5))}, r"^validation: X has 4 columns"),
     ],
 )
-def test_wrong_options_leave_the_network_as_it_was(options, message):
+def test_wrong_options_leave_the_network_unchanged(options, message):
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     before = net.parameters.copy()
     with pytest.raises(ValueError, match=message):
@@ -297,7 +297,7 @@ def test_the_plot_of_one_epoch_shows_a_point(tmp_path):
     assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
-def test_a_missing_extra_is_named(monkeypatch):
+def test_missing_matplotlib_names_the_extra_for_history_plot(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     with pytest.raises(ImportError, match=r'pip install "chainrule\[plot\]"'):

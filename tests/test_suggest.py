@@ -65,7 +65,7 @@ def test_misspelled_names_get_a_suggestion(value, options, meant):
     assert did_you_mean(value, options) == (f", did you mean {meant!r}?" if meant else "")
 
 
-def test_names_of_other_libraries_lead_to_one_of_ours():
+def test_names_of_other_libraries_suggest_a_valid_name():
     calls = [
         cr.Network,
         cr.Network.fit,
@@ -88,7 +88,7 @@ def test_names_of_other_libraries_lead_to_one_of_ours():
 
 
 @pytest.mark.parametrize("section", ["Network", "Network.fit", "Stop"])
-def test_names_that_the_guide_translates_lead_to_one_of_ours(section):
+def test_names_translated_in_the_guide_suggest_a_valid_name(section):
     """The last column of a table holds them."""
     page = Path(__file__).parent.parent / "python" / "docs" / "parameters.md"
     [table] = re.findall(rf"^## {section}\n(.*?)^## ", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

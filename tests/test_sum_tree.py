@@ -101,7 +101,7 @@ def test_backward_of_a_batch_is_the_tree_of_its_leaves(isa, name, m, dtype):
     assert gradient_by_functions(net, params, X, Y, w, n_threads=3).tobytes() == expected.tobytes()
 
 
-def test_up_to_three_leaves_the_tree_is_the_sum_in_order():
+def test_tree_of_up_to_three_leaves_is_the_sequential_sum():
     order = np.random.default_rng(0).normal(size=(7, 1000)).astype(np.float32)
     for n in (1, 2, 3):
         assert np.array_equal(tree(list(order[:n])), functools.reduce(np.add, order[:n]))

@@ -39,7 +39,7 @@ def test_numbers_are_standardised_by_the_formula():
     np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip((x - 3) / (4 - 2)), rtol=1e-6)
 
 
-def test_the_range_where_the_quartiles_are_equal():
+def test_equal_quartiles_use_the_range_as_scale():
     x = np.array([0.0] * 9 + [5.0])
     np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip(x / 5), rtol=1e-6)
 
@@ -82,7 +82,7 @@ def test_numbers_of_every_type_encode_alike(column):
     np.testing.assert_array_equal(encode(frame(x=column)), encode(frame(x=[1.0, 2.0, 4.0, 5.0])))
 
 
-def test_text_that_reads_as_numbers_is_taken_where_numbers_were():
+def test_numeric_text_is_accepted_in_a_number_column():
     np.testing.assert_array_equal(encode(frame(x=[1, 2, 4]), frame(x=["4", "1"])), encode(frame(x=[1, 2, 4]))[[2, 0]])
 
 
@@ -110,7 +110,7 @@ def test_a_feature_per_level_and_one_for_missing():
     np.testing.assert_array_equal(encode(frame(x=column)), [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]])
 
 
-def test_levels_that_were_not_seen_are_zeros():
+def test_unseen_levels_are_zeros():
     message = (
         "column 'x': 1 of 2 cells hold levels that were not seen at fit, such as 'c' in row 1: their features are 0;"
     )
@@ -157,7 +157,7 @@ def test_whole_numbers_are_one_level_in_any_type():
         np.testing.assert_array_equal(encode(train, frame(x=column), categorical_features=["x"]), expected)
 
 
-def test_whole_numbers_as_text_are_found_in_the_other_writing():
+def test_whole_numbers_match_levels_in_other_spellings():
     for levels, later in ((["1", "2"], ["1.0", "2.00"]), (["1.0", "2.0"], ["1", "2"])):
         features = encode(frame(x=levels), frame(x=later), categorical_features=["x"])
         np.testing.assert_array_equal(features, [[1, 0], [0, 1]])
@@ -167,7 +167,7 @@ def test_whole_numbers_as_text_are_found_in_the_other_writing():
         assert not encode(frame(x=["1", "2"]), frame(x=["01"])).any()
 
 
-def test_a_category_without_rows_is_no_level():
+def test_category_without_rows_is_not_a_level():
     column = pd.Series(["a", "b"], dtype=pd.CategoricalDtype(["a", "b", "c"]))
     assert TableEncoder().fit(frame(x=column)).feature_names == ["x=a", "x=b"]
 
@@ -175,7 +175,7 @@ def test_a_category_without_rows_is_no_level():
 # Tables
 
 
-def test_constant_and_empty_columns_are_left_out_and_may_be_absent():
+def test_constant_and_empty_columns_are_ignored_and_may_be_absent():
     names = [f"name {i}" for i in range(101)]
     train = frame(x=range(101), one=5, level="a", empty=[None] * 101, unique=names)
     encoder = TableEncoder().fit(train)
@@ -189,7 +189,7 @@ def test_order_and_extra_columns_do_not_matter():
     np.testing.assert_array_equal(encode(train, frame(y=train.y, z=0, x=train.x)), encode(train))
 
 
-def test_absent_columns_are_named():
+def test_absent_columns_raise_with_their_names():
     encoder = TableEncoder().fit(frame(x=[1, 2], y=["a", "b"], z=[3, 4]))
     with pytest.raises(ValueError, match=r"lacks 2 columns .*'x', 'z'"):
         encoder.transform(frame(y=["a"]))
@@ -337,7 +337,7 @@ def test_a_constant_column_with_gaps_has_a_scale_of_0():
     np.testing.assert_array_equal(TableEncoder.from_dict(state).transform(frame(x=[7.0, NAN])), [[0, 0], [0, 1]])
 
 
-def test_level_names_are_the_shortest_writing_of_numbers():
+def test_level_names_are_the_shortest_decimal_of_numbers():
     assert [_frames.level_name(v) for v in (1.0, np.float32(2), 1.5, "01", True)] == ["1", "2", "1.5", "01", "True"]
     decimals = ["1.50", "100", "1E+2", "-0.0", "12345678901234567890123456789012345.10"]
     expected = ["1.5", "100", "100", "0", "12345678901234567890123456789012345.1"]

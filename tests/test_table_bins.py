@@ -95,7 +95,7 @@ def test_every_library_gives_the_same_features():
     assert 0.0 in encoders[0].columns[0].edges
 
 
-def test_the_state_holds_the_bins_and_is_as_before_without():
+def test_state_contains_bins_only_if_there_are_any():
     table = pd.DataFrame({"x": np.arange(40.0) ** 2, "two": np.arange(40) % 2, "word": ["a", "b"] * 20})
     encoder = cr.TableEncoder(bins=4).fit(table)
     state = json.loads(json.dumps(encoder.to_dict()))

@@ -29,7 +29,7 @@ def encode(fitted, later, **settings):
     return encoder.transform(pd.DataFrame({"x": later}))
 
 
-def test_a_pipeline_does_not_take_y_for_rows():
+def test_pipeline_does_not_pass_y_as_rows():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.normal(size=200), "town": rng.choice(["a", "b"], 200)})
     y = (X.x > 0).astype(int).to_numpy()
@@ -41,7 +41,7 @@ def test_a_pipeline_does_not_take_y_for_rows():
     assert search.best_score_ > 0.9
 
 
-def test_fit_transform_is_fit_and_transform():
+def test_fit_transform_equals_fit_then_transform():
     encoder = cr.TableEncoder()
     features = encoder.fit_transform(TABLE, [0, 1, 1, 0])
     assert features.tobytes() == cr.TableEncoder().fit(TABLE, [0, 1, 1, 0]).transform(TABLE).tobytes()
@@ -81,14 +81,14 @@ def test_set_output_gives_data_frames():
     assert parts.fit_transform(TABLE).shape == (4, 4)
 
 
-def test_an_encoder_that_is_not_fitted_says_so():
+def test_unfitted_encoder_raises_not_fitted_error():
     for use in (lambda e: e.transform(TABLE), lambda e: e.get_feature_names_out()):
         with pytest.raises(exceptions.NotFittedError, match="This TableEncoder instance is not fitted yet"):
             use(cr.TableEncoder())
     assert cr.TableEncoder().columns == ()
 
 
-def test_a_refused_fit_changes_nothing():
+def test_fit_that_raises_leaves_the_encoder_unchanged():
     encoder = cr.TableEncoder().fit(TABLE)
     with pytest.raises(ValueError, match="inf"):
         encoder.fit(pd.DataFrame({"other": [1.0, np.inf]}))
@@ -126,7 +126,7 @@ BOOLEANS = {
 
 @pytest.mark.parametrize("later", BOOLEANS)
 @pytest.mark.parametrize("fitted", BOOLEANS)
-def test_booleans_in_another_writing(fitted, later):
+def test_booleans_match_other_spellings(fitted, later):
     seen = encode(BOOLEANS[fitted], BOOLEANS[fitted], categorical_features=["x"])
     assert encode(BOOLEANS[fitted], BOOLEANS[later], categorical_features=["x"]).tolist() == seen.tolist()
     assert sorted(seen.tolist()) == [[0, 1], [1, 0]]
@@ -159,7 +159,7 @@ def test_numbers_in_another_type_and_spaces_are_the_same_level():
         assert not encode([" a", "a"], ["a "]).any()
 
 
-def test_classes_in_another_writing():
+def test_classes_match_other_spellings():
     from chainrule.cli._rows import TargetEncoder
 
     target = TargetEncoder().fit([True, False, True])
@@ -178,7 +178,7 @@ def messages(table, later, **settings):
     return [str(warning.message) for warning in caught]
 
 
-def test_unseen_levels_are_warned_of_where_some_are_seen():
+def test_unseen_levels_warn():
     table = pd.DataFrame({"x": ["a", "b", None]})
     assert messages(table, pd.DataFrame({"x": ["a", "c", "d", "c", None]})) == [
         "column 'x': 3 of 5 cells hold levels that were not seen at fit, such as 'c' in row 2: their features are 0; "
@@ -188,7 +188,7 @@ def test_unseen_levels_are_warned_of_where_some_are_seen():
     assert messages(table, pd.DataFrame({"x": ["a", "c"]}, index=[7, 9]))[0].count("row 10") == 1
 
 
-def test_gaps_are_warned_of_where_none_was_at_fit():
+def test_gaps_warn_if_there_were_none_at_fit():
     table = pd.DataFrame({"n": [1.0, 2.0], "d": pd.to_datetime(["2024-01-01", "2024-01-03"]), "l": ["a", "b"]})
     later = pd.DataFrame({"n": [1.0, None], "d": pd.to_datetime([None, "2024-01-03"]), "l": [None, None]})
     found = messages(table, later)
@@ -200,7 +200,7 @@ def test_gaps_are_warned_of_where_none_was_at_fit():
     assert messages(pd.concat([table, later]), later) == []
 
 
-def test_levels_that_share_a_feature_are_warned_of_where_no_row_has_a_listed_one():
+def test_shared_feature_warns_if_no_row_has_a_listed_level():
     table = pd.DataFrame({"x": ["a"] * 3 + ["b"] * 2 + ["c", "d"]})
     assert messages(table, pd.DataFrame({"x": ["c"] * 9}), max_levels=2) == []
     assert messages(table, pd.DataFrame({"x": ["C"] * 19 + ["a"]}), max_levels=2) == []
@@ -208,7 +208,7 @@ def test_levels_that_share_a_feature_are_warned_of_where_no_row_has_a_listed_one
     assert "10 of 10 cells hold levels that were not seen at fit, such as 'A' in row 1: all share one feature" in text
 
 
-def test_ten_columns_are_warned_of_and_the_others_counted():
+def test_warnings_name_ten_columns_and_count_the_rest():
     table = pd.DataFrame({f"x{i}": ["a", "b"] for i in range(25)})
     found = messages(table, table.replace("a", "c"))
     assert len(found) == 11
@@ -216,7 +216,7 @@ def test_ten_columns_are_warned_of_and_the_others_counted():
     assert messages(table, table) == []
 
 
-def test_warnings_can_be_left_out():
+def test_warn_false_silences_warnings():
     encoding = TableEncoding.learn(pd.DataFrame({"x": ["a", "b"]}))
     assert not encoding.transform(pd.DataFrame({"x": ["c"]}), warn=False).any()
 
@@ -224,7 +224,7 @@ def test_warnings_can_be_left_out():
 @pytest.mark.parametrize(
     "wrap", [lambda e: e.encoding_.transform, lambda e: e.transform, lambda e: e.set_output().transform]
 )
-def test_warnings_name_the_line_that_called(wrap):
+def test_warnings_point_to_the_calling_line(wrap):
     transform = wrap(cr.TableEncoder().fit(pd.DataFrame({"x": ["a", "b"]})))
     with pytest.warns(UserWarning, match="not seen") as caught:
         transform(pd.DataFrame({"x": ["c"]}))
@@ -234,7 +234,7 @@ def test_warnings_name_the_line_that_called(wrap):
 # More rows will come
 
 
-def test_no_column_vanishes_where_more_rows_will_come():
+def test_first_part_of_a_table_drops_no_column():
     first = pd.DataFrame({
         "number": [5.0, 5.0, 5.0],
         "zero": [0, 0, 0],

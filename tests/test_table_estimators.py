@@ -54,7 +54,7 @@ def test_a_table_is_learnt_without_settings(clf, reg):
     assert reg.network_.layer_sizes == (reg.encoder_.n_features, *(recipe.networks * size for size in recipe.hidden), 1)
 
 
-def test_predictions_of_values_stay_within_those_seen(reg):
+def test_predictions_stay_within_the_range_of_training_targets(reg):
     far = TABLE[:2].assign(x=[1e6, -1e6])
     predictions = reg.predict(far)
     assert (predictions >= reg.bounds_[0]).all()
@@ -98,7 +98,7 @@ def test_a_row_of_weight_w_counts_as_w_rows(kind):
     np.testing.assert_allclose(a, b, rtol=64 * np.finfo(float).eps * steps * np.exp(steps * rate))
 
 
-def test_weights_move_a_model_as_more_rows_do():
+def test_weights_have_the_effect_of_more_rows():
     X = np.zeros((N, 2))
     X[:, 0] = np.arange(N) % 2
     y = np.arange(N) % 4 > 1  # both classes are equally frequent for each x
@@ -178,7 +178,7 @@ def test_probabilities_fit_the_held_out_rows(clf):
     assert cost(1.0) <= min(cost(0.95), cost(1.05)) + 1e-9
 
 
-def test_eval_set_takes_the_place_of_the_held_out_rows():
+def test_eval_set_replaces_the_held_out_rows():
     parts = (TABLE[:300], VALUE[:300]), (TABLE[300:], VALUE[300:])
     reg = cr.TableRegressor(**SEEDED).fit(*parts[0], eval_set=parts[1])
     assert reg.bounds_.tolist() == [min(VALUE[:300]), max(VALUE[:300])]
@@ -204,7 +204,7 @@ def test_copies_predict_the_same(clf, reg, through, tmp_path):
     assert copy.bounds_.tolist() == reg.bounds_.tolist()
 
 
-def test_files_with_wrong_bounds_are_refused():
+def test_files_with_wrong_bounds_raise():
     from chainrule.target import Target
 
     state = Target("", bounds=np.array([0.0, 1.0])).to_dict()
@@ -214,7 +214,7 @@ def test_files_with_wrong_bounds_are_refused():
             Target.from_dict(state | {"bounds": bounds})
 
 
-def test_callbacks_and_verbose_see_each_cycle(capsys):
+def test_callbacks_and_verbose_report_each_cycle(capsys):
     seen = []
     reg = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: seen.append(dict(logs))], verbose=True)
     reg.fit(TABLE, VALUE)
@@ -236,7 +236,7 @@ def test_a_time_limit_ends_the_training():
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
 @pytest.mark.parametrize("where", ["_fit", "_judge"])
-def test_a_cycle_that_ends_early_leaves_the_best_one_before(error, reason, where, monkeypatch):
+def test_cycle_that_ends_early_keeps_the_best_earlier_cycle(error, reason, where, monkeypatch):
     method, calls = getattr(Cycles, where), []
 
     def call_twice(self, *arguments):
@@ -293,7 +293,7 @@ def test_the_settings_of_an_encoder_are_used():
         cr.TableRegressor(encoder=cr.TableEncoder(), categorical_features=["day"]).fit(table, y)
 
 
-def test_wrong_input_is_refused_and_changes_nothing(reg):
+def test_wrong_input_raises_and_changes_nothing(reg):
     before = reg.network_.parameters.copy()
     for X, y, message in [
         (TABLE, VALUE[:5], "inconsistent numbers"),
@@ -313,7 +313,7 @@ def test_wrong_input_is_refused_and_changes_nothing(reg):
         reg.fit(pytest.importorskip("scipy.sparse").csr_matrix(np.eye(N)), VALUE)
 
 
-def test_scikit_learn_tools_take_them():
+def test_scikit_learn_tools_accept_table_estimators():
     scores = cross_val_score(cr.TableClassifier(**SEEDED), TABLE, CLASS, cv=3)
     assert scores.min() > 0.8
 

@@ -47,14 +47,14 @@ def test_column_that_is_constant_in_the_first_part_stays(kind, y, least):
     assert estimator.n_features_in_ == 5
 
 
-def test_levels_that_the_first_part_lacks_share_a_feature():
+def test_levels_absent_from_the_first_part_share_a_feature():
     estimator = cr.MLPRegressor(**SETTINGS).partial_fit(TABLE[PARTS[0]], PRICE[PARTS[0]])
     place = estimator.encoder_.feature_names.index("kind other")
     features = estimator.encoder_.transform(TABLE[PARTS[1]])
     assert (features[:, place] == (TABLE["kind"][PARTS[1]] == "b")).all()
 
 
-def test_gaps_that_come_later_have_a_feature_already():
+def test_later_gaps_already_have_a_feature():
     first, later = TABLE[PARTS[1]].drop(columns="gaps"), TABLE[PARTS[2]].drop(columns="gaps").copy()
     later.loc[later.index[3], "size"] = np.nan
     estimator = cr.MLPRegressor(**SETTINGS).partial_fit(first, PRICE[PARTS[1]])
@@ -65,7 +65,7 @@ def test_gaps_that_come_later_have_a_feature_already():
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-def test_targets_far_from_the_first_ones_are_named(columns):
+def test_targets_far_from_the_first_part_warn(columns):
     table = TABLE[["town", "size"]]
     y = np.repeat(PRICE.to_numpy()[:, np.newaxis], columns, axis=1)[:, slice(None) if columns > 1 else 0]
     estimator = cr.MLPRegressor(**SETTINGS).partial_fit(table[PARTS[1]], y[PARTS[1]])

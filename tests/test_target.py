@@ -43,7 +43,7 @@ def test_series_of_any_library(library):
     assert TargetEncoder().fit(series, "y").transform(series).tolist() == values
 
 
-def test_the_task_can_be_chosen():
+def test_task_argument_overrides_the_inferred_task():
     column = pd.Series([1, 2, 4], name="y")
     assert TargetEncoder("regression").fit(column).labels == []
     assert TargetEncoder("classification").fit(pd.Series([0.5, 1.5, 0.5], name="y")).labels == ["0.5", "1.5"]
@@ -65,7 +65,7 @@ def test_one_class_is_certain():
     np.testing.assert_array_equal(Target("y", np.array(["a"]), "binary").probabilities(np.array([[0.25]])), [[1.0]])
 
 
-def test_values_are_standardised_and_come_back():
+def test_values_are_standardised_and_restored():
     column = pd.Series([100.5, 200.0, 350.0, -20.0], name="y")
     encoder = TargetEncoder().fit(column)
     assert (encoder.task, encoder.transform(column).tolist()) == ("regression", column.tolist())
@@ -75,7 +75,7 @@ def test_values_are_standardised_and_come_back():
     np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-14)
 
 
-def test_targets_are_standardised_each_for_itself():
+def test_targets_are_standardised_separately():
     values = np.array([[1.0, 1e6, 3.0], [2.0, 3e6, 3.0], [6.0, 8e6, 3.0]])
     standardizer = Standardizer.fit(values)
     standard = standardizer.apply(values)
@@ -107,7 +107,7 @@ def test_unseen_class_raises():
         target.transform(pd.Series(["a", "c"]))
 
 
-def test_a_class_is_found_in_the_other_writing():
+def test_classes_match_other_spellings():
     target = TargetEncoder().fit(pd.Series(["1", "x"], name="y"))
     assert target.transform(pd.Series(["x", "1.0"])).tolist() == ["x", "1"]
 

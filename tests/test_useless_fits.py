@@ -58,7 +58,7 @@ def test_fit_that_is_no_better_than_a_constant_warns_once(estimator, y, dtype):
         assert ("TransformedTargetRegressor" in found[1]) == isinstance(estimator, cr.MLPRegressor)
 
 
-def test_warning_joins_the_one_of_epochs_that_ran_out():
+def test_warning_is_joined_with_the_convergence_warning():
     ((category, text),) = warnings_of(cr.MLPRegressor(max_iter=2, random_state=0), X, PRICES)
     assert category is ConvergenceWarning
     assert "Maximum iterations (2) reached" in text
@@ -75,7 +75,7 @@ def test_warning_changes_no_number():
     assert estimator.loss_curve_ == twin.loss_curve_
 
 
-def test_remedy_that_the_warning_names_helps():
+def test_remedy_in_the_warning_helps():
     estimator = cr.MLPRegressor(random_state=0, max_iter=100)
     ((_, text),) = warnings_of(estimator, RAW, 1e-4 * X[:, 0])
     assert "preprocess=True" in text
@@ -105,7 +105,7 @@ def test_constant_targets_do_not_warn():
     assert warnings_of(cr.MLPClassifier(**settings), X, LABELS, weights) == []
 
 
-def test_encoded_table_names_another_remedy():
+def test_encoded_table_suggests_another_remedy():
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"noise": rng.normal(size=400), "town": rng.choice(["Ayr", "Ely"], 400)})
     noise = rng.normal(size=400)
@@ -114,13 +114,13 @@ def test_encoded_table_names_another_remedy():
     assert "preprocess" not in text
 
 
-def test_partial_fit_is_one_epoch_and_does_not_warn():
+def test_partial_fit_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cr.MLPRegressor(random_state=0).partial_fit(RAW, PRICES)
 
 
-def test_auto_looks_at_the_types_of_columns_and_not_at_the_rows():
+def test_auto_depends_only_on_column_types():
     numbers = pd.DataFrame(X, columns=list("abc"))
     mixed = numbers.assign(town=np.where(X[:, 0] > 0, "Ayr", "Ely"))
     settings = {"max_iter": 2, "random_state": 0}
@@ -133,7 +133,7 @@ def test_auto_looks_at_the_types_of_columns_and_not_at_the_rows():
 
 
 @pytest.mark.parametrize("library", ["pandas", "nullable", "polars"])
-def test_numbers_with_a_gap_are_refused_with_the_remedy(library):
+def test_numbers_with_a_gap_raise_with_the_remedy(library):
     table = pd.DataFrame(X, columns=list("abc"))
     table.loc[7, "b"] = None
     if library == "nullable":

@@ -15,7 +15,7 @@ def overfitting(seed=0):
 
 
 @pytest.mark.parametrize("end", ["patience", "epochs", "callback", "exception", "interrupt", "divergence"])
-def test_best_parameters_are_kept_however_the_fit_ends(end):
+def test_best_parameters_are_kept_for_every_end_of_a_fit(end):
     net, X, Y, validation = overfitting()
     costs = []
 

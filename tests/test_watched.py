@@ -59,7 +59,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("with_ema", [False, True], ids=["", "ema"])
-def test_the_cost_decides_from_the_first_epoch(case, with_ema):
+def test_validation_cost_replaces_the_metric_from_the_first_epoch(case, with_ema):
     metric, loss, outputs, y, y_held, weight = CASES[case]
     held = (V, y_held) if weight is None else (V, y_held, weight)
     options = OPTIONS | {"validation": held, "stop": cr.Stop(no_improvement=4), "ema": 0.9 if with_ema else None}
@@ -78,7 +78,7 @@ def test_the_cost_decides_from_the_first_epoch(case, with_ema):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("more_is_better", [True, False])
-def test_a_metric_lost_in_the_middle_gives_the_best_epoch_by_cost(bad, more_is_better):
+def test_metric_lost_midway_selects_the_best_epoch_by_cost(bad, more_is_better):
     scores = [0.5, 0.1, 0.2, 0.3, 0.4, bad, *[0.45] * 30]
     metric = scripted(scores)
     metric.more_is_better = more_is_better
@@ -90,7 +90,7 @@ def test_a_metric_lost_in_the_middle_gives_the_best_epoch_by_cost(bad, more_is_b
     assert outcome(history, by_metric) == wanted
 
 
-def test_a_plateau_counts_from_where_the_metric_is_lost():
+def test_plateau_counts_from_the_epoch_that_lost_the_metric():
     costs_rise = {"optimizer": cr.SGD(learning_rate=1e-9), "batch_size": None, "shuffle": False}
     options = OPTIONS | costs_rise | {"validation": (X, Y), "epochs": 12}
     schedule = cr.ReduceOnPlateau(factor=0.5, patience=2, min_delta=1.0)  # no epoch is an improvement
@@ -101,7 +101,7 @@ def test_a_plateau_counts_from_where_the_metric_is_lost():
 
 
 @pytest.mark.parametrize("interrupted_after", [2, 5, 8])
-def test_resuming_is_as_if_there_had_been_no_interruption(interrupted_after):
+def test_resuming_after_a_lost_metric_equals_an_uninterrupted_fit(interrupted_after):
     scores = [0.5, 0.1, 0.2, 0.3, 0.4, np.nan, *[0.45] * 30]
     options = OPTIONS | {"validation": (V, V[:, 0]), "stop": cr.Stop(no_improvement=50)}
 
@@ -137,7 +137,7 @@ def test_watched_metric_is_in_the_history():
     assert history.watched == "loss"
 
 
-def test_a_metric_that_is_not_watched_may_be_undefined():
+def test_unwatched_metric_may_be_undefined():
     history = network().fit(X, Y, epochs=2, validation=(V, CONSTANT), metrics=["mae", "r2"])
     assert history.watched == "mae"
     assert np.isnan(history.metrics["r2"]).all()
@@ -168,7 +168,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*hasn't converged yet")
 FAST = {"hidden_layer_sizes": (8,), "max_iter": 30, "n_iter_no_change": 5, "random_state": 0, "early_stopping": True}
 
 
-def test_a_regressor_whose_held_out_targets_are_constant_trains_on():
+def test_regressor_with_constant_held_out_targets_keeps_training():
     early = MLPRegressor(**FAST)
     with pytest.warns(UserWarning, match=WATCHED.format("r2", "nan", 1)):
         early.fit(X, Y, eval_set=(V, np.full(60, Y.mean())))
@@ -178,7 +178,7 @@ def test_a_regressor_whose_held_out_targets_are_constant_trains_on():
     assert np.isnan(early.best_validation_score_)
 
 
-def test_a_classifier_whose_held_out_rows_lack_a_class_trains_on():
+def test_classifier_with_a_class_absent_from_held_out_rows_keeps_training():
     classifier = MLPClassifier(**FAST, eval_metric="auc")
     rows = Y > 0
     with pytest.warns(UserWarning, match=WATCHED.format("auc", "nan", 1)):

@@ -106,7 +106,7 @@ def test_wrong_arguments_of_estimators_are_explained(call, error, message):
         call()
 
 
-def test_a_subclass_is_named_as_its_author_named_it():
+def test_messages_use_the_name_of_a_subclass():
     class MyNetwork(cr.Network):
         pass
 
@@ -116,7 +116,7 @@ def test_a_subclass_is_named_as_its_author_named_it():
         MyNetwork([2, 1], loss="huber").fit(X, Y, epoch=3)
 
 
-def test_a_type_error_from_within_a_call_stays_as_it_is():
+def test_type_error_raised_inside_a_call_is_unchanged():
     def callback(logs):
         raise TypeError("needs no explanation")
 
@@ -125,7 +125,7 @@ def test_a_type_error_from_within_a_call_stays_as_it_is():
     assert caught.value.__cause__ is None
 
 
-def test_signatures_stay_as_they_are():
+def test_signatures_are_unchanged():
     assert str(inspect.signature(cr.Huber)) == "(delta: float = 1.0) -> None"
     assert list(inspect.signature(cr.Network).parameters)[:2] == ["layer_sizes", "activation"]
     assert list(inspect.signature(cr.Network.predict).parameters) == ["self", "X", "n_threads"]
@@ -166,7 +166,7 @@ def message_of(function, **arguments):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_messages_about_wrong_values_show_nothing_internal(name, tmp_path, monkeypatch):
+def test_messages_about_wrong_values_hide_internals(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function = FUNCTIONS[name]
     parameters = inspect.signature(function).parameters
@@ -182,7 +182,7 @@ def test_messages_about_wrong_values_show_nothing_internal(name, tmp_path, monke
 
 
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
-def test_messages_of_estimators_about_wrong_values_show_nothing_internal(name):
+def test_messages_of_estimators_hide_internals(name):
     pytest.importorskip("sklearn")
     kind = getattr(cr, name)
     for parameter in [*inspect.signature(kind).parameters, "X", "y", "sample_weight", "eval_set"]:
@@ -197,7 +197,7 @@ def test_messages_of_estimators_about_wrong_values_show_nothing_internal(name):
 
 
 @pytest.mark.parametrize("name", ["predict", "logits"])
-def test_quick_methods_have_pythons_error_under_their_public_name(name):
+def test_quick_methods_raise_python_errors_with_their_public_name(name):
     method = getattr(NET, name)
     with pytest.raises(TypeError, match=rf"^Network\.{name}\(\) got an unexpected keyword argument 'workers'"):
         method(X, workers=2)

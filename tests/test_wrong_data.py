@@ -25,7 +25,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("given", SETS)
-def test_held_out_data_in_another_form_raise(given):
+def test_validation_data_of_wrong_form_raise(given):
     value, error, message = SETS[given]
     form = r"\(X, y\).* \(X, y, sample_weight\).*, "
     with pytest.raises(error, match=f"^validation must be {form}{re.escape(message)}$"):

@@ -24,10 +24,10 @@ tests=("$@")
 if [ $# -eq 0 ]; then
   tests=(tests --ignore=tests/test_codebase.py --ignore=tests/test_docs.py --ignore=tests/test_huge.py
     --ignore=tests/test_cpp_package.py --ignore=tests/test_cpp_files.py
-    --deselect=tests/test_sparse.py::test_sparse_input_is_never_made_dense
+    --deselect=tests/test_sparse.py::test_sparse_input_is_never_converted_to_dense
     --deselect=tests/test_memory.py::test_memory_of_a_fit_on_a_million_rows
     --deselect=tests/test_memory.py::test_memory_of_a_fit_of_many_parameters
-    --deselect=tests/test_memory.py::test_pages_of_a_mapped_file_do_not_pile_up
+    --deselect=tests/test_memory.py::test_fit_on_a_mapped_file_releases_its_pages
     --deselect=tests/test_processes.py::test_fifty_forks_while_another_thread_trains
     --deselect=tests/test_processes.py::test_memory_does_not_grow)
 fi
