@@ -1,7 +1,7 @@
-"""A training step with `precision="bf16"` against the same in float32, in turns in one process.
+"""Compares a training step with `precision="bf16"` to one in float32, alternating in one process.
 
-A time is that of one step, shuffling and gathering included, the median over the rounds; `ratio` is the median of
-float32 / bf16 in the same round. The first epoch of a fit, in which its memory is touched first, does not count.
+Each time is the median over the rounds of one step, including shuffling and gathering; `ratio` is the median of
+float32 / bf16 in the same round. The first epoch of a fit is not counted, because it touches its memory first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from workloads import WORKLOADS, Problem  # noqa: E402
 
 
 def step(problem: Problem, net: cr.Network, precision: str) -> float:
-    """Return the seconds of a step."""
+    """Return the time of a step in seconds."""
     w, ends = problem.workload, []
     net.fit(
         problem.X,

@@ -1,4 +1,4 @@
-"""An epoch on binned rows against the same network on their features: 14 numbers and their bins, 64-64-1, mish, AdamW.
+"""Compares training on binned rows to training on their features: 14 binned numbers, 64-64-1, mish, AdamW.
 
 python tests/bench/bench_binned.py --threads 1 [--bins 16 64] [--batch 64 256] [--columns 14] [--rounds 7]
 """
@@ -17,7 +17,7 @@ ROWS, EPOCHS = 8192, 2
 
 
 def main() -> None:
-    """Print the time of a step in both ways, and the ratio of the features' to that of binned rows."""
+    """Print the time of a step on features and on binned rows, and the ratio of the two."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bins", type=int, nargs="+", default=[16, 64])

@@ -1,8 +1,7 @@
-"""The scores and the messages of `chainrule train` on each table of CHAINRULE_DATA, with several seeds.
+"""Prints scores and warnings of `chainrule train` on each table of CHAINRULE_DATA, for several seeds.
 
-Every set is trained as its `meta.json` says: that target, that task, all other columns. Whatever the command says on
-standard error is printed: on these tables it has nothing to warn of. `--command` names another installation, whose
-scores are those to compare with.
+The target and the task of each data set come from its `meta.json`; all other columns are features. Standard error is
+printed: the command should not warn on these tables. `--command` names another installation to compare with.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SCORES = {"classification": r"accuracy ([^\s,]+)", "regression": r"RMSE ([^\s,]
 
 
 def train(command: str, name: str, seed: int) -> tuple[float, str]:
-    """Return the test score of one training, and what was said on standard error."""
+    """Return the test score of one training, and its standard error."""
     meta = json.loads((datasets.folder() / name / "meta.json").read_text())
     table = datasets.folder() / name / "data.csv.gz"
     options = ["--target", meta["target"], "--task", meta["task"], "--seed", str(seed)]
@@ -38,7 +37,7 @@ def train(command: str, name: str, seed: int) -> tuple[float, str]:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmark for the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", help="default: all that lie there as a table")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")

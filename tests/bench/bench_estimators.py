@@ -1,4 +1,4 @@
-"""The estimators' speed beside scikit-learn's: same data, same parameters, fits in turn; and a grid search.
+"""Compares the speed of the estimators to scikit-learn's in alternating fits on the same data, and in a grid search.
 
 CHAINRULE_DATA=folder python tests/bench/bench_estimators.py [SET ...] --threads 1 [--rounds 3] [--grid]
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 import machine
 
-# Rows at most, and parameters beside the defaults: so few epochs that a round takes seconds.
+# The maximum number of rows, and parameters other than the defaults: few epochs, so that a round takes seconds.
 SETS: dict[str, tuple[int | None, dict[str, Any]]] = {
     "iris": (None, {}),
     "breast_cancer": (None, {}),
@@ -46,8 +46,8 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def timed(function: Callable[[], object]) -> float:
-    """Return the seconds of a call, whatever it warns of."""
-    time.sleep(0.3)  # the other's threads wait for work with a loop, for a while
+    """Return the time of a call in seconds; ignore its warnings."""
+    time.sleep(0.3)  # idle threads of the other library spin for a while
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so few epochs do not converge
         start = time.perf_counter()
@@ -56,7 +56,7 @@ def timed(function: Callable[[], object]) -> float:
 
 
 def alternate(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """Return the medians of both, and of their ratios in the same round; after a round that does not count."""
+    """Return the medians of both times and of their ratios in the same round, after a warm-up round."""
     pairs = [(timed(ours), timed(theirs)) for _ in range(rounds + 1)][1:]
     mine, other = zip(*pairs, strict=True)
     return statistics.median(mine), statistics.median(other), statistics.median(b / a for a, b in pairs)
@@ -77,7 +77,7 @@ def grid_search(classifier: Any) -> Callable[[], object]:
 
 
 def main() -> None:
-    """Measure the sets that are named, or all."""
+    """Measure the data sets named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], help="default: all")
     parser.add_argument("--threads", type=int, default=1)

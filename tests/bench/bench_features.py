@@ -1,4 +1,4 @@
-"""What a training's features cost: the steps of W4 and W5 with each, through plain steps in the same round.
+"""Measures the cost of training features: steps of W4 and W5 with each feature, divided by plain steps of the round.
 
 python tests/bench/bench_features.py --threads 1 [--rounds 9]
 """
@@ -19,7 +19,7 @@ STEPS, EPOCHS = 50, 3
 
 
 def features() -> dict[str, dict[str, Any]]:
-    """Return the options of each way of training; validation has a fifth of the rows."""
+    """Return the options of each variant; validation uses a fifth of the rows."""
     import chainrule as cr
 
     most = {
@@ -34,7 +34,7 @@ def features() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the ratios of each way to plain steps."""
+    """Print the ratio of each variant to plain steps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)

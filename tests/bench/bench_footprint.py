@@ -1,7 +1,7 @@
-"""What a peer costs before it computes: time to import it, size on the disk, memory while it trains W5.
+"""Measures the footprint of each peer: import time, size on disk, and memory while it trains W5.
 
-Import and size are beyond NumPy's, whose own are NumPy's row; size is that of the package and all that it requires, as
-it is installed. Memory is the largest resident set of a process with the data (188 MB), the peer and two epochs.
+Import time and size are in addition to NumPy's, which are in NumPy's row. The size is that of the installed package and
+its requirements. Memory is the largest resident set of a process with the data (188 MB) that trains for two epochs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IMPORT = "import time\n{first}\nstart = time.perf_counter()\nimport {module}\npr
 
 
 def import_seconds(module: str) -> float:
-    """Return the median over fresh processes, after one that warms the disk's cache."""
+    """Return the median over fresh processes; a first one, which fills the disk cache, is not counted."""
     program = IMPORT.format(module=module, first="" if module == "numpy" else "import numpy")
     command, environment = [sys.executable, "-c", program], machine.environment(1)
     runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(8)]
@@ -32,7 +32,7 @@ def import_seconds(module: str) -> float:
 
 
 def required(name: str, found: dict[str, Distribution]) -> dict[str, Distribution]:
-    """Add a distribution and, over and over, what it requires without any extra."""
+    """Add a distribution and, recursively, its requirements without extras."""
     name = re.sub(r"[-_.]+", "-", name).lower()
     try:
         one = distribution(name)
@@ -47,7 +47,7 @@ def required(name: str, found: dict[str, Distribution]) -> dict[str, Distributio
 
 
 def megabytes(module: str) -> float:
-    """Return the size of what is installed for a module."""
+    """Return the installed size of a module and its requirements."""
     numpys = {} if module == "numpy" else required("numpy", {})
     needed = required(DISTRIBUTIONS.get(module, module), {})
     files = {Path(str(file.locate())) for name in needed.keys() - numpys for file in needed[name].files or []}

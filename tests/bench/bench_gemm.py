@@ -1,7 +1,7 @@
-"""The matrix product against the measured peak of the core it runs on, and against NumPy's, on every ISA.
+"""Compares the matrix product on every ISA to the measured peak of its core and to NumPy's product.
 
-Shapes are those of products.py; transposed operands are strided views (.T). A percentage
-is the median over rounds of a product's speed through the peak measured just before it in the same round.
+Shapes are those of products.py; transposed operands are strided views (.T). A percentage is the median over rounds of
+the product's speed divided by the peak that was measured just before it in the same round.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from products import Product, products  # noqa: E402
 
 
 def seconds_of(function: Callable[[], object], repeats: int) -> float:
-    """Return the seconds of one call."""
+    """Return the time of one call in seconds."""
     start = time.perf_counter()
     for _ in range(repeats):
         function()
@@ -46,7 +46,7 @@ def seconds_of(function: Callable[[], object], repeats: int) -> float:
 
 
 def measure(case: Product, dtype: str, isas: list[str]) -> dict[str, tuple[float, float]]:
-    """Return seconds and percent of peak for each ISA and for NumPy (of the first, best ISA's peak)."""
+    """Return seconds and percentage of the peak for each ISA and for NumPy (of the peak of the first, best ISA)."""
     a, b = case.operands("float32" if dtype == "bf16" else dtype)
     out, product = np.empty((case.m, case.n), a.dtype), _core.gemm_bf16 if dtype == "bf16" else _core.gemm
     ours, numpy = (lambda: product(a, b, ARGS.threads, out)), (lambda: np.matmul(a, b, out=out))

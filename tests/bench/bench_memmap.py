@@ -1,4 +1,4 @@
-"""Training on a file larger than what it may take of memory: peak and time of epochs, shuffled, on a numpy.memmap.
+"""Measures peak memory and time of shuffled epochs on a numpy.memmap that is larger than the memory to use.
 
 python tests/bench/bench_memmap.py [--gigabytes 4] [--columns 1000] [--hidden 64] [--batch 256] [--threads 2]
 """
@@ -14,7 +14,7 @@ import chainrule as cr
 
 
 def resident(name: str) -> float:
-    """MB of the process, from /proc."""
+    """Return the memory of this process in MB, read from /proc."""
     with open("/proc/self/status", encoding="ascii") as status:
         return int(status.read().split(name + ":")[1].split()[0]) * 1024 / 1e6
 

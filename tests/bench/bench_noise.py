@@ -1,8 +1,8 @@
-"""Two threads beside neighbors: what background noise and busy processes cost, in paired rounds.
+"""Measures the slowdown of one and two threads by background noise and busy processes, in paired rounds.
 
-In a round every workload step runs with 1 and 2 threads beside each kind of neighbors in turn (noise.py), on the same
-two cores. Ratios are medians over the rounds: of a time to the same threads' time without neighbors (`quiet`), and of
-2 threads to 1 beside the same neighbors. cpu/wall is the processor time of the whole process through the time.
+In each round every workload step runs with 1 and 2 threads next to each kind of neighbors (noise.py), on the same two
+cores. Ratios are medians over the rounds: the time divided by the time of the same threads without neighbors (`quiet`),
+and the time of 2 threads divided by that of 1 next to the same neighbors. cpu/wall is processor time / elapsed time.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def measure(name: str, peer: str, neighbors: dict[str, Neighbors], args: argpars
 def main() -> None:
     """Print a table for each workload and write the JSON."""
     args = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or stopped processes would outlive us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the cleanup that ends stopped processes
     distance = machine.barrier()
     print(machine.info()["cpu"] + (f", cores {distance:.0f} ns apart" if distance else ""))
     results = []

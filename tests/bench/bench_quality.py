@@ -1,10 +1,10 @@
-"""Do our estimators learn as well as scikit-learn's? On each data set of CHAINRULE_DATA, with several seeds:
+"""Compares the scores of our estimators to scikit-learn's on each data set of CHAINRULE_DATA, for several seeds:
 
-same  both with scikit-learn's default parameters, on the same encoding: numbers standardized, levels one-hot
-own   ours on the table as it is, with one recipe for all sets, against scikit-learn's defaults on an encoding as one
-      writes it without thought: medians for missing numbers, levels one-hot, nothing scaled
+same  both with scikit-learn's default parameters, on the same encoding: standardized numbers, one-hot levels
+own   ours on the raw table, with one recipe for all sets, against scikit-learn's defaults on a simple encoding: medians
+      for missing numbers, one-hot levels, nothing scaled
 
-Each seed has a test set of its own, a fifth of the rows, and the same initial weights. Scores are accuracy and R².
+Each seed selects another test set (a fifth of the rows) and sets the same initial weights. Scores: accuracy and R².
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FITS = ("same", "same, scikit-learn", "own", "default, scikit-learn")
 
 
 def encoding(data: Dataset, *, scaled: bool) -> Any:
-    """Return scikit-learn's transformers for a table: numbers, and levels, of which missing is one."""
+    """Return scikit-learn's transformers for the numbers and the levels of a table; missing is a level."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -39,7 +39,7 @@ def encoding(data: Dataset, *, scaled: bool) -> Any:
 
 
 def recipe(rows: int) -> dict[str, Any]:
-    """Return parameters of ours for a table of so many rows."""
+    """Return our parameters for a table with this number of rows."""
     import chainrule as cr
 
     return {
@@ -49,7 +49,7 @@ def recipe(rows: int) -> dict[str, Any]:
         "learning_rate": cr.Cosine(),
         "alpha": 0.0,
         "dropout": 0.1,
-        "batch_size": min(max(rows // 50, 16), 256),  # at least 50 steps an epoch, however few rows there are
+        "batch_size": min(max(rows // 50, 16), 256),  # 50 steps per epoch, within 16 to 256 rows
         "max_iter": 60,
         "early_stopping": True,
         "eval_metric": "loss",
@@ -60,7 +60,7 @@ def recipe(rows: int) -> dict[str, Any]:
 
 
 def measure(data: Dataset, seed: int) -> list[tuple[float, float]]:
-    """Return score and seconds of each of FITS."""
+    """Return score and time of each entry of FITS."""
     from sklearn import neural_network
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.model_selection import train_test_split
@@ -87,7 +87,7 @@ def measure(data: Dataset, seed: int) -> list[tuple[float, float]]:
         return estimator if classes else TransformedTargetRegressor(estimator, transformer=StandardScaler())
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not converged: both
+        warnings.simplefilter("ignore")  # neither has converged
         return [
             fit(same(ours(random_state=seed)), encoding(data, scaled=True)),
             fit(same(theirs(random_state=seed)), encoding(data, scaled=True)),
@@ -97,13 +97,13 @@ def measure(data: Dataset, seed: int) -> list[tuple[float, float]]:
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
-    """Return the mean difference of scores and its standard error, of two means with the spread of the seeds."""
+    """Return the difference of the mean scores and its standard error over the seeds."""
     difference = float(np.mean(ours) - np.mean(theirs))
     return difference, float(np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(ours)))
 
 
 def table(results: list[dict[str, Any]], seeds: int) -> str:
-    """Return the results as Markdown, with what they say."""
+    """Return the results as Markdown, with a summary."""
     lines = [
         f"| set | rows | score | {' | '.join(FITS)} | same: difference | own: difference |",
         "|" + "---|" * 9,
@@ -130,7 +130,7 @@ def table(results: list[dict[str, Any]], seeds: int) -> str:
 
 
 def main() -> None:
-    """Measure, print the table, write it."""
+    """Measure, print the table, and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", help="names of data sets; default: all")
     parser.add_argument("--seeds", type=int, default=3)

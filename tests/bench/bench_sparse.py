@@ -1,4 +1,4 @@
-"""An epoch on a sparse matrix against scikit-learn's: CSR, 1 % full, 64 hidden units, Adam, batches of 256 rows.
+"""Compares an epoch on a sparse matrix to scikit-learn's: CSR, density 1 %, 64 hidden units, Adam, batches of 256 rows.
 
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python tests/bench/bench_sparse.py [--dtype float64] [--rounds 3]
 """
@@ -15,7 +15,7 @@ import chainrule as cr
 
 
 def problem(rows: int, columns: int, dtype: str) -> tuple[sp.csr_matrix, np.ndarray]:
-    """Every row has one number in each 100 columns."""
+    """Return a matrix in which every row has one number per 100 columns."""
     rng = np.random.default_rng(0)
     count = columns // 100
     indices = np.arange(count, dtype=np.int32) * 100 + rng.integers(0, 100, (rows, count), dtype=np.int32)

@@ -1,9 +1,9 @@
-"""The table estimators against gradient boosting: errors and times on each table of CHAINRULE_DATA.
+"""Compares the table estimators to gradient boosting: errors and times on each table of CHAINRULE_DATA.
 
-Each split draws 64 % of the rows to train with, 16 % to decide how long, and 20 % to test with; each seed is one fit of
-every model on it, one model after the other in the same process with the same threads. The time is that of `fit` from
-the data frame on. LightGBM: 1,000 rounds at most, early stopping after 50, its own categories and gaps. The error is
-1 - accuracy or the RMSE; the ratios are to LightGBM's, of means over splits and seeds.
+Each split draws 64 % of the rows for training, 16 % for early stopping and 20 % for the test. For each seed, every
+model is fitted once, one after the other, in the same process and with the same number of threads. The time is that of
+`fit` on the data frame. LightGBM uses at most 1,000 rounds, early stopping after 50, and its own handling of categories
+and gaps. The error is 1 - accuracy or the RMSE; ratios are to LightGBM, of means over splits and seeds.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def fit_catboost(classes: bool, X: Any, y: Any, valid: Any, seed: int, threads: 
 
 
 class _OnText:
-    """A model that predicts on tables whose categories are text without gaps."""
+    """Wraps a model that needs tables whose categories are text without gaps."""
 
     def __init__(self, model: Any, text: dict[str, str], names: list[str]) -> None:
         self._model, self._text, self._names = model, text, names
@@ -87,7 +87,7 @@ MODELS: dict[str, Fit] = {
 
 
 def measure(data: Dataset, split: int, seed: int, models: list[str], threads: int) -> list[dict[str, float]]:
-    """Return error, log loss and seconds of each model."""
+    """Return error, log loss and time of each model."""
     classes = data.task == "classification"
     y = np.unique(data.y, return_inverse=True)[1] if classes else data.y.astype(float)
     order = np.random.default_rng(split).permutation(len(y))
@@ -115,7 +115,7 @@ def mean(result: dict[str, Any], model: str, key: str) -> float:
 
 
 def table(results: list[dict[str, Any]], models: list[str]) -> str:
-    """Return the results as Markdown, with what they say."""
+    """Return the results as Markdown, with a summary."""
     first, others = models[0], models[1:]
     heads = "".join(f" {name} | ratio | log loss | s | x |" for name in others)
     lines = [f"| set | rows | {first} | log loss | s |{heads}", "|" + "---|" * (5 + 5 * len(others))]
@@ -150,7 +150,7 @@ def table(results: list[dict[str, Any]], models: list[str]) -> str:
 
 
 def main() -> None:
-    """Measure, print the table, write it."""
+    """Measure, print the table, and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", help="names of data sets; default: all tables")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["LightGBM", "fast"], help="ratios to the first")
@@ -164,7 +164,7 @@ def main() -> None:
     results = []
     for name in args.sets or [name for name in datasets.names() if name != "fashion_mnist"]:
         data = datasets.load(name)
-        measure(data, args.splits[0], 0, args.models, args.threads)  # imports, and the clock of the CPU
+        measure(data, args.splits[0], 0, args.models, args.threads)  # warm-up: imports, and the clock of the CPU
         runs: dict[str, list[Any]] = {model: [] for model in args.models}
         for split in args.splits:
             for seed in range(args.seeds):

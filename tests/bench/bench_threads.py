@@ -1,8 +1,8 @@
-"""Does a second thread ever hurt? Training steps and predictions with 2 threads through those with 1, in pairs.
+"""Finds networks for which a second thread slows down training steps or predictions, in paired measurements.
 
-Networks width-width-width-n of two hidden layers, n = min(width, 10) outputs, relu, squared error, Adam, float32, for
-widths and batches of powers of two. A cell's ratio is the median over rounds in which 1 and 2 threads take turns; what
-lies above 1.03 is measured again after the others, with four times the rounds. Above 1, threads hurt.
+Networks width-width-width-n have two hidden layers, n = min(width, 10) outputs, relu, squared error, Adam, float32;
+widths and batches are powers of two. Each ratio, time with 2 threads / time with 1, is the median over rounds in which
+the two alternate; ratios above 1.03 are measured again at the end, with four times as many rounds.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ import chainrule as cr  # noqa: E402
 
 POWERS = [2**i for i in range(11)]
 SUSPECT, HURTS = 1.03, 1.05
-Run = Callable[[int, int], None]  # a number of repetitions, with so many threads
+Run = Callable[[int, int], None]  # (repetitions, threads)
 
 
 def fitting(width: int, batch: int) -> tuple[Run, int]:
-    """Return epochs of training, and the steps of one."""
+    """Return a function that trains for some epochs, and the number of steps per epoch."""
     steps = max(8, 256 // batch)
     net, X, y = problem(width, steps * batch)
 
@@ -43,7 +43,7 @@ def fitting(width: int, batch: int) -> tuple[Run, int]:
 
 
 def predicting(width: int, batch: int) -> tuple[Run, int]:
-    """Return predictions of one batch."""
+    """Return a function that predicts one batch repeatedly."""
     net, X, _ = problem(width, batch)
 
     def run(calls: int, threads: int) -> None:
@@ -64,7 +64,7 @@ def problem(width: int, rows: int) -> tuple[cr.Network, Any, Any]:
 
 
 def measure(run: Run, seconds: float, rounds: int) -> tuple[float, float]:
-    """Return the seconds of one repetition with 1 thread, and the median ratio of 2 threads to it."""
+    """Return the time of one repetition with 1 thread, in seconds, and the median ratio of 2 threads to 1."""
 
     def timed(repeats: int, threads: int) -> float:
         start = time.perf_counter()
@@ -83,7 +83,7 @@ def measure(run: Run, seconds: float, rounds: int) -> tuple[float, float]:
 
 
 def sweep(kind: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a result for each width and batch; the suspects' is that of a second look, after the others."""
+    """Return a result for each width and batch; suspicious ones are measured again at the end."""
     cells = list(itertools.product(args.widths, args.batches))
     results = {}
 
@@ -102,7 +102,7 @@ def sweep(kind: str, args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def report(kind: str, results: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """Print the ratios as a table of widths and batches, and what to look at."""
+    """Print the ratios as a table of widths and batches, and the slowest cells."""
     cells = {(result["width"], result["batch"]): result for result in results}
     rows = [[str(width), *(f"{cells[width, b]['ratio']:.2f}" for b in args.batches)] for width in args.widths]
     print(f"\n{kind}: time with 2 threads / with 1")
@@ -115,7 +115,7 @@ def report(kind: str, results: list[dict[str, Any]], args: argparse.Namespace) -
 
 
 def draw(results: list[dict[str, Any]], args: argparse.Namespace, title: str) -> None:
-    """Draw a heat map for each kind: blue where a second thread helps, red where it hurts."""
+    """Draw a heat map for each kind: blue for a speed-up by the second thread, red for a slowdown."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -162,7 +162,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the tables, write the JSON, draw."""
+    """Print the tables, write the JSON file, and draw the plot."""
     args = parse()
     distance = None if args.busy else machine.barrier()
     title = "time with 2 threads / with 1, " + (f"cores {distance:.0f} ns apart" if distance else f"beside {args.busy}")

@@ -1,7 +1,7 @@
-"""Training steps and predictions of chainrule and its peers, in interleaved rounds within one run.
+"""Compares training steps and predictions of chainrule and its peers in interleaved rounds of one run.
 
-In a round every peer at every thread count runs once, in turn; a ratio is the median over the rounds of a peer's time
-through ours in the same round, so that a drift of the clock or of the cores' distance cancels. See README.md.
+In each round every peer runs once at every thread count. A ratio is the median over the rounds of the peer's time
+divided by ours in the same round, so that a drift of the clock or of the cores' distance cancels. See README.md.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def measure(workload: Workload, workers: list[Worker], args: argparse.Namespace)
 
 
 def check(workloads: list[Workload], workers: list[Worker]) -> int:
-    """Compare every peer's loss after a few unshuffled steps with NumPy's; return the number that disagrees."""
+    """Compare every peer's loss after a few unshuffled steps with NumPy's; return the number of peers that differ."""
     rows, failures = [], 0
     for workload in workloads:
         expected = None
@@ -134,7 +134,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Run the chosen workloads and return the exit status."""
     args = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or stopped workers would outlive us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the cleanup that ends stopped workers
     chosen = [WORKLOADS[name] for name in args.workloads or WORKLOADS]
     wanted = [name for name in args.peers or PEERS if name not in args.without]
     for name in wanted:

@@ -1,9 +1,9 @@
-"""Cache misses and instructions of products and of training steps, beside NumPy's (OpenBLAS), in simulated caches.
+"""Counts cache misses and instructions of products and training steps, and NumPy's (OpenBLAS), in simulated caches.
 
-What a CPU that is not at hand would miss: one thread, AVX2, the first and second level of five profiles. chainrule is
-told of them, and of a third level of 32 MB that is not simulated; OpenBLAS runs its Haswell kernels. Counted is one
-call, after another where twice the second level holds its operands; of steps one epoch of two. Needs valgrind with its
-headers, and a compiler. See counting.py.
+This estimates CPUs that are not at hand: one thread, AVX2, first and second level of five profiles. chainrule gets
+these sizes and a third level of 32 MB, which is not simulated; OpenBLAS runs its Haswell kernels. One call is counted,
+after a warm-up call if its operands fit twice the second level; for steps, one epoch of two. It needs valgrind with its
+headers and a compiler. See counting.py.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ PROFILES = {
     "48K/2M": "48K:12,2M:16",  # Golden Cove
 }
 PEERS = (OURS, "numpy")
-W7_ROWS = 256  # of 1,024: valgrind does some 75 million multiply-adds a second
-STEPS = 2  # of an epoch
-LEAST = 0.05  # misses in 1,000: fewer count as so many, as all stays in the cache
+W7_ROWS = 256  # instead of 1,024, because valgrind makes about 75 million multiply-adds per second
+STEPS = 2  # per epoch
+LEAST = 0.05  # misses per 1,000; lower rates are raised to this, because all data stay in the cache
 
 
 def parse() -> argparse.Namespace:
@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Case:
-    """What is counted: a product, or an epoch of a workload."""
+    """A product, or an epoch of a workload, to count."""
 
     name: str
     shape: str
@@ -68,7 +68,7 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Yield what was chosen."""
+    """Yield the chosen cases."""
     for product in products(W7_ROWS):
         yield Case(product.name, f"{product.m} x {product.n} x {product.k}", product.multiply_adds, product)
     for name in ("W4", "W5", "W5b", "W6", "W7"):
@@ -90,7 +90,7 @@ def chosen(args: argparse.Namespace) -> list[Case]:
 
 
 def count(args: argparse.Namespace) -> None:
-    """Count every case of one peer, in valgrind."""
+    """Count every case of one peer under valgrind."""
     counter, ours = Counter(), args.count == OURS
 
     def product_of(a: Any, b: Any, out: Any) -> Callable[[], object]:
@@ -118,7 +118,7 @@ def measure(args: argparse.Namespace, profile: str, peer: str) -> dict[str, Coun
 
 
 def rates(case: Case, counts: Counts) -> dict[str, float]:
-    """Return instructions a multiply-add, and misses of both levels in 1,000."""
+    """Return instructions per multiply-add, and misses of both levels per 1,000 multiply-adds."""
     return {
         "instructions": counts.instructions / case.multiply_adds,
         "first": 1000 * counts.first_misses / case.multiply_adds,
@@ -127,7 +127,7 @@ def rates(case: Case, counts: Counts) -> dict[str, float]:
 
 
 def report(found: dict[str, list[tuple[Case, dict[str, float]]]]) -> None:
-    """Print the rates of one profile: chainrule's, OpenBLAS's, and how often ours is theirs."""
+    """Print the rates of one profile: chainrule's, OpenBLAS's, and their ratio."""
     rows = []
     for line in zip(*found.values(), strict=True):
         row = [line[0][0].name, line[0][0].shape]

@@ -1,7 +1,7 @@
-"""Before and after: the ratio of the times in two JSON files of the same benchmark; above 1 is faster.
+"""Prints the ratios of the times in two JSON files of the same benchmark; above 1 means that the second is faster.
 
-Two runs meet different clocks, so for training the peers are the ruler: `through peers` divides by the geometric mean
-of the ratios of everything that is not ours in the same workload and thread count.
+The clock may differ between two runs. For training, `through peers` corrects this: it divides by the geometric mean of
+the peers' ratios for the same workload and thread count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peers import OURS
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a file's results by name."""
+    """Return the results in a file by name."""
     return {result["name"]: result for result in json.loads(path.read_text())["results"]}
 
 

@@ -1,6 +1,7 @@
-"""Instructions of one training step of the smallest workloads, which no clock disturbs: two fits, one twice as long.
+"""Counts the instructions of one training step of the smallest workloads, which do not depend on the clock.
 
-The difference of the two counts holds steps alone, with what an epoch costs in C++ and Python. See counting.py.
+It counts two fits, one twice as long as the other. The difference contains only steps and the work per epoch in C++ and
+Python. See counting.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ STEPS = {"W2": 20_000, "W3": 20_000}
 
 
 def count() -> None:
-    """Count both fits of every workload, in valgrind."""
+    """Count both fits of every workload under valgrind."""
     counter = Counter()
     for name, steps in STEPS.items():
         session = chainrule_peer.train(Problem(WORKLOADS[name]), 1, shuffle=True)

@@ -1,8 +1,7 @@
-"""Instructions and cache misses of single calls in a Python process, counted by valgrind, which no clock disturbs.
+"""Counts instructions and cache misses of single calls in a Python process with valgrind, independently of the clock.
 
-`run` is the parent's end: it starts a script under callgrind. In that script `Counter` counts what its calls do. The
-simulated CPU has AVX2 and no AVX-512, two levels of cache, and neither prefetches nor reads ahead: a prefetch that a
-program asks for does nothing.
+In the parent, `run` starts a script under callgrind. In that script, `Counter` counts calls. The simulated CPU has
+AVX2, no AVX-512, two cache levels and no hardware prefetching; prefetch instructions do nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LIBRARY = "CHAINRULE_BENCH_COUNTING"
 
 @dataclass(frozen=True)
 class Cache:
-    """A simulated cache; it has a power of two of sets, with lines of 64 bytes."""
+    """A simulated cache with lines of 64 bytes; the number of sets is a power of two."""
 
     size: int
     ways: int
@@ -42,7 +41,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class Counts:
-    """What one call did; misses are those of data, and 0 without simulated caches."""
+    """The counts of one call. Misses are data misses, and 0 without simulated caches."""
 
     instructions: int
     first_misses: int = 0
@@ -58,13 +57,13 @@ def _library() -> str:
 
 
 class Counter:
-    """In a script that `run` started: call it with a name and a function without arguments, which is called once."""
+    """Counts calls in a script that `run` started. Call it with a name and a function without arguments."""
 
     def __init__(self) -> None:
         self._calls = ctypes.CDLL(os.environ[_LIBRARY])
 
     def __call__(self, name: str, function: Callable[[], object]) -> None:
-        """Count under this name what the function does."""
+        """Call the function and store its counts under this name."""
         self._calls.begin()
         function()
         self._calls.end(name.encode())
@@ -72,7 +71,7 @@ class Counter:
 
 def run(script: Path, arguments: Sequence[str], caches: tuple[Cache, Cache] | None = None,
         variables: dict[str, str] | None = None) -> dict[str, Counts]:  # fmt: skip
-    """Return what the script counts, by name; it has one thread, and variables of its own."""
+    """Run a script with one thread and its own environment; return its counts by name."""
     environment = machine.environment(1) | {"CHAINRULE_ISA": "avx2", "OPENBLAS_CORETYPE": "Haswell"}
     environment |= {"PYTHONHASHSEED": "0", _LIBRARY: _library()} | (variables or {})
     with tempfile.TemporaryDirectory(prefix="chainrule_bench_") as folder:

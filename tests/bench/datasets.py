@@ -1,4 +1,4 @@
-"""The data sets of the folder that CHAINRULE_DATA names, as data frames of pandas: features, target, task."""
+"""Reads the data sets in the folder CHAINRULE_DATA as pandas data frames: features, target, task."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import machine
 
 sys.path.append(str(machine.HERE.parents[1] / "python" / "examples"))
 
-Frame = Any  # of pandas, which is imported when first used
+Frame = Any  # pandas.DataFrame; pandas is imported at first use
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table with what is to be predicted; `numeric` and `categorical` name its columns."""
+    """A table and its target; `numeric` and `categorical` name its columns."""
 
     name: str
     task: str
@@ -31,7 +31,7 @@ class Dataset:
 
 
 def names() -> list[str]:
-    """Return the names of the sets that are there."""
+    """Return the names of the available data sets."""
     return sorted(path.parent.name for path in folder().glob("*/meta.json"))
 
 
@@ -43,7 +43,7 @@ def folder() -> Path:
 
 
 def load(name: str) -> Dataset:
-    """Read a set: `data.csv.gz` as `meta.json` describes it, or the images of Fashion-MNIST."""
+    """Read a data set: `data.csv.gz` as described by `meta.json`, or the images of Fashion-MNIST."""
     import pandas as pd
 
     meta = json.loads((folder() / name / "meta.json").read_text())

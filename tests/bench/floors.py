@@ -1,4 +1,4 @@
-"""What a step must take on one core: its products at the measured peak, and its bytes at the measured bandwidths.
+"""Computes the least time of a step on one core: products at the measured peak, bytes at the measured bandwidths.
 
 Bytes: the rows of the batch and their targets are read once; parameters and the optimizer's moments are read and
 written once (a prediction reads parameters and writes the output). Each is counted at the bandwidth of the smallest
@@ -21,11 +21,11 @@ import numpy as np  # noqa: E402
 from chainrule import _core  # noqa: E402
 from workloads import WORKLOADS, Adam, Workload  # noqa: E402
 
-LEVELS = {"L2": 256 << 10, "L3": 8 << 20, "DRAM": 256 << 20}  # the bytes that a copy reads and writes, to measure it
+LEVELS = {"L2": 256 << 10, "L3": 8 << 20, "DRAM": 256 << 20}  # bytes that a measuring copy reads and writes
 
 
 def bandwidth(size: int) -> float:
-    """Return bytes read and written in a second by copies within so many bytes."""
+    """Return the bytes per second that copies within this number of bytes read and write."""
     source, target = np.ones(size // 2, np.uint8), np.ones(size // 2, np.uint8)
     repeats, runs = max(1, (64 << 20) // size), []
     for _ in range(9):
@@ -37,7 +37,7 @@ def bandwidth(size: int) -> float:
 
 
 def traffic(workload: Workload) -> list[tuple[int, int]]:
-    """Return (bytes moved in a step, bytes they are a part of) of the data and of the state."""
+    """Return (bytes moved per step, total bytes) for the data and for the state."""
     sizes, optimizer = workload.layer_sizes, workload.optimizer
     row = 4 * (sizes[0] + sizes[-1] if workload.loss == "squared_error" or optimizer is None else sizes[0] + 1)
     data = workload.models * workload.batch * row, workload.rows * row
@@ -45,7 +45,7 @@ def traffic(workload: Workload) -> list[tuple[int, int]]:
         return [data, (4 * workload.parameters, 4 * workload.parameters)]
     moments = 2 if isinstance(optimizer, Adam) else int(optimizer.momentum > 0)
     state = 4 * workload.parameters * (1 + moments)
-    return [data, (workload.models * 2 * state, state)]  # of many models each trains by itself
+    return [data, (workload.models * 2 * state, state)]  # several models train one after the other
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What a figure depends on besides the code: cores, environment, versions, the distance between the cores.
+"""Controls and records the conditions of a measurement: cores, environment, versions, distance between the cores.
 
-Standard library only: thread counts of BLAS and OpenMP are read when they are first imported.
+It imports only the standard library, because BLAS and OpenMP read their thread counts when they are imported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PACKAGES = ("chainrule", "numpy", "torch", "jax", "jaxlib", "scikit-learn", "sc
 
 
 def cpus(n_threads: int) -> list[int]:
-    """Return the cores for so many threads: the last ones, as the first serves most interrupts."""
+    """Return the cores for this number of threads: the last ones, because the first serves most interrupts."""
     available = sorted(os.sched_getaffinity(0))
     if n_threads > len(available):
         raise SystemExit(f"{n_threads} threads need as many cores; this process may use {len(available)}")
@@ -33,7 +33,7 @@ def cpus(n_threads: int) -> list[int]:
 
 
 def environment(n_threads: int) -> dict[str, str]:
-    """Return the environment of a measuring process: so many threads, and no kernel or wait policy forced on a peer."""
+    """Return the environment of a measuring process: the number of threads, and no forced kernel or wait policy."""
     forced = ("OPENBLAS_", "MKL_", "OMP_", "GOMP_", "KMP_", "XLA_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(forced)}
     threads = {f"{name}_NUM_THREADS": str(n_threads) for name in ("OMP", "OPENBLAS", "MKL")}
@@ -41,7 +41,7 @@ def environment(n_threads: int) -> dict[str, str]:
 
 
 def pin(n_threads: int) -> None:
-    """Start this script anew on the cores and in the environment for `n_threads`, unless it runs there already."""
+    """Restart this script on the cores and in the environment for `n_threads`, unless it already runs there."""
     if os.environ.get(_PIN) != str(n_threads):
         os.sched_setaffinity(0, cpus(n_threads))
         os.execve(sys.executable, [sys.executable, *sys.argv], environment(n_threads) | {_PIN: str(n_threads)})
@@ -60,7 +60,7 @@ def _installed(package: str) -> str | None:
 
 
 def info() -> dict[str, Any]:
-    """Return what identifies this machine and the packages on it."""
+    """Return a description of this machine and its packages."""
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
     return {
         "cpu": _cpu_model(),
@@ -84,7 +84,7 @@ def _barrier_program() -> str | None:
 
 
 def barrier() -> float | None:
-    """Return the nanoseconds of a spin barrier between two cores; None without a compiler or second core."""
+    """Return the time of a spin barrier between two cores in ns; None without a compiler or a second core."""
     if len(os.sched_getaffinity(0)) < 2 or (program := _barrier_program()) is None:
         return None
     output = subprocess.run([program, *map(str, cpus(2))], capture_output=True, text=True, check=True).stdout
@@ -92,7 +92,7 @@ def barrier() -> float | None:
 
 
 def seconds(value: float | None) -> str:
-    """Return a time in three digits and a unit that fits; a dash for none."""
+    """Return a time with three digits and a suitable unit, or a dash for None."""
     if value is None:
         return "-"
     scale, unit = next(((s, u) for s, u in ((1, "s"), (1e3, "ms"), (1e6, "us")) if value * s >= 1), (1e9, "ns"))
@@ -100,7 +100,7 @@ def seconds(value: float | None) -> str:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under a header: the first column to the left, numbers to the right."""
+    """Print rows under a header: the first column left-aligned, numbers right-aligned."""
     table = [header, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
@@ -109,6 +109,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def write_json(path: Path, results: list[dict[str, Any]], **about: Any) -> None:
-    """Write results, each with at least `name` and `seconds`, as `compare.py` reads them."""
+    """Write results, each with at least `name` and `seconds`, for `compare.py`."""
     path.write_text(json.dumps({"machine": info(), **about, "results": results}, indent=1) + "\n")
     print(f"wrote {path}")

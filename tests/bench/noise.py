@@ -1,9 +1,8 @@
-"""Neighbors: processes that disturb a benchmark, as a desktop or a shared server does.
+"""Neighbors: processes that disturb a benchmark like those of a desktop or a shared server.
 
-`python tests/bench/noise.py busy2` disturbs until it is interrupted. KINDS names them: `noise` wakes 100 times a second
-and computes for 50 us, half a percent of one core; `busyN` are N processes that compute all the time. `-pinned` holds
-each on one of the last two cores in turn; the others go where the system puts them, among the cores that the benchmark
-may use.
+`python tests/bench/noise.py busy2` runs until it is interrupted. KINDS lists the neighbors: `noise` wakes 100 times per
+second and computes for 50 us, half a percent of one core; `busyN` are N processes that compute all the time. `-pinned`
+pins each of them to one of the last two cores in turn; the system places the others on the cores of the benchmark.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _PERIOD, _WORK = 0.01, 50e-6  # seconds
 
 
 class Neighbors:
-    """Processes of one kind, which run within `with` alone; `close` ends them. The kind "" has none."""
+    """Processes of one kind, which run only inside `with`; `close` ends them. The kind "" has none."""
 
     def __init__(self, kind: str) -> None:
         what, number = re.fullmatch(r"(noise|busy)?(\d?)(?:-pinned)?", kind).groups()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What bench_train.py measured, as a table and as a figure; also of earlier runs, from their JSON files.
+"""Shows the results of bench_train.py, or of earlier runs from their JSON files, as a table and as a figure.
 
 python tests/bench/report.py bench_train.json more.json --plot tests/bench/speed.svg
 """
@@ -17,8 +17,8 @@ from peers import OURS, PEERS
 from workloads import WORKLOADS
 
 Result = dict[str, Any]
-FAR = 150  # nanoseconds of a barrier round trip: below it the cores are near
-LEFT = 0.25  # where the axis begins; the floors of tiny networks lie outside
+FAR = 150  # ns; with a shorter barrier round trip, the cores are near
+LEFT = 0.25  # start of the axis; the floors of tiny networks are outside
 LABELS = {"numpy": "NumPy", "torch": "PyTorch", "torch_compiled": "PyTorch, compiled", "jax": "JAX",
           "sklearn": "scikit-learn", "onnxruntime": "ONNX Runtime"}  # fmt: skip
 STYLES = {
@@ -80,7 +80,7 @@ def print_results(results: list[Result]) -> None:
 
 
 def label(workload: str) -> str:
-    """Return what a workload is, in two lines."""
+    """Describe a workload in two lines."""
     w = WORKLOADS[workload]
     sizes = "-".join(map(str, w.layer_sizes))
     if w.models > 1:
@@ -92,7 +92,7 @@ def label(workload: str) -> str:
 
 
 def draw(results: list[Result], path: Path) -> None:
-    """Draw a panel for each thread count: every peer's time through ours, on a logarithmic axis."""
+    """Draw a panel for each thread count: every peer's time divided by ours, on a logarithmic axis."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
@@ -143,7 +143,7 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table of all files together, and draw."""
+    """Print one table for all files, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, help="of bench_train.py; results of later ones count")
     parser.add_argument("--plot", type=Path)

@@ -1,8 +1,8 @@
-"""One peer at one thread count in a process of its own, so that peers can take turns within one run.
+"""Runs one peer at one thread count in a separate process, so that peers can alternate within one run.
 
-`Worker` is the parent's end: it starts this file as a child on its own cores, and stops it (SIGSTOP) while it has
-nothing to do, since the idle threads of OpenMP, OpenBLAS and XLA spin and would disturb whoever is being measured.
-`_serve` is the child's end: one JSON request a line on stdin, one JSON reply a line on stdout.
+In the parent, `Worker` starts this file as a child on its own cores, and stops it (SIGSTOP) while it is idle, because
+idle threads of OpenMP, OpenBLAS and XLA spin and would disturb the measured process. In the child, `_serve` reads one
+JSON request per line from stdin and writes one JSON reply per line to stdout.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Worker:
             raise
 
     def ask(self, what: str, **arguments: Any) -> Any:
-        """Wake the child, send a request, return the reply, stop the child."""
+        """Resume the child, send a request, stop the child, and return the reply."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -95,7 +95,7 @@ class _Child:
         return self.module.machine(self.n_threads)
 
     def prepare(self, workload: str, seconds: float, rows: int | None) -> int:
-        """Make a workload ready and warm; return how many epochs or calls take about so many seconds."""
+        """Prepare and warm up a workload; return the number of epochs or calls that take about this many seconds."""
         from workloads import WORKLOADS, Problem
 
         self.session = None  # free the last one first
@@ -108,19 +108,19 @@ class _Child:
         return epochs
 
     def run(self, epochs: int) -> float:
-        """Return the seconds of one step, over so many epochs or calls."""
+        """Return the time of one step in seconds, measured over this number of epochs or calls."""
         start = time.perf_counter()
         self.session.run(epochs)
         return (time.perf_counter() - start) / (epochs * self.workload.steps_per_epoch)
 
     def run_and_count(self, epochs: int) -> tuple[float, float]:
-        """Return the seconds of one step, and the processor time of all threads through the time."""
+        """Return the time of one step in seconds, and processor time of all threads / elapsed time."""
         before, start = time.process_time(), time.perf_counter()
         step = self.run(epochs)
         return step, (time.process_time() - before) / (time.perf_counter() - start)
 
     def check(self, workload: str, rows: int, epochs: int) -> list[float]:
-        """Return the loss before and after a few unshuffled epochs of at most so many rows."""
+        """Return the loss before and after a few unshuffled epochs of at most this number of rows."""
         from workloads import WORKLOADS, Problem
 
         self.workload = WORKLOADS[workload].shortened(rows)
@@ -140,7 +140,7 @@ class _Child:
 
 def _serve(peer: str, n_threads: int) -> None:
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a peer prints must not mix with the replies
+    os.dup2(2, 1)  # output of a peer must not mix with the replies
     child: _Child | None = None
     for line in sys.stdin:
         what, arguments = json.loads(line)

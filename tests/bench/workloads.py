@@ -1,7 +1,7 @@
-"""The workloads in one table: which network, which step, which data, and what the arithmetic alone must take.
+"""The table of workloads: network, optimizer, data, and the least time of the arithmetic.
 
-A training workload is counted in steps, with shuffling and gathering; a predicting one in calls. W1 to W8 and P1 are
-float32. To add one, add a line to WORKLOADS: every peer, the checks and the report read this table.
+The unit of a training workload is a step, including shuffling and gathering; that of a prediction is a call. W1 to W8
+and P1 are float32. To add one, add a line to WORKLOADS: every peer, the checks and the report read this table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Params: TypeAlias = list[tuple[Array, Array]]  # (W, b) of each layer; W is (n_o
 
 @dataclass(frozen=True)
 class SGD:
-    """Gradient descent in PyTorch's words; the fields are also chainrule's and torch's arguments."""
+    """Gradient descent; the fields are the arguments of chainrule.SGD and torch.optim.SGD."""
 
     learning_rate: float
     momentum: float = 0.0
@@ -28,7 +28,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with everybody's defaults: beta1 0.9, beta2 0.999, epsilon 1e-8."""
+    """Adam with the usual defaults: beta1 0.9, beta2 0.999, epsilon 1e-8."""
 
     learning_rate: float = 1e-3
 
@@ -49,12 +49,12 @@ class Workload:
 
     @property
     def full_batch(self) -> bool:
-        """Whether a step sees all rows, so that there is nothing to shuffle or to gather."""
+        """True if a step uses all rows, so that nothing is shuffled or gathered."""
         return self.batch == self.rows
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps, or calls, in one unit of `Session.run`."""
+        """Number of steps or calls in one unit of `Session.run`."""
         return self.rows // self.batch
 
     @property
@@ -71,11 +71,11 @@ class Workload:
         return 2 * self.models * self.batch * (weights if self.optimizer is None else 3 * weights - first)
 
     def floor(self, gflops: float) -> float:
-        """Seconds of one step on a machine that does nothing but these products at `gflops`."""
+        """Time of one step in seconds if the machine only computes these products at `gflops`."""
         return self.operations / (gflops * 1e9)
 
     def shortened(self, rows: int) -> Workload:
-        """Return the same step on at most so many rows of data, but at least one batch."""
+        """Return the same step on at most this number of rows, but at least one batch."""
         return replace(self, rows=min(self.rows, max(rows // self.batch, 1) * self.batch))
 
 
@@ -153,7 +153,7 @@ class Problem:
         return float(np.mean([self.loss(result) for result in results]))
 
     def loss(self, result: Params | NDArray[Any]) -> float:
-        """Return the loss, in float64, of trained parameters or of predictions: what the peers are compared by."""
+        """Return the loss of trained parameters or of predictions in float64, by which peers are compared."""
         if not isinstance(result, list):
             return float(-np.log(np.asarray(result, np.float64)[np.arange(len(self.y)), self.y]).mean())
         a = self.X.astype(np.float64)

@@ -1,10 +1,10 @@
-"""The peers, ourselves included: one module each, all with the same functions.
+"""The peers, including chainrule: one module each, all with the same functions.
 
     train(problem, n_threads, shuffle) -> Session      predict(problem, n_threads) -> Session
     train_many(problem, n_threads, shuffle) -> Session, of several models; its result is their parameters
 
-A peer gets its best honest setting: buffers, compilation and warm-up before the clock starts, its own fastest
-optimizer, and it need not compute the loss that chainrule reports for each epoch.
+Each peer uses its fastest comparable setting: buffers, compilation and warm-up before the clock starts, and its fastest
+optimizer. It need not compute the loss that chainrule reports for each epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Session:
-    """A prepared workload. `run(n)` does n epochs or n predictions; `result()` gives parameters or predictions."""
+    """A prepared workload. `run(n)` makes n epochs or n predictions; `result()` returns parameters or predictions."""
 
     run: Callable[[int], object]
     result: Callable[[], Any]
@@ -35,15 +35,15 @@ def one_after_the_other(sessions: list[Session]) -> Session:
 
 @dataclass(frozen=True)
 class Peer:
-    """Where a peer lives, and what must be installed for it."""
+    """The module of a peer, and the package that it needs."""
 
     package: str
     module: str
-    trains: bool = True  # or predicts only
+    trains: bool = True  # False: it only predicts
 
     @property
     def installed(self) -> bool:
-        """Whether its package can be imported."""
+        """True if its package can be imported."""
         return find_spec(self.package) is not None
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: predicts only; the network as one graph of Gemm, Relu and Softmax, its input and output bound once."""
+"""ONNX Runtime, which only predicts: one graph of Gemm, Relu and Softmax, with input and output bound once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn: `fit` with warm start and alpha=0, so that a run is one call whatever its number of epochs."""
+"""scikit-learn: `fit` with warm start and alpha=0, so that a run of any number of epochs is one call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 
 
 def _fitted(problem: Problem, shuffle: bool, model: int = 0) -> MLPClassifier | MLPRegressor:
-    """Return an estimator that has seen its data's shape, with the starting parameters."""
+    """Return an estimator initialised for the shape of the data, with the starting parameters."""
     w = problem.workload
     make = MLPRegressor if w.loss == "squared_error" else MLPClassifier
     optimizer = w.optimizer or Adam()
