@@ -1,4 +1,4 @@
-"""Fixtures: every instruction set that this machine has, thread counts, the data folder. Hypothesis is fixed."""
+"""Fixtures: the instruction sets of this machine, thread counts, the data folder. Hypothesis is deterministic."""
 
 import contextlib
 import os
@@ -12,14 +12,14 @@ from tools import ROOT, reusing_objects, run, tool
 
 import chainrule as cr
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell began pytest with & and Ctrl-C ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts pytest with & ignores SIGINT
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest, so that workers end together; one of them alone then builds the C++ library."""
+    """Run the longest tests first, so that workers end together; a single worker then builds the C++ library."""
     items.sort(key=lambda item: "together" not in item.fixturenames and "test_sklearn_suite" not in item.nodeid)
 
 
@@ -60,7 +60,7 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.fixture
 def houses(elsewhere):
     """Write a table with every kind of column there; return its name."""
-    import tables  # which needs pandas; most tests do not
+    import tables  # needs pandas, unlike most tests
 
     tables.make_table().to_csv("houses.csv", index=False)
     return "houses.csv"
@@ -68,7 +68,7 @@ def houses(elsewhere):
 
 @pytest.fixture(scope="session")
 def together(tmp_path_factory):
-    """A folder that all workers have in common, and a lock by which one at a time writes there."""
+    """A folder shared by all workers, and a lock so that only one of them writes at a time."""
     fcntl = pytest.importorskip("fcntl")
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
@@ -84,7 +84,7 @@ def together(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def build(together):
-    """The folder of a build of the library and its C++ tests, in which a warning is an error; one for all workers."""
+    """The build folder of the library and its C++ tests, shared by all workers; compiler warnings are errors."""
     for name in ("cmake", "ctest", "ninja", os.environ.get("CXX", "c++")):
         tool(name)
     folder = together[0] / "build"

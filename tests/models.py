@@ -1,4 +1,4 @@
-"""A network with the initial parameters of a problem of the oracle."""
+"""Makes networks with given parameters, for comparison with the oracle."""
 
 import reference
 
@@ -6,7 +6,7 @@ import chainrule as cr
 
 
 def loss_for(name, outputs):
-    """The loss of this name as the oracle has it."""
+    """Return the loss of this name with the parameters that the oracle uses."""
     return cr.Quantile(levels=reference.levels_of(outputs)) if name == "quantile" else name
 
 

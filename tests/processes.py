@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def command(function, *arguments):
-    """The command that calls a function such as "interrupt.steps" with arguments that JSON can write."""
+    """Return the command that calls a function such as "interrupt.steps" with arguments that JSON can represent."""
     return [sys.executable, "-m", "children", function, json.dumps(arguments)]
 
 
 def environment(**variables):
-    """The variables of a process that finds this folder."""
+    """Return environment variables with which a process finds this folder."""
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def run(function, *arguments, status=0, **variables):
-    """Call it, and return what it printed."""
+    """Call a function in a separate process, and return its output."""
     options = {"env": environment(**variables), "capture_output": True, "text": True, "timeout": 300}
     result = subprocess.run(command(function, *arguments), check=False, **options)
     assert result.returncode == status, result.stdout + result.stderr
@@ -27,6 +27,6 @@ def run(function, *arguments, status=0, **variables):
 
 
 def start(function, *arguments):
-    """Call it, and go on meanwhile; what it prints is read from `stdout`."""
+    """Start a call in a separate process; its output can be read from `stdout`."""
     options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command(function, *arguments), **options)

@@ -1,4 +1,4 @@
-"""Tables with every kind of column, as a file has them and as every library does; how the commands are run."""
+"""Tables with every kind of column, as files and in every library; helpers that run the commands."""
 
 import datetime
 import decimal
@@ -40,7 +40,7 @@ def train(*arguments):
 
 
 def failure(capsys, *arguments):
-    """Return what a command that fails says; never a traceback, always one line."""
+    """Return the message of a command that fails; it must be one line and not a traceback."""
     capsys.readouterr()
     assert run(*arguments) == 1
     error = capsys.readouterr().err

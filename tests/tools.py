@@ -29,7 +29,7 @@ def tool(name: str) -> str:
 
 
 def run(name: str | Path, *arguments: str | Path, cwd: Path = ROOT, stdin: str = "", **environment: str) -> str:
-    """What a tool prints; it is looked for beside the running Python first."""
+    """Return the output of a tool; the folder of the running Python is searched first."""
     command = [tool(str(name)), *arguments]
     variables = {**os.environ, "PATH": PATH, **environment}
     done = subprocess.run(command, cwd=cwd, env=variables, input=stdin, capture_output=True, text=True)
@@ -38,10 +38,10 @@ def run(name: str | Path, *arguments: str | Path, cwd: Path = ROOT, stdin: str =
 
 
 def objects_left_by_pip() -> dict[str, dict[str, str | list[str]]]:
-    """The objects in pip's build folder that are newer than all their sources, by the essence of their command."""
+    """Return the objects in pip's build folder that are newer than all their sources, by their normalised command."""
     found = {}
     for folder in ROOT.glob("build/cp*"):
-        # Neither question makes Ninja build, or look for the CMake of pip's environment, which is gone.
+        # These queries make Ninja neither build nor search for the CMake of pip's environment, which no longer exists.
         commands = json.loads(run("ninja", "-C", folder, "-t", "compdb"))
         listed = run("ninja", "-C", folder, "-t", "deps")
         for name, lines in re.findall(r"^(\S+): .*\(VALID\)\n((?:    .*\n)*)", listed, re.MULTILINE):
@@ -54,7 +54,7 @@ def objects_left_by_pip() -> dict[str, dict[str, str | list[str]]]:
 
 
 def reusing_objects(folder: Path) -> list[str]:
-    """The option by which CMake, building in this folder, takes those objects; none where a cache is at work."""
+    """Return the CMake option for reusing those objects in this build folder; none if a compiler cache is used."""
     if "CMAKE_CXX_COMPILER_LAUNCHER" in os.environ:
         return []
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Training next to another library with its own threads. Imports nothing, because the order of imports is tested."""
+"""Trains next to another library with its own threads. Imports nothing, because the order of imports is tested."""
 
 import importlib
 

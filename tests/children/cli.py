@@ -1,4 +1,4 @@
-"""The command. The time of imports matters here, so each function imports what it needs."""
+"""Runs the command. Import times matter here, so each function imports what it needs."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 
 def report_epochs(*arguments):
     """Print each epoch, so that a test may send a signal while the network trains."""
-    for name in ("SIGTERM", "SIGHUP"):  # which a program that runs the tests, such as nohup, may ignore
+    for name in ("SIGTERM", "SIGHUP"):  # a program that runs the tests, such as nohup, may ignore these
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     import chainrule as cr
     from chainrule.cli import main
@@ -23,7 +23,7 @@ def report_epochs(*arguments):
 
 
 def interrupt_an_import(module):
-    """Send Ctrl-C when this module is about to be imported, as `chainrule predict` does."""
+    """Run `chainrule predict`, and send Ctrl-C when it is about to import this module."""
 
     class Finder:
         def find_spec(self, name, path, target=None):

@@ -20,10 +20,10 @@ def fit(threads=2):
 
 
 def child_lives(want, then=lambda: None):
-    """Whether a forked child trains with these bits and ends."""
+    """Return whether a forked child trains to these bits and exits."""
     child = os.fork()
     if child == 0:
-        signal.alarm(60)  # ends one that waits for a thread that it does not have
+        signal.alarm(60)  # ends a child that waits for a thread that it does not have
         try:
             same = np.array_equal(fit(), want)
             then()
@@ -40,7 +40,7 @@ def one_after_another(count):
 
 
 def while_another_thread_trains(count):
-    """What that thread holds and counts is nothing to the children: they train its network, too."""
+    """Locks and counters of the training thread do not affect the children: they train its network too."""
     want, stop = fit(), threading.Event()
 
     def train():

@@ -1,4 +1,4 @@
-"""Python ends while the library computes."""
+"""Ends the interpreter while the library computes."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ ENDLESS = 10**9
 
 
 def during_a_fit(many, daemon):
-    """A daemon is left where it is; another thread is waited for."""
+    """The interpreter abandons a daemon thread and waits for any other thread."""
     epochs = ENDLESS if daemon else 3
     second = cr.Network([20, 30, 1], loss="binary_cross_entropy", seed=0)
     began = threading.Event()
@@ -25,7 +25,7 @@ def during_a_fit(many, daemon):
             cr.fit_many([net, second], X, y, epochs=epochs)
         else:
             net.fit(X, y, epochs=epochs, batch_size=32)
-        os.write(1, b"trained\n")  # at once: two threads that print mix their words
+        os.write(1, b"trained\n")  # atomic: the output of two threads that print may mix
 
     threading.Thread(target=train, daemon=daemon).start()
     began.wait()
@@ -33,7 +33,7 @@ def during_a_fit(many, daemon):
 
 
 def python_functions(kind, began):
-    """A training that calls Python functions all the time."""
+    """Run a training that calls Python functions all the time."""
 
     def loss(logits, y, weight):
         began.set()
@@ -49,7 +49,7 @@ def python_functions(kind, began):
 
 
 def rows_of_a_custom_loss(began):
-    """The core copies their numbers, and NumPy picks them: some milliseconds each."""
+    """The core copies the row numbers, and NumPy selects the rows: some milliseconds each."""
 
     def loss(logits, y, weight):
         began.set()
@@ -70,7 +70,7 @@ def array_functions(name, began):
 
 
 def at_any_moment(name, *arguments):
-    """End at a moment after a function above, in a daemon, has set its last argument, an event."""
+    """Run a function above in a daemon thread, and exit after it has set its last argument, an event."""
     began = threading.Event()
     threading.Thread(target=globals()[name], args=(*arguments, began), daemon=True).start()
     began.wait()
@@ -79,7 +79,7 @@ def at_any_moment(name, *arguments):
 
 
 class Last:
-    """Trains when a module's own names are gone."""
+    """Trains after the names of the module have been deleted."""
 
     def __init__(self, settings):
         self.arguments = net, X, y, print, settings
@@ -90,7 +90,7 @@ class Last:
 
 
 def fit_at_the_end(settings):
-    """By the thread that ends Python: that alone has the GIL for signals and functions."""
+    """Train in the thread that ends the interpreter: only this thread gets the GIL for signals and functions."""
     if settings == "schedules":
         settings = {"schedules": lambda epoch: 1.0}
     globals()["last"] = Last(settings)

@@ -1,4 +1,4 @@
-"""Calls that Ctrl-C and other signals interrupt."""
+"""Interrupts calls with Ctrl-C and other signals."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ import chainrule as cr
 
 from .start import X, net, y
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background would have ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background processes
 
 
 def press_when(condition):
-    """Send Ctrl-C from another thread as soon as this holds."""
+    """Send Ctrl-C from another thread as soon as the condition is true."""
 
     def watch():
         while not condition():
@@ -31,7 +31,7 @@ def press_when(condition):
 
 
 def press_soon(number=signal.SIGINT, times=1):
-    """Send a signal so many times, each 0.05 s after the event that this returns or the last one."""
+    """Return an event after which a signal is sent several times, 0.05 s apart."""
     began = threading.Event()
 
     def press():
@@ -75,7 +75,7 @@ huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 ENDLESS = 10**9
 EXACT = cr.LBFGS(tolerance_gradient=0, tolerance_change=0)
-# Work that would take minutes; each is interrupted soon after it began, some in the middle of a single step or call.
+# Work that would take minutes; each is interrupted soon after its start, some in the middle of a single step or call.
 LONG = {
     "batches": lambda: net.fit(X, y, epochs=ENDLESS, batch_size=32),
     "steps": lambda: net.fit(X, y, epochs=ENDLESS),
@@ -102,7 +102,7 @@ CHANGES_NOTHING = ("one step", "predict", "logits", "loss", "gradients")  # a pa
 
 
 def long_call(name, seconds):
-    """Interrupt it so long after it began, and print how long it went on; the networks must be usable then."""
+    """Interrupt a call after a delay, and print how long it continued; the networks must remain usable."""
     if name in ("classifier", "regressor"):
         cr.MLPClassifier  # noqa: B018 - imported before: an import that is interrupted may end Python in another way
     nets = [net, other, third, wide]
@@ -133,7 +133,7 @@ def long_call(name, seconds):
 
 
 def fit_in_another_thread():
-    """Python's handlers run in the main thread alone: an event tells the fit."""
+    """Python's handlers run only in the main thread: an event reports to the fit."""
     stop, history = threading.Event(), []
 
     def fit():
@@ -170,7 +170,7 @@ def handler_that_raises(name, many):
 
 
 def handler_that_predicts():
-    """It is called from the middle of a prediction, whose result stays."""
+    """The handler is called in the middle of a prediction, whose result does not change."""
     seen = []
     large = cr.Network([20, 2000, 2000, 1], loss="squared_error", seed=0)
     inner = cr.Network([20, 3000, 1], loss="squared_error", seed=1)
@@ -188,7 +188,7 @@ def handler_that_predicts():
 
 
 def second_ctrl_c():
-    """It comes while the first is dealt with."""
+    """Press Ctrl-C again while the first one is being handled."""
     began = press_soon()
     try:
         began.set()
@@ -246,13 +246,13 @@ def command_that_reads(path):
     os.mkfifo(path)
     command = [sys.executable, "-m", "chainrule", "train", path, "--target", "target"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    with open(path, "w"):  # when it is open at the other end too
+    with open(path, "w"):  # returns when the other end is open too
         process.send_signal(signal.SIGINT)
         print(process.communicate(timeout=60)[1], process.returncode)
 
 
 def networks_trained_together(n_threads):
-    """Interrupt fit_many once so many of its three networks have moved."""
+    """Interrupt fit_many once this number of its three networks have changed."""
     random = np.random.default_rng(0)
     x, values = random.normal(size=(2000, 5)), random.normal(size=2000)
     nets = [cr.Network([5, 8, 1], loss="squared_error", seed=seed) for seed in range(3)]
@@ -272,7 +272,7 @@ def networks_trained_together(n_threads):
 
 
 def measure(times):
-    """Interrupt every long call so many times, each in a process of its own: all must end in less than a second."""
+    """Interrupt every long call several times, each in a separate process: all must end in less than a second."""
     from processes import run
 
     worst = 0.0

@@ -11,13 +11,13 @@ import chainrule as cr
 
 
 def resident(name):
-    """VmRSS, what is resident now, or VmHWM, the most that was."""
+    """Return VmRSS, the resident memory, or VmHWM, its peak."""
     with open("/proc/self/status") as status:
         return int(status.read().split(name + ":")[1].split()[0]) * 1024
 
 
 def fit(rows, batch, hidden, classes, optimizer, more):
-    """Print what one fit takes beyond the data and the network, and the bytes of the parameters."""
+    """Print the memory of one fit besides the data and the network, and the bytes of the parameters."""
     X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
     y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
     loss = "softmax_cross_entropy" if classes else "squared_error"
@@ -32,7 +32,7 @@ def fit(rows, batch, hidden, classes, optimizer, more):
 
 
 def mapped_fit(path, mode):
-    """Print what a fit on a mapped file of 624 MB takes, and the sum of its first column."""
+    """Print the memory of a fit on a mapped file of 624 MB, and the sum of its first column."""
     rows, columns = 1200, 130_000
     with open(path, "wb") as file:
         file.truncate(rows * columns * 4)  # zeros that take no room
@@ -54,7 +54,7 @@ def thousands_of_threads():
 
 
 def networks_trained_together(dtype):
-    """Print the MB that fit_many takes beyond the data."""
+    """Print the memory of fit_many besides the data, in MB."""
     X = np.ones((400_000, 40), dtype)  # 64 MB in float32
     y = np.ones(len(X), "float32")
     nets = [cr.Network([40, 4, 1], loss="squared_error", seed=seed) for seed in range(8)]
@@ -65,7 +65,7 @@ def networks_trained_together(dtype):
 
 
 def many_fits():
-    """Print the growth of memory over 1,000 fits, failed ones and refused ones, with Python functions or without."""
+    """Print the growth of memory over 1,000 fits, some of which fail or raise, with and without Python functions."""
     random = np.random.default_rng(0)
     X, y = random.normal(size=(64, 20)).astype("float32"), random.integers(0, 2, 64)
 
@@ -94,7 +94,7 @@ def many_fits():
 
 
 def sparse_fit():
-    """Print what fits and a prediction of 20,000 x 50,000 sparse numbers take, and the bytes of the parameters."""
+    """Print the memory of fits and a prediction on a sparse 20,000 x 50,000 matrix, and the bytes of the parameters."""
     import scipy.sparse
 
     m, n, k = 20_000, 50_000, 10

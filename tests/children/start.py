@@ -1,4 +1,4 @@
-"""The data and the network with which most of these functions start."""
+"""The data and the network that most of these functions use."""
 
 import numpy as np
 

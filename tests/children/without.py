@@ -1,4 +1,4 @@
-"""What works if packages are not installed. The time of imports matters, so each function has its own."""
+"""Tests code without optional packages. Imports matter, so each function has its own."""
 
 import sys
 
@@ -37,7 +37,7 @@ def command_without_scikit_learn(*arguments):
 
 
 def estimator_file(path, table):
-    """Print what the light path predicts, and the error of the estimator itself."""
+    """Print the predictions of the light path, and the error of loading the estimator."""
     hide("sklearn", "scipy", "safetensors")
     import pandas as pd
 

@@ -1,4 +1,4 @@
-// The smallest test harness that will do: CHECK counts and reports, finish() is what main returns.
+// A minimal test harness: CHECK counts and reports, and main returns finish().
 #pragma once
 
 #include <concepts>
@@ -18,7 +18,7 @@ void print(T value) {
   std::printf(" %lld", static_cast<long long>(value));
 }
 
-// True if the check passed. Of the failures only the first 50 are printed.
+// True if the check passed. Only the first 50 failures are printed.
 template <class... Value>
 bool expect(bool passed, const char* condition, const char* file, int line, const Value&... values) {
   ++checks;

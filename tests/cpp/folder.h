@@ -1,4 +1,4 @@
-// A new folder for a test's files, removed with all that is in it.
+// A new folder for the files of a test, removed with its content.
 #pragma once
 
 #include <filesystem>

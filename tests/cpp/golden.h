@@ -9,7 +9,7 @@
 
 namespace chainrule::test {
 
-// Of the results: in both types, with fused multiply-add and without.
+// Hashes of the results: in both types, with and without fused multiply-add.
 struct Hashes {
   unsigned long long fused32, fused64, unfused32, unfused64;
   bool operator==(const Hashes&) const = default;
@@ -30,10 +30,10 @@ struct Training {
   std::vector<Group> groups{};
   double l2 = 0, dropout = 0, input_dropout = 0;
   std::optional<double> clip_norm{}, clip_value{}, ema{};
-  bool validates = false;  // on every third row, with metrics, of which one decides which epoch is the best
+  bool validates = false;  // on every third row, with metrics, one of which selects the best epoch
 };
 
-// One training per activation, so that another adds a line here and changes no hash.
+// One training per activation, so that a new activation adds a line and changes no hash.
 inline Training training_with(Activation activation, const Hashes& golden) {
   return {.name = activation_names[static_cast<std::size_t>(activation)],
           .golden = golden,

@@ -13,7 +13,7 @@ import sys
 
 
 def essence(command):
-    """What of a compiler's command, without a launcher in front, decides about the object."""
+    """Return the parts of a compiler's command, without its launcher, that determine the object."""
     first = next(i for i, argument in enumerate(command) if argument.startswith("-"))
     compiler = os.path.realpath(shutil.which(command[first - 1]) or command[first - 1])
     kept, levels, standards, arguments = [compiler], [], [], iter(command[first:])

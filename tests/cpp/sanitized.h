@@ -1,4 +1,4 @@
-// Whether a sanitizer has put functions of its own in the place of the C library's.
+// True if a sanitizer replaces functions of the C library.
 #pragma once
 
 #ifdef __has_feature  // of clang

@@ -1,4 +1,4 @@
-// What we read from the CPU is what the compiler's own function reads, on whatever CPU this runs.
+// Compares the detected CPU features to those that the compiler's function reports.
 #include "core/cpu.h"
 #include "support.h"
 

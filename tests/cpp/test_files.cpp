@@ -15,7 +15,7 @@
 namespace chainrule::test {
 namespace {
 
-// Whether an action throws this, with such words.
+// True if an action throws this exception with a message that contains this text.
 template <class Error, class Action>
 bool refused(std::string_view words, Action action) {
   try {

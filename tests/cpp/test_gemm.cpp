@@ -43,7 +43,7 @@ void products(Index m, Index n, Index k) {
     check_equal(c, n, expected, m, n, k);
   }
 
-  // The same numbers stored the other way round, and A with gaps and reversed rows.
+  // The same numbers in transposed storage, and A with gaps and reversed rows.
   std::vector<T> at(a.size()), bt(b.size()), gaps(static_cast<std::size_t>(m * k * 2));
   for (Index i = 0; i < m; ++i)
     for (Index p = 0; p < k; ++p) {

@@ -178,7 +178,7 @@ void check_distance(const char* name, const Outcomes& fused, const Outcomes& unf
   CHECK(apart64 <= 3 * 0x1p-29 * rounding, name, apart64, rounding);
 }
 
-// Prints what golden.h should have said.
+// Prints the entry that golden.h should contain.
 void check(const Training& t) {
   Hashes found = t.golden;
   std::map<bool, Outcomes> outcomes;
@@ -198,7 +198,7 @@ void check(const Training& t) {
                 found.unfused32, found.unfused64);
 }
 
-// Every activation and loss is in a training.
+// Every activation and loss is used in a training.
 void check_that_none_is_missing(const std::vector<Training>& trainings) {
   std::set<Activation> activations;
   std::set<Loss> losses;

@@ -230,7 +230,7 @@ void binned(Index m, Index n, Index features) {
   });
 }
 
-// Two steps of training on m examples of a network with one hidden layer, every array of its own.
+// Two training steps of a network with one hidden layer on m examples; every array is allocated separately.
 template <class T>
 void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activation, bool named) {
   at_edges("slice_steps", m, outputs, hidden, [&] {

@@ -192,8 +192,7 @@ void activations() {
     for (Index i = 0; i < m; ++i)
       for (Index j = 0; j < n; ++j) {
         const auto at = static_cast<std::size_t>(i * n + j);
-        CHECK(j == n - 1 ? slope[at] == z[at] && value[at] == 0
-                         : value[at] == a[at] && da[at] * slope[at] == dz[at]);
+        CHECK(j == n - 1 ? slope[at] == z[at] && value[at] == 0 : value[at] == a[at] && da[at] * slope[at] == dz[at]);
       }
   }
 }
@@ -263,7 +262,7 @@ void updates(Index n) {
   }
 }
 
-// What is done to gradients and parameters before any update, and the sums that a norm is made of.
+// Scaling and clipping of gradients, decay of parameters, and the sums from which norms are computed.
 template <class T>
 void around_updates(Index n) {
   const std::vector<T> g = random_values<T>(n, 13), start = random_values<T>(n, 14);

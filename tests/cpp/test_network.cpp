@@ -1,4 +1,4 @@
-// A C++ user's day: build a network, fit it, predict, and get the same bits from any number of threads.
+// Typical use of the C++ library: build a network, fit it, predict; the bits are the same for any number of threads.
 #include <algorithm>
 
 #include "chainrule/chainrule.hpp"

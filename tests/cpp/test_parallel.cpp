@@ -67,7 +67,7 @@ void short_phases_follow_each_other() {
   }
 }
 
-// Who holds an item keeps nobody from the others.
+// A member that holds an item does not keep other members from the other items.
 void an_item_that_is_held_holds_nothing_else() {
   std::atomic<int> others{0};
   parallel(4, [&](Team team) {
@@ -276,7 +276,7 @@ void rests() {
   CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
 }
 
-// A team that waited for a member goes on as one thread.
+// After a team has waited for a member, the calling thread continues alone.
 void after_a_stall_comes_a_rest() {
   if (thread_backend() == "serial") return;
   using Clock = std::chrono::steady_clock;

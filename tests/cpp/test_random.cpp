@@ -1,4 +1,4 @@
-// Threefry against the known answers of Random123 and against a plain twin; what dropout makes of it.
+// Threefry against the known answers of Random123 and a plain implementation, and the dropout factors made from it.
 #include <algorithm>
 #include <array>
 
