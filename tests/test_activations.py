@@ -34,7 +34,7 @@ Z = np.unique(np.r_[np.linspace(-12, 12, 401), 0, -1, 1, 1e-8, -1e-8, 80, -80, 8
 
 
 def value_and_slope(activation, z):
-    """Through a network of one hidden unit whose input is z and whose output is the activation."""
+    """Compute the activation with a network of one hidden unit whose input is z."""
     one, zero = np.ones((1, 1), z.dtype), np.zeros(1, z.dtype)
     net = cr.Network([1, 1, 1], activation=activation, loss="squared_error", dtype=z.dtype)
     net.parameters[:] = [1, 0, 1, 0]

@@ -1,5 +1,5 @@
-"""All public functions and methods that take arrays and are not in test_arrays.py's: in any layout, of any real type,
-and of none. Right, or TypeError or ValueError; never a crash, never another result."""
+"""Public functions and methods that take arrays, besides those in test_arrays.py: any layout, any dtype. Each call
+returns the right result or raises TypeError or ValueError; it never crashes or returns a wrong result."""
 
 import functools
 
@@ -111,7 +111,7 @@ def test_wrong_types_and_shapes_raise_or_convert_as_in_numpy(name, kind, argumen
         with pytest.raises((TypeError, ValueError)):
             FUNCTIONS[name](*changed(arguments, 0, change))
         return
-    try:  # estimators take what scikit-learn's do, as the numbers that NumPy makes of it
+    try:  # estimators accept the same types as scikit-learn's and convert them with NumPy
         got = FUNCTIONS[name](*changed(arguments, 0, change))
     except (TypeError, ValueError):
         return

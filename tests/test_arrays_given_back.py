@@ -1,5 +1,5 @@
-"""Arrays that are not passed as data: states of trainings, results of functions of the caller, tables and their
-targets. Right, or TypeError or ValueError; never a crash, never another result."""
+"""Arrays that are not training data: states of trainings, results of the caller's functions, tables and their targets.
+Each call returns the right result or raises TypeError or ValueError; it never crashes or returns a wrong result."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ def test_states_in_any_array_layout_resume_exactly(dtype, layout, tmp_path):
     net, state = trained(dtype)
     want = resumed(net, state)
     other = changed(state, LAYOUTS[layout])
-    if layout != "list" or dtype == "float64":  # of lists NumPy makes float64
+    if layout != "list" or dtype == "float64":  # NumPy converts lists to float64
         assert np.array_equal(resumed(net, other), want)
         cr.save_checkpoint(tmp_path / "file", net, other)
         assert np.array_equal(resumed(*cr.load_checkpoint(tmp_path / "file")), want)

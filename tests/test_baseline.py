@@ -34,7 +34,7 @@ CASES = {
 
 
 def lowest_cost(loss, y, weight, outputs):
-    """Minimise the network's own cost by its biases, from several starts: some losses have kinks."""
+    """Minimise the network's cost over its biases from several starts, because some losses have kinks."""
     net = cr.Network([1, outputs], loss=loss, dtype="float64", seed=0)
     X = np.zeros((len(y), 1))
 
@@ -72,7 +72,7 @@ def test_integer_weights_equal_repeated_rows(case):
 @pytest.mark.parametrize("loss", _core.LOSSES)
 def test_constant_targets_have_baseline_cost_0(loss):
     assert constant_cost(loss, np.ones(7)) == pytest.approx(0, abs=1e-13)
-    if loss != "gamma":  # whose targets are above 0
+    if loss != "gamma":  # its targets must be above 0
         assert constant_cost(loss, np.zeros(7)) == pytest.approx(0, abs=1e-13)
 
 

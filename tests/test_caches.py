@@ -1,6 +1,6 @@
-"""CHAINRULE_CACHE: its form is what is shown, other forms are refused; caches do not change while a call computes.
+"""CHAINRULE_CACHE: it has the form that is shown, other forms raise; caches do not change while a call computes.
 
-What is read of machines is tested in cpp/test_caches.cpp.
+cpp/test_caches.cpp tests the detection.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Our callbacks: what they show and write per epoch, even after a failure, for any logs and any fit."""
+"""The package's callbacks: their output per epoch, also after a failure, for any logs and any fit."""
 
 import copy
 import csv
@@ -22,7 +22,7 @@ def fit(*callbacks, epochs=5, **options):
 
 
 def imitate(callback, epochs, first=1, **logs):
-    """What a fit would tell."""
+    """Call a callback as a fit would."""
     callback.on_train_begin(None)
     for epoch in range(first, first + epochs):
         callback.on_epoch_end({"epoch": epoch, **LOGS, **logs})
@@ -164,7 +164,7 @@ def test_missing_folder_raises_file_not_found_error(tmp_path):
         fit(cr.CSVLog(tmp_path / "nowhere" / "log.csv"))
 
 
-# Those that send to others
+# Callbacks for other packages
 
 
 class Recorder:

@@ -50,7 +50,7 @@ def test_network_and_state_load_exactly(tmp_path, dtype):
     assert (again.init, again.seed) == (net.init, net.seed)
     assert again.parameters.tobytes() == net.parameters.tobytes()
     assert_same(loaded, state)
-    loaded.vectors["parameters"][0] = 1.0  # arrays of one's own
+    loaded.vectors["parameters"][0] = 1.0  # the arrays are writable copies
 
 
 def test_a_loss_keeps_its_parameters(tmp_path):
@@ -78,7 +78,7 @@ def test_values_that_are_not_a_network_or_state_raise_type_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# Files that are refused
+# Invalid files
 
 
 UNREADABLE = r"is cut short|is not a safetensors file that can be read"
@@ -214,7 +214,7 @@ def test_malformed_states_raise_value_error(path, state):
 
 
 def imitate(callback, net, epochs, clock):
-    """What a fit would tell: a second passes in each epoch."""
+    """Call a callback as a fit would; each epoch takes a second."""
     callback.on_train_begin(net)
     written = []
     for epoch in range(1, epochs + 1):
@@ -257,7 +257,7 @@ def test_leftovers_of_killed_programs_are_removed(tmp_path, path):
     assert sorted(tmp_path.iterdir()) == sorted([path, other])
 
 
-# Going on
+# Resuming
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(90, 3)).astype("float32"), RNG.integers(0, 3, 90)

@@ -35,7 +35,7 @@ def model(houses):
     return "m.safetensors"
 
 
-# Where predictions go
+# Output of predictions
 
 
 @posix
@@ -97,7 +97,7 @@ def test_non_ascii_predictions_are_utf8_on_any_console(houses):
     assert set(done.stdout.decode().split()) <= {"dear", "schön", "häßlich", "–"}
 
 
-# Where a model goes
+# Output of models
 
 
 @posix
@@ -133,7 +133,7 @@ def test_results_are_written_to_pipes_and_devices(model):
     assert done.stderr.startswith("dear\n")
 
 
-# Refused before the training
+# Errors before the training
 
 
 def unwritable():
@@ -161,7 +161,7 @@ def test_unwritable_outputs_raise_before_the_table_is_read(elsewhere, capsys):
 @posix
 def test_permissions_are_checked_before_training(houses, capsys, monkeypatch):
     Path("kept.csv").touch()
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may do all
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who has every permission
     assert "kept.csv: Permission denied" in failure(capsys, "predict", "nowhere", houses, "--output", "kept.csv")
 
 

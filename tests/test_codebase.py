@@ -1,4 +1,4 @@
-"""The rules of the code base: who includes and imports whom, what stands only where, the kernels' symbols, the types.
+"""The rules of the code base: allowed includes and imports, system interfaces, the kernels' symbols, types.
 
 The first half reads the sources; the second builds the C++ library and its tests and looks into the objects.
 """
@@ -41,7 +41,7 @@ INCLUDES = {
     "bindings/": "std bindings/ train/ files/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
     "examples/": "std <chainrule/",
 }
-# What stands nowhere in cpp/ but here.
+# Interfaces that only these files of cpp/ may use.
 ONLY_IN = {
     r"omp\.h|pragma omp|_OPENMP|\bomp_\w+\(": "core/parallel_openmp.cpp",
     r"std::thread\(": "core/parallel_threads.cpp",
@@ -78,7 +78,7 @@ CPP_TESTS = sorted(Path(name).stem for name in CODE if re.match(r"tests/cpp/test
 
 
 def included(name: str) -> Iterator[str]:
-    """What a file of cpp/ includes: ours as paths from cpp/, and <others>."""
+    """Return the includes of a file of cpp/: ours as paths from cpp/, and <others>."""
     for file in re.findall(r"^\s*#\s*include\s*(\S+)", CPP[name], re.MULTILINE):
         folders = [posixpath.dirname(name), ".", "include"] if file[0] == '"' else []
         paths = [posixpath.normpath(f"{folder}/{file[1:-1]}") for folder in folders]
@@ -110,7 +110,7 @@ def test_no_compiler_flag_changes_arithmetic():
 
 
 def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Modules that are imported, and of names the modules that they are taken from."""
+    """Return the imported modules, and for imported names their modules."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -120,7 +120,7 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def test_imports_have_no_cycle():
-    """Neither by imports in functions nor by those for type checkers."""
+    """Imports in functions and for type checkers count too."""
     imports = {name: {*imported(ast.walk(ast.parse(CODE[file])))} & {*MODULES} for name, file in MODULES.items()}
     graphlib.TopologicalSorter(imports).prepare()  # its CycleError names the modules
     assert {"chainrule._core", "chainrule.losses"} <= imports["chainrule.network"]
@@ -128,7 +128,7 @@ def test_imports_have_no_cycle():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_each_module_imports_only_numpy_and_the_standard_library(module):
-    """NumPy and the standard library. What an extra brings comes through _optional.require."""
+    """Packages of an extra are imported through _optional.require."""
     tree = ast.parse(CODE[MODULES[module]])
     checking = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     skipped = {node for branch in checking for statement in branch.body for node in ast.walk(statement)}
@@ -163,7 +163,7 @@ def test_package_and_cmake_have_the_same_version():
     assert stated == [cr.__version__] == [importlib.metadata.version("chainrule")]
 
 
-# What follows needs tools: those of the test extra, a compiler, binutils.
+# The tests below need tools: those of the test extra, a compiler, binutils.
 
 
 def mypy(module: str, *arguments: str | Path) -> None:
@@ -182,11 +182,11 @@ def test_cpp_program_passes(build, topic):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_kernels_define_only_their_tables(build, name):
-    """Only the tables may be linked to, and nothing runs when the library is loaded: no other CPU meets this code."""
+    """Only the tables have external linkage, and no code runs at load time: other CPUs never execute this code."""
     [kernels] = build.glob(f"cpp/CMakeFiles/chainrule_kernels_{name}.dir/**/*.o")
     symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.+)$", run("nm", "--demangle", kernels), re.MULTILINE)
     of_others = {symbol for kind, symbol in symbols if kind == "U"}
-    visible = {symbol for kind, symbol in symbols if kind not in "Ubdrt"}  # weak ones, of whatever kind, too
+    visible = {symbol for kind, symbol in symbols if kind not in "Ubdrt"}  # weak symbols of any kind count too
     assert visible == {f"chainrule::{name}::{table}" for table in TABLES[name]}
     assert of_others <= COMPILERS_OWN
     assert not re.search(r"\.(pre)?init_array|\.ctors", run("readelf", "--sections", "--wide", kernels))
@@ -221,7 +221,7 @@ def test_stub_names_everything_in_the_extension(tmp_path):
 
 
 def test_stub_arguments_equal_those_of_the_extension():
-    """Names, order and defaults: pybind11 tells them in the first line of a docstring, where stubtest does not look."""
+    """Compare names, order and defaults, which pybind11 writes to docstrings; stubtest does not check them."""
 
     def arguments(function: ast.stmt) -> str:
         assert isinstance(function, ast.FunctionDef)

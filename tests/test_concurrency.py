@@ -96,7 +96,7 @@ def test_second_concurrent_fit_of_a_network_raises():
         assert np.isfinite(net.predict(X)).all()
         copied = copy.deepcopy(net)
         assert copied.fit(X, Y, epochs=1).epochs == 1
-    np.testing.assert_array_equal(net.parameters, want.parameters)  # nobody else has written
+    np.testing.assert_array_equal(net.parameters, want.parameters)  # no other thread has written to it
     assert net.fit(X, Y, epochs=1).epochs == 1
 
 
@@ -155,7 +155,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_other_python_threads_run_during_a_fit(name):
-    """With a switch of threads only where the GIL is given up: without that the other would never count."""
+    """Threads switch only when the GIL is released: otherwise the other thread would never count."""
     interval, go, counted = sys.getswitchinterval(), threading.Event(), []
 
     def count():

@@ -26,7 +26,7 @@ CORPUS = Path(__file__).parent / "fuzz" / "models.zip"  # what tests/checks/fuzz
 
 @pytest.fixture
 def resaved(build, tmp_path):
-    """Save files by their names, let C++ load and save them; what it said, and the folder of what it wrote."""
+    """Save files by name and let C++ load and save them; return its output and the folder of its files."""
 
     def resave(files):
         for folder in ("in", "out"):
@@ -83,7 +83,7 @@ def judged_by_python(path):
 
 
 def test_damaged_files_are_accepted_or_rejected_by_both_languages(resaved, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of them take long
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of calls take long
     (tmp_path / "made").mkdir()
     whole = loaders.models(tmp_path / "made")
     with zipfile.ZipFile(CORPUS) as corpus:
@@ -166,7 +166,7 @@ def test_killed_save_leaves_nothing_and_removes_old_leftovers(build, tmp_path):
         for path in new.iterdir():
             path.unlink()
         with subprocess.Popen(command) as child:
-            time.sleep(np.random.default_rng().uniform(0, 0.1))  # any moment will do
+            time.sleep(np.random.default_rng().uniform(0, 0.1))  # at a random moment
             child.kill()
         found = {path.name for path in new.iterdir()}
         if can_write_unnamed(new):

@@ -30,7 +30,7 @@ def places(together):
 
 
 def fetch(folder, *options):
-    """Configure the example of FetchContent; the commands that compile it, by file."""
+    """Configure the example of FetchContent; return its compile commands by file."""
     for name in ("cmake", "ninja", os.environ.get("CXX", "c++")):
         tool(name)
     sources = [f"-DCHAINRULE_SOURCE={ROOT}", "-DCHAINRULE_INSTALL=ON"]
@@ -42,7 +42,7 @@ def fetch(folder, *options):
 
 @pytest.fixture(scope="module")
 def fetched(places, together):
-    """Where the example of FetchContent is built, in whose project the library is a shared one."""
+    """Build the example of FetchContent with a shared library; return the folder."""
     folder = places / "fetch_content"
     flags = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG"]  # compiles in half the time
     with together[1]():
@@ -53,12 +53,12 @@ def fetched(places, together):
 
 @pytest.fixture(scope="module")
 def prefixes(places, build, fetched, together):
-    """Where a static and a shared library are installed."""
+    """Install a static and a shared library; return the folder."""
     with together[1]():
         for kind, folder in (("static", build), ("shared", fetched)):
             if not (places / kind).exists():
                 run("cmake", "--install", folder, "--prefix", places / "first" / kind)
-                shutil.move(places / "first" / kind, places / kind)  # what was installed may be moved
+                shutil.move(places / "first" / kind, places / kind)  # an installation can be moved
     return {kind: places / kind for kind in ("static", "shared")}
 
 

@@ -20,7 +20,7 @@ def net():
 
 @pytest.fixture(params=["unnamed", "named"])
 def how(request, monkeypatch):
-    """Both ways of writing a new file, whatever the system can do."""
+    """Test both ways of writing a new file on every system."""
     if request.param == "named":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
 
@@ -102,7 +102,7 @@ def test_saving_over_a_folder_raises(net, tmp_path):
         net.save(tmp_path / "nowhere" / "model")
 
 
-# What is not a file is written to
+# Pipes, devices and descriptors
 
 
 def saved_bytes(net, tmp_path):
@@ -190,7 +190,7 @@ def test_checkpoints_are_written_to_descriptors(net, tmp_path):
         assert pipe.read() == (tmp_path / "checkpoint").read_bytes()
 
 
-# What a killed program leaves
+# Leftovers of killed programs
 
 EXPECTED = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameters.tobytes() for seed in range(2)]
 
@@ -198,7 +198,7 @@ EXPECTED = [cr.Network([200, 500, 1], loss="squared_error", seed=seed).parameter
 def kill_while_saving(path, how, names):
     with start("disk.save_until_killed", str(path), how, names) as child:
         line = child.stdout.readline()
-        time.sleep(np.random.default_rng().uniform(0.01, 0.06))  # any moment will do
+        time.sleep(np.random.default_rng().uniform(0.01, 0.06))  # at a random moment
         child.kill()
     assert line == "ready\n"
 

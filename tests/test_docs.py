@@ -75,7 +75,7 @@ def test_examples_in_the_extension_run(name):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_run(page):
-    """Those of a page share one namespace."""
+    """The blocks of a page share one namespace."""
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     namespace = {"__name__": "page"}
     for number, block in enumerate(blocks, 1):
@@ -84,7 +84,7 @@ def test_python_blocks_run(page):
 
 @pytest.mark.parametrize("page", LINKED)
 def test_links_lead_to_files_and_headings(page):
-    """Files and headings that a page links to are there."""
+    """Every linked file and heading exists."""
     for path, heading in re.findall(
         r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", (ROOT / page).read_text(encoding="utf-8")
     ):

@@ -192,7 +192,7 @@ def test_assigned_weights_are_saved(tmp_path):
     same(cr.load(tmp_path / "model").predict(X), estimator.predict(X))
 
 
-# What is refused
+# Errors
 
 
 def test_saving_functions_raises_and_names_the_remedy(tmp_path):

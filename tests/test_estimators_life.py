@@ -64,7 +64,7 @@ def test_copies_continue_like_the_original(through, tmp_path):
 
 
 def test_golden_pickle_gives_the_stored_predictions():
-    """What a released version wrote must be read; `data/make_golden_estimators.py` wrote it."""
+    """Files of released versions must be readable; `data/make_golden_estimators.py` wrote this one."""
     with GOLDEN.open("rb") as file:
         golden = pickle.load(file)
     classifier, regressor = golden["classifier"], golden["regressor"]

@@ -65,7 +65,7 @@ def test_reserved_or_malformed_metadata_raise(net, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# Files that are refused
+# Invalid files
 
 
 def tensors_of(file):
@@ -198,7 +198,7 @@ def test_model_files_need_only_numpy(net, tmp_path):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
 
 
-# Numbers that predict nothing, and damage
+# NaN, infinity and damage
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -295,7 +295,7 @@ def test_deeply_nested_json_and_duplicate_names_raise(parts, tmp_path, text):
         cr.load(path)
 
 
-# The file in tests/data stays; a format that cannot read it any more is a mistake
+# The file in tests/data must not change; every later version must read it
 
 
 def test_golden_file_gives_the_stored_predictions(capsys):

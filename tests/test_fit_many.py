@@ -93,7 +93,7 @@ def test_data_of_any_layout_and_shared_settings_equal_single_fits(view):
 
 
 class Recorder:
-    """A callback that keeps what it is told."""
+    """A callback that stores its arguments."""
 
     def __init__(self):
         self.told = []

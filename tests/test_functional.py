@@ -14,7 +14,7 @@ from chainrule import _core
 
 ACTIVATIONS, LOSSES = tuple(_core.ACTIVATIONS), tuple(_core.LOSSES)
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
-# A loss and an activation know nothing of one another.
+# Losses and activations are independent, so not every pair is tested.
 PAIRS = [(activation, "squared_error") for activation in ACTIVATIONS] + [("tanh", loss) for loss in LOSSES]
 WIDTHS = [1, 2, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 48, 64, 65]
 

@@ -16,7 +16,7 @@ def test_interrupted_fit_keeps_the_last_complete_step(batch_size):
 
 @pytest.mark.parametrize("name", LONG)
 def test_ctrl_c_ends_every_long_call(name):
-    """`tests/checks/interrupt.sh` measures how soon; here the process has to end at all."""
+    """This only tests that the process ends; `tests/checks/interrupt.sh` measures the delay."""
     assert float(run("interrupt.long_call", name, 0.5)) < 60
 
 
@@ -51,6 +51,6 @@ def test_wakeup_fd_receives_the_signal():
 
 
 def test_ctrl_c_while_the_command_reads_prints_one_line(tmp_path):
-    """`test_cli` presses it while the network trains."""
+    """`test_cli` tests Ctrl-C while the network trains."""
     pytest.importorskip("pandas")
     assert run("interrupt.command_that_reads", str(tmp_path / "table.csv")) == "chainrule: interrupted\n 1\n"

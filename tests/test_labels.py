@@ -200,7 +200,7 @@ def test_custom_loss_of_two_classes_gets_labels_like_the_logits():
 
 
 def test_classes_in_another_order_keep_their_numbers():
-    """As old model files have them: text that is a number was ordered by its value."""
+    """Old model files order numeric text by its value."""
     estimator = cr.MLPClassifier(**SMALL).fit(X, LABELS["text"])
     labels = dataclasses.replace(estimator._label_binarizer, classes=np.array(["c", "a", "b"]))
     assert labels.encode(np.array(["a", "b", "c", "a"])).tolist() == [1, 2, 0, 1]

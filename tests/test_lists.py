@@ -43,7 +43,7 @@ def test_every_loss_has_a_default_metric_that_suits_it():
 
 
 def values_around(targets):
-    """Targets that a loss takes, and some that it does not, by the words for its range."""
+    """Return valid and invalid targets of a loss, by the text of its range."""
     return {
         "0 <= y <= 1": ([0.0, 0.3, 1.0], [-0.1, 1.1]),
         "0 or more": ([0.0, 0.3, 7.0], [-0.1]),

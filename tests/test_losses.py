@@ -46,7 +46,7 @@ def pytorch():
 
 
 def network_of_logits(n, loss, dtype):
-    """A network that hands its inputs on."""
+    """Return a network whose outputs are its inputs."""
     net = cr.Network([n, n], loss=loss, dtype=dtype, seed=0)
     net.parameters[:] = 0
     net.weights[0] = np.eye(n)

@@ -149,7 +149,7 @@ def test_exception_in_a_callable_metric_is_raised():
 
 @pytest.mark.parametrize(("more_is_better", "best"), [(True, 3), (False, 1)])
 def test_the_first_metric_is_watched(more_is_better, best):
-    """The scripted scores decide when to stop, and whose parameters stay."""
+    """The scripted scores determine the stop and the best epoch."""
     scores = iter([0.1, 0.5, 0.9, 0.3, 0.2, 0.1, 0.1])
     parameters = []
 

@@ -1,4 +1,4 @@
-"""Network: its views, copies, predictions and derivatives."""
+"""Network: views, copies, predictions and derivatives."""
 
 import copy
 import gc

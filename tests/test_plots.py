@@ -31,7 +31,7 @@ def trained(loss, y, n_outputs=1):
     return net
 
 
-# Where it is drawn
+# Files and axes
 
 
 def draw_network(place):

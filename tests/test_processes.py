@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
 def test_fifty_forked_children_train_with_the_same_bits():
-    """And so does the parent in between."""
+    """The parent trains in between with the same bits."""
     assert run("forks.one_after_another", 50) == "alive\n"
 
 
@@ -72,14 +72,14 @@ def test_training_while_the_interpreter_ends(settings):
 @pytest.mark.parametrize("other", ["torch", "sklearn.linear_model"])
 @pytest.mark.parametrize("first", [True, False])
 def test_fits_next_to_other_threaded_libraries(other, first):
-    """Each with threads of its own in the process, in both orders of import."""
+    """Each library has its own threads; both orders of import are tested."""
     pytest.importorskip(other.split(".")[0])
     assert run("beside.fits", other, first) == "both\n"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="pybind11 waits there for ever before Python 3.12")
 def test_import_in_a_subinterpreter_works_or_raises():
-    """After an import in the main one: NumPy says no, or pybind11 does."""
+    """After an import in the main interpreter, NumPy or pybind11 rejects the second import."""
     assert run("forks.subinterpreter") in ("works\nand here (1, 1)\n", "refused\nand here (1, 1)\n")
 
 

@@ -45,7 +45,7 @@ def raise_interrupt(logits, y, weight):
     raise KeyboardInterrupt
 
 
-# What is given to a fit that raises: parameters of the estimator, and arguments.
+# Fits that raise: parameters of the estimator, and arguments.
 CLASSIFIER_REFUSALS = {
     "weights of another length": ({}, {"sample_weight": [1.0]}),
     "weights below 0": ({}, {"sample_weight": np.r_[-1.0, np.ones(59)]}),
@@ -97,7 +97,7 @@ def state_of(estimator):
 def assert_refused(estimator, method, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises((Exception, KeyboardInterrupt)):  # that it is raised, not what
+        with pytest.raises((Exception, KeyboardInterrupt)):  # any exception
             getattr(estimator, method)(**arguments)
 
 

@@ -52,7 +52,7 @@ def test_resumed_training_equals_uninterrupted(optimizer, way):
     whole = once.fit(X, y, epochs=10, **options)
     first = twice.fit(X, y, epochs=4, keep_state=True, **options)
     assert first.state.epoch == 4
-    other = network()  # as in a new process: nothing but the state is there
+    other = network()  # as in a new process: only the state is kept
     rest = other.fit(X, y, epochs=6, resume=first.state, **options)
     assert np.array_equal(once.parameters, other.parameters)
     assert np.array_equal([*first.loss, *rest.loss], whole.loss)

@@ -134,7 +134,7 @@ class SGD(Elsewhere):
 
 
 def xavier_normal_(tensor):
-    """Stand for a function of another library."""
+    """A function that stands for one of another library."""
 
 
 @pytest.mark.parametrize(

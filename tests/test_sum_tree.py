@@ -29,7 +29,7 @@ NETWORKS = {
 
 
 def powers_of_two(count, total):
-    """So many powers of two with this sum, itself one."""
+    """Return this number of powers of two with this sum, which is a power of two."""
     powers = [total]
     while len(powers) < count:
         half = powers.pop(0) / 2

@@ -131,7 +131,7 @@ def test_signatures_are_unchanged():
     assert list(inspect.signature(cr.Network.predict).parameters) == ["self", "X", "n_threads"]
 
 
-# What only this library's authors know, or the words of Python and pybind11 about what happens within.
+# Internal names, and messages of Python and pybind11 about internals.
 INTERNAL = re.compile(
     r"\bState\b|Evaluation|Perceptron|NetworkFloat|_core|incompatible function|has no attribute|not iterable|has no len"
     r"|not subscriptable|unsupported operand|unhashable|__init__\(\)|std::|float\(\) argument|cannot be interpreted"
@@ -157,7 +157,7 @@ FUNCTIONS |= VALUES | {"CSVLog": cr.CSVLog, "Checkpoint": cr.Checkpoint}
 
 
 def message_of(function, **arguments):
-    """Return what the call raised, or nothing; only errors that are meant for a caller may come."""
+    """Return the error of the call or None; only errors meant for the caller are allowed."""
     try:
         function(**arguments)
     except (TypeError, ValueError, OSError, cr.DivergenceError) as error:
