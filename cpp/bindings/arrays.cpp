@@ -39,7 +39,7 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   return labels;
 }
 
-// Refuses a y whose columns differ for quantile: all levels share one target, so the caller probably has two targets.
+// Rejects a y whose columns differ for quantile: all levels share one target, so the caller probably has two targets.
 template <class T>
 void check_one_target(const MatrixView<const T>& y) {
   for (Index i = 0; i < y.rows; ++i)

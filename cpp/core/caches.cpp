@@ -184,7 +184,7 @@ const Caches& caches() {
   const Known* now = known.load(std::memory_order_acquire);
   if (now == nullptr) {
     auto mine = std::make_unique<const Known>(first_choice(), nullptr);
-    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // otherwise another thread was faster
+    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // on failure, another thread was faster
   }
   return now->caches;
 }

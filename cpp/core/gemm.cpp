@@ -68,7 +68,7 @@ Index gemm_scratch(Index rows, Index widest) {
 
 namespace {
 
-// C = start + A B in blocks of k and of rows of A. g describes B, the initial values, and the first column of B.
+// Computes C = start + A B in blocks of k and of rows of A. g describes B, the initial values, and the first column.
 template <class T>
 void gemm_blocks(MatrixView<const T> a, T* c, Index ldc, T* scratch, Epilogue<T> epilogue, GemmBlock<T> g) {
   g.ldc = ldc;

@@ -1,5 +1,5 @@
-// How a thread waits for another one. It spins first, because most waits take a few microseconds while waking a thread
-// takes 20. Then it sleeps, which frees its processor for a thread that has lost its own.
+// Waiting for another thread: it spins first, because most waits take a few microseconds while waking a thread takes
+// 20. Then it sleeps, which frees its processor for a thread that has lost its own.
 #pragma once
 
 #include <atomic>

@@ -127,7 +127,7 @@ struct Vectors {
   }
 };
 
-// A number that is known to the compiler.
+// A compile-time number.
 template <int Value>
 struct Constant {
   static constexpr int value = Value;

@@ -59,7 +59,8 @@ struct SparseForward {
   Index ldz;
 };
 
-// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows; of binned X by W as it was summed up.
+// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows. For binned X: the gradient with respect to the running
+// sums.
 template <class T>
 struct SparseGradient {
   Index m, n;

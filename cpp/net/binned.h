@@ -13,11 +13,11 @@ namespace chainrule {
 template <class T>
 void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w, Index ldw, T* e, Index lde);
 
-// From dE to dW in its place.
+// Replaces dE by dW, in place.
 template <class T>
 void gradient_of_features(std::span<const BinnedColumn> layout, Index count, T* gradient, Index ld);
 
-// The largest number of entries of a row.
+// The maximum number of entries of a row.
 Index entries_of_row(std::span<const BinnedColumn> layout);
 
 // Refuses columns without features, codes that their column does not have, and fractions outside of [0, 1].

@@ -1,5 +1,5 @@
-// Initial weights, drawn from uniform or normal distributions with a variance that gives the signals of all layers
-// about the same size.
+// Initial weights, drawn from uniform or normal distributions whose variance keeps the signals of all layers at about
+// the same size.
 #pragma once
 
 #include "chainrule/network.h"

@@ -13,8 +13,8 @@ namespace chainrule {
 template <class T>
 class PackedWeights {
  public:
-  // For few rows: makes no copies, because it is best if every product reads the weights in place. Only for binned
-  // inputs it holds the running sums.
+  // For few rows: makes no copies, because products of few rows are fastest if they read the weights in place. For
+  // binned inputs, it stores the running sums.
   explicit PackedWeights(const Model<T>& model);
   // Makes copies. Wᵀ is copied only if it is so large that reading it in place would touch too many pages. backward:
   // copy W of every layer except the first. inputs: copy W of the first layer too, for the gradient with respect to the

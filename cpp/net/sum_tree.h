@@ -1,5 +1,5 @@
-// Memory for sums over the rows of a batch (kernels/sum_tree.h): one array for each partial sum that waits to be added
-// to a later one. All arrays have the layout of the gradients; the first one is the array of the gradients itself.
+// Memory for sums over the rows of a batch (kernels/sum_tree.h): one array for each partial sum that has not been added
+// to a later one yet. All arrays have the layout of the gradients; the first one is the array of the gradients itself.
 #pragma once
 
 #include <bit>

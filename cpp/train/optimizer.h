@@ -39,8 +39,8 @@ class Optimizer {
   // The average of the parameters, or null if there is none or no step has begun.
   T* average() const { return progress_.steps > 0 ? (averages_ ? mean_ : average_).data() : nullptr; }
 
-  // These copy all arrays and the parameters to and from a state. flatten(array, flat) and unflatten(flat, array)
-  // convert the layout.
+  // Copy all arrays and the parameters to and from a state. flatten(array, flat) and unflatten(flat, array) convert the
+  // layout.
   using Copy = std::function<void(const T* from, T* to)>;
   void save(FitState<T>& state, Index count, const Copy& flatten, const T* parameters) const;
   void restore(const FitState<T>& state, const Copy& unflatten, T* parameters);

@@ -1,4 +1,4 @@
-// What a model that Python or C++ saved predicts for rows of numbers: predict model.safetensors < rows.csv
+// Predicts rows of numbers with a model that Python or C++ saved: predict model.safetensors < rows.csv
 #include <chainrule/chainrule.hpp>
 #include <cmath>
 #include <cstdlib>

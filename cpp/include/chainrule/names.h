@@ -84,8 +84,8 @@ struct LossParameter {
   bool one_per_output = false;  // if true, all outputs share one target
 };
 
-// The prediction that costs least if it is the same for every row: the mean of the targets, their quantile at the
-// parameter (the median if there is no parameter), or one that has to be found by a search.
+// The constant prediction with the lowest cost: the mean of the targets, their quantile at the parameter (the median if
+// there is no parameter), or the result of a search.
 enum class BestConstant { mean, quantile, searched };
 inline constexpr const char* constant_names[] = {"mean", "quantile", "searched"};
 
