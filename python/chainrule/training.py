@@ -24,7 +24,7 @@ from chainrule.schedules import AnySchedule, schedules_by_name
 from chainrule.validation import HeldOut
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-PerNetwork = TypeVar("PerNetwork")  # what `fit_many` takes in the place of a value: a list; `Network.fit`: Never
+PerNetwork = TypeVar("PerNetwork")  # a list in `fit_many`, which takes one value per network; Never in `Network.fit`
 
 if TYPE_CHECKING:
 
@@ -494,7 +494,7 @@ def _of_one(hint: Any) -> Any:
 
 
 def with_settings(function: Function) -> Function:
-    """Add the settings of a fit, which a function takes as keyword arguments, to its signature and docstring."""
+    """Add the settings of a fit, which are keyword arguments, to the signature and docstring of a function."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     by_name = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]

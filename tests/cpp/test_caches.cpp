@@ -1,5 +1,5 @@
-// What is read of the caches: from folders made here that look like /sys, from numbers that cannot be, from the
-// variable and from this machine.
+// The detection of the caches: from folders that imitate /sys, from impossible numbers, from the environment variable,
+// and on this machine.
 #include <stdexcept>
 
 #include "check.h"
@@ -163,7 +163,7 @@ void settings() {
   CHECK(sizes_of(caches()) == machine);
 }
 
-// Two ways to ask the same CPU, where both answer, agree on what a core has; tables that hypervisors fill may differ.
+// If sysfs and cpuid both report caches, they agree on those of a core; hypervisors may report different values.
 void this_machine() {
   const Caches& caches = chainrule::caches();
   for (const CacheLevel& level : {caches.l1, caches.l2, caches.l3})

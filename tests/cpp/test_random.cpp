@@ -11,7 +11,7 @@ using Words = std::array<std::uint32_t, 4>;
 
 std::uint32_t rotated(std::uint32_t x, int left) { return x << left | x >> (32 - left); }
 
-// As the paper writes it: rounds that mix two pairs, a permutation of the words, a key every four rounds.
+// The algorithm of the paper: rounds that mix two pairs, a permutation of the words, a key every four rounds.
 Words threefry(Words x, Words key) {
   constexpr int rotations[8][2] = {{10, 26}, {11, 21}, {13, 27}, {23, 5}, {6, 20}, {17, 11}, {25, 10}, {18, 20}};
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3]};

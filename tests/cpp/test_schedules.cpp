@@ -1,5 +1,5 @@
-// The sliced schedule and its twin in two phases: the same costs, gradients and parameters, bit by bit, after some
-// steps on the same batches; for ragged shapes, all kinds of examples, optimizers and teams.
+// The sliced schedule and the two phases give bit-identical costs, gradients and parameters after some steps on the
+// same batches, for ragged shapes and all kinds of examples, optimizers and teams.
 #include <numeric>
 
 #include "net/network.h"
@@ -90,8 +90,8 @@ void twins(const Case<T>& c) {
   }
 }
 
-// A team's bits in two phases are those of one thread, however it shares the work: rows, outputs, or both in turn; and
-// an array of all gradients changes none.
+// In two phases, a team gives the bits of one thread, whether it shares rows, outputs, or both in turn. An array of all
+// gradients changes no bit.
 template <class T>
 void teams(const Case<T>& c) {
   const FitOptions<T> settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},

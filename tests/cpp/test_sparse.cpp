@@ -4,7 +4,7 @@
 namespace chainrule::test {
 namespace {
 
-// A matrix with empty rows, in both forms, and the rows of it that a batch takes.
+// A matrix with empty rows, dense and sparse, and the rows of a batch.
 template <class T>
 struct Matrix {
   Index rows, cols;
