@@ -1,5 +1,5 @@
-// Memory between two pages that nobody may touch, for arrays that end, or begin, at the very edge; and a word about
-// which case a program was in when it touched one.
+// Memory between two protected pages, for arrays that end or begin at a page boundary. If a program touches a protected
+// page, a message names the case under test.
 #pragma once
 
 #include <sys/mman.h>
@@ -62,7 +62,7 @@ class Guarded {
   std::size_t taken_ = 0;
 };
 
-// What is being tested, for the message when it touches a guard.
+// The case under test, for the message after an access to a guard page.
 struct Running {
   const char *isa, *kernel;
   Index m, n, k;

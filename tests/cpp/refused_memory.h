@@ -1,4 +1,4 @@
-// In a program that includes this, in one of its files, the n-th allocation can be made to fail.
+// Lets the n-th allocation of a program fail. Exactly one file of the program must include this.
 #pragma once
 
 #include <atomic>
@@ -51,7 +51,7 @@ bool refuse() {
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
-#if defined(__linux__) && !CHAINRULE_SANITIZED  // where large buffers have pages of their own
+#if defined(__linux__) && !CHAINRULE_SANITIZED  // large buffers have their own pages there
 #pragma GCC visibility push(default)
 extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
   if (refuse()) return MAP_FAILED;

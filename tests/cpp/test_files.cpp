@@ -1,5 +1,5 @@
-// Model files and the JSON in them: what is taken, what is refused and why. tests/test_cpp_files.py holds them against
-// the Python package's.
+// Model files and their JSON: which files are accepted, and the errors for the others. tests/test_cpp_files.py compares
+// them to those of the Python package.
 #include <algorithm>
 #include <limits>
 #include <string_view>

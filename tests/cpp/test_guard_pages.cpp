@@ -1,5 +1,5 @@
-// Every kernel of every instruction set on arrays that end, and then begin, at a page that nobody may touch: for every
-// shape up to twice the tile and one more, no matter how operands lie.
+// Every kernel of every instruction set on arrays that end, and then begin, at a protected page: for every shape up to
+// twice the tile plus one, and every layout of the operands.
 #include "guarded.h"
 #include "support.h"
 

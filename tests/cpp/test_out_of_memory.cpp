@@ -221,7 +221,7 @@ void many(int threads) {
       });
 }
 
-// Reads the new model or the one before, whole, and leaves nothing beside it.
+// The file is the complete new or old model, and nothing else is left in the folder.
 void files() {
   const Folder folder;
   const std::filesystem::path path = folder.path / "a model with a name longer than a short string.safetensors";

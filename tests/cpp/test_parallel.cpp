@@ -84,7 +84,7 @@ void an_item_that_is_held_holds_nothing_else() {
   });
 }
 
-// Members that never come to the phases, and such that come when all have ended.
+// Members that never reach the phases, and members that arrive after all have ended.
 void nobody_waits_for_absent_members() {
   for (const bool late : {false, true}) {
     std::atomic<bool> ended{false};
@@ -127,7 +127,7 @@ void alone_is_the_calling_thread() {
   }
 }
 
-// The first one; no item is begun after it, and nobody waits for those that never are.
+// The first exception is rethrown; no item begins after it, and no member waits for items that never begin.
 void exceptions_reach_the_caller() {
   for (const int threads : {1, 2, 5})
     for (const char* where : {"body", "item", "alone"}) {
