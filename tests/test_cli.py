@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, exit codes, and that `predict` repeats the encoding of `train`."""
 
 import io
+import os
 import re
 import shutil
 import signal
@@ -16,6 +17,8 @@ from tables import failure, make_table, run, train
 import chainrule as cr
 from chainrule.cli import _rows
 from chainrule.cli._model import TableModel
+from chainrule.estimators import _cycles
+from chainrule.estimators._recipe import RECIPES
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -48,6 +51,23 @@ def test_train_prints_columns_task_and_score(houses, capsys):
     assert printed.err == ""
     with open("houses.png", "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_recipe_for_tables_is_described(houses, capsys):
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--time-limit", 60) == 0
+    printed = capsys.readouterr()
+    for expected in (
+        "size+missing",
+        "rows      240 training, 60 test\n",
+        "training  recipe for tables, effort fast, at most 60 seconds\n",
+        "the parameters are those of cycle ",
+        "-128-128-2, mish, softmax_cross_entropy, ",
+    ):
+        assert expected in printed.out
+    accuracy, trivial = map(float, re.search(r"accuracy (\S+) \(always 'no': (\S+)\)", printed.out).groups())
+    assert accuracy > 0.8
+    assert trivial == 0.5
+    assert printed.err == ""
 
 
 def test_categorical_option_makes_numbers_levels():
@@ -92,10 +112,11 @@ def test_outputs_are_named_after_the_table(houses, capsys):
     }  # fmt: skip
 
 
-def test_same_seed_gives_the_same_file_for_any_number_of_threads(houses):
+@pytest.mark.parametrize("options", [[], ["--epochs", 5]])
+def test_same_seed_gives_the_same_file_for_any_number_of_threads(houses, options):
     contents = []
     for seed, threads in ((0, 1), (0, 3), (1, 1)):
-        train(houses, "--target", "dear", "--epochs", 5, "--seed", seed, "--threads", threads)
+        train(houses, "--target", "dear", *options, "--seed", seed, "--threads", threads)
         with open("houses.safetensors", "rb") as file:
             contents.append(file.read())
     assert contents[0] == contents[1] != contents[2]
@@ -107,10 +128,14 @@ def test_rows_without_a_target_are_left_out(capsys):
     assert "100 rows left out: no target" in capsys.readouterr().out
 
 
-def test_train_on_a_terminal_draws_a_live_bar(houses, capsys, monkeypatch):
+@pytest.mark.parametrize(("options", "last"), [
+    (["--epochs", 3], 3),
+    ([], RECIPES["fast", "classes"].epochs(RECIPES["fast", "classes"].cycles)),
+])  # fmt: skip
+def test_train_on_a_terminal_draws_a_live_bar(houses, capsys, monkeypatch, options, last):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert run("train", houses, "--target", "dear", "--epochs", 3) == 0
-    assert re.search(r"epoch.*\d/3.*loss \d.*validation \d", capsys.readouterr().err)
+    assert run("train", houses, "--target", "dear", *options) == 0
+    assert re.search(rf"epoch.*\d/{last}\b.*loss \d.*validation \d", capsys.readouterr().err)
 
 
 def test_interruption_saves_the_model(houses, capsys, monkeypatch):
@@ -124,13 +149,37 @@ def test_interruption_saves_the_model(houses, capsys, monkeypatch):
         return fit(self, *args, callbacks=[*callbacks, stop], **options)
 
     monkeypatch.setattr(cr.Network, "fit", interrupted)
-    assert run("train", houses, "--target", "dear", "--plot") == 1
+    assert run("train", houses, "--target", "dear", "--activation", "tanh", "--plot") == 1
     printed = capsys.readouterr()
     assert "after 3 epochs" in printed.out
     assert re.search(r"interrupted; the parameters are those of epoch \d+", printed.out)
     assert "accuracy" in printed.out
     assert printed.err == "chainrule: interrupted\n"
     assert run("predict", "houses.safetensors", houses) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "code", "reason"), [("SIGINT", 1, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_a_signal_during_the_second_cycle_saves_the_first(houses, capsys, monkeypatch, name, code, reason):
+    calls = []
+
+    def fit_many(*arguments, **settings):
+        calls.append(settings)
+        if len(calls) == 2:
+            os.kill(os.getpid(), getattr(signal, name))
+        return cr.fit_many(*arguments, **settings)
+
+    monkeypatch.setattr(_cycles, "fit_many", fit_many)
+    assert run("train", houses, "--target", "dear", "--plot") == code
+    printed = capsys.readouterr()
+    assert "after 1 cycle, " in printed.out
+    assert "interrupted; the parameters are those of cycle 1\n" in printed.out
+    assert "curve     houses.png" in printed.out
+    assert printed.err == f"chainrule: {reason}\n"
+    assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
+    calls[:] = [None]
+    assert run("train", houses, "--target", "dear", "--output", "none.safetensors") == code  # in the first cycle
+    assert not Path("none.safetensors").exists()
 
 
 def test_ctrl_c_while_pandas_reads_exits_with_one_line(houses, capsys, monkeypatch):
@@ -160,9 +209,10 @@ def test_ctrl_c_during_training_saves_the_model(houses):
 # predict
 
 
+@pytest.mark.parametrize("options", [[], ["--epochs", 20]])
 @pytest.mark.parametrize("target", ["dear", "price", "district"])
-def test_predict_repeats_the_encoding(houses, capsys, target):
-    train(houses, "--target", target, "--epochs", 20)
+def test_predict_repeats_the_encoding(houses, capsys, target, options):
+    train(houses, "--target", target, *options)
     table = make_table(40, seed=5)
     table.to_csv("new.csv", index=False)
     columns = [column for column in table.columns[::-1] if column not in (target, "id")]
@@ -217,8 +267,9 @@ def test_column_without_a_known_level_warns(houses, capsys):
     )
 
 
-def test_probabilities_option_writes_probabilities(houses, capsys):
-    train(houses, "--target", "district", "--epochs", 20)
+@pytest.mark.parametrize("options", [[], ["--epochs", 20]])
+def test_probabilities_option_writes_probabilities(houses, capsys, options):
+    train(houses, "--target", "district", *options)
     assert run("predict", "houses.safetensors", houses, "--probabilities", "--output", "p.csv") == 0
     predicted = pd.read_csv("p.csv")
     assert list(predicted) == ["district", *(f"probability {i}" for i in range(1, 6))]

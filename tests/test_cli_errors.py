@@ -11,9 +11,11 @@ from processes import run as run_child
 from tables import failure, make_table, run, train
 
 import chainrule as cr
-from chainrule.cli import _rows, _tables, _train, main
+from chainrule.cli import _methods, _rows, _tables, main
 from chainrule.cli._model import TableModel
 from chainrule.cli._tables import Reading
+from chainrule.estimators import _cycles
+from chainrule.estimators._cycles import Cycles
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -119,8 +121,8 @@ def test_split_is_stratified_and_repeatable(n, fraction):
 
 def test_few_rows_use_small_batches_and_more_patience():
     for rows, batch_size, patience in ((50, 16, 500), (222, 16, 142), (5000, 100, 40), (35_000, 256, 20)):
-        assert _train.choose_batch_size(rows) == batch_size
-        assert _train.choose_patience(rows, batch_size) == patience
+        assert _methods.choose_batch_size(rows) == batch_size
+        assert _methods.choose_patience(rows, batch_size) == patience
 
 
 def test_markers_are_missing_among_numbers_and_levels_among_words():
@@ -204,5 +206,26 @@ def test_out_of_memory_and_divergence_name_the_options(houses, capsys, monkeypat
     options = ["--target", "price", "--activation", "identity", "--learning-rate", 1e38]
     assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
     assert not Path("houses.safetensors").exists()
-    monkeypatch.setattr(cr.Network, "fit", lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
-    assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear")
+    for options, owner, name in (([], _cycles, "fit_many"), (["--hidden", "none"], cr.Network, "fit")):
+        monkeypatch.setattr(owner, name, lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
+        assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear", *options)
+
+
+def test_divergence_in_the_first_cycle_saves_nothing_and_later_the_best_one(houses, capsys, monkeypatch):
+    fit, calls = Cycles._fit, []
+
+    def diverge(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise cr.DivergenceError
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(Cycles, "_fit", diverge)
+    assert run("train", houses, "--target", "price") == 0
+    expected = "the cost became NaN or infinite in the next one; the parameters are those of cycle 1\n"
+    assert expected in capsys.readouterr().out
+    cr.load("houses.safetensors")
+    calls[:] = [None]
+    said = failure(capsys, "train", houses, "--target", "price", "--output", "none.safetensors")
+    assert "the cost became NaN or infinite, nothing is saved" in said
+    assert not Path("none.safetensors").exists()

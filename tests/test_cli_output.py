@@ -183,11 +183,13 @@ def test_output_check_changes_no_file(houses, capsys):
     assert sorted(os.listdir()) == ["houses.csv", "m.safetensors"]
 
 
-def test_full_disk_raises_before_training(houses, capsys, monkeypatch):
-    monkeypatch.setattr(_output.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-    said = failure(capsys, "train", houses, "--target", "dear", "--hidden", "1000,1000")
-    assert "houses.safetensors: the model needs 4," in said
-    assert "bytes, the disk has 1,000" in said
+@pytest.mark.parametrize("options", [[], ["--effort", "accurate"], ["--hidden", "300,300"]])
+def test_full_disk_raises_before_training(houses, capsys, monkeypatch, options):
+    train(houses, "--target", "dear", *options, "--time-limit", 1e-3, "--output", "m.safetensors")
+    size = cr.load("m.safetensors").network_.parameters.nbytes
+    monkeypatch.setattr(_output.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": size - 1}))
+    said = failure(capsys, "train", houses, "--target", "dear", *options)
+    assert f"houses.safetensors: the model needs {size:,} bytes, the disk has {size - 1:,}" in said
 
 
 # Consoles

@@ -1,5 +1,7 @@
 """The command `train`: inferred settings, suspicious columns, scores, weights, losses, limits, a test table."""
 
+import dataclasses
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +15,7 @@ from tables import failure, make_table, run, train
 
 import chainrule as cr
 from chainrule.cli import _parser, _rows, _scores, _tables
+from chainrule.cli._methods import TableRecipe
 from chainrule.cli._model import TableModel
 from chainrule.cli._tables import Reading
 
@@ -145,6 +148,16 @@ def test_markers_in_a_numeric_target_are_not_classes(capsys):
 # Scores
 
 
+def brier_score(truth, probabilities, weight=None):
+    """Return scikit-learn's score; its versions before 1.7 do not have that of several classes."""
+    if probabilities.shape[1] == 2:
+        return metrics.brier_score_loss(truth, probabilities[:, 1], sample_weight=weight)
+    if "y_proba" in inspect.signature(metrics.brier_score_loss).parameters:
+        return metrics.brier_score_loss(truth, probabilities, sample_weight=weight)
+    of_truth = np.eye(probabilities.shape[1])[truth]
+    return np.average(((probabilities - of_truth) ** 2).sum(axis=1), weights=weight)
+
+
 def test_classification_scores_equal_scikit_learn():
     rng = np.random.default_rng(0)
     for classes in (2, 4):
@@ -158,6 +171,7 @@ def test_classification_scores_equal_scikit_learn():
                 "accuracy": metrics.accuracy_score(truth, label, sample_weight=weight),
                 "balanced accuracy": metrics.balanced_accuracy_score(truth, label, sample_weight=weight),
                 "log loss": metrics.log_loss(truth, probabilities, sample_weight=weight),
+                "Brier": brier_score(truth, probabilities, weight),
             }.items():
                 assert found[name] == pytest.approx(expected, rel=1e-12), name
             score = probabilities[:, 1] if classes == 2 else probabilities
@@ -182,9 +196,25 @@ def test_several_scores_are_printed(houses, capsys):
     assert run("train", houses, "--target", "dear", "--epochs", 2) == 0
     number = r"\d\.\d{4}"
     pattern = rf"test +accuracy {number} \(always 'no': {number}\), balanced accuracy {number}, AUC {number}, log loss "
-    assert re.search(pattern + number + "\n", capsys.readouterr().out)
+    assert re.search(pattern + rf"{number}, Brier {number}\n", capsys.readouterr().out)
     assert run("train", houses, "--target", "price", "--epochs", 2) == 0
     assert re.search(r"test +RMSE \S+ \(always the mean: \S+\), MAE \S+, R² -?\S+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("options", [[], ["--epochs", 3]])
+@pytest.mark.parametrize(("target", "weight"), [("dear", None), ("district", None), ("district", "rooms")])
+def test_reported_scores_equal_scikit_learn_on_the_test_rows(houses, capsys, target, weight, options):
+    test = make_table(90, seed=4)
+    test.to_csv("test.csv", index=False)
+    weights = [] if weight is None else ["--weight", weight]
+    assert run("train", houses, "--target", target, "--test", "test.csv", *weights, *options) == 0
+    line = re.search(r"^test .*", capsys.readouterr().out, re.MULTILINE)[0]
+    features = TableModel.load("houses.safetensors").read("test.csv")[0]
+    probabilities = cr.load("houses.safetensors").predict_proba(features.drop(columns=[target, *weights[1:]]))
+    truth, weight = np.unique(test[target], return_inverse=True)[1], None if weight is None else test[weight]
+    log_loss, brier = map(float, re.search(r", log loss (\S+), Brier (\S+)$", line).groups())
+    assert log_loss == pytest.approx(metrics.log_loss(truth, probabilities, sample_weight=weight), abs=6e-5)
+    assert brier == pytest.approx(brier_score(truth, probabilities, weight), abs=6e-5)  # printed with four digits
 
 
 def test_network_no_better_than_a_constant_is_reported(capsys):
@@ -196,9 +226,10 @@ def test_network_no_better_than_a_constant_is_reported(capsys):
     assert "constant" not in said(capsys, make_table(), target="district").out
 
 
+@pytest.mark.parametrize("options", [[], ["--epochs", 20]])
 @pytest.mark.parametrize("target", ["dear", "price", "district"])
-def test_predict_scores_tables_with_the_target(houses, capsys, target):
-    assert run("train", houses, "--target", target, "--epochs", 20, "--test", houses) == 0
+def test_predict_scores_tables_with_the_target(houses, capsys, target, options):
+    assert run("train", houses, "--target", target, *options, "--test", houses) == 0
     [line] = re.findall(r"^test +(.*)\n", capsys.readouterr().out, re.MULTILINE)
     expected = re.sub(r" \(always.*?\)", "", line)
     assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
@@ -257,10 +288,12 @@ def test_test_table_is_scored_as_predict_scores_it(houses, capsys):
     make_table(80, seed=9).to_csv("test.csv", index=False, sep=";")
     assert run("train", houses, "--target", "dear", "--ignore", "price", "--test", "test.csv") == 0
     printed = capsys.readouterr().out
-    assert "rows      270 training, 30 validation, 80 test from test.csv" in printed
+    assert "rows      300 training, 80 test from test.csv" in printed
     assert run("predict", "houses.safetensors", "test.csv", "--output", "p.csv") == 0
     accuracy = np.mean(pd.read_csv("p.csv").dear == make_table(80, seed=9).dear)
     assert f"accuracy {accuracy:.4f} " in printed
+    assert run("train", houses, "--target", "dear", "--ignore", "price", "--test", "test.csv", "--epochs", 1) == 0
+    assert "rows      270 training, 30 validation, 80 test from test.csv" in capsys.readouterr().out
 
 
 def test_test_table_may_have_gaps_and_unseen_classes(houses, capsys):
@@ -298,13 +331,14 @@ def test_options_that_exclude_each_other_are_an_error(houses, capsys):
     assert not Path("houses.safetensors").exists()
 
 
-def test_weights_are_not_a_feature_and_have_no_unit(houses, capsys):
+@pytest.mark.parametrize("options", [[], ["--epochs", 5, "--l2", 0.1]])
+def test_weights_are_not_a_feature_and_have_no_unit(houses, capsys, options):
     table = make_table()
     weight = np.random.default_rng(0).integers(0, 4, 300)
     contents, scores = [], []
     for unit in (1, 1024):
         table.assign(w=weight * unit).to_csv("t.csv", index=False)
-        assert run("train", "t.csv", "--target", "dear", "--weight", "w", "--epochs", 5, "--l2", 0.1) == 0
+        assert run("train", "t.csv", "--target", "dear", "--weight", "w", *options) == 0
         printed = capsys.readouterr().out
         assert "rows weighted by 'w'" in printed
         scores += re.findall("test .*", printed)
@@ -312,7 +346,7 @@ def test_weights_are_not_a_feature_and_have_no_unit(houses, capsys):
         contents.append(Path("t.safetensors").read_bytes())
     assert contents[0] == contents[1]
     assert scores[0] == scores[1]
-    train("t.csv", "--target", "dear", "--ignore", "w", "--epochs", 5, "--l2", 0.1)
+    train("t.csv", "--target", "dear", "--ignore", "w", *options)
     assert Path("t.safetensors").read_bytes() != contents[0]
 
 
@@ -333,7 +367,8 @@ def test_rows_of_weight_0_do_not_affect_the_model():
     assert np.mean(pd.read_csv("p.csv").dear == table.dear) > 0.8
 
 
-def test_balanced_classes_raise_the_balanced_accuracy(capsys):
+@pytest.mark.parametrize("method", [[], ["--hidden", "128,64"]])
+def test_balanced_classes_raise_the_balanced_accuracy(capsys, method):
     rng = np.random.default_rng(0)
     rare = rng.random(2000) < 0.05
     table = pd.DataFrame({"x": rng.normal(size=2000) + 1.5 * rare, "z": rng.normal(size=2000)})
@@ -341,18 +376,22 @@ def test_balanced_classes_raise_the_balanced_accuracy(capsys):
     found = {}
     for options in ([], ["--class-weight", "balanced"]):
         table.to_csv("t.csv", index=False)
-        assert run("train", "t.csv", "--target", "y", *options) == 0
+        assert run("train", "t.csv", "--target", "y", *method, *options) == 0
         printed = capsys.readouterr().out
         found[len(options)] = float(re.search(r"balanced accuracy (\S+),", printed)[1])
     assert "balanced classes" in printed
     assert found[2] > found[0] + 0.1
 
 
+@pytest.mark.parametrize(("network", "options"), [
+    ("-128-128-1, mish", []),
+    ("-128-64-1, tanh", ["--hidden", "128,64"]),
+])  # fmt: skip
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
-def test_loss_option_trains_with_that_loss(houses, capsys, loss):
-    assert run("train", houses, "--target", "price", "--ignore", "dear", "--loss", loss) == 0
+def test_loss_option_trains_with_that_loss(houses, capsys, loss, network, options):
+    assert run("train", houses, "--target", "price", "--ignore", "dear", "--loss", loss, *options) == 0
     printed = capsys.readouterr().out
-    assert f"-128-64-1, tanh, {loss}, " in printed
+    assert f"{network}, {loss}, " in printed
     error, trivial = map(float, re.search(r"RMSE (\S+) \(always the mean: (\S+)\)", printed).groups())
     assert error < trivial / 2
     assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
@@ -368,11 +407,99 @@ def test_time_limit_ends_the_training(houses, capsys):
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 
+def test_time_limit_ends_the_training_after_a_cycle(houses, capsys):
+    assert run("train", houses, "--target", "price", "--time-limit", 1e-9) == 0
+    printed = capsys.readouterr().out
+    assert "recipe for tables, effort fast, at most 1e-09 seconds" in printed
+    assert "the time is too short for another one; the parameters are those of cycle 1" in printed
+    assert "the validation cost was still falling: a larger --time-limit may help" in printed
+
+
 def test_late_best_epoch_suggests_more_epochs(houses, capsys):
     assert run("train", houses, "--target", "price", "--epochs", 20, "--learning-rate", 1e-4) == 0
     assert "the validation cost was still falling: a larger --epochs may help" in capsys.readouterr().out
-    assert run("train", houses, "--target", "price") == 0
-    assert "may help" not in capsys.readouterr().out
+    for options in ([], ["--hidden", "128,64"]):
+        assert run("train", houses, "--target", "price", *options) == 0
+        assert "may help" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("reason", "effort", "best", "option"), [
+    ("epochs", "fast", 3, "--effort accurate"),
+    ("epochs", "accurate", 3, None),
+    ("epochs", "fast", 2, None),
+    ("seconds", "accurate", 3, "a larger --time-limit"),
+    ("no_improvement", "fast", 3, None),
+])  # fmt: skip
+def test_advice_after_the_last_cycle(reason, effort, best, option):
+    X = np.arange(8.0).reshape(-1, 1)
+    history = cr.Network([1, 1], loss="squared_error", seed=0).fit(X, X[:, 0], epochs=3, validation=(X, X[:, 0]))
+    history = dataclasses.replace(history, stop_reason=reason, best_epoch=best)
+    expected = "" if option is None else f"the validation cost was still falling: {option} may help"
+    assert TableRecipe(effort=effort).advise(history) == expected
+    assert TableRecipe(effort=effort).advise(dataclasses.replace(history, validation=None)) == ""
+
+
+# The recipe for tables, or a plain network
+
+OF_NETWORK = {
+    "--hidden": "128,64", "--activation": "tanh", "--epochs": 200, "--batch-size": 16, "--learning-rate": 0.002,
+    "--l2": 3e-5,
+}  # fmt: skip
+
+
+def test_any_option_of_the_network_trains_a_plain_one_by_default_settings(houses, capsys):
+    contents = set()
+    for option, value in OF_NETWORK.items():
+        train(houses, "--target", "dear", option, value)
+        assert isinstance(cr.load("houses.safetensors"), cr.MLPClassifier)
+        contents.add(Path("houses.safetensors").read_bytes())
+        said = failure(capsys, "train", "nowhere.csv", "--target", "dear", "--effort", "fast", option, value)
+        assert said == f"chainrule: --effort and {option} exclude each other: {option} trains a plain network\n"
+    assert len(contents) == 1
+    [group] = [action for action in _parser._make_parser()._subparsers._group_actions[0].choices["train"]._action_groups
+               if action.title == "a plain network"]  # fmt: skip
+    assert [action.option_strings for action in group._group_actions] == [[option] for option in OF_NETWORK]
+
+
+@pytest.mark.parametrize(("target", "options", "settings"), [
+    ("dear", [], {}),
+    ("dear", ["--class-weight", "balanced", "--seed", 3], {"class_weight": "balanced", "random_state": 3}),
+    ("district", ["--effort", "accurate"], {"effort": "accurate"}),
+    ("price", ["--loss", "huber", "--threads", 1], {"loss": "huber"}),
+    ("price", ["--weight", "rooms"], {}),
+])  # fmt: skip
+def test_predictions_are_those_of_the_estimator_in_python(houses, target, options, settings):
+    """The estimator reads the columns of text itself; the command says that they are levels."""
+    make_table(50, seed=5).to_csv("test.csv", index=False)
+    train(houses, "--target", target, "--test", "test.csv", *options)
+    probabilities = [] if target == "price" else ["--probabilities"]
+    assert run("predict", "houses.safetensors", "test.csv", "--output", "p.parquet", *probabilities) == 0
+    dates = {"parse_dates": ["built"], "keep_default_na": False, "na_values": {"size": ["?"], "heating": [""]}}
+    table, new = (pd.read_csv(name, **dates) for name in (houses, "test.csv"))
+    weight = None
+    if "--weight" in options:
+        weight = table["rooms"] / table["rooms"].mean()
+        table, new = table.drop(columns="rooms"), new.drop(columns="rooms")
+    kind = cr.TableRegressor if target == "price" else cr.TableClassifier
+    estimator = kind(**{"random_state": 0, **settings}).fit(table.drop(columns=target), table[target], weight)
+    assert type(cr.load("houses.safetensors")) is kind
+    written = pd.read_parquet("p.parquet")
+    features = new.drop(columns=target)
+    assert written[target].tolist() == estimator.predict(features).tolist()
+    if probabilities:
+        assert written.iloc[:, 1:].to_numpy().tobytes() == estimator.predict_proba(features).tobytes()
+
+
+@pytest.mark.parametrize("options", [[], ["--epochs", 5]])
+def test_the_whole_column_determines_its_kind(options):
+    """In the rows to train with, the column holds numbers only."""
+    y = np.arange(50) % 7 / 7
+    test = _rows.split_rows(y, False, 0.2, 0)[2]
+    sizes = np.array([f"{i}.5" for i in range(50)], dtype=object)
+    sizes[test] = [f"{name}, unknown" for name in "abcdefghij"]
+    pd.DataFrame({"size": sizes, "x": y * 2, "y": y}).to_csv("t.csv", index=False)
+    train("t.csv", "--target", "y", *options)
+    assert TableModel.load("t.safetensors").features.columns[0].kind != "number"
 
 
 # Copied columns

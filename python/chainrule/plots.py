@@ -27,8 +27,18 @@ _GRAY = "0.45"
 
 
 @explained
-def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
+def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str = "epoch") -> Any:
     """Draw learning curves; see `History.plot`, which calls this.
+
+    Parameters
+    ----------
+    history : History
+        What to draw.
+    path_or_axes : str or path or matplotlib Axes, optional
+        As for `History.plot`.
+    unit : str, default "epoch"
+        The name of the horizontal axis: what an entry of the history stands for, such as the cycle of a table
+        estimator.
 
     Examples
     --------
@@ -49,13 +59,13 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None) -> Any:
             panel.plot(epochs, values, color=COLORS[2 if name in history.metrics else 7], **style)
             panel.set_ylabel(name)
         if history.validation is not None and history.best_epoch:
-            label = f"best {history.watched}: epoch {history.best_epoch}"
+            label = f"best {history.watched}: {unit} {history.best_epoch}"
             for panel in (axes, *others):
                 panel.axvline(history.best_epoch, color="gray", linewidth=0.8, zorder=1, label=label)
         ticks = {"integer": True, "min_n_ticks": 1, "steps": [1, 2, 5, 10]}
         axes.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator("auto", **ticks))
         axes.set(ylabel="cost", title=f"stopped by: {history.stop_reason}")
-        [axes, *others][-1].set_xlabel("epoch")
+        [axes, *others][-1].set_xlabel(unit)
         axes.legend()
     return axes
 

@@ -12,6 +12,7 @@ from typing import Any
 import chainrule
 from chainrule import _optional
 from chainrule.cli._console import Console, warn, write_text
+from chainrule.cli._methods import PlainNetwork, choose_method
 from chainrule.cli._model import TableModel, describe, describe_columns, describe_target
 from chainrule.cli._output import check_table_output, is_standard_output, write_table
 from chainrule.cli._tables import KINDS, Reading, Table, read_like, read_table
@@ -22,27 +23,30 @@ DEMOS = {"digits": "load_digits", "breast_cancer": "load_breast_cancer"}
 
 
 def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) -> int:
-    """Train a network on data that scikit-learn ships: handwritten digits, or benign and malignant tumours."""
+    """Train on data that scikit-learn ships: handwritten digits, or benign and malignant tumours."""
     chosen = Settings(output=output or f"{dataset}.safetensors", plot=_name_plot(plot, dataset), **settings)
     check_outputs(chosen)
     _optional.require("pandas", "demo")
     data = getattr(_optional.require("sklearn.datasets", "demo"), DEMOS[dataset])(as_frame=True)
     table = data.frame.assign(target=data.target_names[data.target])
-    return train_table(Table(table, Reading(), "", {}), "target", chosen)
+    return train_table(Table(table, Reading(), "", {}, []), "target", chosen)
 
 
 def train(file: str, target: str, output: str | None, plot: str | None, **options: Any) -> int:
-    """Train a network to predict one column of a table from the others.
+    """Train a model to predict one column of a table from the others.
 
-    A part of the rows is kept for the test scores. Of the others, a tenth is held out: training stops when their cost
-    has not fallen for 2000 steps and 20 epochs, and the best parameters are kept. After Ctrl-C or SIGTERM, the model
-    trained so far is tested and saved, and the exit code is 1 or 143.
+    A part of the rows is kept for the test scores. The others train small networks by the recipe of TableClassifier and
+    TableRegressor, which needs no settings, or one plain network if an option says how. After Ctrl-C or SIGTERM, the
+    model trained so far is tested and saved, and the exit code is 1 or 143.
     """
     endings = "|".join(re.escape(ending) for ending in (*KINDS, ".parquet", ".gz"))
     name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
     plot = None if plot is None else _name_plot(plot, name)
     reading = Reading(**{field.name: options.pop(field.name) for field in dataclasses.fields(Reading)})
-    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, **options)
+    of_network = {field.name: options.pop(field.name) for field in dataclasses.fields(PlainNetwork)}
+    given = {name: value for name, value in of_network.items() if value is not None}
+    method = choose_method(options.pop("effort"), given)
+    chosen = Settings(output=output or f"{name}.safetensors", plot=plot, method=method, **options)
     if chosen.test is not None and chosen.test_size is not None:
         raise ValueError("--test and --test-size exclude each other: the test rows come from one table or the other")
     check_outputs(chosen, file, chosen.test)

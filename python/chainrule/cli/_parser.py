@@ -9,6 +9,7 @@ from typing import Any
 from chainrule import DivergenceError, _core
 from chainrule._suggest import did_you_mean
 from chainrule.cli import _commands, _console
+from chainrule.cli._methods import EFFORTS, PlainNetwork
 from chainrule.cli._model import LOSSES
 from chainrule.cli._output import KINDS as OUTPUT_KINDS
 from chainrule.cli._output import STANDARD_OUTPUT
@@ -83,13 +84,17 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_run_options(demo.add_argument, plot="where to write the learning curve; default: DATASET.png")
     demo.set_defaults(command=_commands.demo)
 
-    train = commands.add_parser("train", help="train a network on a table", description=_commands.train.__doc__)
+    train = commands.add_parser("train", help="train on a table", description=_commands.train.__doc__)
     train.add_argument("file", metavar="FILE", help=f"a table: {', '.join(KINDS)} (also .gz) or .parquet")
     train.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     _add_column_options(train.add_argument)
     _add_file_options(train.add_argument)
     _add_test_options(train.add_argument)
-    _add_network_options(train.add_argument)
+    _add_training_options(train.add_argument)
+    network = train.add_argument_group(
+        "a plain network", "Each of these trains one network by Adam with early stopping, instead of the recipe."
+    )
+    _add_network_options(network.add_argument)
     _add_run_options(train.add_argument, nargs="?", const="", plot="write the learning curve; default: NAME.png")
     train.set_defaults(command=_commands.train)
 
@@ -152,34 +157,34 @@ def _add_test_options(add: _Add) -> None:
     add("--test-size", type=_fraction, metavar="FRACTION", help=f"that part; default: {TEST_SIZE}")
 
 
+def _add_training_options(add: _Add) -> None:
+    add(
+        "--effort",
+        choices=EFFORTS,
+        help=f"of the recipe for tables: {EFFORTS[1]} trains more networks for longer; default: {EFFORTS[0]}",
+    )
+    add("--time-limit", type=_positive_float, metavar="SECONDS", help="of the training; default: none")
+    add("--loss", choices=LOSSES, help=f"of a number to predict; default: {LOSSES[0]}")
+
+
 def _add_network_options(add: _Add) -> None:
+    default = PlainNetwork()
     add(
         "--hidden",
         type=_widths,
-        default=Settings.hidden,
         metavar="WIDTHS",
-        help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, Settings.hidden))}",
+        help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, default.hidden))}",
     )
-    add("--activation", choices=_core.ACTIVATIONS, default=Settings.activation, help=f"default: {Settings.activation}")
-    add("--loss", choices=LOSSES, help=f"of a number to predict; default: {LOSSES[0]}")
-    add(
-        "--epochs",
-        type=_positive_int,
-        default=Settings.epochs,
-        metavar="N",
-        help=f"at most; default: {Settings.epochs}",
-    )
-    add("--time-limit", type=_positive_float, metavar="SECONDS", help="of the training; default: none")
+    add("--activation", choices=_core.ACTIVATIONS, help=f"default: {default.activation}")
+    add("--epochs", type=_positive_int, metavar="N", help=f"at most; default: {default.epochs}")
     add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, less for few rows")
     add(
         "--learning-rate",
         type=_positive_float,
-        default=Settings.learning_rate,
         metavar="RATE",
-        help=f"of Adam; default: {Settings.learning_rate:g}",
+        help=f"of Adam; default: {default.learning_rate:g}",
     )
-    add("--l2", type=_not_negative_float, default=Settings.l2, metavar="L2",
-        help=f"penalty on the weights; default: {Settings.l2:g}")  # fmt: skip
+    add("--l2", type=_not_negative_float, metavar="L2", help=f"penalty on the weights; default: {default.l2:g}")
 
 
 def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:

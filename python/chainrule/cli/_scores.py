@@ -1,4 +1,4 @@
-"""Scores of predictions: several for each task, with weights, computed by the core."""
+"""Scores of predictions: several for each task, with weights."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _Scores = dict[str, float]
 
 
 def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:
-    """Return accuracy, balanced accuracy, AUC and log loss by name.
+    """Return accuracy, balanced accuracy, AUC, log loss and Brier score by name.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: 
     Notes
     -----
     Balanced accuracy is the mean recall of the classes that occur. The AUC of several classes is the mean of the AUCs
-    of each class against the rest; it is omitted if only one class occurs.
+    of each class against the rest; it is omitted if only one class occurs. The Brier score is the mean squared error of
+    the probability of the second of two classes, and of several classes the sum over them, as in scikit-learn.
     """
     two = probabilities.shape[1] == 2
     loss = "binary_cross_entropy" if two else "softmax_cross_entropy"
@@ -40,7 +41,9 @@ def score_classes(truth: NDArray[np.intp], probabilities: NDArray[Any], weight: 
         columns = present[1:] if two else present
         one_against_rest = truth[:, np.newaxis] == columns
         scores["AUC"] = _core.score("auc", "binary_cross_entropy", probabilities[:, columns], one_against_rest, weight)
-    return {**scores, "log loss": score("log_loss")}
+    of_truth = truth[:, np.newaxis] == np.arange(1 if two else 0, probabilities.shape[1])
+    squares = ((predicted.astype(np.float64) - of_truth) ** 2).sum(axis=1)
+    return {**scores, "log loss": score("log_loss"), "Brier": float(np.average(squares, weights=weight))}
 
 
 def score_values(truth: NDArray[np.float64], predicted: NDArray[Any], weight: NDArray[Any] | None = None) -> _Scores:

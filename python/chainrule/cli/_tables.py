@@ -236,12 +236,15 @@ class Table:
         A description of what the name of the file does not suggest, to append to a sentence; or empty.
     formats : dict of str to NumberFormat or DateFormat
         The formats of columns of text. Whole columns determine them, because the training rows may be ambiguous.
+    levels : list of str
+        The columns of text that are neither numbers nor dates.
     """
 
     frame: "pd.DataFrame"
     reading: Reading
     unusual: str
     formats: dict[str, Format]
+    levels: list[str]
 
 
 def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Table:
@@ -278,7 +281,8 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
         if format is not None:
             formats[name] = format
             frame[name] = convert(columns[name], format)
-    return Table(frame, reading, unusual, formats)
+    levels = [name for name in found if name not in formats]
+    return Table(frame, reading, unusual, formats, levels)
 
 
 def read_frame(

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 import chainrule as cr
 from chainrule import _optional
 from chainrule.cli import _scores
 from chainrule.cli._console import Console, complain, warn
+from chainrule.cli._methods import Method, TableRecipe
 from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, read_in, save
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import (
@@ -29,6 +29,7 @@ from chainrule.cli._rows import (
 )
 from chainrule.cli._signals import delayed_signals
 from chainrule.cli._tables import Table, check_columns
+from chainrule.plots import learning_curves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,27 +38,17 @@ _Say: TypeAlias = Callable[[str, str], None]
 
 TEST_SIZE = 0.2
 MIN_ROWS = 10
-_LAST = 0.1  # if the best epoch is in this last fraction of the epochs, more epochs would help
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a training.
-
-    The defaults were chosen on the data sets adult and california with six seeds: tanh generalises better than relu on
-    such tables (adult 0.857 against 0.853), and more units or a smaller learning rate bring no gain.
-    """
+    """The settings of a training."""
 
     output: str
     plot: str | None = None
-    hidden: tuple[int, ...] = (128, 64)
-    activation: str = "tanh"
+    method: Method = dataclasses.field(default_factory=TableRecipe)
     loss: str | None = None
-    epochs: int = 200
     time_limit: float | None = None
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    l2: float = 3e-5
     test: str | None = None
     test_size: float | None = None
     task: str | None = None
@@ -82,7 +73,7 @@ def check_outputs(settings: Settings, *tables: str | None) -> None:
 
 
 def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame | None" = None) -> int:
-    """Train a network to predict a column of a table, report, save it; return the exit code."""
+    """Train to predict a column of a table, report, save the model; return the exit code."""
     console = Console(_stream(settings))
     say = console.say
     table = read.frame
@@ -92,32 +83,39 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
     if len(table) < MIN_ROWS:
         raise ValueError(f"the table has {len(table)} rows with a target, at least {MIN_ROWS} are needed")
     target = _fit_target(table[name], settings, say)
-    options = (target, settings.ignore, settings.categorical, settings.weight)
+    regression = target.task == "regression"
+    options = (target, settings.ignore, [*settings.categorical, *read.levels], settings.weight)
     rows = make_part(table, *options)
     size = (TEST_SIZE if settings.test_size is None else settings.test_size) if test is None else None
-    train, validation, tested = map(rows.take, split_rows(rows.y, target.task == "classification", size, settings.seed))
-    if test is not None:
+    train, validation, of_test = split_rows(rows.y, not regression, size, settings.seed)
+    known = np.sort(np.concatenate([train, validation]))  # in the order of the file, so that Python can train the same
+    used = {"train": known} if settings.method.holds_out else {"train": train, "validate": validation}
+    if test is None:
+        tested = rows.take(of_test)
+    else:
         check_columns(test, [name, *([] if settings.weight is None else [settings.weight])], settings.test)
         test = with_target(test, name, name in settings.categorical, say, f" of {settings.test}")
         test = known_classes(test, target, str(settings.test))
         if not len(test):
             raise ValueError(f"{settings.test} has no row whose target is known")
         tested = make_part(test, *options)
-    for part, of in ((train, "train"), (validation, "validate"), (tested, "test")):
+    parts = {purpose: rows.take(numbers) for purpose, numbers in used.items()}
+    for purpose, part in {**parts, "test": tested}.items():
         if part.weight is not None and not part.weight.any():
-            raise ValueError(f"the weights of the {len(part)} rows to {of} with are all 0")
-    mean_weight = 1.0 if train.weight is None else float(train.weight.mean())
-    train, validation = train.divide_weights(mean_weight), validation.divide_weights(mean_weight)
-    estimator = _make_estimator(target, len(train), settings)
-    callbacks: list[Any] = [_ReportStart(estimator, rows.X, list(map(len, (train, validation, tested))), settings, say)]
+            raise ValueError(f"the weights of the {len(part)} rows to {purpose} with are all 0")
+    others = rows.take(known)
+    mean_weight = 1.0 if others.weight is None else float(others.weight.mean())
+    estimator = _make_estimator(target, len(parts["train"]), settings)
+    counts = [*map(len, parts.values()), len(tested)]
+    callbacks: list[Any] = [_ReportStart(estimator, rows.X, counts, regression, settings, say)]
     if not settings.quiet and _is_terminal(sys.stderr):
-        callbacks.append(cr.ProgressBar(settings.epochs))
+        callbacks.append(cr.ProgressBar(settings.method.count_epochs(regression)))
     estimator.set_params(callbacks=callbacks)
-    history = _fit(estimator, train, validation)
+    history = _fit(estimator, *(part.divide_weights(mean_weight) for part in parts.values()))
     with delayed_signals():
         encoder = estimator.encoder_
         encoder.encoding_ = read_in(encoder.encoding_, read.formats)
-        _test_and_save(estimator, target, (train, validation, tested), settings, read, say)
+        _test_and_save(estimator, target, others, tested, settings, read, say)
     if history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if console.failure is not None:
@@ -128,24 +126,25 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
 
 
 def _test_and_save(
-    estimator: Any, target: TargetEncoder, parts: Sequence[Part], settings: Settings, read: Table, say: _Say
+    estimator: Any, target: TargetEncoder, others: Part, tested: Part, settings: Settings, read: Table, say: _Say
 ) -> None:
     """Report the result of the training, test the estimator, and save it."""
     history: cr.History = estimator.history_
-    say("stopped", _why(history))
-    if hint := _hint(history):
+    say("stopped", settings.method.explain_end(history))
+    if hint := settings.method.advise(history):
         say("", hint)
-    train, validation, tested = parts
+    if settings.method.holds_out:
+        say("network", describe(estimator.network_))  # the networks that were trained, as one
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about levels that occur only in the test part
-        scores, constant = _score(estimator, target, tested, train, validation)
+        scores, constant = _score(estimator, target, tested, others)
     say("test", scores)
     if constant:
         say("", constant)
     write_by(lambda path: save(estimator, path, target.name, read), settings.output)
     say("model", "standard output" if is_standard_output(settings.output) else settings.output)
     if settings.plot is not None:
-        history.plot(settings.plot)
+        learning_curves(history, settings.plot, unit=settings.method.unit)
         say("curve", settings.plot)
 
 
@@ -187,48 +186,38 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
     return encoder
 
 
-def _fit(estimator: Any, train: Part, validation: Part) -> "cr.History":
+def _fit(estimator: Any, train: Part, validation: Part | None = None) -> "cr.History":
     """Train; raise DivergenceError if the cost became NaN or infinite."""
+    eval_set = None if validation is None else validation.as_tuple()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the reason is reported later
-        estimator.fit(*train.as_tuple(), eval_set=validation.as_tuple())
+        try:
+            estimator.fit(*train.as_tuple(), eval_set=eval_set)
+        except ValueError as error:
+            if isinstance(error.__cause__, cr.DivergenceError):
+                raise error.__cause__ from None
+            raise
     history: cr.History = estimator.history_
-    if history.stop_reason == "diverged":
+    if history.stop_reason == "diverged" and validation is not None:  # without, an earlier cycle is kept
         raise cr.DivergenceError
     return history
 
 
 def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> Any:
     """Return the estimator for `n_rows` training rows."""
-    batch_size = min(settings.batch_size or choose_batch_size(n_rows), n_rows)
     regression = target.task == "regression"
-    kind = cr.MLPRegressor if regression else cr.MLPClassifier
     special = {"loss": settings.loss or LOSSES[0]} if regression else {"class_weight": settings.class_weight}
-    return kind(
-        hidden_layer_sizes=settings.hidden,
-        activation=settings.activation,
-        solver=cr.Adam(learning_rate=settings.learning_rate),
-        alpha=settings.l2 * batch_size,  # alpha is divided by the rows of a batch
-        batch_size=batch_size,
-        max_iter=settings.epochs,
-        time_limit=settings.time_limit,
-        tol=0.0,
-        n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # the training ends after one more
-        eval_metric="loss",
-        preprocess=True,
-        random_state=settings.seed,
-        n_threads=settings.threads,
-        **special,
-    )
+    common = {"time_limit": settings.time_limit, "random_state": settings.seed, "n_threads": settings.threads}
+    return settings.method.make_estimator(regression, n_rows, {**common, **special})
 
 
-def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, validation: Part) -> tuple[str, str]:
+def _score(estimator: Any, target: TargetEncoder, tested: Part, others: Part) -> tuple[str, str]:
     """Return the scores of the test rows, and a remark if a constant prediction is as good.
 
     The constant is learnt from all other rows; for classes it is their frequencies.
     """
     if target.task == "regression":
-        mean = float(np.average(train.y, weights=train.weight))
+        mean = float(np.average(others.y, weights=others.weight))
         scores = _scores.score_values(tested.y, estimator.predict(tested.X), tested.weight)
         constant = _scores.score_values(tested.y, np.full(len(tested), mean), tested.weight)
         trivial, compared = ("the mean", constant["RMSE"]), "RMSE"
@@ -236,8 +225,7 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, val
         classes = estimator.classes_
         truth = np.searchsorted(classes, tested.y)
         scores = _scores.score_classes(truth, estimator.predict_proba(tested.X), tested.weight)
-        seen = np.searchsorted(classes, np.concatenate([train.y, validation.y]))
-        counts = np.bincount(seen, _joined(train.weight, validation.weight), minlength=len(classes))
+        counts = np.bincount(np.searchsorted(classes, others.y), others.weight, minlength=len(classes))
         constant = _scores.score_classes(truth, np.tile(counts / counts.sum(), (len(truth), 1)), tested.weight)
         trivial, compared = (repr(str(classes[counts.argmax()])), constant["accuracy"]), "log loss"
     useless = scores[compared] >= constant[compared]
@@ -245,68 +233,37 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, train: Part, val
     return _scores.as_text(scores, trivial), sentence if useless else ""
 
 
-def _joined(*weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    arrays = [weight for weight in weights if weight is not None]
-    return np.concatenate(arrays) if arrays else None
-
-
 class _ReportStart:
     """A callback that reports the network and the settings of a training and checks the free space on the disk."""
 
-    def __init__(self, estimator: Any, features: "pd.DataFrame", sizes: Sequence[int], settings: Settings, say: _Say):
-        self._estimator, self._features, self._sizes, self._settings, self._say = (
-            estimator, features, sizes, settings, say
-        )  # fmt: skip
+    def __init__(
+        self,
+        estimator: Any,
+        features: "pd.DataFrame",
+        counts: Sequence[int],
+        regression: bool,
+        settings: Settings,
+        say: _Say,
+    ) -> None:
+        self._estimator, self._features, self._counts = estimator, features, counts
+        self._regression, self._settings, self._say = regression, settings, say
 
     def on_train_begin(self, network: "cr.Network") -> None:
         encoder, settings = self._estimator.encoder_, self._settings
+        method = settings.method
         for line in describe_columns(encoder):
             self._say("", line)
         used = [column.name for column in encoder.columns if column.kind != "ignored"]
         for suspicion in find_suspects(self._features, used):
             warn(suspicion)
-        sizes = zip(self._sizes, ("training", "validation", "test"), strict=True)
-        of = "" if settings.test is None else f" from {settings.test}"
-        self._say("rows", ", ".join(f"{size} {part}" for size, part in sizes) + of)
-        self._say("network", describe(network))
-        batches = f"batches of {self._estimator.batch_size}, l2 {settings.l2:g}"
-        ends = f"at most {settings.epochs} epochs"
-        ends += "" if settings.time_limit is None else f" or {settings.time_limit:g} seconds"
+        parts = ("training", "test") if method.holds_out else ("training", "validation", "test")
+        counts = (f"{count} {part}" for count, part in zip(self._counts, parts, strict=True))
+        self._say("rows", ", ".join(counts) + ("" if settings.test is None else f" from {settings.test}"))
+        if not method.holds_out:
+            self._say("network", describe(network))
+        limits = method.limits() + ([] if settings.time_limit is None else [f"{settings.time_limit:g} seconds"])
+        ends = f", at most {' or '.join(limits)}" if limits else ""
         weights = "" if settings.weight is None else f", rows weighted by {settings.weight!r}"
         weights += "" if settings.class_weight is None else f", {settings.class_weight} classes"
-        self._say("training", f"Adam(learning_rate={settings.learning_rate:g}), {batches}, {ends}{weights}")
-        check_space(settings.output, network.parameters.nbytes)
-
-
-def choose_batch_size(n_rows: int) -> int:
-    """Return the batch size: 256, or less for few rows, so that an epoch has 50 steps, but at least 16."""
-    return min(max(n_rows // 50, 16), 256)
-
-
-def choose_patience(n_rows: int, batch_size: int) -> int:
-    """Return the number of epochs without a lower validation cost that end a training: 2000 steps, at least 20 epochs.
-
-    With few rows, an epoch has few steps: with 20 epochs, three of six runs on yacht (222 rows) stop near the trivial
-    score.
-    """
-    return max(20, 2000 // -(-n_rows // batch_size))
-
-
-def _why(history: "cr.History") -> str:
-    best = history.best_epoch
-    reasons = {
-        "epochs": f"all are done; the parameters are those of epoch {best}",
-        "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
-        "seconds": f"the time is up; the parameters are those of epoch {best}, of the lowest validation cost",
-        "interrupted": f"interrupted; the parameters are those of epoch {best}, of the lowest validation cost",
-    }
-    return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
-
-
-def _hint(history: "cr.History") -> str:
-    """Return advice if the training ended while it was still improving."""
-    options = {"epochs": "--epochs", "seconds": "--time-limit"}
-    improving = history.best_epoch > (1 - _LAST) * history.epochs
-    if not improving or history.stop_reason not in options:
-        return ""
-    return f"the validation cost was still falling: a larger {options[history.stop_reason]} may help"
+        self._say("training", f"{method.describe(self._estimator)}{ends}{weights}")
+        check_space(settings.output, method.count_bytes(network, self._regression))

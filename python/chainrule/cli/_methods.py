@@ -1,0 +1,171 @@
+"""The two methods of `train`: the recipe for tables, which needs no settings, or one plain network."""
+
+import dataclasses
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import chainrule as cr
+
+if TYPE_CHECKING:
+    from chainrule.estimators._recipe import Recipe
+
+Method: TypeAlias = "TableRecipe | PlainNetwork"
+
+EFFORTS = ("fast", "accurate")
+_LAST = 0.1  # if the best epoch is in this last fraction of the epochs, more epochs would help
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableRecipe:
+    """Trains `TableClassifier` or `TableRegressor`, which hold out rows themselves and train in cycles of epochs."""
+
+    holds_out: ClassVar[bool] = True  # whether the estimator chooses the validation rows
+    unit: ClassVar[str] = "cycle"  # of an entry of the history
+
+    effort: str = "fast"
+
+    def make_estimator(self, regression: bool, n_rows: int, options: dict[str, Any]) -> Any:
+        """Return the estimator. `options` are those of both methods."""
+        return (cr.TableRegressor if regression else cr.TableClassifier)(effort=self.effort, **options)
+
+    def count_epochs(self, regression: bool) -> int:
+        """Return the largest number of epochs."""
+        recipe = self._recipe(regression)
+        return recipe.epochs(recipe.cycles)
+
+    def count_bytes(self, network: "cr.Network", regression: bool) -> int:
+        """Return the size of the parameters of all networks as one, given one of them."""
+        first, *hidden, last = network.layer_sizes
+        sizes = [first, *(width * self._recipe(regression).networks for width in hidden), last]
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)) * network.parameters.itemsize
+
+    def describe(self, estimator: Any) -> str:
+        """Return how the estimator is trained."""
+        return f"recipe for tables, effort {self.effort}"
+
+    def limits(self) -> list[str]:
+        """Return what ends the training at the latest."""
+        return []
+
+    def explain_end(self, history: "cr.History") -> str:
+        """Return why the training ended, and what is kept."""
+        cycles = f"{history.epochs} cycle" + "s" * (history.epochs > 1)
+        reasons = {
+            "epochs": "all are done",
+            "no_improvement": "the last one lowered the validation cost by too little",
+            "seconds": "the time is too short for another one",
+            "interrupted": "interrupted",
+            "diverged": "the cost became NaN or infinite in the next one",
+        }
+        kept = f"the parameters are those of cycle {history.best_epoch}"
+        return f"after {cycles}, {history.seconds:.2f} s: {reasons[history.stop_reason]}; {kept}"
+
+    def advise(self, history: "cr.History") -> str:
+        """Return advice if the training ended while it was still improving, otherwise an empty string."""
+        options = {"seconds": "a larger --time-limit"}
+        if self.effort == "fast":
+            options["epochs"] = "--effort accurate"
+        improving = history.validation is not None and history.best_epoch == history.epochs
+        return _advise(options[history.stop_reason]) if improving and history.stop_reason in options else ""
+
+    def _recipe(self, regression: bool) -> "Recipe":
+        from chainrule.estimators._recipe import RECIPES  # needs scikit-learn
+
+        return RECIPES[self.effort, "values" if regression else "classes"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlainNetwork:
+    """Trains `MLPClassifier` or `MLPRegressor`, with early stopping.
+
+    The defaults were chosen on the data sets adult and california with six seeds: tanh generalises better than relu on
+    such tables (adult 0.857 against 0.853), and more units or a smaller learning rate bring no gain.
+    """
+
+    holds_out: ClassVar[bool] = False
+    unit: ClassVar[str] = "epoch"
+
+    hidden: tuple[int, ...] = (128, 64)
+    activation: str = "tanh"
+    epochs: int = 200
+    batch_size: int | None = None
+    learning_rate: float = 2e-3
+    l2: float = 3e-5
+
+    def make_estimator(self, regression: bool, n_rows: int, options: dict[str, Any]) -> Any:
+        """Return the estimator for `n_rows` training rows. `options` are those of both methods."""
+        batch_size = min(self.batch_size or choose_batch_size(n_rows), n_rows)
+        return (cr.MLPRegressor if regression else cr.MLPClassifier)(
+            hidden_layer_sizes=self.hidden,
+            activation=self.activation,
+            solver=cr.Adam(learning_rate=self.learning_rate),
+            alpha=self.l2 * batch_size,  # alpha is divided by the rows of a batch
+            batch_size=batch_size,
+            max_iter=self.epochs,
+            tol=0.0,
+            n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # the training ends after one more
+            eval_metric="loss",
+            preprocess=True,
+            **options,
+        )
+
+    def count_epochs(self, regression: bool) -> int:
+        """Return the largest number of epochs."""
+        return self.epochs
+
+    def count_bytes(self, network: "cr.Network", regression: bool) -> int:
+        """Return the size of the network's parameters."""
+        return network.parameters.nbytes
+
+    def describe(self, estimator: Any) -> str:
+        """Return how the estimator is trained."""
+        return f"Adam(learning_rate={self.learning_rate:g}), batches of {estimator.batch_size}, l2 {self.l2:g}"
+
+    def limits(self) -> list[str]:
+        """Return what ends the training at the latest."""
+        return [f"{self.epochs} epochs"]
+
+    def explain_end(self, history: "cr.History") -> str:
+        """Return why the training ended, and what is kept."""
+        best = history.best_epoch
+        reasons = {
+            "epochs": f"all are done; the parameters are those of epoch {best}",
+            "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
+            "seconds": f"the time is up; the parameters are those of epoch {best}, of the lowest validation cost",
+            "interrupted": f"interrupted; the parameters are those of epoch {best}, of the lowest validation cost",
+        }
+        return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
+
+    def advise(self, history: "cr.History") -> str:
+        """Return advice if the training ended while it was still improving, otherwise an empty string."""
+        options = {"epochs": "a larger --epochs", "seconds": "a larger --time-limit"}
+        improving = history.best_epoch > (1 - _LAST) * history.epochs
+        return _advise(options[history.stop_reason]) if improving and history.stop_reason in options else ""
+
+
+def _advise(option: str) -> str:
+    return f"the validation cost was still falling: {option} may help"
+
+
+def choose_batch_size(n_rows: int) -> int:
+    """Return the batch size: 256, or less for few rows, so that an epoch has 50 steps, but at least 16."""
+    return min(max(n_rows // 50, 16), 256)
+
+
+def choose_patience(n_rows: int, batch_size: int) -> int:
+    """Return the number of epochs without a lower validation cost that end a training: 2000 steps, at least 20 epochs.
+
+    With few rows, an epoch has few steps: with 20 epochs, three of six runs on yacht (222 rows) stop near the trivial
+    score.
+    """
+    return max(20, 2000 // -(-n_rows // batch_size))
+
+
+def choose_method(effort: str | None, given: dict[str, Any]) -> Method:
+    """Return the method for the options of `PlainNetwork` that were given: the recipe for tables if there is none."""
+    if not given:
+        return TableRecipe() if effort is None else TableRecipe(effort=effort)
+    if effort is not None:
+        option = f"--{next(iter(given)).replace('_', '-')}"
+        raise ValueError(f"--effort and {option} exclude each other: {option} trains a plain network")
+    return PlainNetwork(**given)
