@@ -22,6 +22,7 @@ inline constexpr int lines_apart = static_cast<int>(line<T>) / lanes<T>;
 template <class T>
 struct TileArgs {
   Index k;
+  bool in_rows;  // A has Layout::rows; otherwise consecutive rows of A are adjacent in memory
   const T* a;
   Index lda;
   const T* b;
@@ -53,9 +54,8 @@ inline void fetch_some(RowFetch<T>& f) {
   }
 }
 
-// Computes MR rows x NV vectors. Ragged: the last vector is only partly inside the matrix. InRows: A has Layout::rows;
-// otherwise consecutive rows of A are adjacent in memory.
-template <class T, int MR, int NV, bool Ragged, bool InRows>
+// Computes MR rows x NV vectors. Ragged: the last vector is only partly inside the matrix.
+template <class T, int MR, int NV, bool Ragged>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
   const Tail<T> tail(Ragged ? t.columns - (NV - 1) * L : L);
@@ -80,32 +80,33 @@ void gemm_tile(const TileArgs<T>& t) {
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
       for (int v = 0; v < NV; v += lines_apart<T>) __builtin_prefetch(t.slope + i * t.ld_slope + v * L);
-  // Three rows share a pointer, so that five pointers and three offsets address 14 rows without spilling.
-  constexpr int groups = InRows ? (MR + 2) / 3 : 1;
-  const T* a[groups];
-#pragma GCC unroll 16
-  for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.lda;
   const T* b = t.b;
   const Index lda = t.lda, ldb = t.ldb;
-  const auto sum = [&](Index steps) {
-    for (Index p = steps; p > 0; --p) {
-      Vec<T> bv[NV];
+  const auto add_step = [&](auto a) {  // a(i): the element of A in row i
+    Vec<T> bv[NV];
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) bv[v] = read(b, v);
+    for (int v = 0; v < NV; ++v) bv[v] = read(b, v);
 #pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        const Vec<T> ai = splat(InRows ? a[i / 3][i % 3 * lda] : a[0][i]);
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> ai = splat(a(i));
 #pragma GCC unroll 2
-        for (int v = 0; v < NV; ++v) acc[i][v] = fma(ai, bv[v], acc[i][v]);
-      }
-#pragma GCC unroll 16
-      for (int g = 0; g < groups; ++g) a[g] += InRows ? 1 : lda;
-      b += ldb;
+      for (int v = 0; v < NV; ++v) acc[i][v] = fma(ai, bv[v], acc[i][v]);
     }
+    b += ldb;
   };
-  if constexpr (InRows) {
-    sum(t.k);
+  if (t.in_rows) [[likely]] {  // otherwise GCC does not align the loop
+    // Three rows share a pointer, so that five pointers and three offsets address 14 rows without spilling.
+    constexpr int groups = (MR + 2) / 3;
+    const T* a[groups];
+#pragma GCC unroll 16
+    for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * lda;
+    for (Index p = t.k; p > 0; --p) {
+      add_step([&](int i) { return a[i / 3][i % 3 * lda]; });
+#pragma GCC unroll 16
+      for (int g = 0; g < groups; ++g) ++a[g];
+    }
   } else {
+    const T* a = t.a;
     const T* next = t.next;
     const bool fetch_rows = t.rows != nullptr && t.rows->rows != t.rows->end;
     const Index steps = next != nullptr || fetch_rows ? fetch_steps : t.k;
@@ -116,7 +117,7 @@ void gemm_tile(const TileArgs<T>& t) {
         next += 4 * line<T>;
       }
       if (fetch_rows) fetch_some(*t.rows);
-      sum(left < steps ? left : steps);
+      for (Index p = left < steps ? left : steps; p > 0; --p, a += lda) add_step([&](int i) { return a[i]; });
     }
   }
   for (Index s = 0; s < t.addends.count; ++s) {
@@ -149,26 +150,25 @@ void gemm_tile(const TileArgs<T>& t) {
   }
 }
 
-// gemm_tile by layout of A, number of rows - 1, vectors - 1 and raggedness.
+// gemm_tile by number of rows - 1, vectors - 1 and raggedness.
 template <class T>
 struct TileTable {
-  void (*tile[2][tile_rows][tile_vectors][2])(const TileArgs<T>&);
+  void (*tile[tile_rows][tile_vectors][2])(const TileArgs<T>&);
 };
-template <class T, bool InRows, int MR = 1>
+template <class T, int MR = 1>
 constexpr void fill_tiles(TileTable<T>& table) {
   static_assert(tile_vectors == 2);
-  auto& tile = table.tile[InRows][MR - 1];
-  tile[0][0] = gemm_tile<T, MR, 1, false, InRows>;
-  tile[0][1] = gemm_tile<T, MR, 1, true, InRows>;
-  tile[1][0] = gemm_tile<T, MR, 2, false, InRows>;
-  tile[1][1] = gemm_tile<T, MR, 2, true, InRows>;
-  if constexpr (MR < tile_rows) fill_tiles<T, InRows, MR + 1>(table);
+  auto& tile = table.tile[MR - 1];
+  tile[0][0] = gemm_tile<T, MR, 1, false>;
+  tile[0][1] = gemm_tile<T, MR, 1, true>;
+  tile[1][0] = gemm_tile<T, MR, 2, false>;
+  tile[1][1] = gemm_tile<T, MR, 2, true>;
+  if constexpr (MR < tile_rows) fill_tiles<T, MR + 1>(table);
 }
 template <class T>
 constexpr TileTable<T> make_tiles() {
   TileTable<T> table{};
-  fill_tiles<T, false>(table);
-  fill_tiles<T, true>(table);
+  fill_tiles(table);
   return table;
 }
 template <class T>
@@ -216,6 +216,7 @@ void gemm_block(const GemmBlock<T>& g) {
         Addends<T> addends;
         if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};
         const TileArgs<T> tile{steps,
+                               in_rows,
                                a,
                                lda,
                                b + p * ldb,
@@ -232,7 +233,7 @@ void gemm_block(const GemmBlock<T>& g) {
                                next_b,
                                g.fetch,
                                next_c};
-        tiles<T>.tile[in_rows][rows - 1][vectors - 1][ragged](tile);
+        tiles<T>.tile[rows - 1][vectors - 1][ragged](tile);
         row = row_end;
       }
       from = g.sums;
