@@ -130,7 +130,7 @@ def test_rows_without_a_target_are_left_out(capsys):
 
 @pytest.mark.parametrize(("options", "last"), [
     (["--epochs", 3], 3),
-    ([], RECIPES["fast", "classes"].epochs(RECIPES["fast", "classes"].cycles)),
+    ([], RECIPES["fast", "classes"].most_epochs(240, 2)),
 ])  # fmt: skip
 def test_train_on_a_terminal_draws_a_live_bar(houses, capsys, monkeypatch, options, last):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

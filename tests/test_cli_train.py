@@ -384,7 +384,7 @@ def test_balanced_classes_raise_the_balanced_accuracy(capsys, method):
 
 
 @pytest.mark.parametrize(("network", "options"), [
-    ("-128-128-1, mish", []),
+    ("-128-64-1, mish", []),
     ("-128-64-1, tanh", ["--hidden", "128,64"]),
 ])  # fmt: skip
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])

@@ -268,3 +268,27 @@ def test_first_part_of_a_table_drops_no_column():
         assert features[f"{name} missing"] == [0, 1]
     assert TableEncoding.from_dict(encoding.to_dict()).columns == encoding.columns
     assert [column.kind for column in TableEncoding.learn(first.assign(x=range(3))).columns[:-1]] == ["ignored"] * 7
+
+
+@pytest.mark.parametrize("levels", [3, 300])
+def test_binned_inputs_have_the_features_of_transform(levels):
+    random = np.random.default_rng(0)
+    x = random.normal(size=900)
+    table = pd.DataFrame({"x": x, "town": (np.arange(900) % levels).astype(str), "size": random.integers(0, 9, 900)})
+    table.loc[::7, ["x", "town"]] = None
+    encoding = cr.TableEncoder(bins=16, max_levels=400).fit(table[:800]).encoding_
+    later = table.assign(town=np.where(table.index < 100, "unseen", table.town))
+    later.loc[::11, "x"] *= 100
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        features, inputs = encoding.transform(later), encoding.inputs(later, "float32", rows=np.arange(50, 900))
+    assert inputs.codes.dtype == (np.uint8 if levels == 3 else np.uint16)
+    np.testing.assert_array_equal(inputs.toarray(), features[50:])
+
+
+def test_inputs_without_bins_are_the_features():
+    table = pd.DataFrame({"x": [1.0, 2.0, 4.0], "y": ["a", "b", "a"]})
+    encoding = cr.TableEncoder().fit(table).encoding_
+    inputs = encoding.inputs(table, "float64")
+    np.testing.assert_array_equal(inputs, encoding.transform(table))
+    assert inputs.dtype == np.float64

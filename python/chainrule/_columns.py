@@ -24,6 +24,7 @@ from chainrule._quantiles import deviation, find_edges, quantiles
 FORMAT = 3  # version of the encoders' state: 1 had no text formats, 2 no bin edges
 FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
 ENOUGH = 10  # warn if no row has a listed level and at least this many rows have other levels
+Part: TypeAlias = tuple[NDArray[np.intp] | None, Floats | None]  # codes and values of a column of `BinnedRows`
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
 _BOOLEANS = {"true": "1", "false": "0"}
 
@@ -120,25 +121,29 @@ class NumberColumn:
     def read(self, column: Column) -> Floats:
         return column.numbers(self.format)
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, zeros of shape (m, width); return a warning or None."""
+    @property
+    def layout(self) -> list[tuple[str, int]]:
+        bins = [("bins", self.n_bins)] if self.edges else []
+        return [("value", 1), *bins, *([("levels", 1)] if self.indicator else [])]
+
+    def encode(self, column: Column) -> tuple[list[Part], str | None]:
+        """Return the codes and values of the features, and a warning if there is one."""
         values = self.read(column)
         missing = np.isnan(values)
         present = np.where(missing, self.median, values)
-        if self.scale > 0:
-            with np.errstate(over="ignore"):
-                scaled = (present - self.median) / self.scale
-            scaled = np.clip(scaled, -FARTHEST, FARTHEST)
-            out[:, 0] = scaled / np.hypot(1.0, scaled / 3.0)
-        if self.edges:
-            edges = np.array(self.edges)
-            with np.errstate(over="ignore"):
-                parts = (present[:, None] - edges[:-1]) / np.diff(edges)
-            np.clip(parts, 0, 1, out=out[:, 1 : 1 + self.n_bins], casting="same_kind")
+        scaled = np.zeros(len(present))
+        with np.errstate(over="ignore"):
+            if self.scale > 0:
+                scaled = np.clip((present - self.median) / self.scale, -FARTHEST, FARTHEST)
+            parts: list[Part] = [(None, scaled / np.hypot(1.0, scaled / 3.0))]
+            if self.edges:
+                edges = np.array(self.edges)
+                bins = np.clip(np.searchsorted(edges, present, side="right") - 1, 0, self.n_bins - 1)
+                fractions = (present - edges[bins]) / np.diff(edges)[bins]
+                parts.append((bins, np.clip(fractions, 0, 1)))
         if self.indicator:
-            out[:, -1] = missing
-            return None
-        return _warn_of_gaps(column, missing, "each is taken as the median")
+            return [*parts, (np.where(missing, 0, 1), None)], None
+        return parts, _warn_of_gaps(column, missing, "each is taken as the median")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,29 +208,30 @@ class LevelColumn:
         if not self.width:
             raise ValueError(f"column {self.name!r} has no levels")
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write the features into `out`, zeros of shape (m, width); return a warning or None."""
+    @property
+    def layout(self) -> list[tuple[str, int]]:
+        return [("levels", self.width)]
+
+    def encode(self, column: Column) -> tuple[list[Part], str | None]:
+        """Return the number of each row's feature, and a warning if there is one."""
         codes, names = column.levels()
-        listed = find_codes(codes, names, self.levels, unseen=-1, missing=-1)
-        rows = np.flatnonzero(listed >= 0)
-        out[rows, listed[rows]] = 1
+        other = len(self.levels) if self.other else self.width
+        gap = self.width - 1 if self.missing else self.width
+        listed = find_codes(codes, names, self.levels, unseen=-1, missing=gap)
         missing = codes < 0
-        unseen = (listed < 0) & ~missing
-        if self.missing:
-            out[missing, -1] = 1
-        if self.other:
-            out[unseen, len(self.levels)] = 1
-        if self.other and (not self.levels or rows.size or unseen.sum() < ENOUGH):
+        unseen = listed < 0
+        parts: list[Part] = [(np.where(unseen, other, listed), None)]
+        if self.other and (not self.levels or (~(unseen | missing)).any() or unseen.sum() < ENOUGH):
             unseen[:] = False  # rare levels seen at fit are not listed either
         if unseen.any():
             place = int(unseen.argmax())
-            return (
+            return parts, (
                 f"column {self.name!r}: {_of(unseen, 'cells')} hold levels that were not seen at fit, such as "
                 f"{reprlib.repr(names[codes[place]])} in row {column.row_number(place)}: "
                 + ("all share one feature" if self.other else "their features are 0")
                 + "; correct them, or fit with rows that have them"
             )
-        return None if self.missing else _warn_of_gaps(column, missing, "their features are 0")
+        return parts, None if self.missing else _warn_of_gaps(column, missing, "their features are 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,8 +253,13 @@ class IgnoredColumn:
     def check(self) -> None:
         """Accept every state."""
 
-    def encode(self, column: Column, out: NDArray[np.float32]) -> str | None:
-        """Write no features."""
+    @property
+    def layout(self) -> list[tuple[str, int]]:
+        return []
+
+    def encode(self, column: Column) -> tuple[list[Part], str | None]:
+        """Return no features."""
+        return [], None
 
 
 Encoder: TypeAlias = NumberColumn | DateColumn | LevelColumn | IgnoredColumn

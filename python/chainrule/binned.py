@@ -98,21 +98,31 @@ class BinnedRows:
 
     def toarray(self) -> NDArray[Any]:
         """Return the features, shape (m, n_features)."""
-        features = []
+        features = np.zeros(self.shape, self.values.dtype)
         codes, values = iter(self.codes.T), iter(self.values.T)
+        start = 0
         for kind, count in self.layout:
-            if kind == "value":
-                features.append(next(values)[:, None])
-                continue
-            code, place = next(codes)[:, None], np.arange(count)
-            found = (place == code).astype(self.values.dtype)
-            features.append(found if kind == "levels" else (place < code) + found * next(values)[:, None])
-        return np.concatenate(features, axis=1)
+            columns = features[:, start : start + count]
+            code = None if kind == "value" else next(codes)
+            write_features(columns, code, None if kind == "levels" else next(values))
+            start += count
+        return features
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("the features of BinnedRows are computed: there is no array of them without a copy")
         return self.toarray().astype(dtype, copy=False)
+
+
+def write_features(out: NDArray[Any], codes: NDArray[Any] | None, values: NDArray[Any] | None) -> None:
+    """Write the features of one column of a layout into `out`, (m, width), which is zero."""
+    if codes is None:
+        out[:, 0] = values
+        return
+    if values is not None:
+        out[:] = np.arange(out.shape[1]) < codes[:, None]
+    rows = np.flatnonzero(codes < out.shape[1])
+    out[rows, codes[rows]] = 1 if values is None else values[rows]
 
 
 def _columns(layout: Any) -> Iterator[tuple[str, int]]:

@@ -90,7 +90,7 @@ class Model:
     def outputs(self, X: Any, n_threads: int | None = None) -> NDArray[Any]:
         """Compute the network's outputs for each row, (m, n_outputs), for `Target.decode`."""
         if self.encoder is not None:
-            X = self.encoder.transform(X).astype(self.network.dtype, copy=False)
+            X = self.encoder.inputs(X, self.network.dtype)
         return self.network.predict(X, n_threads=n_threads)
 
     def predict(self, X: Any, n_threads: int | None = None) -> NDArray[Any]:

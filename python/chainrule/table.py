@@ -7,7 +7,7 @@ https://arxiv.org/abs/2407.04491).
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from chainrule._formats import ORDERS
 from chainrule._frames import Frame, has_numeric_types, is_frame
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
+from chainrule.binned import BinnedRows, write_features
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 SHOWN = 10  # the maximum number of columns that warnings or a message name
@@ -142,16 +143,46 @@ class TableEncoding:
         """
         frame = Frame.of(table)
         features = np.zeros((len(frame) if rows is None else len(rows), self.n_features), dtype=np.float32)
-        messages = []
         start = 0
+        for (_, width), codes, values in self._encode(frame, rows, warn):
+            write_features(features[:, start : start + width], codes, values)
+            start += width
+        return features
+
+    def inputs(self, table: Any, dtype: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> Any:
+        """Return the rows as a network of this dtype takes them: `BinnedRows` if columns have bins, else the features.
+
+        See `transform` for the arguments, errors and warnings.
+        """
+        layout = [part for column in self.columns for part in column.layout]
+        if all(kind != "bins" for kind, _ in layout):
+            return self.transform(table, rows=rows, warn=warn).astype(dtype, copy=False)
+        frame = Frame.of(table)
+        n_rows = len(frame) if rows is None else len(rows)
+        smallest = np.min_scalar_type(max(width for _, width in layout))
+        all_codes: NDArray[Any] = np.empty(
+            (n_rows, sum(kind != "value" for kind, _ in layout)), smallest if smallest.itemsize < 4 else np.int32
+        )
+        all_values: NDArray[Any] = np.empty((n_rows, sum(kind != "levels" for kind, _ in layout)), dtype)
+        next_codes, next_values = iter(all_codes.T), iter(all_values.T)
+        for _, codes, values in self._encode(frame, rows, warn):
+            if codes is not None:
+                next(next_codes)[:] = codes
+            if values is not None:
+                next(next_values)[:] = values
+        return BinnedRows(all_codes, all_values, layout)
+
+    def _encode(self, frame: Frame, rows: NDArray[np.intp] | None, warn: bool) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield kind and width, codes and values of each column of the layout."""
+        messages = []
         for encoder, place in zip(self.columns, self._find_columns(frame), strict=True):
             if place is not None:
-                column = frame.column(place, rows)
-                messages.append(encoder.encode(column, features[:, start : start + encoder.width]))
-                start += encoder.width
+                parts, message = encoder.encode(frame.column(place, rows))
+                messages.append(message)
+                for column, (codes, values) in zip(encoder.layout, parts, strict=True):
+                    yield column, codes, values
         if warn:
             _warn([message for message in messages if message])
-        return features
 
     def _find_columns(self, frame: Frame) -> list[int | None]:
         """Return the position of each encoder's column, or None for encoders that need no column."""

@@ -28,10 +28,9 @@ class TableRecipe:
         """Return the estimator. `options` are those of both methods."""
         return (cr.TableRegressor if regression else cr.TableClassifier)(effort=self.effort, **options)
 
-    def count_epochs(self, regression: bool) -> int:
+    def count_epochs(self, regression: bool, n_rows: int, n_outputs: int) -> int:
         """Return the largest number of epochs."""
-        recipe = self._recipe(regression)
-        return recipe.epochs(recipe.cycles)
+        return self._recipe(regression).most_epochs(n_rows, n_outputs)
 
     def count_bytes(self, network: "cr.Network", regression: bool) -> int:
         """Return the size of the parameters of all networks as one, given one of them."""
@@ -109,7 +108,7 @@ class PlainNetwork:
             **options,
         )
 
-    def count_epochs(self, regression: bool) -> int:
+    def count_epochs(self, regression: bool, n_rows: int, n_outputs: int) -> int:
         """Return the largest number of epochs."""
         return self.epochs
 

@@ -109,7 +109,8 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
     counts = [*map(len, parts.values()), len(tested)]
     callbacks: list[Any] = [_ReportStart(estimator, rows.X, counts, regression, settings, say)]
     if not settings.quiet and _is_terminal(sys.stderr):
-        callbacks.append(cr.ProgressBar(settings.method.count_epochs(regression)))
+        n_outputs = max(1, len(target.labels))
+        callbacks.append(cr.ProgressBar(settings.method.count_epochs(regression, len(parts["train"]), n_outputs)))
     estimator.set_params(callbacks=callbacks)
     history = _fit(estimator, *(part.divide_weights(mean_weight) for part in parts.values()))
     with delayed_signals():

@@ -15,6 +15,7 @@ from chainrule.estimators._recipe import Recipe
 from chainrule.losses import to_core
 from chainrule.many import fit_many
 from chainrule.network import Network
+from chainrule.schedules import Cosine
 from chainrule.training import Callbacks, History, Stop
 
 
@@ -81,6 +82,8 @@ class Cycles:
         For each network, the rows of `data` to train on.
     held_out : HeldOut or None
         Rows that determine the best cycle. None: there is a single cycle, and the training cost is reported.
+    epochs : int
+        After `run`: the number of epochs that the parameters were trained for.
     """
 
     recipe: Recipe
@@ -92,6 +95,7 @@ class Cycles:
     seconds: float
     n_threads: int | None
     callbacks: Callbacks
+    epochs: int = dataclasses.field(default=0, init=False)
 
     def run(self, seed: int) -> History:
         """Train, and return a history whose entries are cycles instead of epochs."""
@@ -99,14 +103,17 @@ class Cycles:
         losses: list[float] = []
         costs: list[float] = []
         best, reason, epochs, duration = None, "epochs", 0, 0.0
+        least_gain = 0.0 if self.held_out is None else self.recipe.least_gain(len(self.held_out.data))
         n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
-        for cycle in range(1 if self.held_out is None else self.recipe.cycles):
+        settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
+        n_outputs = self.networks[0].layer_sizes[-1]
+        lengths = self.recipe.cycle_lengths(n_rows, n_outputs, self.held_out is not None)
+        for cycle, length in enumerate(lengths):
             left = self.seconds - (time.monotonic() - begin)
-            if cycle and 2 * duration > left:
+            if cycle and duration * length / lengths[cycle - 1] > left:
                 reason = "seconds"
                 break
-            settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
-            settings |= self.recipe.schedule(cycle, self.held_out is None)
+            settings |= {"epochs": length, "schedules": {"learning_rate": Cosine(warmup=min(1.0, length / 8))}}
             start = time.monotonic()
             try:
                 loss = self._fit(settings, seed + cycle, left)
@@ -117,11 +124,12 @@ class Cycles:
                 reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
                 break
             duration = time.monotonic() - start
-            epochs += settings["epochs"]
+            epochs += length
             losses.append(loss)
             costs.append(cost)
             if best is None or costs[-1] < costs[best]:
-                best, parameters = cycle, [network.parameters.copy() for network in self.networks]
+                best, self.epochs = cycle, epochs
+                parameters = [network.parameters.copy() for network in self.networks]
             logs = {
                 "epoch": epochs,
                 "loss": loss,
@@ -137,7 +145,7 @@ class Cycles:
             if stops:
                 reason = "callback"
                 break
-            if cycle and not costs[-2] - costs[-1] >= self.recipe.least_gain * abs(costs[-2]):
+            if cycle and not costs[-2] - costs[-1] >= least_gain * abs(costs[-2]):
                 reason = "no_improvement"
                 break
         for network, values in zip(self.networks, parameters, strict=True):

@@ -96,12 +96,11 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return Frame(X, keep=first), y
 
-    def _encode_table(self, X: Any, dtype: Any) -> NDArray[Any]:
+    def _encode_table(self, X: Any, dtype: Any) -> Any:
         """Encode a table to predict on."""
         X = _tables.as_table(X)
         _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
-        features: NDArray[Any] = self.encoder_.encoding_.transform(X).astype(dtype, copy=False)
-        return features
+        return self.encoder_.encoding_.inputs(X, dtype)
 
     def _target(self) -> Target:
         """Return the target, which converts labels or values for the network, and outputs to predictions."""

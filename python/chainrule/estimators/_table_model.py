@@ -19,14 +19,13 @@ from chainrule.estimators._cycles import Cycles, HeldOut
 from chainrule.estimators._data import Data, check_rows, check_weights
 from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
 from chainrule.estimators._parameters import check_parameters
-from chainrule.estimators._recipe import FEW, RECIPES, Recipe, merge
+from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
 from chainrule.losses import to_core
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
 from chainrule.training import Callbacks
 from chainrule.validation import one_data_set, spread_rows
 
-HELD_OUT = 5  # one row in this many is held out if no eval_set is given
 
 
 @explained
@@ -106,7 +105,7 @@ class TableModel(Estimator):
             rows = [rows for rows, _ in parts]
             of_parts = [np.searchsorted(places, held) for _, held in parts]
             held_out = HeldOut(train.part(places), of_parts, self._judge())
-        self._run(recipe, train, rows, held_out, seed)
+        self._run(recipe, train, rows, held_out, seed, dtype)
         return self
 
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
@@ -118,7 +117,7 @@ class TableModel(Estimator):
 
     def _learn(self, data: Data, rows: NDArray[np.intp], recipe: Recipe) -> None:
         """Learn the encoding of the columns and the scale of the targets from some rows."""
-        encoder = TableEncoder(categorical_features=self.categorical_features, bins=recipe.bins)
+        encoder = TableEncoder(categorical_features=self.categorical_features, bins=recipe.n_bins(len(rows)))
         if self.encoder is not None:
             if not (isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"):
                 raise ValueError("categorical_features is given twice: encoder has it too")
@@ -130,21 +129,21 @@ class TableModel(Estimator):
         """Encode some rows for the networks; None: all rows, with warnings, for validation data."""
         places: Any = slice(None) if rows is None else rows
         all_rows = rows is None or len(rows) == len(data.y)
-        features = self.encoder_.encoding_.transform(data.X, rows=None if all_rows else rows, warn=rows is None)
+        inputs = self.encoder_.encoding_.inputs(data.X, dtype, rows=None if all_rows else rows, warn=rows is None)
         y = self._scale_targets(data.y[places])
         y = y[:, np.newaxis] if callable(self.loss) and y.ndim == 1 and self._count_outputs(y) == 1 else y
-        return Data(features.astype(dtype, copy=False), y, None if data.weight is None else data.weight[places])
+        return Data(inputs, y, None if data.weight is None else data.weight[places])
 
-    def _run(self, recipe: Recipe, train: Data, rows: list[Any], held_out: HeldOut | None, seed: int) -> None:
+    def _run(
+        self, recipe: Recipe, train: Data, rows: list[Any], held_out: HeldOut | None, seed: int, dtype: str
+    ) -> None:
         """Train the networks and merge them."""
         n_inputs, n_outputs = train.X.shape[1], self._count_outputs(train.y)
         callbacks = Callbacks([*self.callbacks, *([_print] if self.verbose else [])])
         if callbacks.wants_state:
             raise ValueError(f"{type(self).__name__} cannot resume a training: checkpoints are for Network.fit")
         loss = self._training_loss(recipe)
-        networks = [
-            recipe.make_network(n_inputs, n_outputs, loss, train.X.dtype.name, seed + i) for i in range(recipe.networks)
-        ]
+        networks = [recipe.make_network(n_inputs, n_outputs, loss, dtype, seed + i) for i in range(recipe.networks)]
         cycles = Cycles(
             recipe,
             networks,
@@ -166,7 +165,7 @@ class TableModel(Estimator):
             scale = held_out.best_scale(held_out.logits(networks, self.n_threads))
         self._restore(merge(networks, self._network_loss(), scale))
         self.history_ = history
-        self.n_iter_ = recipe.epochs(recipe.cycles if held_out is None else history.best_epoch)
+        self.n_iter_ = cycles.epochs
         callbacks.train_end(history)
         self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
 
