@@ -27,7 +27,6 @@ from chainrule.training import Callbacks
 from chainrule.validation import one_data_set, spread_rows
 
 
-
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class TableModel(Estimator):
