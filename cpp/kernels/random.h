@@ -20,37 +20,57 @@ inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
   x3 = (x3 << Right | x3 >> (32 - Right)) ^ x2;
 }
 
-// Overwrites the counter x with its random words.
-inline void threefry(Word4& x, const std::uint32_t (&key)[4]) {
+// Overwrites N counters x with their random words. The rounds of two counters overlap.
+template <int N>
+inline void threefry(Word4 (&x)[N], const std::uint32_t (&key)[4]) {
   const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], parity};
-#pragma GCC unroll 16
-  for (int i = 0; i < 4; ++i) x[i] += keys[i];
+  const auto add = [&](std::uint32_t from, std::uint32_t rounds) {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) {
+#pragma GCC unroll 4
+      for (std::uint32_t i = 0; i < 4; ++i) x[n][i] += keys[(from + i) % 5];
+      x[n][3] += rounds;
+    }
+  };
+  const auto straight = [&x]<int Left, int Right>() {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) threefry_round<Left, Right>(x[n][0], x[n][1], x[n][2], x[n][3]);
+  };
+  const auto crossed = [&x]<int Left, int Right>() {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) threefry_round<Left, Right>(x[n][0], x[n][3], x[n][2], x[n][1]);
+  };
+  add(0, 0);
 #pragma GCC unroll 5
   for (std::uint32_t four = 1; four <= 5; ++four) {
     if (four % 2 == 1) {
-      threefry_round<10, 26>(x[0], x[1], x[2], x[3]);
-      threefry_round<11, 21>(x[0], x[3], x[2], x[1]);
-      threefry_round<13, 27>(x[0], x[1], x[2], x[3]);
-      threefry_round<23, 5>(x[0], x[3], x[2], x[1]);
+      straight.template operator()<10, 26>();
+      crossed.template operator()<11, 21>();
+      straight.template operator()<13, 27>();
+      crossed.template operator()<23, 5>();
     } else {
-      threefry_round<6, 20>(x[0], x[1], x[2], x[3]);
-      threefry_round<17, 11>(x[0], x[3], x[2], x[1]);
-      threefry_round<25, 10>(x[0], x[1], x[2], x[3]);
-      threefry_round<18, 20>(x[0], x[3], x[2], x[1]);
+      straight.template operator()<6, 20>();
+      crossed.template operator()<17, 11>();
+      straight.template operator()<25, 10>();
+      crossed.template operator()<18, 20>();
     }
-    for (std::uint32_t i = 0; i < 4; ++i) x[i] += keys[(four + i) % 5];
-    x[3] += four;
+    add(four, four);
   }
 }
 
-// The random words of the counters (first[lane], second, step) under the key (seed, layer).
-inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, Word4& x) {
+// The random words of the counters (first[lane], second, step) under the key (seed, layer), and of the next ones in
+// first if there are two.
+template <int N>
+inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, Word4 (&x)[N]) {
   const Words zero{};
-  x[0] = first;
-  x[1] = zero + second;
-  x[2] = zero + static_cast<std::uint32_t>(d.step);
-  x[3] = zero + static_cast<std::uint32_t>(d.step >> 32);
+  for (Word4& words : x) {
+    words[0] = first;
+    words[1] = zero + second;
+    words[2] = zero + static_cast<std::uint32_t>(d.step);
+    words[3] = zero + static_cast<std::uint32_t>(d.step >> 32);
+    first += static_cast<std::uint32_t>(lanes<float>);
+  }
   const std::uint32_t key[4] = {static_cast<std::uint32_t>(d.seed), static_cast<std::uint32_t>(d.seed >> 32), d.layer,
                                 0};
   threefry(x, key);
@@ -118,21 +138,24 @@ void drop(const Dropout& d, Index m, Index n, Index row, Index column, T* x, Ind
   Words lane;
   for (int c = 0; c < L; ++c) lane[c] = static_cast<std::uint32_t>(c);
   for (Index block = row / 8; block * 8 < row + m; ++block)
-    for (Index j = 0; j < n; j += L) {
-      Word4 words;
+    for (Index j = 0; j < n; j += 2 * L) {
+      Word4 words[2];
       dropout_words(d, lane + static_cast<std::uint32_t>(column + j), static_cast<std::uint32_t>(block), words);
-      drop_rows<T>(words, d, block * 8 - row, {x + j, y != nullptr ? y + j : nullptr, ldx, ldy, m, n - j});
+      for (Index part = j, w = 0; w < 2; part += L, ++w)
+        if (part < n)
+          drop_rows<T>(words[w], d, block * 8 - row,
+                       {x + part, y != nullptr ? y + part : nullptr, ldx, ldy, m, n - part});
     }
 }
 
 // The words of one counter, for tests.
 inline void random_words(const std::uint32_t (&counter)[4], const std::uint32_t (&key)[4], std::uint32_t (&words)[4]) {
-  Word4 x;
+  Word4 x[1];
 #pragma GCC unroll 16
-  for (int i = 0; i < 4; ++i) x[i] = Words{} + counter[i];
+  for (int i = 0; i < 4; ++i) x[0][i] = Words{} + counter[i];
   threefry(x, key);
 #pragma GCC unroll 16
-  for (int i = 0; i < 4; ++i) words[i] = x[i][lanes<float> - 1];
+  for (int i = 0; i < 4; ++i) words[i] = x[0][i][lanes<float> - 1];
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ inline void visit_row(const SparseRows<T>& x, const InputDropout& dropout, Index
     const Index count = end - k < L ? end - k : L;
     Words columns{};
     for (Index c = 0; c < count; ++c) columns[c] = static_cast<std::uint32_t>(x.indices[k + c]);
-    Word4 words;
+    Word4 words[1];
     dropout_words(*dropout.settings, columns, static_cast<std::uint32_t>(place / 8), words);
-    const Words word = words[place % 8 / 2], bits = place % 2 == 0 ? word & 0xffff : word >> 16;
+    const Words word = words[0][place % 8 / 2], bits = place % 2 == 0 ? word & 0xffff : word >> 16;
     T kept[L];
     for (Index c = 0; c < count; ++c) kept[c] = bits[c] < dropout.settings->kept ? x.values[k + c] * scale : T(0);
     visit(x.indices + k, kept, count);
