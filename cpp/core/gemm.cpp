@@ -137,6 +137,21 @@ void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc
 template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch) {
+  if (b.cols == 1 && c.panel_rows == 0 && c.ld == 1 && a.col_stride == 1) {
+    // As a product of one row, Cᵀ = Bᵀ A, it reads A in order and fills whole vectors.
+    return kernels<T>().gemm_block({.m = 1,
+                                    .n = a.cols,
+                                    .k = a.rows,
+                                    .a = b.data,
+                                    .lda = b.row_stride,
+                                    .a_layout = Layout::columns,
+                                    .b = a.data,
+                                    .ldb = a.row_stride,
+                                    .b_layout = Layout::rows,
+                                    .c = c.data,
+                                    .addends = addends,
+                                    .fetch = fetch});
+  }
   const bool in_place = b.col_stride == 1 && a.cols < (lines_fit<T>(b.rows, b.row_stride) ? 512 : 32);
   const Index columns = in_place ? b.cols : packed_columns<T>(sum_rows);
   T* scratch_a = in_place ? scratch : scratch + PanelView<T>::size(b.rows, std::min(b.cols, columns));
