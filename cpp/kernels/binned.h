@@ -15,7 +15,7 @@ struct BinnedPiece {
     Index value, feature;
   };
   struct Bins {
-    Index code, value, feature;
+    Index code, value, feature, features;
   };
   struct Levels {
     Index code, feature, features;
@@ -38,7 +38,7 @@ inline void for_pieces(const BinnedRows<T>& x, Visit visit) {
       if (column.kind == ColumnKind::value)
         piece.values[piece.value_count++] = {value++, feature};
       else if (column.kind == ColumnKind::bins)
-        piece.bins[piece.bins_count++] = {code++, value++, feature};
+        piece.bins[piece.bins_count++] = {code++, value++, feature, column.features};
       else
         piece.levels[piece.levels_count++] = {code++, feature, column.features};
       feature += column.features;
@@ -85,7 +85,7 @@ template <class T, class W, class OfBins, class OfLevel>
 inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w, Index ldw, OfBins of_bins,
                         OfLevel of_level) {
   for (Index k = 0; k < piece.bins_count; ++k) {
-    const auto [code, value, feature] = piece.bins[k];
+    const auto [code, value, feature, features] = piece.bins[k];
     const Index b = row.code(code);
     const T fraction = row.values[value];
     W* own = w + (feature + b) * ldw;
@@ -145,9 +145,9 @@ inline void for_outputs(Index n, Visit visit, Index j = 0) {
   }
 }
 
-// Calls visit(rows, i) for m rows from i on, four at a time as long as there are as many.
+// Calls visit(count, i) for m rows, or columns, from i on, four at a time as long as there are as many.
 template <class Visit>
-inline void for_rows(Index m, Visit visit) {
+inline void by_fours(Index m, Visit visit) {
   Index i = 0;
   for (; i + 4 <= m; i += 4) visit(Constant<4>(), i);
   for (; i < m; ++i) visit(Constant<1>(), i);
@@ -195,7 +195,7 @@ void binned_forward(const SparseForward<T>& p) {
   constexpr Index ahead = 8;
   for (Index i = 0; i < ahead; ++i) prefetch_row(p.x, i, p.m);
   for_pieces(p.x.binned, [&p](const BinnedPiece& piece) {
-    for_rows(p.m, [&](auto rows, Index i) {
+    by_fours(p.m, [&](auto rows, Index i) {
       constexpr int R = decltype(rows)::value;
       for (Index next = i + ahead; piece.first && next < i + ahead + R; ++next) prefetch_row(p.x, next, p.m);
       for_outputs<T, 2>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
@@ -209,54 +209,105 @@ void binned_forward(const SparseForward<T>& p) {
   });
 }
 
-template <class T, int R, int N>
-inline void gradient_of_values(const SparseGradient<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
-  const T* values[R];
-  Vectors<T, N> dz[R], dw;
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) {
-    values[r] = BinnedRow<T>(p.x, i + r).values;
-    dz[r].read(p.dz + (i + r) * p.lddz + j, tail);
+// The rows of a leaf by their bin in a column, for some of its bins: a list for each bin, in the order of the rows.
+template <class T>
+struct RowsOfBins {
+  static constexpr Index most = 256;         // bins
+  std::int16_t first[most], next[sum_rows];  // -1: none
+  T fraction[sum_rows];
+
+  RowsOfBins(const SparseGradient<T>& p, const BinnedPiece::Bins& column, Index begin, Index bins) {
+    for (Index b = 0; b < bins; ++b) first[b] = -1;
+    for (Index i = p.m; i-- > 0;) {
+      const BinnedRow<T> row(p.x, i);
+      const Index b = row.code(column.code) - begin;
+      if (b < 0 || b >= bins) continue;
+      next[i] = first[b];
+      first[b] = static_cast<std::int16_t>(i);
+      fraction[i] = row.values[column.value];
+    }
   }
-  for (Index k = 0; k < piece.value_count; ++k) {
-    T* at = p.dw + piece.values[k].feature * p.lddw + j;
-    dw.read(at, tail);
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) dw.add(values[r][piece.values[k].value], dz[r]);
-    dw.write(at, tail);
+};
+
+// From the highest bin to the first, a bin's dW is the sum of dz of the rows in higher bins, and of fraction times dz
+// of its own rows. Both sums stay in registers; between two calls, dW of the next bin holds the first one.
+template <class T, int N>
+inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& rows, Index begin, Index bins, bool last,
+                             bool first, Index j, Tail<T> tail) {
+  Vectors<T, N> above{}, own, dz;
+  T* to = p.dw + (begin + bins - 1) * p.lddw + j;
+  if (!last) above.read(to, tail);
+  for (Index b = bins; b-- > 0; to -= p.lddw) {
+    own = above;
+    for (Index i = rows.first[b]; i >= 0; i = rows.next[i]) {
+      dz.read(p.dz + i * p.lddz + j, tail);
+      own.add(rows.fraction[i], dz);
+      above.add(dz);
+    }
+    own.write(to, tail);
   }
+  if (!first) above.write(to, tail);
+}
+
+// The vectors of each value's sum, for four values at a time: as many as fit the registers.
+inline constexpr int vectors_of_values = tile_rows * tile_vectors > 16 ? 4 : 2;
+
+template <class T, int C, int N>
+inline void gradient_of_values(const SparseGradient<T>& p, const BinnedPiece::Value* columns, Index j, Tail<T> tail) {
+  Vectors<T, N> dw[C]{}, dz;
+  for (Index i = 0; i < p.m; ++i) {
+    const T* values = BinnedRow<T>(p.x, i).values;
+    dz.read(p.dz + i * p.lddz + j, tail);
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) dw[c].add(values[columns[c].value], dz);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < C; ++c) dw[c].write(p.dw + columns[c].feature * p.lddw + j, tail);
 }
 
 template <class T, int N>
-inline void gradient_of_lookups(const SparseGradient<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
-  Vectors<T, N> dz;
+inline void gradient_of_levels(const SparseGradient<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
+  Vectors<T, N> dz, dw;
+  const BinnedRow<T> row(p.x, i);
   dz.read(p.dz + i * p.lddz + j, tail);
-  const auto add = [&dz, tail](T* at, T factor) {
-    Vectors<T, N> dw;
+  for (Index k = 0; k < piece.levels_count; ++k) {
+    const auto [code, feature, features] = piece.levels[k];
+    const Index level = row.code(code);
+    if (level >= features) continue;
+    T* at = p.dw + (feature + level) * p.lddw + j;
     dw.read(at, tail);
-    dw.add(factor, dz);
+    dw.add(dz);
     dw.write(at, tail);
-  };
-  for_lookups(
-      piece, BinnedRow<T>(p.x, i), p.dw + j, p.lddw,
-      [&](T* before, T rest, T* own, T fraction) {
-        add(before, rest);
-        add(own, fraction);
-      },
-      [&](T* own) { add(own, T(1)); });
+  }
 }
 
 template <class T>
 void binned_gradient(const SparseGradient<T>& p) {
   for_pieces(p.x.binned, [&p](const BinnedPiece& piece) {
-    for_rows(p.m, [&](auto rows, Index i) {
-      for_outputs<T, 2>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
-        gradient_of_values<T, decltype(rows)::value, decltype(vectors)::value>(p, piece, i, j, tail);
+    by_fours(piece.value_count, [&](auto columns, Index c) {
+      for_outputs<T, vectors_of_values>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+        gradient_of_values<T, decltype(columns)::value, decltype(vectors)::value>(p, piece.values + c, j, tail);
       });
     });
-    for (Index i = 0; i < p.m; ++i)
+    for (Index k = 0; k < piece.bins_count; ++k) {
+      const BinnedPiece::Bins& column = piece.bins[k];
+      for (Index end = column.features, begin; end > 0; end = begin) {
+        begin = end > RowsOfBins<T>::most ? end - RowsOfBins<T>::most : 0;
+        const RowsOfBins<T> rows(p, column, begin, end - begin);
+        for_outputs<T, 4>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+          gradient_of_bins<T, decltype(vectors)::value>(p, rows, column.feature + begin, end - begin,
+                                                        end == column.features, begin == 0, j, tail);
+        });
+      }
+    }
+    for (Index k = 0; k < piece.levels_count; ++k)
+      for (Index level = 0; level < piece.levels[k].features; ++level)
+        for_outputs<T, 1>(p.n, [&](auto, Index j, Tail<T> tail) {
+          store(p.dw + (piece.levels[k].feature + level) * p.lddw + j, Vec<T>{}, tail);
+        });
+    for (Index i = 0; piece.levels_count > 0 && i < p.m; ++i)
       for_outputs<T, 8>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
-        gradient_of_lookups<T, decltype(vectors)::value>(p, piece, i, j, tail);
+        gradient_of_levels<T, decltype(vectors)::value>(p, piece, i, j, tail);
       });
   });
 }

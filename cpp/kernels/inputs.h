@@ -59,8 +59,7 @@ struct SparseForward {
   Index ldz;
 };
 
-// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows. For binned X: the gradient with respect to the running
-// sums.
+// dW = dW + Xᵀ dz, for dz (m x n), in the order of the rows. For binned X, dW = Xᵀ dz, and m <= sum_rows.
 template <class T>
 struct SparseGradient {
   Index m, n;

@@ -293,7 +293,7 @@ struct Kernels {
   void (*sparse_gradient)(const SparseGradient<T>&);
   void (*binned_forward)(const SparseForward<T>&);  // without dropout, as the next
   void (*binned_gradient)(const SparseGradient<T>&);
-  // Row i of y = row i - 1 of y + row i of x, for m x n elements; in place if wanted; rows may run backwards (ld < 0).
+  // Row i of y = row i - 1 of y + row i of x, for m x n elements.
   void (*running_sums)(Index m, Index n, const T* x, Index ldx, T* y, Index ldy);
 
   void (*column_sums)(Index m, Index n, const T* x, Index ldx, T* sums, Addends<T>);  // m <= sum_rows

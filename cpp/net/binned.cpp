@@ -23,15 +23,6 @@ void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w,
   }
 }
 
-template <class T>
-void gradient_of_features(std::span<const BinnedColumn> layout, Index count, T* gradient, Index ld) {
-  for (const BinnedColumn& column : layout) {
-    T* last = gradient + (column.features - 1) * ld;
-    if (column.kind == ColumnKind::bins) kernels<T>().running_sums(column.features, count, last, -ld, last, -ld);
-    gradient += column.features * ld;
-  }
-}
-
 Index entries_of_row(std::span<const BinnedColumn> layout) {
   Index entries = 0;
   for (const BinnedColumn& column : layout) entries += column.kind == ColumnKind::bins ? 2 : 1;
@@ -99,7 +90,6 @@ void check_binned(const BinnedView<T>& x) {
 
 #define CHAINRULE_INSTANTIATE(T)                                                                \
   template void sum_features(std::span<const BinnedColumn>, Index, const T*, Index, T*, Index); \
-  template void gradient_of_features(std::span<const BinnedColumn>, Index, T*, Index);          \
   template void check_binned(const BinnedView<T>&);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -1,6 +1,5 @@
 // The first layer of binned inputs. With E[j] = W[0] + ... + W[j] over the features of a binned number, bin b and
 // fraction f give W[0] + ... + W[b-1] + f W[b] = (1 - f) E[b-1] + f E[b]: two rows of E, however many bins there are.
-// By linearity, dW[j] = dE[j] + dE[j+1] + ... .
 #pragma once
 
 #include <span>
@@ -12,10 +11,6 @@ namespace chainrule {
 // E of W, for `count` outputs: the rows of every binned number summed up, those of other columns as they are.
 template <class T>
 void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w, Index ldw, T* e, Index lde);
-
-// Replaces dE by dW, in place.
-template <class T>
-void gradient_of_features(std::span<const BinnedColumn> layout, Index count, T* gradient, Index ld);
 
 // The maximum number of entries of a row.
 Index entries_of_row(std::span<const BinnedColumn> layout);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/gemm_bf16.h"
-#include "net/binned.h"
 
 namespace chainrule {
 
@@ -19,13 +18,13 @@ Index entry_count(const SparseRows<T>& x, Index rows) {
 
 // Computes leaf `number` of dW of the first layer for sparse inputs, as one chain over the rows [begin, end) of a slab.
 // The leaf is summed in an array of zeros behind the runs. Then only the columns that occur in its rows are added to a
-// run and set to zero again, or all columns if the leaf has more entries than there are columns or the rows are binned.
-// place(i) is dW in array i of the tree, with rows ld apart.
+// run and set to zero again, or all columns if the leaf has more entries than there are columns. Of binned rows the
+// array need not be zero, and all columns are added. place(i) is dW in array i of the tree, with rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
                  LeafPlace leaf, Place place, Index ld, const Columns& columns) {
   const PassInputs<T> x = slab.rows_between(rows.begin, rows.end);
-  if (number == 0) {
+  if (number == 0 && !x.is_binned()) {
     const bool dense = ld == dz.cols;
     const Index n_in = model.inputs();
     for (Index j = 0; j < (dense ? 1 : n_in); ++j)
@@ -114,8 +113,6 @@ void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock&
       kernels<T>().column_sums(to - from, count, dz.row(from) + outputs.begin, dz.row_stride, into + biases, addends);
     }
   }
-  if (l == 0 && slab.first + inputs.rows >= slab.batch_rows)
-    gradient_of_features(model.binned_inputs, count, gradients.dw.data, gradients.dw.ld);
 }
 
 template <class T>

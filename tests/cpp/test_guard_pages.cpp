@@ -225,8 +225,6 @@ void binned(Index m, Index n, Index features) {
     table<T>().binned_forward({m, n, x, {}, w, ld, memory.take<T>(n), z, ld});
     table<T>().binned_gradient({m, n, x, {}, z, ld, w, ld});
     table<T>().running_sums(inputs, n, w, ld, matrix_of<T>(inputs, n, ld), ld);
-    T* last = w + (inputs - 1) * ld;
-    table<T>().running_sums(inputs, n, last, -ld, last, -ld);
   });
 }
 
