@@ -111,6 +111,30 @@ py::tuple loss_and_gradients(const Network<T>& network, py::object x, py::object
   return py::make_tuple(value, gradients, dx);
 }
 
+// part: a dict of the members of BatchPart. Returns the gradient, the sums of the losses, and the number of rows.
+template <class T>
+py::tuple partial_gradients(const Network<T>& network, py::object x, py::object y, py::object sample_weight,
+                            const py::dict& part, std::optional<int> n_threads) {
+  const ExampleArrays<T> e = examples_for(network, x, y, sample_weight);
+  const BatchPart of_batch{part["first"].cast<Index>(),
+                           part["total_rows"].cast<Index>(),
+                           part["total_weight"].cast<double>(),
+                           part["dropout"].cast<std::vector<double>>(),
+                           part["input_dropout"].cast<double>(),
+                           part["seed"].cast<std::uint64_t>(),
+                           part["step"].cast<Index>()};
+  const int threads = thread_count(n_threads);
+  const std::size_t size = network.parameters().size();
+  py::array_t<T> gradients(static_cast<Index>(size));
+  T* data = gradients.mutable_data();
+  std::vector<double> losses;
+  {
+    const WithoutGil released;
+    losses = network.partial_gradients(e.examples, of_batch, {data, size}, threads);
+  }
+  return py::make_tuple(gradients, array_of<double>(losses), e.examples.x.rows);
+}
+
 template <class T>
 void bind(py::module_& module, const char* name) {
   const auto none = py::none();
@@ -139,7 +163,8 @@ void bind(py::module_& module, const char* name) {
           "X"_a, "n_threads"_a = none)
       .def("cost", &cost<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0, "n_threads"_a = none)
       .def("loss_and_gradients", &loss_and_gradients<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0,
-           "inputs"_a = false, "n_threads"_a = none, "loss"_a = none);
+           "inputs"_a = false, "n_threads"_a = none, "loss"_a = none)
+      .def("partial_gradients", &partial_gradients<T>, "X"_a, "y"_a, "sample_weight"_a, "part"_a, "n_threads"_a = none);
 }
 
 }  // namespace

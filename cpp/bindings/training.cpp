@@ -102,6 +102,23 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   };
 }
 
+// Converts Python's source(parameters, rows, step, seed, dropout, input_dropout) -> (gradient, loss, weight).
+template <class T>
+auto gradient_source(const py::object& source) {
+  return [source = shared(source)](const SourceBatch<T>& batch, std::span<T> gradient) {
+    const WithGil gil;
+    const py::object rows = batch.rows.empty() ? py::object(py::slice(batch.first, batch.first + batch.count, 1))
+                                               : py::object(array_of(batch.rows));
+    const auto [values, loss, weight] =
+        call(*source, array_of(batch.parameters), rows, batch.step, batch.seed, batch.dropout, batch.input_dropout)
+            .template cast<std::tuple<py::object, double, double>>();
+    const Vector<T> computed =
+        vector<T>(values, static_cast<Index>(gradient.size()), "the gradient that source returned");
+    std::copy_n(computed.data, gradient.size(), gradient.begin());
+    return SourceCost{loss, weight};
+  };
+}
+
 // The data of a call and the validation data of its fits, each converted to T once.
 template <class T>
 struct FitData {
@@ -131,8 +148,9 @@ template <class T>
 class FitRequest {
  public:
   // asked: a dict of the settings and of these entries, each of which may be None: loss (replaces that of the network),
-  // rows (to train on), validation (data) or validation_rows (rows of the examples), on_epoch_end, and state (to
-  // resume). The entry keep_state says whether the result includes the final state.
+  // source (a function, and the number of rows that replace those of the data), rows (to train on), validation (data)
+  // or validation_rows (rows of the examples), on_epoch_end, and state (to resume). The entry keep_state says whether
+  // the result includes the final state.
   FitRequest(const Network<T>& network, FitData<T>& data, const py::dict& asked)
       : options(fit_options<T>(asked["settings"].cast<py::dict>())) {
     const py::object loss = asked["loss"], validation = asked["validation"], on_epoch_end = asked["on_epoch_end"];
@@ -140,7 +158,11 @@ class FitRequest {
     if (const py::object rows = asked["rows"]; !rows.is_none()) options.rows = span_of(rows_ = rows.cast<Rows>());
     if (const py::object rows = asked["validation_rows"]; !rows.is_none())
       options.validation_rows = span_of(validation_rows_ = rows.cast<Rows>());
-    examples = data.shared.for_network(network, loss.is_none() || !options.validation_rows.empty());
+    const py::object source = asked["source"];
+    if (!source.is_none())
+      options.source = {source[py::int_(1)].cast<Index>(), gradient_source<T>(source[py::int_(0)])};
+    examples =
+        data.shared.for_network(network, source.is_none() && (loss.is_none() || !options.validation_rows.empty()));
     if (!loss.is_none()) options.custom_loss = custom_loss<T>(loss, data.y, data.sample_weight, true);
     if (!validation.is_none())
       options.validation = of_validation([&] { return data.held_out_by(validation).for_network(network); });

@@ -28,6 +28,13 @@ struct LeafPlace {
   return {runs, last ? runs : joined};
 }
 
+// True if the tree of `leaves` leaves has a node that is the sum of `count` leaves from `first` on.
+[[gnu::always_inline]] constexpr bool is_run(Index first, Index count, Index leaves) {
+  Index length = 1;
+  while (length < count) length *= 2;
+  return first % length == 0 && (count == length || first + count == leaves);
+}
+
 // Partial sums that are added to a finished C before it is stored: C = x[count - 1] + (... + (x[0] + C)). Each is an
 // array in the layout of C; its element `at` corresponds to the first element of C.
 template <class T>

@@ -104,6 +104,12 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
 }
 
 template <class T>
+void Backprop<T>::compute_part(const BatchPart& part, std::vector<double>& losses) {
+  part_ = &part;
+  losses_ = &losses;
+}
+
+template <class T>
 void Backprop<T>::repack() {
   packed_.pack(model_, Team{0, 1});
 }
@@ -117,7 +123,7 @@ typename Backprop<T>::SlabExamples Backprop<T>::slab(const Examples<T>& examples
   } else if (rows == nullptr && examples.x.matrix.col_stride == 1 && model_.dropout_of(0) == nullptr) {
     s.x = examples.x.matrix.rows_between(first, first + count);
   }
-  s.x.first = first;
+  s.x.first = first + first_row();
   if (examples.targets.labels != nullptr)
     s.targets.labels = rows == nullptr ? examples.targets.labels + first : label_.data();
   else if (rows == nullptr && examples.targets.values.col_stride == 1)
@@ -150,7 +156,8 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
   };
   if (!examples.x.is_sparse()) {
     copy(examples.x.matrix, x_, dropout != nullptr);
-    if (dropout != nullptr) drop_inputs<T>(*dropout, first + part.begin, 0, x_.rows_between(part.begin, part.end));
+    if (dropout != nullptr)
+      drop_inputs<T>(*dropout, first_row() + first + part.begin, 0, x_.rows_between(part.begin, part.end));
   }
   if (examples.targets.labels == nullptr) copy(examples.targets.values, y_, false);
   if (rows == nullptr) return;
@@ -193,11 +200,13 @@ template <class T>
 BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
                            GradientPlaces<T> gradients, const MatrixView<T>* dx, const UpdateHooks* hooks,
                            std::span<const Index> upcoming) {
-  const double weight = weight_sum<T>(examples.weights, rows, m), scale = scale_for(weight);
+  const double weight = part_ != nullptr ? part_->batch_weight : weight_sum<T>(examples.weights, rows, m);
+  const double scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
-  const Index chain = chain_rows(model_, m);
+  const Index chain = chain_rows(model_, part_ != nullptr ? part_->batch_rows : m);
   const bool custom = model_.custom_loss != nullptr, wanted = by_items_ || gradients.data != nullptr;
   double total = 0;
+  if (losses_ != nullptr) losses_->reserve(static_cast<std::size_t>(m / chain + 1));
   parallel_step(threads_, [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
@@ -255,7 +264,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
           gradients_of_item<T>(model_, outputs_of, item, s.x, a_, dz_, {first, m}, tree_, gradients, scratch, &fetch,
                                made);
         else if (!custom)
-          total = add_values(total, count, value_.data(), chain);
+          total = add_values(total, count, value_.data(), chain, losses_);
       });
       if (!last) team.alone(poll);
     }

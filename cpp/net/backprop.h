@@ -42,6 +42,10 @@ class Backprop {
   // Makes run() also write the logits to `logits`, one row per example. Not available with gradients.
   void keep_logits(MatrixView<T> logits) { logits_ = logits; }
 
+  // Makes run() compute a part of a batch, and write to `losses` the sums of the rows' losses, one per chain. Only for
+  // gradients, without a custom loss.
+  void compute_part(const BatchPart& part, std::vector<double>& losses);
+
   void repack();  // must be called after weights were changed outside of run()
 
   // Returns the cost of m examples: rows[0..m), or the first m if rows is null. If gradients.data is null, computes
@@ -65,6 +69,7 @@ class Backprop {
   RowFetch<T> fetch_for(const Examples<T>& examples, std::span<const Index> upcoming, Index m, Team team) const;
   void gather(const Examples<T>& examples, const Index* rows, Index first, Share part) const;
   void call_custom_loss(const Index* rows, Index m);
+  Index first_row() const { return part_ != nullptr ? part_->first : 0; }
 
   IsaInUse isa_in_use_;
   Model<T> model_;
@@ -76,8 +81,10 @@ class Backprop {
   SumTree<T> tree_;
   std::vector<Buffer<T>> buffers_;  // memory of the matrices below
   MatrixView<T> x_, y_;
-  MatrixView<T> logits_{};  // or null
-  Tape<T> a_, dz_, saved_;  // saved_: the slopes, or a if they are computed from it
+  MatrixView<T> logits_{};                 // or null
+  const BatchPart* part_ = nullptr;        // null: run() computes whole batches
+  std::vector<double>* losses_ = nullptr;  // of the part
+  Tape<T> a_, dz_, saved_;                 // saved_: the slopes, or a if they are computed from it
   Buffer<T> value_, weight_;
   Buffer<std::int32_t> label_;
   // For a custom loss:

@@ -90,7 +90,7 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
 }
 
 template <class T>
-void check_weights(const T* weights, Index rows) {
+void check_weights(const T* weights, Index rows, bool zeros) {
   if (weights == nullptr || rows == 0) return;
   double sum = 0;
   for (Index i = 0; i < rows; ++i) {
@@ -98,7 +98,7 @@ void check_weights(const T* weights, Index rows) {
             ", expected a number of 0 or more");
     sum += static_cast<double>(weights[i]);
   }
-  require(sum > 0, "sample_weight is 0 for every row");
+  require(zeros || sum > 0, "sample_weight is 0 for every row");
 }
 
 template <class T>
@@ -295,6 +295,55 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
       .mean;
 }
 
+namespace {
+
+void check_part(const BatchPart& part, Index rows, Index hidden_layers) {
+  const Index end = part.first + rows;
+  require(rows > 0, "a part of a batch needs at least one row");
+  require(part.first >= 0 && end <= part.batch_rows, "the part has the rows ", part.first, " to ", end - 1,
+          ", the batch has the rows 0 to ", part.batch_rows - 1);
+  const auto leaves = [](Index n) { return (n + sum_rows - 1) / sum_rows; };
+  require(part.first % sum_rows == 0 && (rows % sum_rows == 0 || end == part.batch_rows) &&
+              is_run(part.first / sum_rows, leaves(rows), leaves(part.batch_rows)),
+          "the rows ", part.first, " to ", end - 1, " of ", part.batch_rows, " are not an aligned part: expected ",
+          sum_rows, " * 2^j rows from a multiple of that number on, or all rows to the end from a multiple of ",
+          sum_rows, " * 2^j that is at least their number");
+  require(part.batch_weight >= 0 && std::isfinite(part.batch_weight), "total_weight is ", part.batch_weight,
+          ", expected a number of 0 or more");
+  require(part.step >= 0, "step is ", part.step, ", expected 0 or more");
+  require(part.dropout.size() <= 1 || static_cast<Index>(part.dropout.size()) == hidden_layers, "dropout has ",
+          part.dropout.size(), " entries, the network has ", hidden_layers, " hidden layers");
+  const auto check_rate = [](const char* name, double rate) {
+    require(rate >= 0 && rate < 1, name, " is ", rate, ", expected a number from 0 to less than 1");
+  };
+  check_rate("input_dropout", part.input_dropout);
+  for (const double rate : part.dropout) check_rate("dropout", rate);
+}
+
+}  // namespace
+
+template <class T>
+std::vector<double> Network<T>::partial_gradients(const Examples<T>& examples, const BatchPart& part,
+                                                  std::span<T> gradients, int threads) const {
+  const Index rows = examples.x.rows;
+  Model<T> model = model_for(*this, examples.x);
+  check_inputs(examples.x, model.inputs());
+  require(!examples.x.is_binned(), "partial_gradients is not available for binned rows");
+  check_part(part, rows, layers() - 1);
+  check_targets(model.loss, examples.targets, rows, model.outputs());
+  check_weights(examples.weights, rows, true);
+  require(gradients.size() == parameters().size(), "gradients has ", gradients.size(), " elements, expected ",
+          parameters().size());
+  StepDropout dropout(part.input_dropout, part.dropout, layers() - 1);
+  dropout.begin_step(part.seed, part.step, 1);
+  if (dropout.drops()) model.dropout = &dropout;
+  std::vector<double> losses;
+  Backprop<T> backprop(model, rows, true, threads);
+  backprop.compute_part(part, losses);
+  backprop.run(examples, nullptr, rows, 0, {gradients.data()});
+  return losses;
+}
+
 #define CHAINRULE_INSTANTIATE(T)                                                                \
   template Model<T> make_model(const std::vector<Index>&, const std::vector<Activation>&, Loss, \
                                const std::vector<double>&, const T*);                           \
@@ -302,7 +351,7 @@ double Network<T>::gradients(const Examples<T>& examples, std::span<T> gradients
   template Model<T> model_for(const Network<T>&, const Inputs<T>&);                             \
   template void check_inputs(const Inputs<T>&, Index);                                          \
   template void check_targets(Loss, const Targets<T>&, Index, Index);                           \
-  template void check_weights(const T*, Index);                                                 \
+  template void check_weights(const T*, Index, bool);                                           \
   template void check_examples(const Model<T>&, const Examples<T>&);                            \
   template class OneFit<T>;                                                                     \
   template class Network<T>;

@@ -46,8 +46,9 @@ void check_inputs(const Inputs<T>& x, Index expected);
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs);
 void check_l2(double l2);
+// zeros: whether all weights may be 0.
 template <class T>
-void check_weights(const T* weights, Index rows);
+void check_weights(const T* weights, Index rows, bool zeros = false);
 template <class T>
 void check_examples(const Model<T>& model, const Examples<T>& examples);
 

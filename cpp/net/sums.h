@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "core/dispatch.h"
 #include "net/binned.h"
@@ -35,9 +36,14 @@ SumTree<T> sum_tree(const Model<T>& model, Index batch_rows, Index size) {
 }
 
 // Returns total + Σ_i value[i], added one chain at a time, so that the result does not depend on the size of a slab.
+// sums: if not null, the sums of the chains are appended to it.
 template <class T>
-double add_values(double total, Index m, const T* value, Index chain) {
-  for (Index i = 0; i < m; i += chain) total += kernels<T>().sum(std::min(chain, m - i), value + i);
+double add_values(double total, Index m, const T* value, Index chain, std::vector<double>* sums = nullptr) {
+  for (Index i = 0; i < m; i += chain) {
+    const double sum = kernels<T>().sum(std::min(chain, m - i), value + i);
+    if (sums != nullptr) sums->push_back(sum);
+    total += sum;
+  }
   return total;
 }
 

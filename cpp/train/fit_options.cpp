@@ -82,13 +82,15 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   Model<T> model = model_for(network, examples.x);
   check_steps(options, network.layers(), row_count(examples, options.rows));
   require(examples.x.rows > 0, "X has no rows, training needs at least one");
+  require(!options.source || (!options.custom_loss && options.rows.empty() && options.precision == Precision::float32),
+          "a source computes the gradients: no custom loss, rows or precision");
   if (options.precision == Precision::bf16) require_bf16<T>();
   require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
           "precision bf16 is not available for sparse or binned rows");
   require(!examples.x.is_binned() || options.input_dropout == 0, "input_dropout is not available for binned rows");
   model.precision = options.precision;
   if (options.custom_loss) model.custom_loss = &options.custom_loss;
-  check_examples(model, examples);
+  if (!options.source) check_examples(model, examples);
   check_rows(examples, options.rows);
   for (const Metric<T>& metric : options.metrics)
     if (!metric.function) check_score(metric.score, model.loss);

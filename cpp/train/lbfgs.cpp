@@ -47,11 +47,15 @@ LbfgsSteps<T>::LbfgsSteps(const Model<T>& model, T* parameters, Index batch_rows
       settings_(std::get<Lbfgs>(options.optimizer)),
       model_(model),
       parameters_(parameters),
-      backprop_(model, batch_rows, true, options.threads),
       now_{0, 0, 0, Buffer<T>(model.parameter_count())},
       start_(model.parameter_count()),
       direction_(model.parameter_count()),
-      last_gradient_(model.parameter_count()) {}
+      last_gradient_(model.parameter_count()) {
+  if (options.source)
+    source_.emplace(model_, options);
+  else
+    backprop_.emplace(model_, batch_rows, true, options.threads);
+}
 
 template <class T>
 bool LbfgsSteps<T>::finite() const {
@@ -61,7 +65,7 @@ bool LbfgsSteps<T>::finite() const {
 template <class T>
 void LbfgsSteps<T>::load() {
   if (!std::equal(start_.begin(), start_.end(), parameters_)) known_ = false;
-  backprop_.repack();
+  if (backprop_) backprop_->repack();
 }
 
 template <class T>
@@ -71,11 +75,18 @@ void LbfgsSteps<T>::gradients(T* gradients) const {
 
 template <class T>
 void LbfgsSteps<T>::evaluate(const Batches<T>& batches, T* gradient, double& cost) {
+  ++evaluations_;
+  if (source_) {
+    const auto size = static_cast<std::size_t>(start_.size());
+    const BatchCost computed = source_->run(batches, {parameters_, size}, 1, {gradient, size});
+    cost = computed.mean;
+    cost_.weight = computed.weight;
+    return;
+  }
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
   const double l2 = options_.l2_per_row ? options_.l2 * scale_for(cost_.weight) : options_.l2;
-  backprop_.repack();
-  cost = backprop_.run(batches.examples, rows, batches.m, l2, {gradient}).mean;
-  ++evaluations_;
+  backprop_->repack();
+  cost = backprop_->run(batches.examples, rows, batches.m, l2, {gradient}).mean;
 }
 
 // The two-loop recursion: direction = -H gradient, where H approximates the inverse Hessian.
@@ -123,7 +134,7 @@ double LbfgsSteps<T>::first_length() const {
 template <class T>
 std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
-  cost_.weight = weight_sum<T>(batches.examples.weights, rows, batches.m);
+  if (!source_) cost_.weight = weight_sum<T>(batches.examples.weights, rows, batches.m);
   if (!known_) evaluate(batches, now_.gradient.data(), now_.cost);
   known_ = true;
   cost_.mean = now_.cost;
@@ -169,7 +180,7 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
 // 1e6.
 template <class T>
 bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
-  if (model_.custom_loss != nullptr) return false;
+  if (model_.custom_loss != nullptr || source_) return false;
   double steepest = 0;
   for (Index i = 0; i < start_.size(); ++i) {
     const double size = std::max(1.0, std::abs(static_cast<double>(parameters_[i])));

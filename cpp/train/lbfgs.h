@@ -6,6 +6,7 @@
 
 #include "net/backprop.h"
 #include "train/line_search.h"
+#include "train/source_gradients.h"
 #include "train/stepper.h"
 
 namespace chainrule {
@@ -43,7 +44,8 @@ class LbfgsSteps final : public Stepper<T> {
   Lbfgs settings_;
   Model<T> model_;
   T* parameters_;
-  Backprop<T> backprop_;
+  std::optional<Backprop<T>> backprop_;  // one of these two
+  std::optional<SourceGradients<T>> source_;
   SearchPoint<T> now_;  // cost and gradient at the current parameters
   Buffer<T> start_, direction_, last_gradient_;
   std::deque<Pair> pairs_;
@@ -52,7 +54,7 @@ class LbfgsSteps final : public Stepper<T> {
   Index iterations_ = 0, evaluations_ = 0;
   bool known_ = false;           // true if now_ belongs to the current parameters
   const char* ended_ = nullptr;  // the reason why no step can follow, or null
-  BatchCost cost_{};
+  BatchCost cost_{0, 1};
 };
 
 }  // namespace chainrule

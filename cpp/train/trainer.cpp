@@ -329,7 +329,12 @@ History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T
   if (options.poll) polling.emplace(options.poll, options.poll_seconds);
   FitOptions<T> own_options = options;
   own_options.history = &history;
-  Fit<T>(network, examples, std::move(own_options)).run(history);
+  Examples<T> own_examples = examples;
+  if (options.source) {
+    own_examples = {};
+    own_examples.x.rows = options.source.rows;
+  }
+  Fit<T>(network, own_examples, std::move(own_options)).run(history);
   return history;
 }
 

@@ -8,8 +8,9 @@ namespace chainrule {
 namespace {
 
 template <class T>
-Panels<T> panels_for(const Model<T>& model, Index batch_rows) {
-  const bool flat = batch_rows <= kernels<T>().few_rows || model.precision == Precision::bf16 || model.sparse_inputs;
+Panels<T> panels_for(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
+  const bool flat = batch_rows <= kernels<T>().few_rows || model.precision == Precision::bf16 || model.sparse_inputs ||
+                    options.source;
   return flat ? Panels<T>() : Panels<T>(model);
 }
 
@@ -46,7 +47,8 @@ bool needs_norm(const FitOptions<T>& options) {
 // True if gradients are still needed after their item, and so are stored in an array.
 template <class T>
 bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
-  return needs_norm(options) || options.stop.gradient_norm_below || !Backprop<T>::follows(model, batch_rows);
+  return options.source || needs_norm(options) || options.stop.gradient_norm_below ||
+         !Backprop<T>::follows(model, batch_rows);
 }
 
 template <class T>
@@ -66,7 +68,7 @@ template <class T>
 TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, const FitOptions<T>& options)
     : options_(options),
       network_parameters_(parameters),
-      panels_(panels_for(model, batch_rows)),
+      panels_(panels_for(model, batch_rows, options)),
       trained_copy_(in_panels()                  ? panels_.size()
                     : ends_with_average(options) ? model.parameter_count()
                                                  : 0),
@@ -77,11 +79,14 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       gradients_(keeps_gradients(model_, batch_rows, options) ? Buffer<T>(array_size(model, panels_)) : Buffer<T>()),
       optimizer_(options, static_cast<Index>(model.layers.size()), array_size(model, panels_)),
       squares_(needs_norm(options) ? output_count(model) : 0),
-      backprop_(
-          model_, batch_rows, options.threads,
-          in_panels() ? PackedWeights<T>(model_, panels_, parameters_) : copies_of_weights(model_, batch_rows, true),
-          gradients_.size()),
       hooks_(update_hooks()) {
+  if (options.source)
+    source_.emplace(model_, options);
+  else
+    backprop_.emplace(
+        model_, batch_rows, options.threads,
+        in_panels() ? PackedWeights<T>(model_, panels_, parameters_) : copies_of_weights(model_, batch_rows, true),
+        gradients_.size());
   load();
 }
 
@@ -103,7 +108,7 @@ void TwoPhase<T>::load() {
 template <class T>
 void TwoPhase<T>::parameters_changed() {
   if (weights_.size() > 0) flatten(parameters_, weights_.data());
-  backprop_.repack();
+  if (backprop_) backprop_->repack();
 }
 
 template <class T>
@@ -251,6 +256,15 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   rates_ = batches.rates.front();
   if (squares_.size() == 0) optimizer_.begin_step(rates_);  // otherwise it begins when the norm is known
   dropout_.begin_step(batches.seed, batches.step, rates_.dropout);
+  const auto size = static_cast<std::size_t>(gradients_.size());
+  cost_ = source_ ? source_->run(batches, {parameters_, size}, rates_.dropout, {gradients_.data(), size}, &hooks_)
+                  : run_backprop(batches);
+  average_ = optimizer_.average();
+  return {&cost_, 1};
+}
+
+template <class T>
+BatchCost TwoPhase<T>::run_backprop(const Batches<T>& batches) {
   Examples<T> examples = batches.examples;
   const Index* rows = nullptr;
   std::span<const Index> upcoming;
@@ -264,9 +278,7 @@ std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   l2_ = options_.l2;
   if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
-  cost_ = backprop_.run(examples, rows, batches.m, l2_, gradients, nullptr, &hooks_, upcoming);
-  average_ = optimizer_.average();
-  return {&cost_, 1};
+  return backprop_->run(examples, rows, batches.m, l2_, gradients, nullptr, &hooks_, upcoming);
 }
 
 template bool has_plain_updates(const FitOptions<float>&);

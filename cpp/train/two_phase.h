@@ -6,6 +6,7 @@
 
 #include "net/backprop.h"
 #include "train/optimizer.h"
+#include "train/source_gradients.h"
 #include "train/stepper.h"
 
 namespace chainrule {
@@ -35,6 +36,7 @@ class TwoPhase final : public Stepper<T> {
   void restore(const FitState<T>& state) override;
 
  private:
+  BatchCost run_backprop(const Batches<T>& batches);
   typename Backprop<T>::UpdateHooks update_hooks();
   void add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients);
   void square(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
@@ -58,7 +60,8 @@ class TwoPhase final : public Stepper<T> {
   const T* average_ = nullptr;  // the average of the optimizer, or null before the first step has ended
   Buffer<double> squares_;      // one sum per output, for the norm of the gradients
   Clip<T> clip_;
-  Backprop<T> backprop_;
+  std::optional<Backprop<T>> backprop_;  // one of these two
+  std::optional<SourceGradients<T>> source_;
   double l2_ = 0;  // for the current step, like rates_
   Rates rates_;
   BatchCost cost_{};

@@ -148,6 +148,15 @@ class _Network(Generic[_Scalar]):
         n_threads: int | None = None,
         loss: Callable[[Any, Any, Any], tuple[float, Any]] | None = None,
     ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
+    # part: the members of BatchPart; the result is the gradient, the sums of the losses, and the number of rows
+    def partial_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        part: dict[str, Any],
+        n_threads: int | None = None,
+    ) -> tuple[NDArray[_Scalar], NDArray[np.float64], int]: ...
     # request: see FitRequest in cpp/bindings/training.cpp
     def fit(
         self,

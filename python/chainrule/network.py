@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule import _core
-from chainrule._arguments import dtype_name, flag, one_of, optional_integer, real, seed_number, sizes
-from chainrule._core import DivergenceError
+from chainrule._arguments import dtype_name, flag, integer, one_of, optional_integer, real, seed_number, sizes
 from chainrule._disk import StrPath, write_atomically
 from chainrule._lists import with_lists
 from chainrule._suggest import did_you_mean, explained, quick
@@ -20,6 +19,7 @@ from chainrule.binned import BinnedRows
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
 from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
+from chainrule.scale import PartialGradients
 from chainrule.training import FitRequest, FitSettings, History, with_settings
 
 if TYPE_CHECKING:
@@ -363,6 +363,86 @@ class Network:
         value, flat, dx = self._native.loss_and_gradients(*arguments, custom(loss))
         return value, Gradients.from_flat(flat, self.layer_sizes, dx)
 
+    def partial_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        first: int,
+        total_rows: int,
+        total_weight: float | None = None,
+        step: int = 0,
+        seed: int = 0,
+        dropout: Sequence[float] = (),
+        input_dropout: float = 0.0,
+        n_threads: int | None = None,
+    ) -> PartialGradients:
+        """Compute what some rows of a batch add to its gradient: the work of one machine of several.
+
+        The gradient of a batch is a tree of sums over leaves of 512 rows. The sum over an aligned run of leaves is a
+        node of the tree, so `chainrule.scale.combine` adds the parts of a batch to the bits of the whole.
+
+        Parameters
+        ----------
+        X, y, sample_weight, n_threads
+            The rows; see `loss_and_gradients`. X may be sparse, but not BinnedRows. All weights may be 0.
+        first : int
+            Position of the first row in the batch: a multiple of 512.
+        total_rows : int
+            Number of rows of the batch. The rows must be ``512 · 2**j`` from a multiple of that number on, or all rows
+            to the end of the batch from a multiple of ``512 · 2**j`` that is at least their number; see
+            `chainrule.scale.aligned_parts`.
+        total_weight : float, optional
+            Sum of the weights of the batch, in the network's dtype, added in order in float64. Default, without
+            weights: total_rows.
+        step, seed : int, default 0
+            Number of the step since the training began, from 0, and seed: dropout depends on them.
+        dropout, input_dropout : sequence of float, float
+            Rates in this step of the hidden layers (one, or one per layer) and of the inputs.
+
+        Returns
+        -------
+        PartialGradients
+            The partial sum, without penalty, and the sums of the losses.
+
+        Raises
+        ------
+        ValueError
+            For rows that are not aligned, and as for `loss_and_gradients`.
+        TypeError
+            As for `loss_and_gradients`.
+
+        Examples
+        --------
+        >>> import chainrule as cr, numpy as np
+        >>> from chainrule.scale import aligned_parts, combine
+        >>> net = cr.Network([1, 3, 1], loss="squared_error", seed=0)
+        >>> X, y = np.linspace(-1, 1, 1500).reshape(-1, 1), np.linspace(0, 3, 1500)
+        >>> parts = [net.partial_gradients(X[start:stop], y[start:stop], first=start, total_rows=1500)
+        ...          for start, stop in aligned_parts(1500, 2)]
+        >>> gradient, loss, weight = combine(parts).of_batch()
+        >>> value, grads = net.loss_and_gradients(X, y)
+        >>> loss == value, bool((gradient == grads.parameters).all())
+        (True, True)
+        """
+        if total_weight is None and sample_weight is not None:
+            raise ValueError("total_weight, the sum over the whole batch, must be given with sample_weight")
+        start, rows = integer("first", first, high=2**63 - 1), integer("total_rows", total_rows, high=2**63 - 1)
+        weight = float(rows) if total_weight is None else real("total_weight", total_weight)
+        part = {
+            "first": start,
+            "total_rows": rows,
+            "total_weight": weight,
+            "dropout": [real(f"dropout[{i}]", rate) for i, rate in enumerate(dropout)],
+            "input_dropout": real("input_dropout", input_dropout),
+            "seed": seed_number(seed),
+            "step": integer("step", step, high=2**63 - 1),
+        }
+        threads = optional_integer("n_threads", n_threads)
+        gradient, losses, count = self._native.partial_gradients(X, y, sample_weight, part, threads)
+        return PartialGradients(start, start + count, rows, weight, gradient, losses)
+
     def losses(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Compute the loss L of each example, shape (m,), without weights and penalty.
 
@@ -527,15 +607,7 @@ class Network:
         >>> net.parameters.round(3).tolist(), history.stop_reason
         ([3.0, 1.0], 'epochs')
         """
-        request = FitRequest(self, y, sample_weight, settings)
-        threads = optional_integer("n_threads", n_threads)
-        request.begin()
-        try:
-            result = self._native.fit(X, y, request.core, sample_weight=sample_weight, n_threads=threads)
-        except (DivergenceError, KeyboardInterrupt) as error:
-            request.fail(error)
-            raise
-        return request.end(result)
+        return FitRequest(self, y, sample_weight, settings).run(X, sample_weight, n_threads)
 
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
         """Write the network to a safetensors file, which `load` reads.

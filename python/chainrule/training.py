@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core
-from chainrule._arguments import flag, integer, one_of, real, seed_number
+from chainrule._arguments import flag, integer, one_of, optional_integer, real, seed_number
 from chainrule._core import DivergenceError
 from chainrule._settings import SETTINGS, Setting, Settings, documented, indented
 from chainrule._suggest import did_you_mean, explained, instances
@@ -188,12 +188,14 @@ class History:
     def warn_if_unwatched(self, first_epoch: int, y: Any) -> None:
         """Warn if the first metric could not be watched. The history begins with epoch `first_epoch`.
 
-        There is no warning if all training targets y are equal, because then there is nothing to learn.
+        There is no warning if all training targets y are equal, because then there is nothing to learn. y is None if
+        they are not known.
         """
         for name, values in list(self.metrics.items())[:1]:
             unwatched = np.flatnonzero(~np.isfinite(values))
             undefined = _core.METRICS[name].undefined if name in _core.METRICS else ""
-            if len(unwatched) and not (undefined and bool((np.asarray(y) == np.asarray(y)[:1]).all())):
+            constant = undefined and y is not None and bool((np.asarray(y) == np.asarray(y)[:1]).all())
+            if len(unwatched) and not constant:
                 first, why = unwatched[0], f" (it is not defined where {undefined})" if undefined else ""
                 warn(
                     f"the metric {name} is {values[first]:g} in epoch {first_epoch + first}{why}; "
@@ -441,6 +443,7 @@ class FitRequest:
         given: Mapping[str, Any],
         rows: NDArray[np.intp] | None = None,
         validation_rows: NDArray[np.intp] | None = None,
+        source: tuple[Callable[..., Any], int] | None = None,
     ) -> None:
         for name in given:
             if name not in FIT_SETTINGS:
@@ -461,6 +464,7 @@ class FitRequest:
         self.core = {
             "settings": settings,
             "loss": loss,
+            "source": source,
             "rows": held.rows,
             "validation": held.data,
             "validation_rows": held.validation_rows,
@@ -472,6 +476,18 @@ class FitRequest:
     def begin(self) -> None:
         """Call the callbacks' ``on_train_begin``."""
         self._callbacks.train_begin(self._network)
+
+    def run(self, X: Any, sample_weight: Any, n_threads: Any) -> History:
+        """Run the fit of `Network.fit`."""
+        threads = optional_integer("n_threads", n_threads)
+        self.begin()
+        try:
+            native = self._network._native
+            result = native.fit(X, self._y, self.core, sample_weight=sample_weight, n_threads=threads)
+        except (DivergenceError, KeyboardInterrupt) as error:
+            self.fail(error)
+            raise
+        return self.end(result)
 
     def end(self, result: dict[str, Any]) -> History:
         """Convert the core's result to a History, and call the callbacks' ``on_train_end``."""

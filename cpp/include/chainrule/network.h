@@ -42,6 +42,19 @@ struct Model;  // internal
 template <class T>
 class OneFit;
 
+// A part of a batch: the rows from `first` on, which with the number of rows passed beside it must be an aligned run of
+// 512-row leaves, that is 512 * 2^j rows from a multiple of that number on, or all rows to the end of the batch from a
+// multiple of 512 * 2^j >= their number on. dropout: the rates of this step, as in FitOptions; seed and step: of
+// dropout.
+struct BatchPart {
+  Index first = 0, batch_rows = 0;
+  double batch_weight = 0;  // the sum of the weights of the batch
+  std::vector<double> dropout{};
+  double input_dropout = 0;
+  std::uint64_t seed = 0;
+  Index step = 0;  // number of the step since the training began
+};
+
 struct NetworkOptions {
   Activation activation = Activation::relu;  // of every hidden layer, if activations is empty
   std::vector<Activation> activations{};     // one per hidden layer
@@ -98,6 +111,12 @@ class CHAINRULE_API Network {
   }
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0, const CustomLoss<T>* loss = nullptr) const;
+  // Computes what the examples, the rows of a part of a batch, add to the gradient of the batch's cost without penalty.
+  // Partial sums a and b of neighbouring parts whose union is a part again add up to its partial sum, a + b element by
+  // element, and so to the bits of the whole batch. Returns the sums of the weighted losses of successive rows: those
+  // of all parts, added in order and divided by batch_weight, are the cost. Not for binned inputs.
+  std::vector<double> partial_gradients(const Examples<T>& examples, const BatchPart& part, std::span<T> gradients,
+                                        int threads = 0) const;
 
  private:
   template <class U>

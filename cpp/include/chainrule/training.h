@@ -169,6 +169,35 @@ struct History {
   }
 };
 
+// A batch whose gradient a source computes. The rest is as in BatchPart.
+template <class T>
+struct SourceBatch {
+  std::span<const T> parameters;  // in the layout of Network::parameters()
+  std::span<const Index> rows;    // numbers of the batch's examples, in their order; empty: all from `first` on
+  Index first, count;
+  std::vector<double> dropout;
+  double input_dropout;
+  std::uint64_t seed;
+  Index step;
+};
+
+// The cost of a batch without penalty, and the sum of its weights.
+struct SourceCost {
+  double mean, weight;
+};
+
+// Where fit() takes the gradients of batches from, if not from examples: for instance other machines. `gradients`
+// writes the gradient of the cost without penalty, in the layout of Network::parameters(). It is called once per step,
+// by L-BFGS once per trial point, in the calling thread. Its exceptions are passed on, and the network keeps its last
+// complete step.
+template <class T>
+struct GradientSource {
+  Index rows = 0;  // the number of examples
+  std::function<SourceCost(const SourceBatch<T>&, std::span<T> gradient)> gradients{};
+
+  explicit operator bool() const { return static_cast<bool>(gradients); }
+};
+
 template <class T>
 struct FitOptions {
   OptimizerOptions optimizer = Adam{};
@@ -183,6 +212,9 @@ struct FitOptions {
   std::vector<double> dropout{};  // one rate per hidden layer, or one for all of them; empty: 0
   double input_dropout = 0;
   CustomLoss<T> custom_loss{};  // replaces the network's loss, except in validation
+  // If set, the examples are ignored. The same gradients give the same bits as training on examples, except that L-BFGS
+  // does not check whether the gradient is large where it cannot lower the cost ("stalled").
+  GradientSource<T> source{};
   RateSchedules schedules{};
   Precision precision = Precision::float32;
   std::optional<Examples<T>> validation{};

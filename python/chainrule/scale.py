@@ -1,0 +1,254 @@
+"""Gradients from elsewhere: partial sums of parts of a batch, and a fit whose gradients come from a function.
+
+Packages for many machines build on this: a worker computes `Network.partial_gradients` of its rows, `combine` adds the
+parts to the bits of the whole batch, and the source given to `fit` returns the sum.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule._arguments import integer, returned
+from chainrule.functional import Array
+from chainrule.training import FitRequest, History
+
+LEAF = 512  # rows of a leaf of the sums over rows: sum_rows in cpp/kernels/sum_tree.h
+
+
+def _run_length(leaves: int) -> int:
+    """Return the length of the complete run of leaves that a run of so many leaves is, or begins."""
+    return 1 << (leaves - 1).bit_length()
+
+
+def _leaves(rows: int) -> int:
+    return -(-rows // LEAF)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PartialGradients:
+    """What a part of a batch adds to its gradient: the result of `Network.partial_gradients`, or a sum of such results.
+
+    Attributes
+    ----------
+    start, stop : int
+        The rows of the part, counted within the batch.
+    total_rows, total_weight : int, float
+        Number of rows of the batch, and the sum of their weights.
+    gradient : ndarray, shape (P,)
+        The partial sum of the derivatives of the batch's cost without penalty, in the order of `Network.parameters`.
+    losses : ndarray of float64
+        Sums of the weighted losses of successive rows.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> part = net.partial_gradients([[0.0], [0.0]], [2.0, 4.0], first=0, total_rows=2)
+    >>> part, part.of_batch()[1]
+    (PartialGradients(rows 0 to 2 of 2), 5.0)
+    """
+
+    start: int
+    stop: int
+    total_rows: int
+    total_weight: float
+    gradient: Array
+    losses: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"PartialGradients(rows {self.start} to {self.stop} of {self.total_rows})"
+
+    def joins(self, right: "PartialGradients") -> bool:
+        """Return whether the sum of this part and `right` is a partial sum of the tree."""
+        leaves = _leaves(right.stop - self.start)
+        length = _run_length(leaves)
+        return (
+            self.stop == right.start
+            and (self.start // LEAF) % length == 0
+            and (leaves == length or right.stop == self.total_rows)
+            and self.stop - self.start == length // 2 * LEAF
+        )
+
+    def __add__(self, right: "PartialGradients") -> "PartialGradients":
+        """Add the next part, which must be the other child of the same node of the tree."""
+        if not isinstance(right, PartialGradients):
+            return NotImplemented
+        for name in ("total_rows", "total_weight"):
+            mine, other = getattr(self, name), getattr(right, name)
+            if mine != other:
+                raise ValueError(f"parts of different batches: {name} is {mine} and {other}")
+        if self.gradient.shape != right.gradient.shape or self.gradient.dtype != right.gradient.dtype:
+            forms = [f"{g.dtype} of shape {g.shape}" for g in (self.gradient, right.gradient)]
+            raise ValueError(f"parts of different networks: the gradients are {forms[0]} and {forms[1]}")
+        if not self.joins(right):
+            raise ValueError(
+                f"the rows {self.start} to {self.stop} and {right.start} to {right.stop} of {self.total_rows} are not "
+                "the two halves of an aligned part: combine() adds the parts of a batch in the right order"
+            )
+        losses = np.concatenate([self.losses, right.losses])
+        gradient = self.gradient + right.gradient
+        return PartialGradients(self.start, right.stop, self.total_rows, self.total_weight, gradient, losses)
+
+    def of_batch(self) -> tuple[Array, float, float]:
+        """Return gradient, cost and sum of the weights of the batch, as a source returns them to `fit`.
+
+        Raises
+        ------
+        ValueError
+            If the part is not the whole batch.
+        """
+        if (self.start, self.stop) != (0, self.total_rows):
+            raise ValueError(f"the rows {self.start} to {self.stop} are not the whole batch of {self.total_rows} rows")
+        total = 0.0
+        for value in self.losses.tolist():  # in order: sum() would be more accurate since Python 3.12
+            total += value
+        scale = 1 / self.total_weight if self.total_weight > 0 else 0.0
+        return self.gradient, total * scale, self.total_weight
+
+
+def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
+    """Add the parts of a batch, or of an aligned part of it, given in any order, as the tree adds them.
+
+    Raises
+    ------
+    ValueError
+        If parts are missing, occur twice, or belong to different batches.
+
+    Examples
+    --------
+    See `Network.partial_gradients`.
+    """
+    sums: list[PartialGradients] = []
+    for part in sorted(parts, key=lambda part: part.start):
+        sums.append(part)
+        while len(sums) > 1 and sums[-2].joins(sums[-1]):
+            right = sums.pop()
+            sums[-1] += right
+    if not sums:
+        raise ValueError("there are no parts to combine")
+    if len(sums) > 1:
+        found = ", ".join(f"{part.start} to {part.stop}" for part in sums)
+        raise ValueError(f"the parts do not make up an aligned part of a batch of {sums[0].total_rows} rows: {found}")
+    return sums[0]
+
+
+def aligned_parts(total_rows: int, count: int) -> list[tuple[int, int]]:
+    """Divide a batch into at least `count` aligned parts of about the same size, if it has so many leaves.
+
+    Returns
+    -------
+    list of (start, stop)
+        The rows of each part, in order.
+
+    Examples
+    --------
+    >>> from chainrule.scale import aligned_parts
+    >>> aligned_parts(3000, 3)
+    [(0, 1024), (1024, 2048), (2048, 3000)]
+    """
+    rows, count = integer("total_rows", total_rows, low=1, high=2**63 - 1), integer("count", count, low=1)
+    leaves = _leaves(rows)
+    length = _run_length(leaves)
+    while length > 1 and -(-leaves // length) < count:
+        length //= 2
+    size = length * LEAF
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+class Batch(NamedTuple):
+    """The batch whose gradient a source computes.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (P,)
+        A read-only copy of the parameters, in the order of `Network.parameters`.
+    rows : slice or ndarray of int
+        The rows of the batch in their order: ``X[batch.rows]``.
+    step, seed, dropout, input_dropout
+        The arguments of `Network.partial_gradients`.
+    """
+
+    parameters: Array
+    rows: slice | NDArray[np.intp]
+    step: int
+    seed: int
+    dropout: list[float]
+    input_dropout: float
+
+
+def fit(
+    network: Any,
+    source: Callable[[Batch], tuple[Any, float, float]],
+    rows: int,
+    *,
+    n_threads: int | None = None,
+    **settings: Any,
+) -> History:
+    """Train a network like `Network.fit`, with gradients that a function computes.
+
+    The same gradients give the same bits as `Network.fit`; but L-BFGS cannot tell "stalled" from "converged".
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    source : callable
+        ``source(batch)`` takes a `Batch` and returns its gradient, shape (P,), its cost, both without penalty, and the
+        sum of its weights, as `PartialGradients.of_batch` does. It is called once per step, by L-BFGS once per trial
+        point. An exception ends the training and is passed on; the network keeps its last complete step.
+    rows : int
+        Number of rows of the data.
+    n_threads : int, optional
+        For the updates and the validation.
+    **settings
+        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``.
+
+    Returns
+    -------
+    History
+        As for `Network.fit`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `Network.fit`, and for results of the source of a wrong shape or type.
+
+    Examples
+    --------
+    >>> import chainrule as cr, numpy as np
+    >>> from chainrule import scale
+    >>> X, y = np.linspace(-1, 1, 2000).reshape(-1, 1), np.linspace(0, 3, 2000)
+    >>> nets = [cr.Network([1, 3, 1], loss="squared_error", seed=0) for _ in range(3)]
+    >>> def source(batch):
+    ...     nets[2].parameters[:] = batch.parameters
+    ...     X_batch, y_batch = X[batch.rows], y[batch.rows]
+    ...     rows = len(y_batch)
+    ...     parts = [nets[2].partial_gradients(X_batch[start:stop], y_batch[start:stop], first=start, total_rows=rows)
+    ...              for start, stop in scale.aligned_parts(rows, 3)]
+    ...     return scale.combine(parts).of_batch()
+    >>> history = scale.fit(nets[0], source, 2000, batch_size=1200, epochs=3)
+    >>> history.loss.tolist() == nets[1].fit(X, y, batch_size=1200, epochs=3).loss.tolist()
+    True
+    """
+    if not callable(source):
+        raise TypeError(f"source must be callable, got {source!r}")
+    if isinstance(settings.get("validation"), Real):
+        raise ValueError("a source has no rows to hold out: set validation= to (X, y)")
+
+    def call(parameters: Array, *rest: Any) -> tuple[Array, float, float]:
+        parameters.flags.writeable = False
+        result = source(Batch(parameters, *rest))
+        if not isinstance(result, tuple) or len(result) != 3:
+            raise TypeError(f"source must return (gradient, loss, weight), got {type(result).__name__}")
+        gradient, loss, weight = result
+        if gradient is None:
+            raise TypeError("source must return (gradient, loss, weight), got None as the gradient")
+        return gradient, returned("the loss that source returned", loss), returned("the weight of source", weight)
+
+    count = integer("rows", rows, low=1, high=2**63 - 1)
+    request = FitRequest(network, None, None, settings, source=(call, count))
+    return request.run(np.empty((0, network.layer_sizes[0]), network.dtype), None, n_threads)
