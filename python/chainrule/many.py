@@ -27,6 +27,7 @@ def fit_many(
     sample_weight: ArrayLike | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     n_threads: int | None = None,
+    executor: Any = None,
     **settings: "Unpack[FitSettings[list[Any]]]",
 ) -> list[History | Exception]:
     """Train many networks on shared data, one network per thread, each with the same bits as its `Network.fit`.
@@ -51,6 +52,12 @@ def fit_many(
         ends the whole call. ``on_epoch_end`` is called in the thread that trains the network.
     n_threads : int, optional
         Default: as `get_num_threads` says. The results are the same for any number.
+    executor : concurrent.futures.Executor or dask.distributed.Client, optional
+        Train groups of networks, about a second's work each, in its workers, with the same bits; n_threads is then that
+        of each worker. X, y and sample_weight may also be the path of a .npy file, which each worker opens, or a
+        function without arguments, which each worker calls once. Arrays are written once to a file in the folder for
+        temporary files, which the workers map; Dask workers on other machines receive it once. Callbacks are only
+        possible with threads. On Ctrl-C, the groups that have begun are finished first.
 
     Returns
     -------
@@ -64,6 +71,9 @@ def fit_many(
     ValueError, TypeError
         As for `Network.fit`; also for a network that occurs twice and for a list of the wrong length. All networks are
         then unchanged.
+    RuntimeError
+        If a process of the executor died, or a worker has another version of chainrule or no fused multiply-add while
+        this process has it. Dask repeats the tasks of a worker that died.
     KeyboardInterrupt, SystemExit
         On Ctrl-C, or if a callback ends the program. Every network has the parameters after its last complete step.
 
@@ -93,6 +103,14 @@ def fit_many(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, got {progress!r}")
     count, threads = len(networks), optional_integer("n_threads", n_threads)
+    if executor is not None and networks:
+        return _spread(
+            executor,
+            networks,
+            {"X": X, "y": y, "sample_weight": sample_weight},
+            progress,
+            {"rows": rows, "n_threads": threads, **settings},
+        )
     chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
     held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
     each = {name: _each(name, value, count) for name, value in settings.items()}
@@ -120,6 +138,21 @@ def fit_many(
         asked = [request.core for request in requests]
         native[0].fit_many(native, X, y, asked, sample_weight=sample_weight, on_finished=finish, n_threads=threads)
     return [results[index] for index in range(count)]
+
+
+def _spread(
+    executor: Any,
+    networks: Sequence[Network],
+    data: Mapping[str, Any],
+    progress: Callable[[dict[str, Any]], object] | None,
+    settings: Mapping[str, Any],
+) -> list[History | Exception]:
+    """Train in the workers of an executor."""
+    from chainrule._executors import spread  # which few need
+
+    each = {k: _each(k, value, len(networks)) for k, value in settings.items() if isinstance(value, list)}
+    shared = {k: tuple(v) if isinstance(v, Iterator) else v for k, v in settings.items() if k not in each}
+    return spread(fit_many, executor, networks, data, each, shared, progress)
 
 
 def _each(name: str, value: Any, count: int) -> list[Any]:

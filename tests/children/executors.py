@@ -1,0 +1,48 @@
+"""What the workers of an executor call: losses, loaders, a loss that kills its worker."""
+
+import os
+import signal
+from pathlib import Path
+
+
+def half_of_square(logits, y, weight):
+    difference = logits - y
+    return float((difference**2).sum() / 2 / len(y)), difference / len(y)
+
+
+class KillOnce:
+    """A loss that kills its process the first time, and leaves a file there."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, logits, y, weight):
+        if not Path(self.path).exists():
+            Path(self.path).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return half_of_square(logits, y, weight)
+
+
+class Kill:
+    """A loss that kills its process."""
+
+    def __call__(self, logits, y, weight):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Loader:
+    """Loads an array, and writes the process to a file."""
+
+    def __init__(self, array, path):
+        self.array, self.path = array, path
+
+    def __call__(self):
+        with open(self.path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        return self.array
+
+
+def peak():
+    """The largest memory of this process."""
+    with open("/proc/self/status") as status:
+        return int(status.read().split("VmHWM:")[1].split()[0]) * 1024
