@@ -233,9 +233,10 @@ def test_callbacks_and_verbose_report_each_cycle(capsys):
 
 def test_cycles_grow_within_a_limit_that_depends_on_rows_and_outputs():
     recipe = RECIPES["fast", "classes"]
-    assert recipe.cycle_lengths(100, 2, True) == [4, 12, 36, 108, 324]
-    assert recipe.cycle_lengths(10_000, 2, True) == [4, 12, 36]  # 8 of 60 epochs are left
-    assert recipe.cycle_lengths(10_000, 3, True) == [4, 12, 36, 38]  # of 90
+    assert recipe.cycle_lengths(100, 2, True) == [4, 12, 36, 108]
+    assert recipe.cycle_lengths(10_000, 2, True) == [4, 12, 36, 48]  # 100 epochs together
+    assert recipe.cycle_lengths(10_000, 3, True) == [4, 12, 36, 98]  # 150
+    assert recipe.cycle_lengths(300_000, 2, True) == [4, 12]  # 2 of 18 are left, fewer than 12
     assert recipe.cycle_lengths(10**8, 2, True) == [4]
     assert recipe.cycle_lengths(60, 2, False) == [52]
 

@@ -103,10 +103,10 @@ class Cycles:
         losses: list[float] = []
         costs: list[float] = []
         best, reason, epochs, duration = None, "epochs", 0, 0.0
-        least_gain = 0.0 if self.held_out is None else self.recipe.least_gain(len(self.held_out.data))
         n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
         settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
         n_outputs = self.networks[0].layer_sizes[-1]
+        least_gain = 0.0 if self.held_out is None else self.recipe.least_gain(len(self.held_out.data), n_outputs)
         lengths = self.recipe.cycle_lengths(n_rows, n_outputs, self.held_out is not None)
         for cycle, length in enumerate(lengths):
             left = self.seconds - (time.monotonic() - begin)
