@@ -1,5 +1,6 @@
-// Products with binned rows: the features of a binned number are summed up in W, so that it takes two rows of W, as a
-// level or a value takes one. Values are multiplied for several data rows at a time, which all read the same rows of W.
+// Products with binned rows. W holds running sums over the features of a binned number, so a number reads two rows of
+// W; a level or a plain value reads one. Plain values are multiplied for several data rows at a time, because all of
+// them read the same rows of W.
 #pragma once
 
 #include "kernels.h"
@@ -8,7 +9,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Some columns of a layout, by kind: at which places of a row their codes and values are, and their first features.
+// Some columns of a layout, by kind: the positions of their codes and values in a row, and their first features.
 struct BinnedPiece {
   static constexpr Index most = 64;
   struct Value {
@@ -24,7 +25,7 @@ struct BinnedPiece {
   Bins bins[most];
   Levels levels[most];
   Index value_count = 0, bins_count = 0, levels_count = 0;
-  bool first;  // of the layout
+  bool first;  // true for the first piece of the layout
 };
 
 template <class T, class Visit>
@@ -67,8 +68,8 @@ struct BinnedRow {
   }
 };
 
-// Row i, if there is one, into the cache: the rows of a batch are far apart in memory. (Always inlined: GCC takes a
-// function that only prefetches for one without effect, and drops the call.)
+// Prefetches row i, if it exists, because the rows of a batch are far apart in memory. Always inlined: GCC considers a
+// function that only prefetches to have no effect, and drops the call.
 template <class T>
 [[gnu::always_inline]] inline void prefetch_row(const SparseRows<T>& x, Index i, Index m) {
   if (i >= m) return;
@@ -79,8 +80,9 @@ template <class T>
     __builtin_prefetch(static_cast<const char*>(row.codes) + at);
 }
 
-// Calls visit(w of bin b - 1, its factor, w of bin b, its factor) for bins of a row, and visit(w) for its levels. Bin 0
-// takes its own w with the factor 0 for the bin before, which costs less than a branch.
+// Calls of_bins(w of bin b - 1, its factor, w of bin b, its factor) for each binned number of a row, and of_level(w)
+// for each level. Bin 0 has no bin before it: it passes its own w twice, first with the factor 0, which is faster than
+// a branch.
 template <class T, class W, class OfBins, class OfLevel>
 inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w, Index ldw, OfBins of_bins,
                         OfLevel of_level) {
@@ -98,7 +100,7 @@ inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w,
   }
 }
 
-// N vectors of a row of a matrix; a single one may be a part of a vector.
+// N vectors of a row of a matrix. If N is 1, the vector may be incomplete.
 template <class T, int N>
 struct Vectors {
   Vec<T> v[N];
@@ -127,7 +129,7 @@ struct Vectors {
   }
 };
 
-// A compile-time number.
+// An integer as a type, to pass it to a generic lambda.
 template <int Value>
 struct Constant {
   static constexpr int value = Value;
@@ -145,7 +147,7 @@ inline void for_outputs(Index n, Visit visit, Index j = 0) {
   }
 }
 
-// Calls visit(count, i) for m rows, or columns, from i on, four at a time as long as there are as many.
+// Calls visit(count, i) for m rows (or columns), four at a time while at least four remain.
 template <class Visit>
 inline void by_fours(Index m, Visit visit) {
   Index i = 0;
@@ -209,7 +211,7 @@ void binned_forward(const SparseForward<T>& p) {
   });
 }
 
-// The rows of a leaf by their bin in a column, for some of its bins: a list for each bin, in the order of the rows.
+// For some bins of a column, a linked list of the rows of a leaf that are in the bin, in their order.
 template <class T>
 struct RowsOfBins {
   static constexpr Index most = 256;         // bins
@@ -229,8 +231,8 @@ struct RowsOfBins {
   }
 };
 
-// From the highest bin to the first, a bin's dW is the sum of dz of the rows in higher bins, and of fraction times dz
-// of its own rows. Both sums stay in registers; between two calls, dW of the next bin holds the first one.
+// Computes dW of each bin, from the highest to the first: the sum of dz over the rows in higher bins, plus fraction
+// times dz over its own rows. Both sums stay in registers. Between two calls, dW of the next bin stores the first sum.
 template <class T, int N>
 inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& rows, Index begin, Index bins, bool last,
                              bool first, Index j, Tail<T> tail) {
@@ -249,7 +251,7 @@ inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& ro
   if (!first) above.write(to, tail);
 }
 
-// The vectors of each value's sum, for four values at a time: as many as fit the registers.
+// The number of vectors per value, when the sums of four values are kept in registers.
 inline constexpr int vectors_of_values = tile_rows * tile_vectors > 16 ? 4 : 2;
 
 template <class T, int C, int N>

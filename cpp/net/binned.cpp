@@ -31,7 +31,7 @@ Index entries_of_row(std::span<const BinnedColumn> layout) {
 
 namespace {
 
-// The error for the first code or fraction of a row that is out of range, if there is one.
+// Throws an error for the first code or fraction of a row that is out of range, if there is one.
 template <class T, class Code>
 void check_row(const BinnedView<T>& x, Index row, const Code* code, const T* value) {
   for (std::size_t c = 0; c < x.layout.size(); ++c) {
@@ -50,7 +50,7 @@ void check_row(const BinnedView<T>& x, Index row, const Code* code, const T* val
 
 template <class T, class Code>
 void check_rows(const BinnedView<T>& x) {
-  // Loops without branches, which the compiler makes vectors of; a row that has an error is read once more.
+  // These loops have no branches, so the compiler vectorizes them. A row with an error is read again for the message.
   std::vector<std::uint32_t> most;
   std::vector<std::uint8_t> is_fraction;
   for (const auto& [kind, features] : x.layout) {

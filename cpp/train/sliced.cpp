@@ -14,9 +14,9 @@ namespace chainrule {
 namespace {
 
 constexpr Index most_steps = 64;
-constexpr double operations_at_once = 2e7;  // takes about 0.1 ms, much less than the time between two polls
+constexpr double operations_at_once = 2e7;  // about 0.1 ms, much less than the time between two polls
 
-// Stores the exception of a poll within a step.
+// Stores an exception that a poll throws within a step.
 struct Interruption {
   std::atomic<bool> stopped = false;
   std::exception_ptr failure;
@@ -38,8 +38,8 @@ struct Member {
 
 Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
 
-// The number of gradient arrays for a batch of up to `rows` rows: one per slice and, if the slices come in rounds, one
-// per run of leaves of earlier rounds.
+// The number of gradient arrays for a batch of up to `rows` rows: one per slice and, if the batch takes several rounds
+// of slices, one per run of leaves of earlier rounds.
 Index partial_count(Index rows) {
   const Index last = rows_of_last_leaf(rows), shortest = whole_slice / 2;
   const Index slices = (rows - last) / whole_slice + std::min((last + shortest - 1) / shortest, slices_of_leaf);
@@ -137,7 +137,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
 
 template <class T>
 bool Sliced<T>::finite() const {
-  bool all = true;  // whether all parameters are finite; the padding does not count
+  bool all = true;  // whether all parameters are finite; padding is ignored
   for_parameters(model_, [&](Index, Index sliced) { all = all && std::isfinite(sliced_[sliced]); });
   return all;
 }
@@ -213,8 +213,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   steps.cost = costs_.data();
   steps.value = value_.data();
   steps.next = [](const void* member, Index count) { return static_cast<const Member*>(member)->team.next(count); };
-  // Only a call with a single step polls within the step: other steps are short. A step that is abandoned has changed
-  // nothing.
+  // Only a call with a single step polls within the step; other steps are short. An abandoned step changes nothing.
   Interruption interruption;
   if (steps.steps == 1)
     steps.poll = [](const void* of_member) {

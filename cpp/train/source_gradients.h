@@ -11,7 +11,7 @@ class SourceGradients {
  public:
   using UpdateHooks = typename Backprop<T>::UpdateHooks;
 
-  // model: of the parameters that run() is given, which are in the flat layout.
+  // model: a view of the parameters passed to run(), which are in the flat layout.
   SourceGradients(const Model<T>& model, const FitOptions<T>& options);
 
   // Writes the gradient of the first batch, penalty included, and then calls the hooks for all weights, as Backprop
@@ -23,7 +23,7 @@ class SourceGradients {
   IsaInUse isa_in_use_;
   const Model<T>& model_;
   const FitOptions<T>& options_;
-  PackedWeights<T> packed_;  // has no copies
+  PackedWeights<T> packed_;  // empty; the hooks need one
   int threads_;
 };
 

@@ -65,7 +65,7 @@ class Fit {
   }
 
  private:
-  // The best epoch: its number in the whole training and in this fit (0: none), and its parameters if they are stored.
+  // The best epoch: its number in the whole training and in this fit (0: no epoch yet), and its parameters if stored.
   struct Best {
     int epoch = 0, in_history = 0;
     Buffer<T> parameters;
@@ -161,7 +161,7 @@ class Fit {
     history.watched = "validation";
   }
 
-  // After an exception (from a user's function or an interrupt), stores the steps made so far in the network.
+  // After an exception (from a user's function or an interrupt), stores the parameters reached so far in the network.
   template <class Steps>
   auto keeping_steps(Steps steps) {
     try {

@@ -14,8 +14,8 @@ Panels<T> panels_for(const Model<T>& model, Index batch_rows, const FitOptions<T
   return flat ? Panels<T>() : Panels<T>(model);
 }
 
-// The model of the parameters in training. With panels, its biases and the weights of a single output are in the
-// panels. Other weights are in a flat copy, which is read only for the penalty.
+// The layers as views of the parameters in training. With panels, biases and the weights of a single output point into
+// the panels. Other weights point to a flat copy, which is read only for the penalty.
 template <class T>
 Model<T> training_model(Model<T> model, const Panels<T>& panels, T* parameters, const T* flat,
                         const StepDropout& dropout) {
@@ -44,7 +44,7 @@ bool needs_norm(const FitOptions<T>& options) {
   return options.clip_norm || options.skip_updates_above;
 }
 
-// True if gradients are still needed after their item, and so are stored in an array.
+// True if gradients are used again after the item that computes them, so that they must be stored in an array.
 template <class T>
 bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
   return options.source || needs_norm(options) || options.stop.gradient_norm_below ||
@@ -194,7 +194,7 @@ void TwoPhase<T>::add_penalty_in_panels(std::size_t l, const WeightBlock& block,
 }
 
 // Sums the squares of the gradients per output, in the order of its inputs. gradient_norm() adds the sums of all
-// outputs. So neither the number of threads nor the width of panels changes a bit.
+// outputs. So the result depends neither on the number of threads nor on the width of panels.
 template <class T>
 void TwoPhase<T>::square(std::size_t l, Share outputs, const GradientPlace<T>& gradients) {
   const Layer<T>& layer = model_.layers[l];
@@ -239,8 +239,8 @@ void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const Gradient
       update(Kind::biases, panels_.biases(l, parameters_) - parameters_ + outputs.begin, {count}, gradients.db);
     if (weights_.size() > 0) panels_.store(l, block, parameters_, weights_.data());
   } else {
-    // The region is a part of each row of Wᵀ and of the biases, which follow as one more row. Whole rows are
-    // contiguous.
+    // The region is a part of each row of Wᵀ, and of the biases, which are stored as a last row. It is contiguous if it
+    // contains whole rows.
     const Index row = layer.n_out, at = layer.offset + outputs.begin;
     const bool together = biases && optimizer_.same_for_all();
     const Index rows = inputs.end - inputs.begin + together;
@@ -254,7 +254,7 @@ void TwoPhase<T>::update(std::size_t l, const WeightBlock& block, const Gradient
 template <class T>
 std::span<const BatchCost> TwoPhase<T>::run(const Batches<T>& batches) {
   rates_ = batches.rates.front();
-  if (squares_.size() == 0) optimizer_.begin_step(rates_);  // otherwise it begins when the norm is known
+  if (squares_.size() == 0) optimizer_.begin_step(rates_);  // otherwise called when the norm is known
   dropout_.begin_step(batches.seed, batches.step, rates_.dropout);
   const auto size = static_cast<std::size_t>(gradients_.size());
   cost_ = source_ ? source_->run(batches, {parameters_, size}, rates_.dropout, {gradients_.data(), size}, &hooks_)

@@ -1,5 +1,5 @@
-// The trainings whose results are kept as hashes, chosen so that every optimizer, schedule, loss, activation and kind
-// of examples is in one of them.
+// The trainings whose results are stored as hashes. Every optimizer, schedule, loss, activation and kind of examples
+// occurs in at least one of them.
 #pragma once
 
 #include <optional>
@@ -30,7 +30,7 @@ struct Training {
   std::vector<Group> groups{};
   double l2 = 0, dropout = 0, input_dropout = 0;
   std::optional<double> clip_norm{}, clip_value{}, ema{};
-  bool validates = false;  // on every third row, with metrics, one of which selects the best epoch
+  bool validates = false;  // validate on every third row, with metrics; one of them selects the best epoch
 };
 
 // One training per activation, so that a new activation adds a line and changes no hash.
@@ -47,7 +47,7 @@ inline std::vector<Training> golden_trainings() {
   using enum Activation;
   using enum Loss;
   return {
-      // Small networks, in slices.
+      // Small networks, trained slice by slice.
       {.name = "slices of xor",
        .golden = {0xb18287a57e8fcc8d, 0x4886ed1bdaac67b7, 0x3d7fb7bb90697815, 0x0edf2abf94a3fb67},
        .sizes = {2, 4, 1},
@@ -86,7 +86,7 @@ inline std::vector<Training> golden_trainings() {
        .batch = 64,
        .data = Data::weighted_labels,
        .network = {.loss = softmax_cross_entropy}},
-      // In two phases, with rows or outputs for a team to share.
+      // Trained in two phases; threads share rows or outputs.
       {.name = "sgd",
        .golden = {0x6cba29b5be4e9831, 0xabb93096b21802fd, 0x52cdd12cd7cd8711, 0xc11adee2cb7495a6},
        .sizes = {70, 230, 130, 7},
@@ -205,7 +205,7 @@ inline std::vector<Training> golden_trainings() {
        .batch = 150,
        .data = Data::sparse,
        .network = {.loss = binary_cross_entropy}},
-      // Sums over rows of several leaves.
+      // Batches of several leaves of the sums over rows.
       {.name = "slices, one leaf",
        .golden = {0xdaaa4070659c699e, 0xf96036756c0ca73f, 0xc15d3f6e8ccb3ed7, 0x4e996f44a8890090},
        .sizes = {20, 30, 3},

@@ -1,6 +1,6 @@
-// A step of training allocates nothing: a fit of twelve epochs asks for memory as often as one of two, but for the
-// growth of its history. Nor does the prediction of a few rows. Counted in malloc and its family, so that operator new
-// and the threads' runtime are in it.
+// A training step allocates nothing: a fit of twelve epochs makes as many allocations as one of two, except those for
+// its growing history. Predicting a few rows allocates nothing either. The counters are in malloc and its variants, so
+// they include operator new and the thread library.
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -16,8 +16,8 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-#if defined(__GLIBC__) && !CHAINRULE_SANITIZED  // whose functions a program may define; they have a second name
-#pragma GCC visibility push(default)            // or the libraries would not meet them
+#if defined(__GLIBC__) && !CHAINRULE_SANITIZED  // a program may replace glibc's malloc, which is also __libc_malloc
+#pragma GCC visibility push(default)            // so that shared libraries call these definitions
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -47,7 +47,7 @@ int posix_memalign(void** result, std::size_t alignment, std::size_t size) {
 }
 }
 #pragma GCC visibility pop
-#else  // elsewhere, or with a sanitizer's functions, our own allocations alone; the other forms of new call these two
+#else  // otherwise only operator new can be counted; its other forms call these two
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
@@ -68,7 +68,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace chainrule::test {
 namespace {
 
-// One network for each way that a step may be carried out.
+// Networks that together use every kind of training step.
 struct Case {
   std::vector<Index> layer_sizes;
   Index rows, batch_size;  // 0: all
@@ -79,7 +79,7 @@ const Case cases[] = {
     {{2, 4, 1}, 4, 0, Loss::binary_cross_entropy},      {{32, 32, 1}, 8, 1, Loss::squared_error},
     {{20, 64, 1}, 1000, 0, Loss::binary_cross_entropy}, {{20, 64, 1}, 100, 32, Loss::squared_error},
     {{54, 256, 256, 7}, 600, 256, Loss::squared_error}, {{784, 128, 10}, 128, 128, Loss::squared_error},
-    {{8, 16, 2}, 20'000, 0, Loss::squared_error},  // several slabs a batch
+    {{8, 16, 2}, 20'000, 0, Loss::squared_error},  // several slabs per batch
 };
 
 template <class T>
@@ -92,7 +92,7 @@ long allocations_of(const Case& c, FitOptions<T> options, int epochs) {
   options.batch_size = some_rows(c.batch_size);
   options.epochs = epochs;
   if (options.stop.no_improvement) options.validation = examples;
-  num_threads();  // which looks at the system's files once a second: not in the fit, then
+  num_threads();  // reads the system's files at most once a second: do it now, not during the fit
   const long before = allocations;
   const History history = fit(network, examples, options);
   const long counted = allocations - before;
@@ -108,12 +108,12 @@ void steps_allocate_nothing() {
       for (const int threads : {1, 2}) {
         FitOptions<T> options{.optimizer = optimizer, .threads = threads};
         options.shuffle = optimizer.index() != 0 || threads == 2;
-        if (optimizer.index() != 0) options.stop.no_improvement = 1000;  // and with it the validation
+        if (optimizer.index() != 0) options.stop.no_improvement = 1000;  // turns validation on
         allocations_of(c, options, 1);                                   // starts the team
         const long few = allocations_of(c, options, 2);
         long many = allocations_of(c, options, 12);
-        constexpr long growth = 9;  // of three vectors, from 2 elements to 12
-        // Where a fit takes longer, with a sanitizer on a busy machine, seldom in two fits in turn.
+        constexpr long growth = 9;  // three vectors grow from 2 to 12 elements
+        // A slow fit (a sanitizer, a busy machine) may read the system's files again and so allocate more: repeat it.
         for (int again = 0; many - few > growth && again < 5; ++again) many = allocations_of(c, options, 12);
         CHECK(few > 0);
         CHECK(many - few <= growth, c.layer_sizes[0], c.batch_size, optimizer.index(), threads, few, many);

@@ -1,5 +1,6 @@
-// Products in bf16: the rounding to pairs, exactly, over every kind of value; the products against a naive twin that
-// rounds the operands likewise and sums in double, over ragged shapes, strides and thread counts.
+// Products in bf16. The rounding of floats is checked exactly, for every kind of value. The products are compared with
+// a naive implementation that rounds its operands in the same way and sums in double, for ragged shapes, several
+// strides and several numbers of threads.
 #include <bit>
 #include <limits>
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr float untouched = 12345;
 
-// The upper half of a float after rounding to nearest, ties to even; a NaN quiet, a denormal number 0.
+// The upper half of a float after rounding to nearest, ties to even. NaNs become quiet, denormal numbers become 0.
 std::uint16_t rounded(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
@@ -52,7 +53,7 @@ void rounding() {
   while (values.size() < 4000) values.push_back(std::bit_cast<float>(state = state * 1664525u + 1013904223u));
   const auto count = static_cast<Index>(values.size());
   std::vector<Bf16Pair> row(values.size() / 2), column(values.size());
-  // Along k within a row, and as a column beside one of zeros.
+  // Packs the values as one row, where neighbors share a pair, and as a column whose second one is zeros.
   std::vector<float> both(values);
   both.resize(2 * values.size(), 0.0f);
   bf16_kernels<float>()->pack_panel(1, 1, count, values.data(), count, 1, row.data());
@@ -64,7 +65,8 @@ void rounding() {
   }
 }
 
-// start and the sum of the rounded products in double, and the bound of what float32 sums of k terms may differ by.
+// For each element of C, the bias plus the products of rounded operands, summed in double, and a bound for the
+// difference from a float32 sum of k terms.
 struct Twin {
   std::vector<double> sum, bound;
 };
@@ -117,14 +119,14 @@ void products(Index m, Index n, Index k) {
   std::vector<float> once = fresh();
   gemm_bf16<float>(av, bv, view(once), 1);
   check_close(once, ldc, twin, m, n);
-  // The bits do not depend on strides, nor on the number of threads.
+  // The bits depend neither on strides nor on the number of threads.
   for (const auto& x : {a_columns, a_gaps}) {
     std::vector<float> again = fresh();
     gemm_bf16<float>(x, b_columns, view(again), 3);
     CHECK(again == once, m, n, k);
   }
 
-  // Packed in parts, as the threads do it after an update; the epilogue sees each element once.
+  // B is packed in parts, as threads pack it after an update. The epilogue visits each element once.
   PackedBf16<float> packed(k, n), parts(k, n);
   packed.pack(bv);
   for (Index p = 0; p < k; p += 6)
@@ -152,7 +154,7 @@ void products(Index m, Index n, Index k) {
     std::vector<float> dw = fresh();
     gemm_bf16_transposed<float>(matrix(at, k, m), right, {}, dw.data(), ldc, scratch.data());
     CHECK(dw == once, m, n, k);
-    const std::vector<float> last = random_values<float>(m * ldc + 3, 9);  // in an array of its own, from element 3 on
+    const std::vector<float> last = random_values<float>(m * ldc + 3, 9);  // from element 3 on
     std::vector<float> before(3), sum = fresh();
     before.insert(before.end(), dw.begin(), dw.end());
     const float* addends[] = {last.data(), before.data()};

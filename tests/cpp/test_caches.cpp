@@ -38,7 +38,7 @@ struct Machine : System {
   }
 };
 
-// Two complexes of two cores with two threads each: a third level belongs to one of them.
+// Two complexes of two cores with two threads each; each complex has its own third-level cache.
 void complexes() {
   const Machine machine;
   for (int i = 0; i < 8; ++i) {
@@ -53,7 +53,7 @@ void complexes() {
   CHECK(sizes_of(caches) == "32K:8,512K:16,16M:16");
 }
 
-// Each level is the smallest of its kinds, among the processors that are asked for.
+// With several kinds of cores, each level is the smallest one among the requested processors.
 void kinds_of_cores() {
   const Machine machine;
   for (int i = 0; i < 4; ++i) {
@@ -73,7 +73,7 @@ void kinds_of_cores() {
   expect(large.l1, 48 * kib, 8, 64, 2);
   CHECK(large.source == "sysfs");
   expect(caches_in_files(machine.root(), {5}).l2, 2 * mib, 16, 64, 4);
-  expect(caches_in_files(machine.root(), {99, 5}).l2, 2 * mib, 16, 64, 4);  // the first went offline
+  expect(caches_in_files(machine.root(), {99, 5}).l2, 2 * mib, 16, 64, 4);  // processor 99 is offline
 }
 
 void nothing_is_said() {
@@ -163,7 +163,8 @@ void settings() {
   CHECK(sizes_of(caches()) == machine);
 }
 
-// If sysfs and cpuid both report caches, they agree on those of a core; hypervisors may report different values.
+// The detected caches are plausible, and so are those that cpuid reports. The two sources are not compared, because
+// they may differ under a hypervisor.
 void this_machine() {
   const Caches& caches = chainrule::caches();
   for (const CacheLevel& level : {caches.l1, caches.l2, caches.l3})

@@ -29,7 +29,7 @@ struct Wide<float> {
   using Type = double;
   using Bits = std::uint32_t;
 #if defined(__x86_64__) && !defined(__FMA__)
-  static constexpr double max_ulp = 2.1;  // of all 2^32 floats a few exceed 2 in softplus
+  static constexpr double max_ulp = 2.1;  // a few of the 2^32 floats exceed 2 ulp in softplus
 #else
   static constexpr double max_ulp = 2;
 #endif
@@ -67,15 +67,15 @@ CHAINRULE_FUNCTION(Tanh, tanh, -1, 1, std::tanh(x))
 CHAINRULE_FUNCTION(Logistic, logistic, 0, 1, x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)))
 CHAINRULE_FUNCTION(Softplus, softplus, 0, inf, (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))))
 
-// Beyond this nothing but the range is promised.
+// For larger arguments, only the range of the result is checked.
 template <class F>
 constexpr double accurate_to = inf;
 template <>
 constexpr double accurate_to<Sin> = 1e4;
 template <>
 constexpr double accurate_to<Cos> = 1e4;
-// Where products are not fused, sin and cos near 0 come from a remainder with an error of its own: errors count in
-// units of no less than this result's.
+// Without fused multiply-add, the reduced argument of sin and cos has a rounding error that is large relative to
+// results near 0. Errors of results smaller than this are therefore measured in ulp of this value.
 #if defined(__x86_64__) && !defined(__FMA__)
 template <class F>
 constexpr double least_result = accurate_to<F> < inf ? 0.5 : 0;
@@ -118,7 +118,7 @@ template <class T, class F>
 struct Measurement {
   double worst = 0;
   T worst_at = 0;
-  std::uint64_t checksum = 14695981039346656037u;  // FNV-1a, a whole result a step; every NaN counts as the same one
+  std::uint64_t checksum = 14695981039346656037u;  // FNV-1a over whole results; all NaNs count as equal
   std::vector<T> y, mirrored;
 
   static void apply(const std::vector<T>& x, bool negate, std::vector<T>& out) {
@@ -166,15 +166,15 @@ void test_float(std::uint64_t stride) {
   for (std::uint64_t b = 0; b < (std::uint64_t{1} << 32);) {
     for (float& v : x) {
       v = from_bits<float>(static_cast<std::uint32_t>(b));
-      b += stride;  // beyond 2^32 in the last block it starts again
+      b += stride;  // the last block wraps around at 2^32
     }
     m.add(x);
   }
   m.report();
 }
 
-// Random bit patterns; then, evenly spaced with a random offset, the ranges where each function does something: results
-// below the smallest normal number, overflow, saturation, around 0 and around 1; and powers of two from 2^-100 to 1.
+// Tests random bit patterns; evenly spaced points with a random offset in the ranges that matter for each function
+// (denormal results, overflow, saturation, around 0 and 1); and powers of two from 2^-100 to 1.
 template <class F>
 void test_double() {
   Measurement<double, F> m;

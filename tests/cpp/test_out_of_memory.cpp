@@ -1,6 +1,6 @@
-// Every public call with the n-th allocation failing, for n = 1, 2, ... until it succeeds; that one alone, or all from
-// there on. It throws std::bad_alloc or does its work, with teams too; objects are what they were, or, in the middle of
-// a training, what they were after one of its steps.
+// Makes the n-th allocation of every public call fail, for n = 1, 2, ... until the call succeeds: only the n-th, or the
+// n-th and all later ones. The call, on one or several threads, must throw std::bad_alloc or do its work. After an
+// error, objects are unchanged, or, during training, as they were after one of the steps.
 #include <algorithm>
 
 #include "chainrule/chainrule.hpp"
@@ -108,7 +108,7 @@ void check_history(const History& h, bool validated) {
   for (const auto& values : h.metrics) CHECK(!validated || values.size() == count, h.epochs, values.size());
 }
 
-// From the beginning and, with `half` of the training behind it, from a state.
+// Trains from the beginning, or, if `resumed`, from the state after half of the epochs.
 void fits(const Training& t, bool resumed) {
   FitOptions<float> options = t.options;
   options.epochs = epochs;
@@ -120,7 +120,7 @@ void fits(const Training& t, bool resumed) {
     fit(network, t.examples, options);
     options.epochs = epochs - epochs / 2;
   }
-  std::vector<Values> steps;  // the parameters a network may have
+  std::vector<Values> steps;  // the parameters that the network may have after an error
   Network<float> network = t.network();
   steps.push_back(parameters_of(network));
   FitState<float> state = half;
@@ -135,7 +135,7 @@ void fits(const Training& t, bool resumed) {
     };
     for (const auto& [name, values] : half.vectors) steps.push_back(values);  // parameters, average, best
     fit(network, t.examples, watched);
-    steps.push_back(parameters_of(network));  // the average or the best, if these were asked for
+    steps.push_back(parameters_of(network));  // the averaged or best parameters, if the options ask for them
   }
   const Values expected = steps.back();
   refusing(
@@ -195,7 +195,7 @@ void trainings(int threads) {
 void many(int threads) {
   const Data data(500, 20, 1);
   const Examples<float> examples{data.matrix(), data.values()};
-  const FitOptions<float> options{.batch_size = 100, .epochs = 3, .groups = {{}}};  // of which each job has a copy
+  const FitOptions<float> options{.batch_size = 100, .epochs = 3, .groups = {{}}};  // each job copies these
   std::vector<Network<float>> networks;
   std::vector<FitOutcome> outcomes;
   Values expected;

@@ -1,5 +1,5 @@
-// The sliced schedule and the two phases give bit-identical costs, gradients and parameters after some steps on the
-// same batches, for ragged shapes and all kinds of examples, optimizers and teams.
+// The sliced and the two-phase schedule give bit-identical costs, gradients and parameters after some steps on the same
+// batches, for ragged shapes, all kinds of examples, all optimizers and several numbers of threads.
 #include <numeric>
 
 #include "net/network.h"
@@ -20,7 +20,8 @@ struct Case {
   double l2 = 0;
 };
 
-// Some epochs; the costs of all steps, the parameters and, where they are kept, the last gradients.
+// Trains for some epochs. Appends the cost of each step to `costs`; returns the parameters, followed by the last
+// gradients if the stepper stores them.
 template <class T, class Steps>
 std::vector<T> trained(const Case<T>& c, FitOptions<T> options, int threads, std::vector<double>& costs) {
   Network<T> network(c.sizes, {.activation = c.activation, .loss = c.loss, .seed = 5});
@@ -80,7 +81,7 @@ void twins(const Case<T>& c) {
       Index different = 0;
       for (std::size_t i = 0; i < got.size(); ++i) different += !agree(got[i], expected[i], 1e4);
       CHECK(different == 0, c.sizes.front(), c.sizes.back(), c.rows, c.batch, &options - settings, threads, different);
-      // With a penalty the squares of the weights are summed in the order of another layout.
+      // With a penalty, costs differ by rounding: each schedule sums the squared weights in its own order.
       for (std::size_t i = 0; i < costs.size(); ++i) {
         const double tolerance = c.l2 == 0 && fused() ? 0 : fused() ? 1e-14 : 1e-3;
         CHECK(std::abs(costs[i] - expected_costs[i]) <= tolerance * std::abs(expected_costs[i]), costs[i],
@@ -90,8 +91,8 @@ void twins(const Case<T>& c) {
   }
 }
 
-// In two phases, a team gives the bits of one thread, whether it shares rows, outputs, or both in turn. An array of all
-// gradients changes no bit.
+// With the two-phase schedule, several threads give the same bits as one, whether they share rows, outputs, or first
+// one and then the other. Storing all gradients in an array changes no bit.
 template <class T>
 void teams(const Case<T>& c) {
   const FitOptions<T> settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
@@ -123,15 +124,15 @@ template <class T>
 void all() {
   using enum Activation;
   using enum Loss;
-  teams<T>({{70, 230, 130, 7}, relu, softmax_cross_entropy, 150, 70, true, false, true});         // a narrow last layer
-  teams<T>({{90, 20, 300, 130}, tanh, squared_error, 100, 50, false, false, false, true, 0.01});  // and a wide one
+  teams<T>({{70, 230, 130, 7}, relu, softmax_cross_entropy, 150, 70, true, false, true});         // narrow last layer
+  teams<T>({{90, 20, 300, 130}, tanh, squared_error, 100, 50, false, false, false, true, 0.01});  // wide last layer
   teams<T>({{130, 300, 1}, logistic, binary_cross_entropy, 130, 65, true, true});
-  teams<T>({{200, 150}, identity, squared_error, 120, 60, true});                       // no hidden layer,
-  teams<T>({{300, 10}, identity, softmax_cross_entropy, 900, 450, true, false, true});  // and few outputs
-  set_caches("32K:8,256K:8,32M:16");  // so that activations of 700 rows and these weights exceed a second level
-  teams<T>({{60, 500, 70, 40}, relu, squared_error, 700, 700, false, true, false, true});  // by rows
+  teams<T>({{200, 150}, identity, squared_error, 120, 60, true});                       // no hidden layer
+  teams<T>({{300, 10}, identity, softmax_cross_entropy, 900, 450, true, false, true});  // no hidden layer, few outputs
+  set_caches("32K:8,256K:8,32M:16");  // activations of 700 rows, and the weights, exceed this second-level cache
+  teams<T>({{60, 500, 70, 40}, relu, squared_error, 700, 700, false, true, false, true});  // threads share rows
   set_caches("");
-  teams<T>({{100, 300, 200, 100}, relu, squared_error, 24, 8, true, false, false, false, 0.1});  // few: not in panels
+  teams<T>({{100, 300, 200, 100}, relu, squared_error, 24, 8, true, false, false, false, 0.1});  // few rows: no panels
   twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
   twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
   twins<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});
@@ -143,7 +144,7 @@ void all() {
   twins<T>({{3, 16, 17}, identity, squared_error, 140, 64, false, false, false, true});
   twins<T>({{30, 1}, identity, binary_cross_entropy, 500, 257, true, true});
   twins<T>({{19, 10}, identity, softmax_cross_entropy, 300, 129, false, false, false, true});
-  twins<T>({{4, 60, 1}, logistic, squared_error, 9000, 9000});  // more slices than places for their gradients
+  twins<T>({{4, 60, 1}, logistic, squared_error, 9000, 9000});  // more slices than arrays for their gradients
 }
 
 }  // namespace
