@@ -1,6 +1,6 @@
-"""The oracle: the method in plain NumPy, line by line, for any depth. Slow, short and obviously right.
+"""A reference implementation in plain NumPy, for any number of layers, written to be short and easy to check.
 
-Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b). Tests compare everything else with it.
+The tests compare chainrule with it. Rows are examples. W[l] has shape (n_l, n_{l-1}); params is a list of (W, b).
 """
 
 import math
@@ -30,7 +30,7 @@ def elu_slope(z):
 
 
 def normal(z):
-    """The cumulative distribution function."""
+    """The cumulative distribution function of the standard normal distribution."""
     return np.vectorize(math.erfc, otypes=[float])(-z / np.sqrt(2)) / 2
 
 
@@ -143,12 +143,12 @@ LOSSES = {
 
 
 def piecewise_linear(x, edges):
-    """The features of a binned number: those of the bins below x are 1, that of its own bin is the fraction of it."""
+    """Features of a binned number: 1 for each bin below x, the fraction for the bin of x, 0 for each bin above."""
     return np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
 
 
 def targets(y, n_out, loss):
-    """Y as (m, n_out): class numbers become rows with a single 1; all quantiles are those of one column."""
+    """Return Y as (m, n_out). Class numbers become rows with a single 1; one column of values is repeated."""
     if y.ndim == 1 and loss == "softmax_cross_entropy":
         return np.eye(n_out)[y.astype(int)]
     return np.broadcast_to(y.reshape(len(y), -1), (len(y), n_out))
@@ -170,11 +170,11 @@ def cost(params, logits, Y, loss, w=None, l2=0.0, **settings):
 
 
 def backward(params, z, a, Y, activations, loss, w=None, l2=0.0, **settings):
-    """The gradients of the parameters, and of X."""
+    """Return the gradients with respect to the parameters and to X."""
     w = np.ones(len(Y)) if w is None else w
     dZ = LOSSES[loss][2](z[-1], targets(Y, z[-1].shape[1], loss), **settings) * (w / w.sum())[:, None]
     grads = []
-    for layer in range(len(params), 0, -1):  # a[layer - 1] goes in; z[layer - 1] and a[layer] come out
+    for layer in range(len(params), 0, -1):  # a layer maps a[layer - 1] to z[layer - 1] and a[layer]
         W, _ = params[layer - 1]
         grads.insert(0, (dZ.T @ a[layer - 1] + l2 * W, dZ.sum(axis=0)))
         dA = dZ @ W
@@ -207,7 +207,7 @@ def unflatten(theta, like):
 
 
 def train(params, X, Y, activations, loss, step, epochs, batch_size=None, w=None, l2=0.0, **settings):
-    """Go through the rows in their order; return the parameters, and each epoch's cost and last gradient's norm."""
+    """Train on the rows in order; return the parameters, and the cost and last gradient norm of each epoch."""
     w = np.ones(len(X)) if w is None else w
     theta, state, losses, norms = flatten(params), {}, [], []
     for _ in range(epochs):
@@ -225,7 +225,7 @@ def train(params, X, Y, activations, loss, step, epochs, batch_size=None, w=None
 
 
 def problem(layer_sizes, m, loss, seed=0, dtype="float64"):
-    """A random network and data for it, everything of order 1: params, X, Y, w."""
+    """Return a random network and data for it (params, X, Y, w), with values of order 1."""
     random = np.random.default_rng(seed)
     params = [
         (random.normal(0, n_in**-0.5, (n_out, n_in)).astype(dtype), random.uniform(-0.5, 0.5, n_out).astype(dtype))
@@ -244,7 +244,7 @@ def problem(layer_sizes, m, loss, seed=0, dtype="float64"):
 
 
 def error(got, want, scale=0.0):
-    """Largest difference relative to the largest element of want (or to scale, if that is larger)."""
+    """Return the largest difference, relative to the largest element of want (or to scale, if that is larger)."""
     got, want = np.asarray(got), np.asarray(want)
     assert got.shape == want.shape
     if not want.size:

@@ -1,8 +1,8 @@
 """Trains groups of networks in the workers of an executor: threads, processes, or a Dask cluster.
 
-A task holds networks and settings but no large array. Those are written once to files that the workers map. A Dask
-worker that cannot open a file answers that it needs it, and this process, which keeps the files until the call ends,
-sends it in pieces and submits the task again. So a worker that dies, or joins later, loses nothing that cannot be sent.
+A task contains networks and settings but no large array. Large arrays are written once to files that the workers map.
+If a Dask worker cannot open a file, it returns a `Missing`, and this process sends the file in pieces and submits the
+task again. This process keeps the files until the call ends, so it can also send them to workers that join later.
 """
 
 import concurrent.futures
@@ -31,13 +31,13 @@ from chainrule._optional import require
 from chainrule._warn import warn
 
 _SHARED_BYTES = 1 << 16  # a larger array is written to a file instead of being sent in a task
-_PIECE_BYTES = 1 << 24  # a message to a Dask worker
-_GROUP_SECONDS = 1.0  # a task takes some milliseconds besides its work
-_BROKEN = ("BrokenExecutor", "CancelledError", "KilledWorker")  # names, because Dask has classes of its own
+_PIECE_BYTES = 1 << 24  # size of a message to a Dask worker
+_GROUP_SECONDS = 1.0  # long compared to the overhead of a task, some milliseconds
+_BROKEN = ("BrokenExecutor", "CancelledError", "KilledWorker")  # compared by name: Dask has its own classes
 
 
 class _Lost(Exception):
-    """The executor lost a task, or takes none."""
+    """The executor lost a task or no longer accepts tasks."""
 
 
 class _Refused(Exception):
@@ -46,7 +46,7 @@ class _Refused(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """An array of a call in a file of raw numbers, which workers map, or a function that each worker calls once."""
+    """An array of a call: a file of raw numbers, which workers map, or a function that each worker calls once."""
 
     call: str
     number: int
@@ -76,11 +76,12 @@ class _MissingError(Exception):
         self.stored = stored
 
 
-# What this worker has opened, by call and number, with the folder of the call; and files that are arriving.
+# Arrays that this worker has opened, with the folder of their call, and files that are being received. The keys are the
+# call and the number of the array.
 _opened: dict[tuple[str, int], tuple[str | None, Any]] = {}
 _arriving: dict[tuple[str, int], Any] = {}
 _loading: dict[tuple[str, int], threading.Lock] = {}
-_lock = threading.Lock()  # held shortly, because it stops the event loop of a Dask worker
+_lock = threading.Lock()  # hold it only briefly, because it blocks the event loop of a Dask worker
 
 
 def _open(stored: Stored) -> Any:
@@ -100,7 +101,7 @@ def _open(stored: Stored) -> Any:
 
 
 def _folder(stored: Stored) -> str | None:
-    """Return the folder of the call, if this worker sees it; it exists as long as the call runs."""
+    """Return the folder of the call, which exists while the call runs, or None if this worker cannot access it."""
     folder = os.path.dirname(stored.path)
     return folder if os.path.isdir(folder) else None
 
@@ -116,11 +117,11 @@ def is_open(stored: Stored) -> bool:
 
 
 def receive(stored: Stored, start: int, piece: bytes) -> None:
-    """Take the piece of a file that begins at byte start. The file has no name, so it ends with the process."""
+    """Store the piece of a file that begins at byte start. The file has no name, so it is deleted with the process."""
     key = stored.call, stored.number
     with _lock:
         if start == 0:
-            _arriving[key] = tempfile.TemporaryFile()  # noqa: SIM115 - later calls go on writing
+            _arriving[key] = tempfile.TemporaryFile()  # noqa: SIM115 - later calls continue to write
         file = _arriving[key]
         file.seek(start)
         file.write(piece)
@@ -131,7 +132,7 @@ def receive(stored: Stored, start: int, piece: bytes) -> None:
 
 
 def forget(call: str) -> None:
-    """Close what a call opened in this worker."""
+    """Close the files and arrays that a call opened in this worker."""
     with _lock:
         for key in [key for key in [*_opened, *_arriving, *_loading] if key[0] == call]:
             _opened.pop(key, None)
@@ -151,7 +152,7 @@ class Store:
 
     def __init__(self, folder: str, pickler: Any) -> None:
         self._folder, self._call, self._pickler = folder, uuid.uuid4().hex, pickler
-        self._stored: dict[int, tuple[Any, Stored]] = {}  # by id; holds the object, so that its id stays its own
+        self._stored: dict[int, tuple[Any, Stored]] = {}  # by id; holds the object so that its id is not reused
 
     @property
     def call(self) -> str:
@@ -169,7 +170,7 @@ class Store:
         return stream.getvalue()
 
     def source(self, name: str, value: Any) -> Any:
-        """Return data as they travel: a path and a function become what each worker loads once."""
+        """Return data in the form in which they are sent; a path or function becomes a `Stored`."""
         if isinstance(value, (str, os.PathLike)):
             return self._new(value, load=functools.partial(np.load, os.path.abspath(value), mmap_mode="r"))
         if callable(value):
@@ -206,7 +207,7 @@ class Store:
 
 
 def _is_whole_file(array: Any) -> bool:
-    """Return whether the array is what np.memmap opened, and shows what the file holds; a view keeps the attributes."""
+    """Return whether the array is the whole of a file opened by np.memmap; views have the same attributes."""
     contiguous = array.flags.c_contiguous or array.flags.f_contiguous
     return isinstance(array.base, mmap.mmap) and array.mode in ("r", "r+", "w+") and bool(array.filename) and contiguous
 
@@ -223,7 +224,7 @@ def _loads(name: str, content: bytes) -> Any:
 
 
 def identity() -> dict[str, str]:
-    """Return what must be equal in two processes for their results to have the same bits."""
+    """Return the properties that must be equal in two processes for their results to have the same bits."""
     fused = _core.get_isa() != "baseline" or platform.machine() in ("aarch64", "arm64")  # NEON has it
     return {
         "chainrule": _core.__version__,
@@ -280,7 +281,7 @@ def _portable(result: Any) -> Any:
 
 @dataclass
 class _Spread:
-    """One call: which networks remain, and how their results come back."""
+    """The state of a call: the networks that remain, and the results so far."""
 
     networks: Sequence[Any]
     progress: Callable[[dict[str, Any]], object] | None
@@ -288,11 +289,11 @@ class _Spread:
 
     def __post_init__(self) -> None:
         self.results: dict[int, Any] = {}
-        self.rate: float | None = None  # seconds per unit of cost, of the last group
+        self.rate: float | None = None  # seconds per unit of cost in the last group
         self.queue = sorted(range(len(self.networks)), key=lambda i: -self.costs[i])
 
     def next_group(self, workers: int) -> list[int]:
-        """Take the costliest networks that remain, about a second's work of them."""
+        """Take the costliest of the remaining networks, enough for about a second of work."""
         most = 1 if self.rate is None else max(1, len(self.queue) // workers)
         group = [self.queue.pop(0)]
         total = self.costs[group[0]]
@@ -304,7 +305,7 @@ class _Spread:
         return group
 
     def take(self, group: Sequence[int], answer: Any) -> None:
-        """Put the results of a group back and report them."""
+        """Store the results of a group in its networks and report them."""
         done, caught, seconds = answer
         self.rate = seconds / sum(self.costs[i] for i in group)
         for i, (parameters, result) in zip(group, done, strict=True):
@@ -345,7 +346,7 @@ def spread(
     fit_many : callable
         Trains a group.
     executor : Executor or Client
-        Where.
+        The workers that train.
     networks : sequence of Network
         All networks.
     data : mapping
@@ -425,12 +426,12 @@ def _loaded(value: Any) -> Any:
 def _workers(pool: Any, client: Any) -> int:
     if client is not None:
         return max(1, sum(map(int, client.nthreads().values())))
-    known = getattr(pool, "_max_workers", None) or getattr(pool, "num_workers", None)  # the latter of mpi4py
+    known = getattr(pool, "_max_workers", None) or getattr(pool, "num_workers", None)  # the second one is mpi4py's
     return int(known or os.cpu_count() or 1)
 
 
 def _run(call: _Spread, submit: Callable[[list[int]], Any], workers: int, pool: Any, client: Any) -> list[Any]:
-    """Keep two groups a worker submitted until all are done."""
+    """Submit groups, at most two per worker at a time, until all are done."""
     before = [network.parameters.copy() for network in call.networks]
     pending: dict[Any, list[int]] = {}
     try:
@@ -467,7 +468,7 @@ def _run(call: _Spread, submit: Callable[[list[int]], Any], workers: int, pool: 
 
 @contextmanager
 def _sorted_errors(group: Sequence[int]) -> Iterator[None]:
-    """Raise `_Lost` or `_Refused`; the number of a network in its group becomes that in the call."""
+    """Raise errors as `_Lost` or `_Refused`, and replace indices of the group in messages by indices of the call."""
     try:
         yield
     except Exception as error:
@@ -478,9 +479,9 @@ def _sorted_errors(group: Sequence[int]) -> Iterator[None]:
 
 
 def _end(call: _Spread, pending: dict[Any, list[int]], dask_pool: Any) -> None:
-    """Cancel the groups that have not begun, wait for the others, and put back what they did.
+    """Cancel the groups that have not begun, wait for the others, and store their results.
 
-    Dask cancels those that have begun too, and drops their results.
+    Dask also cancels groups that have begun, and drops their results.
     """
     if dask_pool is not None:
         dask_pool.shutdown(wait=False)
@@ -500,8 +501,8 @@ def _send(missing: Missing, client: Any) -> None:
             f"worker {worker} cannot open {stored.path}: it must be on this machine or share the folder, which the "
             "environment variable TMPDIR sets; or give X and y as paths or functions that it can use"
         )
-    with open(stored.path, "rb") as file, suppress(OSError, ValueError, KeyError):  # it died; another takes the task
-        if client.run(is_open, stored, workers=[worker])[worker]:  # another task of the worker asked for it, too
+    with open(stored.path, "rb") as file, suppress(OSError, ValueError, KeyError):  # the worker died: ignore it
+        if client.run(is_open, stored, workers=[worker])[worker]:  # already sent for another task
             return
         while piece := file.read(_PIECE_BYTES):
             client.run(receive, stored, file.tell() - len(piece), piece, workers=[worker])

@@ -1,4 +1,4 @@
-"""Rows of a table as numbers of bins and levels: the first layer looks its sums up instead of multiplying features."""
+"""Rows of a table as bin and level numbers, for which the first layer looks up sums of weights and multiplies less."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ _CODES = (np.uint8, np.uint16, np.int32)
 
 @explained
 class BinnedRows:
-    r"""Rows of binned numbers, levels and values, as `Network` takes them in the place of their features.
+    r"""Rows of binned numbers, levels and values, which `Network` accepts in place of an array of features.
 
-    A network of `n_features` inputs computes with them what it computes with `toarray()`, up to rounding, but the cost
-    of a row does not depend on how many bins and levels there are. A column of the layout has the features
+    A network computes the same as with the features, `toarray()`, up to rounding, but the time per row does not depend
+    on how many bins and levels there are. Each column of the layout has these features:
 
     =================  ============  ==================================================================================
     column             takes         features
@@ -34,10 +34,11 @@ class BinnedRows:
     Parameters
     ----------
     codes : array_like of int, shape (m, columns of bins and levels)
-        Numbers of bins and levels, from 0. Kept as they are if of type uint8, uint16 or int32, else in the smallest of
-        these.
+        Numbers of bins and levels, from 0. Arrays of uint8, uint16 or int32 are kept without a copy; others are
+        converted to the smallest of these types that fits.
     values : array_like, shape (m, columns of values and bins)
-        Values, and fractions from 0 to 1. Kept as they are in float32 and float64, else in float32.
+        Values, and fractions from 0 to 1. Arrays of float32 or float64 are kept without a copy; others are converted to
+        float32.
     layout : sequence of (str, int)
         The columns in the order of their features: kind and number of features of each.
 
@@ -51,9 +52,9 @@ class BinnedRows:
     Raises
     ------
     ValueError
-        For another kind or shape. Codes and fractions are checked when a network takes the rows.
+        For an unknown kind or a wrong shape. Codes and fractions are checked when the rows are passed to a network.
     TypeError
-        For codes that are not integers, values that are not real numbers.
+        For codes that are not integers, and for values that are not real numbers.
 
     Examples
     --------
@@ -115,7 +116,7 @@ class BinnedRows:
 
 
 def write_features(out: NDArray[Any], codes: NDArray[Any] | None, values: NDArray[Any] | None) -> None:
-    """Write the features of one column of a layout into `out`, (m, width), which is zero."""
+    """Write the features of one column of a layout into `out`, an array of zeros of shape (m, width)."""
     if codes is None:
         out[:, 0] = values
         return

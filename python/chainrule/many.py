@@ -39,25 +39,25 @@ def fit_many(
     Parameters
     ----------
     networks : sequence of Network
-        The networks, which must be distinct and have the same dtype; sizes, activations and losses may differ.
+        Distinct networks of the same dtype; sizes, activations and losses may differ.
     X, y, sample_weight
-        As for `Network.fit`. All networks share them; they are never copied for one network.
+        As for `Network.fit`. All networks share them without copies.
     rows : array of int or bool, or list of them, optional
-        The rows to train on, as row numbers, in this order, or as a mask; the same as ``fit(X[rows], y[rows])``.
+        The rows to train on, as a mask or as row numbers, whose order is kept: the same as ``fit(X[rows], y[rows])``.
         Default: all rows. ``validation`` may also be row numbers or a mask of the rows of X.
     {settings}
     progress : callable, optional
-        Called after each network, in the calling thread, with a dict of network (its index), result, finished (number
-        of finished networks) and networks (number of all networks). An exception that it or an ``on_train_end`` raises
+        Called in the calling thread after each network, with a dict: network (its index), result, finished (number of
+        finished networks) and networks (number of all networks). An exception that it or an ``on_train_end`` raises
         ends the whole call. ``on_epoch_end`` is called in the thread that trains the network.
     n_threads : int, optional
-        Default: as `get_num_threads` says. The results are the same for any number.
+        Default: `get_num_threads`. The results are the same for any number.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Train groups of networks, about a second's work each, in its workers, with the same bits; n_threads is then that
-        of each worker. X, y and sample_weight may also be the path of a .npy file, which each worker opens, or a
-        function without arguments, which each worker calls once. Arrays are written once to a file in the folder for
-        temporary files, which the workers map; Dask workers on other machines receive it once. Callbacks are only
-        possible with threads. On Ctrl-C, the groups that have begun are finished first.
+        Train in the workers of this executor, in groups of about a second's work, with the same bits; n_threads is then
+        the number of threads of each worker. X, y and sample_weight may also be the path of a .npy file, which each
+        worker opens, or a function without arguments, which each worker calls once. Each array is written once to a
+        temporary file that the workers map; Dask workers on other machines receive it once. Callbacks work only with a
+        thread pool. On Ctrl-C, the groups that have begun are finished first.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def fit_many(
         As for `Network.fit`; also for a network that occurs twice and for a list of the wrong length. All networks are
         then unchanged.
     RuntimeError
-        If a process of the executor died, or a worker has another version of chainrule or no fused multiply-add while
-        this process has it. Dask repeats the tasks of a worker that died.
+        If a process of the executor died (Dask instead repeats the tasks of a worker that died), or if a worker has
+        another version of chainrule, or differs from this process in having fused multiply-add.
     KeyboardInterrupt, SystemExit
         On Ctrl-C, or if a callback ends the program. Every network has the parameters after its last complete step.
 
@@ -148,7 +148,7 @@ def _spread(
     settings: Mapping[str, Any],
 ) -> list[History | Exception]:
     """Train in the workers of an executor."""
-    from chainrule._executors import spread  # which few need
+    from chainrule._executors import spread  # imported late: rarely needed
 
     each = {k: _each(k, value, len(networks)) for k, value in settings.items() if isinstance(value, list)}
     shared = {k: tuple(v) if isinstance(v, Iterator) else v for k, v in settings.items() if k not in each}
@@ -165,7 +165,7 @@ def _each(name: str, value: Any, count: int) -> list[Any]:
 
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """Split validation into data or a fraction, and row numbers; the part that was not given is None."""
+    """Return validation as (data or fraction, None), or as (None, row numbers)."""
     if isinstance(value, (tuple, Mapping, Real)):
         return value, None
     return None, _row_numbers("validation", value, X)

@@ -1,7 +1,7 @@
-"""Gradients from elsewhere: partial sums of parts of a batch, and a fit whose gradients come from a function.
+"""Training with gradients computed elsewhere: `combine` adds partial sums, and `fit` takes gradients from a function.
 
-Packages for many machines build on this: a worker computes `Network.partial_gradients` of its rows, `combine` adds the
-parts to the bits of the whole batch, and the source given to `fit` returns the sum.
+Packages that train on many machines can build on this: each worker computes `Network.partial_gradients` of its rows,
+`combine` adds the parts, with the same bits as for the whole batch, and the source given to `fit` returns the sum.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ LEAF = 512  # rows of a leaf of the sums over rows: sum_rows in cpp/kernels/sum_
 
 
 def _run_length(leaves: int) -> int:
-    """Return the length of the complete run of leaves that a run of so many leaves is, or begins."""
+    """Return the smallest power of two that is not below the number of leaves."""
     return 1 << (leaves - 1).bit_length()
 
 
@@ -30,7 +30,7 @@ def _leaves(rows: int) -> int:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PartialGradients:
-    """What a part of a batch adds to its gradient: the result of `Network.partial_gradients`, or a sum of such results.
+    """The part of a gradient that some rows of a batch contribute, from `Network.partial_gradients` or a sum of such.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class PartialGradients:
     gradient : ndarray, shape (P,)
         The partial sum of the derivatives of the batch's cost without penalty, in the order of `Network.parameters`.
     losses : ndarray of float64
-        Sums of the weighted losses of successive rows.
+        Sums of the weighted losses of consecutive blocks of rows.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class PartialGradients:
 
 
 def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
-    """Add the parts of a batch, or of an aligned part of it, given in any order, as the tree adds them.
+    """Add the parts of a batch, or of an aligned part of it, given in any order. The sum has the bits of one call.
 
     Raises
     ------
@@ -188,22 +188,23 @@ def fit(
     n_threads: int | None = None,
     **settings: Any,
 ) -> History:
-    """Train a network like `Network.fit`, with gradients that a function computes.
+    """Train a network like `Network.fit`, but with gradients that a function computes.
 
-    The same gradients give the same bits as `Network.fit`; but L-BFGS cannot tell "stalled" from "converged".
+    Equal gradients give the same bits as in `Network.fit`. L-BFGS cannot distinguish "stalled" from "converged" here.
 
     Parameters
     ----------
     network : Network
         Trained in place.
     source : callable
-        ``source(batch)`` takes a `Batch` and returns its gradient, shape (P,), its cost, both without penalty, and the
-        sum of its weights, as `PartialGradients.of_batch` does. It is called once per step, by L-BFGS once per trial
-        point. An exception ends the training and is passed on; the network keeps its last complete step.
+        ``source(batch)`` takes a `Batch` and returns its gradient of shape (P,), its cost, and the sum of its weights,
+        as `PartialGradients.of_batch` does. Gradient and cost are without penalty. It is called once per step, or, with
+        L-BFGS, once per trial point. An exception ends training and is raised by `fit`; the network then has the
+        parameters after the last complete step.
     rows : int
         Number of rows of the data.
     n_threads : int, optional
-        For the updates and the validation.
+        Number of threads for updates and validation.
     **settings
         Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``.
 
@@ -215,7 +216,7 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        As for `Network.fit`, and for results of the source of a wrong shape or type.
+        As for `Network.fit`, and if the source returns something of the wrong shape or type.
 
     Examples
     --------

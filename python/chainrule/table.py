@@ -1,7 +1,7 @@
 """Encodes tables as float32 features: columns of numbers, text, booleans and dates, with missing values.
 
-The encoding learnt from the training rows is plain data, which is stored with the model and used by `predict`. The
-formulas are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default",
+The encoding is learnt from the training rows, stored with the model as plain data, and used by `predict`. The formulas
+are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default",
 https://arxiv.org/abs/2407.04491).
 """
 
@@ -73,16 +73,16 @@ class TableEncoding:
         table : data frame, array or Frame
             The table.
         rows : array of int, optional
-            The rows to learn from, the training part; default: all.
+            The training rows, from which to learn; default: all.
         sample_weight : array of float, shape (m,), optional
             A row of weight w counts as w rows; a row of weight 0 does not count. If weights are below 1, they are
             divided by the smallest one. Default: 1 each.
         categorical_features, max_levels, date_order, decimal, bins
             See `TableEncoder`.
         more_to_come : bool, default=False
-            The table is the first part of a larger one, as in the first call of `partial_fit`. Then no column is left
-            out that may vary later: a constant number is divided by its absolute value, or by 1; text has a feature for
-            later levels, and every column has one for missing values.
+            The table is the first part of a larger one, as in the first call of `partial_fit`. Constant columns are
+            then kept, because they may vary later; a constant number is divided by its absolute value, or by 1 if it is
+            0. Text has a feature for levels that occur only later, and every column has one for missing values.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class TableEncoding:
             For a column that can be read in several ways, an infinite number, two columns with the same name, a table
             without a column that varies, or an invalid option.
         TypeError
-            For a column that is not numbers, text, booleans or dates.
+            For a column that contains anything but numbers, text, booleans and dates.
 
         Warns
         -----
@@ -124,16 +124,16 @@ class TableEncoding:
         return cls(columns)
 
     def transform(self, table: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> NDArray[np.float32]:
-        """Return the features (m, n_features) of a table, or of some of its rows.
+        """Return the features of a table, or of some of its rows, as an array of shape (m, n_features).
 
-        A data frame may have its columns in any order, and more columns. The columns of an array must have the same
-        order as at fit.
+        The columns of a data frame may have any order, and additional columns are ignored. The columns of an array must
+        have the same order as at fit.
 
         Raises
         ------
         ValueError
-            For a missing column, or a value of another kind than at fit; the message names the column, the value and
-            the row, counted from 1 or, if the index has whole numbers, by the index.
+            For a missing column, or a value of another kind than at fit. The message names the column, the value and
+            the row: its index label if the index consists of whole numbers, else its number, counted from 1.
 
         Warns
         -----
@@ -150,7 +150,7 @@ class TableEncoding:
         return features
 
     def inputs(self, table: Any, dtype: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> Any:
-        """Return the rows as a network of this dtype takes them: `BinnedRows` if columns have bins, else the features.
+        """Return the rows as inputs for a network of this dtype: `BinnedRows` if columns have bins, else the features.
 
         See `transform` for the arguments, errors and warnings.
         """
@@ -173,7 +173,7 @@ class TableEncoding:
         return BinnedRows(all_codes, all_values, layout)
 
     def _encode(self, frame: Frame, rows: NDArray[np.intp] | None, warn: bool) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield kind and width, codes and values of each column of the layout."""
+        """Yield ((kind, width), codes, values) for each column of the layout."""
         messages = []
         for encoder, place in zip(self.columns, self._find_columns(frame), strict=True):
             if place is not None:
@@ -241,8 +241,8 @@ class TableEncoding:
 def needs_encoding(table: Any) -> bool:
     """Return whether a data frame has a column whose type is not numeric or boolean: text, categories, dates, objects.
 
-    Only types matter, not values, so that the answer is the same for every part of a table. A numeric column with
-    missing values is numeric. A frame of sparse columns counts as a sparse matrix.
+    Only types matter, not values, so the answer is the same for every part of a table. A numeric column with missing
+    values counts as numeric, and a frame of sparse columns as a sparse matrix, which needs no encoding.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def needs_encoding(table: Any) -> bool:
 
 
 def _warn(messages: Sequence[str]) -> None:
-    """Warn about each of the first columns, and about the number of the others."""
+    """Give the first messages as warnings, and one more warning with the number of the others."""
     for message in messages[:SHOWN]:
         warn(message)
     if len(messages) > SHOWN:
@@ -270,7 +270,7 @@ def _warn(messages: Sequence[str]) -> None:
 def _weigh(
     rows: NDArray[np.intp] | None, sample_weight: ArrayLike | None, n_rows: int
 ) -> tuple[NDArray[np.intp] | None, NDArray[np.float64] | None]:
-    """Return the rows to learn from, without those of weight 0, and their weights, which are at least 1."""
+    """Return the rows of positive weight, and their weights, scaled so that none is below 1."""
     if sample_weight is None:
         return rows, None
     weight = np.asarray(sample_weight, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Trains the table estimators in cycles of doubling length and keeps the cycle that is best on held-out rows."""
+"""Trains the table estimators in cycles of growing length and keeps the cycle that is best on held-out rows."""
 
 import dataclasses
 import time
@@ -30,7 +30,7 @@ class HeldOut:
     parts : list of array of int
         For each network, the positions of its held-out rows in `data`.
     loss : str, loss or callable
-        The loss with which the rows are evaluated.
+        The loss of the evaluation.
     """
 
     data: Data
@@ -48,7 +48,7 @@ class HeldOut:
         return mean
 
     def cost(self, logits: NDArray[Any]) -> float:
-        """Compute the cost of logits; infinity instead of NaN."""
+        """Compute the cost of logits. NaN becomes infinity."""
         y, weight = self.data.y, self.data.weight
         if callable(self.loss):
             cost = float(self.loss(logits, y, weight)[0])
@@ -57,8 +57,8 @@ class HeldOut:
         return cost if np.isfinite(cost) else np.inf
 
     def best_scale(self, logits: NDArray[Any]) -> float:
-        """Find the factor of the logits, the inverse temperature, with the lowest cost of a cross-entropy."""
-        low, high = -1.5, 1.5  # of its logarithm
+        """Find the factor of the logits (inverse temperature) that minimizes the cross-entropy."""
+        low, high = -1.5, 1.5  # the logarithm of the factor
         for _ in range(20):  # the cost is convex in the factor: ternary search
             third = (high - low) / 3
             if self.cost(logits * np.exp(low + third)) < self.cost(logits * np.exp(high - third)):
@@ -81,9 +81,9 @@ class Cycles:
     rows : list of array of int, or None
         For each network, the rows of `data` to train on.
     held_out : HeldOut or None
-        Rows that determine the best cycle. None: there is a single cycle, and the training cost is reported.
+        Rows on which cycles are compared. None: there is a single cycle, and the training cost is reported.
     epochs : int
-        After `run`: the number of epochs that the parameters were trained for.
+        After `run`: the number of epochs after which the kept parameters were reached.
     """
 
     recipe: Recipe
@@ -98,7 +98,7 @@ class Cycles:
     epochs: int = dataclasses.field(default=0, init=False)
 
     def run(self, seed: int) -> History:
-        """Train, and return a history whose entries are cycles instead of epochs."""
+        """Train; return a history with one entry per cycle instead of per epoch."""
         begin = time.monotonic()
         losses: list[float] = []
         costs: list[float] = []

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from chainrule.network import Network
 from chainrule.optimizers import AdamW, Group
 
-FEW = 64  # with fewer rows, none are held out
-HELD_OUT = 5  # one row in this many is held out if no eval_set is given
+FEW = 64  # tables with fewer rows hold out no rows
+HELD_OUT = 5  # without an eval_set, one row in 5 is held out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Recipe:
     Attributes
     ----------
     bins : int
-        Bins of each column of numbers if there are few rows; see `n_bins` and `TableEncoder`.
+        Number of bins of each numeric column of a small table; see `n_bins` and `TableEncoder`.
     hidden, activation
-        Of each network.
+        Hidden layers of each network, and their activation.
     networks : int
         Number of networks to train; their logits are averaged.
     folds : int
@@ -35,10 +35,10 @@ class Recipe:
     first_rate, bias_rate : float
         Factors on the learning rate of the first layer's weights and of all biases.
     beta2, weight_decay, dropout, label_smoothing : float
-        Of the optimizer, of weights, of hidden units, of the cross-entropy of classes.
+        β₂ of the optimizer, decay of the weights, dropout of hidden units, label smoothing for classes.
     first_cycle, growth, cycles : int
-        A cycle is a fit with a cosine schedule and a new optimizer. Epochs of the first one, by what factor each later
-        one has more than the one before, and how many there are at most.
+        Number of epochs of the first cycle, the factor by which each cycle is longer than the one before, and the
+        largest number of cycles. A cycle is a fit with a cosine schedule and a new optimizer.
     most_rows : float
         See `cycle_lengths`.
     gain : float
@@ -64,11 +64,11 @@ class Recipe:
     gain: float = 0.04
 
     def n_bins(self, n_rows: int) -> int:
-        """Return the number of bins of each column of numbers: about one per 256 rows, from `bins` to 64."""
+        """Return the number of bins of each numeric column: about one per 256 rows, at least `bins`, at most 64."""
         return int(np.clip(2 ** round(np.log2(n_rows / 256)), self.bins, 64))
 
     def batch_size(self, n_rows: int) -> int | None:
-        """Return the batch size: about 40 steps per epoch; all rows if there are few."""
+        """Return a batch size that gives about 40 steps per epoch, or None (all rows) for small tables."""
         if n_rows < FEW:
             return None
         return int(np.clip(2 ** round(np.log2(n_rows / 40)), 16, 256))
@@ -83,7 +83,7 @@ class Recipe:
         return self.gain * 2 / max(2, n_outputs) - 8 / held_out
 
     def make_network(self, n_inputs: int, n_outputs: int, loss: Any, dtype: str, seed: int) -> Network:
-        """Make a network with normally distributed weights and biases, and zeros in the last layer."""
+        """Return a network with normally distributed weights and biases, and zeros in the last layer."""
         random = np.random.default_rng(seed)
         sizes = [n_inputs, *self.hidden, n_outputs]
         layers = [
@@ -109,10 +109,10 @@ class Recipe:
     def cycle_lengths(self, n_rows: int, n_outputs: int, held_out: bool) -> list[int]:
         """Return the epochs of each cycle, given the number of training rows and whether rows are held out.
 
-        All cycles together train on at most ``most_rows * sqrt(n_rows)`` rows, counting each epoch; with more than two
-        outputs, on proportionally more. A cycle that would exceed the limit is shortened, or omitted if it would be
-        shorter than the one before. The first one always runs. Without held-out rows, which determine the best cycle,
-        there is a single cycle, as long as the first three together.
+        The number of rows times the number of epochs of all cycles is at most ``most_rows * sqrt(n_rows)``, and
+        proportionally more with more than two outputs. A cycle that would exceed the limit is shortened, or omitted if
+        it would then be shorter than the one before. The first one always runs. Without held-out rows the best cycle
+        cannot be determined, so there is a single one, as long as the first three together.
         """
         most_epochs = int(self.most_rows * max(1, n_outputs / 2) / math.sqrt(n_rows))
         lengths = [self.first_cycle]
@@ -124,7 +124,7 @@ class Recipe:
         return lengths if held_out else [sum(lengths[:3])]
 
     def most_epochs(self, n_rows: int, n_outputs: int) -> int:
-        """Return the largest number of epochs of a fit that holds rows out of `n_rows` itself."""
+        """Return the largest number of epochs of a fit to `n_rows` rows, some of which it holds out."""
         if n_rows < FEW:
             return sum(self.cycle_lengths(n_rows, n_outputs, False))
         return sum(self.cycle_lengths(n_rows - math.ceil(n_rows / HELD_OUT), n_outputs, True))

@@ -1,4 +1,4 @@
-"""Base of the table estimators, which take any table and need no settings."""
+"""Base class of the table estimators, which accept any table and need no settings."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ from chainrule.validation import one_data_set, spread_rows
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class TableModel(Estimator):
-    """Base of the two table estimators, which document it."""
+    """Base class of `TableClassifier` and `TableRegressor`, which describe the parameters."""
 
     _: KW_ONLY
     loss: Any = None
@@ -49,14 +49,15 @@ class TableModel(Estimator):
         Parameters
         ----------
         X : data frame or array_like, shape (n_samples, n_features)
-            One example per row: numbers, text, categories, booleans, dates, missing values; see `TableEncoder`.
+            One example per row. Columns may hold numbers, text, categories, booleans, dates and missing values; see
+            `TableEncoder`.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Classes, or values.
         sample_weight : array_like, shape (n_samples,), optional
-            Weights of the rows, not negative; default 1 each.
+            Weights of the rows, at least 0. Default: 1 each.
         eval_set : (X, y) or (X, y, sample_weight), optional
-            Validation data, which determine how long to train, instead of a fifth of the rows. All rows are then used
-            for training.
+            Validation data, which determine when training ends. Default: a fifth of the rows. If given, all rows of X
+            are used for training.
 
         Returns
         -------
@@ -108,7 +109,7 @@ class TableModel(Estimator):
         return self
 
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
-        """Check a table and its targets as scikit-learn does. The weights include those of the classes."""
+        """Check a table and its targets as scikit-learn does, and multiply the weights by the class weights."""
         check_rows(X)
         X, y = self._check_table(X, self._read_targets(y), new)
         y = self._encode(y, new=new, exact=False)
@@ -125,7 +126,7 @@ class TableModel(Estimator):
         self._learn_targets(data.y[rows], None if data.weight is None else data.weight[rows])
 
     def _encoded(self, data: Data, rows: NDArray[np.intp] | None, dtype: str) -> Data:
-        """Encode some rows for the networks; None: all rows, with warnings, for validation data."""
+        """Encode some rows for the networks. rows=None: all rows, with warnings; used for validation data."""
         places: Any = slice(None) if rows is None else rows
         all_rows = rows is None or len(rows) == len(data.y)
         inputs = self.encoder_.encoding_.inputs(data.X, dtype, rows=None if all_rows else rows, warn=rows is None)
@@ -213,7 +214,7 @@ class TableModel(Estimator):
 
 
 def _divide(y: NDArray[Any], loss: Any, recipe: Recipe, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return the training rows and the held-out rows of each network; each part has its share of every class."""
+    """Return the training rows and the held-out rows of each network; held-out rows are stratified by class."""
     chunks = np.array_split(spread_rows(y, to_core(loss)[0], seed), HELD_OUT)
     parts = []
     for i in range(recipe.networks):
