@@ -1,4 +1,4 @@
-// A new folder for the files of a test, removed with its content.
+// A new folder for the files of a test. The destructor removes it with its content.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ struct Folder {
   ~Folder() { std::filesystem::remove_all(path); }
 };
 
-// Looks like /proc and /sys.
+// A folder that imitates /proc and /sys.
 struct System {
   Folder folder;
   std::string root() const { return folder.path.string() + "/"; }

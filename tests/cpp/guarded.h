@@ -17,15 +17,15 @@ namespace chainrule::test {
 
 enum class Edge { begin, end };
 
-// Hands out arrays, each in a block of its own. Their elements are what they were: at first 0.5 of the type last
-// filled with.
+// Provides arrays, each in its own block. Elements are not initialized: they are 0.5 of the type of the last fill(), or
+// whatever was written since.
 class Guarded {
  public:
   static constexpr std::size_t size = std::size_t{1} << 18;
 
   Edge edge = Edge::end;
 
-  void restart() { taken_ = 0; }  // what was handed out may be again
+  void restart() { taken_ = 0; }  // makes all blocks available again
   template <class T>
   void fill(T value) {
     for (const auto& block : blocks_)

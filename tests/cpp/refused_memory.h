@@ -1,4 +1,4 @@
-// Lets the n-th allocation of a program fail. Exactly one file of the program must include this.
+// Makes the n-th allocation of a program fail. Exactly one file of the program must include this.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@
 
 namespace {
 
-std::atomic<long> allowed{-1}, refused{0};  // before one is refused, negative: any number; so far
+std::atomic<long> allowed{-1}, refused{0};  // allocations until the next refusal (negative: no limit); refusals so far
 std::atomic<bool> from_there_on{false};
 
 bool refuse() {
@@ -31,7 +31,7 @@ bool refuse() {
 
 }  // namespace
 
-// Inlined, they look mismatched to GCC 12.
+// If these were inlined, GCC 12 would warn of mismatched new and delete.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   void* memory = refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
   if (memory == nullptr) throw std::bad_alloc();
@@ -51,7 +51,7 @@ bool refuse() {
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
-#if defined(__linux__) && !CHAINRULE_SANITIZED  // large buffers have their own pages there
+#if defined(__linux__) && !CHAINRULE_SANITIZED  // on Linux, large buffers are mapped
 #pragma GCC visibility push(default)
 extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
   if (refuse()) return MAP_FAILED;
@@ -63,7 +63,7 @@ extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int
 namespace chainrule::test {
 namespace {
 
-// call() until no allocation is refused; after(failed) looks at what it left.
+// Repeats call() until no allocation is refused. After each, after(failed) checks the result.
 template <class Before, class Call, class After>
 void refusing(const char* name, Before before, Call call, After after) {
   for (const bool all : {false, true}) {

@@ -1,7 +1,7 @@
 // True if a sanitizer replaces functions of the C library.
 #pragma once
 
-#ifdef __has_feature  // of clang
+#ifdef __has_feature  // clang
 #define CHAINRULE_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHAINRULE_SANITIZED 1

@@ -1,4 +1,4 @@
-// Random matrices, a visit of every instruction set of the machine, and caches of other machines.
+// Random matrices, a loop over the instruction sets of the machine, and the caches of other machines.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@
 
 namespace chainrule::test {
 
-// FitOptions::batch_size of so many rows, or of all for 0.
+// FitOptions::batch_size for this number of rows; 0: all rows.
 inline std::optional<Index> some_rows(Index rows) { return rows > 0 ? std::optional(rows) : std::nullopt; }
 
 // Deterministic numbers in [-1, 1).
@@ -35,7 +35,7 @@ MatrixView<T> matrix(std::vector<T>& values, Index rows, Index cols) {
   return MatrixView<T>::contiguous(values.data(), rows, cols);
 }
 
-// Bits must agree where products are fused; on x86 without FMA a few roundings may differ.
+// With fused multiply-add, bits must be equal; on x86 without it, a few roundings may differ.
 inline bool fused() {
 #if defined(__x86_64__)
   return active_isa() != "baseline";
@@ -50,8 +50,8 @@ bool agree(T got, T expected, double terms) {
   return std::abs(static_cast<double>(got) - static_cast<double>(expected)) <= epsilon * (terms + 2);
 }
 
-// For set_caches: blocks are cut for them, and no bit may depend on that. The first are this machine's; the last are
-// smaller than any machine's, so that small matrices take many blocks.
+// Arguments for set_caches. Block sizes depend on them, but no bit may. The first selects the caches of this machine;
+// the last are smaller than those of any machine, so that small matrices have many blocks.
 inline constexpr const char* some_caches[] = {"",
                                               "32K:8,256K:8,32M:16",
                                               "32K:8,512K:8,32M:16",

@@ -1,4 +1,4 @@
-// Compares the detected CPU features to those that the compiler's function reports.
+// Compares the detected CPU features with those that the compiler's builtin reports.
 #include "core/cpu.h"
 #include "support.h"
 

@@ -106,7 +106,7 @@ void test_json() {
   CHECK(json_number(123456.75) == "123456.75" && json_number(5e-324) == "5e-324");
 }
 
-// A container of one layer whose header is made of these texts.
+// A safetensors file of one layer whose header is assembled from these strings.
 std::string file(const std::string& header, std::size_t bytes) {
   std::string text(1, static_cast<char>(header.size() & 255));
   text += static_cast<char>(header.size() >> 8);
@@ -142,7 +142,7 @@ void test_containers() {
   refuse("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
 }
 
-// The examples of the standard, and all lengths of the last block.
+// SHA-256: the examples of the standard, and every length of the last block.
 void test_checksums() {
   const auto digits = [](const std::string& text) {
     Sha256 whole, parts;
@@ -159,7 +159,8 @@ void test_checksums() {
   CHECK(digits(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-// Every bit of a file that is changed is found, or nothing that is read is another: letters of the checksum's name.
+// After any bit of a file is flipped, reading it raises an error or gives the same model; the latter happens in the
+// letters of the checksum's name.
 void test_damage() {
   const Network<float> network({2, 2, 1}, {.seed = 3});
   std::string file = write_model(network, {{"by", "Ada"}});
@@ -187,7 +188,7 @@ void test_weights_that_are_not_finite() {
   for (const T value :
        {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity()}) {
     std::string bad = file;
-    bad[key] = 'C';  // as a file without a checksum
+    bad[key] = 'C';  // now the file has no checksum
     bad.replace(bad.size() - sizeof value, sizeof value,
                 std::string(reinterpret_cast<const char*>(&value), sizeof value));
     CHECK(refused<FileError>("its weights or biases hold NaN or infinity", [&] { read_model("it", bad, nullptr); }));
@@ -196,7 +197,7 @@ void test_weights_that_are_not_finite() {
   }
 }
 
-// A checkpoint: more tensors than the network's.
+// A checkpoint has more tensors than those of the network.
 void test_states() {
   const Network<float> network({2, 1});
   const std::string bytes(8, '\1');

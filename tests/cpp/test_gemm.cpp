@@ -1,5 +1,5 @@
-// Every product against its naive twin, over ragged shapes, orientations, strides, thread counts and caches, on every
-// ISA.
+// Compares every product with a naive implementation, for ragged shapes, orientations, strides, numbers of threads and
+// cache sizes, on every ISA.
 #include <cmath>
 #include <iterator>
 
@@ -64,7 +64,7 @@ void products(Index m, Index n, Index k) {
   const Index ldc = n + 3;
   const auto fresh = [&] { return std::vector<T>(static_cast<std::size_t>(m * ldc), T(untouched)); };
 
-  // With a bias the chain begins at it.
+  // With a bias, the chain of additions begins with it.
   std::vector<T> with_bias(expected.size());
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < n; ++j) {
@@ -79,7 +79,7 @@ void products(Index m, Index n, Index k) {
   gemm_packed<T>(a_gaps, packed, {0, n}, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);
 
-  // Packed in parts, as the threads do it after an update.
+  // B is packed in parts, as threads pack it after an update.
   Buffer<T> parts_memory(PanelView<T>::size(k, n));
   const PanelView<T> parts{parts_memory.data(), k, n};
   for (Index p = 0; p < k; p += 5)
@@ -89,8 +89,8 @@ void products(Index m, Index n, Index k) {
   gemm_packed<T>(av, parts, {0, n}, bias.data(), r.data(), ldc, scratch.data());
   check_equal(r, ldc, with_bias, m, n, k);
 
-  // The epilogue sees each element of C once, when it is finished; relu is applied in the tile. A large C, which takes
-  // long, has relu and one other.
+  // The epilogue visits each element of C once, when it is complete; relu is applied in the tile. A large C is tested
+  // only with relu and one other activation, to save time.
   for (int g = 0; fused() && g < activation_count; ++g) {
     const auto activation = static_cast<Activation>(g);
     if (m * n > 100'000 && activation != Activation::relu && activation != Activation::tanh) continue;
@@ -105,7 +105,7 @@ void products(Index m, Index n, Index k) {
                    {activate, nullptr, a_out.data(), ldc});
     check_equal(r, ldc, with_bias, m, n, k);
     check_equal(a_out, ldc, activated, m, n, k);
-    r = fresh();  // in place of z
+    r = fresh();  // overwrites z
     gemm_packed<T>(av, packed, {0, n}, bias.data(), r.data(), ldc, scratch.data(), {activate, nullptr, r.data(), ldc});
     check_equal(r, ldc, activated, m, n, k);
     r = fresh();
@@ -130,7 +130,7 @@ void products(Index m, Index n, Index k) {
     for (const auto& left : {MatrixView<const T>(matrix(at, k, m)), a_gaps.transposed()})
       for (const auto& right : {bv, b_columns}) {
         r = fresh();
-        // Then in place of the first of two sums, c = c + (last + product), which lie from element 2 on.
+        // Then c = c + (last + product), which overwrites the first of the two sums; both start at element 2.
         const std::vector<T> last = random_values<T>(m * ldc + 2, 8);
         std::vector<T> sum(expected), memory(2);
         for (Index i = 0; i < m; ++i)
@@ -144,7 +144,7 @@ void products(Index m, Index n, Index k) {
         const T* addends[] = {last.data(), memory.data()};
         gemm_transposed<T>(left, right, {addends, 2, 2}, {memory.data() + 2, ldc}, scratch.data());
         check_equal({memory.begin() + 2, memory.end()}, ldc, sum, m, n, k);
-        // The same in panels: c = c + product.
+        // The same with panels: c = c + product.
         std::vector<T> twice(expected);
         for (T& value : twice) value += value;
         Buffer<T> c_memory(PanelView<T>::size(m, n));
@@ -185,8 +185,8 @@ void all_shapes() {
                              {30, 1100, 300},   // A packed, B fetched ahead
                              {1, 1100, 1030},   // one row of A, packed
                              {15, 70, 1024},    // rows that share a set of the cache
-                             {1024, 70, 40},    // so in A of a dW
-                             {40, 1024, 100},   // and in B
+                             {1024, 70, 40},    // the same for A of a dW
+                             {40, 1024, 100},   // the same for B
                              {520, 1060, 20}};  // both packed, in blocks of columns
   std::size_t turn = 0;
   for (const auto& [m, n, k] : shapes)

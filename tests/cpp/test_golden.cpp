@@ -1,6 +1,6 @@
-// Golden bits: what trainings of every kind end with, as hashes of parameters, costs and predictions. They are the same
-// on every instruction set, for any number of threads, any caches, under every compiler and system; without fused
-// multiply-add others, but these again everywhere. A change of them is a change of the arithmetic contract
+// Golden bits: hashes of the parameters, costs and predictions after trainings of every kind. With fused multiply-add
+// they are the same on every instruction set, compiler and system, for any number of threads and any caches. Without it
+// a second set of hashes applies, which is the same everywhere too. Changing a hash changes the arithmetic contract
 // (cpp/README.md).
 #include <array>
 #include <bit>
@@ -13,7 +13,7 @@
 namespace chainrule::test {
 namespace {
 
-// FNV-1a over bytes in the order of significance.
+// FNV-1a over the bytes, least significant first.
 struct Hash {
   unsigned long long value = 0xcbf29ce484222325;
   template <class T>
@@ -150,8 +150,8 @@ double distance(const std::vector<A>& a, const std::vector<B>& b) {
   return std::sqrt(squares);
 }
 
-// What an instruction set makes of a training, with any number of threads and any caches: the numbers of both have no
-// common divisor, so four trainings meet every pair of them.
+// The hash of a training on an instruction set. Consecutive trainings use different numbers of threads and caches;
+// since these counts have no common divisor, every combination occurs.
 struct Outcomes {
   Outcome<float> float32;
   Outcome<double> float64;
@@ -168,8 +168,9 @@ struct Outcomes {
   }
 };
 
-// What roundings did to float32 is its distance from float64. Without fused multiply-add there are at most twice as
-// many, so the two ways are at most three times that apart; in float64 with roundings 2^-29 of the size.
+// The rounding error of a float32 training is its distance from the float64 one. Without fused multiply-add there are
+// at most twice as many roundings, so results with and without it differ by at most three times that error; in float64,
+// by 2^-29 of it.
 void check_distance(const char* name, const Outcomes& fused, const Outcomes& unfused) {
   const double rounding = distance(fused.float32.parameters, fused.float64.parameters);
   const double apart32 = distance(fused.float32.parameters, unfused.float32.parameters);
@@ -198,7 +199,7 @@ void check(const Training& t) {
                 found.unfused32, found.unfused64);
 }
 
-// Every activation and loss is used in a training.
+// Every activation and every loss occurs in a training.
 void check_that_none_is_missing(const std::vector<Training>& trainings) {
   std::set<Activation> activations;
   std::set<Loss> losses;

@@ -1,5 +1,5 @@
-// Every kernel of every instruction set on arrays that end, and then begin, at a protected page: for every shape up to
-// twice the tile plus one, and every layout of the operands.
+// Runs every kernel of every instruction set on arrays that end, and then on arrays that begin, at a protected page,
+// for every shape up to twice the tile plus one and every layout of the operands.
 #include "guarded.h"
 #include "support.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 Guarded memory;
 
-// Calls body for both edges, with all memory to be handed out anew.
+// Calls body once for each edge; before each call, all guarded memory is free again.
 template <class Body>
 void at_edges(const char* kernel, Index m, Index n, Index k, Body body) {
   running = {running.isa, kernel, m, n, k};
@@ -20,7 +20,7 @@ void at_edges(const char* kernel, Index m, Index n, Index k, Body body) {
   CHECK(true);
 }
 
-// Elements of m rows of n that lie ld apart: nothing behind the last.
+// Number of elements of m rows of n elements with stride ld, without a gap after the last row.
 Index extent(Index m, Index n, Index ld) { return m > 0 && n > 0 ? (m - 1) * ld + n : 0; }
 
 template <class T>
@@ -41,7 +41,7 @@ void all_passes(OptimizerList<Optimizer...>, Visit visit) {
   (visit(Optimizer()), ...);
 }
 
-// Epilogue `which`: none, relu in place and its slope (in registers), tanh and its slope (a panel at a time).
+// The epilogues: none, relu and its slope (applied in registers), tanh and its slope (applied to a panel at a time).
 template <class T>
 Epilogue<T> epilogue(Index which, Index m, Index n, T* c, Index ldc) {
   if (which == 0) return {};
@@ -54,7 +54,7 @@ Epilogue<T> epilogue(Index which, Index m, Index n, T* c, Index ldc) {
 
 template <class T>
 void products(Index m, Index n, Index k) {
-  Index which = m + n + k;  // of start, finish and epilogue: all in turn
+  Index which = m + n + k;  // selects start, finish and epilogue in turn
   for (const Layout a : {Layout::packed, Layout::rows, Layout::columns})
     for (const Layout b : {Layout::packed, Layout::rows})
       for (const Layout c : {Layout::packed, Layout::rows}) {
@@ -98,7 +98,7 @@ void pack(const char* name, Pack pack_panel, Index count, Index step, Index k, I
     });
 }
 
-// Passes over matrices of m x n: activations, losses, reductions, dropout; with gaps between the rows and without.
+// Passes over m x n matrices, with and without gaps between rows: activations, losses, reductions, dropout.
 template <class T>
 void passes(Index m, Index n) {
   const Kernels<T>& t = table<T>();
@@ -185,7 +185,8 @@ void one_output(Index m, Index n) {
       });
 }
 
-// Every row has the first and the last column; named rows come last to first.
+// Every row has an entry in the first and the last column. If row numbers are given, they go from the last to the
+// first.
 template <class T>
 void sparse(Index m, Index n, Index inputs) {
   const Dropout settings{1, 2, 0, 40000};
@@ -209,7 +210,7 @@ void sparse(Index m, Index n, Index inputs) {
     });
 }
 
-// A value, bins and levels; the code of the last row is the largest.
+// One column each of values, bins and levels; the last row has the largest codes.
 template <class T, class Code>
 void binned(Index m, Index n, Index features) {
   at_edges("binned", m, n, features, [&] {
@@ -305,7 +306,7 @@ void all() {
   for (Index m = 0; m <= 2 * t.tile_rows + 1; ++m)
     for (Index n = 0; n <= 2 * t.tile_columns + 1; ++n) {
       for (Index k = 0; k <= depth; ++k) products<T>(m, n, k);
-      memory.fill(T(0.5));  // sums of sums may have come to infinity
+      memory.fill(T(0.5));  // repeated sums may have overflowed to infinity
     }
   for (Index count = 0; count <= 2 * t.tile_columns + 1; ++count)
     for (Index k = 0; k <= depth; ++k)

@@ -1,4 +1,4 @@
-// Losses, activations, reductions and updates of every ISA against naive twins in double precision.
+// Compares losses, activations, reductions and updates of every ISA with naive implementations in double precision.
 #include <array>
 
 #include "core/buffer.h"
@@ -16,7 +16,7 @@ void close(T got, double expected, double scale = 1) {
   CHECK(std::abs(static_cast<double>(got) - expected) <= tolerance<T>() * (scale + std::abs(expected)));
 }
 
-// The naive twins: value and gradient of one row of logits.
+// The naive losses: value and gradient for one row of logits.
 struct RowLoss {
   double value;
   std::vector<double> dz;
@@ -103,7 +103,7 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
   rows.scale = scale;
   rows.value = value.data();
   rows.scratch = scratch.data();
-  // Of tweedie above 1, of the others below, of quantile one for each output.
+  // The parameter of the loss: above 1 for tweedie, below 1 for the others, and one per output for quantile.
   std::vector<double> given(static_cast<std::size_t>(n), loss == Loss::tweedie ? 1.25 : 0.25);
   for (std::size_t j = 1; j < given.size(); ++j) given[j] = 0.9 / static_cast<double>(j);
   const std::vector<T> parameters(given.begin(), given.end());

@@ -82,7 +82,7 @@ void three_arguments_of_a_view_mean_rows_without_gaps() {
   CHECK(empty.data == nullptr && empty.rows == 0 && empty.cols == 0);
 }
 
-// XOR, by every way to name the data that fit() takes: each gives the same network, and predict() takes it too.
+// Learns XOR from every type of data that fit() accepts. Each gives the same network, and predict() accepts it too.
 void predict_takes_what_fit_takes() {
   std::vector<float> x{0, 0, 0, 1, 1, 0, 1, 1}, y{0, 1, 1, 0};
   const std::vector<Index> ends{0, 0, 1, 2, 4};

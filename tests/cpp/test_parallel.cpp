@@ -1,6 +1,6 @@
-// Teams of the back end that was compiled: phases and who takes their items, members that are late or absent,
-// exceptions, nesting, two callers at once, rests; and how many threads the system grants, read from folders made here
-// that look like /proc and /sys.
+// Tests teams on the compiled backend: phases and the distribution of their items, late or absent members, exceptions,
+// nesting, two callers at once, rests. Also tests the number of threads that the system allows, which is read from
+// folders that imitate /proc and /sys.
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -18,8 +18,8 @@
 namespace chainrule {
 namespace {
 
-// Every item once in every phase of teams that grow and shrink, also of more members than processors; each phase reads
-// what the one before wrote.
+// Every item is processed once in every phase, by teams that grow and shrink and may have more members than processors.
+// Each phase reads the results of the one before.
 void items_are_taken_once() {
   for (const int threads : {1, 2, 7, 3, 16, 1, 2}) {
     constexpr Index count = 37;
@@ -33,7 +33,7 @@ void items_are_taken_once() {
           wrong += phase_of[static_cast<std::size_t>(item)] != phase - 1;
           next[static_cast<std::size_t>(item)]++;
         });
-        team.each(phase % 3, [&](Index item) {  // fewer than members
+        team.each(phase % 3, [&](Index item) {  // fewer items than members
           for (Index i = item; i < count; i += phase % 3)
             phase_of[static_cast<std::size_t>(i)] = next[static_cast<std::size_t>(i)];
         });
@@ -44,7 +44,7 @@ void items_are_taken_once() {
     CHECK(size == threads || thread_backend() == "serial", size.load(), threads);
     CHECK(wrong == 0 && phase_of == std::vector<int>(count, 500), wrong.load(), threads);
   }
-  std::vector<int> times(200003);  // more than a phase counts
+  std::vector<int> times(200003);  // more items than a phase can count
   parallel(3, [&](Team team) {
     team.each(std::ssize(times), [&](Index item) { ++times[static_cast<std::size_t>(item)]; });
   });
@@ -67,7 +67,7 @@ void short_phases_follow_each_other() {
   }
 }
 
-// A member that holds an item does not keep other members from the other items.
+// While one member is busy with an item, the other members process the remaining ones.
 void an_item_that_is_held_holds_nothing_else() {
   std::atomic<int> others{0};
   parallel(4, [&](Team team) {
@@ -84,7 +84,7 @@ void an_item_that_is_held_holds_nothing_else() {
   });
 }
 
-// Members that never reach the phases, and members that arrive after all have ended.
+// Some members never reach the phases, and some arrive after all phases have ended.
 void nobody_waits_for_absent_members() {
   for (const bool late : {false, true}) {
     std::atomic<bool> ended{false};
@@ -195,7 +195,7 @@ void quotas() {
     CHECK(std::isinf(cgroup_quota(none.root())));
   }
   {
-    const System version2;  // the group has none, the group above it has
+    const System version2;  // the group has no quota, its parent has one
     version2.write("proc/self/cgroup", "0::/pods/pod/container\n");
     version2.write("sys/fs/cgroup/pods/cpu.max", "400000 100000\n");
     version2.write("sys/fs/cgroup/pods/pod/cpu.max", "150000 100000\n");
@@ -203,13 +203,13 @@ void quotas() {
     CHECK(cgroup_quota(version2.root()) == 1.5, cgroup_quota(version2.root()));
   }
   {
-    const System container;  // that sees its own group as the root
+    const System container;  // sees its own group as the root
     container.write("proc/self/cgroup", "0::/\n");
     container.write("sys/fs/cgroup/cpu.max", "300000 100000\n");
     CHECK(cgroup_quota(container.root()) == 3, cgroup_quota(container.root()));
   }
   {
-    const System version1;  // and its path begins outside of what is mounted
+    const System version1;  // the path of the group begins outside of the mounted tree
     version1.write("proc/self/cgroup", "5:memory:/docker/ab\n4:cpu,cpuacct:/docker/ab\n3:cpuset:/docker/ab\n");
     version1.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n");
     version1.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
@@ -248,7 +248,7 @@ void settings() {
   CHECK(num_threads() >= 1 && num_threads_reason() != "set_num_threads");
 }
 
-// On a clock of the test's own, which begins late enough that no rest has just ended.
+// Uses a simulated clock, which starts late enough that no rest has just ended.
 void rests() {
   using detail::Rest;
   using std::chrono::microseconds, std::chrono::milliseconds;
@@ -258,7 +258,7 @@ void rests() {
     return begin + step;
   };
   Rest quick;
-  after(quick, start, milliseconds(4), milliseconds(1));  // as fast as one and a half threads
+  after(quick, start, milliseconds(4), milliseconds(1));  // 1.5 times as fast as one thread
   CHECK(!quick.lasts(start + milliseconds(4)));
   after(quick, start, microseconds(200), microseconds(199));
   CHECK(!quick.lasts(start + microseconds(200)));  // a wait too short to matter
@@ -268,11 +268,12 @@ void rests() {
   CHECK(rest.lasts(now) && rest.lasts(now + milliseconds(40) - microseconds(1)));
   now += milliseconds(40);
   CHECK(!rest.lasts(now));
-  now = after(rest, now, milliseconds(4), milliseconds(2));  // again at once: four times as long
+  now = after(rest, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
   CHECK(rest.lasts(now + milliseconds(160) - microseconds(1)) && !rest.lasts(now + milliseconds(160)));
   now = after(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
-  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) && !rest.lasts(now + milliseconds(200)));  // the longest
-  now = after(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: as the first
+  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) &&
+        !rest.lasts(now + milliseconds(200)));                                   // the longest rest
+  now = after(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
   CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
 }
 
@@ -297,7 +298,7 @@ void after_a_stall_comes_a_rest() {
         }
       });
     });
-    if (held) parallel_step(2, [&](Team team) { alone += team.size == 1; });  // unless the system kept us from it
+    if (held) parallel_step(2, [&](Team team) { alone += team.size == 1; });  // skipped if the system delayed us
   }
   CHECK(alone > 0);
 }

@@ -1,4 +1,4 @@
-// Threefry against the known answers of Random123 and a plain implementation, and the dropout factors made from it.
+// Compares Threefry with the known answers of Random123 and a plain implementation, and tests the dropout factors.
 #include <algorithm>
 #include <array>
 
@@ -64,7 +64,7 @@ T factor(const Dropout& d, Index i, Index j) {
   return bits < d.kept ? static_cast<T>(65536.0 / d.kept) : T(0);
 }
 
-// Any part of one or two matrices times the factors, and nothing beside it.
+// Multiplies any part of one or two matrices by the factors, and leaves the elements around it unchanged.
 template <class T>
 void factors() {
   const Dropout d{0x123456789abcdef0, 0xfedcba9876543210, 3, 45678};

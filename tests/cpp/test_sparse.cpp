@@ -1,4 +1,4 @@
-// The kernels for rows of a sparse matrix, or binned rows, against loops over the dense one.
+// Compares the kernels for sparse and binned rows with loops over the dense matrix.
 #include "support.h"
 
 namespace chainrule::test {
@@ -38,7 +38,7 @@ struct Matrix {
 template <class T>
 void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   const Matrix<T> x(m, inputs);
-  const Index row = 5;  // of the batch
+  const Index row = 5;  // position in the batch
   const Dropout settings{77, 5, 0, 40000};
   const InputDropout dropout{drops ? &settings : nullptr, row};
   std::vector<T> factors(static_cast<std::size_t>(m * inputs), T(1));
@@ -76,8 +76,9 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   for (std::size_t i = 0; i < got.size(); ++i) CHECK(agree(got[i], want[i], static_cast<double>(inputs)));
 }
 
-// Binned rows forward against the CSR matrix of their entries, which come in other orders: kernels sum each 64 columns
-// by kind; and their gradient against that of their features. most: the features of a column.
+// Compares the forward product of binned rows with that of the CSR matrix of their entries. The orders of the sums
+// differ, because the kernels sum each 64 columns by kind. Also compares the gradient with that of the features.
+// most: the largest number of features of a column.
 template <class T, class Code>
 void binned_products(Index m, Index columns, Index outputs, bool named, Index most = 7) {
   std::vector<BinnedColumn> layout;
@@ -95,7 +96,7 @@ void binned_products(Index m, Index columns, Index outputs, bool named, Index mo
     for (Index c = 0; c < columns; ++c) {
       const auto [kind, features] = layout[static_cast<std::size_t>(c)];
       const T value = std::abs(fractions[static_cast<std::size_t>(i * columns + c)]);
-      const Index b = (i * 3 + c) % (features + (kind == ColumnKind::levels));  // the last level is none
+      const Index b = (i * 3 + c) % (features + (kind == ColumnKind::levels));  // the largest code means no level
       double* of_column = x_features.data() + i * shape.cols + first;
       for (Index j = 0; kind == ColumnKind::bins && j < b; ++j) of_column[j] = 1;
       if (b < features) of_column[b] = kind == ColumnKind::levels ? 1 : static_cast<double>(value);
