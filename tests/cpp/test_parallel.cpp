@@ -271,8 +271,7 @@ void rests() {
   now = after(rest, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
   CHECK(rest.lasts(now + milliseconds(160) - microseconds(1)) && !rest.lasts(now + milliseconds(160)));
   now = after(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
-  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) &&
-        !rest.lasts(now + milliseconds(200)));                                   // the longest rest
+  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) && !rest.lasts(now + milliseconds(200)));  // the longest
   now = after(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
   CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
 }
