@@ -56,7 +56,7 @@ def test_value_and_slope_equal_pytorch(isa, activation, dtype):
     x = torch.tensor(z.astype("float64"), requires_grad=True)
     want = PYTORCH[activation](x)
     want.sum().backward()
-    tolerance = {"float32": 5e-6, "float64": 5e-13}[dtype]  # of numbers of 1, and relative to larger ones
+    tolerance = {"float32": 5e-6, "float64": 5e-13}[dtype]  # absolute below 1, relative above
     assert (abs(a - want.detach().numpy()) <= tolerance * np.maximum(1, abs(z))).all()
     # The target is rounded near 1e4, and so is dL/da.
     assert (abs(slope - x.grad.numpy()) <= tolerance * np.maximum(1, abs(z))).all()

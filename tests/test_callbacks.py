@@ -74,7 +74,7 @@ def test_fit_that_raises_restores_the_terminal(console):
     assert (sys.stdout, sys.stderr) == before
     written = console.file.getvalue()
     assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l")  # the cursor is visible,
-    assert written.endswith("\n\x1b[?25h")  # in a line of its own
+    assert written.endswith("\n\x1b[?25h")  # and the line is complete
     fit(bar)
     assert "5/5" in console.file.getvalue()
 

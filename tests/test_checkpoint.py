@@ -332,7 +332,7 @@ def test_kill_leaves_a_whole_file_from_which_training_resumes(tmp_path):
     assert epochs == sorted(epochs)
     assert epochs[-1] > 20
     cr.Checkpoint(path).on_train_begin(net)
-    assert list(tmp_path.iterdir()) == [path]  # what the killed ones left is gone
+    assert list(tmp_path.iterdir()) == [path]  # files of killed processes were removed
 
     net.fit(X, Y, epochs=10, resume=state, **settings("adam"))
     whole = make_network()

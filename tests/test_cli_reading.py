@@ -97,7 +97,7 @@ def test_text_that_is_not_utf8_is_read_as_windows_1252_and_reported(capsys):
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["€"]}
     said = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252, --encoding names another\n"
     assert capsys.readouterr().err == said
-    write("t.csv", "größe,b", "1,\x81", encoding="latin-1")  # which cp1252 does not have
+    write("t.csv", "größe,b", "1,\x81", encoding="latin-1")  # byte 0x81 is undefined in cp1252
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["\x81"]}
     assert "it is read as latin-1" in capsys.readouterr().err
 

@@ -78,7 +78,7 @@ def test_unique_texts_in_small_tables_are_reported_as_identifiers(capsys):
 
 @pytest.mark.parametrize("values", [
     lambda rng: rng.integers(0, 10**4, 300),  # some occur twice
-    lambda rng: rng.permutation(10**7)[:300],  # as amounts that are large, such as inhabitants
+    lambda rng: rng.permutation(10**7)[:300],  # large amounts, such as inhabitants
     lambda rng: rng.normal(size=300).cumsum(),
     lambda rng: rng.choice(["a", "b", "c"], 300),
     lambda rng: pd.date_range("2000-01-01", periods=300).astype(str),
@@ -399,7 +399,7 @@ def test_loss_option_trains_with_that_loss(houses, capsys, loss, network, option
 
 
 def test_time_limit_ends_the_training(houses, capsys):
-    options = ["--epochs", 10**6, "--time-limit", 1e-9]  # which one epoch takes on any machine
+    options = ["--epochs", 10**6, "--time-limit", 1e-9]  # one epoch takes longer on any machine
     assert run("train", houses, "--target", "price", *options) == 0
     printed = capsys.readouterr().out
     assert "at most 1000000 epochs or 1e-09 seconds" in printed

@@ -207,7 +207,7 @@ def test_cpp_training_equals_the_python_program_in_its_comment(found, tmp_path):
     x.tofile(tmp_path / "x.f32")
     y.tofile(tmp_path / "y.i32")
     text = (EXAMPLES / "find_package" / "as_in_python.cpp").read_text()
-    script = "\n".join(re.findall(r"^//   (.*)$", text, re.MULTILINE))  # as it stands there
+    script = "\n".join(re.findall(r"^//   (.*)$", text, re.MULTILINE))  # the commands in the comment, unchanged
     for threads in (1, 2):
         out = run(found / "as_in_python", "x.f32", "y.i32", "cpp", cwd=tmp_path, OMP_NUM_THREADS=str(threads))
         assert re.fullmatch(r"\d+ epochs, stopped by \w+\n", out)

@@ -1,4 +1,4 @@
-"""The estimators beside scikit-learn's: the same parameters and random_state give the same training, step by step."""
+"""Estimators compared with scikit-learn's: the same parameters and random_state give the same training at each step."""
 
 import warnings
 
@@ -140,7 +140,7 @@ def test_partial_fit_equals_scikit_learn(data, solver):
 
 @pytest.mark.parametrize(
     "solver", sorted({*SOLVERS} - {"adaptive"})
-)  # which ends with one more reduction of the rate here
+)  # here, this ends with one more reduction of the rate
 def test_partial_fit_continues_after_fit(solver):
     theirs, ours = pair("MLPRegressor", SOLVERS[solver])
     for estimator in (theirs, ours):

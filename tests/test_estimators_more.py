@@ -98,7 +98,7 @@ def test_options_reach_the_network(option):
     plain = regressor(shuffle=False).fit(X_VALUES, Y_VALUES)
     estimator.fit(X_VALUES, Y_VALUES)
     assert not same(estimator, plain)
-    if "dropout" not in option and "input_dropout" not in option:  # whose seed the estimator draws
+    if "dropout" not in option and "input_dropout" not in option:  # the estimator draws their seed
         network = like(estimator, X_VALUES, Y_VALUES, optimizer=adam, **given)
         assert np.array_equal(estimator.network_.parameters, network.parameters)
 

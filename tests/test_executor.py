@@ -256,7 +256,7 @@ def test_an_interrupted_call_cancels_what_has_not_begun(processes):
 def test_an_interrupted_call_leaves_no_task_on_dask(cluster):
     interrupted(cluster)
     deadline = time.monotonic() + 60
-    while any(cluster.processing().values()):  # the scheduler is told, but not waited for
+    while any(cluster.processing().values()):  # cancelling does not wait for the scheduler
         assert time.monotonic() < deadline
 
 

@@ -62,9 +62,9 @@ class Training:
     rows: int
     batch_size: int | None
     loss: str
-    settings: dict = field(default_factory=dict)  # of fit
-    density: float = 1.0  # of X, which is sparse below 1
-    layout: tuple[tuple[str, int], ...] = ()  # of X, which are binned rows then
+    settings: dict = field(default_factory=dict)  # arguments of fit
+    density: float = 1.0  # density of X; below 1, X is sparse
+    layout: tuple[tuple[str, int], ...] = ()  # if given, X is BinnedRows with this layout
     dtypes: tuple[str, ...] = ("float32", "float64")
     validates: bool = True
 

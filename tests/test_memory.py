@@ -100,7 +100,7 @@ def test_memory_of_a_fit_on_a_million_rows(batch, classes, bytes_per_row):
 def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
     more = {"clip_norm": 1.0} if clipped else {}
     taken, parameters = map(int, run("memory.fit", 1000, batch, [4000, 4000], False, optimizer, more).split())
-    weights = 2  # as the forward and the backward products read them
+    weights = 2  # one layout each for the forward and the backward product
     rows = min(batch, 512) if clipped else batch  # a slab; without an array of gradients, all
     assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 8e6
 
@@ -109,5 +109,5 @@ def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
 @pytest.mark.parametrize(("mode", "total"), [("r", 0), ("r+", 0), ("c", 1200)])
 def test_fit_on_a_mapped_file_releases_its_pages(tmp_path, mode, total):
     taken, found = map(float, run("memory.mapped_fit", str(tmp_path / "x.bin"), mode).split())
-    assert found == total  # what was written into a private map is still there
+    assert found == total  # changes to a private map are kept
     assert taken < 200e6 or mode == "c"

@@ -249,7 +249,7 @@ def test_labels_of_wrong_shape_or_class_raise(y, message):
         plots.decision_regions(trained("binary_cross_entropy", POINTS[:, 0] > 0), POINTS, y, new_axes(), resolution=9)
 
 
-@pytest.mark.filterwarnings("ignore:The network predicts")  # it stops at once
+@pytest.mark.filterwarnings("ignore:The network predicts")  # tol=1 ends training at once
 def test_regions_of_multilabel_models_raise():
     model = pytest.importorskip("sklearn.neighbors").KNeighborsClassifier().fit(POINTS, POINTS > 0)
     for labels in (model, cr.MLPClassifier(2, solver="lbfgs", max_iter=500, tol=1.0).fit(POINTS, POINTS > 0)):

@@ -97,7 +97,7 @@ def state_of(estimator):
 def assert_refused(estimator, method, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises((Exception, KeyboardInterrupt)):  # any exception
+        with pytest.raises((Exception, KeyboardInterrupt)):  # the type does not matter here
             getattr(estimator, method)(**arguments)
 
 

@@ -34,7 +34,7 @@ SETTINGS = {
     "dropout": {"dropout": 0.3, "input_dropout": 0.2, **BATCHES},
     "scheduled dropout": {"dropout": 0.3, "schedules": {"dropout": cr.StepDecay(factor=0.5)}, **BATCHES},
     "clipped": {"clip_norm": 0.05, "clip_value": 0.004, **BATCHES},
-    "skipping": BATCHES,  # and SKIPS
+    "skipping": BATCHES,  # also run with SKIPS
     "averaged": {"ema": 0.9, "schedules": cr.Cosine(epochs=10, warmup=2), **BATCHES},
     "groups": {"groups": cr.Group(layers=[0], learning_rate=0.1), **BATCHES},
     "stopped": {"stop": cr.Stop(gradient_norm_below=1e-3, loss_below=1e-9), **BATCHES},
@@ -177,7 +177,7 @@ def test_a_part_is_the_tree_node_of_its_leaves():
     net = network(params, loss=loss)
     rows = slice(2 * LEAF, 4 * LEAF)
     part = net.partial_gradients(X[rows], Y[rows], first=2 * LEAF, total_rows=4 * LEAF)
-    alone = net.loss_and_gradients(X[rows], Y[rows])[1].parameters  # of the mean of half as many rows
+    alone = net.loss_and_gradients(X[rows], Y[rows])[1].parameters  # gradient of the mean over half of the rows
     assert np.array_equal(2 * part.gradient, alone)
 
 

@@ -39,7 +39,7 @@ def powers_of_two(count, total):
 
 def weights_for(m):
     leaves = [min(LEAF, m - first) for first in range(0, m, LEAF)]
-    doubled = 2 ** (len(leaves) - 1).bit_length() - len(leaves)  # so many leaves weigh twice as much
+    doubled = 2 ** (len(leaves) - 1).bit_length() - len(leaves)  # this many leaves have twice the weight
     return np.concatenate([powers_of_two(rows, LEAF * (1 + (i < doubled))) for i, rows in enumerate(leaves)])
 
 

@@ -244,7 +244,7 @@ def test_unfitted_encoder_raises():
 
 NUMBERS = st.none() | st.integers(-(10**6), 10**6) | st.floats(-1e300, 1e300)
 LEVELS = st.none() | st.booleans() | st.text(max_size=3)
-DATES = st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))  # what pandas 2 knows
+DATES = st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))  # the range of pandas 2
 CELLS = {"number": NUMBERS, "level": LEVELS, "date": DATES}
 
 

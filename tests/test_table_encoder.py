@@ -155,7 +155,7 @@ def test_numbers_in_another_type_and_spaces_are_the_same_level():
         assert encode(["1", "2"], later).tolist() == [[1, 0], [0, 1]]
     assert encode([" a", "b"], ["a", "b "]).tolist() == [[1, 0], [0, 1]]
     assert encode(["a", " a"], ["a", " a"]).tolist() == [[0, 1], [1, 0]]
-    with pytest.warns(UserWarning, match="such as 'a ' in row 1"):  # which of the two?
+    with pytest.warns(UserWarning, match="such as 'a ' in row 1"):  # "a " matches both levels
         assert not encode([" a", "a"], ["a "]).any()
 
 

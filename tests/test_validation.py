@@ -39,7 +39,7 @@ def test_best_parameters_are_kept_for_every_end_of_a_fit(end):
             net.fit(X, Y, optimizer=cr.Adam(learning_rate=0.05), **options)
     else:
         net.fit(X, Y, optimizer=cr.Adam(learning_rate=0.05), **options)
-    assert min(costs) < costs[-1]  # else this test shows nothing
+    assert min(costs) < costs[-1]  # otherwise this test proves nothing
     assert net.loss(*validation) == min(costs)
 
 

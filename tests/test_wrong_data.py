@@ -48,7 +48,7 @@ def test_a_list_of_one_data_set_is_that_data_set():
     assert np.array_equal(plain.validation, listed.validation)
     pytest.importorskip("sklearn")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few epochs
+        warnings.simplefilter("ignore")  # few epochs do not converge
         plain, listed = (
             cr.MLPRegressor(random_state=0, max_iter=3).fit(X, Y, eval_set=eval_set) for eval_set in ((X, Y), [(X, Y)])
         )

@@ -19,7 +19,7 @@ import machine
 from peers import PEERS
 from worker import Worker
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # else as the module is called
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # otherwise the name of the module
 IMPORT = "import time\n{first}\nstart = time.perf_counter()\nimport {module}\nprint(time.perf_counter() - start)"
 
 
@@ -36,7 +36,7 @@ def required(name: str, found: dict[str, Distribution]) -> dict[str, Distributio
     name = re.sub(r"[-_.]+", "-", name).lower()
     try:
         one = distribution(name)
-    except PackageNotFoundError:  # of another system or Python
+    except PackageNotFoundError:  # requirement of another system or Python
         return found
     if name not in found:
         found[name] = one

@@ -97,7 +97,7 @@ def count(args: argparse.Namespace) -> None:
         return (lambda: _core.gemm(a, b, 1, out)) if ours else (lambda: np.matmul(a, b, out=out))
 
     small = np.ones((16, 16), np.float32)
-    product_of(small, small, small.copy())()  # what a process does once
+    product_of(small, small, small.copy())()  # initialization, once per process
     for case in chosen(args):
         if isinstance(case.what, Product):
             a, b = case.what.operands("float32")
@@ -105,7 +105,7 @@ def count(args: argparse.Namespace) -> None:
         else:
             session = (chainrule_peer if ours else numpy_peer).train(Problem(case.what), 1, shuffle=True)
             call, operands = partial(session.run, 1), 4 * case.what.parameters
-        if operands <= 2 * args.second:  # else little of them would stay
+        if operands <= 2 * args.second:  # otherwise little of them would stay cached
             counter("before", call)
         counter(case.name, call)
 

@@ -58,7 +58,7 @@ def estimators(folder: Path) -> list[bytes]:
         (cr.MLPRegressor(**options, preprocess=True, loss=cr.Quantile([0.1, 0.9])), table, X[:, 0]),
     ):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one epoch teaches nothing
+            warnings.simplefilter("ignore")  # one epoch does not converge
             estimator.fit(rows, targets)
         estimator.save(path)
         files.append(path.read_bytes())
