@@ -1,0 +1,1 @@
+"""Converts networks and estimators to the formats of other programs."""
