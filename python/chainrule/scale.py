@@ -4,6 +4,7 @@ Packages that train on many machines can build on this: each worker computes `Ne
 `combine` adds the parts, with the same bits as for the whole batch, and the source given to `fit` returns the sum.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Real
@@ -110,6 +111,31 @@ class PartialGradients:
         return self.gradient, total * scale, self.total_weight
 
 
+def join(
+    parts: Iterable[PartialGradients],
+    add: Callable[[PartialGradients, PartialGradients], PartialGradients] = operator.add,
+) -> list[PartialGradients]:
+    """Add those of the parts, given in any order, that are children of the same node of the tree; return what remains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from itertools import pairwise
+    >>> from chainrule.scale import PartialGradients, join
+    >>> bounds = (0, 512, 1024, 1536, 2048)
+    >>> parts = [PartialGradients(*rows, 2048, 1.0, np.ones(2), np.ones(1)) for rows in pairwise(bounds)]
+    >>> join(parts[:3])
+    [PartialGradients(rows 0 to 1024 of 2048), PartialGradients(rows 1024 to 1536 of 2048)]
+    """
+    found: list[PartialGradients] = []
+    for part in sorted(parts, key=lambda part: part.start):
+        found.append(part)
+        while len(found) > 1 and found[-2].joins(found[-1]):
+            right = found.pop()
+            found[-1] = add(found[-1], right)
+    return found
+
+
 def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
     """Add the parts of a batch, or of an aligned part of it, given in any order. The sum has the bits of one call.
 
@@ -122,18 +148,13 @@ def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
     --------
     See `Network.partial_gradients`.
     """
-    sums: list[PartialGradients] = []
-    for part in sorted(parts, key=lambda part: part.start):
-        sums.append(part)
-        while len(sums) > 1 and sums[-2].joins(sums[-1]):
-            right = sums.pop()
-            sums[-1] += right
-    if not sums:
+    nodes = join(parts)
+    if not nodes:
         raise ValueError("there are no parts to combine")
-    if len(sums) > 1:
-        found = ", ".join(f"{part.start} to {part.stop}" for part in sums)
-        raise ValueError(f"the parts do not make up an aligned part of a batch of {sums[0].total_rows} rows: {found}")
-    return sums[0]
+    if len(nodes) > 1:
+        found = ", ".join(f"{part.start} to {part.stop}" for part in nodes)
+        raise ValueError(f"the parts do not make up an aligned part of a batch of {nodes[0].total_rows} rows: {found}")
+    return nodes[0]
 
 
 def aligned_parts(total_rows: int, count: int) -> list[tuple[int, int]]:
