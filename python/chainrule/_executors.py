@@ -242,12 +242,17 @@ def _worker() -> str:
     return f"{platform.node()}, process {os.getpid()}"
 
 
-def work(expected: Mapping[str, str], shared: Stored, names: Sequence[str], task: Mapping[str, bytes]) -> Any:
-    """Train a group in a worker; return its results, warnings and seconds, or a `Missing`."""
+def refuse_others(expected: Mapping[str, str]) -> None:
+    """Raise RuntimeError in a worker whose results would not have the bits of the calling process."""
     own = identity()
     for name, value in expected.items():
         if own[name] != value:
             raise RuntimeError(f"worker {_worker()} has {name} {own[name]}, this process {value}: results would differ")
+
+
+def work(expected: Mapping[str, str], shared: Stored, names: Sequence[str], task: Mapping[str, bytes]) -> Any:
+    """Train a group in a worker; return its results, warnings and seconds, or a `Missing`."""
+    refuse_others(expected)
     _forget_ended_calls()
     try:
         settings = _unpickled(shared) | {name: _loads(name, content) for name, content in task.items()}

@@ -1,0 +1,623 @@
+"""Train one network on a Dask cluster, with the bits of one machine.
+
+The workers keep the rows in aligned parts (`chainrule.scale.aligned_parts`), whatever the chunks of the collection. A
+step sends the network to a task per worker, which answers with partial sums of the gradient. All tasks are stateless
+and have keys of their own, so any worker can repeat any of them. Dask itself repeats the tasks of a worker that dies;
+one that is silent, such as a stopped process, is removed here.
+"""
+
+import math
+import pickle
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from chainrule import _executors, scale
+from chainrule._arguments import integer, real
+from chainrule._optional import require
+from chainrule._warn import warn
+from chainrule.functional import Array
+from chainrule.training import History
+
+Result = TypeVar("Result")
+
+_GATHERED = 16  # results that the driver fetches in a step; more are added by tasks first
+_MERGED = 8  # results that such a task adds
+_PARTS_PER_WORKER = 4  # parts have sizes of powers of two: with one part each, three workers would share four
+_POLL_SECONDS = 1.0
+_WATCHED_STEPS = 3  # steps whose times decide on the warning, after the first
+
+
+class _RemovedError(Exception):
+    """A worker was removed: submit the tasks again."""
+
+
+# --- what the workers run ---
+
+
+def _load(load: Callable[[], Any], expected: Mapping[str, str]) -> Any:
+    _executors.refuse_others(expected)
+    return load()
+
+
+def _rows_of(block: Any) -> Array:
+    rows = np.asarray(block)
+    if rows.ndim == 0:
+        raise TypeError(f"expected an array of rows, got {type(block).__name__}")
+    return rows
+
+
+def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, tuple[int, ...]]:
+    """Return the number of rows and the shape of a row. Raises ValueError if a value is NaN or infinite."""
+    _executors.refuse_others(expected)
+    rows = _rows_of(block)
+    if rows.dtype.kind == "f":
+        for start in range(0, len(rows), scale.LEAF):  # little memory
+            bad = np.argwhere(~np.isfinite(rows[start : start + scale.LEAF]))
+            if len(bad):
+                row, *column = bad[0].tolist()
+                where = f"row {start + row}" + "".join(f", column {k}" for k in column)
+                raise ValueError(f"{where} is {rows[start + row][tuple(column)]:g}")
+    return len(rows), rows.shape[1:]
+
+
+def _part(
+    dtype: str,
+    slices: Sequence[Sequence[tuple[int, int]]],
+    blocks: Sequence[Sequence[Any]],
+    expected: Mapping[str, str],
+) -> list[Array | None]:
+    """Return X, y and sample_weight of a part, put together from slices of partitions."""
+    _executors.refuse_others(expected)
+    whole: list[Array | None] = []
+    for k, (ranges, pieces) in enumerate(zip(slices, blocks, strict=True)):
+        rows = [_rows_of(piece)[start:stop] for piece, (start, stop) in zip(pieces, ranges, strict=True)]
+        if k != 1:  # y may hold class numbers
+            rows = [piece.astype(dtype) if piece.dtype.kind in "fiub" else piece for piece in rows]
+        whole.append(np.ascontiguousarray(np.concatenate(rows)) if rows else None)
+    return whole
+
+
+def _add_weights(total: float, part: Sequence[Array | None]) -> float:
+    weights = part[2]
+    assert weights is not None
+    return float(np.cumsum(np.concatenate([[total], weights.reshape(-1).astype("float64")]))[-1])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _gradients(
+    content: bytes,
+    parts: Sequence[Sequence[Array | None]],
+    places: Sequence[tuple[int, str]],
+    options: Mapping[str, Any],
+    expected: Mapping[str, str],
+) -> tuple[list[scale.PartialGradients], float]:
+    """Return the sums over the parts, as far as they are neighbors, and the seconds of the work."""
+    _executors.refuse_others(expected)
+    begin = time.perf_counter()
+    network = pickle.loads(content)
+    sums: list[scale.PartialGradients] = []
+    for (X, y, weights), (first, name) in zip(parts, places, strict=True):
+        try:
+            sums = scale.join([*sums, network.partial_gradients(X, y, weights, first=first, **options)])
+        except Exception as error:
+            raise _about(name, error) from error
+    return sums, time.perf_counter() - begin
+
+
+def _merge(answers: Sequence[tuple[list[scale.PartialGradients], float]]) -> tuple[list[scale.PartialGradients], float]:
+    return scale.join(part for parts, _ in answers for part in parts), max(seconds for _, seconds in answers)
+
+
+def _echo(content: bytes) -> Array:
+    network = pickle.loads(content)
+    return np.zeros_like(network.parameters)
+
+
+def _seconds_per_row(content: bytes, rows: int, n_threads: int) -> float:
+    """Estimate the time of forward and backward: about three times that of a prediction."""
+    network = pickle.loads(content)
+    X = np.random.default_rng(0).normal(size=(rows, network.layer_sizes[0])).astype(network.dtype)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        network.logits(X, n_threads=n_threads)
+        times.append(time.perf_counter() - begin)
+    return 3 * min(times) / rows
+
+
+# --- the driver ---
+
+
+def _about(what: str, error: BaseException) -> Exception:
+    """Return the error with a subject."""
+    kind = type(error)
+    if kind in (ValueError, TypeError):
+        return kind(f"{what}: {error}")
+    return RuntimeError(f"{what}: {kind.__name__}: {error}")
+
+
+def _key(name: str) -> str:
+    return f"chainrule-{name}-{uuid.uuid4().hex}"
+
+
+def _shares(count: int, workers: int) -> list[range]:
+    """Divide the numbers below count into consecutive ranges, one per worker, whose lengths differ by at most one."""
+    return [range(k * count // workers, (k + 1) * count // workers) for k in range(workers)]
+
+
+@dataclass(eq=False)
+class _Partition:
+    """A chunk of a collection, or what a loader returns."""
+
+    name: str
+    request: Callable[[], Any]  # returns a future
+    future: Any = None
+    start: int = 0
+    stop: int = 0
+
+
+@dataclass(eq=False)
+class _Part:
+    """Rows of the data that a worker keeps; `first` is their place in the batch."""
+
+    start: int
+    stop: int
+    first: int
+    name: str = ""
+    owner: str = ""
+    future: Any = None
+
+
+class _Cluster:
+    """Submits tasks and waits for them; removes workers that are silent."""
+
+    def __init__(self, client: Any, silence: float) -> None:
+        self._distributed = require("distributed", "dask")
+        if not isinstance(client, self._distributed.Client) or client.asynchronous:
+            raise TypeError(f"client must be a distributed.Client that is not asynchronous, got {client!r}")
+        self.client, self.silence = client, silence
+        self.removed: set[str] = set()
+
+    def submit(self, name: str, function: Any, *arguments: Any, worker: str | None = None) -> Any:
+        """Submit a task with a key of its own; it may run elsewhere if the worker is gone."""
+        place = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+        with require("dask.config", "dask").set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+            return self.client.submit(function, *arguments, key=_key(name), pure=False, **place)
+
+    def workers(self) -> dict[str, int]:
+        """Return the threads of each worker; wait for the first one."""
+        begin = time.monotonic()
+        while not (found := {name: int(n) for name, n in self.client.nthreads().items() if name not in self.removed}):
+            self._refuse_no_workers(begin)
+            time.sleep(0.05)
+        return dict(sorted(found.items()))
+
+    def _refuse_no_workers(self, begin: float) -> None:
+        if time.monotonic() - begin > self.silence:
+            raise RuntimeError(f"the cluster has had no worker for {self.silence:g} s")
+
+    def results(self, tasks: Sequence[tuple[str, Any]]) -> list[Any]:
+        """Return the results of named futures; an error gets the name.
+
+        Raises `_RemovedError` if a worker was silent for too long, and was removed.
+        """
+        names = {future.key: name for name, future in tasks}
+        done: dict[str, Any] = {}
+        alive = time.monotonic()
+        while missing := [future for _, future in tasks if future.key not in done]:
+            completed = self._distributed.as_completed(
+                missing, loop=self.client.loop, with_results=True, raise_errors=False, timeout=_POLL_SECONDS
+            )
+            try:
+                for future, result in completed:
+                    if future.status == "error":
+                        raise _about(names[future.key], result[1])
+                    if future.status == "cancelled":
+                        raise RuntimeError(f"{names[future.key]}: the task was cancelled")
+                    done[future.key] = result
+            except self._distributed.TimeoutError:
+                self._remove_silent()
+                if self.client.nthreads():
+                    alive = time.monotonic()
+                self._refuse_no_workers(alive)
+        return [done[future.key] for _, future in tasks]
+
+    def _remove_silent(self) -> None:
+        # Functions within functions are sent by value: the scheduler need not have chainrule.
+        def silent(limit: float, dask_scheduler: Any) -> list[str]:
+            now = time.time()
+            return [name for name, worker in dask_scheduler.workers.items() if now - worker.last_seen > limit]
+
+        async def remove(names: list[str], dask_scheduler: Any) -> None:
+            for name in names:
+                answer = dask_scheduler.remove_worker(address=name, stimulus_id="chainrule-silent-worker")
+                if hasattr(answer, "__await__"):
+                    await answer
+
+        if names := self.client.run_on_scheduler(silent, self.silence):
+            self.client.run_on_scheduler(remove, names)
+            self.removed |= {*names}
+            warn(f"removed {', '.join(names)}: no sign of life for {self.silence:g} s; its work is repeated")
+            raise _RemovedError
+
+    def handshake(self, expected: Mapping[str, str]) -> None:
+        """Refuse workers that would give other bits, or cannot run chainrule."""
+        tasks = []
+        for worker in self.workers():
+            future = self.submit("handshake", _executors.refuse_others, dict(expected), worker=worker)
+            tasks.append((f"worker {worker}", future))
+        with suppress(_RemovedError):
+            self.results(tasks)
+
+
+class _Driver:
+    """A fit: the parts that the workers keep, and the source that has them compute gradients."""
+
+    def __init__(self, network: Any, cluster: _Cluster, data: Mapping[str, Any]) -> None:
+        self._cluster, self._dtype = cluster, str(network.dtype)
+        self._expected = _executors.identity()
+        self._data = {name: self._partitions(name, value) for name, value in data.items()}
+        self._twin = pickle.loads(pickle.dumps(network))
+        self._batches: dict[tuple[int, int], tuple[list[_Part], float | None]] = {}
+        self._members: dict[str, int] = {}
+        self._step: list[Any] = []
+        self._times: list[tuple[float, float]] | None = []
+
+    def _partitions(self, name: str, value: Any) -> list[_Partition]:
+        if value is None:
+            return []
+        if hasattr(value, "to_delayed") and hasattr(value, "chunks"):
+            dimensions = 2 if name == "X" else 1
+            if value.ndim < dimensions:
+                raise ValueError(f"{name} has {value.ndim} dimensions, expected two: (rows, columns)")
+            whole = value.rechunk(dict.fromkeys(range(1, value.ndim), -1))
+            requests = [self._computing(block) for block in whole.to_delayed().reshape(-1)]
+        elif isinstance(value, Iterable) and not hasattr(value, "shape") and all(map(callable, value := list(value))):
+            requests = [self._loading(load) for load in value]
+        else:
+            raise TypeError(
+                f"{name} must be a dask array or a list of functions without arguments, one per partition, "
+                f"got {type(value).__name__}"
+            )
+        return [_Partition(f"partition {k} of {name}", request) for k, request in enumerate(requests)]
+
+    def _computing(self, block: Any) -> Callable[[], Any]:
+        return lambda: self._cluster.client.compute(block)
+
+    def _loading(self, load: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: self._cluster.submit("load", _load, load, self._expected)
+
+    def load(self, size: int | None, shuffle: Any) -> int:
+        """Load the rows into the workers, in aligned parts of batches of size; return their number."""
+
+        def attempt() -> int:
+            self._batches.clear()
+            rows = self._measured()
+            batch = rows if size is None else min(size, rows)
+            if batch < rows and shuffle:
+                raise ValueError(
+                    "shuffled mini-batches would move rows between the workers in every step: set shuffle=False, or "
+                    "batch_size=None for all rows"
+                )
+            for start in range(0, rows, batch):
+                self._place(start, min(start + batch, rows))
+            self._keep()
+            return rows
+
+        return self._repeated(attempt)
+
+    def _measured(self) -> int:
+        """Load all partitions and return the number of rows."""
+        everything = [part for partitions in self._data.values() for part in partitions]
+        for partition in everything:
+            partition.future = partition.request()
+        shapes: dict[str, tuple[int, ...]] = {}
+        rows = {}
+        answers = iter(self._once(self._measuring(everything)))
+        for name, partitions in self._data.items():
+            stop = 0
+            for partition in partitions:
+                count, shape = next(answers)
+                partition.start, stop = stop, stop + count
+                partition.stop = stop
+                if shapes.setdefault(name, shape) != shape:
+                    raise ValueError(f"{partition.name} has rows of shape {shape}, the partition before {shapes[name]}")
+            if partitions or name != "sample_weight":
+                rows[name] = stop
+        for name, count in rows.items():
+            if count != rows["X"]:
+                raise ValueError(f"{name} has {count} rows, X has {rows['X']}")
+        if not rows["X"]:
+            raise ValueError("X has no rows")
+        return rows["X"]
+
+    def _measuring(self, partitions: Sequence[_Partition]) -> list[tuple[str, Any]]:
+        return [(p.name, self._cluster.submit("measure", _measure, p.future, self._expected)) for p in partitions]
+
+    def _once(self, tasks: list[tuple[str, Any]]) -> list[Any]:
+        self._step = [future for _, future in tasks]
+        return self._cluster.results(tasks)
+
+    def _repeated(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work, which submits tasks; do it again when a worker was removed."""
+        while True:
+            with suppress(_RemovedError):
+                return work()
+            self._cluster.client.cancel(self._step)
+
+    def _place(self, start: int, stop: int) -> None:
+        """Divide the rows of a batch into parts, and have the workers keep them."""
+        self._members = self._cluster.workers()
+        ranges = scale.aligned_parts(stop - start, _PARTS_PER_WORKER * len(self._members))
+        parts = [_Part(start + first, start + last, first) for first, last in ranges]
+        for part in parts:
+            part.name = f"rows {part.start} to {part.stop} ({self._sources(part)})"
+        for worker, share in zip(self._members, _shares(len(parts), len(self._members)), strict=True):
+            for k in share:
+                parts[k].owner, parts[k].future = worker, self._assembled(parts[k], worker)
+        self._batches[start, stop] = parts, None
+
+    def _keep(self) -> None:
+        """Wait for the parts, add the weights of each batch in the order of the rows, and drop the partitions."""
+        every = [part for parts, _ in self._batches.values() for part in parts]
+        self._once([(part.name, self._cluster.submit("wait", bool, part.future)) for part in every])
+        if self._data["sample_weight"]:
+            chains = []
+            for parts, _ in self._batches.values():
+                total: Any = 0.0
+                for part in parts:
+                    total = self._cluster.submit("weight", _add_weights, total, part.future)
+                chains.append(("sample_weight", total))
+            totals = self._once(chains)
+            placed = self._batches.items()
+            self._batches = {rows: (parts, total) for (rows, (parts, _)), total in zip(placed, totals, strict=True)}
+        for partitions in self._data.values():
+            for partition in partitions:
+                partition.future = None
+
+    def _pieces(self, partitions: Sequence[_Partition], part: _Part) -> list[_Partition]:
+        return [p for p in partitions if p.start < part.stop and part.start < p.stop]
+
+    def _sources(self, part: _Part) -> str:
+        return ", ".join(p.name for partitions in self._data.values() for p in self._pieces(partitions, part))
+
+    def _assembled(self, part: _Part, worker: str) -> Any:
+        """Submit the task that makes a part out of partitions, which are loaded if they are not there."""
+        slices, blocks, made = [], [], []
+        for partitions in self._data.values():
+            pieces = self._pieces(partitions, part)
+            slices.append([(max(part.start - p.start, 0), min(part.stop, p.stop) - p.start) for p in pieces])
+            made.append([p.request() if p.future is None else p.future for p in pieces])
+            blocks.append(made[-1])
+        return self._cluster.submit("part", _part, self._dtype, slices, blocks, self._expected, worker=worker)
+
+    def _follow_members(self) -> None:
+        """Divide the parts anew if workers joined or left."""
+        members = self._cluster.workers()
+        if members.keys() == self._members.keys():
+            return
+        for parts, _ in self._batches.values():
+            for worker, share in zip(members, _shares(len(parts), len(members)), strict=True):
+                for k in share:
+                    part = parts[k]
+                    if part.owner in self._cluster.removed:  # a copy might wait for it for ever
+                        part.owner, part.future = worker, self._assembled(part, worker)
+                    elif part.owner != worker:
+                        part.future = self._cluster.submit("move", _same, part.future, worker=worker)
+                        part.owner = worker
+        self._members = members
+
+    def _computing_step(self, batch: scale.Batch, parts: Sequence[_Part], total: float | None) -> list[tuple[str, Any]]:
+        self._follow_members()
+        rows = batch.rows
+        assert isinstance(rows, slice)
+        content = self._cluster.submit("network", _same, pickle.dumps(self._twin))
+        options = {"total_rows": rows.stop - rows.start, "total_weight": total}
+        options |= {name: getattr(batch, name) for name in ("step", "seed", "dropout", "input_dropout")}
+        futures = []
+        for worker, threads in self._members.items():
+            own = [part for part in parts if part.owner == worker]
+            if own:
+                places = [(part.first, part.name) for part in own]
+                more = {**options, "n_threads": threads}
+                arguments = content, [part.future for part in own], places, more, self._expected
+                futures.append(self._cluster.submit("gradients", _gradients, *arguments, worker=worker))
+        while len(futures) > _GATHERED:
+            groups = [futures[k : k + _MERGED] for k in range(0, len(futures), _MERGED)]
+            futures = [self._cluster.submit("merge", _merge, group) for group in groups]
+        return [(f"step {batch.step}", future) for future in futures]
+
+    def gradient(self, batch: scale.Batch) -> tuple[Any, float, float]:
+        """Compute the gradient of a batch: the source of the fit."""
+        begin = time.perf_counter()
+        assert isinstance(batch.rows, slice)
+        parts, total = self._batches[batch.rows.start, batch.rows.stop]
+        self._twin.parameters[:] = batch.parameters
+        try:
+            answers = self._repeated(lambda: self._once(self._computing_step(batch, parts, total)))
+        except (ValueError, TypeError, RuntimeError) as error:
+            # The task named the partition.
+            kind, text = type(error), str(error)
+            raise kind(text.removeprefix(f"step {batch.step}: ").removeprefix("RuntimeError: ")) from error
+        self._step = []
+        self._warn_if_slow(time.perf_counter() - begin, max(seconds for _, seconds in answers))
+        return scale.combine(part for sums, _ in answers for part in sums).of_batch()
+
+    def _warn_if_slow(self, step: float, work: float) -> None:
+        if self._times is None:
+            return
+        self._times.append((step, work))
+        if len(self._times) > _WATCHED_STEPS:
+            step, work = map(statistics.median, zip(*self._times[1:], strict=True))
+            self._times = None
+            if step > 2 * work:
+                warn(
+                    f"a step takes {1000 * step:.0f} ms, of which the workers compute {1000 * work:.0f} ms: with so "
+                    "few rows, Network.fit on one machine is probably faster; see chainrule.dask.estimate"
+                )
+
+    def end(self) -> None:
+        """Cancel all tasks and drop all data."""
+        parts = [part.future for parts, _ in self._batches.values() for part in parts]
+        blocks = [p.future for partitions in self._data.values() for p in partitions if p.future is not None]
+        loads = [
+            future for future in blocks if str(future.key).startswith("chainrule-")
+        ]  # the collections are the user's
+        with suppress(Exception):  # the scheduler may be gone
+            self._cluster.client.cancel([f for f in [*self._step, *parts, *loads] if f is not None])
+
+
+def fit(
+    network: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    client: Any,
+    worker_timeout: float = 30.0,
+    n_threads: int | None = None,
+    **settings: Any,
+) -> History:
+    """Train a network on a Dask cluster, with the bits of `Network.fit` for any number of workers.
+
+    Needs the extra ``dask``. Parameters, optimizer, validation and callbacks stay in this process; the workers keep the
+    rows and compute gradients. A step takes some 50 ms besides the arithmetic, so this is for full batches, L-BFGS and
+    large batches; see `estimate`. With L-BFGS, "stalled" and "converged" are not told apart.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    X, y, sample_weight : dask array or list of callables
+        The data; their chunks may differ. Or functions without arguments, each of which returns a partition, which may
+        be empty; a worker calls them, and another one again if it is lost.
+    client : distributed.Client
+        Client of the cluster.
+    worker_timeout : float, default 30
+        Seconds without sign of life after which a worker is removed, and without any worker after which the fit fails.
+        A function that holds the interpreter's lock for longer looks like a stopped worker.
+    n_threads : int, optional
+        For the updates and the validation in this process. A worker computes with as many threads as it has.
+    **settings
+        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``. Mini-batches need
+        ``shuffle=False``.
+
+    Returns
+    -------
+    History
+        As for `Network.fit`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `Network.fit`; errors in the data name the partition, and so does NaN in them.
+    RuntimeError
+        For another error of a task, if a worker would compute other bits, or if the cluster has no workers.
+
+    Examples
+    --------
+    >>> import chainrule as cr, chainrule.dask
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> with Client("tcp://scheduler:8786") as client:  # doctest: +SKIP
+    ...     history = cr.dask.fit(net, X, y, client=client, optimizer=cr.LBFGS(), epochs=100)
+    """
+    cluster = _Cluster(client, real("worker_timeout", worker_timeout))
+    size = settings.get("batch_size")
+    size = None if size is None else integer("batch_size", size, low=1, high=2**63 - 1)
+    driver = _Driver(network, cluster, {"X": X, "y": y, "sample_weight": sample_weight})
+    try:
+        cluster.handshake(_executors.identity())
+        rows = driver.load(size, settings.get("shuffle", True))
+        return scale.fit(network, driver.gradient, rows, n_threads=n_threads, **settings)
+    finally:
+        driver.end()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step on a cluster costs: the result of `estimate`.
+
+    Attributes
+    ----------
+    seconds : float
+        Of a step: ``compute + overhead``.
+    compute : float
+        Seconds of the worker that has the most rows.
+    overhead : float
+        Seconds to send the parameters, start the tasks and gather the partial sums.
+    alone : float
+        Seconds of a step on a single worker's machine without Dask.
+    workers : int
+        Number of workers.
+
+    Examples
+    --------
+    >>> from chainrule.dask import Estimate
+    >>> Estimate(seconds=0.15, compute=0.1, overhead=0.05, alone=0.2, workers=2).pays
+    True
+    """
+
+    seconds: float
+    compute: float
+    overhead: float
+    alone: float
+    workers: int
+
+    @property
+    def pays(self) -> bool:
+        """Whether the cluster is faster than one of its workers alone."""
+        return self.seconds < self.alone
+
+
+def estimate(network: Any, rows: int, client: Any) -> Estimate:
+    """Estimate what a step of `fit` costs, from short trials on the cluster.
+
+    Parameters
+    ----------
+    network : Network
+        Unchanged.
+    rows : int
+        Rows of a batch: all rows, if ``batch_size`` is None.
+    client : distributed.Client
+        Client of the cluster.
+
+    Returns
+    -------
+    Estimate
+        Seconds of a step, and of what.
+
+    Examples
+    --------
+    >>> from chainrule.dask import estimate
+    >>> estimate(net, 1_000_000, client).pays  # doctest: +SKIP
+    True
+    """
+    rows = integer("rows", rows, low=1, high=2**63 - 1)
+    cluster = _Cluster(client, 30.0)
+    cluster.handshake(_executors.identity())
+    workers = cluster.workers()
+    content = pickle.dumps(network)
+    trial = min(rows, 16_384)
+    first, threads = next(iter(workers.items()))
+    [rate] = cluster.results(
+        [("trial", cluster.submit("trial", _seconds_per_row, content, trial, threads, worker=first))]
+    )
+    overhead = math.inf
+    for _ in range(4):
+        begin = time.perf_counter()
+        sent = cluster.submit("trial", _same, content)
+        cluster.results([("trial", cluster.submit("trial", _echo, sent, worker=worker)) for worker in workers])
+        overhead = min(overhead, time.perf_counter() - begin)
+    parts = scale.aligned_parts(rows, _PARTS_PER_WORKER * len(workers))
+    most = max(sum(stop - start for start, stop in parts[s.start : s.stop]) for s in _shares(len(parts), len(workers)))
+    return Estimate(rate * most + overhead, rate * most, overhead, rate * rows, len(workers))

@@ -1,0 +1,352 @@
+"""One network on a Dask cluster: the bits of one machine, and what happens when a worker stops or dies."""
+
+import contextlib
+import functools
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import processes
+import pytest
+from children.dask_fit import data, new
+from children.executors import Fail, KillOnceLoader, Loader, StopOnceLoader
+
+import chainrule as cr
+import chainrule.dask
+from chainrule import _executors
+
+distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+da = pytest.importorskip("dask.array", reason="the extra dask is not installed")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow elsewhere"),
+    pytest.mark.filterwarnings("ignore:a step takes"),
+]
+X, Y, W = data()
+OPTIMIZERS = {"sgd": cr.SGD(learning_rate=0.1, momentum=0.5), "adam": cr.Adam(), "lbfgs": cr.LBFGS()}
+
+
+@pytest.fixture(autouse=True)
+def bounded_time():
+    """End a test that waits for ever."""
+
+    def give_up(number, frame):
+        raise TimeoutError("the test took 3 minutes")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(180)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def dask_client(workers):
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    with (
+        distributed.LocalCluster(n_workers=workers, processes=True, **options) as cluster,
+        distributed.Client(cluster, set_as_default=False, timeout=60) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def any_client(request):
+    with dask_client(request.param) as client:
+        yield client
+
+
+@pytest.fixture
+def client():
+    with dask_client(2) as client:
+        yield client
+
+
+def fit(client, X=X, y=Y, w=None, **settings):
+    """Fit with arrays in chunks, or with loaders."""
+    chunked = [
+        da.from_array(array, chunks=(1700, *array.shape[1:])) if isinstance(array, np.ndarray) else array
+        for array in (X, y, w)
+    ]
+    net = new()
+    history = cr.dask.fit(net, *chunked, client=client, worker_timeout=20, **{"epochs": 5, **settings})
+    return net, history
+
+
+@functools.cache
+def one_machine(weighted=False, **settings):
+    net = new()
+    history = net.fit(X, Y, sample_weight=W if weighted else None, **{"epochs": 5, **settings})
+    return net.parameters.tobytes(), history.loss.tolist()
+
+
+def assert_bits(result, **settings):
+    net, history = result
+    assert (net.parameters.tobytes(), history.loss.tolist()) == one_machine(**settings)
+
+
+def loaders(array, *stops):
+    """Functions that return parts of an array."""
+    starts = [0, *stops]
+    return [functools.partial(_copy, array[a:b]) for a, b in zip(starts, [*stops, len(array)], strict=True)]
+
+
+def _copy(array):
+    return array.copy()
+
+
+def wait_until(condition):
+    """Return when the condition holds; fail after a minute."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def pids(client):
+    return client.run(os.getpid)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_any_number_of_workers_gives_the_bits_of_one_machine(any_client, optimizer):
+    more = {"optimizer": OPTIMIZERS[optimizer]}
+    assert_bits(fit(any_client, **more), **more)
+    assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
+
+
+def test_chunks_and_types_do_not_change_the_bits(any_client):
+    assert_bits(fit(any_client, da.from_array(X, chunks=(9000, 4)), da.from_array(Y, chunks=(400,))))
+    assert_bits(fit(any_client, da.from_array(X.astype("float64"), chunks=(513, 6))))
+    unknown = da.from_array(X, chunks=(3000, 6))[da.from_array(np.ones(len(X), bool), chunks=3000)]
+    assert np.isnan(unknown.shape[0])
+    assert_bits(fit(any_client, unknown))
+
+
+def test_batches_in_order_and_dropout_have_the_bits_of_one_machine(any_client):
+    more = {"batch_size": 2500, "shuffle": False, "dropout": 0.3, "seed": 4, "l2_per_row": True}
+    assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
+
+
+def test_partial_sums_of_many_workers_are_added_by_tasks(any_client, monkeypatch):
+    monkeypatch.setattr(cr.dask, "_GATHERED", 1)
+    monkeypatch.setattr(cr.dask, "_MERGED", 2)
+    assert_bits(fit(any_client))
+
+
+def test_loaders_and_empty_partitions_have_the_bits_of_one_machine(any_client, tmp_path):
+    parts = loaders(X, 0, 100, 100, 8000)
+    parts[1] = Loader(X[:100], tmp_path / "loads")
+    assert_bits(fit(any_client, parts, loaders(Y, 5000, 9000)))
+    assert len((tmp_path / "loads").read_text().split()) == 1  # not once per step
+    assert_bits(
+        fit(any_client, da.concatenate([da.zeros((0, 6), dtype="float32"), da.from_array(X, chunks=(3000, 6))]))
+    )
+
+
+@pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
+def test_nan_names_its_partition(any_client, name):
+    given = {"X": X.copy(), "y": Y.astype("float32"), "w": W.copy()}
+    given["w" if name == "sample_weight" else name][3405] = np.nan
+    with pytest.raises(ValueError, match=rf"^partition 2 of {name}: row 5(, column 0)? is nan"):
+        fit(any_client, **given)
+
+
+def test_errors_name_the_partition(any_client):
+    labels = Y.copy()
+    labels[5000] = 7
+    with pytest.raises(ValueError, match=r"^rows \d+ to \d+ \(.*partition 2 of y.*\): .*7"):
+        fit(any_client, y=labels)
+    with pytest.raises(RuntimeError, match=r"^partition 1 of X: OSError: no such table"):
+        fit(any_client, [loaders(X, 4000)[0], Fail()])
+    with pytest.raises(ValueError, match=r"^y has 8999 rows, X has 9000"):
+        fit(any_client, y=Y[1:])
+    with pytest.raises(ValueError, match=r"^partition 1 of X has rows of shape \(5,\)"):
+        fit(any_client, [loaders(X, 4000)[0], loaders(X[:, :5], 4000)[1]])
+    with pytest.raises(ValueError, match="X has no rows"):
+        fit(any_client, loaders(X[:0]), loaders(Y[:0]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"X": 3}, TypeError, "X must be a dask array or a list of functions"),
+        ({"y": [3]}, TypeError, "y must be a dask array or a list of functions"),
+        ({"batch_size": 100}, ValueError, "shuffled mini-batches"),
+        ({"validation": 0.1}, ValueError, "no rows to hold out"),
+        ({"epoch": 3}, TypeError, "a fit has no setting 'epoch'"),
+    ],
+)
+def test_wrong_arguments_are_refused(any_client, wrong, error, message):
+    with pytest.raises(error, match=message):
+        fit(any_client, **wrong)
+
+
+def test_something_else_than_a_client_is_refused():
+    with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
+        cr.dask.fit(new(), [], [], client=3)
+
+
+@pytest.mark.parametrize("what", ["chainrule", "byte order", "fused multiply-add"])
+def test_workers_that_would_give_other_bits_are_refused_by_name(what, any_client, monkeypatch):
+    own = _executors.identity()
+    monkeypatch.setattr(_executors, "identity", lambda: {**own, what: "another"})
+    with pytest.raises(RuntimeError, match=rf"^worker tcp://.* has {what} {own[what]}, this process another"):
+        fit(any_client)
+
+
+def test_a_worker_killed_while_it_loads_changes_no_bit(client, tmp_path):
+    parts = loaders(X, 4000)
+    parts[0] = KillOnceLoader(X[:4000], tmp_path / "killed")
+    assert_bits(fit(client, parts))
+    assert (tmp_path / "killed").exists()
+
+
+def test_a_worker_stopped_while_it_loads_is_removed(client, tmp_path):
+    parts = loaders(X, 4000)
+    parts[0] = StopOnceLoader(X[:4000], tmp_path / "stopped")
+    net = new()
+    try:
+        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 3 s"):
+            history = cr.dask.fit(net, parts, loaders(Y, 9), client=client, worker_timeout=3, epochs=5)
+    finally:
+        os.kill(int((tmp_path / "stopped").read_text()), signal.SIGKILL)
+    assert_bits((net, history))
+
+
+def kill_in_epoch(client, epoch, number):
+    """A callback that sends a signal to the first worker after an epoch."""
+    victim = next(iter(pids(client).values()))
+
+    def callback(logs):
+        if logs["epoch"] == epoch:
+            os.kill(victim, number)
+
+    return victim, callback
+
+
+def test_a_worker_killed_between_steps_loses_only_time(client):
+    victim, callback = kill_in_epoch(client, 2, signal.SIGKILL)
+    assert_bits(fit(client, callbacks=[callback]))
+    assert victim not in pids(client).values()
+
+
+def test_a_lost_partition_is_loaded_again(tmp_path):
+    with dask_client(1) as client:
+        _, callback = kill_in_epoch(client, 2, signal.SIGKILL)
+        assert_bits(fit(client, [Loader(X, tmp_path / "loads")], loaders(Y, 50), callbacks=[callback]))
+    assert len(set((tmp_path / "loads").read_text().split())) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_killed_within_a_task_loses_only_time(workers, monkeypatch, tmp_path):
+    def suicide(path):
+        from chainrule import dask
+
+        own = dask._gradients
+
+        def gradients(*arguments):
+            if not os.path.exists(path):
+                open(path, "x").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return own(*arguments)
+
+        gradients.__module__, gradients.__qualname__ = own.__module__, own.__qualname__
+        dask._gradients = gradients
+
+    path = str(tmp_path / "killed")
+    with dask_client(workers) as client:
+        client.run(suicide, path)
+        assert_bits(fit(client))
+    assert os.path.exists(path)
+
+
+def test_a_stopped_worker_is_removed_and_its_work_repeated(client):
+    victim, callback = kill_in_epoch(client, 2, signal.SIGSTOP)
+    net = new()
+    try:
+        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 3 s"):
+            history = cr.dask.fit(
+                net,
+                da.from_array(X, chunks=(1700, 6)),
+                da.from_array(Y, chunks=(1700,)),
+                client=client,
+                worker_timeout=3,
+                epochs=5,
+                callbacks=[callback],
+            )
+    finally:
+        os.kill(victim, signal.SIGKILL)
+    assert_bits((net, history))
+
+
+def test_a_worker_that_joins_takes_part(client):
+    used = []
+
+    def callback(logs):
+        if logs["epoch"] == 2:
+            client.cluster.scale(3)
+            client.wait_for_workers(3, timeout=60)
+        used.append({name for name, log in client.run(done).items() if log})
+
+    assert_bits(fit(client, callbacks=[callback]))
+    assert len(used[1]) == 2
+    assert len(used[-1]) == 3
+
+
+def done(dask_worker):
+    """Gradients that this worker computed."""
+    return [entry for entry in dask_worker.state.log if "gradients" in str(entry) and "executing" in str(entry)]
+
+
+def test_a_fit_after_the_driver_was_killed_has_the_bits_of_an_uninterrupted_one(client, tmp_path):
+    process = processes.start("dask_fit.train", client.scheduler.address, str(tmp_path))
+    try:
+        for line in process.stdout:
+            if line.strip() == "5":
+                break
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+    net, state = cr.load_checkpoint(tmp_path / "state")
+    assert state.epoch == 5
+    chunked = da.from_array(X, chunks=(3000, 6)), da.from_array(Y, chunks=(3000,))
+    cr.dask.fit(net, *chunked, client=client, epochs=4, resume=state)
+    assert net.parameters.tobytes() == one_machine(epochs=9)[0]
+    wait_until(lambda: not any(client.processing().values()))
+
+
+def test_ctrl_c_leaves_no_task_and_the_last_complete_step(client):
+    def callback(logs):
+        if logs["epoch"] == 3:
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(client, callbacks=[callback], epochs=1000)
+    wait_until(lambda: not any(client.processing().values()))
+    wait_until(lambda: not any(client.has_what().values()))
+    assert_bits(fit(client))
+
+
+def test_a_cluster_without_workers_is_an_error(client):
+    client.cluster.scale(0)
+    wait_until(lambda: not client.nthreads())
+    with pytest.raises(RuntimeError, match=r"^the cluster has had no worker for 0\.5 s"):
+        cr.dask.fit(new(), loaders(X), loaders(Y), client=client, worker_timeout=0.5)
+
+
+def test_an_estimate_adds_compute_and_overhead(any_client):
+    workers = len(any_client.nthreads())
+    for rows in (10, 100_000):
+        cost = cr.dask.estimate(new(), rows, any_client)
+        assert cost.workers == workers
+        assert cost.seconds == cost.compute + cost.overhead
+        assert cost.alone / workers <= cost.compute * 1.0001
+        assert cost.compute <= cost.alone
+    assert not cr.dask.estimate(new(), 10, any_client).pays
+
+
+@pytest.mark.filterwarnings("default:a step takes")
+def test_a_fit_whose_steps_are_overhead_warns(client):
+    with pytest.warns(UserWarning, match=r"a step takes \d+ ms, of which the workers compute \d+ ms"):
+        fit(client, X[:600], Y[:600])
