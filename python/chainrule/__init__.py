@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from chainrule.encoder import TableEncoder
     from chainrule.estimators import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor
+    from chainrule.exchange import from_sklearn, from_torch
     from chainrule.files import load
 
 __all__ = [
@@ -60,6 +61,8 @@ __all__ = [
     "cost",
     "fit_many",
     "forward",
+    "from_sklearn",
+    "from_torch",
     "get_isa",
     "get_num_threads",
     "init_params",
@@ -87,6 +90,8 @@ _LATER = {
     "TableEncoder": "encoder",
     "TableRegressor": "estimators",
     "TensorBoard": "callbacks",
+    "from_sklearn": "exchange",
+    "from_torch": "exchange",
     "load": "files",
     "load_checkpoint": "checkpoint",
     "plots": "plots",

@@ -651,6 +651,41 @@ class Network:
             (key + value).encode()  # raises ValueError for an unpaired surrogate
         write_atomically(path, self._native.write_model(texts, {}))
 
+    def to_torch(self, *, logits: bool = False, copy: bool = False) -> Any:
+        """Convert the network to a `torch.nn.Sequential` that predicts the same up to rounding. Extra ``torch``.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Leave the output activation out, as PyTorch's losses expect it: the module computes what `logits` does.
+        copy : bool, default False
+            Copy the weights. Otherwise they are shared: whatever trains the module trains the network, and vice versa.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            The layers, in evaluation mode and in the network's dtype. `from_torch` is the way back.
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> import torch
+        >>> net = cr.Network([4, 8, 3], activation="tanh", loss="softmax_cross_entropy", seed=0)
+        >>> [type(layer).__name__ for layer in net.to_torch()]
+        ['Linear', 'Tanh', 'Linear', 'Softmax']
+        >>> x = torch.ones(1, 4)
+        >>> bool(torch.allclose(net.to_torch()(x), torch.from_numpy(net.predict(x))))
+        True
+        """
+        from chainrule.exchange.torch import to_torch
+
+        return to_torch(self, logits=flag("logits", logits), copy=flag("copy", copy))
+
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
         """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""
         from chainrule.plots import draw_network

@@ -43,7 +43,7 @@ _WITHOUT_CODE = {"loss": ("log_loss", "squared_error"), "eval_metric": (None, No
 
 
 class Savable:
-    """Base class with the method ``save`` of the estimators."""
+    """Base class with the methods of the estimators that write a file or convert to another package."""
 
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
         """Write the fitted estimator to a model file, which `chainrule.load` reads. It contains no pickle.
@@ -71,6 +71,58 @@ class Savable:
             If the estimator is not fitted.
         """
         save(self, path, metadata)
+
+    def to_torch(self, *, logits: bool = False, copy: bool = False) -> Any:
+        """Convert the fitted estimator to a `torch.nn.Sequential`. Extra ``torch``.
+
+        The module computes, up to rounding, `predict_proba` of a classifier and `predict` of a regressor. PyTorch
+        cannot read tables: if the estimator has an ``encoder_``, give the module ``encoder_.transform(table)``.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Compute what ``network_.logits`` does: without output activation, and in the unit of the network.
+        copy : bool, default False
+            Copy the weights. Otherwise module and estimator share them.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            The layers, in evaluation mode and in the network's dtype. Values are restored to their unit in float64.
+
+        Raises
+        ------
+        ValueError
+            For a classifier that knows a single class.
+        ImportError
+            Without PyTorch.
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        from chainrule.exchange.torch import to_torch
+
+        return to_torch(self, logits=logits, copy=copy)
+
+    def to_sklearn(self) -> Any:
+        """Convert the fitted estimator to scikit-learn's, with a copy of the weights.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
+            It predicts the same up to rounding, in the unit of the target. For an estimator that reads tables, a
+            pipeline of its ``encoder_``, which needs this package, and scikit-learn's estimator.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn's estimator cannot say the same: several activations or one that it lacks, bounded
+            predictions, two outputs for two classes, another output activation.
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        from chainrule.exchange.sklearn import to_sklearn
+
+        return to_sklearn(self)
 
 
 def save(

@@ -1,30 +1,50 @@
-"""Reduces an estimator or a network to what its predictions need: the input of every converter."""
+"""Reduces an estimator or a network to what its predictions need: the input of every converter.
 
+`Network` has methods that call converters, so the converters do not import it.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
-from chainrule.model_file import Model
-from chainrule.network import Network
+from chainrule.table import TableEncoding
 from chainrule.target import Target
 
 
-def reduce(subject: Any) -> Model:
-    """Return the network, the encoding of a table and the target of a fitted estimator, or of a network.
+@dataclass(frozen=True)
+class Model:
+    """What predictions need.
 
-    Parameters
+    Attributes
     ----------
-    subject : Network, MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
-        What to convert. The network is not copied.
+    kind : str
+        The name of the class that is converted.
+    network : Network
+        The network; not a copy.
+    encoder : TableEncoding or None
+        Turns a table into the inputs of the network; None if they are plain numbers.
+    target : Target
+        The target that is predicted.
+    """
+
+    kind: str
+    network: Any
+    encoder: TableEncoding | None
+    target: Target
+
+
+def reduce(subject: Any) -> Model:
+    """Return the network, the encoding of a table and the target of a fitted estimator, or of a `Network`.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     """
-    if isinstance(subject, Network):
-        return Model("Network", subject, None, Target(""), {}, {})
+    if not hasattr(subject, "get_params"):
+        return Model(type(subject).__name__, subject, None, Target(""))
     from chainrule.estimators import _sklearn  # needs scikit-learn, which networks do not
 
     _sklearn.validation.check_is_fitted(subject)
     encoder = getattr(subject, "encoder_", None)
     encoding = None if encoder is None else encoder.encoding_
-    return Model(type(subject).__name__, subject._ensure_network(), encoding, subject._target(), {}, {})
+    return Model(type(subject).__name__, subject._ensure_network(), encoding, subject._target())
