@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,13 @@ class Recorder:
     def log_metric(self, *arguments, step):
         self.sent.append((*arguments, step))
 
+    def log_param(self, *arguments):
+        self.sent.append(arguments)
+
+    def log_artifact(self, *arguments):
+        self.sent.append((*arguments[:-2], Path(arguments[-2]).name, arguments[-1]))
+        self.stored = cr.load(arguments[-2])
+
 
 def test_tensorboard_writer_receives_every_epoch():
     writer = Recorder()
@@ -198,6 +206,29 @@ def test_mlflow_client_receives_every_number_as_a_float(run):
     callback.on_epoch_end({"epoch": 3, **LOGS})
     assert client.sent == [(*run, "loss", 0.25, 3), (*run, "accuracy", 0.5, 3)]
     assert all(type(entry[-2]) is float for entry in client.sent)
+
+
+@pytest.mark.parametrize("run", [(), ("run 7",)])
+def test_mlflow_client_receives_configuration_numbers_and_model(run):
+    client = Recorder()
+    net = cr.Network([1, 3, 1], activation="tanh", loss=cr.Huber(2.0), seed=5)
+    net.fit(X, Y, epochs=2, callbacks=[cr.MLflow(client, *run, prefix="a/", model="best/model.safetensors")])
+    names = [entry[len(run)] for entry in client.sent]
+    configuration = ["a/layer_sizes", "a/activations", "a/loss", "a/dtype", "a/seed"]
+    assert names == [*configuration, *["a/loss", "a/learning_rate", "a/seconds"] * 2, "model.safetensors"]
+    assert client.sent[0] == (*run, "a/layer_sizes", "[1, 3, 1]")
+    assert client.sent[2] == (*run, "a/loss", "Huber(delta=2.0)")
+    assert client.sent[-1] == (*run, "model.safetensors", "best")
+    assert (client.stored.parameters == net.parameters).all()
+
+
+def test_history_becomes_a_data_frame():
+    pytest.importorskip("pandas")
+    history = fit(lambda logs: None, epochs=3, validation=(X, Y), metrics=["r2"])
+    frame = history.to_frame()
+    assert list(frame.columns) == ["loss", "validation", "r2", "learning_rate"]
+    assert frame.index.tolist() == [1, 2, 3]
+    assert (frame["validation"] == history.validation).all()
 
 
 @pytest.mark.parametrize(("make", "method"), [(cr.TensorBoard, "add_scalar"), (cr.MLflow, "log_metric")])

@@ -6,6 +6,8 @@ rest. Pass them as ``callbacks=`` to `Network.fit` or an estimator. A callback m
 
 import csv
 import io
+import os
+import tempfile
 import time
 from collections.abc import Mapping
 from numbers import Real
@@ -240,7 +242,10 @@ class TensorBoard(_Tracker):
 
 @explained
 class MLflow(_Tracker):
-    """Logs metrics to MLflow: calls ``log_metric(name, value, step=epoch)`` for each number of an epoch.
+    """Logs a training to MLflow: the configuration of the network, the numbers of each epoch, and the model.
+
+    At the start it calls ``log_param`` for each property of the network, after an epoch
+    ``log_metric(name, value, step=epoch)`` for each number, at the end ``log_artifact`` with the model's file.
 
     Parameters
     ----------
@@ -250,6 +255,9 @@ class MLflow(_Tracker):
         The run to which a client logs.
     prefix : str, default ""
         Put before each name.
+    model : str, optional
+        Name of a file, such as ``"model.safetensors"``, in which the network is stored among the artifacts of the run,
+        for `load`. If the training raises, it is not stored. Default: do not store it.
 
     Raises
     ------
@@ -259,16 +267,41 @@ class MLflow(_Tracker):
     Examples
     --------
     >>> import chainrule as cr
-    >>> import mlflow  # doctest: +SKIP
+    >>> import mlflow
     >>> with mlflow.start_run():  # doctest: +SKIP
-    ...     history = net.fit(X, y, callbacks=[cr.MLflow(mlflow)])
+    ...     history = net.fit(X, y, callbacks=[cr.MLflow(mlflow, model="model.safetensors")])
     """
 
-    def __init__(self, client: Any, run_id: str | None = None, prefix: str = "") -> None:
+    def __init__(self, client: Any, run_id: str | None = None, prefix: str = "", model: str | None = None) -> None:
         super().__init__(client, prefix, "log_metric")
         self._run = () if run_id is None else (text("run_id", run_id),)
+        self._model = None if model is None else text("model", model)
+        self._network: Any = None
+
+    def on_train_begin(self, network: Any) -> None:
+        """Send the configuration of the network."""
+        self._network = network
+        configuration = {
+            "layer_sizes": list(network.layer_sizes),
+            "activations": list(network.activations),
+            "loss": network.loss_spec,
+            "dtype": network.dtype,
+            "seed": network.seed,
+        }
+        for name, value in configuration.items():
+            self._target.log_param(*self._run, self._prefix + name, str(value))
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
         """Send the numbers."""
         for name, value in self._named(logs).items():
             self._target.log_metric(*self._run, name, value, step=logs["epoch"])
+
+    def on_train_end(self, history: History) -> None:
+        """Store the model."""
+        if self._model is not None and self._network is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, os.path.basename(self._model))
+                self._network.save(path)
+                where = os.path.dirname(self._model) or None
+                self._target.log_artifact(*self._run, path, where)
+        self._network = None

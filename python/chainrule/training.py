@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chainrule import _core
 from chainrule._arguments import flag, integer, one_of, optional_integer, real, seed_number
 from chainrule._core import DivergenceError
+from chainrule._optional import require
 from chainrule._settings import SETTINGS, Setting, Settings, documented, indented
 from chainrule._suggest import did_you_mean, explained, instances
 from chainrule._warn import warn
@@ -202,6 +203,28 @@ class History:
                     "the validation cost decides instead which epoch is the best and when to stop, as if it had from "
                     "the first epoch: hold out other rows, or watch another metric"
                 )
+
+    def to_frame(self) -> Any:
+        """Return the numbers of each epoch as a pandas data frame. Needs the extra ``cli``, which installs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per epoch, counted from 1, with the columns loss, validation (if there is one), the metrics by
+            name, and learning_rate.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> history = cr.Network([1, 1], loss="squared_error", seed=0).fit([[-1.0], [1.0]], [-1.0, 1.0], epochs=3)
+        >>> frame = history.to_frame()
+        >>> list(frame.columns), list(frame.index)
+        (['loss', 'learning_rate'], [1, 2, 3])
+        """
+        pandas = require("pandas", "cli")
+        validation = {} if self.validation is None else {"validation": self.validation}
+        columns = {"loss": self.loss, **validation, **self.metrics, "learning_rate": self.learning_rate}
+        return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.loss) + 1, name="epoch"))
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
         """Draw the learning curve, with a thin line at the epoch with the best validation. Needs the extra ``plot``.
