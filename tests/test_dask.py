@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import platform
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import processes
 import pytest
+import scipy.sparse as sp
 from children.dask_fit import data, new
 from children.executors import Fail, KillOnceLoader, Loader, StopOnceLoader
 
@@ -18,6 +20,7 @@ import chainrule.dask
 from chainrule import _executors
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+dask = pytest.importorskip("dask", reason="the extra dask is not installed")
 da = pytest.importorskip("dask.array", reason="the extra dask is not installed")
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow elsewhere"),
@@ -144,6 +147,30 @@ def test_loaders_and_empty_partitions_have_the_bits_of_one_machine(any_client, t
     )
 
 
+def test_sparse_partitions_have_the_bits_of_one_machine(any_client):
+    sparse = sp.csr_matrix(np.where(X > 0.3, X, 0))
+    net = new()
+    history = net.fit(sparse, Y, epochs=5)
+    parts = [functools.partial(_copy, sparse[a:b]) for a, b in [(0, 3333), (3333, 9000)]]
+    many, found = fit(any_client, parts)
+    assert (many.parameters.tobytes(), found.loss.tolist()) == (net.parameters.tobytes(), history.loss.tolist())
+    sparse.data[sparse.indptr[4000] + 1] = np.inf
+    column = sparse.indices[sparse.indptr[4000] + 1]
+    with pytest.raises(ValueError, match=rf"^partition 1 of X: row 667, column {column} is inf"):
+        fit(any_client, [functools.partial(_copy, sparse[a:b]) for a, b in [(0, 3333), (3333, 9000)]])
+    with pytest.raises(
+        ValueError, match=r"^partition 1 of X has rows of shape \(6,\), the partition before has sparse"
+    ):
+        fit(any_client, [functools.partial(_copy, sparse[:100]), functools.partial(_copy, X[100:])])
+
+
+def test_tables_and_delayed_partitions_have_the_bits_of_one_machine(any_client):
+    assert_bits(fit(any_client, [dask.delayed(_copy)(X[:700]), functools.partial(_copy, X[700:])]))
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    table = dd.from_pandas(pd.DataFrame(X).assign(y=Y), npartitions=3)
+    assert_bits(fit(any_client, table[list(range(6))], table["y"]))
+
+
 @pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
 def test_nan_names_its_partition(any_client, name):
     given = {"X": X.copy(), "y": Y.astype("float32"), "w": W.copy()}
@@ -170,8 +197,8 @@ def test_errors_name_the_partition(any_client):
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"X": 3}, TypeError, "X must be a dask array or a list of functions"),
-        ({"y": [3]}, TypeError, "y must be a dask array or a list of functions"),
+        ({"X": 3}, TypeError, "X must be a dask array or table, or a list"),
+        ({"y": [3]}, TypeError, "y must be a dask array or table, or a list"),
         ({"batch_size": 100}, ValueError, "shuffled mini-batches"),
         ({"validation": 0.1}, ValueError, "no rows to hold out"),
         ({"epoch": 3}, TypeError, "a fit has no setting 'epoch'"),
@@ -195,6 +222,24 @@ def test_workers_that_would_give_other_bits_are_refused_by_name(what, any_client
         fit(any_client)
 
 
+def test_a_worker_without_fused_multiply_add_is_refused_by_name(client):
+    if cr.get_isa() == "baseline" or platform.machine() in ("aarch64", "arm64"):
+        pytest.skip("all instruction sets are alike in this")
+    worker = max(client.nthreads())
+    isa = client.run(cr.get_isa, workers=[worker])[worker]
+    client.run(cr.set_isa, "baseline", workers=[worker])
+    try:
+        with pytest.raises(RuntimeError, match=f"^worker {worker}.* has fused multiply-add no, this process yes"):
+            fit(client)
+    finally:
+        client.run(cr.set_isa, isa, workers=[worker])
+
+
+def test_rows_that_are_not_numbers_name_the_partition(any_client):
+    with pytest.raises(TypeError, match=r"^partition 1 of X: it has dtype <U4, expected real numbers"):
+        fit(any_client, [loaders(X, 4000)[0], functools.partial(np.full, (5000, 6), "text")])
+
+
 def test_a_worker_killed_while_it_loads_changes_no_bit(client, tmp_path):
     parts = loaders(X, 4000)
     parts[0] = KillOnceLoader(X[:4000], tmp_path / "killed")
@@ -214,55 +259,120 @@ def test_a_worker_stopped_while_it_loads_is_removed(client, tmp_path):
     assert_bits((net, history))
 
 
-def kill_in_epoch(client, epoch, number):
-    """A callback that sends a signal to the first worker after an epoch."""
-    victim = next(iter(pids(client).values()))
+class Signal:
+    """A callback that sends a signal to a worker before the first step, or after an epoch."""
 
-    def callback(logs):
-        if logs["epoch"] == epoch:
-            os.kill(victim, number)
+    def __init__(self, client, epoch, number):
+        self.victim = next(iter(pids(client).values()))
+        self.epoch, self.number = epoch, number
 
-    return victim, callback
+    def on_train_begin(self, network):
+        self.on_epoch_end({"epoch": 0})
+
+    def on_epoch_end(self, logs):
+        if logs["epoch"] == self.epoch:
+            os.kill(self.victim, self.number)
 
 
-def test_a_worker_killed_between_steps_loses_only_time(client):
-    victim, callback = kill_in_epoch(client, 2, signal.SIGKILL)
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_worker_killed_before_a_task_loses_only_time(client, epoch):
+    callback = Signal(client, epoch, signal.SIGKILL)
     assert_bits(fit(client, callbacks=[callback]))
-    assert victim not in pids(client).values()
+    assert callback.victim not in pids(client).values()
+
+
+def test_a_worker_killed_after_its_task_loses_only_time(client, monkeypatch):
+    killed = []
+    results = cr.dask._Cluster.results
+
+    def kill_a_finished_worker(cluster, tasks):
+        if tasks[0][0] == "step 1" and not killed:
+            killed.append(kill_holder(client, tasks[0][1]))
+        return results(cluster, tasks)
+
+    monkeypatch.setattr(cr.dask._Cluster, "results", kill_a_finished_worker)
+    assert_bits(fit(client))
+    assert killed
+
+
+def kill_holder(client, future):
+    """Kill the only worker that has the result, once it is there."""
+    wait_until(future.done)
+    [[worker]] = client.who_has([future]).values()
+    os.kill(pids(client)[worker], signal.SIGKILL)
+    return worker
+
+
+def test_lost_parameters_are_sent_again(client, monkeypatch):
+    killed = []
+    submit = cr.dask._Cluster.submit
+
+    def kill_the_worker_with_the_parameters(cluster, name, function, *arguments, **place):
+        if name == "gradients" and not killed:
+            killed.append(kill_holder(client, arguments[0]))
+        return submit(cluster, name, function, *arguments, **place)
+
+    monkeypatch.setattr(cr.dask._Cluster, "submit", kill_the_worker_with_the_parameters)
+    assert_bits(fit(client))
+    assert killed
+
+
+def replace_gradients(before):
+    """In a worker, call a function before each computation of gradients."""
+    from chainrule import dask
+
+    own = dask._gradients
+
+    def gradients(*arguments):
+        before()
+        return own(*arguments)
+
+    gradients.__module__, gradients.__qualname__ = own.__module__, own.__qualname__
+    dask._gradients = gradients
+
+
+def test_a_slow_worker_is_waited_for(client, tmp_path, monkeypatch):
+    def wait_for_file(path=str(tmp_path / "go")):
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    polls = []
+    remove = cr.dask._Cluster._remove_silent
+
+    def release_after_three_polls(cluster):
+        polls.append(cluster)
+        if len(polls) == 3:
+            (tmp_path / "go").touch()
+        remove(cluster)
+
+    monkeypatch.setattr(cr.dask._Cluster, "_remove_silent", release_after_three_polls)
+    client.run(replace_gradients, wait_for_file, workers=[min(client.nthreads())])
+    assert_bits(fit(client))
+    assert len(polls) >= 3
 
 
 def test_a_lost_partition_is_loaded_again(tmp_path):
     with dask_client(1) as client:
-        _, callback = kill_in_epoch(client, 2, signal.SIGKILL)
-        assert_bits(fit(client, [Loader(X, tmp_path / "loads")], loaders(Y, 50), callbacks=[callback]))
+        callbacks = [Signal(client, 2, signal.SIGKILL)]
+        assert_bits(fit(client, [Loader(X, tmp_path / "loads")], loaders(Y, 50), callbacks=callbacks))
     assert len(set((tmp_path / "loads").read_text().split())) == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_killed_within_a_task_loses_only_time(workers, monkeypatch, tmp_path):
-    def suicide(path):
-        from chainrule import dask
+def test_a_worker_killed_within_a_task_loses_only_time(workers, tmp_path):
+    def die_once(path=str(tmp_path / "killed")):
+        if not os.path.exists(path):
+            open(path, "x").close()
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        own = dask._gradients
-
-        def gradients(*arguments):
-            if not os.path.exists(path):
-                open(path, "x").close()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return own(*arguments)
-
-        gradients.__module__, gradients.__qualname__ = own.__module__, own.__qualname__
-        dask._gradients = gradients
-
-    path = str(tmp_path / "killed")
     with dask_client(workers) as client:
-        client.run(suicide, path)
+        client.run(replace_gradients, die_once)
         assert_bits(fit(client))
-    assert os.path.exists(path)
+    assert (tmp_path / "killed").exists()
 
 
 def test_a_stopped_worker_is_removed_and_its_work_repeated(client):
-    victim, callback = kill_in_epoch(client, 2, signal.SIGSTOP)
+    callback = Signal(client, 2, signal.SIGSTOP)
     net = new()
     try:
         with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 3 s"):
@@ -276,11 +386,11 @@ def test_a_stopped_worker_is_removed_and_its_work_repeated(client):
                 callbacks=[callback],
             )
     finally:
-        os.kill(victim, signal.SIGKILL)
+        os.kill(callback.victim, signal.SIGKILL)
     assert_bits((net, history))
 
 
-def test_a_worker_that_joins_takes_part(client):
+def test_a_worker_that_joins_takes_part():
     used = []
 
     def callback(logs):
@@ -289,7 +399,8 @@ def test_a_worker_that_joins_takes_part(client):
             client.wait_for_workers(3, timeout=60)
         used.append({name for name, log in client.run(done).items() if log})
 
-    assert_bits(fit(client, callbacks=[callback]))
+    with dask_client(2) as client:
+        assert_bits(fit(client, callbacks=[callback]))
     assert len(used[1]) == 2
     assert len(used[-1]) == 3
 
@@ -328,10 +439,11 @@ def test_ctrl_c_leaves_no_task_and_the_last_complete_step(client):
     assert_bits(fit(client))
 
 
-def test_a_cluster_without_workers_is_an_error(client):
-    client.cluster.scale(0)
-    wait_until(lambda: not client.nthreads())
-    with pytest.raises(RuntimeError, match=r"^the cluster has had no worker for 0\.5 s"):
+def test_a_cluster_without_workers_is_an_error():
+    with (
+        dask_client(0) as client,
+        pytest.raises(RuntimeError, match=r"^the cluster has had no worker for 0\.5 s"),
+    ):
         cr.dask.fit(new(), loaders(X), loaders(Y), client=client, worker_timeout=0.5)
 
 

@@ -46,25 +46,34 @@ def _load(load: Callable[[], Any], expected: Mapping[str, str]) -> Any:
     return load()
 
 
-def _rows_of(block: Any) -> Array:
+def _rows_of(block: Any) -> Any:
+    """Return a partition as an array or a CSR matrix."""
+    if scale.is_sparse(block):
+        return block.tocsr()
     rows = np.asarray(block)
     if rows.ndim == 0:
         raise TypeError(f"expected an array of rows, got {type(block).__name__}")
     return rows
 
 
-def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, tuple[int, ...]]:
-    """Return the number of rows and the shape of a row. Raises ValueError if a value is NaN or infinite."""
+def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, str]:
+    """Return the number of rows and their form. Raises an error if a value is not a finite number."""
     _executors.refuse_others(expected)
     rows = _rows_of(block)
-    if rows.dtype.kind == "f":
-        for start in range(0, len(rows), scale.LEAF):  # little memory
-            bad = np.argwhere(~np.isfinite(rows[start : start + scale.LEAF]))
-            if len(bad):
-                row, *column = bad[0].tolist()
-                where = f"row {start + row}" + "".join(f", column {k}" for k in column)
-                raise ValueError(f"{where} is {rows[start + row][tuple(column)]:g}")
-    return len(rows), rows.shape[1:]
+    if rows.dtype.kind not in "biuf":
+        raise TypeError(f"it has dtype {rows.dtype}, expected real numbers")
+    sparse = scale.is_sparse(rows)
+    for start in range(0, rows.shape[0], scale.LEAF):  # little memory
+        piece = rows[start : start + scale.LEAF]
+        bad = np.flatnonzero(~np.isfinite(piece.data if sparse else piece.reshape(-1)))
+        if len(bad):
+            place = (
+                (piece.tocoo().row[bad[0]], piece.indices[bad[0]]) if sparse else np.unravel_index(bad[0], piece.shape)
+            )
+            row, *column = map(int, place)
+            where = f"row {start + row}" + "".join(f", column {k}" for k in column)
+            raise ValueError(f"{where} is {piece[(row, *column)]:g}")
+    return rows.shape[0], f"{'sparse ' if sparse else ''}rows of shape {rows.shape[1:]}"
 
 
 def _part(
@@ -72,15 +81,15 @@ def _part(
     slices: Sequence[Sequence[tuple[int, int]]],
     blocks: Sequence[Sequence[Any]],
     expected: Mapping[str, str],
-) -> list[Array | None]:
+) -> list[Any]:
     """Return X, y and sample_weight of a part, put together from slices of partitions."""
     _executors.refuse_others(expected)
-    whole: list[Array | None] = []
+    whole: list[Any] = []
     for k, (ranges, pieces) in enumerate(zip(slices, blocks, strict=True)):
         rows = [_rows_of(piece)[start:stop] for piece, (start, stop) in zip(pieces, ranges, strict=True)]
         if k != 1:  # y may hold class numbers
-            rows = [piece.astype(dtype) if piece.dtype.kind in "fiub" else piece for piece in rows]
-        whole.append(np.ascontiguousarray(np.concatenate(rows)) if rows else None)
+            rows = [piece.astype(dtype) for piece in rows]
+        whole.append(scale.stacked(rows) if rows else None)
     return whole
 
 
@@ -276,6 +285,8 @@ class _Driver:
     def _partitions(self, name: str, value: Any) -> list[_Partition]:
         if value is None:
             return []
+        if hasattr(value, "to_dask_array"):  # a table
+            value = value.to_dask_array()
         if hasattr(value, "to_delayed") and hasattr(value, "chunks"):
             dimensions = 2 if name == "X" else 1
             if value.ndim < dimensions:
@@ -283,11 +294,11 @@ class _Driver:
             whole = value.rechunk(dict.fromkeys(range(1, value.ndim), -1))
             requests = [self._computing(block) for block in whole.to_delayed().reshape(-1)]
         elif isinstance(value, Iterable) and not hasattr(value, "shape") and all(map(callable, value := list(value))):
-            requests = [self._loading(load) for load in value]
+            requests = [(self._computing if hasattr(load, "__dask_graph__") else self._loading)(load) for load in value]
         else:
             raise TypeError(
-                f"{name} must be a dask array or a list of functions without arguments, one per partition, "
-                f"got {type(value).__name__}"
+                f"{name} must be a dask array or table, or a list of Delayed objects or of functions without "
+                f"arguments, one per partition, got {type(value).__name__}"
             )
         return [_Partition(f"partition {k} of {name}", request) for k, request in enumerate(requests)]
 
@@ -321,17 +332,17 @@ class _Driver:
         everything = [part for partitions in self._data.values() for part in partitions]
         for partition in everything:
             partition.future = partition.request()
-        shapes: dict[str, tuple[int, ...]] = {}
+        forms: dict[str, str] = {}
         rows = {}
         answers = iter(self._once(self._measuring(everything)))
         for name, partitions in self._data.items():
             stop = 0
             for partition in partitions:
-                count, shape = next(answers)
+                count, form = next(answers)
                 partition.start, stop = stop, stop + count
                 partition.stop = stop
-                if shapes.setdefault(name, shape) != shape:
-                    raise ValueError(f"{partition.name} has rows of shape {shape}, the partition before {shapes[name]}")
+                if forms.setdefault(name, form) != form:
+                    raise ValueError(f"{partition.name} has {form}, the partition before has {forms[name]}")
             if partitions or name != "sample_weight":
                 rows[name] = stop
         for name, count in rows.items():
@@ -498,9 +509,10 @@ def fit(
     ----------
     network : Network
         Trained in place.
-    X, y, sample_weight : dask array or list of callables
-        The data; their chunks may differ. Or functions without arguments, each of which returns a partition, which may
-        be empty; a worker calls them, and another one again if it is lost.
+    X, y, sample_weight : dask array, dask table of numbers, or list of Delayed objects or callables
+        The data; their chunks may differ. Of a list, each entry is a partition, which may be empty: a function without
+        arguments is called by a worker, and by another one if the result is lost. Partitions of X are arrays or SciPy's
+        sparse matrices.
     client : distributed.Client
         Client of the cluster.
     worker_timeout : float, default 30

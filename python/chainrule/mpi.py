@@ -230,60 +230,66 @@ def _described(value: Any) -> Any:
     return repr(value) if is_dataclass(value) else metric_name(value) if callable(value) else type(value).__name__
 
 
-def _rows(name: str, value: Any) -> NDArray[Any]:
-    if isinstance(value, BinnedRows) or hasattr(value, "tocsr"):
-        raise TypeError(f"{name} must be a dense array: sparse matrices and BinnedRows cannot be sent to other ranks")
-    array = np.asarray(value)
+def _rows(name: str, value: Any) -> Any:
+    if isinstance(value, BinnedRows) or (scale.is_sparse(value) and name != "X"):
+        raise TypeError(f"{name} is {type(value).__name__}, which mpi.fit does not take: give an array")
+    array = value.tocsr() if scale.is_sparse(value) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
     return array
 
 
-def _checked(network: Network, X: Any, y: Any, sample_weight: Any) -> tuple[NDArray[Any], NDArray[Any], Array | None]:
+def _checked(network: Network, X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], Array | None]:
     """Return the rows of this rank as arrays, or raise an error before anything is sent."""
     X, y = _rows("X", X), _rows("y", y)
     if X.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, got shape {X.shape}")
     if X.shape[1] != network.layer_sizes[0]:
         raise ValueError(f"X has {X.shape[1]} columns, the network expects {network.layer_sizes[0]}")
-    if len(y) != len(X):
-        raise ValueError(f"y has {len(y)} rows, X has {len(X)}")
-    for start in range(0, len(X), 1 << 16):
+    if len(y) != X.shape[0]:
+        raise ValueError(f"y has {len(y)} rows, X has {X.shape[0]}")
+    for start in range(0, len(y), 1 << 16):
         logits = np.zeros((len(y[start : start + (1 << 16)]), network.layer_sizes[-1]), network.dtype)
         _core.losses(logits, y[start : start + (1 << 16)], to_core(network.loss_spec))
     if sample_weight is None:
         return X, y, None
     weights = _rows("sample_weight", sample_weight).astype(network.dtype)
-    if weights.shape != (len(X),):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({len(X)},)")
+    if weights.shape != (len(y),):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({len(y)},)")
     wrong = np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))
     if len(wrong):
         raise ValueError(f"sample_weight[{wrong[0]}] is {weights[wrong[0]]}, expected a finite number of 0 or more")
     return X, y, weights
 
 
+def _of_type(rows: Any, dtype: Any) -> Any:
+    return rows.astype(dtype, copy=False) if scale.is_sparse(rows) else np.ascontiguousarray(rows, dtype)
+
+
 class _Data:
     """The rows of all ranks, in the order of the ranks. This one has those from `first` to `last`."""
 
-    def __init__(self, ranks: _Ranks, X: NDArray[Any], y: NDArray[Any], weights: Array | None) -> None:
+    def __init__(self, ranks: _Ranks, X: Any, y: NDArray[Any], weights: Array | None) -> None:
         self._ranks = ranks
         with ranks.exchange():
-            forms = ranks.gather((len(X), X.dtype, y.dtype, y.shape[1:], weights))
+            forms = ranks.gather((len(y), X.dtype, y.dtype, y.shape[1:], scale.is_sparse(X), weights))
         counts = [form[0] for form in forms]
         filled = [form for form in forms if form[0]] or forms[:1]
-        shape = filled[0][3]
+        shape, sparse = filled[0][3:5]
         for rank, form in enumerate(forms):
             if form[0] and form[3] != shape:
                 raise ValueError(f"rank {rank} has rows of y of shape {form[3]}, an earlier rank has {shape}")
+            if form[4] != sparse:
+                raise ValueError(f"X of rank {rank} is {'sparse' if form[4] else 'dense'}, unlike that of another rank")
         self._arrays = [
-            np.ascontiguousarray(X, np.result_type(*(form[1] for form in filled))),
-            np.ascontiguousarray(y.reshape(len(y), *shape), np.result_type(*(form[2] for form in filled))),
+            _of_type(X, np.result_type(*(form[1] for form in filled))),
+            _of_type(y.reshape(len(y), *shape), np.result_type(*(form[2] for form in filled))),
         ]
-        self._weights = None if weights is None else np.concatenate([form[4] for form in forms])
+        self._weights = None if weights is None else np.concatenate([form[5] for form in forms])
         self._offsets = np.concatenate([[0], np.cumsum(counts)])
         self.rows = int(self._offsets[-1])
         self._first, self._last = (int(offset) for offset in self._offsets[ranks.rank : ranks.rank + 2])
-        self._whole: list[Array] | None = None  # this rank's share of the batch of all rows
+        self._whole: list[Any] | None = None  # this rank's share of the batch of all rows
 
     def hold_out(self, fraction: float, loss: str, seed: int) -> tuple[tuple[Any, ...], "_Data"]:
         """Return the rows that `Network.fit` would hold out, on every rank, and the others."""
@@ -293,7 +299,7 @@ class _Data:
         train, held = split_rows(targets, fraction, loss, seed)
         own = [rows[(rows >= self._first) & (rows < self._last)] for rows in (train, held)]
         with self._ranks.exchange():
-            X_held = np.concatenate(self._ranks.gather(X[own[1] - self._first]))
+            X_held = scale.stacked(self._ranks.gather(X[own[1] - self._first]))
         weight = self._weights
         validation = X_held, targets[held], *(() if weight is None else (weight[held],))
         kept = own[0] - self._first
@@ -314,7 +320,7 @@ class _Data:
     def _is_whole(self, rows: "slice | NDArray[np.intp]") -> bool:
         return isinstance(rows, slice) and (rows.start, rows.stop) == (0, self.rows)
 
-    def share(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Array]:
+    def share(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Any]:
         """Return the rows of the batch, of X and y, that this rank computes; bounds has those of every rank."""
         if self._is_whole(rows) and self._whole is not None:
             return self._whole
@@ -327,36 +333,38 @@ class _Data:
             self._whole = found
         return found
 
-    def _exchanged(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Array]:
+    def _exchanged(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Any]:
         MPI = require("mpi4py.MPI", "mpi")
         start, stop = bounds[self._ranks.rank]
-        place: Any
+        order: Any  # where in what is received each row is
         sent: list[Any]
         if isinstance(rows, slice):
             own = np.clip(rows.start + np.array(bounds), self._first, self._last) - self._first
             sent = [slice(*ends) for ends in own.tolist()]
             sent_counts = [ends.stop - ends.start for ends in sent]
             ends = np.clip(self._offsets, rows.start + start, rows.start + stop)
-            counts, place = np.diff(ends), slice(None)
+            counts, order = np.diff(ends), slice(None)
         else:
             parts = [rows[a:b] for a, b in bounds]
             sent = [part[(part >= self._first) & (part < self._last)] - self._first for part in parts]
             sent_counts = [len(part) for part in sent]
             owners = np.searchsorted(self._offsets, rows[start:stop], "right") - 1
-            counts, place = np.bincount(owners, minlength=self._ranks.count), np.argsort(owners, kind="stable")
+            counts, order = (
+                np.bincount(owners, minlength=self._ranks.count),
+                np.argsort(np.argsort(owners, kind="stable")),
+            )
         found = []
         for array in self._arrays:
-            received = np.empty((stop - start, *array.shape[1:]), array.dtype)
-            kind = MPI.BYTE.Create_contiguous(array.dtype.itemsize * int(np.prod(array.shape[1:]))).Commit()
-            outgoing = np.concatenate([array[part] for part in sent])
-            messages = [outgoing.view(np.uint8), sent_counts, kind], [received.view(np.uint8), counts.tolist(), kind]
-            self._ranks.comm.Alltoallv(*messages)
-            kind.Free()
-            if not isinstance(place, slice):
-                ordered = np.empty_like(received)
-                ordered[place] = received
-                received = ordered
-            found.append(received)
+            if scale.is_sparse(array):
+                received = scale.stacked(self._ranks.comm.alltoall([array[part] for part in sent]))
+            else:
+                received = np.empty((stop - start, *array.shape[1:]), array.dtype)
+                kind = MPI.BYTE.Create_contiguous(array.dtype.itemsize * int(np.prod(array.shape[1:]))).Commit()
+                outgoing = np.concatenate([array[part] for part in sent]).view(np.uint8)
+                messages = [outgoing, sent_counts, kind], [received.view(np.uint8), counts.tolist(), kind]
+                self._ranks.comm.Alltoallv(*messages)
+                kind.Free()
+            found.append(received[order])
         return found
 
 
@@ -514,7 +522,8 @@ def fit(
     network : Network
         The same on all ranks; trained in place.
     X, y, sample_weight : array_like
-        The rows of this rank: any number, also none, as an array of shape (0, n_0). X must be dense.
+        The rows of this rank: any number, also none, as an array of shape (0, n_0). X may be one of SciPy's sparse
+        matrices, on all ranks or on none.
     n_threads : int, optional
         For this rank. Default: the default of `Network.fit`, divided by the number of ranks that share its processors.
     comm : mpi4py.MPI.Comm, optional

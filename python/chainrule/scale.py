@@ -5,7 +5,7 @@ Packages that train on many machines can build on this: each worker computes `Ne
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._arguments import integer, returned
+from chainrule._optional import require
 from chainrule.functional import Array
 from chainrule.training import FitRequest, History
 
@@ -178,6 +179,33 @@ def aligned_parts(total_rows: int, count: int) -> list[tuple[int, int]]:
         length //= 2
     size = length * LEAF
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether X is one of SciPy's sparse matrices or arrays.
+
+    Examples
+    --------
+    >>> from chainrule.scale import is_sparse
+    >>> is_sparse([[0.0]])
+    False
+    """
+    return hasattr(X, "tocsr")
+
+
+def stacked(pieces: Sequence[Any]) -> Any:
+    """Join rows that are arrays or sparse matrices, which become one in the format CSR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.scale import stacked
+    >>> stacked([np.zeros((2, 3)), np.zeros((0, 3)), np.zeros((1, 3))]).shape
+    (3, 3)
+    """
+    if is_sparse(pieces[0]):
+        return require("scipy.sparse", "sklearn").vstack(pieces, format="csr")
+    return np.ascontiguousarray(np.concatenate(pieces))
 
 
 class Batch(NamedTuple):

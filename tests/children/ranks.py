@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from mpi4py import MPI
 
 import chainrule as cr
@@ -21,6 +22,8 @@ SETTINGS = {
     "tiny batches": {"batch_size": 300, "epochs": 1},
     "L-BFGS": {"optimizer": cr.LBFGS(), "l2": 0.001},
     "stops": {"batch_size": 2000, "epochs": 40, "validation": 0.2, "stop": cr.Stop(no_improvement=1, min_delta=0.02)},
+    "sparse": {"batch_size": 1500, "validation": 0.2},
+    "sparse, full batches": {"optimizer": cr.LBFGS()},
     "metric": {"batch_size": 1024, "validation": 0.1, "metrics": "accuracy", "schedules": cr.Cosine(epochs=3)},
 }
 
@@ -36,6 +39,11 @@ def network(large=False):
     """A network of more than 16,384 parameters, whose sums are made of other chains, in float64; or a small one."""
     sizes, dtype = ([12, 200, 90, 3], "float64") if large else ([12, 20, 90, 3], "float32")
     return cr.Network(sizes, loss="softmax_cross_entropy", dtype=dtype, seed=3)
+
+
+def rows_of(X, name):
+    """Return rows of X; for a case with this name, most entries as 0 and as a sparse matrix."""
+    return sp.csr_array(np.where(X > 0.3, X, 0)) if name.startswith("sparse") else X
 
 
 def own(how):
@@ -70,7 +78,7 @@ def fits(folder, how):
     for index, (name, large, settings) in enumerate(cases):
         if index % RANKS == RANK:  # each rank computes some of them
             net = network(large)
-            history = net.fit(X, y, sample_weight=w if large else None, n_threads=1, **settings)
+            history = net.fit(rows_of(X, name), y, sample_weight=w if large else None, n_threads=1, **settings)
             expected[name, large] = result(net, history)
     expected = {name: one for some in MPI.COMM_WORLD.allgather(expected) for name, one in some.items()}
     answers = {}
@@ -78,7 +86,8 @@ def fits(folder, how):
         net = network(large)
         before = net.parameters.tobytes().hex()
         weight = w[rows] if large else None
-        found = result(net, mpi.fit(net, X[rows], y[rows], sample_weight=weight, n_threads=1, **settings))
+        own_X = rows_of(X[rows], name)
+        found = result(net, mpi.fit(net, own_X, y[rows], sample_weight=weight, n_threads=1, **settings))
         want = expected[name, large]
         if "l2" in settings and not large:  # small networks sum the penalty in another order
             assert np.allclose(want.pop(1), found.pop(1), rtol=1e-14, atol=0)
@@ -174,6 +183,13 @@ def fails(how, rank):
             settings["l2"] = 0.5
         if how == "seed":
             net = cr.Network([12, 20, 90, 3], loss="softmax_cross_entropy", seed=4)
+        if how == "dtype":
+            net = cr.Network([12, 20, 90, 3], loss="softmax_cross_entropy", seed=3, dtype="float64")
+        if how == "version":
+            known = mpi.identity()
+            mpi.identity = lambda: {**known, "chainrule": "another"}
+        if how == "isa":
+            cr.set_isa("baseline")
         if how == "callback":
             settings["callbacks"] = [Fail()]
             how = "raise"
