@@ -25,7 +25,7 @@ FORMAT = 3  # version of the encoders' state: 1 had no text formats, 2 no bin ed
 FARTHEST = 1e30  # scaled numbers are clipped here, so that inf / inf never occurs
 ENOUGH = 10  # warn if no row has a listed level and at least this many rows have other levels
 Part: TypeAlias = tuple[NDArray[np.intp] | None, Floats | None]  # codes and values of a column of `BinnedRows`
-_WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")  # a whole number that is written as a float
+_WHOLE = re.compile(r"([+-]?(?:0|[1-9][0-9]*))\.0+")  # a whole number that is written as a float
 _BOOLEANS = {"true": "1", "false": "0"}
 
 
@@ -36,17 +36,27 @@ def find_codes(codes: Codes, names: Sequence[str], levels: Sequence[str], unseen
     (only True and False, or only 0 and 1), "true", "TRUE" and 1 match True. Exact matches take precedence.
     """
     place = {level: i for i, level in enumerate(levels)}
+    alike, is_boolean = simplified(levels)
+    found = [place[name] if name in place else alike.get(_simplify(name, is_boolean), unseen) for name in names]
+    return np.array([*found, missing], dtype=np.intp)[codes]
+
+
+def simplified(levels: Sequence[str]) -> tuple[dict[str, int], bool]:
+    """Return the positions of the levels by their simplified text, if no two share it, and whether they are booleans.
+
+    >>> simplified(["1", "1.0", "2.0"]), simplified(["False", "True"])
+    (({'2': 2}, False), ({'0': 0, '1': 1}, True))
+    """
     plain = set(map(_without_zeros, levels))
     is_boolean = bool(levels) and (plain <= {"0", "1"} or {level.lower() for level in plain} <= _BOOLEANS.keys())
+    keys = [_simplify(level, is_boolean) for level in levels]
+    counts = Counter(keys)
+    return {key: i for i, key in enumerate(keys) if counts[key] == 1}, is_boolean
 
-    def key(level: str) -> str:
-        level = _without_zeros(level)
-        return _BOOLEANS.get(level.lower(), level) if is_boolean else level
 
-    keys = Counter(map(key, levels))
-    alike = {key(level): i for level, i in place.items() if keys[key(level)] == 1}
-    found = [place[name] if name in place else alike.get(key(name), unseen) for name in names]
-    return np.array([*found, missing], dtype=np.intp)[codes]
+def _simplify(level: str, is_boolean: bool) -> str:
+    level = _without_zeros(level)
+    return _BOOLEANS.get(level.lower(), level) if is_boolean else level
 
 
 def _without_zeros(level: str) -> str:
