@@ -686,6 +686,51 @@ class Network:
 
         return to_torch(self, logits=flag("logits", logits), copy=flag("copy", copy))
 
+    def to_c(
+        self,
+        path: StrPath,
+        *,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        weights: str | None = None,
+    ) -> None:
+        """Write the network as a header for C99 and C++, which needs ``math.h`` only and allocates no memory.
+
+        Its function ``NAME_predict(x, y)`` computes one row as `predict` does, up to rounding. The header is a program
+        that compares stored predictions if it is compiled with the macro ``NAME_SELF_TEST``.
+
+        Parameters
+        ----------
+        path : str or path
+            The header to write.
+        name : str, optional
+            Prefix of all names in the header. Default: the name of the file, in lower case.
+        dtype : {"float32", "float64"}, optional
+            Type of the arithmetic in C: float or double. Default: that of the network.
+        weights : {"int8"}, optional
+            Store each weight in one byte, in units of 1/127 of the largest weight of the same output. The predictions
+            change. Default: in the type of the arithmetic.
+
+        Raises
+        ------
+        ValueError
+            For parameters that are NaN or infinite, and a name that is not an identifier.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import chainrule as cr, os, pathlib, tempfile
+        >>> net = cr.Network([2, 8, 1], loss="squared_error", seed=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "sizes.h")
+        >>> net.to_c(path)
+        >>> "void sizes_predict(const float *x, float *y)" in pathlib.Path(path).read_text()
+        True
+        """
+        from chainrule.exchange.c import to_c
+
+        to_c(self, path, name=name, dtype=dtype, weights=weights)
+
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
         """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""
         from chainrule.plots import draw_network

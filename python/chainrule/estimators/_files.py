@@ -72,6 +72,33 @@ class Savable:
         """
         save(self, path, metadata)
 
+    def to_c(self, path: StrPath, *, name: str | None = None, dtype: Any = None, weights: str | None = None) -> None:
+        """Write the fitted estimator as a header for C99 and C++, with the encoding of a table and the target's unit.
+
+        The header needs ``math.h`` only and allocates no memory. ``NAME_predict`` computes one row, up to rounding: the
+        values of `predict`, or the probabilities of `predict_proba`; it returns the index of the class in
+        ``NAME_labels``. A table's row is a struct: numbers, days since 1970-01-01 and fractions of a day are double,
+        missing ones NAN; texts are strings in UTF-8, missing ones null pointers. A text that the encoder reads as a
+        number or date must be converted by the caller.
+
+        Parameters
+        ----------
+        path, name, dtype, weights
+            See `Network.to_c`.
+
+        Raises
+        ------
+        ValueError
+            As for `Network.to_c`, and for a level or class that a string in C99 cannot hold.
+        OSError
+            If the file cannot be written.
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        from chainrule.exchange.c import to_c
+
+        to_c(self, path, name=name, dtype=dtype, weights=weights)
+
     def to_torch(self, *, logits: bool = False, copy: bool = False) -> Any:
         """Convert the fitted estimator to a `torch.nn.Sequential`. Extra ``torch``.
 
