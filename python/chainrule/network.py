@@ -731,6 +731,32 @@ class Network:
 
         to_c(self, path, name=name, dtype=dtype, weights=weights)
 
+    def to_onnx(self, path: StrPath) -> None:
+        """Write the network as an ONNX model, which other programs can run; needs the extra ``onnx``.
+
+        The input "X", shape (rows, n_0), and the output "prediction", shape (rows, n_L), have the network's dtype. The
+        model needs opset 13.
+
+        Parameters
+        ----------
+        path : str or path
+            The file to write.
+
+        Examples
+        --------
+        >>> import chainrule as cr, os, tempfile
+        >>> import onnxruntime
+        >>> net = cr.Network([2, 1], loss="binary_cross_entropy", seed=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+        >>> net.to_onnx(path)
+        >>> session = onnxruntime.InferenceSession(path)
+        >>> session.run(None, {"X": np.zeros((1, 2), np.float32)})[0].tolist()
+        [[0.5]]
+        """
+        from chainrule.exchange.onnx import to_onnx
+
+        to_onnx(self, path)
+
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None, *, max_units: int = 12) -> Any:
         """Draw units as circles and weights as lines: `plots.draw_network`, which needs the extra ``plot``."""
         from chainrule.plots import draw_network

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from chainrule.estimators import _parameters, _sklearn
 from chainrule.estimators._labels import Labels
 from chainrule.model_file import FORMAT, KEY, KINDS, Model
 from chainrule.target import array_from_dict, array_to_dict
+
+if TYPE_CHECKING:
+    from chainrule.exchange.onnx import Feed
 
 # Attributes with the results of a fit, and their types. The optimizer's moments are not stored, because they are up to
 # three times as large as the network.
@@ -150,6 +153,46 @@ class Savable:
         from chainrule.exchange.sklearn import to_sklearn
 
         return to_sklearn(self)
+
+    def to_onnx(self, path: StrPath) -> "Feed":
+        """Write the fitted estimator, with the encoding of a table, as an ONNX model; needs the extra ``onnx``.
+
+        The columns of a table are separate inputs, which have their names and the shape (rows, 1): numbers and dates as
+        doubles, all others as strings. Plain numbers are one input "X". The outputs are tensors: "label" and
+        "probabilities" of a classifier, "value" of a regressor, or "values" for several targets or quantiles. They are
+        those of `predict` and `predict_proba`, up to rounding.
+
+        Parameters
+        ----------
+        path : str or path
+            The file to write.
+
+        Returns
+        -------
+        Feed
+            A function that makes the inputs for ONNX Runtime from a data frame or an array.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import chainrule as cr, os, tempfile
+        >>> import onnxruntime
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"area": range(40), "town": ["Ayr", None] * 20})
+        >>> clf = cr.TableClassifier(random_state=0).fit(table, table.town.isna())
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+        >>> feed = clf.to_onnx(path)
+        >>> labels, probabilities = onnxruntime.InferenceSession(path).run(None, feed(table[:3]))
+        >>> labels.tolist()
+        [False, True, False]
+        """
+        from chainrule.exchange.onnx import to_onnx
+
+        return to_onnx(self, path)
 
 
 def save(
