@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chainrule.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from chainrule.encoder import TableEncoder
     from chainrule.estimators import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor
+    from chainrule.estimators.dask import DaskMLPClassifier, DaskMLPRegressor
     from chainrule.exchange import from_sklearn, from_torch
     from chainrule.files import load
 
@@ -38,6 +39,8 @@ __all__ = [
     "CSVLog",
     "Cache",
     "Checkpoint",
+    "DaskMLPClassifier",
+    "DaskMLPRegressor",
     "DivergenceError",
     "GradientReport",
     "Gradients",
@@ -82,6 +85,8 @@ __all__ += schedules.__all__
 _LATER = {
     "CSVLog": "callbacks",
     "Checkpoint": "checkpoint",
+    "DaskMLPClassifier": "estimators.dask",
+    "DaskMLPRegressor": "estimators.dask",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "MLflow": "callbacks",

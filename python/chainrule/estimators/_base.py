@@ -222,7 +222,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         bridge = _sklearn.CallbackBridge(self, data.part(data.rows)) if hasattr(self, "_skl_callbacks") else None
         like_logits = callable(self.loss) and data.y.ndim == 1 and self.n_outputs_ == 1
         try:
-            history = network.fit(
+            history = self._fit_network(
+                network,
                 data.X,
                 data.y[:, np.newaxis] if like_logits else data.y,
                 sample_weight=data.weight,
@@ -243,6 +244,10 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         if bridge is not None:
             bridge.end()
         return history
+
+    def _fit_network(self, network: Network, X: Any, y: Any, **options: Any) -> History:
+        """Train the network, as `Network.fit` does."""
+        return network.fit(X, y, **options)
 
     def _check(self, X: Any, y: Any, first: bool, table: bool) -> tuple[Any, Any]:
         """Check rows and targets as scikit-learn does, and convert rows to the dtype of the network."""

@@ -145,9 +145,9 @@ def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
     return len(losses) - 1 - int(np.max(np.flatnonzero(~worse) + 1, initial=0))
 
 
-def warn_at_end(estimator: Any, history: History, data: Data, part: str) -> None:
-    """Warn once if the training has not converged or the network is no better than a constant."""
-    useless = _why_useless(estimator, data, part)
+def warn_at_end(estimator: Any, history: History, data: Data | None, part: str) -> None:
+    """Warn once if the training has not converged or, on the data, the network is no better than a constant."""
+    useless = [] if data is None else _why_useless(estimator, data, part)
     unfinished = _why_unfinished(estimator, history)
     if unfinished or useless:
         warn(" ".join(unfinished + useless), _sklearn.exceptions.ConvergenceWarning if unfinished else UserWarning)

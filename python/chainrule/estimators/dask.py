@@ -1,0 +1,242 @@
+"""The MLP estimators on a Dask cluster: the rows stay on the workers, this process keeps the network.
+
+A fit has the bits of the local estimator, whatever the number of workers. Predictions are lazy, as in other libraries.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import dask
+from chainrule._optional import require
+from chainrule._suggest import explained
+from chainrule.estimators import _options, _record, _sklearn
+from chainrule.estimators._base import Perceptron
+from chainrule.estimators._data import Data
+from chainrule.estimators._labels import Labels, as_labels, weights_of
+from chainrule.estimators._parameters import check_parameters
+from chainrule.estimators.classifier import MLPClassifier
+from chainrule.estimators.regressor import MLPRegressor
+from chainrule.network import Network
+from chainrule.training import History
+from chainrule.validation import metric_name, one_data_set
+
+
+def _is_collection(value: Any) -> bool:
+    return hasattr(value, "dask") and (hasattr(value, "chunks") or hasattr(value, "to_dask_array"))
+
+
+def _array(name: str, value: Any) -> Any:
+    """Return a dask array of rows, of a dask array or table."""
+    if not _is_collection(value):
+        raise TypeError(f"{name} must be a dask array or table, got {type(value).__name__}: MLPClassifier takes others")
+    array = value.to_dask_array() if hasattr(value, "to_dask_array") else value
+    return array.rechunk(dict.fromkeys(range(1, array.ndim), -1)) if array.ndim > 1 else array
+
+
+def _found(labels: Any) -> tuple[int, NDArray[Any], NDArray[Any]]:
+    """Return the number of rows of a partition of labels, the distinct ones, and how often each occurs."""
+    return len(labels), *np.unique(as_labels(labels, "y"), return_counts=True)
+
+
+def _weights(numbers: Any, of_classes: NDArray[Any]) -> NDArray[Any]:
+    weights: NDArray[Any] = of_classes[numbers]
+    return weights
+
+
+class OnDask(Perceptron):
+    """The base of the two estimators."""
+
+    _local: Any  # the class of the local estimator
+
+    @property
+    def client(self) -> Any:
+        """The `distributed.Client` to use; by default the current one of this process. Copies do not keep it."""
+        found = vars(self).get("_client")
+        return require("distributed", "dask").get_client() if found is None else found
+
+    @client.setter
+    def client(self, client: Any) -> None:
+        self._client = client
+
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in super().__getstate__().items() if name != "_client"}
+
+    def to_local(self) -> Any:
+        """Return a copy that is an `MLPClassifier` or `MLPRegressor`, for this process and to save."""
+        local = self._local(**self.get_params(deep=False))
+        vars(local).update(copy.deepcopy(self.__getstate__()))
+        return local
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes or values: lazily, as a dask array, if X is a dask array or table."""
+        return self._by_block("predict", X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the score of the local estimator; targets and predictions are gathered in this process."""
+        y, predictions, sample_weight = self.client.gather(self.client.compute([y, self.predict(X), sample_weight]))
+        local = self.to_local()
+        local.predict = lambda X: predictions
+        return float(local.score(None, np.asarray(y), sample_weight))
+
+    def _by_block(self, method: str, X: Any) -> Any:
+        _sklearn.validation.check_is_fitted(self)
+        local = self.to_local()
+        if not _is_collection(X):
+            return getattr(local, method)(X)
+        self._check_names(X, reset=False)
+        X = _array("X", X)
+        local.callbacks = ()  # they may not be picklable
+        vars(local).pop("feature_names_in_", None)  # the blocks are arrays
+        call: Callable[[Any], NDArray[Any]] = getattr(local, method)
+        like = call(np.zeros((1, X.shape[1]), local.network_.dtype))
+        shape = {"drop_axis": 1} if like.ndim == 1 else {"chunks": (X.chunks[0], (like.shape[1],))}
+        return X.map_blocks(call, **shape, dtype=like.dtype, meta=like[:0])
+
+    def _check_names(self, X: Any, *, reset: bool) -> None:
+        """Check the number and names of the columns, or take them over."""
+        empty = X._meta if hasattr(X, "to_dask_array") else np.empty((0, X.shape[1]))
+        _sklearn.validation.validate_data(self, empty, skip_check_array=True, reset=reset)
+
+    def _fit_network(self, network: Network, X: Any, y: Any, **options: Any) -> History:
+        return dask.fit(network, X, y, client=self.client, **options)
+
+    def _learn_rows(self, y: Any, weight: Any) -> tuple[int, Any, Any]:
+        """Return the number of rows, and targets and weights as the network takes them."""
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        return sum(self._of_blocks(len, y)), y, weight
+
+    def _of_blocks(self, function: Callable[[Any], Any], array: Any) -> list[Any]:
+        delayed = require("dask", "dask").delayed(function)
+        found: list[Any] = self.client.gather(self.client.compute([delayed(b) for b in array.to_delayed().reshape(-1)]))
+        return found
+
+    def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, **incremental: Any) -> Any:
+        if incremental:
+            raise AttributeError("partial_fit is not available on Dask: use that of to_local()")
+        check_parameters(self)
+        if self.preprocess not in ("auto", False):
+            raise ValueError("preprocess is not available on Dask: encode the columns first")
+        if self.early_stopping and eval_set is None:
+            raise ValueError("early_stopping holds out no rows on Dask: give eval_set")
+        first = not (self.warm_start and hasattr(self, "coefs_"))
+        if not first:
+            self._check_same_network()
+        rows = _array("X", X)
+        self._check_names(X, reset=first)
+        weight = None if sample_weight is None else _array("sample_weight", sample_weight)
+        n_rows, targets, weight = self._learn_rows(_array("y", y), weight)
+        dtype = self.dtype or (np.float32 if rows.dtype == np.float32 else np.float64)
+        random = _sklearn.utils.check_random_state(self.random_state)
+        data = Data(rows.astype(dtype), targets, weight)
+        network = self._begin(data, random) if first else self._ensure_network()
+        options = _options.fit_options(self, n_rows, incremental=False, watched=eval_set is not None)
+        if self.batch_size == "auto":
+            options["batch_size"] = None
+        options["seed"] = int(random.randint(2**31 - 1))
+        held_out, watched = None, None
+        if eval_set is not None:
+            local = self.client.gather(self.client.compute(list(one_data_set("eval_set", eval_set))))
+            held_out = self._check_eval_set(*local, table=False)
+            options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
+            watched = metric_name(options["metrics"][0]) if options["metrics"] else "validation"
+        history = self._train(network, data, options, watched)
+        _record.record(self, history, n_rows, float(history.loss[-1]), watched, options.get("metrics", ()))
+        _record.warn_at_end(self, history, held_out, "held-out")
+        return self
+
+
+@explained
+@dataclasses.dataclass(eq=False, repr=False)
+class DaskMLPClassifier(OnDask, MLPClassifier):
+    """`MLPClassifier` on a Dask cluster: the rows stay on the workers, each step is spread over them.
+
+    X, y and ``sample_weight`` are dask arrays or tables of numbers; their chunks may differ. The result has the bits of
+    `MLPClassifier` with the same parameters, for any number of workers; see `chainrule.dask.fit`. Predictions for dask
+    arrays and tables are lazy. `to_local` returns an `MLPClassifier`. Set ``client`` to use another client than the
+    current one.
+
+    Parameters
+    ----------
+    solver, batch_size
+        Default "lbfgs" and "auto", which here means all rows. Mini-batches need ``shuffle=False``.
+    early_stopping, preprocess, loss
+        ``early_stopping`` needs ``eval_set``, which is gathered in this process. ``preprocess`` and callable losses are
+        not available, and neither is `partial_fit`.
+    **others
+        Those of `MLPClassifier`.
+
+    Attributes
+    ----------
+    loss_
+        With "lbfgs", the cost before the last step.
+    **others
+        Those of `MLPClassifier`.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> import dask.array as da  # doctest: +SKIP
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> with Client("tcp://scheduler:8786"):  # doctest: +SKIP
+    ...     X, y = da.from_zarr("s3://bucket/X"), da.from_zarr("s3://bucket/y")
+    ...     clf = cr.DaskMLPClassifier((256, 256), random_state=0).fit(X, y)
+    ...     clf.predict_proba(X).to_zarr("s3://bucket/probabilities")
+    ...     clf.to_local().save("model.safetensors")
+    """
+
+    solver: Any = dataclasses.field(default="lbfgs", kw_only=True)
+    _local = MLPClassifier
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict the probability of each class: lazily, as a dask array, if X is a dask array or table."""
+        return self._by_block("predict_proba", X)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict the logarithms of the probabilities: lazily, if X is a dask array or table."""
+        return self._by_block("predict_log_proba", X)
+
+    def _learn_rows(self, y: Any, weight: Any) -> tuple[int, Any, Any]:
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(f"y has {y.shape[1]} columns: several labels per row are not available on Dask")
+        y = y.reshape(-1)
+        lengths, distinct, counts = zip(*self._of_blocks(_found, y), strict=True)
+        classes, number = np.unique(np.concatenate(distinct), return_inverse=True)
+        labels = Labels.learn(classes)
+        self._label_binarizer, self.classes_ = labels, labels.classes
+        numbers = y.map_blocks(labels.encode, dtype=np.int32)
+        if self.class_weight is not None:
+            by_class: Any = self.class_weight
+            if by_class == "balanced":
+                count = np.bincount(number, np.concatenate(counts))
+                by_class = dict(zip(classes.tolist(), count.sum() / (len(classes) * count), strict=True))
+            own = numbers.map_blocks(partial(_weights, of_classes=weights_of(by_class, classes)), dtype=np.float64)
+            weight = own if weight is None else weight * own
+        return sum(lengths), numbers, weight
+
+
+@explained
+@dataclasses.dataclass(eq=False, repr=False)
+class DaskMLPRegressor(OnDask, MLPRegressor):
+    """`MLPRegressor` on a Dask cluster; see `DaskMLPClassifier`.
+
+    Parameters
+    ----------
+    **parameters
+        Those of `MLPRegressor`, with the differences that `DaskMLPClassifier` lists.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> reg = cr.DaskMLPRegressor((64, 64), max_iter=500)
+    >>> reg.fit(X, y).predict(X_new).compute()  # doctest: +SKIP
+    """
+
+    solver: Any = dataclasses.field(default="lbfgs", kw_only=True)
+    _local = MLPRegressor
