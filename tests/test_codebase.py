@@ -51,8 +51,8 @@ ONLY_IN = {
     r"\b_mm\d*_|\b__m\d|__builtin_ia32|\bv\w+q_[fsu]\d": "kernels/simd.h",
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|\bprintf|std::cout|std::cerr|std::clog|iostream": "examples/",
-    r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp files/disk.cpp examples/",
-    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp",
+    r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp examples/",
+    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp bindings/files.cpp",
 }
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}

@@ -1,13 +1,17 @@
-// Model files as bytes. Python reads and writes the files themselves.
+// Model files as bytes, and writing of files.
 #include "chainrule/files.h"
 
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "bindings/gil.h"
 #include "bindings/module.h"
+#include "files/disk.h"
 #include "files/model_file.h"
 
 namespace chainrule::python {
@@ -52,6 +56,23 @@ py::tuple read(const py::bytes& file) {
   return py::make_tuple(result, metadata, state);
 }
 
+// Calls a function of files/disk.h with a path, and raises its errors as OSError.
+template <class Call>
+auto on_disk(const py::object& path, Call call) {
+  PyObject* bytes = nullptr;
+  if (PyUnicode_FSConverter(path.ptr(), &bytes) == 0) throw py::error_already_set();
+  const std::u8string name(reinterpret_cast<const char8_t*>(PyBytes_AsString(bytes)));
+  Py_DECREF(bytes);
+  try {
+    const WithoutGil released;
+    return call(std::filesystem::path(name));
+  } catch (const std::system_error& error) {
+    errno = error.code().default_error_condition().value();
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    throw py::error_already_set();
+  }
+}
+
 }  // namespace
 
 void bind_files(py::module_& module) {
@@ -59,6 +80,15 @@ void bind_files(py::module_& module) {
   py::class_<Network<double>>(module.attr("NetworkFloat64"))
       .def("write_model", &write<double>, "metadata"_a, "state"_a);
   module.def("read_model", &read, "file"_a);
+  module.def(
+      "write_file",
+      [](const py::object& path, const py::bytes& content) {
+        const std::string_view bytes = content;
+        on_disk(path, [&](const std::filesystem::path& name) { write_file(name, bytes); });
+      },
+      "path"_a, "content"_a);
+  module.def("is_descriptor", [](const py::object& path) { return on_disk(path, is_descriptor); }, "path"_a);
+  module.def("remove_leftovers", [](const py::object& path) { on_disk(path, remove_leftovers); }, "path"_a);
 }
 
 }  // namespace chainrule::python

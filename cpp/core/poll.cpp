@@ -15,14 +15,20 @@ Polling::Polling(std::function<void()> ask, double seconds)
 Polling::~Polling() { current = outer_; }
 
 void Polling::poll() {
-  const Clock::time_point now = Clock::now();
-  if (now - last_ < rest_) return;
-  last_ = now;
+  if (Clock::now() - last_ >= rest_) poll_at_once();
+}
+
+void Polling::poll_at_once() {
+  last_ = Clock::now();
   ask_();
 }
 
 void poll() {
   if (current != nullptr) current->poll();
+}
+
+void poll_at_once() {
+  if (current != nullptr) current->poll_at_once();
 }
 
 }  // namespace chainrule

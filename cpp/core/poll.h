@@ -17,6 +17,7 @@ class Polling {
   Polling& operator=(const Polling&) = delete;
 
   void poll();
+  void poll_at_once();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -29,5 +30,6 @@ class Polling {
 inline constexpr double poll_seconds = 0.05;
 
 void poll();
+void poll_at_once();  // after a signal has interrupted a system call
 
 }  // namespace chainrule

@@ -1,5 +1,8 @@
 #include "files/disk.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -7,16 +10,16 @@
 #include <memory>
 #include <random>
 #include <system_error>
+#include <utility>
 
+#include "core/poll.h"
 #include "core/text.h"
 
 #ifdef _WIN32
 #include <io.h>
 #else
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -25,43 +28,70 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using Text = fs::path::string_type;
+
 constexpr int most_links = 40;  // the limit of the Linux kernel for the symbolic links in a path
 
 [[noreturn]] void fail(const char* what, const fs::path& path, int error = errno) {
   throw std::system_error(error, std::generic_category(), std::string(what) + path.string());
 }
 
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+#ifdef _WIN32
+int open_file(const fs::path& path, int flags) {
+  return _wopen(path.c_str(), flags | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
+}
+int fsync(int file) { return _commit(file); }
+#else
+int open_file(const fs::path& path, int flags) { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); }
+#endif
+
+// Repeats a system call that a signal interrupts. The signal's handler, which poll_at_once runs, may throw.
+template <class Call>
+auto uninterrupted(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+    poll_at_once();
+  }
+}
+
+// The descriptor of an open file. Throws if it is negative: the file could not be opened.
+class File {
+ public:
+  File(int descriptor, const char* what, const fs::path& path) : descriptor_(descriptor) {
+    if (descriptor < 0) fail(what, path);
+  }
+  ~File() { close(); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  void close() {
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  }
+  operator int() const { return descriptor_; }
+
+ private:
+  int descriptor_;
 };
-using File = std::unique_ptr<std::FILE, Close>;
 
-File open(const fs::path& path, bool to_write) {
-#ifdef _WIN32
-  File file(_wfopen(path.c_str(), to_write ? L"wbx" : L"rb"));
-#else
-  File file(std::fopen(path.c_str(), to_write ? "wbx" : "rb"));  // x: the file must be new
-#endif
-  if (!file) fail(to_write ? "cannot write " : "cannot read ", path);
-  return file;
+bool reached_disk(int file) {
+  return uninterrupted([&] { return fsync(file); }) == 0;
 }
 
-bool reached_disk(std::FILE* file) {
-#ifdef _WIN32
-  return _commit(_fileno(file)) == 0;
-#else
-  return fsync(fileno(file)) == 0;
-#endif
+void write(int file, const fs::path& path, std::string_view content) {
+  while (!content.empty()) {
+    const auto most = static_cast<unsigned>(std::min(content.size(), std::size_t{1} << 30));  // macOS refuses 2 GiB
+    const auto size = uninterrupted([&] { return ::write(file, content.data(), most); });
+    if (size < 0) fail("cannot write ", path);
+    content.remove_prefix(static_cast<std::size_t>(size));
+  }
 }
 
-// Flushes the folder, so that the new name of a file is on the disk too. Some systems cannot flush a folder. The file
-// is complete even then, so errors are ignored.
-void flush_folder([[maybe_unused]] const fs::path& folder) {
+// Locks the file until it is closed, at the latest when the program ends. Where locks are missing, remove_leftovers
+// removes nothing.
+void lock([[maybe_unused]] int file) {
 #ifndef _WIN32
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
-  if (descriptor < 0) return;
-  fsync(descriptor);
-  close(descriptor);
+  uninterrupted([&] { return flock(file, LOCK_EX); });
 #endif
 }
 
@@ -74,11 +104,12 @@ fs::path followed(fs::path path) {
   return path;
 }
 
-// The Python package names its temporary files in the same way, so each language removes what the other left behind
-// when it was killed.
+fs::path folder_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
+
 constexpr std::string_view temporary_end = ".tmp";
 constexpr std::size_t random_digits = 12;
 
+// The names of the temporary files of a target: this, random digits and the end. Names have at most 255 bytes.
 fs::path temporary_begin(const fs::path& target) {
   return (fs::path(".") += fs::path(beginning(target.filename().native(), 100))) += ".";
 }
@@ -91,51 +122,54 @@ fs::path temporary_name(const fs::path& target) {
   return target.parent_path() / ((temporary_begin(target) += digits) += temporary_end);
 }
 
-fs::path folder_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
+bool is_temporary(const Text& name, const Text& begin) {
+  const Text end = fs::path(temporary_end), digits = fs::path("0123456789abcdef");
+  return name.size() == begin.size() + random_digits + end.size() && name.starts_with(begin) && name.ends_with(end) &&
+         name.find_first_not_of(digits, begin.size()) == begin.size() + random_digits;
+}
 
-#ifndef _WIN32
+#ifdef _WIN32
+// Removes the temporary files of this target. Windows refuses to remove those that a program still has open.
+void remove_temporary(const fs::path& target) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_of(target), error), end; entry != end; entry.increment(error))
+    if (is_temporary(entry->path().filename(), temporary_begin(target))) fs::remove(entry->path(), error);
+}
+#else
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
 };
 using Folder = std::unique_ptr<DIR, CloseFolder>;
-#endif
+
+// Null if the folder may be written to but not listed. This uses readdir because std::filesystem::directory_iterator
+// ends the program when memory runs out.
+Folder open_folder(const fs::path& path) {
+  const int descriptor = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0) return nullptr;
+  DIR* folder = fdopendir(descriptor);
+  if (folder == nullptr) ::close(descriptor);
+  return Folder(folder);
+}
 
 // Removes the temporary files of this target that nobody has locked: the programs that wrote them have ended.
-void remove_leftovers([[maybe_unused]] const fs::path& target) {
-#ifndef _WIN32
-  const std::string begin = temporary_begin(target).native();
-  // Null if the folder may be written to but not listed. This uses opendir because std::filesystem::directory_iterator
-  // ends the program when memory runs out.
-  const Folder folder(opendir(folder_of(target).c_str()));
-  if (!folder) return;
-  const int at = dirfd(folder.get());
-  while (const dirent* entry = readdir(folder.get())) {
-    const std::string_view name = entry->d_name;
-    if (name.size() != begin.size() + random_digits + temporary_end.size() || !name.starts_with(begin) ||
-        !name.ends_with(temporary_end) ||
-        name.find_first_not_of("0123456789abcdef", begin.size()) != begin.size() + random_digits)
-      continue;
-    const int descriptor = openat(at, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (descriptor < 0) continue;
-    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) unlinkat(at, entry->d_name, 0);
-    close(descriptor);
+void remove_temporary(DIR* folder, const fs::path& target) {
+  const Text begin = temporary_begin(target);
+  while (const dirent* entry = readdir(folder)) {
+    if (!is_temporary(entry->d_name, begin)) continue;
+    const int file = openat(dirfd(folder), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) continue;
+    if (flock(file, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(folder), entry->d_name, 0);
+    ::close(file);
   }
-#endif
 }
-
-// Locks the file until it is closed, at the latest when the program ends. On systems without flock, remove_leftovers
-// removes nothing.
-void lock([[maybe_unused]] std::FILE* file) {
-#ifndef _WIN32
-  flock(fileno(file), LOCK_EX);
 #endif
-}
 
-// Writes all of the content and flushes it to the disk.
-void fill(std::FILE* file, const fs::path& name, std::string_view content) {
-  if (std::fwrite(content.data(), 1, content.size(), file) != content.size() || std::fflush(file) != 0 ||
-      !reached_disk(file))
-    fail("cannot write ", name);
+void replace(const fs::path& temporary, const fs::path& target) {
+  std::error_code error, ignored;
+  fs::rename(temporary, target, error);
+  if (!error) return;
+  fs::remove(temporary, ignored);
+  throw std::system_error(error, "cannot write " + target.string());
 }
 
 // Writes to a file that has no name until it is complete, so that a killed program leaves nothing behind. Returns false
@@ -143,19 +177,15 @@ void fill(std::FILE* file, const fs::path& name, std::string_view content) {
 bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]] const fs::file_status& before,
                         [[maybe_unused]] std::string_view content) {
 #ifdef O_TMPFILE
-  const int descriptor = ::open(folder_of(target).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
-  if (descriptor < 0) return false;
-  const File file(fdopen(descriptor, "wb"));
-  if (!file) {
-    close(descriptor);
-    return false;
-  }
-  lock(file.get());
-  const std::string own_name = "/proc/self/fd/" + std::to_string(descriptor);
+  const int descriptor = open_file(folder_of(target), O_WRONLY | O_TMPFILE);
+  if (descriptor < 0) return false;  // any other error recurs when the named file is opened
+  const File file(descriptor, "cannot write ", target);
+  lock(file);
   // Set the permissions before there is any content to read.
-  if (fs::exists(before) && fchmod(descriptor, static_cast<mode_t>(before.permissions())) != 0)
-    fail("cannot write ", target);
-  fill(file.get(), target, content);
+  if (fs::exists(before) && fchmod(file, static_cast<mode_t>(before.permissions())) != 0) fail("cannot write ", target);
+  write(file, target, content);
+  if (!reached_disk(file)) fail("cannot write ", target);
+  const std::string own_name = "/proc/self/fd/" + std::to_string(descriptor);
   const auto named = [&](const fs::path& name) {
     return linkat(AT_FDCWD, own_name.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
   };
@@ -163,11 +193,8 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
   if (errno != EEXIST) return false;
   const fs::path temporary = temporary_name(target);  // linkat does not replace an existing file, rename does
   if (!named(temporary)) return false;
-  std::error_code error, ignored;
-  fs::rename(temporary, target, error);
-  if (!error) return true;
-  fs::remove(temporary, ignored);
-  fail("cannot write ", target, error.value());
+  replace(temporary, target);
+  return true;
 #else
   return false;
 #endif
@@ -177,21 +204,22 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
 // if another program removed it before it was locked.
 bool replace_by_named(const fs::path& target, const fs::file_status& before, std::string_view content) {
   const fs::path temporary = temporary_name(target);
-  File file = open(temporary, true);
-  lock(file.get());
+  File file(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL), "cannot write ", target);
+  lock(file);
 #ifndef _WIN32
   struct stat found;
-  if (fstat(fileno(file.get()), &found) == 0 && found.st_nlink == 0) return false;
+  if (fstat(file, &found) == 0 && found.st_nlink == 0) return false;
 #endif
   try {
     if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is any content to read
-    fill(file.get(), temporary, content);
+    write(file, target, content);
+    if (!reached_disk(file)) fail("cannot write ", target);
 #ifdef _WIN32
-    file.reset();  // Windows cannot rename an open file
+    file.close();  // Windows cannot rename an open file
 #endif
-    fs::rename(temporary, target);
+    replace(temporary, target);
   } catch (...) {
-    file.reset();
+    file.close();
     std::error_code ignored;
     fs::remove(temporary, ignored);
     throw;
@@ -199,84 +227,99 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   return true;
 }
 
-// Opens a path that refers to a descriptor, such as /dev/stdout; returns -1 for any other path. Opening the file behind
-// the descriptor would write from its start, even if the shell opened it with >>, and a rename would replace it.
-int open_descriptor([[maybe_unused]] const fs::path& path) {
+// Follows links to a path that refers to a descriptor: /dev/stdout to /proc/<number of this process>/fd/1. Returns an
+// empty path if the path refers to none.
+fs::path descriptor_path([[maybe_unused]] const fs::path& path) {
 #ifndef _WIN32
   std::error_code error;
   fs::path place = fs::absolute(path, error);
   for (int links = 0; links < most_links; ++links) {
     const fs::path folder = fs::canonical(place.parent_path(), error);
-    if (error) return -1;
+    if (error) return {};
     place = folder / place.filename();
-    const std::string text = folder.native(), name = place.filename().native();
-    const std::string own = "/proc/" + std::to_string(getpid()) + "/";
-    const bool is_process = text.starts_with("/proc/") && text.ends_with("/fd");
-    if ((text == "/dev/fd" || is_process) && !name.empty() && name.size() < 10 &&
-        name.find_first_not_of("0123456789") == std::string::npos) {
-      std::fflush(stdout);  // so that earlier output comes first
-      const bool is_own = text == "/dev/fd" || text.starts_with(own);
-      const int descriptor = is_own ? dup(std::stoi(name)) : ::open(place.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-      if (descriptor < 0) fail("cannot write ", path);
-      return descriptor;
-    }
-    if (!fs::is_symlink(fs::symlink_status(place, error))) return -1;
+    const Text text = folder.native(), name = place.filename().native();
+    if ((text == "/dev/fd" || (text.starts_with("/proc/") && text.ends_with("/fd"))) && !name.empty() &&
+        name.size() < 10 && name.find_first_not_of("0123456789") == std::string::npos)
+      return place;
+    if (!fs::is_symlink(fs::symlink_status(place, error))) return {};
     place = folder / fs::read_symlink(place);
   }
 #endif
-  return -1;
+  return {};
 }
 
-// Writes to the descriptor of a pipe, a device or an open file, and closes it.
-void write_through([[maybe_unused]] int descriptor, [[maybe_unused]] const fs::path& path,
-                   [[maybe_unused]] std::string_view content) {
 #ifndef _WIN32
-  const File file(fdopen(descriptor, "wb"));
-  if (!file) {
-    close(descriptor);
-    fail("cannot write ", path);
-  }
-  if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() || std::fflush(file.get()) != 0)
-    fail("cannot write ", path);
-  fsync(descriptor);  // fails for pipes and terminals, which is ignored
-#endif
+// Opens what a path from descriptor_path refers to. Opening the file behind a descriptor of this process would write
+// from its start, even if the shell opened it with >>, and a rename would replace it.
+int open_descriptor(const fs::path& path) {
+  const Text& text = path.native();
+  if (!text.starts_with("/dev/fd/") && !text.starts_with("/proc/" + std::to_string(getpid()) + "/"))
+    return open_file(path, O_WRONLY | O_APPEND);
+  std::fflush(stdout);  // so that earlier output comes first
+  return fcntl(std::stoi(path.filename()), F_DUPFD_CLOEXEC, 0);
 }
+
+// Writes to a pipe, a device or an open file.
+void write_through(int descriptor, const fs::path& path, std::string_view content) {
+  const File file(descriptor, "cannot write ", path);
+  write(file, path, content);
+  reached_disk(file);  // fails for pipes and terminals, which is ignored
+}
+#endif
 
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-  const File file = open(path, false);
+  const File file(open_file(path, O_RDONLY), "cannot read ", path);
   std::string content;
-  std::size_t step = 0, got = 0;
-  do {
-    const std::size_t before = content.size();
-    step = std::max(before, std::size_t{1} << 16);
-    content.resize(before + step);
-    got = std::fread(content.data() + before, 1, step, file.get());
-    content.resize(before + got);
-    if (std::ferror(file.get()) != 0) fail("cannot read ", path);
-  } while (got == step);
+  std::size_t size = 0;
+  for (;;) {
+    content.resize(std::max(2 * size, std::size_t{1} << 16));
+    const auto most = static_cast<unsigned>(std::min(content.size() - size, std::size_t{1} << 30));
+    const auto got = uninterrupted([&] { return ::read(file, content.data() + size, most); });
+    if (got < 0) fail("cannot read ", path);
+    size += static_cast<std::size_t>(got);
+    if (got == 0) break;
+  }
+  content.resize(size);
   return content;
 }
 
+bool is_descriptor(const fs::path& path) { return !descriptor_path(path).empty(); }
+
 void write_file(const fs::path& path, std::string_view content) {
-  const int descriptor = open_descriptor(path);
-  if (descriptor >= 0) return write_through(descriptor, path, content);
+#ifndef _WIN32
+  if (const fs::path place = descriptor_path(path); !place.empty())
+    return write_through(open_descriptor(place), path, content);
+#endif
   const fs::path target = followed(path);
   const fs::file_status before = fs::status(target);
   if (fs::is_directory(before)) fail("is not a file: ", target, EISDIR);
-#ifndef _WIN32
-  if (fs::exists(before) && !fs::is_regular_file(before)) {
-    const int device = ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
-    if (device < 0) fail("cannot write ", target);
-    return write_through(device, target, content);
-  }
+#ifdef _WIN32
+  remove_temporary(target);
+#else
+  if (fs::exists(before) && !fs::is_regular_file(before))
+    return write_through(uninterrupted([&] { return open_file(target, O_WRONLY); }), target, content);
+  const Folder folder = open_folder(folder_of(target));
+  if (folder) remove_temporary(folder.get(), target);
 #endif
-  remove_leftovers(target);
   if (!replace_by_unnamed(target, before, content))
     while (!replace_by_named(target, before, content)) {
     }
-  flush_folder(folder_of(target));
+#ifndef _WIN32
+  // Flush the folder, so that the new name of the file is on the disk too. Some systems cannot flush a folder. The file
+  // is complete even then, so errors are ignored.
+  if (folder) reached_disk(dirfd(folder.get()));
+#endif
+}
+
+void remove_leftovers(const fs::path& path) {
+  const fs::path target = followed(path);
+#ifdef _WIN32
+  remove_temporary(target);
+#else
+  if (const Folder folder = open_folder(folder_of(target))) remove_temporary(folder.get(), target);
+#endif
 }
 
 }  // namespace chainrule

@@ -1,4 +1,8 @@
 // Reads and replaces whole files. Throws std::system_error.
+//
+// If the system supports it (O_TMPFILE), a new file has no name until it is complete, so a killed program leaves
+// nothing behind. On other systems, and while one file replaces another, the new file has a hidden name and is locked.
+// The next write removes hidden files that are no longer locked.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +14,15 @@ namespace chainrule {
 std::string read_file(const std::filesystem::path& path);
 
 // Replaces the file atomically: the path always holds its complete old or its complete new content, and the new content
-// is on the disk when this returns. A target that is not a file is written to instead: a pipe, a device, or an open
-// descriptor (/dev/stdout, /dev/fd/3) at its current position.
+// is on the disk when this returns. The file keeps its permissions, and a symbolic link stays a link. A target that is
+// not a file is written to instead: a pipe, a device, or an open descriptor (/dev/stdout, /dev/fd/3) at its current
+// position. A signal interrupts this for poll() to run its handler.
 void write_file(const std::filesystem::path& path, std::string_view content);
+
+// True if the path refers to an open descriptor, as /dev/stdout does, also through links.
+bool is_descriptor(const std::filesystem::path& path);
+
+// Removes the temporary files that terminated programs left when they wrote this path.
+void remove_leftovers(const std::filesystem::path& path);
 
 }  // namespace chainrule

@@ -1,6 +1,7 @@
 """The extension module: the C++ core as functions and classes on NumPy arrays. The public face is `chainrule`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, Generic, TypeAlias, TypeVar, type_check_only
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 _Scalar = TypeVar("_Scalar", np.float32, np.float64)
 _Array: TypeAlias = NDArray[np.floating[Any]]
 _Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
+_Path: TypeAlias = str | PathLike[str]
 _Loss: TypeAlias = tuple[str, Sequence[float]]  # its name and parameters
 
 __version__: str
@@ -188,3 +190,8 @@ class NetworkFloat64(_Network[np.float64]): ...
 
 # The network, metadata and state of a file; a ValueError describes a fault, as a sentence after the file's name
 def read_model(file: bytes) -> tuple[NetworkFloat32 | NetworkFloat64, dict[str, str], dict[str, _Array]]: ...
+
+# Files: cpp/files/disk.h. The filename of an OSError is the path
+def write_file(path: _Path, content: bytes) -> None: ...
+def is_descriptor(path: _Path) -> bool: ...
+def remove_leftovers(path: _Path) -> None: ...

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _json
+from chainrule import _core, _json
 from chainrule._arguments import DTYPES, integer, real, seed_number
-from chainrule._disk import StrPath, remove_leftovers, write_atomically
+from chainrule._disk import StrPath, write_atomically
 from chainrule._suggest import explained
 from chainrule.model_file import read_file
 from chainrule.network import Network
@@ -175,7 +175,7 @@ class Checkpoint:
         """Store the network, and remove the unfinished file of a program that was killed while writing."""
         self._network = network
         self._written = time.monotonic()
-        remove_leftovers(self._path)
+        _core.remove_leftovers(self._path)
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
         """Write a checkpoint if one is due."""

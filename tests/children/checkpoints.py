@@ -18,5 +18,5 @@ def go_on(folder):
 
 def train_until_killed(path):
     net, state = cr.load_checkpoint(path) if os.path.exists(path) else (make_network(), None)
-    print("ready", flush=True)
-    net.fit(X, Y, epochs=10**6, resume=state, callbacks=[cr.Checkpoint(path)], **settings("adam"))
+    callbacks = [cr.Checkpoint(path), lambda logs: print(logs["epoch"], flush=True)]
+    net.fit(X, Y, epochs=10**6, resume=state, callbacks=callbacks, **settings("adam"))

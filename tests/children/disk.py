@@ -1,7 +1,7 @@
 """Model files that another process writes."""
 
 import itertools
-import os
+import resource
 
 import chainrule as cr
 
@@ -13,10 +13,19 @@ def save(path):
     print("after", end="")
 
 
-def save_until_killed(path, how, names):
-    if how == "named" and hasattr(os, "O_TMPFILE"):
-        del os.O_TMPFILE
+def save_beyond_the_limit(path):
+    """Replace a file, and write a new one, that are larger than files may be; print the errors."""
+    net = cr.Network([200, 500, 1], loss="squared_error", seed=7)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    for name in (path, f"{path} 2"):
+        try:
+            net.save(name)
+        except OSError as error:
+            print(error.errno, error.filename.removesuffix(" 2"))
+
+
+def save_until_killed(path):
     nets = [cr.Network([200, 500, 1], loss="squared_error", seed=seed) for seed in range(2)]
-    print("ready", flush=True)
-    for number in itertools.count():
-        nets[number % 2].save(f"{path} {number}" if names == "many" else path)
+    for net in itertools.cycle(nets):
+        net.save(path)
+        print("saved", flush=True)
