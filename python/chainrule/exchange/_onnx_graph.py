@@ -74,6 +74,10 @@ class Graph:
         """Add a node that converts a tensor."""
         return self.node("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
+    def name(self, x: Tensor, name: str) -> None:
+        """Give a tensor a second name, that of an output."""
+        self.nodes.append(self._helper.make_node("Identity", [x], [name], name))
+
     def concat(self, parts: Sequence[Tensor]) -> Tensor:
         """Add a node that puts tensors side by side."""
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)

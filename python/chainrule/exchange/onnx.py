@@ -152,7 +152,7 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
         results = add_predictions(g, model.target, x, n_outputs)
     outputs = []
     for name, tensor, dtype, shape in results:
-        g.nodes.append(helper.make_node("Identity", [tensor], [name], name))
+        g.name(tensor, name)
         outputs.append(info(name, dtype, shape))
     graph = helper.make_graph(g.nodes, model.kind, inputs, outputs, g.constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
