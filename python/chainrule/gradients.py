@@ -65,22 +65,7 @@ class GradientReport:
         return "\n".join(lines)
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
-        """Draw the error of each derivative over its size, and the expected limit. Needs the extra ``plot``.
-
-        Parameters
-        ----------
-        path_or_axes : str or path or matplotlib Axes, optional
-            A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes of the plot.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed; the message gives the command that installs it.
+        """Draw the error of each derivative: `plots.gradient_check`, which needs the extra ``plot``.
 
         Examples
         --------

@@ -28,14 +28,14 @@ _GRAY = "0.45"
 
 @explained
 def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str = "epoch") -> Any:
-    """Draw learning curves; see `History.plot`, which calls this.
+    """Draw learning curves, with a thin line at the epoch with the best validation. `History.plot` calls this.
 
     Parameters
     ----------
     history : History
-        What to draw.
+        The costs and metrics to draw.
     path_or_axes : str or path or matplotlib Axes, optional
-        As for `History.plot`.
+        See `decision_regions`.
     unit : str, default "epoch"
         The name of the horizontal axis: what an entry of the history stands for, such as the cycle of a table
         estimator.
@@ -72,7 +72,14 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str 
 
 @explained
 def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
-    """Draw a gradient check; see `GradientReport.plot`, which calls this.
+    """Draw the error of each derivative over its size, and the expected limit. `GradientReport.plot` calls this.
+
+    Parameters
+    ----------
+    report : GradientReport
+        The result of `check_gradients`.
+    path_or_axes : str or path or matplotlib Axes, optional
+        See `decision_regions`.
 
     Examples
     --------
@@ -253,19 +260,9 @@ def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: in
     network : Network
         The network to draw. `Network.plot` calls this function.
     path_or_axes : str or path or matplotlib Axes, optional
-        A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
+        See `decision_regions`.
     max_units : int, default 12
         Of a layer with more units, only the first units and the last one are drawn.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes of the plot.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed; the message gives the command that installs it.
 
     Examples
     --------

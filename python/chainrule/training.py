@@ -36,7 +36,6 @@ else:  # Python 3.10 has no generic TypedDict
     _Keywords = {PerNetwork: TypedDict}
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Stop(Settings):
@@ -227,22 +226,7 @@ class History:
         return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.loss) + 1, name="epoch"))
 
     def plot(self, path_or_axes: "str | os.PathLike[str] | Any" = None) -> Any:
-        """Draw the learning curve, with a thin line at the epoch with the best validation. Needs the extra ``plot``.
-
-        Parameters
-        ----------
-        path_or_axes : str or path or matplotlib Axes, optional
-            A file to write (its suffix sets the format), or axes to draw on. Default: axes of a new pyplot figure.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes of the plot.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed; the message gives the command that installs it.
+        """Draw the learning curves: `plots.learning_curves`, which needs the extra ``plot``.
 
         Examples
         --------
