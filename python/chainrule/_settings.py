@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from chainrule import _core
 from chainrule._arguments import flag, integer, real
+from chainrule._suggest import explained
 
 Class = TypeVar("Class", bound=type)
 
@@ -58,9 +59,9 @@ class Settings:
 
 
 def documented(kind: Class) -> Class:
-    """Replace ``{parameters}`` in the docstring of a class by its settings."""
+    """Replace ``{parameters}`` in the docstring of a class by its settings, and make it `explained`."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     entries = (setting.documented(defaults[name]) for name, setting in SETTINGS[kind.core_name].items())  # type: ignore[attr-defined]
     if kind.__doc__ is not None:  # None with python -OO
         kind.__doc__ = kind.__doc__.replace("{parameters}", indented(entries, 1))
-    return kind
+    return explained(kind)

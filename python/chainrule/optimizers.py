@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from chainrule._arguments import integer, one_of
 from chainrule._settings import Settings, documented
-from chainrule._suggest import explained
 
 __all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "RMSprop", "ScheduleFreeAdamW"]
 
@@ -16,7 +15,6 @@ class Optimizer(Settings):
     """Base of all optimizers."""
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
@@ -35,11 +33,6 @@ class SGD(Optimizer):
     Parameters
     ----------
     {parameters}
-
-    Raises
-    ------
-    ValueError
-        For a setting out of range.
 
     References
     ----------
@@ -61,7 +54,6 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
@@ -76,11 +68,6 @@ class Adam(Optimizer):
     Parameters
     ----------
     {parameters}
-
-    Raises
-    ------
-    ValueError
-        For a setting out of range.
 
     References
     ----------
@@ -102,7 +89,6 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
@@ -126,7 +112,6 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
@@ -164,7 +149,6 @@ class RMSprop(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(Optimizer):
@@ -198,7 +182,6 @@ class Adagrad(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Lion(Optimizer):
@@ -231,7 +214,6 @@ class Lion(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(Optimizer):
@@ -271,7 +253,6 @@ class ScheduleFreeAdamW(Optimizer):
     weight_decay: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class LBFGS(Optimizer):
@@ -308,7 +289,6 @@ class LBFGS(Optimizer):
     unit_first_step: bool = False
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Group(Settings):

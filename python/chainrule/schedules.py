@@ -9,7 +9,7 @@ from typing import ClassVar, TypeAlias
 
 from chainrule._arguments import returned
 from chainrule._settings import SETTINGS, Settings, documented
-from chainrule._suggest import did_you_mean, explained, instances, unknown
+from chainrule._suggest import did_you_mean, instances, unknown
 
 __all__ = ["Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay"]
 
@@ -19,7 +19,6 @@ class Schedule(Settings):
     """Base of all schedules."""
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class StepDecay(Schedule):
@@ -44,7 +43,6 @@ class StepDecay(Schedule):
     factor: float = 0.1
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ExponentialDecay(Schedule):
@@ -65,7 +63,6 @@ class ExponentialDecay(Schedule):
     factor: float = 0.95
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class InverseScaling(Schedule):
@@ -87,7 +84,6 @@ class InverseScaling(Schedule):
     scale: float = 1.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
@@ -121,7 +117,6 @@ class Cosine(Schedule):
     lowest: float = 0.0
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
@@ -151,7 +146,6 @@ class OneCycle(Schedule):
     end: float = 1 / 250000
 
 
-@explained
 @documented
 @dataclass(frozen=True, kw_only=True)
 class ReduceOnPlateau(Schedule):
