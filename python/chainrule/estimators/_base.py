@@ -33,6 +33,14 @@ def has_partial_fit(estimator: Any) -> bool:
     return True
 
 
+def _layers_property(name: str, meaning: str) -> Any:
+    return property(
+        lambda self: self._layers(name),
+        lambda self, layers: self._assign(name, layers),
+        doc=f"{meaning}: views of the network's parameters; writing to them changes it.",
+    )
+
+
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
@@ -348,23 +356,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         self._follow_functions()
         return self.network_
 
-    @property
-    def coefs_(self) -> Any:
-        """Weights of each layer, shape (n_in, n_out): views of the network's parameters; writing to them changes it."""
-        return self._layers("coefs_")
-
-    @coefs_.setter
-    def coefs_(self, layers: Sequence[ArrayLike]) -> None:
-        self._assign("coefs_", layers)
-
-    @property
-    def intercepts_(self) -> Any:
-        """Biases of each layer, shape (n_out,): views of the network's parameters; writing to them changes it."""
-        return self._layers("intercepts_")
-
-    @intercepts_.setter
-    def intercepts_(self, layers: Sequence[ArrayLike]) -> None:
-        self._assign("intercepts_", layers)
+    coefs_ = _layers_property("coefs_", "Weights of each layer, shape (n_in, n_out)")
+    intercepts_ = _layers_property("intercepts_", "Biases of each layer, shape (n_out,)")
 
     def _layers(self, name: str) -> Any:
         assigned = vars(self).get("_assigned", {})

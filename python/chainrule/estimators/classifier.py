@@ -22,24 +22,16 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
     _y_numeric = False
 
     def predict(self, X: Any) -> Any:
-        """Predict classes.
+        """Predict the most probable class, shape (n_samples,), or 0 or 1 for each label. X: see `fit`.
 
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            One example per row.
-
-        Returns
-        -------
-        ndarray, shape (n_samples,) or (n_samples, n_labels)
-            The most probable class, or 0 or 1 for each label. It is a CSR matrix if the labels were one.
+        The labels are a CSR matrix if those in `fit` were one.
         """
         outputs = self._outputs(X)
         labels = self._label_binarizer.decode(outputs)
         return _sklearn.sparse.csr_matrix(labels) if self._label_binarizer.sparse else labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X: see `predict`.
+        """Predict probabilities, shape (n_samples, n_classes), in the order of ``classes_``. X: see `fit`.
 
         Each row sums to 1, except for multi-label targets.
         """

@@ -23,18 +23,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
     _y_numeric = True
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict values.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            One example per row.
-
-        Returns
-        -------
-        ndarray, shape (n_samples,) or (n_samples, n_outputs)
-            The predictions, in the network's dtype.
-        """
+        """Predict values, shape (n_samples,) or (n_samples, n_outputs), in the network's dtype. X: see `fit`."""
         predictions: NDArray[Any] = self._target().decode(self._outputs(X))
         return predictions
 
