@@ -1,0 +1,53 @@
+"""The directive ``header``: a C++ header as a page, with its comments as text and its declarations as code."""
+
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+HEADERS = Path(__file__).parent.parent.parent.parent / "cpp" / "include" / "chainrule"
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """Return the comment and the code of each part of a header, which an empty line separates from the next one.
+
+    The comment is that before the first line of code; comments within the code stay there.
+    """
+    found, part, depth = [], list[str](), 0
+    for line in [*text.splitlines(), ""]:
+        depth += line.count("{") - line.count("}") if not line.startswith("//") else 0
+        if line or depth > 1:  # 1: inside the namespace
+            part.append(line)
+            continue
+        comments = next((i for i, line in enumerate(part) if not line.startswith("//")), len(part))
+        prose = " ".join(comment.removeprefix("//").strip() for comment in part[:comments])
+        found.append((prose, "\n".join(part[comments:])))
+        part = []
+    return found
+
+
+class Header(Directive):
+    """Shows the public header that the argument names."""
+
+    required_arguments = 1
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """Return the text and the code blocks."""
+        path = HEADERS / self.arguments[0]
+        self.state.document.settings.env.note_dependency(str(path))
+        shown: list[nodes.Node] = []
+        for prose, code in sections(path.read_text(encoding="utf-8")):
+            code = "\n".join(line for line in code.splitlines() if not line.startswith(("#pragma", "#include")))
+            if prose.strip():
+                shown.append(nodes.paragraph("", prose))
+            if code.strip() and not code.strip().startswith(("namespace", "}")):
+                shown.append(nodes.literal_block(code, code, language="cpp"))
+        return shown
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.add_directive("header", Header)
+    return {"parallel_read_safe": True}
