@@ -82,6 +82,10 @@ class Graph:
         """Add a node that puts tensors side by side."""
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)
 
+    def pick(self, x: Tensor, columns: NDArray[np.intp], n_columns: int) -> Tensor:
+        """Add a node that picks some of the columns of a tensor, unless they are all."""
+        return x if len(columns) == n_columns else self.node("Gather", x, columns, axis=1)
+
     def one_hot(self, codes: Tensor, width: int) -> Tensor:
         """Add a node that makes features of codes; codes that are not below `width` become zeros."""
         features = self.node("OneHot", codes, np.array([width]), np.array([0, 1], np.float32))
@@ -247,17 +251,19 @@ def _add_numbers(
     if not has_bins:  # only rows with bins are encoded in float64
         values = g.cast(values, np.float32)
     yield g.cast(values, g.dtype), starts
-    if has_bins:
-        owners = np.repeat(np.arange(len(columns)), [column.n_bins for column in columns])
-        low = np.concatenate([column.edges[:-1] for column in columns])
-        widths = np.concatenate([np.diff(column.edges) for column in columns])
-        above = g.node("Sub", g.node("Gather", present, owners, axis=1), low)
-        fractions = g.node("Clip", g.cast(g.node("Div", above, widths), g.dtype), 0, 1)
-        yield fractions, [start + 1 + i for c, start in zip(columns, starts, strict=True) for i in range(c.n_bins)]
+    for n_bins in sorted({column.n_bins for column in columns} - {0}):
+        owners = np.array([i for i, column in enumerate(columns) if column.n_bins == n_bins])
+        edges = np.array([columns[i].edges for i in owners])
+        below = g.node("Sub", g.node("Unsqueeze", g.pick(present, owners, len(columns)), np.array([2])), edges[:, :-1])
+        shares = g.node("Reshape", g.node("Div", below, np.diff(edges)), np.array([0, edges.size - len(edges)]))
+        places = [starts[i] + 1 + j for i in owners for j in range(n_bins)]
+        yield g.node("Clip", g.cast(shares, g.dtype), 0, 1), places
     gaps = [i for i, column in enumerate(columns) if column.indicator]
     if gaps:
-        indicators = missing if len(gaps) == len(columns) else g.node("Gather", missing, np.array(gaps), axis=1)
-        yield g.cast(indicators, g.dtype), [starts[i] + columns[i].width - 1 for i in gaps]
+        yield (
+            g.cast(g.pick(missing, np.array(gaps), len(columns)), g.dtype),
+            [starts[i] + columns[i].width - 1 for i in gaps],
+        )
 
 
 def _add_levels(g: Graph, column: LevelColumn, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._columns import DateColumn, Encoder, LevelColumn, NumberColumn, find_codes
+from chainrule._columns import DateColumn, Encoder, LevelColumn, find_codes
 from chainrule._core import __version__
 from chainrule._disk import StrPath, write_atomically
 from chainrule._formats import TIME
@@ -54,6 +54,8 @@ class Feed:
         How the columns are encoded; None if the model takes plain numbers.
     names : tuple of str
         The names of the inputs: one for each column with features, or "X".
+    texts : tuple
+        For each input that is text, what its levels are called, and at the end a missing and an unknown one; or None.
     dtype : dtype
         The type of plain numbers.
     columns : tuple of str, optional
@@ -62,6 +64,7 @@ class Feed:
 
     encoding: TableEncoding | None
     names: tuple[str, ...]
+    texts: tuple[NDArray[Any] | None, ...]
     dtype: np.dtype[Any]
     columns: tuple[str, ...] | None = None
 
@@ -85,23 +88,19 @@ class Feed:
             return {self.names[0]: np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X, self.dtype)}
         frame = Frame.of(np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X)
         places = self.encoding._find_columns(frame)
-        columns = [
-            _read(encoder, frame.column(place))
-            for encoder, place in zip(self.encoding.columns, places, strict=True)
-            if place is not None
-        ]
-        return {name: column[:, np.newaxis] for name, column in zip(self.names, columns, strict=True)}
+        pairs = zip(self.encoding.columns, places, strict=True)
+        columns = [(encoder, frame.column(place)) for encoder, place in pairs if place is not None]
+        inputs = zip(self.names, columns, self.texts, strict=True)
+        return {name: _read(*column, texts)[:, np.newaxis] for name, column, texts in inputs}
 
 
-def _read(encoder: Any, column: Column) -> NDArray[Any]:
-    """Return the numbers of a column, or its texts as the graph knows them."""
-    if isinstance(encoder, NumberColumn):
-        return encoder.read(column)
+def _read(encoder: Any, column: Column, texts: NDArray[Any] | None) -> NDArray[Any]:
+    """Return the numbers of a column, or its levels as the graph knows them."""
+    if texts is None:
+        numbers: NDArray[Any] = encoder.read(column)
+        return numbers
     codes, names = column.levels()
-    texts = Texts.of(encoder)
-    spelled = np.array([*encoder.levels, texts.gap, texts.other], dtype=object)
-    chosen: NDArray[Any] = spelled[find_codes(codes, names, encoder.levels, unseen=-1, missing=-2)]
-    return chosen
+    return texts[find_codes(codes, names, encoder.levels, unseen=-1, missing=-2)]
 
 
 def to_onnx(subject: Any, path: StrPath) -> Feed:
@@ -159,7 +158,16 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
     made_by = {"producer_name": "chainrule", "producer_version": __version__}
     proto = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, **made_by)
     helper.set_model_props(proto, {"chainrule.version": __version__, "chainrule.kind": model.kind})
-    return proto, Feed(encoding, tuple(value.name for value in inputs), g.dtype, columns)
+    texts = tuple(map(_texts, encoded))
+    return proto, Feed(encoding, tuple(value.name for value in inputs), texts, g.dtype, columns)
+
+
+def _texts(column: Encoder) -> NDArray[Any] | None:
+    """Return what `Feed` writes for the levels of a column, a missing one and an unknown one."""
+    if not isinstance(column, LevelColumn):
+        return None
+    texts = Texts.of(column)
+    return np.array([*column.levels, texts.gap, texts.other], dtype=object)
 
 
 def _describe(column: Encoder) -> tuple[Any, list[Any], str]:
