@@ -41,18 +41,60 @@ REAL largest = z[0], sum = 0.0r;
   for (int j = 0; j < n; ++j) z[j] /= sum;""",
 }
 
-# In the order of their definitions; `define` selects those that are called.
-_FUNCTIONS = {
+# In the order of their definitions; `define` selects those that are called. Some differ by type.
+_FUNCTIONS: dict[str, str | dict[str, str]] = {
+    "exp": {
+        "float32": """
+/* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is that
+   of the Cephes library. There is no branch, so compilers vectorize loops of it: the bits of a negative number grow with
+   its size, and the smaller of two integers is x or -104, of which exp is 0. */
+static inline float NAME_exp(float x) {
+  union { float value; unsigned bits; } limited;
+  union { float value; int bits; } n, power, rest;
+  float r, y;
+  limited.value = x;
+  limited.bits = limited.bits < 0xC2D00000u ? limited.bits : 0xC2D00000u;
+  x = limited.value;
+  n.value = 1.44269504f * x + 12582912.0f; /* 1.5 * 2^23: the sum is rounded to a whole number */
+  n.bits -= 0x4B400000;
+  r = (x - (float)n.bits * 0.693359375f) + (float)n.bits * 2.12194440e-4f;
+  y = 1.9875691500e-4f * r + 1.3981999507e-3f;
+  y = (y * r + 8.3334519073e-3f) * r + 4.1665795894e-2f;
+  y = (y * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
+  y = y * (r * r) + r + 1.0f;
+  power.bits = (n.bits / 2 + 127) * 0x800000; /* 2^n as two factors, so that small results are right */
+  rest.bits = (n.bits - n.bits / 2 + 127) * 0x800000;
+  return y * power.value * rest.value;
+}
+""",
+        "float64": """
+static inline double NAME_exp(double x) { return exp(x); }
+""",
+    },
+    "limit": {
+        "float32": """
+/* x, or 20 if x is larger or NaN; see NAME_exp */
+static inline float NAME_limit(float x) {
+  union { float value; int bits; } limited;
+  limited.value = x;
+  limited.bits = limited.bits < 0x41A00000 ? limited.bits : 0x41A00000;
+  return limited.value;
+}
+""",
+        "float64": """
+static inline double NAME_limit(double x) { return x < 20.0 ? x : 20.0; }
+""",
+    },
     "logistic": """
 static inline REAL NAME_logistic(REAL z) {
-  const REAL e = exp_r(z < 0.0r ? z : -z);
-  return (z < 0.0r ? e : 1.0r) / (1.0r + e);
+  const REAL e = NAME_exp(-fabs_r(z)), y = (z < 0.0r ? e : 1.0r) / (1.0r + e);
+  return z == z ? y : z; /* NaN stays NaN */
 }
 """,
     "tanh_softplus": """
 /* tanh(log(1 + exp(z))) = w / (w + 2) with w = e (e + 2), e = exp(z). */
 static inline REAL NAME_tanh_softplus(REAL z) {
-  const REAL e = exp_r(z < 20.0r ? z : 20.0r), w = e * (e + 2.0r);
+  const REAL e = NAME_exp(NAME_limit(z)), w = e * (e + 2.0r);
   return w / (w + 2.0r);
 }
 """,
@@ -243,13 +285,13 @@ MAIN_OF_CLASSES = MAIN.replace(
 )
 
 
-def define(code: str) -> str:
+def define(code: str, dtype: str) -> str:
     """Return the definitions of the functions that `code` calls, and of those that they call."""
     definitions = ""
     for name, text in reversed(_FUNCTIONS.items()):
         calls = rf"\bNAME_{name}\b" if name != "levels" else r"\bNAME_level\("
         if re.search(calls, definitions + code):
-            definitions = text + definitions
+            definitions = (text if isinstance(text, str) else text[dtype]) + definitions
     return definitions
 
 

@@ -91,7 +91,7 @@ class _Header:
         functions = "" if self.is_constant else "".join(map(_c_code.define_activation, sorted(used)))
         if not self.is_constant and self.output != "identity":
             functions += _c_code.define_output(self.output)
-        functions = _c_code.define(functions + body) + functions
+        functions = _c_code.define(functions + body, self.dtype) + functions
         macro = self.name.upper()
         parts = [
             self._introduction(),
