@@ -102,10 +102,10 @@ def main():
 
     settings = {"threads_per_worker": 1, "dashboard_address": ":0"}
     with (
-        LocalCluster(n_workers=1, **settings) as one,
-        LocalCluster(n_workers=2, **settings) as two,
-        Client(one, set_as_default=False) as alone,
-        Client(two, set_as_default=False) as both,
+        LocalCluster(n_workers=1, **settings) as small,
+        LocalCluster(n_workers=2, **settings) as large,
+        Client(small, set_as_default=False) as alone,
+        Client(large, set_as_default=False) as both,
     ):
         run = {
             "Dask": lambda workers, *task: on_dask((alone, both)[workers - 1], *task),
@@ -117,11 +117,11 @@ def main():
             print(f"{name}, {label}: overhead median {np.median(overhead):.2f} ms, best {overhead.min():.2f} ms")
         for name, function in run.items():
             pairs = [[function(workers, *GAIN, 6)[0] for workers in (1, 2)] for _ in range(options.rounds)]
-            one_worker, two_workers = (np.concatenate(times) for times in zip(*pairs, strict=True))
+            one, two = (np.concatenate(times) for times in zip(*pairs, strict=True))
             print(
-                f"{name}: a step takes {1000 * one_worker.min():.0f} ms on one, {1000 * two_workers.min():.0f} ms on two "
-                f"(best): gain {one_worker.min() / two_workers.min():.2f}; "
-                f"of the medians {np.median(one_worker) / np.median(two_workers):.2f}"
+                f"{name}: a step takes {1000 * one.min():.0f} ms on one, {1000 * two.min():.0f} ms on two "
+                f"(best): gain {one.min() / two.min():.2f}; "
+                f"of the medians {np.median(one) / np.median(two):.2f}"
             )
 
 
