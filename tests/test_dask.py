@@ -4,7 +4,10 @@ import contextlib
 import functools
 import os
 import platform
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -252,8 +255,8 @@ def test_a_worker_stopped_while_it_loads_is_removed(client, tmp_path):
     parts[0] = StopOnceLoader(X[:4000], tmp_path / "stopped")
     net = new()
     try:
-        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 3 s"):
-            history = cr.dask.fit(net, parts, loaders(Y, 9), client=client, worker_timeout=3, epochs=5)
+        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 10 s"):
+            history = cr.dask.fit(net, parts, loaders(Y, 9), client=client, worker_timeout=10, epochs=5)
     finally:
         os.kill(int((tmp_path / "stopped").read_text()), signal.SIGKILL)
     assert_bits((net, history))
@@ -375,18 +378,72 @@ def test_a_stopped_worker_is_removed_and_its_work_repeated(client):
     callback = Signal(client, 2, signal.SIGSTOP)
     net = new()
     try:
-        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 3 s"):
+        with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 10 s"):
             history = cr.dask.fit(
                 net,
                 da.from_array(X, chunks=(1700, 6)),
                 da.from_array(Y, chunks=(1700,)),
                 client=client,
-                worker_timeout=3,
+                worker_timeout=10,
                 epochs=5,
                 callbacks=[callback],
             )
     finally:
         os.kill(callback.victim, signal.SIGKILL)
+    assert_bits((net, history))
+
+
+@contextlib.contextmanager
+def another_network():
+    """Yield a prefix for commands that run in a network namespace, and the address and device of the link to it."""
+    name = f"cr{os.getpid()}"
+    address = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+    inside = ["ip", "netns", "exec", name]
+    commands = [
+        ["ip", "netns", "add", name],
+        ["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name],
+        ["ip", "address", "add", f"{address}.1/24", "dev", name],
+        ["ip", "link", "set", name, "up"],
+        [*inside, "ip", "address", "add", f"{address}.2/24", "dev", "eth0"],
+        [*inside, "ip", "link", "set", "eth0", "up"],
+        [*inside, "ip", "link", "set", "lo", "up"],
+    ]
+    try:
+        for command in commands:
+            if shutil.which("ip") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("this process may not make network namespaces")
+        yield inside, f"{address}.1", name
+    finally:
+        if shutil.which("ip"):
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def test_a_worker_that_the_network_no_longer_reaches_is_removed():
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    with (
+        another_network() as (inside, host, device),
+        distributed.LocalCluster(n_workers=1, processes=True, host=host, **options) as cluster,
+        distributed.Client(cluster, set_as_default=False, timeout=60) as client,
+    ):
+        program = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+        worker = subprocess.Popen(
+            [*inside, *program, "--no-nanny", "--nthreads=1", "--no-dashboard"],
+            env=processes.environment(),
+            stderr=subprocess.DEVNULL,
+        )
+
+        def cut(logs):
+            if logs["epoch"] == 2:
+                subprocess.run(["ip", "link", "set", device, "down"], check=True)
+
+        try:
+            client.wait_for_workers(2, timeout=60)
+            net, data = new(), (loaders(X, 4000), loaders(Y, 9))
+            with pytest.warns(UserWarning, match="removed tcp://.*: no sign of life for 10 s"):
+                history = cr.dask.fit(net, *data, client=client, worker_timeout=10, epochs=5, callbacks=[cut])
+        finally:
+            worker.kill()
+            worker.wait()
     assert_bits((net, history))
 
 
@@ -425,6 +482,10 @@ def test_a_fit_after_the_driver_was_killed_has_the_bits_of_an_uninterrupted_one(
     cr.dask.fit(net, *chunked, client=client, epochs=4, resume=state)
     assert net.parameters.tobytes() == one_machine(epochs=9)[0]
     wait_until(lambda: not any(client.processing().values()))
+
+
+def test_the_memory_of_the_driver_does_not_depend_on_the_rows(client):
+    assert int(processes.run("dask_fit.memory", client.scheduler.address)) < 20e6  # the rows: 80 MB, y: 1.6 MB
 
 
 def test_ctrl_c_leaves_no_task_and_the_last_complete_step(client):

@@ -42,3 +42,26 @@ def train(address, folder):
             epochs=20,
             callbacks=[cr.Checkpoint(folder + "/state"), Report()],
         )
+
+
+def wide(rows):
+    return np.ones((rows, 100), "float32")
+
+
+def memory(address):
+    """Print how much memory a fit on 80 MB takes in this process."""
+    from functools import partial
+
+    from children.executors import peak
+    from distributed import Client
+
+    def fit(rows):
+        net = cr.Network([100, 8, 1], loss="squared_error", seed=0)
+        X, y = [partial(wide, rows)] * 4, [partial(np.ones, rows)] * 4
+        cr.dask.fit(net, X, y, client=client, epochs=2)
+
+    with Client(address, set_as_default=False) as client:
+        fit(1000)
+        before = peak()
+        fit(50_000)
+        print(peak() - before)
