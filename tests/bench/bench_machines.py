@@ -115,6 +115,13 @@ def main():
             times = [function(2, sizes, 1024, 30) for _ in range(options.rounds)]
             overhead = 1000 * np.concatenate([seconds - work for seconds, work in times])
             print(f"{name}, {label}: overhead median {np.median(overhead):.2f} ms, best {overhead.min():.2f} ms")
+        for label, sizes in SIZES.items():
+            before = time.process_time()
+            on_dask(both, sizes, 1024, 30)
+            used = 1000 * (time.process_time() - before) / 30
+            print(
+                f"Dask, {label}: {used:.0f} ms of processor time a step in this process, which runs the scheduler too"
+            )
         for name, function in run.items():
             pairs = [[function(workers, *GAIN, 6)[0] for workers in (1, 2)] for _ in range(options.rounds)]
             one, two = (np.concatenate(times) for times in zip(*pairs, strict=True))
