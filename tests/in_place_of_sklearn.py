@@ -12,9 +12,9 @@ sklearn.neural_network.MLPRegressor = cr.MLPRegressor
 
 @pytest.fixture(autouse=True)
 def the_same_draws_each_time():
-    """Seed NumPy: scikit-learn leaves random_state out of tests that fail after some initial weights.
+    """Seed NumPy: some of scikit-learn's tests pass no random_state and fail for some initial weights.
 
-    Where the held-out targets are equal, r2 is undefined and we watch the cost, which after a fifth of the seeds still
-    falls after 200 epochs. scikit-learn takes r2 for 0 there and stops after 12.
+    If the held-out targets are equal, r2 is undefined and we watch the cost, which for a fifth of the seeds still falls
+    after 200 epochs. scikit-learn then counts r2 as 0 and stops after 12.
     """
     np.random.seed(0)  # noqa: NPY002 - the generator that scikit-learn's tests draw from

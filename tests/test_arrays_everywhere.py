@@ -51,7 +51,7 @@ def learned(make):
     return make(X, (Y > 0.5).astype(float), None)
 
 
-# What y may be to a score is scikit-learn's affair.
+# scikit-learn decides which y a score accepts.
 FUNCTIONS = {
     "losses": lambda X, y, w: net().losses(X, y),
     "trace": lambda X, y, w: np.hstack([*net().trace(X, y).z, *net().trace(X, y).dz]),

@@ -123,7 +123,7 @@ def test_training_equals_training_on_features(layout, hidden, settings):
 
 
 @pytest.mark.parametrize("batch_size", [None, 9001])
-def test_batches_of_several_slabs(batch_size):
+def test_batches_of_several_slabs_train_like_features(batch_size):
     net, X, features, Y, w = problem([("value", 1), ("bins", 8), ("levels", 3)], [40, 1], 9900)
     other = problem([("value", 1), ("bins", 8), ("levels", 3)], [40, 1], 1)[0]
     assert np.array_equal(net.parameters, other.parameters)
@@ -161,7 +161,7 @@ def test_types_of_codes_change_no_bit():
     assert len(X[5:9]) == 4
 
 
-def test_no_rows():
+def test_batches_without_rows_have_cost_0_and_no_fit():
     net, X, _, Y, _ = problem(LAYOUTS["mixed"], [33, 5, 1], 3)
     assert net.predict(X[:0]).shape == (0, 1)
     loss, gradients = net.loss_and_gradients(X[:0], Y[:0])

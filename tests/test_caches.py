@@ -1,4 +1,4 @@
-"""CHAINRULE_CACHE: it has the form that is shown, other forms raise; caches do not change while a call computes.
+"""CHAINRULE_CACHE takes the form that is shown, and raises for others; caches do not change while a call computes.
 
 cpp/test_caches.cpp tests the detection.
 """

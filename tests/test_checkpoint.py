@@ -308,7 +308,7 @@ def test_80_epochs_plus_120_in_another_process_equal_200(continued, name, dtype)
     history = whole.fit(X, Y, epochs=200, keep_state=True, **settings(name))
     again, state = cr.load_checkpoint(continued / f"{name}, {dtype}")
     assert again.parameters.tobytes() == whole.parameters.tobytes()
-    state.numbers["rates"][0] = 200  # the length of the first fit, which schedules go by that have none of their own
+    state.numbers["rates"][0] = 200  # the length of the first fit, for schedules without a length
     state.numbers["stopping"][0] = history.state.numbers["stopping"][0]  # the last cost, if asked for
     assert_same(state, history.state)
 

@@ -79,7 +79,7 @@ def test_categorical_option_makes_numbers_levels():
     assert levels["zip"] == ("00501", "01234", "A1")
 
 
-def test_regression_and_options(houses, capsys):
+def test_options_of_a_regression_take_effect(houses, capsys):
     arguments = ["--hidden", "16", "--activation", "relu", "--epochs", 40, "--batch-size", 32, "--learning-rate", 0.01]
     more = ["--l2", 0.001, "--test-size", 0.1, "--seed", 3, "--threads", 1, "--output", "m.safetensors"]
     assert run("train", houses, "--target", "price", "--ignore", "dear", *arguments, *more) == 0
@@ -90,7 +90,7 @@ def test_regression_and_options(houses, capsys):
     assert error < trivial / 3
 
 
-def test_a_linear_model(houses, capsys):
+def test_hidden_none_trains_a_linear_model(houses, capsys):
     assert run("train", houses, "--target", "price", "--ignore", "dear", "--hidden", "none") == 0
     assert "no hidden layer" in capsys.readouterr().out
 
@@ -319,7 +319,7 @@ def test_demo_reaches_its_accuracy_and_writes_its_files(dataset, least, capsys, 
     assert {path.name for path in tmp_path.iterdir()} == {f"{dataset}.png", f"{dataset}.safetensors"}
 
 
-# Real data, as issue 2 accepts it
+# Real data
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_separators_inside_cells_and_names_are_ignored():
     table = read("t.csv")
     assert list(table) == ["size, m2", "rooms", "note"]
     assert table.note.tolist() == ["a, b", "c; d"]
-    write("t.csv", "a;b,c", "1;2,3", "4;5,6")  # both fit: the one that the name says
+    write("t.csv", "a;b,c", "1;2,3", "4;5,6")  # both fit: the extension decides
     assert list(read("t.csv")) == ["a;b", "c"]
 
 
@@ -283,11 +283,11 @@ def test_bad_cell_raises_with_its_row(capsys, column, bad, what):
     table.to_csv("t.csv", index=False, sep=";")
     said = failure(capsys, "train", "t.csv", "--target", "price")
     assert f"column '{column}' holds {what}, such as " in said
-    assert f"but 2 of 300 cells cannot be read so, the first '{bad}' in row 7: add --missing {bad} if" in said
+    assert f"but 2 of 300 cells cannot be read as such, the first '{bad}' in row 7: add --missing {bad} if" in said
     assert run("train", "t.csv", "--target", "price", "--missing", bad, "--epochs", 1) == 0
 
 
-def test_markers_of_gaps_among_numbers_and_dates(capsys):
+def test_markers_of_missing_values_among_numbers_and_dates(capsys):
     table = as_written(prices())
     for place, (column, marker) in enumerate([("day", "n/a"), ("share", "--"), ("area", "null")]):
         table.loc[place::7, column] = marker

@@ -59,7 +59,7 @@ def test_identifier_columns_are_reported(capsys, name):
     assert said(capsys, table, "--ignore", name).err == ""
 
 
-def test_identifier_column_with_gaps_is_reported(capsys):
+def test_identifier_column_with_missing_values_is_reported(capsys):
     table = noise().assign(id=np.random.default_rng(1).permutation(10**7)[:300]).astype({"id": "Int64"})
     table.loc[::10, "id"] = None
     assert "column 'id' has a different whole number in each of 270 rows" in said(capsys, table).err
@@ -296,7 +296,7 @@ def test_test_table_is_scored_as_predict_scores_it(houses, capsys):
     assert "rows      270 training, 30 validation, 80 test from test.csv" in capsys.readouterr().out
 
 
-def test_test_table_may_have_gaps_and_unseen_classes(houses, capsys):
+def test_test_table_may_have_missing_values_and_unseen_classes(houses, capsys):
     table = make_table(80, seed=9)
     table["dear"] = [None] * 10 + ["maybe"] * 20 + ["yes"] * 50
     table.to_csv("test.csv", index=False)
@@ -403,7 +403,7 @@ def test_time_limit_ends_the_training(houses, capsys):
     assert run("train", houses, "--target", "price", *options) == 0
     printed = capsys.readouterr().out
     assert "at most 1000000 epochs or 1e-09 seconds" in printed
-    assert "the time is up; the parameters are those of epoch 1, of the lowest validation cost" in printed
+    assert "the time is up; the parameters are those of epoch 1, with the lowest validation cost" in printed
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 
@@ -491,7 +491,7 @@ def test_predictions_are_those_of_the_estimator_in_python(houses, target, option
 
 @pytest.mark.parametrize("options", [[], ["--epochs", 5]])
 def test_the_whole_column_determines_its_kind(options):
-    """In the rows to train with, the column holds numbers only."""
+    """In the training rows, the column holds only numbers."""
     y = np.arange(50) % 7 / 7
     test = _rows.split_rows(y, False, 0.2, 0)[2]
     sizes = np.array([f"{i}.5" for i in range(50)], dtype=object)

@@ -58,7 +58,7 @@ ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}
 if "avx512" in ISAS:
     TABLES["avx512_bf16"] = {"kernels_bf16"}
-COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that no source asked for
+COMPILERS_OWN = {"memcpy", "memmove", "memset", "__stack_chk_fail"}  # calls that compilers insert
 STUBTEST_ALLOWS = r"chainrule\._core\.NetworkFloat(32|64)  # pybind11 gives its classes a metaclass of its own"
 
 SOURCES = {

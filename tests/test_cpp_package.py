@@ -1,7 +1,7 @@
 """The C++ library as its users see it: installed under a path with a space or added to a project, static or shared.
 
-The examples are built by find_package, FetchContent and a Makefile with pkg-config, and what they compute is held
-against Python's, bit for bit.
+The examples are built by find_package, FetchContent and a Makefile with pkg-config, and their results equal Python's
+bit for bit.
 """
 
 import json

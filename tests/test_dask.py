@@ -212,20 +212,20 @@ def test_wrong_arguments_are_refused(any_client, wrong, error, message):
         fit(any_client, **wrong)
 
 
-def test_something_else_than_a_client_is_refused():
+def test_objects_that_are_not_a_client_raise():
     with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
         cr.dask.fit(new(), [], [], client=3)
 
 
 @pytest.mark.parametrize("what", ["chainrule", "byte order", "fused multiply-add"])
-def test_workers_that_would_give_other_bits_are_refused_by_name(what, any_client, monkeypatch):
+def test_workers_that_would_give_other_bits_raise_and_are_named(what, any_client, monkeypatch):
     own = _executors.identity()
     monkeypatch.setattr(_executors, "identity", lambda: {**own, what: "another"})
     with pytest.raises(RuntimeError, match=rf"^worker tcp://.* has {what} {own[what]}, this process another"):
         fit(any_client)
 
 
-def test_a_worker_without_fused_multiply_add_is_refused_by_name(client):
+def test_a_worker_without_fused_multiply_add_raises_and_is_named(client):
     if cr.get_isa() == "baseline" or platform.machine() in ("aarch64", "arm64"):
         pytest.skip("all instruction sets are alike in this")
     worker = max(client.nthreads())
@@ -334,7 +334,7 @@ def replace_gradients(before):
     dask._gradients = gradients
 
 
-def test_a_slow_worker_is_waited_for(client, tmp_path, monkeypatch):
+def test_the_fit_waits_for_a_slow_worker(client, tmp_path, monkeypatch):
     def wait_for_file(path=str(tmp_path / "go")):
         while not os.path.exists(path):
             time.sleep(0.01)

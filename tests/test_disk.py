@@ -163,7 +163,6 @@ def test_a_full_device_is_an_error(net):
 
 
 def test_checkpoints_are_written_to_descriptors(net, tmp_path):
-    """Checkpoints and the log of a training too."""
     read, write = os.pipe()
     history = net.fit(np.ones((2, 3)), [0, 1], epochs=1, keep_state=True)
     cr.save_checkpoint(tmp_path / "checkpoint", net, history.state)

@@ -37,7 +37,7 @@ FOREIGN = re.compile(r"^import (torch|mlflow|optuna|shap)$", re.MULTILINE)
 
 
 class Finder(doctest.DocTestFinder):
-    """Also finds the examples of functions with a decorator."""
+    """Also finds the examples of decorated functions."""
 
     def _from_module(self, module, thing):
         return super()._from_module(module, inspect.unwrap(thing))
@@ -132,7 +132,7 @@ TABLES = {
 
 @pytest.mark.parametrize("section", TABLES)
 def test_parameters_page_lists_every_parameter_and_default(section):
-    """A row is | `name` | default | ..., or has several of both."""
+    """A row is | `name` | default | ..., or has several names and defaults."""
     text = (ROOT / "python" / "docs" / "parameters.md").read_text(encoding="utf-8")
     [table] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     listed = {}

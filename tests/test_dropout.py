@@ -93,7 +93,7 @@ def test_training_equals_the_oracle(isa, shape, rates, sparse):
 
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
 def test_gradient_with_dropout_equals_finite_differences(activation):
-    """The gradient is that of the cost with the same units left out: by differences."""
+    """The gradient equals central differences of the cost with the same units dropped."""
     params, X, Y, _ = reference.problem([5, 7, 6, 2], 30, "squared_error")
     theta = reference.flatten(params)
 

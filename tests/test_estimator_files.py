@@ -166,9 +166,8 @@ def test_the_light_path_needs_no_scikit_learn_and_the_estimator_names_the_extra(
     TABLE.to_pickle(tmp_path / "table")
     said = run("without.estimator_file", str(tmp_path / "model"), str(tmp_path / "table")).splitlines()
     assert said[0] == f"{cr.load(tmp_path / 'model').predict(TABLE).sum()} ['0', '1']"
-    assert (
-        said[1] == f'{tmp_path / "model"} holds an MLPClassifier: this needs sklearn: pip install "chainrule[sklearn]"'
-    )
+    message = 'holds an estimator, MLPClassifier: this needs sklearn: pip install "chainrule[sklearn]"'
+    assert said[1] == f"{tmp_path / 'model'} {message}"
 
 
 def test_partial_fit_after_load_starts_with_new_moments(tmp_path):

@@ -140,7 +140,7 @@ def test_categorical_features_make_number_columns_levels():
         cr.MLPClassifier(**SMALL, categorical_features=["sort"]).fit(table, Y)
 
 
-def test_gaps_after_a_fit_without_gaps_raise_with_the_remedy():
+def test_missing_values_after_a_fit_without_missing_values_raise_with_the_remedy():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     table = pd.DataFrame(X, columns=list("abcd")).copy()
     estimator = cr.MLPClassifier(**SMALL).fit(table, Y)
@@ -174,7 +174,7 @@ def test_wrong_loss_and_callbacks_raise():
 
 
 def test_falling_scores_of_a_lower_is_better_metric_are_improvements():
-    """Scores that fall every epoch are improvements, and no epoch counts as one without."""
+    """If scores fall in every epoch, each epoch counts as an improvement."""
     scores = iter(np.linspace(9, 1, 40))
 
     def falling(y, predictions):

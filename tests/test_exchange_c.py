@@ -153,7 +153,7 @@ def networks(tmp_path_factory):
 
 @pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize(("activation", "loss"), CASES)
-def test_every_activation_and_loss(networks, activation, loss, dtype):
+def test_every_activation_and_loss_predicts_the_same(networks, activation, loss, dtype):
     network, X = example(activation, loss, dtype)
     far = np.array([[1.0], [0.0], [5.0], [-40.0], [np.nan]]) * X[0]
     X = np.vstack([X, far]).astype(dtype)
@@ -165,7 +165,7 @@ def test_every_activation_and_loss(networks, activation, loss, dtype):
         assert reference.error(found[rows], expected[rows]) < CLOSE[dtype] * (1 if rows.stop == 50 else 10)
 
 
-def test_other_types_than_the_networks(tmp_path):
+def test_the_type_in_c_may_differ_from_the_type_of_the_network(tmp_path):
     network, X = example("mish", "softmax_cross_entropy", "float32")
     double = cr.Network(
         network.layer_sizes,

@@ -98,7 +98,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "parameters", "message"), REFUSED)
-def test_what_scikit_learn_cannot_say_is_refused_by_name(kind, parameters, message):
+def test_estimators_that_scikit_learn_cannot_express_raise(kind, parameters, message):
     y = TARGETS["binary" if kind is cr.MLPClassifier else "value"]
     with pytest.raises(ValueError, match=message):
         fitted(kind, y, **parameters).to_sklearn()

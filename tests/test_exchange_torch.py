@@ -150,7 +150,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("module", "options", "message"), REFUSED)
-def test_what_a_network_cannot_say_is_refused_by_name(module, options, message):
+def test_modules_that_a_network_cannot_express_raise(module, options, message):
     with pytest.raises(ValueError, match=message):
         cr.from_torch(module, **options)
 

@@ -37,7 +37,7 @@ def networks(count=5):
 
 
 def bits(nets, results):
-    """Everything that a call leaves, but the times."""
+    """Return everything that a call changes or returns, except the times."""
     for net, result in zip(nets, results, strict=True):
         history = result if isinstance(result, cr.History) else result.history
         state = history.state and {name: v.tobytes() for name, v in history.state.vectors.items()}
@@ -125,7 +125,7 @@ def test_paths_functions_and_memory_maps_are_opened_by_the_workers(where, proces
     loads = (tmp_path / "loads").read_text().split()
     assert len(set(loads)) == len(loads) <= 2
     assert_as_local(pool, (np.memmap(tmp_path / "raw", "f4", "r", shape=X.shape), Y))
-    mapped = np.memmap(tmp_path / "raw", "f4", "c", shape=X.shape)  # changes of which the file knows nothing
+    mapped = np.memmap(tmp_path / "raw", "f4", "c", shape=X.shape)  # changes that are not in the file
     mapped[:] = 0
     assert_as_local(pool, (np.memmap(tmp_path / "raw", "f4", "r", shape=(4000, 6))[:], Y))
     zero = networks(1)
@@ -227,7 +227,7 @@ def test_wrong_arguments_are_refused_and_change_nothing(processes):
 
 
 @pytest.mark.parametrize("what", ["chainrule", "byte order", "fused multiply-add"])
-def test_workers_that_would_give_other_bits_are_refused_by_name(what, processes, monkeypatch):
+def test_workers_that_would_give_other_bits_raise_and_are_named(what, processes, monkeypatch):
     own = _executors.identity()
     monkeypatch.setattr(_executors, "identity", lambda: {**own, what: "another"})
     with pytest.raises(RuntimeError, match=rf"worker .*, process \d+ has {what} {own[what]}, this process another"):

@@ -148,7 +148,7 @@ def test_concurrent_fits_and_predictions_equal_sequential_ones():
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("sizes", [[5, 8, 3], [5, 70, 90, 3]])
 def test_custom_cross_entropy_trains_like_the_built_in(sizes, batch_size):
-    """Softmax cross-entropy in NumPy, by classes that are not numbers: as the native one, to rounding."""
+    """Softmax cross-entropy in NumPy, for classes that are not numbers, trains like the native one up to rounding."""
     _, X, Y, w = reference.problem(sizes, 50, "softmax_cross_entropy")
     names = np.array(["a", "b", "c"])[Y]
     nets = [cr.Network(sizes, loss="softmax_cross_entropy", dtype="float64", seed=0) for _ in range(2)]
@@ -193,7 +193,7 @@ SKIPPING = [
 @pytest.mark.parametrize("optimizer", SKIPPING, ids=lambda o: type(o).__name__)
 @pytest.mark.parametrize("sizes", [[3, 5, 2], [30, 200, 150, 2]])
 def test_batches_above_a_gradient_norm_are_not_applied(sizes, optimizer, more):
-    """The others are all that is trained on: the same bits as batch by batch, whose moments stay in between."""
+    """The bits are those of fits of one batch each, without the skipped ones, that hand on the optimizer's moments."""
     (net, _, X, Y, _), (other, *_) = problem(sizes, 60), problem(sizes, 60)
     l2 = more.get("l2", 0.0)
     batches = [(X[first : first + 5], Y[first : first + 5]) for first in range(0, 60, 5)]

@@ -319,7 +319,7 @@ def test_ctrl_c_interrupts_all_networks(n_threads):
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
 @pytest.mark.parametrize(("dtype", "megabytes"), [("float32", 0), ("float64", 64)])
 def test_networks_share_one_copy_of_the_data(dtype, megabytes):
-    """Beyond the data (converted once at most): numbers of rows (3.2 MB for each order), and batches."""
+    """Besides the data, converted at most once, a call holds row numbers (3.2 MB for each order) and batches."""
     assert int(run("memory.networks_trained_together", dtype)) < megabytes + 50
 
 
@@ -339,6 +339,6 @@ def test_system_exit_and_keyboard_interrupt_end_the_call(error):
     def ending(epoch):
         raise error(3)
 
-    epochs = [2 * 10**8, 10**8]  # the costliest network begins first, also where one thread trains both
+    epochs = [2 * 10**8, 10**8]  # the costliest network begins first, even if one thread trains both
     with pytest.raises(error):
         cr.fit_many(networks(widths=(5, 5)), X, Y, epochs=epochs, schedules=[ending, lambda epoch: 1.0])

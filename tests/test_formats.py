@@ -187,35 +187,35 @@ DAYS = [f"{i:02}/03/2024" for i in range(1, 29)]
     [
         (
             [*MOST, "many", "1.5"],
-            "column 'x' holds numbers, such as '0.5', but 1 of 20 cells cannot be read so, the first 'many'",
+            "column 'x' holds numbers, such as '0.5', but 1 of 20 cells cannot be read as such, the first 'many'",
         ),
         (
             [*DAYS, "soon"],
-            "column 'x' holds dates, such as '01/03/2024', but 1 of 29 cells cannot be read so, the first 'soon' in",
+            "column 'x' holds dates, such as '01/03/2024', but 1 of 29 cells cannot be read as such, the first 'soon'",
         ),
-        ([*DAYS, "30/02/2024"], "1 of 29 cells cannot be read so, the first '30/02/2024' in row 29"),
-        (["2024-01-01"] * 19 + ["2024-01"], "1 of 20 cells cannot be read so, the first '2024-01' in row 20"),
+        ([*DAYS, "30/02/2024"], "1 of 29 cells cannot be read as such, the first '30/02/2024' in row 29"),
+        (["2024-01-01"] * 19 + ["2024-01"], "1 of 20 cells cannot be read as such, the first '2024-01' in row 20"),
         (
             [f"{i}.5" for i in range(89)] + ["N.D."] * 11,
-            "but 11 of 100 cells cannot be read so, the first 'N.D.' in row 90",
+            "but 11 of 100 cells cannot be read as such, the first 'N.D.' in row 90",
         ),
         (
             [f"{i}.5 kg" for i in range(30)] + ["7.5 lb"],
-            "1 of 31 cells cannot be read so, the first '7.5 lb' in row 31",
+            "1 of 31 cells cannot be read as such, the first '7.5 lb' in row 31",
         ),
         (
             [f"{i}.5 kg" for i in range(15)] + [f"{i}.5" for i in range(10)],
-            "10 of 25 cells cannot be read so, the first '0.5'",
+            "10 of 25 cells cannot be read as such, the first '0.5'",
         ),
         (
             [1.5] * 19 + ["many"],
-            "column 'x' holds numbers, but 1 of 20 cells cannot be read so, the first 'many' in row 20",
+            "column 'x' holds numbers, but 1 of 20 cells cannot be read as such, the first 'many' in row 20",
         ),
     ],
 )
 def test_few_unreadable_cells_warn(texts, message):
     table = frame(*texts).assign(y=range(len(texts)))
-    with pytest.warns(UserWarning, match="cells cannot be read so") as caught:
+    with pytest.warns(UserWarning, match="cells cannot be read as such") as caught:
         encoding = TableEncoding.learn(table)
     assert len(caught) == 1
     assert message in str(caught[0].message)
@@ -227,18 +227,22 @@ def test_few_unreadable_cells_warn(texts, message):
 
 
 def test_dates_mixed_with_text_raise():
-    message = "column 'x' holds dates, but 1 of 20 cells cannot be read so, the first 'soon' in row 20: correct them"
+    message = (
+        "column 'x' holds dates, but 1 of 20 cells cannot be read as such, the first 'soon' in row 20: correct them"
+    )
     with pytest.raises(ValueError, match=message):
         TableEncoding.learn(frame(*[datetime.date(2024, 1, 1)] * 19, "soon"))
 
 
 @pytest.mark.parametrize("marker", ["?", "NA", "N/A", "-", " null ", ""])
-def test_markers_among_numbers_and_dates_become_gaps_with_a_warning(marker):
+def test_markers_among_numbers_and_dates_become_missing_values_with_a_warning(marker):
     for texts, kind, word in (
         (["1.5", "2.5", "4.5"], "number", "numbers"),
         (["2024-01-01", "2024-01-05"], "date", "dates"),
     ):
-        with pytest.warns(UserWarning, match=f"holds {word} as text and in 1 of {len(texts) + 1} cells marks of a gap"):
+        with pytest.warns(
+            UserWarning, match=f"holds {word} as text and in 1 of {len(texts) + 1} cells markers of missing values"
+        ):
             encoding = TableEncoding.learn(frame(*texts, marker))
         assert encoding.columns[0].kind == kind
         expected = TableEncoding.learn(frame(*texts, None)).transform(frame(*texts, None))
@@ -254,7 +258,7 @@ def test_whole_numbers_as_text_are_levels_and_many_warn():
     ):
         assert TableEncoding.learn(frame(*many)).columns[0].kind == "levels"
     with pytest.warns(
-        UserWarning, match=r"holds numbers as text and in 1 of 4 cells marks .* so all are encoded as levels"
+        UserWarning, match=r"holds numbers as text and in 1 of 4 cells markers .* so all are encoded as levels"
     ):
         assert TableEncoding.learn(frame("1", "2", "3", "?")).columns[0].kind == "levels"
     assert kind_of(*many, categorical_features=["x"]) == "levels"

@@ -201,7 +201,7 @@ IDS = [2**53 + 1, 2**53 + 3, None, 2**53 + 1]
 
 
 @pytest.mark.parametrize("kind", ["Int64", "UInt64", "int64[pyarrow]", "object", "polars", "pyarrow"])
-def test_large_integers_next_to_a_gap_are_exact(kind):
+def test_large_integers_next_to_a_missing_value_are_exact(kind):
     if kind in ("polars", "pyarrow"):
         module = pytest.importorskip(kind)
         table = (module.table if kind == "pyarrow" else module.DataFrame)({"x": IDS})
@@ -215,7 +215,7 @@ def test_large_integers_next_to_a_gap_are_exact(kind):
     assert numbers.transform(table)[:, 1].tolist() == [0, 0, 1, 0]
 
 
-def test_integers_next_to_a_gap_are_floats_if_exact():
+def test_integers_next_to_a_missing_value_are_floats_if_exact():
     column = Frame(pd.DataFrame({"x": pd.array([2**53, None, -(2**53)], dtype="Int64")})).column(0)
     assert column.values.dtype == np.float64
     np.testing.assert_array_equal(column.numbers(), [2.0**53, NAN, -(2.0**53)])

@@ -1,6 +1,6 @@
 """The same bits for any number of threads, any caches, and every instruction set with fused multiply-add.
 
-One list of trainings asserts it of everything that is computed; tests/cpp/test_golden.cpp says which bits they are.
+One list of trainings checks everything that is computed; tests/cpp/test_golden.cpp says which bits they are.
 """
 
 import hashlib
@@ -111,7 +111,7 @@ def trainings():
 
 
 TRAININGS = dict(trainings())
-# Of the last no machine has as little: small matrices take many blocks.
+# No machine has caches as small as the last ones, with which small matrices have many blocks.
 CACHES = [
     "32K:8,256K:8,32M:16",
     "32K:8,512K:8,32M:16",
@@ -140,7 +140,7 @@ def binned_rows(X, layout):
 
 
 def everything(training, dtype, n_threads):
-    """Digests of what every part of the library computes, the parameters after at least 5 steps first."""
+    """Return digests of the results of every part of the library, the parameters after at least 5 steps first."""
     loss, activation = training.loss, ACTIVATION[training.loss]
     params, X, Y, w = reference.problem(training.sizes, training.rows, loss, dtype=dtype)
     sparse, dense = training.density < 1, training.density == 1 and not training.layout
@@ -204,13 +204,13 @@ def any_isa():
     ("name", "dtype"), [(name, dtype) for name, training in TRAININGS.items() for dtype in training.dtypes]
 )
 def test_threads_caches_and_instruction_sets_change_no_bit(any_isa, any_caches, name, dtype):
-    """Each instruction set is held against one thread of the first that has fused multiply-add as it has, or not."""
+    """Each instruction set is compared with one thread of the first that also has, or lacks, fused multiply-add."""
     training, expected = TRAININGS[name], {}
     if training.settings.get("precision") == "bf16":
         if not has_bf16():
             pytest.skip("the CPU or the chosen instruction set has no AVX512_BF16")
         any_isa = ["avx512"]
-    turn = list(TRAININGS).index(name)  # two more of the caches that there are: golden trainings are tested with all
+    turn = list(TRAININGS).index(name)  # two other cache sizes; the golden trainings are tested with all
     first, second = any_caches[turn % 5], any_caches[(turn + 2) % 5]
     for isa in any_isa:
         cr.set_isa(isa)

@@ -179,7 +179,7 @@ def test_an_improvement_below_min_delta_does_not_count():
     stop = cr.Stop(no_improvement=2, min_delta=0.01)
     history = net.fit(X, X[:, 0], epochs=5, validation=(V, V[:, 0]), metrics=lambda y, p: next(scores), stop=stop)
     assert history.epochs == 3
-    assert history.best_epoch == 3  # the best parameters stay, by however little
+    assert history.best_epoch == 3  # the best parameters are kept, however small the improvement
 
 
 def test_a_plateau_at_a_low_rate_ends_the_training():

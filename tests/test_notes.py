@@ -28,14 +28,14 @@ def test_two_hundred_iterations_equal_the_oracle_in_both_layouts(isa, notes):
         params = start
         for _ in range(200):
             cache = cr.forward(params, rows, **FORWARD)
-            assert np.shares_memory(cache.a[0], rows)  # the columns are read where they are
+            assert np.shares_memory(cache.a[0], rows)  # the columns are read in place
             params = cr.update(params, cr.backward(params, cache, targets), learning_rate=1.0)
         assert reference.error(reference.flatten(params), reference.flatten(want)) <= 1e-10
         assert cr.cost(params, cr.forward(params, rows, **FORWARD), targets) < losses[-1]
 
 
 def differences(params, X, Y, layer, which):
-    """The derivatives by one array, from the definition."""
+    """The derivatives with respect to one array, from the definition."""
     array, h = params[layer][which], 1e-6
     result = np.empty_like(array)
     for i in np.ndindex(array.shape):

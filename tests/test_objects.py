@@ -104,7 +104,7 @@ def test_columns_are_accepted_as_targets_and_weights(name):
 
 
 def gap_in(frame):
-    return frame, ValueError, r"^X has no value in row 1, column 'b': fill the gap"
+    return frame, ValueError, r"^X has no value in row 1, column 'b': fill it in"
 
 
 REFUSED = {
@@ -157,10 +157,10 @@ def test_other_objects_raise_and_the_argument_is_named(name):
 
 
 @pytest.mark.parametrize("y", [pd.Series([1, None], dtype="Int64"), pl.Series([1, None]), pa.array([1, None])])
-def test_gaps_in_targets_and_weights_raise_and_the_row_is_named(y):
-    with pytest.raises(ValueError, match=r"^y has no value in row 1: fill the gap"):
+def test_missing_values_in_targets_and_weights_raise_and_the_row_is_named(y):
+    with pytest.raises(ValueError, match=r"^y has no value in row 1: fill it in"):
         NET.loss(A[:2], y)
-    with pytest.raises(ValueError, match=r"^sample_weight has no value in row 1: fill the gap"):
+    with pytest.raises(ValueError, match=r"^sample_weight has no value in row 1: fill it in"):
         NET.loss(A[:2], [1, 2], y)
 
 

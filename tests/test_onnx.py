@@ -85,7 +85,7 @@ def assert_same(estimator, path, inputs, X):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", _core.LOSSES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_every_activation_and_loss(tmp_path, activation, loss, dtype):
+def test_every_activation_and_loss_predicts_the_same(tmp_path, activation, loss, dtype):
     spec = cr.Quantile([0.1, 0.5, 0.9]) if loss == "quantile" else loss
     net = cr.Network([6, 20, 20, 3], activation=activation, loss=spec, dtype=dtype, seed=1)
     net.parameters[:] += RNG.normal(0, 0.1, len(net.parameters))
@@ -248,7 +248,7 @@ def test_features_of_every_kind_of_column(library, bins, dtype):
 @pytest.mark.parametrize("max_levels", [3, 100])
 @pytest.mark.parametrize("bins", [0, 4])
 @pytest.mark.filterwarnings("ignore:column")
-def test_features_of_text_gaps_and_extreme_numbers(bins, max_levels):
+def test_features_of_text_missing_values_and_extreme_numbers(bins, max_levels):
     encoding = TableEncoding.learn(
         TEXT, bins=bins, max_levels=max_levels, categorical_features=["rare", "code", "full"]
     )
@@ -347,7 +347,7 @@ def awkward(X):
 
 @pytest.mark.parametrize("kind", ["table", "mlp"])
 @pytest.mark.parametrize("name", ["titanic", "adult", "california"])
-def test_tables_with_text_and_gaps(tmp_path, chainrule_data, name, kind):
+def test_tables_with_text_and_missing_values(tmp_path, chainrule_data, name, kind):
     meta = json.loads((chainrule_data / name / "meta.json").read_text())
     with gzip.open(chainrule_data / name / "data.csv.gz") as file:
         table = pd.read_csv(file, keep_default_na=False, na_values=[""])

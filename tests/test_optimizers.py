@@ -90,7 +90,7 @@ CLIPS = {"": {}, "norm": {"clip_norm": 0.05}, "value": {"clip_value": 0.01}}
 
 
 def torch_network(params):
-    """Layers with these parameters, and a function of the data's cost."""
+    """Return tensors with these parameters, and a function that computes the cost of data."""
     tensors = [torch.tensor(x, requires_grad=True) for pair in params for x in pair]
 
     def cost(X, Y):
@@ -124,7 +124,7 @@ def clip(tensors, clip_norm=None, clip_value=None):
 
 
 def cases():
-    """Yield each optimizer with each schedule, and with clipping such that each meets both kinds and none."""
+    """Yield each optimizer with each schedule; each occurs with both kinds of clipping and without."""
     for (i, optimizer), (j, schedule) in itertools.product(enumerate(OPTIMIZERS), enumerate(SCHEDULES)):
         yield optimizer, schedule, [*CLIPS][(i + j) % 3]
 
@@ -159,7 +159,7 @@ def test_steps_equal_pytorch(optimizer, schedule, clipped):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_batch_schedules_and_averages_equal_pytorch(optimizer):
-    """Batches: a cosine changes with each step; weight decay has its own schedule; the average is PyTorch's."""
+    """With batches, a cosine changes in each step; weight decay has its own schedule; the average is PyTorch's."""
     ours, theirs = OPTIMIZERS[optimizer]
     net, params, X, Y = make()
     net.fit(X, Y, optimizer=ours, schedules=cr.Cosine(), batch_size=6, epochs=5, shuffle=False, ema=0.8)

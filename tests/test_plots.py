@@ -225,7 +225,7 @@ def test_regions_of_a_constant_feature_have_a_margin():
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_regions_of_a_frame_ignore_gaps(library):
+def test_regions_of_a_frame_ignore_missing_values(library):
     points = POINTS.copy()
     points[3, 1] = np.nan
     frame = pytest.importorskip(library).DataFrame({"width": points[:, 0], "height": points[:, 1]})

@@ -51,7 +51,7 @@ class Rounded(np.ndarray):
 @needs_bf16
 @pytest.mark.parametrize("shape", SHAPES)
 def test_products_round_only_their_operands(shape):
-    """A step of 1 is the gradient. A float32 error may move an operand to its other neighbour, but few are so close."""
+    """With rate 1, a step is the gradient. A float32 error may round an operand to its other neighbor, but few do."""
     sizes, m, _, loss = SHAPES[shape]
     params, X, Y, _ = reference.problem(sizes, m, loss, dtype="float32")
     net = network(params, ACTIVATION[loss], loss)
@@ -73,7 +73,7 @@ def test_products_round_only_their_operands(shape):
 
 @needs_bf16
 def test_bf16_loss_stays_near_float32():
-    """Sums that were lost to rounding would let the costs part; they fall together."""
+    """If sums were lost to rounding, the two costs would diverge; they fall together."""
     costs = [fitted("wide batches", precision, epochs=20)[1].loss for precision in ("float32", "bf16")]
     assert costs[0][-1] < 0.7 * costs[0][0]
     assert np.allclose(costs[1], costs[0], rtol=0.05)

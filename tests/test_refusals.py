@@ -18,7 +18,7 @@ NET, _, X, Y, _ = problem([3, 4, 2], 6)
         (lambda: cr.Group(learning_rate=-1), ValueError, "learning_rate of a group is -1, expected 0 or more"),
         (lambda: cr.Group(weight_decay=np.nan), ValueError, "weight_decay of a group is nan, expected 0 or more"),
         (lambda: cr.Group(learning_rate="x"), TypeError, "learning_rate must be a number, got 'x'"),
-        (lambda: cr.Group(layers=3), TypeError, "layers must be numbers of layers such as [0], got 3"),
+        (lambda: cr.Group(layers=3), TypeError, "layers must be indices of layers such as [0], got 3"),
         (lambda: cr.Group(layers=[0.5]), TypeError, "layers[0] must be an integer, got 0.5"),
         (lambda: cr.Huber(0), ValueError, "delta is 0, expected a positive number"),
         (lambda: cr.Huber(np.inf), ValueError, "delta is inf, expected a positive number"),

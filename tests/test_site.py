@@ -18,7 +18,7 @@ pytest.importorskip("sphinx_gallery")
 
 
 def test_site_builds_without_warnings_and_is_complete(tmp_path):
-    """One test, because the pages would be built once for each process that runs one of several."""
+    """One test, because several tests would build the pages once in each worker process."""
     site = build(tmp_path)
     assert dead_links(site) == []
     assert public_names_without_page(site) == set()

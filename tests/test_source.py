@@ -74,7 +74,7 @@ def parts_of(net, X, Y, w, count, n_threads=None, **options):
 
 
 def local_source(worker, X, Y, w, count, n_threads=None):
-    """A source that computes each batch in aligned parts, with a network that has nothing but the parameters."""
+    """A source that computes each batch in aligned parts, with a network that shares only the parameters."""
 
     def source(batch):
         worker.parameters[:] = batch.parameters

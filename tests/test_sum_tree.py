@@ -1,8 +1,9 @@
-"""The order of sums over rows: the gradient of a batch is a binary tree, in NumPy, of those of its leaves of 512 rows.
+"""The order of sums over rows: the gradient of a batch is a binary tree over its leaves of 512 rows, here in NumPy.
 
-A gradient is one of a weighted mean, so a leaf alone has another factor, 1 / (sum of its weights), than within a batch.
-The weights here, powers of two, give every leaf a sum of 512 or 1,024, and the batch 512 times a power of two: the
-factors are powers of two as well, and the numbers of a leaf within a batch are those of the leaf alone, times one.
+The gradient is that of a weighted mean, so a leaf alone has another factor, 1 / (sum of its weights), than the same
+leaf within a batch. The weights here are powers of two that give every leaf a sum of 512 or 1,024, and the batch 512
+times a power of two. Then the factors are powers of two too, and the two results for a leaf differ exactly by such a
+factor.
 """
 
 import functools
@@ -44,7 +45,7 @@ def weights_for(m):
 
 
 def tree(leaves):
-    """The sum of arrays: of those in front, the largest power of two below their number, and of the others."""
+    """Add arrays as a tree: the left branch has the first ones, the largest power of two below their number."""
     if len(leaves) == 1:
         return leaves[0]
     front = 2 ** ((len(leaves) - 1).bit_length() - 1)
@@ -53,7 +54,7 @@ def tree(leaves):
 
 @functools.cache
 def problem(name, m, dtype):
-    """The parameters and the examples, which are read only; each instruction set takes them again."""
+    """The parameters and the examples, read-only because every instruction set uses them."""
     sizes, sparse = NETWORKS[name]
     params, X, Y, _ = reference.problem(sizes, m, "squared_error", dtype=dtype)
     if sparse:

@@ -55,7 +55,7 @@ def test_one_number_and_missing_leaves_the_indicator():
 
 
 def test_numbers_missing_only_later_become_the_median():
-    with pytest.warns(UserWarning, match="column .x.: 1 of 2 cells are missing, the first in row 2, and none was"):
+    with pytest.warns(UserWarning, match="column .x.: 1 of 2 cells are missing, the first in row 2, but none were"):
         features = encode(frame(x=[1.0, 2.0, 4.0]), frame(x=[4.0, NAN]))
     assert features[1] == 0
     assert features[0] > 0
@@ -331,7 +331,7 @@ def test_nested_states_raise():
             TableEncoder.from_dict(wrong)
 
 
-def test_a_constant_column_with_gaps_has_a_scale_of_0():
+def test_a_constant_column_with_missing_values_has_a_scale_of_0():
     state = TableEncoder().fit(frame(x=[7.0, NAN])).to_dict()
     assert state["columns"][0]["scale"] == 0
     np.testing.assert_array_equal(TableEncoder.from_dict(state).transform(frame(x=[7.0, NAN])), [[0, 0], [0, 1]])

@@ -1,4 +1,4 @@
-"""`TableEncoder` as a scikit-learn transformer; levels written differently; unseen levels, gaps, later rows."""
+"""`TableEncoder` as a scikit-learn transformer; spellings of levels; unseen levels, missing values, later rows."""
 
 import copy
 import pickle
@@ -188,14 +188,14 @@ def test_unseen_levels_warn():
     assert messages(table, pd.DataFrame({"x": ["a", "c"]}, index=[7, 9]))[0].count("row 10") == 1
 
 
-def test_gaps_warn_if_there_were_none_at_fit():
+def test_missing_values_warn_if_there_were_none_at_fit():
     table = pd.DataFrame({"n": [1.0, 2.0], "d": pd.to_datetime(["2024-01-01", "2024-01-03"]), "l": ["a", "b"]})
     later = pd.DataFrame({"n": [1.0, None], "d": pd.to_datetime([None, "2024-01-03"]), "l": [None, None]})
     found = messages(table, later)
     assert [text[:60] for text in found] == [
-        "column 'n': 1 of 2 cells are missing, the first in row 2, an",
-        "column 'd': 1 of 2 cells are missing, the first in row 1, an",
-        "column 'l': 2 of 2 cells are missing, the first in row 1, an",
+        "column 'n': 1 of 2 cells are missing, the first in row 2, bu",
+        "column 'd': 1 of 2 cells are missing, the first in row 1, bu",
+        "column 'l': 2 of 2 cells are missing, the first in row 1, bu",
     ]
     assert messages(pd.concat([table, later]), later) == []
 
@@ -212,7 +212,7 @@ def test_warnings_name_ten_columns_and_count_the_rest():
     table = pd.DataFrame({f"x{i}": ["a", "b"] for i in range(25)})
     found = messages(table, table.replace("a", "c"))
     assert len(found) == 11
-    assert found[-1] == "15 more columns have such faults"
+    assert found[-1] == "15 more columns have such problems"
     assert messages(table, table) == []
 
 

@@ -71,7 +71,7 @@ def test_every_library_gives_the_same_network(reg):
         assert fitted.predict(table).tobytes() == expected.predict(plain).tobytes()
 
 
-def test_plain_arrays_may_have_gaps_and_threads_change_nothing():
+def test_plain_arrays_may_have_missing_values_and_threads_change_nothing():
     random = np.random.default_rng(1)
     X = np.stack([TABLE.x, random.normal(size=N)], axis=1)
     one, two = (cr.TableRegressor(**SEEDED, n_threads=n).fit(X, VALUE) for n in (1, 2))
@@ -82,7 +82,7 @@ def test_plain_arrays_may_have_gaps_and_threads_change_nothing():
 
 @pytest.mark.parametrize("kind", ["values", "classes"])
 def test_a_row_of_weight_w_counts_as_w_rows(kind):
-    """With the same rows to watch, and all rows in each step of few rows, the sums differ by rounding only."""
+    """With the same validation rows, and all rows in each step, the sums differ only by rounding."""
     rows = np.arange(FEW // 2 - 4)
     weight = np.where(rows % 5 == 0, 0.0, 1.0 + rows % 2)
     estimator = cr.TableRegressor(**SEEDED) if kind == "values" else cr.TableClassifier(**SEEDED)
@@ -165,7 +165,7 @@ def test_losses_of_classes():
 
 
 def test_probabilities_fit_the_held_out_rows(clf):
-    """The factor of the logits is the one of lowest log loss."""
+    """The logits are multiplied by the factor with the lowest log loss."""
     random = np.random.default_rng(1)
     rows = pd.DataFrame({"x": random.normal(size=N)})
     y = (rows.x + random.logistic(size=N) > 0).to_numpy()
@@ -242,7 +242,7 @@ def test_cycles_grow_within_a_limit_that_depends_on_rows_and_outputs():
 
 
 def test_predictions_equal_those_on_explicit_features(clf, reg):
-    """The network takes binned rows; the oracle are the features that these stand for."""
+    """The network takes binned rows; the oracle takes the features that they stand for."""
     shares = clf.network_.predict(clf.encoder_.transform(TABLE))
     np.testing.assert_allclose(clf.predict_proba(TABLE), shares, rtol=1e-4, atol=1e-6)
     scaled = reg.network_.predict(reg.encoder_.transform(TABLE))[:, 0]

@@ -54,7 +54,7 @@ def test_levels_absent_from_the_first_part_share_a_feature():
     assert (features[:, place] == (TABLE["kind"][PARTS[1]] == "b")).all()
 
 
-def test_later_gaps_already_have_a_feature():
+def test_later_missing_values_already_have_a_feature():
     first, later = TABLE[PARTS[1]].drop(columns="gaps"), TABLE[PARTS[2]].drop(columns="gaps").copy()
     later.loc[later.index[3], "size"] = np.nan
     estimator = cr.MLPRegressor(**SETTINGS).partial_fit(first, PRICE[PARTS[1]])

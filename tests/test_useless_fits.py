@@ -19,9 +19,9 @@ import chainrule as cr
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 3))
 PRICES = 2e5 + 5e4 * X @ [1.0, 2.0, 3.0]
-RAW = X * [1.0, 1e3, 1e5] + [0.0, 1e4, 1e6]  # columns as they come, such as years and incomes
+RAW = X * [1.0, 1e3, 1e5] + [0.0, 1e4, 1e6]  # unscaled columns, such as years and incomes
 LABELS = np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")
-AT_ONCE = {"learning_rate_init": 1e-12, "tol": 1e15, "random_state": 0}  # stops when it has hardly begun
+AT_ONCE = {"learning_rate_init": 1e-12, "tol": 1e15, "random_state": 0}  # stops almost at once
 
 
 def warnings_of(estimator, *arguments, **named):
@@ -133,7 +133,7 @@ def test_auto_depends_only_on_column_types():
 
 
 @pytest.mark.parametrize("library", ["pandas", "nullable", "polars"])
-def test_numbers_with_a_gap_raise_with_the_remedy(library):
+def test_numbers_with_a_missing_value_raise_with_the_remedy(library):
     table = pd.DataFrame(X, columns=list("abc"))
     table.loc[7, "b"] = None
     if library == "nullable":

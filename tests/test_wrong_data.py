@@ -169,9 +169,9 @@ def test_networks_raise_and_describe_data_that_are_not_two_dimensional():
             call([1.0, 2.0])
 
 
-def test_gaps_in_arrays_name_preprocess():
+def test_missing_values_in_arrays_name_preprocess():
     pytest.importorskip("sklearn")
     for kind in (cr.MLPClassifier, cr.MLPRegressor):
         for gaps in (X * np.nan, [[1.0, None]] * 20):
-            with pytest.raises(ValueError, match="fit with preprocess=True for tables with gaps or text"):
+            with pytest.raises(ValueError, match="fit with preprocess=True for tables with missing values or text"):
                 kind().fit(gaps, Y)

@@ -223,7 +223,7 @@ class LevelColumn:
         return [("levels", self.width)]
 
     def encode(self, column: Column) -> tuple[list[Part], str | None]:
-        """Return the number of each row's feature, and a warning if there is one."""
+        """Return the index of each row's feature, and a warning if there is one."""
         codes, names = column.levels()
         other = len(self.levels) if self.other else self.width
         gap = self.width - 1 if self.missing else self.width
@@ -285,8 +285,8 @@ def _warn_of_gaps(column: Column, missing: NDArray[np.bool_], consequence: str) 
         return None
     return (
         f"column {column.name!r}: {_of(missing, 'cells')} are missing, the first in row "
-        f"{column.row_number(int(missing.argmax()))}, and none was at fit: {consequence}; "
-        "fill them, or fit with rows that have gaps"
+        f"{column.row_number(int(missing.argmax()))}, but none were at fit: {consequence}; "
+        "fill them, or fit with rows that have missing values"
     )
 
 
@@ -426,7 +426,7 @@ def _read_text(column: Column, settings: Settings, warn: Callable[[str], None]) 
         raise ValueError(f"{question} of TableEncoder, or {_NAME_IT}")
     format = found.formats[0]
     if found.markers:
-        warn(f"{_describe_markers(column, found)}, which are read as gaps: replace them by None, or {_NAME_IT}")
+        warn(f"{_describe_markers(column, found)}, which are read as missing: replace them with None, or {_NAME_IT}")
         format = format or DateFormat("ymd")  # a date format reads markers
     return found.kind, format
 
@@ -438,7 +438,7 @@ def describe_mistakes(column: Column, found: Examination) -> str:
     such = f", such as {found.example!r}," if found.example else ","
     return (
         f"column {column.name!r} holds {_WORDS[found.kind]}{such} but {n_wrong:,} of {found.cells:,} cells cannot "
-        f"be read so, the first {reprlib.repr(first)} in row {column.row_of(first)}"
+        f"be read as such, the first {reprlib.repr(first)} in row {column.row_of(first)}"
     )
 
 
@@ -446,12 +446,12 @@ def _describe_markers(column: Column, found: Examination) -> str:
     first = next(iter(found.markers))
     return (
         f"column {column.name!r} holds {_WORDS[found.kind]} as text and in {sum(found.markers.values()):,} of "
-        f"{found.cells:,} cells marks of a gap, the first {first!r} in row {column.row_of(first)}"
+        f"{found.cells:,} cells markers of missing values, the first {first!r} in row {column.row_of(first)}"
     )
 
 
 def describe_question(column: Column, found: Examination, option: Callable[[str], str]) -> str:
-    """Describe the possible readings of an ambiguous column; `option` formats the option that decides for a value."""
+    """Describe the possible readings of an ambiguous column; `option` formats the option that selects one of them."""
     if found.ask == "decimal":
         readings = "with a decimal point or a decimal comma"
     else:

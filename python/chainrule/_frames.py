@@ -322,7 +322,7 @@ def level_name(value: object) -> str:
         number = float(value)
         if number.is_integer():
             return str(int(number))
-        # print a float32 as such: 0.1 in float32 is 0.10000000149 in float64
+        # format as float32: 0.1 in float32 is 0.10000000149 in float64
         if abs(number) < 1e38 and (single := np.float32(number)) == number:
             return str(single)
         return str(number)

@@ -75,7 +75,7 @@ def _is_missing(entry: Any) -> bool:
 
 
 def _gap(name: str, place: str) -> ValueError:
-    return ValueError(f"{name} has no value{place}: fill the gap, or leave the row or the column out")
+    return ValueError(f"{name} has no value{place}: fill it in, or leave out the row or the column")
 
 
 def _one_column(column: Any, name: str, label: Any) -> NDArray[Any]:

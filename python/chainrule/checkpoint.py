@@ -133,7 +133,7 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
 class Checkpoint:
     """A callback that writes checkpoints, from which to resume after a failure: see `load_checkpoint`.
 
-    It always writes one after the last epoch. If the program is killed, at any moment, the file is complete.
+    It always writes one after the last epoch. The file is complete even if the program is killed while writing.
 
     Parameters
     ----------

@@ -36,9 +36,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     If the quartiles are equal, the range replaces their difference, or, with `bins`, the standard deviation does.
 
-    Text is read as numbers or dates if all cells of the column are such: ``12.5%``, ``$1,234.50``, ``€ 1.234,50``,
-    ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. If the column can be read in several ways, an
-    error asks for `date_order` or `decimal`. Text of plain digits is encoded as levels, because it may be codes.
+    Text is read as numbers or dates if all cells of the column are numbers or dates: ``12.5%``, ``$1,234.50``,
+    ``€ 1.234,50``, ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. If the column can be read in
+    several ways, an error asks for `date_order` or `decimal`. Text of plain digits is encoded as levels, because it may
+    be codes.
 
     A table is a data frame of pandas, polars or Arrow, any other eager data frame that narwhals supports (extra
     `sklearn`), or an array of numbers or objects. The same data give the same features in all of these.

@@ -52,6 +52,6 @@ def load(path: StrPath) -> Any:
         from chainrule import estimators
         from chainrule.estimators._files import make_estimator
     except ImportError as error:
-        raise ImportError(f"{os.fspath(path)} holds an {model.kind}: {error}", name=error.name) from error
+        raise ImportError(f"{os.fspath(path)} holds an estimator, {model.kind}: {error}", name=error.name) from error
     with unreadable_estimator(path):
         return make_estimator(getattr(estimators, model.kind), model)

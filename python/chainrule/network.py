@@ -381,7 +381,7 @@ class Network:
         """Compute what some rows of a batch add to its gradient: the work of one machine of several.
 
         The gradient of a batch is a tree of sums over leaves of 512 rows. The sum over an aligned run of leaves is a
-        node of the tree, so `chainrule.scale.combine` adds the parts of a batch to the bits of the whole.
+        node of the tree, so the sum that `chainrule.scale.combine` makes of all parts has the bits of the whole batch.
 
         Parameters
         ----------

@@ -319,7 +319,7 @@ class Group(Settings):
             one_of("the kind of a group", self.kind, ("weights", "biases"))
         if self.layers is not None:
             if not isinstance(self.layers, Iterable):
-                raise TypeError(f"layers must be numbers of layers such as [0], got {self.layers!r}")
+                raise TypeError(f"layers must be indices of layers such as [0], got {self.layers!r}")
             layers = tuple(integer(f"layers[{i}]", layer) for i, layer in enumerate(self.layers))
             object.__setattr__(self, "layers", layers)
         super().__post_init__()

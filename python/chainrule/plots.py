@@ -72,7 +72,7 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str 
 
 @explained
 def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
-    """Draw the error of each derivative over its size, and the expected limit. `GradientReport.plot` calls this.
+    """Draw the error of each derivative against its size, and the expected limit. `GradientReport.plot` calls this.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def draw_network(network: Any, path_or_axes: PathOrAxes = None, *, max_units: in
     path_or_axes : str or path or matplotlib Axes, optional
         See `decision_regions`.
     max_units : int, default 12
-        Of a layer with more units, only the first units and the last one are drawn.
+        If a layer has more units, only its first units and its last one are drawn.
 
     Examples
     --------

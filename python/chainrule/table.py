@@ -260,11 +260,11 @@ def needs_encoding(table: Any) -> bool:
 
 
 def _warn(messages: Sequence[str]) -> None:
-    """Give the first messages as warnings, and one more warning with the number of the others."""
+    """Issue the first messages as warnings, and one more warning with the number of the others."""
     for message in messages[:SHOWN]:
         warn(message)
     if len(messages) > SHOWN:
-        warn(f"{len(messages) - SHOWN:,} more columns have such faults")
+        warn(f"{len(messages) - SHOWN:,} more columns have such problems")
 
 
 def _weigh(

@@ -31,7 +31,7 @@ class Standardizer:
 
     @classmethod
     def fit(cls, values: ArrayLike, weight: NDArray[Any] | None = None) -> "Standardizer":
-        """Learn from values (m,) or (m, targets) and weights (m,); ValueError where they are too large."""
+        """Learn from values (m,) or (m, targets) and weights (m,); raise ValueError if they are too large."""
         numbers = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if weight is None:
@@ -71,7 +71,7 @@ class Target:
     standardizer : Standardizer or None
         Scales predictions to the unit of the target; None if they already are in that unit.
     bounds : ndarray, shape (2,) or (2, targets), or None
-        The least and the greatest value that may be predicted, in the unit of the target; None: any.
+        The smallest and the largest value that may be predicted, in the unit of the target; None: no limits.
     """
 
     name: str
@@ -157,12 +157,12 @@ class Target:
 def array_to_dict(array: NDArray[Any]) -> dict[str, Any]:
     """Return the state of an array of numbers, strings, booleans, or objects of these types, ready for JSON."""
     if array.dtype.kind not in "biufUO":
-        raise TypeError(f"an array of {array.dtype} cannot be stored in a model file: numbers and texts can")
+        raise TypeError(f"an array of {array.dtype} cannot be stored in a model file: only numbers and text can")
     values = array.tolist()
     if array.dtype.kind == "O":
         values = [value.item() if isinstance(value, np.generic) else value for value in array.ravel().tolist()]
         if wrong := [value for value in values if not isinstance(value, (bool, int, float, str, type(None)))]:
-            raise TypeError(f"{wrong[0]!r:.100} cannot be stored in a model file: numbers and texts can")
+            raise TypeError(f"{wrong[0]!r:.100} cannot be stored in a model file: only numbers and text can")
         values = values if array.ndim == 1 else np.array(values, dtype=object).reshape(array.shape).tolist()
     return {"dtype": array.dtype.str.lstrip("<>=|"), "values": values}
 

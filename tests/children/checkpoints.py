@@ -9,7 +9,7 @@ import chainrule as cr
 
 
 def go_on(folder):
-    """Take each training of a folder, named by its settings and type, 120 epochs further."""
+    """Continue each training of a folder, named by its settings and type, for 120 epochs."""
     for path in sorted(Path(folder).iterdir()):
         net, state = cr.load_checkpoint(path)
         name, _, _ = path.name.rpartition(", ")

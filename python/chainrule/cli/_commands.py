@@ -86,7 +86,7 @@ def predict(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outputs = loaded.model.outputs(table, threads)
-    for warning in caught:  # about levels and gaps that did not occur in training
+    for warning in caught:  # about levels that did not occur in training, and missing values
         warn(str(warning.message))
     predictions = target.decode(outputs)
     if predictions.ndim > 1:

@@ -33,7 +33,7 @@ class TableRecipe:
         return self._recipe(regression).most_epochs(n_rows, n_outputs)
 
     def count_bytes(self, network: "cr.Network", regression: bool) -> int:
-        """Return the size of the parameters of all networks as one, given one of them."""
+        """Return the size of the parameters of all networks together, given one of the networks."""
         first, *hidden, last = network.layer_sizes
         sizes = [first, *(width * self._recipe(regression).networks for width in hidden), last]
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)) * network.parameters.itemsize
@@ -43,7 +43,7 @@ class TableRecipe:
         return f"recipe for tables, effort {self.effort}"
 
     def limits(self) -> list[str]:
-        """Return what ends the training at the latest."""
+        """Return the limit at which the training ends in any case."""
         return []
 
     def explain_end(self, history: "cr.History") -> str:
@@ -121,7 +121,7 @@ class PlainNetwork:
         return f"Adam(learning_rate={self.learning_rate:g}), batches of {estimator.batch_size}, l2 {self.l2:g}"
 
     def limits(self) -> list[str]:
-        """Return what ends the training at the latest."""
+        """Return the limit at which the training ends in any case."""
         return [f"{self.epochs} epochs"]
 
     def explain_end(self, history: "cr.History") -> str:
@@ -130,8 +130,8 @@ class PlainNetwork:
         reasons = {
             "epochs": f"all are done; the parameters are those of epoch {best}",
             "no_improvement": f"no lower validation cost since epoch {best}, whose parameters are kept",
-            "seconds": f"the time is up; the parameters are those of epoch {best}, of the lowest validation cost",
-            "interrupted": f"interrupted; the parameters are those of epoch {best}, of the lowest validation cost",
+            "seconds": f"the time is up; the parameters are those of epoch {best}, with the lowest validation cost",
+            "interrupted": f"interrupted; the parameters are those of epoch {best}, with the lowest validation cost",
         }
         return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
 

@@ -140,7 +140,7 @@ class TableModel:
 
 
 def save(estimator: Any, path: str, target: str, table: Table) -> None:
-    """Write a trained estimator and the data that `TableModel` needs. Equal trainings write equal files: no times."""
+    """Write a trained estimator and the data that `TableModel` needs, without times: equal trainings, equal files."""
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
     metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}

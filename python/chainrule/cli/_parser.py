@@ -135,11 +135,11 @@ def _add_column_options(add: _Add) -> None:
 def _add_file_options(add: _Add) -> None:
     _add_layout_options(add, "detected")
     add("--no-header", dest="header", action="store_false", help="the file has no names of columns: they are 1, 2, ...")
-    add("--decimal", choices=[".", ","], metavar="MARK", help="of numbers, . or ,; default: detected where sure")
+    add("--decimal", choices=[".", ","], metavar="MARK", help="of numbers, . or ,; default: detected if it is certain")
     add(
         "--date-order",
         choices=["dmy", "mdy", "ymd"],
-        help="of dates such as 03/04/2024; default: detected where sure",
+        help="of dates such as 03/04/2024; default: detected if it is certain",
     )
     add("--missing", metavar="VALUE", **_REPEATABLE,
         help="a value that means missing in every column; repeatable. An empty field always does, "

@@ -173,7 +173,7 @@ def _by_value(labels: Iterable[str]) -> Callable[[str], Any]:
 
 
 def known_texts(target: "pd.Series", classes: Collection[str] = ()) -> tuple["pd.Series", str]:
-    """Replace the markers of gaps in a target of text by None, unless they are known classes.
+    """Replace the markers of missing values in a target of text with None, unless they are known classes.
 
     Return a description of the change, to end a sentence, or an empty string.
 

@@ -324,7 +324,7 @@ def read_like(path: str, other: Table, texts: Collection[str]) -> "pd.DataFrame"
 
 
 def without_markers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFrame":
-    """Replace the markers of gaps by None in columns of numbers or dates."""
+    """Replace the markers of missing values with None in columns of numbers or dates."""
     for name in names:
         if name in frame and as_column(frame[name]).kind_of_type() == "text":
             frame[name] = blank(frame[name], is_marker)

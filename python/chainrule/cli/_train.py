@@ -135,7 +135,7 @@ def _test_and_save(
     if hint := settings.method.advise(history):
         say("", hint)
     if settings.method.holds_out:
-        say("network", describe(estimator.network_))  # the networks that were trained, as one
+        say("network", describe(estimator.network_))  # the trained networks merged into one
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about levels that occur only in the test part
         scores, constant = _score(estimator, target, tested, others)

@@ -57,7 +57,7 @@ def refuse_masked(name: str, array: Any) -> None:
         where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
         raise ValueError(
             f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, such as by "
-            f"{name}.filled(np.nan) and preprocess=True for gaps in X"
+            f"{name}.filled(np.nan) and preprocess=True for missing values in X"
         )
 
 

@@ -145,7 +145,7 @@ class Savable:
         Raises
         ------
         ValueError
-            If scikit-learn's estimator cannot say the same: several activations or one that it lacks, bounded
+            If scikit-learn's estimator cannot express the model: several activations or one that it lacks, bounded
             predictions, two outputs for two classes, another output activation.
         NotFittedError
             If the estimator is not fitted.

@@ -66,7 +66,8 @@ def advice(X: Any) -> Iterator[None]:
         if "NaN" not in str(error) and not needs_encoding(X):
             raise
         raise ValueError(
-            f"{error}\nThe estimator takes plain numbers: fit with preprocess=True for tables with gaps or text"
+            f"{error}\nThe estimator takes plain numbers: fit with preprocess=True for tables with missing values or "
+            "text"
         ) from error
 
 
