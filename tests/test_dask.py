@@ -134,6 +134,16 @@ def test_batches_in_order_and_dropout_have_the_bits_of_one_machine(any_client):
     assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
 
 
+def test_validation_data_may_be_arrays_or_collections(any_client):
+    held_out = X[:500], Y[:500]
+    net = new()
+    expected = net.fit(X, Y, epochs=3, validation=held_out, metrics="accuracy")
+    for data_set in (held_out, (da.from_array(X[:500], chunks=(200, 6)), da.from_array(Y[:500], chunks=300))):
+        _, found = fit(any_client, epochs=3, validation=data_set, metrics="accuracy")
+        assert found.validation.tolist() == expected.validation.tolist()
+        assert found.metrics["accuracy"].tolist() == expected.metrics["accuracy"].tolist()
+
+
 def test_partial_sums_of_many_workers_are_added_by_tasks(any_client, monkeypatch):
     monkeypatch.setattr(cr.dask, "_GATHERED", 1)
     monkeypatch.setattr(cr.dask, "_MERGED", 2)

@@ -24,6 +24,7 @@ from chainrule._optional import require
 from chainrule._warn import warn
 from chainrule.functional import Array
 from chainrule.training import History
+from chainrule.validation import one_data_set
 
 Result = TypeVar("Result")
 
@@ -488,6 +489,18 @@ class _Driver:
             self._cluster.client.cancel([f for f in [*self._step, *parts, *loads] if f is not None])
 
 
+def gathered(client: Any, values: Iterable[Any]) -> list[Any]:
+    """Return values with each dask collection computed, in the memory of this process.
+
+    Examples
+    --------
+    >>> from chainrule.dask import gathered
+    >>> X, y = gathered(client, [X, y])  # doctest: +SKIP
+    """
+    found: list[Any] = client.gather(client.compute(list(values)))
+    return found
+
+
 def fit(
     network: Any,
     X: Any,
@@ -521,8 +534,8 @@ def fit(
     n_threads : int, optional
         For the updates and the validation in this process. A worker computes with as many threads as it has.
     **settings
-        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``. Mini-batches need
-        ``shuffle=False``.
+        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``, whose data are gathered
+        in this process if they are collections. Mini-batches need ``shuffle=False``.
 
     Returns
     -------
@@ -549,6 +562,8 @@ def fit(
     driver = _Driver(network, cluster, {"X": X, "y": y, "sample_weight": sample_weight})
     try:
         cluster.handshake(_executors.identity())
+        if isinstance(settings.get("validation"), (tuple, list)):
+            settings["validation"] = gathered(client, one_data_set("validation", settings["validation"]))
         rows = driver.load(size, settings.get("shuffle", True))
         return scale.fit(network, driver.gradient, rows, n_threads=n_threads, **settings)
     finally:

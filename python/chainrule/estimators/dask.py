@@ -79,7 +79,7 @@ class OnDask(Perceptron):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the score of the local estimator; targets and predictions are gathered in this process."""
-        y, predictions, sample_weight = self.client.gather(self.client.compute([y, self.predict(X), sample_weight]))
+        y, predictions, sample_weight = dask.gathered(self.client, [y, self.predict(X), sample_weight])
         local = self.to_local()
         local.predict = lambda X: predictions
         return float(local.score(None, np.asarray(y), sample_weight))
@@ -114,8 +114,7 @@ class OnDask(Perceptron):
 
     def _of_blocks(self, function: Callable[[Any], Any], array: Any) -> list[Any]:
         delayed = require("dask", "dask").delayed(function)
-        found: list[Any] = self.client.gather(self.client.compute([delayed(b) for b in array.to_delayed().reshape(-1)]))
-        return found
+        return dask.gathered(self.client, [delayed(block) for block in array.to_delayed().reshape(-1)])
 
     def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, **incremental: Any) -> Any:
         if incremental:
@@ -142,8 +141,9 @@ class OnDask(Perceptron):
         options["seed"] = int(random.randint(2**31 - 1))
         held_out, watched = None, None
         if eval_set is not None:
-            local = self.client.gather(self.client.compute(list(one_data_set("eval_set", eval_set))))
-            held_out = self._check_eval_set(*local, table=False)
+            held_out = self._check_eval_set(
+                *dask.gathered(self.client, one_data_set("eval_set", eval_set)), table=False
+            )
             options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
             watched = metric_name(options["metrics"][0]) if options["metrics"] else "validation"
         history = self._train(network, data, options, watched)
