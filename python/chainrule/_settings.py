@@ -50,7 +50,11 @@ def indented(entries: Iterable[str], levels: int) -> str:
 class Settings:
     """Base of classes that mirror an options struct of the core. The constructor checks the values."""
 
-    core_name: ClassVar[str]
+    core_name: ClassVar[str]  # the name of the struct: that of the class, or of its base class
+
+    def __init_subclass__(cls) -> None:
+        if cls.__name__ in SETTINGS:
+            cls.core_name = cls.__name__
 
     def __post_init__(self) -> None:
         for setting in SETTINGS[self.core_name].values():

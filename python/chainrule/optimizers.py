@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from chainrule._arguments import integer, one_of
 from chainrule._settings import Settings, documented
@@ -46,7 +45,6 @@ class SGD(Optimizer):
     0.9
     """
 
-    core_name: ClassVar[str] = "SGD"
     learning_rate: float = 1e-3
     momentum: float = 0.0
     nesterov: bool = False
@@ -80,7 +78,6 @@ class Adam(Optimizer):
     0.999
     """
 
-    core_name: ClassVar[str] = "Adam"
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -140,7 +137,6 @@ class RMSprop(Optimizer):
     0.99
     """
 
-    core_name: ClassVar[str] = "RMSprop"
     learning_rate: float = 1e-2
     alpha: float = 0.99
     epsilon: float = 1e-8
@@ -174,7 +170,6 @@ class Adagrad(Optimizer):
     1e-10
     """
 
-    core_name: ClassVar[str] = "Adagrad"
     learning_rate: float = 1e-2
     learning_rate_decay: float = 0.0
     initial_accumulator: float = 0.0
@@ -207,7 +202,6 @@ class Lion(Optimizer):
     0.99
     """
 
-    core_name: ClassVar[str] = "Lion"
     learning_rate: float = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
@@ -245,7 +239,6 @@ class ScheduleFreeAdamW(Optimizer):
     0.0025
     """
 
-    core_name: ClassVar[str] = "ScheduleFreeAdamW"
     learning_rate: float = 2.5e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -280,7 +273,6 @@ class LBFGS(Optimizer):
     ([3.0, 1.0], 'converged')
     """
 
-    core_name: ClassVar[str] = "LBFGS"
     learning_rate: float = 1.0
     history: int = 10
     max_evaluations: int | None = None
@@ -308,7 +300,6 @@ class Group(Settings):
     >>> history = net.fit([[0.0, 1.0]], [1.0], optimizer=cr.AdamW(), groups=groups, epochs=2)
     """
 
-    core_name: ClassVar[str] = "Group"
     layers: Iterable[int] | None = None
     kind: str | None = None
     learning_rate: float = 1.0

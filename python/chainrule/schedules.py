@@ -5,7 +5,7 @@ A callable that takes the number of the epoch, counted from 0, and returns the f
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from chainrule._arguments import returned
 from chainrule._settings import SETTINGS, Settings, documented
@@ -38,7 +38,6 @@ class StepDecay(Schedule):
     [1.0, 1.0, 0.5, 0.5]
     """
 
-    core_name: ClassVar[str] = "StepDecay"
     every: int = 30
     factor: float = 0.1
 
@@ -59,7 +58,6 @@ class ExponentialDecay(Schedule):
     ExponentialDecay(factor=0.9)
     """
 
-    core_name: ClassVar[str] = "ExponentialDecay"
     factor: float = 0.95
 
 
@@ -79,7 +77,6 @@ class InverseScaling(Schedule):
     InverseScaling(power=1.0, scale=1.0)
     """
 
-    core_name: ClassVar[str] = "InverseScaling"
     power: float = 0.5
     scale: float = 1.0
 
@@ -109,7 +106,6 @@ class Cosine(Schedule):
     [0.5, 1.0, 1.0, 0.5]
     """
 
-    core_name: ClassVar[str] = "Cosine"
     epochs: float | None = None
     warmup: float = 0.0
     restart_every: float | None = None
@@ -139,7 +135,6 @@ class OneCycle(Schedule):
     0.3
     """
 
-    core_name: ClassVar[str] = "OneCycle"
     epochs: float | None = None
     warmup: float = 0.3
     start: float = 1 / 25
@@ -164,7 +159,6 @@ class ReduceOnPlateau(Schedule):
     10
     """
 
-    core_name: ClassVar[str] = "ReduceOnPlateau"
     factor: float = 0.1
     patience: int = 10
     min_delta: float = 0.0

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,6 @@ class Stop(Settings):
     'loss_below'
     """
 
-    core_name: ClassVar[str] = "Stop"
     loss_below: float | None = None
     loss_change_below: float | None = None
     loss_change_epochs: int = 1
@@ -151,7 +150,7 @@ class History:
 
     Notes
     -----
-    A network has learnt something if its cost, preferably on held-out data, is below the cost of the best constant
+    A network has learned something if its cost, preferably on held-out data, is below the cost of the best constant
     prediction. That is ``y.var(axis=0).sum() / 2`` for "squared_error", and the entropy of the class frequencies for a
     cross-entropy. If the cost is not below it, scale the columns of X, and y, to a spread of about 1.
 
