@@ -1,4 +1,4 @@
-"""The cost of the best constant prediction, for every loss, against a general minimiser."""
+"""The cost of the best constant prediction, for every loss, against a general minimizer."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ CASES = {
 
 
 def lowest_cost(loss, y, weight, outputs):
-    """Minimise the network's cost over its biases from several starts, because some losses have kinks."""
+    """Minimize the network's cost over its biases from several starts, because some losses have kinks."""
     net = cr.Network([1, outputs], loss=loss, dtype="float64", seed=0)
     X = np.zeros((len(y), 1))
 

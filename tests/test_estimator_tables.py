@@ -1,4 +1,4 @@
-"""Tables in the estimators: when and from what the encoding is learnt, targets in their unit, refusals."""
+"""Tables in the estimators: when and from what the encoding is learned, targets in their unit, refusals."""
 
 import pickle
 
@@ -70,7 +70,7 @@ def test_every_library_gives_the_same_network(library):
         assert list(estimator.feature_names_in_) == list(DATA)
 
 
-def test_encoding_is_learnt_from_training_rows_only():
+def test_encoding_is_learned_from_training_rows_only():
     X, price, _ = houses()
     estimator = cr.MLPRegressor(**FAST, early_stopping=True).fit(X, price)
     rows, held_out = model_selection.train_test_split(

@@ -286,7 +286,7 @@ def part(first, rows, total, weight=1.0, size=3):
         (part(0, 512, 1024), part(512, 512, 1024, size=4), "different networks"),
     ],
 )
-def test_parts_that_are_not_neighbours_in_the_tree_cannot_be_added(left, right, message):
+def test_parts_that_are_not_neighbors_in_the_tree_cannot_be_added(left, right, message):
     with pytest.raises(ValueError, match=message):
         left + right
 

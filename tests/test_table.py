@@ -34,7 +34,7 @@ def clip(x):
 # Numbers
 
 
-def test_numbers_are_standardised_by_the_formula():
+def test_numbers_are_standardized_by_the_formula():
     x = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
     np.testing.assert_allclose(encode(frame(x=x))[:, 0], clip((x - 3) / (4 - 2)), rtol=1e-6)
 

@@ -42,7 +42,7 @@ def reg():
     return cr.TableRegressor(**SEEDED).fit(TABLE[:300], VALUE[:300])
 
 
-def test_a_table_is_learnt_without_settings(clf, reg):
+def test_a_table_is_learned_without_settings(clf, reg):
     assert clf.score(TABLE[300:], CLASS[300:]) > 0.9
     assert reg.score(TABLE[300:], VALUE[300:]) > 0.95
     assert clf.classes_.tolist() == ["high", "low", "middle"]
@@ -110,7 +110,7 @@ def test_weights_have_the_effect_of_more_rows():
     np.testing.assert_allclose(clf.predict_proba(X)[:, 1], 0.75, atol=0.05)
 
 
-def test_class_weights_favour_a_rare_class():
+def test_class_weights_favor_a_rare_class():
     random = np.random.default_rng(1)
     y = CLASS == "high"
     noise = pd.DataFrame({"x": VALUE + random.normal(0, 1.5, N)})
@@ -293,7 +293,7 @@ def test_accurate_holds_out_every_row_once():
     assert reg.network_.layer_sizes[1] == recipe.networks * recipe.hidden[0]
 
 
-def test_few_rows_and_a_single_class_are_learnt():
+def test_few_rows_and_a_single_class_are_learned():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         reg = cr.TableRegressor(**SEEDED).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0])

@@ -1,4 +1,4 @@
-"""`partial_fit` of tables: what is learnt from the first part; passing an encoder with settings as `preprocess`."""
+"""`partial_fit` of tables: what is learned from the first part; passing an encoder with settings as `preprocess`."""
 
 import warnings
 

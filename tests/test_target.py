@@ -65,7 +65,7 @@ def test_one_class_is_certain():
     np.testing.assert_array_equal(Target("y", np.array(["a"]), "binary").probabilities(np.array([[0.25]])), [[1.0]])
 
 
-def test_values_are_standardised_and_restored():
+def test_values_are_standardized_and_restored():
     column = pd.Series([100.5, 200.0, 350.0, -20.0], name="y")
     encoder = TargetEncoder().fit(column)
     assert (encoder.task, encoder.transform(column).tolist()) == ("regression", column.tolist())
@@ -75,7 +75,7 @@ def test_values_are_standardised_and_restored():
     np.testing.assert_allclose(target.decode(standard[:, None]), column, rtol=1e-14)
 
 
-def test_targets_are_standardised_separately():
+def test_targets_are_standardized_separately():
     values = np.array([[1.0, 1e6, 3.0], [2.0, 3e6, 3.0], [6.0, 8e6, 3.0]])
     standardizer = Standardizer.fit(values)
     standard = standardizer.apply(values)

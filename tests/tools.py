@@ -38,7 +38,7 @@ def run(name: str | Path, *arguments: str | Path, cwd: Path = ROOT, stdin: str =
 
 
 def objects_left_by_pip() -> dict[str, dict[str, str | list[str]]]:
-    """Return the objects in pip's build folder that are newer than all their sources, by their normalised command."""
+    """Return the objects in pip's build folder that are newer than all their sources, by their normalized command."""
     found = {}
     for folder in ROOT.glob("build/cp*"):
         # These queries make Ninja neither build nor search for the CMake of pip's environment, which no longer exists.

@@ -1,4 +1,4 @@
-"""The cost of the best constant prediction. A model whose cost is not lower has learnt nothing."""
+"""The cost of the best constant prediction. A model whose cost is not lower has learned nothing."""
 
 import math
 from collections.abc import Callable

@@ -119,7 +119,7 @@ class NumberColumn:
         return [self.name, *bins] + [f"{self.name} missing"] * self.indicator
 
     def check(self) -> None:
-        """Raise ValueError for a state that `fit` cannot have learnt."""
+        """Raise ValueError for a state that `fit` cannot have learned."""
         if not math.isfinite(self.median) or not math.isfinite(self.scale) or self.scale < 0:
             raise ValueError(f"column {self.name!r}: median {self.median}, scale {self.scale}")
         if self.scale == 0 and not self.indicator:
@@ -212,7 +212,7 @@ class LevelColumn:
         return [self.name + part for part in parts]
 
     def check(self) -> None:
-        """Raise ValueError for a state that `fit` cannot have learnt."""
+        """Raise ValueError for a state that `fit` cannot have learned."""
         if twice := [level for level, count in Counter(self.levels).items() if count > 1]:
             raise ValueError(f"column {self.name!r} has the level {twice[0]!r} more than once")
         if not self.width:

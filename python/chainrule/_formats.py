@@ -1,4 +1,4 @@
-"""Recognises and reads columns of text that holds numbers or dates.
+"""Recognizes and reads columns of text that holds numbers or dates.
 
 The format is determined from the whole column: 25/04/2024 shows that the day comes first in 03/04/2024 too; 0,5 shows
 that the comma in 1,234 is the decimal mark. If all cells can be read in two ways, `examine` returns both formats.

@@ -1,6 +1,6 @@
 """Converts objects to arrays of numbers: tables, nullable columns, Python numbers, DLPack.
 
-It imports no table library, but recognises tables of pandas, polars and Arrow by their methods.
+It imports no table library, but recognizes tables of pandas, polars and Arrow by their methods.
 """
 
 from collections.abc import Callable

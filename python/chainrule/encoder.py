@@ -64,7 +64,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     encoding_ : TableEncoding
-        The learnt encoding. Its `transform` always returns an array, even with ``set_output``.
+        The learned encoding. Its `transform` always returns an array, even with ``set_output``.
     n_features_in_ : int
         The number of columns of the table.
     feature_names_in_ : ndarray of str

@@ -210,7 +210,7 @@ def cost(params: Params, cache: Cache, Y: ArrayLike, sample_weight: ArrayLike | 
     sample_weight : array_like, shape (m,), optional
         The weights w, not negative; default 1 each.
     l2 : float, default 0
-        The penalty λ; biases are not penalised.
+        The penalty λ; biases are not penalized.
 
     Returns
     -------

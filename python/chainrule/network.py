@@ -198,7 +198,7 @@ class Network:
 
     @property
     def loss_name(self) -> str:
-        """Name of the loss, which is minimised and determines the output activation."""
+        """Name of the loss, which is minimized and determines the output activation."""
         return self._native.loss
 
     @property
@@ -571,7 +571,7 @@ class Network:
         n_threads: int | None = None,
         **settings: "Unpack[FitSettings[Never]]",
     ) -> History:
-        """Minimise the cost, starting from the current parameters, until the last epoch or a criterion of ``stop``.
+        """Minimize the cost, starting from the current parameters, until the last epoch or a criterion of ``stop``.
 
         {metrics}
 

@@ -1,6 +1,6 @@
 """Encodes tables as float32 features: columns of numbers, text, booleans and dates, with missing values.
 
-The encoding is learnt from the training rows, stored with the model as plain data, and used by `predict`. The formulas
+The encoding is learned from the training rows, stored with the model as plain data, and used by `predict`. The formulas
 are those of RealMLP (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default",
 https://arxiv.org/abs/2407.04491).
 """
@@ -26,7 +26,7 @@ SHOWN = 10  # the maximum number of columns that warnings or a message name
 
 
 class TableEncoding:
-    """The learnt encoding of a table: how each column becomes features. `TableEncoder` describes the features.
+    """The learned encoding of a table: how each column becomes features. `TableEncoder` describes the features.
 
     It does not need scikit-learn. An encoder stores it as ``encoding_``; the estimators use it too.
 

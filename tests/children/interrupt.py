@@ -122,7 +122,7 @@ def long_call(name, seconds):
     except KeyboardInterrupt:
         pass
     took = time.perf_counter() - pressed[0]
-    assert raised != (name in ("classifier", "regressor")), "an estimator warns and keeps what it has learnt"
+    assert raised != (name in ("classifier", "regressor")), "an estimator warns and keeps what it has learned"
     for one, parameters in zip(nets, at_start, strict=True):
         assert np.isfinite(one.parameters).all()
         if name.startswith(CHANGES_NOTHING):

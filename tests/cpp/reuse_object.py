@@ -1,7 +1,7 @@
 """Launch the compiler, or take the object that pip's build of this tree left: reuse_object.py LIST COMMAND ...
 
 The list, made by `tools.objects_left_by_pip`, has the objects that are newer than all their sources. One is taken if
-its command is the same, but for outputs, warnings as errors, levels of optimisation before the last, and the place of
+its command is the same, but for outputs, warnings as errors, levels of optimization before the last, and the place of
 the language standard, which the CMake of pip's environment and that of the tests put before and after other flags.
 """
 

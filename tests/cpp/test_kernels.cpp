@@ -78,14 +78,14 @@ RowLoss naive_loss(Loss loss, const std::vector<double>& z, std::vector<double> 
 }
 
 template <class T>
-void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
+void losses(Loss loss, Index m, Index n, double spread, bool labeled) {
   const Index ldz = n == 1 ? 1 : n + 2;
   std::vector<T> z = random_values<T>(m * ldz, 5), y = random_values<T>(m * n, 6), w = random_values<T>(m, 7);
   std::vector<std::int32_t> labels;
   for (T& v : z) v *= static_cast<T>(spread);
   for (T& v : y) v = std::abs(v);
   for (T& v : w) v = std::abs(v);
-  if (labelled)
+  if (labeled)
     for (Index i = 0; i < m; ++i) {
       labels.push_back(static_cast<std::int32_t>(i * 7 % n));
       for (Index j = 0; j < n; ++j) y[static_cast<std::size_t>(i * n + j)] = j == labels.back();
@@ -96,9 +96,9 @@ void losses(Loss loss, Index m, Index n, double spread, bool labelled) {
   LossRows<T> rows{.m = m, .n = n};
   rows.z = rows.dz = dz.data();
   rows.ldz = rows.lddz = ldz;
-  rows.y = labelled ? nullptr : y.data();
+  rows.y = labeled ? nullptr : y.data();
   rows.ldy = n;
-  rows.labels = labelled ? labels.data() : nullptr;
+  rows.labels = labeled ? labels.data() : nullptr;
   rows.weight = w.data();
   rows.scale = scale;
   rows.value = value.data();

@@ -23,7 +23,7 @@ DEMOS = {"digits": "load_digits", "breast_cancer": "load_breast_cancer"}
 
 
 def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) -> int:
-    """Train on data that scikit-learn ships: handwritten digits, or benign and malignant tumours."""
+    """Train on data that scikit-learn ships: handwritten digits, or benign and malignant tumors."""
     chosen = Settings(output=output or f"{dataset}.safetensors", plot=_name_plot(plot, dataset), **settings)
     check_outputs(chosen)
     _optional.require("pandas", "demo")

@@ -77,7 +77,7 @@ class TableRecipe:
 class PlainNetwork:
     """Trains `MLPClassifier` or `MLPRegressor`, with early stopping.
 
-    The defaults were chosen on the data sets adult and california with six seeds: tanh generalises better than relu on
+    The defaults were chosen on the data sets adult and california with six seeds: tanh generalizes better than relu on
     such tables (adult 0.857 against 0.853), and more units or a smaller learning rate bring no gain.
     """
 

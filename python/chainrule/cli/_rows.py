@@ -46,7 +46,7 @@ class TargetEncoder:
     classes : ndarray
         The classes in the form for an estimator: whole numbers or booleans if the column has these, otherwise text.
     standardizer : Standardizer or None
-        Standardizes values, as learnt in `fit`; None for classes.
+        Standardizes values, as learned in `fit`; None for classes.
     number_format : NumberFormat or None
         The format of values that are text, such as ``12,5``.
 

@@ -215,7 +215,7 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
 def _score(estimator: Any, target: TargetEncoder, tested: Part, others: Part) -> tuple[str, str]:
     """Return the scores of the test rows, and a remark if a constant prediction is as good.
 
-    The constant is learnt from all other rows; for classes it is their frequencies.
+    The constant is learned from all other rows; for classes it is their frequencies.
     """
     if target.task == "regression":
         mean = float(np.average(others.y, weights=others.weight))

@@ -136,7 +136,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
-        if table:  # the encoding is learnt from the training rows and determines the number of inputs
+        if table:  # the encoding is learned from the training rows and determines the number of inputs
             data, eval_data = self._hold_out(data, eval_set, random, table)
             data, eval_data = self._encode_rows(data, eval_data, first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
@@ -204,7 +204,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _encode_rows(
         self, data: Data, eval_data: Data | None, first: bool, incremental: bool
     ) -> tuple[Data, Data | None]:
-        """Encode rows and targets of a table as learnt from the training rows (of the first `partial_fit`)."""
+        """Encode rows and targets of a table as learned from the training rows (of the first `partial_fit`)."""
         if first:
             self.encoder_ = _tables.learn(self, data.X, data.rows, more_to_come=incremental)
             self._learn_targets(data.targets())

@@ -75,7 +75,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     preprocess : bool, "auto" or TableEncoder, default "auto"
         Encode the columns of a table (numbers, text, categories, booleans, dates, missing values) as `TableEncoder`
         does. Regression targets are also standardized, unless the loss depends on their unit, as "poisson" does and
-        callables may; costs and the parameters of losses then refer to the standardized targets. Everything is learnt
+        callables may; costs and the parameters of losses then refer to the standardized targets. Everything is learned
         from the training rows only. "auto" encodes data frames that have a column whose type is not numeric or boolean,
         and all data if ``categorical_features`` names columns. It considers only types, never values, so that every
         part of a table is treated alike. True encodes all data frames and arrays; so does a `TableEncoder`, with its

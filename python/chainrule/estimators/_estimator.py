@@ -111,7 +111,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
         """Learn from the targets of a table how to scale them. Classes are not scaled."""
 
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Scale the targets of a table with the learnt scale."""
+        """Scale the targets of a table with the learned scale."""
         return y
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:

@@ -75,7 +75,7 @@ def _kind(label: object) -> str:
 
 
 class Labels(Target):
-    """A target of classes, learnt from labels."""
+    """A target of classes, learned from labels."""
 
     classes: NDArray[Any]
 

@@ -90,8 +90,8 @@ class TableModel(Estimator):
                 watched = self._read(*one_data_set("eval_set", eval_set), new=False)
         elif len(used) >= FEW:
             parts = _divide(data.y[used], self._network_loss(), recipe, seed)
-        learnt_from = used if parts is None else used[np.unique(np.concatenate([rows for rows, _ in parts]))]
-        self._learn(data, learnt_from, recipe)
+        learned_from = used if parts is None else used[np.unique(np.concatenate([rows for rows, _ in parts]))]
+        self._learn(data, learned_from, recipe)
         dtype = "float64" if len(used) < FEW else "float32"
         train = self._encoded(data, used, dtype)
         rows: list[Any] = [None] * recipe.networks

@@ -1,4 +1,4 @@
-"""Helpers of estimators for tables: recognise them, learn their encoding, compute metrics in the targets' unit."""
+"""Helpers of estimators for tables: recognize them, learn their encoding, compute metrics in the targets' unit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +72,7 @@ def advice(X: Any) -> Iterator[None]:
 
 
 def as_table(X: Any) -> Any:
-    """Return a data frame or an array that scikit-learn recognises. Lists become an array of objects."""
+    """Return a data frame or an array that scikit-learn recognizes. Lists become an array of objects."""
     if hasattr(X, "toarray"):
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
     if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns

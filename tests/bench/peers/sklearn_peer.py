@@ -15,7 +15,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 
 
 def _fitted(problem: Problem, shuffle: bool, model: int = 0) -> MLPClassifier | MLPRegressor:
-    """Return an estimator initialised for the shape of the data, with the starting parameters."""
+    """Return an estimator initialized for the shape of the data, with the starting parameters."""
     w = problem.workload
     make = MLPRegressor if w.loss == "squared_error" else MLPClassifier
     optimizer = w.optimizer or Adam()
