@@ -36,8 +36,8 @@ def train(file: str, target: str, output: str | None, plot: str | None, **option
     """Train a model to predict one column of a table from the others.
 
     A part of the rows is kept for the test scores. The others train small networks by the recipe of TableClassifier and
-    TableRegressor, which needs no settings, or one plain network if an option says how. After Ctrl-C or SIGTERM, the
-    model trained so far is tested and saved, and the exit code is 1 or 143.
+    TableRegressor, which needs no settings, or one plain network if an option of it is given. After Ctrl-C or SIGTERM,
+    the model trained so far is tested and saved, and the exit code is 1 or 143.
     """
     endings = "|".join(re.escape(ending) for ending in (*KINDS, ".parquet", ".gz"))
     name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"

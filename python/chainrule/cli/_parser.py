@@ -92,22 +92,25 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_test_options(train.add_argument)
     _add_training_options(train.add_argument)
     network = train.add_argument_group(
-        "a plain network", "Each of these trains one network by Adam with early stopping, instead of the recipe."
+        "a plain network",
+        "Each of these trains one network with Adam and early stopping, instead of the recipe for tables.",
     )
     _add_network_options(network.add_argument)
     _add_run_options(train.add_argument, nargs="?", const="", plot="write the learning curve; default: NAME.png")
     train.set_defaults(command=_commands.train)
 
     predict = commands.add_parser("predict", help="predict a table's rows", description=_commands.predict.__doc__)
-    predict.add_argument("model", metavar="MODEL", help="what `chainrule train` wrote")
+    predict.add_argument("model", metavar="MODEL", help="the model file that `chainrule train` wrote")
     predict.add_argument("file", metavar="FILE", help="a table with the training's columns; the target may be absent")
     predict.add_argument("--output", metavar="PATH", default=STANDARD_OUTPUT,
-                         help=f"what to write: {OUTPUT_KINDS}; default: -, CSV on standard output")  # fmt: skip
+                         help=f"the file to write: {OUTPUT_KINDS}; default: -, CSV on standard output")  # fmt: skip
     predict.add_argument("--keep", metavar="COLUMN", **_REPEATABLE,
-                         help="a column to copy, such as the number of a row; repeatable")  # fmt: skip
+                         help="a column to copy, such as the row number; repeatable")  # fmt: skip
     predict.add_argument("--probabilities", action="store_true", help="also write the probability of each class")
     _add_layout_options(predict.add_argument, "as for `chainrule train`")
-    predict.add_argument("--threads", type=_positive_int, metavar="N", help="default: what the machine offers")
+    predict.add_argument(
+        "--threads", type=_positive_int, metavar="N", help="number of threads; default: as the machine offers"
+    )
     predict.set_defaults(command=_commands.predict)
 
     info = commands.add_parser("info", help="describe a model or the installation", description=_commands.info.__doc__)
@@ -120,51 +123,75 @@ def _add_column_options(add: _Add) -> None:
     add(
         "--task",
         choices=["classification", "regression"],
-        help="default: regression for numbers, but classification for whole numbers of at most 10 different values",
+        help="default: classification, unless the target holds fractions or more than 10 different whole numbers",
     )
-    add("--ignore", metavar="COLUMN", **_REPEATABLE, help="leave a column out, such as a row's number; repeatable")
+    add("--ignore", metavar="COLUMN", **_REPEATABLE, help="a column to leave out, such as the row number; repeatable")
     add("--categorical", metavar="COLUMN", **_REPEATABLE, help="a column whose numbers are categories; repeatable")
-    add("--weight", metavar="COLUMN", help="the weight of each row in training and scores; not a feature")
+    add(
+        "--weight",
+        metavar="COLUMN",
+        help="the column with the weight of each row, for training and scores; it is not a feature",
+    )
     add(
         "--class-weight",
         choices=["balanced"],
-        help="give all classes the same total weight in training; default: all rows weigh the same",
+        help="give all classes the same total weight in training; default: give all rows the same weight",
     )
 
 
 def _add_file_options(add: _Add) -> None:
     _add_layout_options(add, "detected")
-    add("--no-header", dest="header", action="store_false", help="the file has no names of columns: they are 1, 2, ...")
-    add("--decimal", choices=[".", ","], metavar="MARK", help="of numbers, . or ,; default: detected if it is certain")
+    add(
+        "--no-header",
+        dest="header",
+        action="store_false",
+        help="the first row holds data; the columns are named 1, 2, ...",
+    )
+    add(
+        "--decimal",
+        choices=[".", ","],
+        metavar="MARK",
+        help="the decimal mark, . or ,; default: detected if it is certain",
+    )
     add(
         "--date-order",
         choices=["dmy", "mdy", "ymd"],
-        help="of dates such as 03/04/2024; default: detected if it is certain",
+        help="the order of dates such as 03/04/2024; default: detected if it is certain",
     )
     add("--missing", metavar="VALUE", **_REPEATABLE,
-        help="a value that means missing in every column; repeatable. An empty field always does, "
-             "and in columns of numbers so do ?, NA, NaN, null and the like")  # fmt: skip
+        help="a value that means missing in every column; repeatable. An empty field always means missing, "
+             "and in columns of numbers ?, NA, NaN, null and similar words do too")  # fmt: skip
 
 
 def _add_layout_options(add: _Add, default: str) -> None:
     add("--separator", type=_separator, metavar="CHARACTER",
-        help=f"between the fields, or tab, or space for any white space; default: {default}")  # fmt: skip
-    add("--encoding", metavar="NAME", help=f"of the file, such as latin-1; default: {default}")
+        help=f"the character between fields, or tab, or space for any white space; default: {default}")  # fmt: skip
+    add("--encoding", metavar="NAME", help=f"the encoding of the file, such as latin-1; default: {default}")
 
 
 def _add_test_options(add: _Add) -> None:
     add("--test", metavar="FILE", help="a table for the test scores; default: a part of the rows is kept for them")
-    add("--test-size", type=_fraction, metavar="FRACTION", help=f"that part; default: {TEST_SIZE}")
+    add(
+        "--test-size",
+        type=_fraction,
+        metavar="FRACTION",
+        help=f"the fraction of the rows to keep for them; default: {TEST_SIZE}",
+    )
 
 
 def _add_training_options(add: _Add) -> None:
     add(
         "--effort",
         choices=EFFORTS,
-        help=f"of the recipe for tables: {EFFORTS[1]} trains more networks for longer; default: {EFFORTS[0]}",
+        help=f"{EFFORTS[1]} trains more networks for longer; default: {EFFORTS[0]}",
     )
-    add("--time-limit", type=_positive_float, metavar="SECONDS", help="of the training; default: none")
-    add("--loss", choices=LOSSES, help=f"of a number to predict; default: {LOSSES[0]}")
+    add(
+        "--time-limit",
+        type=_positive_float,
+        metavar="SECONDS",
+        help="the longest time that training may take; default: no limit",
+    )
+    add("--loss", choices=LOSSES, help=f"the loss for a target that is a number; default: {LOSSES[0]}")
 
 
 def _add_network_options(add: _Add) -> None:
@@ -175,16 +202,20 @@ def _add_network_options(add: _Add) -> None:
         metavar="WIDTHS",
         help=f"widths of the hidden layers, none for a linear model; default: {','.join(map(str, default.hidden))}",
     )
-    add("--activation", choices=_core.ACTIVATIONS, help=f"default: {default.activation}")
-    add("--epochs", type=_positive_int, metavar="N", help=f"at most; default: {default.epochs}")
-    add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, less for few rows")
+    add(
+        "--activation",
+        choices=_core.ACTIVATIONS,
+        help=f"the activation of the hidden layers; default: {default.activation}",
+    )
+    add("--epochs", type=_positive_int, metavar="N", help=f"the maximum number of epochs; default: {default.epochs}")
+    add("--batch-size", type=_positive_int, metavar="N", help="rows per step; default: 256, or fewer for small tables")
     add(
         "--learning-rate",
         type=_positive_float,
         metavar="RATE",
-        help=f"of Adam; default: {default.learning_rate:g}",
+        help=f"the learning rate of Adam; default: {default.learning_rate:g}",
     )
-    add("--l2", type=_not_negative_float, metavar="L2", help=f"penalty on the weights; default: {default.l2:g}")
+    add("--l2", type=_not_negative_float, metavar="L2", help=f"the penalty on the weights; default: {default.l2:g}")
 
 
 def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
@@ -195,9 +226,14 @@ def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
         type=_not_negative_int,
         default=Settings.seed,
         metavar="N",
-        help=f"of the split, the initial weights and the order of the rows; default: {Settings.seed}",
+        help=f"the seed of the split, the initial weights and the order of the rows; default: {Settings.seed}",
     )
-    add("--threads", type=_positive_int, metavar="N", help="default: what the machine offers; the result is the same")
+    add(
+        "--threads",
+        type=_positive_int,
+        metavar="N",
+        help="number of threads; default: as the machine offers. It does not change the result",
+    )
     add("--quiet", action="store_true", help="print nothing but warnings and errors")
 
 
