@@ -10,6 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import onnx
+import onnx.reference
 import onnxruntime
 import pandas as pd
 import pytest
@@ -117,6 +118,23 @@ def test_activations_are_right_far_from_zero(activation, dtype):
     assert (np.abs(found - expected) <= 0.5 * TOLERANCE[net.dtype] * np.maximum(1, np.abs(expected))).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "softmax_cross_entropy", "poisson"])
+def test_small_predictions_are_as_accurate_as_large_ones(loss, dtype):
+    net = cr.Network([1, 2], loss=loss, dtype=dtype, seed=0)
+    net.parameters[:] = [1, -1, 0, 0]
+    X = np.linspace(-40, 40, 10_001).astype(dtype)[:, np.newaxis]
+    found, expected = outputs(build(reduce(net), is_network=True)[0], {"X": X})["prediction"], net.predict(X)
+    np.testing.assert_allclose(found, expected, rtol=TOLERANCE[net.dtype], atol=0)
+
+
+def test_a_network_that_is_not_finite_is_refused(tmp_path):
+    net = cr.Network([1, 1], loss="squared_error", seed=0)
+    net.parameters[:] = [1, np.nan]
+    with pytest.raises(ValueError, match="parameters that are NaN or infinite"):
+        net.to_onnx(tmp_path / "model.onnx")
+
+
 # Estimators that take plain numbers
 
 X = RNG.normal(size=(200, 4))
@@ -174,12 +192,14 @@ def test_estimators_of_plain_numbers(tmp_path, name):
         assert_same(estimator, tmp_path / "model.onnx", feed(rows), rows)
 
 
-def test_feed_refuses_columns_in_another_order(tmp_path):
+def test_feed_refuses_columns_in_another_order_and_gaps(tmp_path):
     table = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     feed = classifier().fit(table, SIGN).to_onnx(tmp_path / "model.onnx")
     assert feed(table)["X"].dtype == np.float64
     with pytest.raises(ValueError, match="'b', 'a'"):
         feed(table[["b", "a", "c", "d"]])
+    with pytest.raises(ValueError, match="not finite"):
+        feed(table.assign(b=np.nan))
 
 
 def test_an_unfitted_estimator_is_refused(tmp_path):
@@ -243,6 +263,8 @@ def test_features_of_every_kind_of_column(library, bins, dtype):
         encoding = TableEncoding.learn(table, bins=bins)
     found = features(encoding, table, dtype)
     np.testing.assert_allclose(found, encoded(encoding, table, dtype), rtol=2e-7, atol=0)
+    if dtype == "float64":
+        assert (found == found.astype(np.float32)).all() == (bins == 0)
 
 
 @pytest.mark.parametrize("max_levels", [3, 100])
@@ -290,17 +312,17 @@ def test_any_levels(seen, later, max_levels, more_to_come):
 def test_a_graph_reads_texts_without_feed():
     """Programs that have no data frame write texts by hand."""
     table = pd.DataFrame(
-        {"town": ["Ayr", "Ely", None, "1"], "flag": [True, False, True, False], "full": ["", "a", "b", None]}
+        {"town": ["Ayr", "Ely", None, "7"], "flag": [True, False, True, False], "full": ["", "a", "b", None]}
     )
     encoding = TableEncoding.learn(table)
     identity = [(np.eye(encoding.n_features), np.zeros(encoding.n_features))]
     net = cr.Network([encoding.n_features] * 2, loss="squared_error", init=identity)
     model, _ = build(Model("Network", net, encoding, Target("")), is_network=True)
-    assert encoding.feature_names[:4] == ["town=1", "town=Ayr", "town=Ely", "town missing"]
+    assert encoding.feature_names[:4] == ["town=7", "town=Ayr", "town=Ely", "town missing"]
     same = {
         "town": [
             ["Ayr", " Ayr", "Ayr ", " Ayr "],
-            ["1", "1.0", " 1.0"],
+            ["7", "7.0", " 7.0"],
             ["", "nan", "None", "<NA>"],
             ["Rye", "ayr", "Aÿr"],
         ],
@@ -321,6 +343,59 @@ def test_a_graph_reads_texts_without_feed():
         "flag": "text; '' if missing",
         "full": "text; 'nan' if missing",
     }
+
+
+def test_infinite_numbers_count_as_the_largest():
+    table = np.array([[np.nan, 1.0, 0.0], [3.0, np.nan, 1.0], [3.0, 2.0, 5.0]] * 5)
+    table[0, 1:] = -1e200, 1e300
+    for bins in (0, 4):
+        encoding = TableEncoding.learn(table, bins=bins)
+        identity = [(np.eye(encoding.n_features), np.zeros(encoding.n_features))]
+        net = cr.Network([encoding.n_features] * 2, loss="squared_error", init=identity)
+        model, _ = build(Model("Network", net, encoding, Target("")), is_network=True)
+        for sign in (-1, 1):
+            rows = {f"x{i}": np.array([[sign * np.inf]]) for i in range(3)}
+            found = outputs(model, rows)["prediction"]
+            np.testing.assert_allclose(found, encoded(encoding, np.full((1, 3), sign * 1e300)), rtol=2e-7)
+
+
+# ONNX Runtime removes a subtraction of one number that is 0 in float32, so numbers of less than 1e-40 are left out.
+FLOATS = st.floats(1e-40, 1e300)
+NUMBERS = st.lists(st.one_of(st.none(), st.integers(-5, 5), FLOATS, FLOATS.map(lambda x: -x)), min_size=2, max_size=40)
+
+
+@hypothesis.given(NUMBERS, NUMBERS, st.integers(0, 6), st.booleans(), st.sampled_from(["float32", "float64"]))
+@pytest.mark.filterwarnings("ignore:column")
+def test_any_numbers(seen, later, bins, more_to_come, dtype):
+    columns = [np.array(seen, dtype=object), np.array(seen[::-1], dtype=object) == 1]
+    try:
+        encoding = TableEncoding.learn(np.array(columns, dtype=object).T, bins=bins, more_to_come=more_to_come)
+    except ValueError:
+        hypothesis.reject()
+    values = np.array([*seen, *later], dtype=object)
+    table = np.stack([values, np.ones(len(values), dtype=bool)], axis=1)
+    found, expected = features(encoding, table, dtype), encoded(encoding, table, dtype)
+    np.testing.assert_allclose(found, expected, rtol=2e-7, atol=1e-40)
+
+
+@pytest.mark.filterwarnings("ignore:column")
+def test_the_specification_says_the_same_as_onnx_runtime(tmp_path):
+    """The reference implementation of ONNX runs the operators in Python."""
+    estimator = cr.TableClassifier(random_state=0).fit(TEXT[["share", "code", "flag", "moment"]], TEXT["full"].notna())
+    table = TEXT[["share", "code", "flag", "moment"]]
+    feed = estimator.to_onnx(tmp_path / "model.onnx")
+    found = onnx.reference.ReferenceEvaluator(str(tmp_path / "model.onnx")).run(None, feed(table))
+    np.testing.assert_allclose(found[1], estimator.predict_proba(table), rtol=0, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:column")
+def test_a_loaded_estimator_writes_the_same_file(tmp_path):
+    table = TEXT[["share", "code", "flag", "moment"]]
+    estimator = cr.TableRegressor(random_state=0).fit(table, np.arange(20.0))
+    estimator.save(tmp_path / "model.safetensors")
+    estimator.to_onnx(tmp_path / "one.onnx")
+    cr.load(tmp_path / "model.safetensors").to_onnx(tmp_path / "two.onnx")
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 
 def table_estimators(name, n_outputs):

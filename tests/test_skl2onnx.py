@@ -26,16 +26,16 @@ THREE = SIGN + (X[:, 1] > 0)
 MATRIX = [("X", FloatTensorType([None, 4]))]
 TABLE = pd.DataFrame(
     {
-        "size": X[:, 0].astype(float),
         "town": RNG.choice(["Ayr", "Ely", None], 200),
+        "size": X[:, 0].astype(float),
         "rooms": RNG.integers(1, 5, 200),
         "same": 1.0,
         "flag": X[:, 1] > 0,
     }
 )
 COLUMNS = {
-    "size": (DoubleTensorType([None, 1]), np.float64),
     "town": (StringTensorType([None, 1]), object),
+    "size": (DoubleTensorType([None, 1]), np.float64),
     "rooms": (Int64TensorType([None, 1]), np.int64),
     "same": (FloatTensorType([None, 1]), np.float32),
     "flag": (StringTensorType([None, 1]), object),

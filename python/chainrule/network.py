@@ -742,6 +742,13 @@ class Network:
         path : str or path
             The file to write.
 
+        Raises
+        ------
+        ValueError
+            For parameters that are NaN or infinite.
+        OSError
+            If the file cannot be written.
+
         Examples
         --------
         >>> import chainrule as cr, os, tempfile

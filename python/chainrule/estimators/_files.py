@@ -174,6 +174,10 @@ class Savable:
 
         Raises
         ------
+        ValueError
+            For parameters that are NaN or infinite.
+        OSError
+            If the file cannot be written.
         NotFittedError
             If the estimator is not fitted.
 

@@ -88,7 +88,7 @@ class Graph:
 
     def one_hot(self, codes: Tensor, width: int) -> Tensor:
         """Add a node that makes features of codes; codes that are not below `width` become zeros."""
-        features = self.node("OneHot", codes, np.array([width]), np.array([0, 1], np.float32))
+        features = self.node("OneHot", codes, np.array(width), np.array([0, 1], np.float32))
         return features if self.dtype == np.float32 else self.cast(features, self.dtype)
 
 

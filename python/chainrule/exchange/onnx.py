@@ -85,7 +85,10 @@ class Feed:
             names = None if self.columns is None else column_names(X)
             if names is not None and tuple(map(str, names)) != self.columns:
                 raise ValueError(f"the columns are {names!r:.200}, the estimator was fitted on {self.columns!r:.200}")
-            return {self.names[0]: np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X, self.dtype)}
+            rows = np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X, self.dtype)
+            for row, column in np.argwhere(~np.isfinite(rows))[:1]:
+                raise ValueError(f"X[{row}, {column}] is not finite")
+            return {self.names[0]: rows}
         frame = Frame.of(np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X)
         places = self.encoding._find_columns(frame)
         pairs = zip(self.encoding.columns, places, strict=True)
@@ -105,9 +108,12 @@ def _read(encoder: Any, column: Column, texts: NDArray[Any] | None) -> NDArray[A
 
 def to_onnx(subject: Any, path: StrPath) -> Feed:
     """Write the model file of a network or a fitted estimator; the methods ``to_onnx`` describe it."""
+    reduced = reduce(subject)
+    if not np.isfinite(reduced.network.parameters).all():
+        raise ValueError("the network has parameters that are NaN or infinite")
     names = getattr(subject, "feature_names_in_", None)
     columns = None if names is None else tuple(map(str, names))
-    model, feed = build(reduce(subject), is_network=not hasattr(subject, "get_params"), columns=columns)
+    model, feed = build(reduced, is_network=not hasattr(subject, "get_params"), columns=columns)
     write_atomically(path, model.SerializeToString())
     return feed
 
