@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import reference
-from models import network
+from models import assert_fit_many_equals_fits, network
 from test_invariance import ACTIVATION
 
 import chainrule as cr
@@ -134,16 +134,8 @@ def test_batches_of_several_slabs_train_like_features(batch_size):
 
 
 def test_fit_many_equals_single_fits_on_chosen_rows():
-    folds = np.arange(90) % 3
-    alone = [problem(LAYOUTS["mixed"], [33, 5, 1], 90)[0] for _ in range(3)]
-    together = [problem(LAYOUTS["mixed"], [33, 5, 1], 90)[0] for _ in range(3)]
     _, X, _, Y, _ = problem(LAYOUTS["mixed"], [33, 5, 1], 90)
-    masks = [folds != k for k in range(3)]
-    histories = cr.fit_many(together, X, Y, rows=masks, validation=[~mask for mask in masks], epochs=3, batch_size=16)
-    for net, other, mask, history in zip(alone, together, masks, histories, strict=True):
-        expected = net.fit(X[mask], Y[mask], validation=(X[~mask], Y[~mask]), epochs=3, batch_size=16)
-        assert np.array_equal(net.parameters, other.parameters)
-        assert np.array_equal(history.validation, expected.validation)
+    assert_fit_many_equals_fits(lambda: problem(LAYOUTS["mixed"], [33, 5, 1], 90)[0], X, Y)
 
 
 def test_types_of_codes_change_no_bit():

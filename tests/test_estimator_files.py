@@ -1,5 +1,6 @@
 """Estimators in model files: a loaded estimator predicts, scores and fits like an unpickled one."""
 
+import contextlib
 import json
 import pickle
 import warnings
@@ -242,6 +243,19 @@ def test_saving_unfitted_or_other_objects_raises(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@contextlib.contextmanager
+def edited_state(path):
+    """Yield the state of the estimator in a file, and write what the block makes of it, without a checksum."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del metadata["chainrule.sha256"]
+    state = json.loads(metadata["chainrule.estimator"])
+    yield state
+    metadata["chainrule.estimator"] = json.dumps(state)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -273,15 +287,9 @@ def test_saving_unfitted_or_other_objects_raises(tmp_path):
 def test_contradictory_state_raises_and_names_the_file(tmp_path, changes, message):
     path = tmp_path / "model"
     classifier().fit(X, SIGN).save(path)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del metadata["chainrule.sha256"]
-    state = json.loads(metadata["chainrule.estimator"])
-    for name, value in changes.items():
-        (state if name in state else state["target"])[name] = value
-    metadata["chainrule.estimator"] = json.dumps(state)
-    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with edited_state(path) as state:
+        for name, value in changes.items():
+            (state if name in state else state["target"])[name] = value
     with pytest.raises(ValueError, match=f"model holds an estimator that cannot be read: .*{message}"):
         cr.load(path)
 
@@ -299,14 +307,8 @@ def test_contradictory_state_raises_and_names_the_file(tmp_path, changes, messag
 def test_impossible_encoding_raises_and_names_the_file(tmp_path, changes, message):
     path = tmp_path / "model"
     classifier().fit(TABLE, SIGN).save(path)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del metadata["chainrule.sha256"]
-    state = json.loads(metadata["chainrule.estimator"])
-    state["features"]["columns"][0] |= changes
-    metadata["chainrule.estimator"] = json.dumps(state)
-    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with edited_state(path) as state:
+        state["features"]["columns"][0] |= changes
     for read in (cr.load, read_model):
         with pytest.raises(ValueError, match=f"model holds an estimator that cannot be read: .*{message}"):
             read(path)

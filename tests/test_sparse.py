@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import scipy.sparse as sp
-from models import network
+from models import assert_fit_many_equals_fits, network
 from processes import run
 from test_invariance import ACTIVATION
 from test_memory import needs_proc
@@ -69,17 +69,8 @@ def test_sparse_and_dense_validation_give_the_same_bits():
 
 
 def test_fit_many_shares_a_sparse_matrix():
-    folds = np.arange(90) % 3
-    alone, together = [], []
-    for fits in (alone, together):
-        fits += [problem([40, 33, 5, 1], 90)[0] for _ in range(3)]
     _, S, _, Y, _ = problem([40, 33, 5, 1], 90)
-    masks = [folds != k for k in range(3)]
-    histories = cr.fit_many(together, S, Y, rows=masks, validation=[~mask for mask in masks], epochs=3, batch_size=16)
-    for net, other, mask, history in zip(alone, together, masks, histories, strict=True):
-        expected = net.fit(S[mask], Y[mask], validation=(S[~mask], Y[~mask]), epochs=3, batch_size=16)
-        assert np.array_equal(net.parameters, other.parameters)
-        assert np.array_equal(history.validation, expected.validation)
+    assert_fit_many_equals_fits(lambda: problem([40, 33, 5, 1], 90)[0], S, Y)
 
 
 def test_every_sparse_format_gives_the_same_prediction():
