@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 import chainrule as cr
+from chainrule import _core, _names
 from chainrule._settings import SETTINGS, Settings
 from chainrule.training import FIT_SETTINGS, FitSettings
 
@@ -125,3 +126,15 @@ def test_the_page_of_parameters_is_up_to_date():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (DOCS / "parameters.md").read_text(encoding="utf-8") == module.page()
+
+
+@pytest.mark.parametrize("name", ["Activation", "Loss", "Metric", "Init", "Precision"])
+def test_names_for_type_checkers_are_those_of_the_core(name):
+    lists = {
+        "Activation": "ACTIVATIONS",
+        "Loss": "LOSSES",
+        "Metric": "METRICS",
+        "Init": "INITS",
+        "Precision": "PRECISIONS",
+    }
+    assert get_args(getattr(_names, f"{name}Name")) == tuple(getattr(_core, lists[name]))

@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeAlias, TypeVar, type_check_only
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule._names import ActivationName, InitName, LossName
+
 _Scalar = TypeVar("_Scalar", np.float32, np.float64)
 _Array: TypeAlias = NDArray[np.floating[Any]]
 _Params: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
@@ -29,7 +31,7 @@ def build_config() -> dict[str, Any]: ...
 @type_check_only
 class ActivationTraits:
     formula: str
-    init: str
+    init: InitName
     slope_reads: str
 
 @type_check_only
@@ -115,13 +117,13 @@ class _Network(Generic[_Scalar]):
     @property
     def layer_sizes(self) -> list[int]: ...
     @property
-    def activations(self) -> list[str]: ...
+    def activations(self) -> list[ActivationName]: ...
     @property
-    def loss(self) -> str: ...
+    def loss(self) -> LossName: ...
     @property
     def loss_parameters(self) -> list[float]: ...
     @property
-    def init(self) -> str: ...
+    def init(self) -> InitName: ...
     @property
     def seed(self) -> int: ...
     @property

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from chainrule import _core
 from chainrule._arguments import dtype_name, one_of, optional_integer, real, seed_number, sizes
 from chainrule._lists import with_lists
+from chainrule._names import ActivationName, InitName
 from chainrule._suggest import did_you_mean, explained
 from chainrule.losses import Loss, to_core
 
@@ -80,7 +81,7 @@ def _check_cache(cache: Any) -> None:
 
 @explained
 def init_params(
-    layer_sizes: Sequence[int], *, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = "float32"
+    layer_sizes: Sequence[int], *, init: InitName = "glorot_uniform", seed: int = 0, dtype: DTypeLike = "float32"
 ) -> list[tuple[Array, Array]]:
     """Draw initial weights; biases are 0.
 
@@ -142,7 +143,7 @@ def forward(
     params: Params,
     X: ArrayLike,
     *,
-    activation: str | Sequence[str] = "relu",
+    activation: ActivationName | Sequence[ActivationName] = "relu",
     loss: Loss,
     n_threads: int | None = None,
 ) -> Cache:

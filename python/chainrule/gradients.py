@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule._names import ActivationName
 from chainrule._suggest import explained
 from chainrule.functional import Array, Params, backward, check_layers, cost, forward
 from chainrule.losses import Loss
@@ -85,7 +86,7 @@ def check_gradients(
     X: ArrayLike,
     Y: ArrayLike,
     *,
-    activation: str | Sequence[str] = "relu",
+    activation: ActivationName | Sequence[ActivationName] = "relu",
     loss: Loss,
     sample_weight: ArrayLike | None = None,
     l2: float = 0.0,

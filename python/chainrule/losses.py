@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from chainrule import _core
 from chainrule._arguments import one_of, real, returned
+from chainrule._names import LossName
 from chainrule._suggest import did_you_mean, explained
 
 __all__ = ["Huber", "Quantile", "SoftmaxCrossEntropy", "Tweedie"]
@@ -131,7 +132,7 @@ class Tweedie(ParametricLoss, core_name="tweedie"):
     power: float = 1.5
 
 
-Loss: TypeAlias = str | ParametricLoss
+Loss: TypeAlias = LossName | ParametricLoss
 """A loss: its name, or an instance of a class such as `Huber`."""
 
 CustomLoss: TypeAlias = Callable[[Any, Any, Any], tuple[float, Any]]
@@ -164,7 +165,7 @@ def to_core(loss: Loss) -> tuple[str, list[float]]:
     return loss.core_name, list(value) if isinstance(value, tuple) else [value]
 
 
-def from_core(name: str, parameters: Sequence[float]) -> Loss:
+def from_core(name: LossName, parameters: Sequence[float]) -> Loss:
     """Return the loss with this name and these parameters: only the name if they are the defaults."""
     kinds: dict[str, Any] = {kind.core_name: kind for kind in ParametricLoss.__subclasses__()}
     if name not in kinds or not parameters:

@@ -14,6 +14,7 @@ from chainrule import _core
 from chainrule._arguments import dtype_name, flag, integer, one_of, optional_integer, real, seed_number, sizes
 from chainrule._disk import StrPath, write_atomically
 from chainrule._lists import with_lists
+from chainrule._names import ActivationName, InitName, LossName
 from chainrule._suggest import did_you_mean, explained, quick
 from chainrule.binned import BinnedRows
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
@@ -107,7 +108,7 @@ class Trace:
     dbiases: list[Array]
 
 
-def default_init(activations: Sequence[str]) -> str:
+def default_init(activations: Sequence[str]) -> InitName:
     """Return the default distribution of the initial weights for these activations of the hidden layers."""
     wanted = {_core.ACTIVATIONS[name].init for name in activations}
     if "he_uniform" in wanted:
@@ -170,9 +171,9 @@ class Network:
         self,
         layer_sizes: Sequence[int],
         *,
-        activation: str | Sequence[str] = "relu",
+        activation: ActivationName | Sequence[ActivationName] = "relu",
         loss: Loss,
-        init: str | Params | None = None,
+        init: InitName | Params | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
@@ -192,12 +193,12 @@ class Network:
         return tuple(self._native.layer_sizes)
 
     @property
-    def activations(self) -> tuple[str, ...]:
+    def activations(self) -> tuple[ActivationName, ...]:
         """One name per hidden layer."""
         return tuple(self._native.activations)
 
     @property
-    def loss_name(self) -> str:
+    def loss_name(self) -> LossName:
         """Name of the loss, which is minimized and determines the output activation."""
         return self._native.loss
 
@@ -207,7 +208,7 @@ class Network:
         return from_core(self._native.loss, self._native.loss_parameters)
 
     @property
-    def init(self) -> str:
+    def init(self) -> InitName:
         """Distribution from which the initial weights were drawn; "given" if the caller passed the weights."""
         return self._native.init
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chainrule import _core
 from chainrule._arguments import flag, integer, one_of, optional_integer, real, seed_number
 from chainrule._core import DivergenceError
+from chainrule._names import Metric, PrecisionName
 from chainrule._optional import require
 from chainrule._settings import SETTINGS, Setting, Settings, documented, indented
 from chainrule._suggest import did_you_mean, explained, instances
@@ -302,11 +303,11 @@ class FitSettings(_Keywords[PerNetwork], total=False):
     skip_updates_above: float | PerNetwork | None
     ema: float | PerNetwork | None
     schedules: AnySchedule | Mapping[str, AnySchedule] | PerNetwork | None
-    precision: str | PerNetwork
+    precision: PrecisionName | PerNetwork
     stop: Stop | PerNetwork | None
     loss: CustomLoss | PerNetwork | None
     validation: Any
-    metrics: Any
+    metrics: Metric | Sequence[Metric] | PerNetwork
     callbacks: Iterable[Any] | PerNetwork
     seed: int | PerNetwork | None
     resume: TrainingState | PerNetwork | None

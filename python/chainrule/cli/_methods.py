@@ -2,9 +2,10 @@
 
 import dataclasses
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import chainrule as cr
+from chainrule._names import ActivationName
 
 if TYPE_CHECKING:
     from chainrule.estimators._recipe import Recipe
@@ -22,7 +23,7 @@ class TableRecipe:
     holds_out: ClassVar[bool] = True  # whether the estimator chooses the validation rows
     unit: ClassVar[str] = "cycle"  # of an entry of the history
 
-    effort: str = "fast"
+    effort: Literal["fast", "accurate"] = "fast"
 
     def make_estimator(self, regression: bool, n_rows: int, options: dict[str, Any]) -> Any:
         """Return the estimator. `options` are those of both methods."""
@@ -85,7 +86,7 @@ class PlainNetwork:
     unit: ClassVar[str] = "epoch"
 
     hidden: tuple[int, ...] = (128, 64)
-    activation: str = "tanh"
+    activation: ActivationName = "tanh"
     epochs: int = 200
     batch_size: int | None = None
     learning_rate: float = 2e-3
@@ -160,7 +161,7 @@ def choose_patience(n_rows: int, batch_size: int) -> int:
     return max(20, 2000 // -(-n_rows // batch_size))
 
 
-def choose_method(effort: str | None, given: dict[str, Any]) -> Method:
+def choose_method(effort: Literal["fast", "accurate"] | None, given: dict[str, Any]) -> Method:
     """Return the method for the options of `PlainNetwork` that were given: the recipe for tables if there is none."""
     if not given:
         return TableRecipe() if effort is None else TableRecipe(effort=effort)

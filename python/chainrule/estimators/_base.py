@@ -1,9 +1,9 @@
 """Base of the MLP estimators: a `Network` with scikit-learn's parameters and attributes; a fit is one native call."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from chainrule import _core
 from chainrule._arguments import about
 from chainrule._core import DivergenceError
+from chainrule._names import ActivationName, Metric
 from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
@@ -19,9 +20,14 @@ from chainrule.estimators._data import Data, check_rows, check_weights, split
 from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
+from chainrule.optimizers import Optimizer
+from chainrule.schedules import AnySchedule
 from chainrule.table import CategoricalFeatures
 from chainrule.training import History
 from chainrule.validation import metric_name, one_data_set
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -48,12 +54,12 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
 
     # The constructor stores its parameters unchanged, as scikit-learn requires. Each estimator adds its own.
     hidden_layer_sizes: Sequence[int] | int = (100,)
-    activation: str | Sequence[str] = "relu"
+    activation: ActivationName | Sequence[ActivationName] = "relu"
     _: KW_ONLY
-    solver: Any = "adam"
+    solver: Literal["adam", "sgd", "lbfgs"] | Optimizer = "adam"
     alpha: float = 0.0001
-    batch_size: int | str = "auto"
-    learning_rate: Any = "constant"
+    batch_size: int | Literal["auto"] = "auto"
+    learning_rate: Literal["constant", "invscaling", "adaptive"] | AnySchedule | Mapping[str, AnySchedule] = "constant"
     learning_rate_init: float = 0.001
     power_t: float = 0.5
     max_iter: int = 200
@@ -76,17 +82,17 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     weight_decay: float = 0.0
     clip_norm: float | None = None
     ema: float | None = None
-    eval_metric: Any = None
+    eval_metric: Metric | Literal["loss"] | Sequence[Metric | Literal["loss"]] | None = None
     callbacks: Iterable[Any] = ()
     stratify: bool | None = None
     time_limit: float | None = None
-    preprocess: bool | str | TableEncoder = "auto"
+    preprocess: bool | Literal["auto"] | TableEncoder = "auto"
     categorical_features: CategoricalFeatures = "from_dtype"
     n_threads: int | None = None
     dtype: DTypeLike | None = None
 
     @_sklearn.with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
         """Train on data.
 
         Parameters
@@ -118,7 +124,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         ConvergenceWarning
             If ``max_iter`` ended the training. If the first warning applies too, its text is part of this one.
         """
-        return self._fit(X, y, sample_weight, eval_set)
+        self._fit(X, y, sample_weight, eval_set)
+        return self
 
     def _train_on(
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, *, incremental: bool = False, classes: Any = None
@@ -283,7 +290,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _metrics(self) -> tuple[Any, ...]:
         """Return the metrics of the validation data. The first one is watched; if there are none, the cost."""
         default = _core.LOSSES[self.network_.loss_name].metric or "loss"
-        names = default if self.eval_metric is None else self.eval_metric
+        names: Any = default if self.eval_metric is None else self.eval_metric
         names = tuple(names) if isinstance(names, (list, tuple)) else (names,)
         return tuple(name for name in names if name != "loss")
 

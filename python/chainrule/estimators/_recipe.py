@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._names import ActivationName
 from chainrule.network import Network
 from chainrule.optimizers import AdamW, Group
 
@@ -47,7 +48,7 @@ class Recipe:
 
     bins: int = 32
     hidden: tuple[int, ...] = (64, 32)
-    activation: str = "mish"
+    activation: ActivationName = "mish"
     networks: int = 2
     folds: int = 1
     learning_rate: float = 0.07

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,9 @@ from chainrule.table import CategoricalFeatures
 from chainrule.training import Callbacks
 from chainrule.validation import one_data_set, spread_rows
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
@@ -34,7 +37,7 @@ class TableModel(Estimator):
 
     _: KW_ONLY
     loss: Any = None
-    effort: str = "fast"
+    effort: Literal["fast", "accurate"] = "fast"
     time_limit: float | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: bool | int = False
@@ -43,7 +46,7 @@ class TableModel(Estimator):
     encoder: TableEncoder | None = None
     n_threads: int | None = None
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
         """Train on a table.
 
         Parameters
@@ -74,7 +77,8 @@ class TableModel(Estimator):
         UserWarning
             If the cost of the held-out rows is not below that of the best constant prediction.
         """
-        return self._fit(X, y, sample_weight, eval_set)
+        self._fit(X, y, sample_weight, eval_set)
+        return self
 
     def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> Any:
         check_parameters(self)

@@ -1,7 +1,8 @@
 """Classification with the interface of scikit-learn."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,13 +16,16 @@ from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.target import Target
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
     """Base of estimators for classification: labels, probabilities, and weights of classes."""
 
     _y_numeric = False
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class, shape (n_samples,), or 0 or 1 for each label. X: see `fit`.
 
         The labels are a CSR matrix if those in `fit` were one.
@@ -154,14 +158,16 @@ class MLPClassifier(Classifier, Perceptron):
     (4, 32, 32, 3)
     """
 
-    loss: Any = dataclasses.field(default="log_loss", kw_only=True)
+    loss: Literal["log_loss"] | SoftmaxCrossEntropy | Callable[..., Any] = dataclasses.field(
+        default="log_loss", kw_only=True
+    )
     class_weight: Any = dataclasses.field(default=None, kw_only=True)
 
     @_sklearn.available_if(has_partial_fit)
     @explained
     def partial_fit(
         self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
-    ) -> "MLPClassifier":
+    ) -> "Self":
         """Train for one epoch, starting from the current weights and the current state of the optimizer.
 
         Parameters
@@ -178,8 +184,8 @@ class MLPClassifier(Classifier, Perceptron):
         """
         if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True, classes=classes)
-        return fitted
+        self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        return self
 
     def _network_loss(self) -> Any:
         self._check_loss()

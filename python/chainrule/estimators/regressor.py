@@ -1,7 +1,8 @@
 """Regression with the interface of scikit-learn."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +12,11 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.estimators import _docs, _sklearn, _tables
 from chainrule.estimators._base import Perceptron, has_partial_fit
-from chainrule.losses import Quantile, to_core
+from chainrule.losses import Loss, Quantile, to_core
 from chainrule.target import Standardizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _FAR = 10.0  # warn if the root mean square of standardized targets exceeds this; it is 1 in the first call
 
@@ -86,7 +90,7 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
 class FirstParameter:
     """Declares the parameter ``loss``, which precedes the parameters that both estimators share."""
 
-    loss: Any = "squared_error"
+    loss: Loss | Callable[..., Any] = "squared_error"
 
 
 @explained
@@ -129,7 +133,7 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
 
     @_sklearn.available_if(has_partial_fit)
     @explained
-    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "MLPRegressor":
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "Self":
         """Train for one epoch, starting from the current weights and the current state of the optimizer.
 
         Parameters
@@ -142,8 +146,8 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
         self
             The estimator.
         """
-        fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=True)
-        return fitted
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
 
     def _check_new_loss(self) -> None:
         if hasattr(self, "encoder_") and hasattr(self, "standardizer_") != self._standardizes():

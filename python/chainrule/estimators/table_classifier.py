@@ -1,7 +1,8 @@
 """Classification of tables: one call, no tuning."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -49,7 +50,9 @@ class TableClassifier(Classifier, TableModel):
     (array([False, False, False]), array([ True, False,  True]))
     """
 
-    loss: Any = dataclasses.field(default="log_loss", kw_only=True)
+    loss: Literal["log_loss"] | SoftmaxCrossEntropy | Callable[..., Any] = dataclasses.field(
+        default="log_loss", kw_only=True
+    )
     class_weight: Any = dataclasses.field(default=None, kw_only=True)
 
     def _network_loss(self) -> str:

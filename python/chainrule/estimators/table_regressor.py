@@ -1,6 +1,7 @@
 """Regression of tables: one call, no tuning."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from chainrule._suggest import explained
 from chainrule.estimators import _docs
 from chainrule.estimators._table_model import TableModel
 from chainrule.estimators.regressor import Regressor
+from chainrule.losses import Loss
 
 
 @explained
@@ -48,7 +50,7 @@ class TableRegressor(Regressor, TableModel):
     True
     """
 
-    loss: Any = dataclasses.field(default="squared_error", kw_only=True)
+    loss: Loss | Callable[..., Any] = dataclasses.field(default="squared_error", kw_only=True)
 
     def _network_loss(self) -> Any:
         return "squared_error" if callable(self.loss) else self.loss

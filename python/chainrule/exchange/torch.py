@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import _core
+from chainrule._names import LossName
 from chainrule.exchange._model import reduce
 from chainrule.exchange._torch_modules import ACTIVATIONS, OUTPUTS, BothClasses, Restore, is_same, nn, settings, torch
 from chainrule.losses import Loss, to_core
@@ -150,7 +151,7 @@ def _loss(last: Any, loss: Loss | None) -> Loss:
     outputs = [output for output, layers in OUTPUTS.items() if any(is_same(last, layer) for layer in layers)]
     if not outputs:
         raise ValueError(f"the module ends with {_describe(last)}, which is the output activation of no loss")
-    defaults = {"logistic": "binary_cross_entropy", "softmax": "softmax_cross_entropy"}
+    defaults: dict[str, LossName] = {"logistic": "binary_cross_entropy", "softmax": "softmax_cross_entropy"}
     if loss is None:
         if outputs[0] not in defaults:
             raise ValueError(f"the module ends with {_describe(last)}: loss= must say with which loss")
