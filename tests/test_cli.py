@@ -17,7 +17,7 @@ from tables import failure, make_table, run, train
 import chainrule as cr
 from chainrule.cli import _rows
 from chainrule.cli._model import TableModel
-from chainrule.estimators import _cycles
+from chainrule.estimators import _stages
 from chainrule.estimators._recipe import RECIPES
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -60,7 +60,7 @@ def test_the_recipe_for_tables_is_described(houses, capsys):
         "size+missing",
         "rows      240 training, 60 test\n",
         "training  recipe for tables, effort fast, at most 60 seconds\n",
-        "the parameters are those of cycle ",
+        "the parameters are those of stage ",
         "-128-128-2, mish, softmax_cross_entropy, ",
     ):
         assert expected in printed.out
@@ -160,7 +160,7 @@ def test_interruption_saves_the_model(houses, capsys, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("name", "code", "reason"), [("SIGINT", 1, "interrupted"), ("SIGTERM", 143, "terminated")])
-def test_a_signal_during_the_second_cycle_saves_the_first(houses, capsys, monkeypatch, name, code, reason):
+def test_a_signal_during_the_second_stage_saves_the_first(houses, capsys, monkeypatch, name, code, reason):
     calls = []
 
     def fit_many(*arguments, **settings):
@@ -169,16 +169,16 @@ def test_a_signal_during_the_second_cycle_saves_the_first(houses, capsys, monkey
             os.kill(os.getpid(), getattr(signal, name))
         return cr.fit_many(*arguments, **settings)
 
-    monkeypatch.setattr(_cycles, "fit_many", fit_many)
+    monkeypatch.setattr(_stages, "fit_many", fit_many)
     assert run("train", houses, "--target", "dear", "--plot") == code
     printed = capsys.readouterr()
-    assert "after 1 cycle, " in printed.out
-    assert "interrupted; the parameters are those of cycle 1\n" in printed.out
+    assert "after 1 stage, " in printed.out
+    assert "interrupted; the parameters are those of stage 1\n" in printed.out
     assert "curve     houses.png" in printed.out
     assert printed.err == f"chainrule: {reason}\n"
     assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
     calls[:] = [None]
-    assert run("train", houses, "--target", "dear", "--output", "none.safetensors") == code  # in the first cycle
+    assert run("train", houses, "--target", "dear", "--output", "none.safetensors") == code  # in the first stage
     assert not Path("none.safetensors").exists()
 
 

@@ -14,8 +14,8 @@ import chainrule as cr
 from chainrule.cli import _methods, _rows, _tables, main
 from chainrule.cli._model import TableModel
 from chainrule.cli._tables import Reading
-from chainrule.estimators import _cycles
-from chainrule.estimators._cycles import Cycles
+from chainrule.estimators import _stages
+from chainrule.estimators._stages import Stages
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -206,13 +206,13 @@ def test_out_of_memory_and_divergence_name_the_options(houses, capsys, monkeypat
     options = ["--target", "price", "--activation", "identity", "--learning-rate", 1e38]
     assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
     assert not Path("houses.safetensors").exists()
-    for options, owner, name in (([], _cycles, "fit_many"), (["--hidden", "none"], cr.Network, "fit")):
+    for options, owner, name in (([], _stages, "fit_many"), (["--hidden", "none"], cr.Network, "fit")):
         monkeypatch.setattr(owner, name, lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
         assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear", *options)
 
 
-def test_divergence_in_the_first_cycle_saves_nothing_and_later_the_best_one(houses, capsys, monkeypatch):
-    fit, calls = Cycles._fit, []
+def test_divergence_in_the_first_stage_saves_nothing_and_later_the_best_one(houses, capsys, monkeypatch):
+    fit, calls = Stages._fit, []
 
     def diverge(self, *arguments):
         calls.append(arguments)
@@ -220,9 +220,9 @@ def test_divergence_in_the_first_cycle_saves_nothing_and_later_the_best_one(hous
             raise cr.DivergenceError
         return fit(self, *arguments)
 
-    monkeypatch.setattr(Cycles, "_fit", diverge)
+    monkeypatch.setattr(Stages, "_fit", diverge)
     assert run("train", houses, "--target", "price") == 0
-    expected = "the cost became NaN or infinite in the next one; the parameters are those of cycle 1\n"
+    expected = "the cost became NaN or infinite in the next one; the parameters are those of stage 1\n"
     assert expected in capsys.readouterr().out
     cr.load("houses.safetensors")
     calls[:] = [None]

@@ -407,11 +407,11 @@ def test_time_limit_ends_the_training(houses, capsys):
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 
-def test_time_limit_ends_the_training_after_a_cycle(houses, capsys):
+def test_time_limit_ends_the_training_after_a_stage(houses, capsys):
     assert run("train", houses, "--target", "price", "--time-limit", 1e-9) == 0
     printed = capsys.readouterr().out
     assert "recipe for tables, effort fast, at most 1e-09 seconds" in printed
-    assert "the time is too short for another one; the parameters are those of cycle 1" in printed
+    assert "the time is too short for another one; the parameters are those of stage 1" in printed
     assert "the validation cost was still falling: a larger --time-limit may help" in printed
 
 
@@ -429,7 +429,7 @@ def test_late_best_epoch_suggests_more_epochs(houses, capsys):
     ("seconds", "accurate", 3, "a larger --time-limit"),
     ("no_improvement", "fast", 3, None),
 ])  # fmt: skip
-def test_advice_after_the_last_cycle(reason, effort, best, option):
+def test_advice_after_the_last_stage(reason, effort, best, option):
     X = np.arange(8.0).reshape(-1, 1)
     history = cr.Network([1, 1], loss="squared_error", seed=0).fit(X, X[:, 0], epochs=3, validation=(X, X[:, 0]))
     history = dataclasses.replace(history, stop_reason=reason, best_epoch=best)

@@ -1,5 +1,6 @@
 """`TableClassifier` and `TableRegressor`: any table, weights, targets and losses of every kind, files, callbacks."""
 
+import dataclasses
 import pickle
 import warnings
 
@@ -14,8 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 import chainrule as cr
-from chainrule.estimators._cycles import Cycles
+from chainrule.estimators._data import Data
 from chainrule.estimators._recipe import FEW, RECIPES, merge
+from chainrule.estimators._stages import HeldOut, Stages, improves
+from chainrule.training import Callbacks
 
 RANDOM = np.random.default_rng(0)
 N = 400
@@ -50,7 +53,7 @@ def test_a_table_is_learned_without_settings(clf, reg):
     assert list(clf.encoder_.feature_names_in_) == list(TABLE)
     assert reg.history_.validation[reg.history_.best_epoch - 1] == reg.history_.validation.min()
     recipe = RECIPES["fast", "values"]
-    assert reg.n_iter_ == sum(recipe.cycle_lengths(240, 1, True)[: reg.history_.best_epoch])
+    assert reg.n_iter_ == sum(recipe.stages(240, 1, True)[: reg.history_.best_epoch])
     assert reg.network_.layer_sizes == (reg.encoder_.n_features, *(recipe.networks * size for size in recipe.hidden), 1)
 
 
@@ -95,7 +98,7 @@ def test_a_row_of_weight_w_counts_as_w_rows(kind):
     a, b = getattr(weighted, predict)(TABLE), getattr(repeated, predict)(TABLE)
     # float64 sums of 64 terms in another order: 64 eps relative a step, each step amplifies by less than 1 + its rate.
     recipe = RECIPES["fast", kind]
-    steps = sum(recipe.cycle_lengths(len(again), 3, False))
+    steps = sum(recipe.stages(len(again), 3, False))
     tolerance = 64 * np.finfo(float).eps * steps * np.exp(steps * recipe.learning_rate)
     np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
 
@@ -216,29 +219,69 @@ def test_files_with_wrong_bounds_raise():
             Target.from_dict(state | {"bounds": bounds})
 
 
-def test_callbacks_and_verbose_report_each_cycle(capsys):
+def test_callbacks_and_verbose_report_each_stage(capsys):
     seen = []
     reg = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: seen.append(dict(logs))], verbose=True)
     reg.fit(TABLE, VALUE)
     recipe = RECIPES["fast", "values"]
-    assert [logs["epoch"] for logs in seen] == np.cumsum(recipe.cycle_lengths(320, 1, True))[: len(seen)].tolist()
+    assert [logs["epoch"] for logs in seen] == np.cumsum(recipe.stages(320, 1, True))[: len(seen)].tolist()
     assert [logs["validation"] for logs in seen] == reg.history_.validation.tolist()
     assert capsys.readouterr().out.count("Validation loss") == len(seen) == reg.history_.epochs
-    stopped = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: logs["epoch"] > 8]).fit(TABLE, VALUE)
+    stopped = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: logs["epoch"] > 4]).fit(TABLE, VALUE)
     assert stopped.history_.stop_reason == "callback"
     assert stopped.history_.epochs == 2
     with pytest.raises(ValueError, match="cannot resume"):
         cr.TableRegressor(callbacks=[cr.Checkpoint("folder")]).fit(TABLE, VALUE)
 
 
-def test_cycles_grow_within_a_limit_that_depends_on_rows_and_outputs():
+def test_stages_grow_within_a_limit_that_depends_on_rows_and_outputs():
     recipe = RECIPES["fast", "classes"]
-    assert recipe.cycle_lengths(100, 2, True) == [4, 12, 36, 108]
-    assert recipe.cycle_lengths(10_000, 2, True) == [4, 12, 36, 48]  # 100 epochs together
-    assert recipe.cycle_lengths(10_000, 3, True) == [4, 12, 36, 98]  # 150
-    assert recipe.cycle_lengths(300_000, 2, True) == [4, 12]  # 2 of 18 are left, fewer than 12
-    assert recipe.cycle_lengths(10**8, 2, True) == [4]
-    assert recipe.cycle_lengths(60, 2, False) == [52]
+    assert np.cumsum(recipe.stages(400, 2, True)).tolist() == [4, 6, 9, 14, 21, 32, 48, 72, 108, 150]
+    assert np.cumsum(recipe.stages(10_000, 2, True)).tolist() == [4, 6, 9, 14, 21, 30]
+    assert np.cumsum(recipe.stages(10_000, 3, True)).tolist() == [4, 6, 9, 14, 21, 32, 45]
+    assert np.cumsum(recipe.stages(90_000, 2, True)).tolist() == [4, 6, 10]  # 1 of 10 is left after 9
+    assert recipe.stages(10**8, 2, True) == [4]
+    assert recipe.stages(60, 2, False) == [150]
+
+
+def test_stages_continue_one_training():
+    """The stages together give the bits of one fit with the same schedule."""
+    recipe = dataclasses.replace(RECIPES["fast", "values"], longest=10, networks=1, gain=-10.0)
+    X, y = RANDOM.normal(size=(200, 3)).astype(np.float32), RANDOM.normal(size=200)
+    network, whole = (recipe.make_network(3, 1, "squared_error", "float32", 0) for _ in range(2))
+    held_out = HeldOut(Data(X, y, None), [np.arange(200)], "squared_error")
+    stages = Stages(recipe, [network], Data(X, y, None), [None], held_out, None, np.inf, 1, Callbacks([]))
+    history = stages.run(7)
+    schedule = {"learning_rate": cr.Cosine(epochs=10, warmup=1.0)}
+    costs = whole.fit(X, y, epochs=10, schedules=schedule, seed=7, **recipe.fit_settings(3, 200)).loss
+    assert history.loss.tolist() == costs[np.array([4, 6, 10]) - 1].tolist()
+    assert (history.best_epoch, history.epochs, stages.epochs) == (3, 3, 10)
+    assert network.parameters.tobytes() == whole.parameters.tobytes()
+
+
+def test_training_goes_on_while_the_last_two_stages_improve():
+    rows = np.arange(100.0)
+    same = 1 + 0 * rows
+    assert improves([same, 9 * same], 0.01)  # too few to judge
+    assert improves([same, 0.98 * same, same], 0.01)
+    assert improves([same, same, 0.98 * same], 0.01)
+    assert not improves([same, 0.995 * same, 0.995 * same], 0.01)
+    assert not improves([0.98 * same, same, 0.98 * same, 0.98 * same], 0.01)
+    assert not improves([same, same * np.nan, same * np.nan], 0.01)
+    assert improves([same * np.inf, same, same], 0.01)
+    uneven = 1 + np.where(rows % 2, 1.0, -1.0)  # half a standard error of the difference is 0.05
+    assert improves([same, uneven + 0.04, 9 * same], 0.0)
+    assert not improves([same, uneven + 0.06, 9 * same], 0.0)
+    assert not improves([same, uneven + 0.04, 9 * same], 0.02)
+
+
+def test_held_out_losses_average_to_the_cost():
+    logits, y, weight = RANDOM.normal(size=(50, 1)), RANDOM.normal(size=50), RANDOM.uniform(0, 2, 50)
+    held_out = HeldOut(Data(None, y, weight), [], "squared_error")
+    expected = np.average(0.5 * (logits[:, 0] - y) ** 2, weights=weight)
+    np.testing.assert_allclose(held_out.losses(logits).mean(), expected)
+    np.testing.assert_allclose(held_out.cost(logits), expected)
+    assert HeldOut(Data(None, y * np.nan, None), [], "squared_error").cost(logits) == np.inf
 
 
 def test_predictions_equal_those_on_explicit_features(clf, reg):
@@ -247,7 +290,7 @@ def test_predictions_equal_those_on_explicit_features(clf, reg):
     np.testing.assert_allclose(clf.predict_proba(TABLE), shares, rtol=1e-4, atol=1e-6)
     scaled = reg.network_.predict(reg.encoder_.transform(TABLE))[:, 0]
     expected = np.clip(reg.standardizer_.restore(scaled), *reg.bounds_)
-    np.testing.assert_allclose(reg.predict(TABLE), expected, rtol=1e-4)
+    np.testing.assert_allclose(reg.predict(TABLE), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_time_limit_ends_the_training():
@@ -258,8 +301,8 @@ def test_a_time_limit_ends_the_training():
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
 @pytest.mark.parametrize("where", ["_fit", "_judge"])
-def test_cycle_that_ends_early_keeps_the_best_earlier_cycle(error, reason, where, monkeypatch):
-    method, calls = getattr(Cycles, where), []
+def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, where, monkeypatch):
+    method, calls = getattr(Stages, where), []
 
     def call_twice(self, *arguments):
         if len(calls) == 2:
@@ -267,20 +310,20 @@ def test_cycle_that_ends_early_keeps_the_best_earlier_cycle(error, reason, where
         calls.append(arguments)
         return method(self, *arguments)
 
-    monkeypatch.setattr(Cycles, where, call_twice)
-    with pytest.warns(ConvergenceWarning, match="The best cycle before is kept"):
+    monkeypatch.setattr(Stages, where, call_twice)
+    with pytest.warns(ConvergenceWarning, match="The best stage before is kept"):
         reg = cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == (reason, 2)
     assert reg.score(TABLE, VALUE) > 0.5
     with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else ValueError):
-        cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)  # in its first cycle
+        cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)  # in its first stage
 
 
-def test_an_interruption_in_a_callback_leaves_the_best_cycle():
+def test_an_interruption_in_a_callback_leaves_the_best_stage():
     def interrupt(logs):
         raise KeyboardInterrupt
 
-    with pytest.warns(ConvergenceWarning, match="The best cycle before is kept"):
+    with pytest.warns(ConvergenceWarning, match="The best stage before is kept"):
         reg = cr.TableRegressor(callbacks=[interrupt], **SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == ("interrupted", 1)
     assert reg.score(TABLE, VALUE) > 0.3

@@ -37,7 +37,7 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str 
     path_or_axes : str or path or matplotlib Axes, optional
         See `decision_regions`.
     unit : str, default "epoch"
-        The name of the horizontal axis: what an entry of the history stands for, such as the cycle of a table
+        The name of the horizontal axis: what an entry of the history stands for, such as the stage of a table
         estimator.
 
     Examples

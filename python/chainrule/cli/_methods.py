@@ -18,10 +18,10 @@ _LAST = 0.1  # if the best epoch is in this last fraction of the epochs, more ep
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableRecipe:
-    """Trains `TableClassifier` or `TableRegressor`, which hold out rows themselves and train in cycles of epochs."""
+    """Trains `TableClassifier` or `TableRegressor`, which hold out rows themselves and train in stages of epochs."""
 
     holds_out: ClassVar[bool] = True  # whether the estimator chooses the validation rows
-    unit: ClassVar[str] = "cycle"  # of an entry of the history
+    unit: ClassVar[str] = "stage"  # of an entry of the history
 
     effort: Literal["fast", "accurate"] = "fast"
 
@@ -49,7 +49,7 @@ class TableRecipe:
 
     def explain_end(self, history: "cr.History") -> str:
         """Return why the training ended, and what is kept."""
-        cycles = f"{history.epochs} cycle" + "s" * (history.epochs > 1)
+        stages = f"{history.epochs} stage" + "s" * (history.epochs > 1)
         reasons = {
             "epochs": "all are done",
             "no_improvement": "the last one lowered the validation cost by too little",
@@ -57,8 +57,8 @@ class TableRecipe:
             "interrupted": "interrupted",
             "diverged": "the cost became NaN or infinite in the next one",
         }
-        kept = f"the parameters are those of cycle {history.best_epoch}"
-        return f"after {cycles}, {history.seconds:.2f} s: {reasons[history.stop_reason]}; {kept}"
+        kept = f"the parameters are those of stage {history.best_epoch}"
+        return f"after {stages}, {history.seconds:.2f} s: {reasons[history.stop_reason]}; {kept}"
 
     def advise(self, history: "cr.History") -> str:
         """Return advice if the training ended while it was still improving, otherwise an empty string."""

@@ -199,7 +199,7 @@ def _fit(estimator: Any, train: Part, validation: Part | None = None) -> "cr.His
                 raise error.__cause__ from None
             raise
     history: cr.History = estimator.history_
-    if history.stop_reason == "diverged" and validation is not None:  # without, an earlier cycle is kept
+    if history.stop_reason == "diverged" and validation is not None:  # without, an earlier stage is kept
         raise cr.DivergenceError
     return history
 

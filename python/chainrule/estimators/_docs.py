@@ -116,13 +116,13 @@ _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
         "fast" trains two networks and takes about as long as gradient boosting. "accurate" trains ten for longer, each
         with another fifth of the rows held out.
     time_limit : float, optional
-        Seconds after which no further cycle of the training begins; a cycle takes twice as long as the one before.
+        Seconds after which no further stage of the training begins; a stage takes half as long again as the one before.
     random_state : int, RandomState or None, default None
         For initial weights, held-out rows, the order of the rows and dropout.
     verbose : bool or int, default False
-        Print the costs after each cycle.
+        Print the costs after each stage.
     callbacks : iterable, default ()
-        See `Network.fit`; they are called after each cycle, and ``logs["epoch"]`` is the number of epochs so far.
+        See `Network.fit`; they are called after each stage, and ``logs["epoch"]`` is the number of epochs so far.
     categorical_features : "from_dtype", list of str, int or bool, or None, default "from_dtype"
         Columns that are categories even if their values are numbers: those of a categorical type, those with the given
         names or positions or with True in a mask, or none.
@@ -135,7 +135,7 @@ _TABLE_ATTRIBUTES = """network_ : Network
         The trained networks merged into one, whose logits are the mean of theirs. For classes, the logits are
         multiplied by the factor with which the probabilities fit the held-out rows best.
     history_ : History
-        The record of the training, with an entry for each cycle instead of each epoch: costs, and why it ended.
+        The record of the training, with an entry for each stage instead of each epoch: costs, and why it ended.
     n_iter_ : int
         Epochs of the training that was kept.
     n_outputs_ : int

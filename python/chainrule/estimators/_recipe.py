@@ -14,6 +14,7 @@ from chainrule.network import Network
 from chainrule.optimizers import AdamW, Group
 
 FEW = 64  # tables with fewer rows hold out no rows
+FIRST = 4  # epochs of the first stage
 HELD_OUT = 5  # without an eval_set, one row in 5 is held out
 
 
@@ -37,13 +38,14 @@ class Recipe:
         Factors on the learning rate of the first layer's weights and of all biases.
     beta2, weight_decay, dropout, label_smoothing : float
         β₂ of the optimizer, decay of the weights, dropout of hidden units, label smoothing for classes.
-    first_cycle, growth, cycles : int
-        Number of epochs of the first cycle, the factor by which each cycle is longer than the one before, and the
-        largest number of cycles. A cycle is a fit with a cosine schedule and a new optimizer.
-    most_rows : float
-        See `cycle_lengths`.
+    steps : int
+        Number of steps per epoch, approximately; see `batch_size`.
+    average : float
+        Number of epochs over which the weights are averaged, by an exponential moving average.
+    longest, most_rows
+        The largest number of epochs, and the limit for large tables; see `stages`.
     gain : float
-        See `least_gain`.
+        The fraction by which the last two stages must lower the cost of the held-out rows; see `least_gain`.
     """
 
     bins: int = 32
@@ -56,32 +58,27 @@ class Recipe:
     bias_rate: float = 0.1
     beta2: float = 0.95
     weight_decay: float = 0.2
-    dropout: float = 0.05
+    dropout: float = 0.0
     label_smoothing: float = 0.0
-    first_cycle: int = 8
-    growth: int = 3
-    cycles: int = 4
-    most_rows: float = 9000.0
-    gain: float = 0.04
+    steps: int = 20
+    average: float = 2.0
+    longest: int = 150
+    most_rows: float = 4500.0
+    gain: float = 0.01
 
     def n_bins(self, n_rows: int) -> int:
         """Return the number of bins of each numeric column: about one per 256 rows, at least `bins`, at most 64."""
         return int(np.clip(2 ** round(np.log2(n_rows / 256)), self.bins, 64))
 
     def batch_size(self, n_rows: int) -> int | None:
-        """Return a batch size that gives about 40 steps per epoch, or None (all rows) for small tables."""
+        """Return a power of 2 that gives about `steps` steps per epoch, or None (all rows) for small tables."""
         if n_rows < FEW:
             return None
-        return int(np.clip(2 ** round(np.log2(n_rows / 40)), 16, 256))
+        return int(np.clip(2 ** round(np.log2(n_rows / self.steps)), 16, 256))
 
-    def least_gain(self, held_out: int, n_outputs: int) -> float:
-        """Return the fraction by which a cycle must lower the cost of the held-out rows; otherwise it is the last.
-
-        The next cycle takes `growth` times as long and gains less. With more than two outputs the fraction is
-        proportionally smaller. With few rows, whose epochs take little time, the cost may even rise: with a gain of
-        0.04, by 4 % for 100 rows; for 1,000 rows it must fall by 3.2 %.
-        """
-        return self.gain * 2 / max(2, n_outputs) - 8 / held_out
+    def least_gain(self, n_outputs: int) -> float:
+        """Return the fraction by which the cost must fall: `gain`, and proportionally less with more than 2 outputs."""
+        return self.gain * 2 / max(2, n_outputs)
 
     def make_network(self, n_inputs: int, n_outputs: int, loss: Any, dtype: str, seed: int) -> Network:
         """Return a network with normally distributed weights and biases, and zeros in the last layer."""
@@ -96,6 +93,7 @@ class Recipe:
 
     def fit_settings(self, n_inputs: int, n_rows: int) -> dict[str, Any]:
         """Return the settings of `Network.fit`, except epochs and schedule, for this number of rows."""
+        batch_size = self.batch_size(n_rows)
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
         for layer, n_in in enumerate([n_inputs, *self.hidden]):
             factor = self.first_rate if layer == 0 else 1.0
@@ -103,32 +101,29 @@ class Recipe:
         return {
             "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, weight_decay=self.weight_decay),
             "groups": tuple(groups),
-            "batch_size": self.batch_size(n_rows),
+            "batch_size": batch_size,
+            "ema": math.exp(-1 / (self.average * math.ceil(n_rows / (batch_size or n_rows)))),
             "dropout": 0.0 if n_rows < FEW else self.dropout,
         }
 
-    def cycle_lengths(self, n_rows: int, n_outputs: int, held_out: bool) -> list[int]:
-        """Return the epochs of each cycle, given the number of training rows and whether rows are held out.
+    def stages(self, n_rows: int, n_outputs: int, held_out: bool) -> list[int]:
+        """Return the number of epochs of each stage, given the number of training rows and whether rows are held out.
 
-        The number of rows times the number of epochs of all cycles is at most ``most_rows * sqrt(n_rows)``, and
-        proportionally more with more than two outputs. A cycle that would exceed the limit is shortened, or omitted if
-        it would then be shorter than the one before. The first one always runs. Without held-out rows the best cycle
-        cannot be determined, so there is a single one, as long as the first three together.
+        The rows times the epochs are at most ``most_rows * sqrt(n_rows)``, and proportionally more with more than two
+        outputs; but there are at least 4 epochs and at most `longest`. Together, the stages up to each one have half
+        as many epochs again as those before it. Without held-out rows there is one stage.
         """
-        most_epochs = int(self.most_rows * max(1, n_outputs / 2) / math.sqrt(n_rows))
-        lengths = [self.first_cycle]
-        while len(lengths) < self.cycles:
-            length = min(self.growth * lengths[-1], most_epochs - sum(lengths))
-            if length < lengths[-1]:
-                break
-            lengths.append(length)
-        return lengths if held_out else [sum(lengths[:3])]
+        most = max(FIRST, min(self.longest, int(self.most_rows * max(1, n_outputs / 2) / math.sqrt(n_rows))))
+        ends = [0]
+        while ends[-1] < most:
+            end = max(FIRST, ends[-1] + math.ceil(ends[-1] / 2))
+            ends.append(end if held_out and end * 5 // 4 < most else most)
+        return [end - begin for begin, end in pairwise(ends)]
 
     def most_epochs(self, n_rows: int, n_outputs: int) -> int:
         """Return the largest number of epochs of a fit to `n_rows` rows, some of which it holds out."""
-        if n_rows < FEW:
-            return sum(self.cycle_lengths(n_rows, n_outputs, False))
-        return sum(self.cycle_lengths(n_rows - math.ceil(n_rows / HELD_OUT), n_outputs, True))
+        rows = n_rows if n_rows < FEW else n_rows - math.ceil(n_rows / HELD_OUT)
+        return sum(self.stages(rows, n_outputs, n_rows >= FEW))
 
 
 _CLASSES = Recipe(
@@ -138,14 +133,19 @@ _CLASSES = Recipe(
     first_rate=5.0,
     bias_rate=1.0,
     weight_decay=0.3,
-    dropout=0.1,
+    dropout=0.05,
     label_smoothing=0.02,
-    first_cycle=4,
-    cycles=4,
-    most_rows=10_000.0,
+    most_rows=3000.0,
 )
 _VALUES = Recipe()
-_ACCURATE: dict[str, Any] = {"networks": 10, "folds": 5, "most_rows": 60_000.0, "gain": 0.004}
+_ACCURATE: dict[str, Any] = {
+    "networks": 10,
+    "folds": 5,
+    "steps": 40,
+    "longest": 400,
+    "most_rows": 20_000.0,
+    "gain": 0.0,
+}
 
 RECIPES = {
     ("fast", "classes"): _CLASSES,

@@ -15,11 +15,11 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
-from chainrule.estimators._cycles import Cycles, HeldOut
 from chainrule.estimators._data import Data, check_rows, check_weights
 from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
+from chainrule.estimators._stages import HeldOut, Stages
 from chainrule.losses import to_core
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
@@ -148,7 +148,7 @@ class TableModel(Estimator):
             raise ValueError(f"{type(self).__name__} cannot resume a training: checkpoints are for Network.fit")
         loss = self._training_loss(recipe)
         networks = [recipe.make_network(n_inputs, n_outputs, loss, dtype, seed + i) for i in range(recipe.networks)]
-        cycles = Cycles(
+        stages = Stages(
             recipe,
             networks,
             train,
@@ -161,7 +161,7 @@ class TableModel(Estimator):
         )
         callbacks.train_begin(networks[0])
         try:
-            history = cycles.run(seed)
+            history = stages.run(seed)
         except DivergenceError as error:
             raise ValueError(NOT_FINITE) from error
         scale = 1.0
@@ -169,7 +169,7 @@ class TableModel(Estimator):
             scale = held_out.best_scale(held_out.logits(networks, self.n_threads))
         self._restore(merge(networks, self._network_loss(), scale))
         self.history_ = history
-        self.n_iter_ = cycles.epochs
+        self.n_iter_ = stages.epochs
         callbacks.train_end(history)
         self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
 
@@ -177,7 +177,7 @@ class TableModel(Estimator):
         """Warn once if the training diverged or was interrupted, or the network is no better than a constant."""
         reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
         if message := reason.get(self.history_.stop_reason):
-            warn(f"{message} The best cycle before is kept.", _sklearn.exceptions.ConvergenceWarning)
+            warn(f"{message} The best stage before is kept.", _sklearn.exceptions.ConvergenceWarning)
         if callable(self.loss) or (data.y == data.y[0]).all():
             return
         network = self.network_
@@ -229,7 +229,7 @@ def _divide(y: NDArray[Any], loss: Any, recipe: Recipe, seed: int) -> list[tuple
 
 
 def _print(logs: dict[str, Any]) -> None:
-    """Print the results of a cycle."""
+    """Print the results of a stage."""
     print(f"Epoch {logs['epoch']}, loss = {logs['loss']:.8f}")
     if logs["validation"] is not None:
         print(f"Validation loss: {logs['validation']:.8f}")

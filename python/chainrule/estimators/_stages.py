@@ -1,4 +1,4 @@
-"""Trains the table estimators in cycles of growing length and keeps the cycle that is best on held-out rows."""
+"""Trains the table estimators in stages and keeps the parameters after the stage that is best on held-out rows."""
 
 import dataclasses
 import time
@@ -16,7 +16,7 @@ from chainrule.losses import to_core
 from chainrule.many import fit_many
 from chainrule.network import Network
 from chainrule.schedules import Cosine
-from chainrule.training import Callbacks, History, Stop
+from chainrule.training import Callbacks, History, Stop, TrainingState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +47,17 @@ class HeldOut:
         mean: NDArray[Any] = total / count
         return mean
 
-    def cost(self, logits: NDArray[Any]) -> float:
-        """Compute the cost of logits. NaN becomes infinity."""
+    def losses(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Compute the loss of each row, times its weight relative to the mean weight. A callable gives one value."""
         y, weight = self.data.y, self.data.weight
         if callable(self.loss):
-            cost = float(self.loss(logits, y, weight)[0])
-        else:
-            cost = float(np.average(_core.losses(logits, y, to_core(self.loss)), weights=weight))
-        return cost if np.isfinite(cost) else np.inf
+            return np.array([float(self.loss(logits, y, weight)[0])])
+        losses = _core.losses(logits, y, to_core(self.loss))
+        return losses if weight is None else losses * (weight / weight.mean())
+
+    def cost(self, logits: NDArray[Any]) -> float:
+        """Compute the cost of logits. NaN becomes infinity."""
+        return finite_mean(self.losses(logits))
 
     def best_scale(self, logits: NDArray[Any]) -> float:
         """Find the factor of the logits (inverse temperature) that minimizes the cross-entropy."""
@@ -68,20 +71,48 @@ class HeldOut:
         return float(np.exp((low + high) / 2))
 
 
+def finite_mean(losses: NDArray[Any]) -> float:
+    """Return the mean, or infinity if it is not finite."""
+    cost = float(np.mean(losses))
+    return cost if np.isfinite(cost) else np.inf
+
+
+def improves(stages: Sequence[NDArray[Any]], least_gain: float) -> bool:
+    """Return whether the last two stages lowered the cost of the held-out rows.
+
+    Their lower cost is compared to the lowest one before. It must be lower by the fraction `least_gain`; where it is
+    not, it must exceed that limit by less than half a standard error of the rows' differences.
+
+    Parameters
+    ----------
+    stages : sequence of arrays
+        The losses of the held-out rows after each stage so far.
+    """
+    if len(stages) < 3:
+        return True
+    before, last = min(stages[:-2], key=finite_mean), min(stages[-2:], key=finite_mean)
+    cost = finite_mean(before)
+    if not np.isfinite(cost):
+        return True
+    difference = last - before
+    rise = float(np.mean(difference)) + least_gain * abs(cost)
+    return rise < 0 or rise < 0.5 * float(np.std(difference)) / np.sqrt(len(difference))
+
+
 @dataclasses.dataclass
-class Cycles:
-    """Trains networks in cycles.
+class Stages:
+    """Trains networks with a falling learning rate, in stages, after each of which the held-out rows are evaluated.
 
     Attributes
     ----------
     networks : list of Network
-        Trained in place; at the end each has the parameters of the best cycle.
+        Trained in place; at the end each has the parameters of the best stage.
     data : Data
         All rows to train on, encoded.
     rows : list of array of int, or None
         For each network, the rows of `data` to train on.
     held_out : HeldOut or None
-        Rows on which cycles are compared. None: there is a single cycle, and the training cost is reported.
+        Rows on which stages are compared. None: there is a single stage, and the training cost is reported.
     epochs : int
         After `run`: the number of epochs after which the kept parameters were reached.
     """
@@ -96,28 +127,30 @@ class Cycles:
     n_threads: int | None
     callbacks: Callbacks
     epochs: int = dataclasses.field(default=0, init=False)
+    _states: list[TrainingState | None] = dataclasses.field(default_factory=list, init=False)
 
     def run(self, seed: int) -> History:
-        """Train; return a history with one entry per cycle instead of per epoch."""
+        """Train; return a history with one entry per stage instead of per epoch."""
         begin = time.monotonic()
         losses: list[float] = []
         costs: list[float] = []
+        of_rows: list[NDArray[Any]] = []
         best, reason, epochs, duration = None, "epochs", 0, 0.0
         n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
-        settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
         n_outputs = self.networks[0].layer_sizes[-1]
-        least_gain = 0.0 if self.held_out is None else self.recipe.least_gain(len(self.held_out.data), n_outputs)
-        lengths = self.recipe.cycle_lengths(n_rows, n_outputs, self.held_out is not None)
-        for cycle, length in enumerate(lengths):
+        lengths = self.recipe.stages(n_rows, n_outputs, self.held_out is not None)
+        settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
+        settings["schedules"] = {"learning_rate": Cosine(epochs=sum(lengths), warmup=1.0)}
+        self._states = [None] * len(self.networks)
+        for stage, length in enumerate(lengths):
             left = self.seconds - (time.monotonic() - begin)
-            if cycle and duration * length / lengths[cycle - 1] > left:
+            if stage and duration * length / lengths[stage - 1] > left:
                 reason = "seconds"
                 break
-            settings |= {"epochs": length, "schedules": {"learning_rate": Cosine(warmup=min(1.0, length / 8))}}
             start = time.monotonic()
             try:
-                loss = self._fit(settings, seed + cycle, left)
-                cost = loss if self.held_out is None else self._judge(self.held_out)
+                loss = self._fit({**settings, "epochs": length}, seed, left)
+                of_rows.append(np.array([loss]) if self.held_out is None else self._judge(self.held_out))
             except (DivergenceError, KeyboardInterrupt) as error:
                 if best is None:
                     raise
@@ -126,9 +159,9 @@ class Cycles:
             duration = time.monotonic() - start
             epochs += length
             losses.append(loss)
-            costs.append(cost)
+            costs.append(finite_mean(of_rows[-1]))
             if best is None or costs[-1] < costs[best]:
-                best, self.epochs = cycle, epochs
+                best, self.epochs = stage, epochs
                 parameters = [network.parameters.copy() for network in self.networks]
             logs = {
                 "epoch": epochs,
@@ -145,7 +178,7 @@ class Cycles:
             if stops:
                 reason = "callback"
                 break
-            if cycle and not costs[-2] - costs[-1] >= least_gain * abs(costs[-2]):
+            if not improves(of_rows, self.recipe.least_gain(n_outputs)):
                 reason = "no_improvement"
                 break
         for network, values in zip(self.networks, parameters, strict=True):
@@ -166,7 +199,7 @@ class Cycles:
         )
 
     def _fit(self, settings: dict[str, Any], seed: int, seconds: float) -> float:
-        """Train every network for a cycle; return the mean of their last costs."""
+        """Train every network for a stage; return the mean of their last costs."""
         at_once = min(self.n_threads or _core.get_num_threads(), len(self.networks))
         stop = None if np.isinf(seconds) else Stop(seconds=max(seconds, 1e-3) * at_once / len(self.networks))
         results = fit_many(
@@ -179,12 +212,17 @@ class Cycles:
             stop=stop,
             seed=[seed + 1000 * i for i in range(len(self.networks))],
             n_threads=self.n_threads,
+            resume=self._states,
+            keep_state=True,
             **settings,
         )
+        histories = []
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        return float(np.mean([result.loss[-1] for result in results if isinstance(result, History)]))
+            histories.append(result)
+        self._states = [history.state for history in histories]
+        return float(np.mean([history.loss[-1] for history in histories]))
 
-    def _judge(self, held_out: HeldOut) -> float:
-        return held_out.cost(held_out.logits(self.networks, self.n_threads))
+    def _judge(self, held_out: HeldOut) -> NDArray[Any]:
+        return held_out.losses(held_out.logits(self.networks, self.n_threads))
