@@ -1,9 +1,10 @@
-"""Compares predictions of exported models: ONNX Runtime and this package, on single rows and on batches.
+"""Compares predictions of exported models: ONNX Runtime, headers in C and this package, on single rows and on batches.
 
 CHAINRULE_DATA=folder python tests/bench/bench_exchange.py --threads 1 [titanic adult] [--rows 1 1000] [--rounds 15]
 
 "predict" is ours on a data frame. "feed + run" makes ONNX Runtime's inputs from this data frame and runs the model.
-"run" has the inputs ready, like a server that receives typed columns. In each round, all ways run one after the other.
+"run" has the inputs ready, like a server that receives typed columns. "C" is the header of `to_c`, compiled with
+gcc -O3 -march=native, in one thread; its rows are structs. In each round, all ways run one after the other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+import c_header
 import machine
 
 SETS = ("titanic", "adult", "california", "digits", "network")
@@ -58,15 +60,17 @@ def ways(model: Any, X: Any, path: Path, n_threads: int) -> Ways:
     """Return the ways to predict on X, by name."""
     feed = model.to_onnx(path)
     run = session(path, n_threads).run
+    in_c = {name: c_header.compiled(model, X, path.parent, kind) for name, kind in (("C", None), ("C, int8", "int8"))}
     predict = getattr(model, "predict_proba", model.predict)
     if feed is None:
-        return {"predict": lambda: predict(X, n_threads=n_threads), "run": lambda: run(None, {"X": X})}
+        return {"predict": lambda: predict(X, n_threads=n_threads), "run": lambda: run(None, {"X": X}), **in_c}
     model.n_threads = n_threads
     inputs = feed(X)
     return {
         "predict": lambda: predict(X),
         "feed + run": lambda: run(None, feed(X)),
         "run": lambda: run(None, inputs),
+        **in_c,
     }
 
 

@@ -45,9 +45,9 @@ REAL largest = z[0], sum = 0.0r;
 _FUNCTIONS: dict[str, str | dict[str, str]] = {
     "exp": {
         "float32": """
-/* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is that
-   of the Cephes library. There is no branch, so compilers vectorize loops of it: the bits of a negative number grow with
-   its size, and the smaller of two integers is x or -104, of which exp is 0. */
+/* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is
+   that of the Cephes library. There is no branch, so compilers vectorize loops of it: the bits of a negative number grow
+   with its size, and the smaller of two integers is x or -104, of which exp is 0. */
 static inline float NAME_exp(float x) {
   union { float value; unsigned bits; } limited;
   union { float value; int bits; } n, power, rest;

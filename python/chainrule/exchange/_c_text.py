@@ -1,7 +1,6 @@
 """Parts of a C program as text that C99 and C++ read alike: identifiers, strings, comments, numbers, arrays."""
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -104,9 +103,10 @@ def number(value: float, dtype: str = "float64") -> str:
 
 def array(declaration: str, literals: Iterable[Any]) -> str:
     """Return the definition of an array, such as ``static const int a[] = {1, 2};``."""
-    body = ", ".join(map(str, literals))
-    line = f"static const {declaration}[] = {{{body}}};"
+    words = list(map(str, literals))
+    line = f"static const {declaration}[] = {{{', '.join(words)}}};"
     if len(line) <= _WIDTH:
         return line
-    lines = textwrap.wrap(body, _WIDTH, break_long_words=False, break_on_hyphens=False) if '"' not in body else [body]
-    return "\n".join([f"static const {declaration}[] = {{", *(f"  {line}" for line in lines), "};"])
+    count = max(1, _WIDTH // (2 + max(map(len, words))))  # per line
+    lines = [f"  {', '.join(words[first : first + count])}," for first in range(0, len(words), count)]
+    return "\n".join([f"static const {declaration}[] = {{", *lines, "};"])

@@ -141,7 +141,8 @@ class _Header:
     def _declarations(self) -> str:
         """Return the constants, the struct of a row and the labels."""
         macro = self.name.upper()
-        lines = [] if self.columns else [f"#define {macro}_INPUTS {self.sizes[0]}"]
+        lines = [f"typedef char {self.name}_needs_int_of_32_bits[sizeof(int) < 4 ? -1 : 1];", ""]
+        lines += [] if self.columns else [f"#define {macro}_INPUTS {self.sizes[0]}"]
         lines.append(f"#define {macro}_OUTPUTS {self.n_results}")
         if self.columns:
             lines += ["", "/* A row of the table. A missing number is NAN, a missing text a null pointer. */"]
