@@ -23,7 +23,7 @@ def make_numbers(n_inputs: int) -> NDArray[np.float64]:
 def make_table(encoding: TableEncoding) -> list[list[Any]]:
     """Return the values of each column as C has them: numbers, NaN, texts, None.
 
-    The first row has nothing but gaps, the next two have unknown levels and numbers far outside.
+    All values of the first row are missing; the next two have unknown levels and numbers far outside.
     """
     random = np.random.default_rng(0)
     return [_make_column(column, random) for column in encoding.columns]

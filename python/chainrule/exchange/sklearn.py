@@ -49,7 +49,7 @@ def to_sklearn(estimator: Any) -> Any:
     output = _core.LOSSES[network.loss_name].output
     known = ("identity", "exp") if target.classes is None else ("logistic", "softmax")
     if output not in known or (output == "exp" and "loss" not in inspect.signature(kind).parameters):
-        raise ValueError(f"the loss {network.loss_name} has an output that this scikit-learn's {kind.__name__} has not")
+        raise ValueError(f"the loss {network.loss_name} has an output that this scikit-learn's {kind.__name__} does not have")
     coefs = [W.T.copy() for W in network.weights]
     intercepts = [b.copy() for b in network.biases]
     if target.standardizer is not None:
@@ -83,7 +83,7 @@ def _parameters(estimator: Any, kind: Any, activation: str, network: Any) -> dic
 
 
 def _is_theirs(name: str, value: Any) -> bool:
-    """Return whether scikit-learn accepts the value; optimizers and schedules of this package it does not know."""
+    """Return whether scikit-learn accepts the value; it does not know this package's optimizers and schedules."""
     if name in ("solver", "learning_rate"):
         return isinstance(value, str) and value in ("lbfgs", "sgd", "adam", "constant", "invscaling", "adaptive")
     return True

@@ -43,7 +43,7 @@ def to_torch(subject: Any, *, logits: bool = False, copy: bool = False) -> Any:
             layers.append(copying.deepcopy(OUTPUTS[output][0]))
         if target.classes is not None and network.layer_sizes[-1] == 1 and not target.multilabel:
             if len(target.classes) == 1:
-                raise ValueError("it knows a single class, of which PyTorch needs no network: give logits=True")
+                raise ValueError("it knows a single class, for which PyTorch needs no network: give logits=True")
             layers.append(BothClasses())
         elif target.standardizer is not None or target.bounds is not None:
             scale = target.standardizer
@@ -113,7 +113,7 @@ def _called(node: Any, name: str) -> Any:
     if key in _NO_CHANGE_CALLS:
         return None
     if key not in _LAYERS:
-        raise ValueError(f"the module calls {name}, which is no layer of a Network")
+        raise ValueError(f"the module calls {name}, which is not a layer of a Network")
     ignored = {"inplace", "_stacklevel"}
     options = {key: value for key, value in node.kwargs.items() if key not in ignored and value is not None}
     positions = {"softmax": ["dim"], "logsoftmax": ["dim"], "leakyrelu": ["negative_slope"], "elu": ["alpha"]}
