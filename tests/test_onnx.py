@@ -323,7 +323,7 @@ def test_a_graph_reads_texts_without_feed():
         "town": [
             ["Ayr", " Ayr", "Ayr ", " Ayr "],
             ["7", "7.0", " 7.0"],
-            ["", "nan", "None", "<NA>"],
+            ["", "nan", "None", "<NA>", np.nan, None, pd.NA],
             ["Rye", "ayr", "Aÿr"],
         ],
         "flag": [["True", "TRUE", "true", "1", "1.0"], ["False", "FALSE", " false", "0"], ["", "nan", "yes"]],

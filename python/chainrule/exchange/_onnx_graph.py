@@ -51,7 +51,7 @@ class Graph:
         self.unique = unique
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self._names: dict[Any, str] = {}
+        self._numbers: dict[Any, Tensor] = {}
         self._helper = require("onnx.helper", "onnx")
         self._from_array = require("onnx.numpy_helper", "onnx").from_array
 
@@ -64,10 +64,13 @@ class Graph:
 
     def _constant(self, value: Number) -> Tensor:
         array = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else np.array(value, self.dtype)
-        key = (array.dtype.str, array.shape, array.tolist() if array.dtype == object else array.tobytes())
-        if (name := self._names.get(repr(key))) is None:
-            name = self._names[repr(key)] = self.unique("constant")
-            self.constants.append(self._from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        key = (array.dtype, array.tobytes()) if array.ndim == 0 else None  # single numbers recur
+        if key in self._numbers:
+            return self._numbers[key]
+        name = self.unique("constant")
+        self.constants.append(self._from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        if key is not None:
+            self._numbers[key] = name
         return name
 
     def cast(self, x: Tensor, dtype: DTypeLike) -> Tensor:
