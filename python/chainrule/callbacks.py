@@ -5,6 +5,7 @@ rest. Pass them as ``callbacks=`` to `Network.fit` or an estimator. A callback m
 """
 
 import csv
+import html
 import io
 import os
 import tempfile
@@ -14,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from chainrule import _notebook
 from chainrule._arguments import flag, integer, text
 from chainrule._disk import StrPath, write_atomically
 from chainrule._optional import require
@@ -38,7 +40,8 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 class ProgressBar:
     """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook.
 
-    Elsewhere it prints only its last state. It needs the extra ``cli``, which installs rich.
+    Elsewhere it prints only its last state. A notebook keeps the last state too, also after an error or an interruption.
+    Outside of notebooks it needs the extra ``cli``, which installs rich.
 
     Parameters
     ----------
@@ -63,7 +66,8 @@ class ProgressBar:
 
     def __init__(self, epochs: int | None = None, console: Any = None) -> None:
         self._epochs = None if epochs is None else integer("epochs", epochs, low=1)
-        self.console = console or require("rich.console", "cli").Console(stderr=True)
+        self._live = console is None and _notebook.runs_in_notebook()
+        self.console: Any = None if self._live else console or require("rich.console", "cli").Console(stderr=True)
         self._progress: Any = None
         self._drawn = 0.0
 
@@ -75,6 +79,11 @@ class ProgressBar:
 
     def on_train_begin(self, network: Any) -> None:
         """Show an empty bar."""
+        self._drawn = time.monotonic()
+        if self._live:
+            self._progress, self._began = _notebook.LiveOutput(), self._drawn
+            self._state: tuple[int, str, float] = (0, "", 0.0)
+            return
         rich = require("rich.progress", "cli")
         count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
         columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
@@ -90,7 +99,6 @@ class ProgressBar:
         progress.add_task("epoch", total=self._epochs, costs="")
         progress.start()
         self.console.show_cursor(True)
-        self._drawn = time.monotonic()
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
         """Update the bar, at most ten times a second."""
@@ -98,15 +106,31 @@ class ProgressBar:
         costs = " ".join(f"{name} {value:.4f}" for name, value in shown.items())
         now = time.monotonic()
         refresh = now - self._drawn > 0.1
+        if self._live:
+            self._state = (logs["epoch"], costs, now - self._began)
+            if refresh or logs["epoch"] == 1:
+                self._show_state()
+                self._drawn = now
+            return
         self._progress.update(self._progress.task_ids[0], completed=logs["epoch"], costs=costs, refresh=refresh)
         if refresh:
             self._drawn = now
 
     def on_train_end(self, history: History) -> None:
         """Print the last state in place of the bar."""
+        if self._live:
+            self._show_state()
+            return
         progress, self._progress = self._progress, None
         progress.refresh()
         progress.stop()
+
+    def _show_state(self) -> None:
+        """Show the last state in the notebook."""
+        epoch, costs, seconds = self._state
+        total = f"/{self._epochs}" if self._epochs else ""
+        bar = f'<progress value="{epoch}" max="{self._epochs}"></progress> ' if self._epochs else ""
+        self._progress.show(f"{bar}epoch {epoch}{total} {html.escape(costs)} {seconds:.1f} s")
 
 
 @explained

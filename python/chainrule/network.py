@@ -1,5 +1,6 @@
 """The class Network: prediction, cost, derivatives, and training, each as one native call."""
 
+import html
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from chainrule._arguments import dtype_name, flag, integer, one_of, optional_int
 from chainrule._disk import StrPath, write_atomically
 from chainrule._lists import with_lists
 from chainrule._names import ActivationName, InitName, LossName
+from chainrule._notebook import table
 from chainrule._suggest import did_you_mean, explained, quick
 from chainrule.binned import BinnedRows
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
@@ -770,6 +772,17 @@ class Network:
         from chainrule.plots import draw_network
 
         return draw_network(self, path_or_axes, max_units=max_units)
+
+    def _repr_html_(self) -> str:
+        """Return a table of the layers, for notebooks."""
+        rows, inputs = [], self.layer_sizes[0]
+        activations = [*self.activations, f"{_core.LOSSES[self.loss_name].output} (output)"]
+        for units, activation in zip(self.layer_sizes[1:], activations, strict=True):
+            rows.append((f"{inputs:,}", f"{units:,}", activation, f"{(inputs + 1) * units:,}"))
+            inputs = units
+        total = f"{self.parameters.size:,} parameters, {self.parameters.nbytes:,} bytes ({self.dtype})"
+        caption = f"Network: {html.escape(str(self.loss_spec))}, {total}"
+        return table(["inputs", "units", "activation", "parameters"], rows, caption)
 
     def __repr__(self) -> str:
         names = self.activations

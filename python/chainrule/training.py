@@ -16,6 +16,7 @@ from chainrule import _core
 from chainrule._arguments import flag, integer, one_of, optional_integer, real, seed_number
 from chainrule._core import DivergenceError
 from chainrule._names import Metric, PrecisionName
+from chainrule._notebook import curves, table
 from chainrule._optional import require
 from chainrule._settings import SETTINGS, Setting, Settings, documented, indented
 from chainrule._suggest import did_you_mean, explained, instances
@@ -202,6 +203,17 @@ class History:
                     "the validation cost decides instead which epoch is the best and when to stop, as if it had from "
                     "the first epoch: hold out other rows, or watch another metric"
                 )
+
+    def _repr_html_(self) -> str:
+        """Return the last and the best costs and metrics, and the curves of the costs, for notebooks."""
+        validation = {} if self.validation is None else {"validation": self.validation}
+        values = {"loss": self.loss, **validation, **self.metrics}
+        best = self.best_epoch - 1 if 0 < self.best_epoch <= len(self.loss) else -1
+        rows = [(name, f"{v[-1]:.6g}", f"{v[best]:.6g}") for name, v in values.items() if len(v)]
+        caption = (
+            f"{self.epochs} epochs in {self.seconds:.2f} s, stopped by {self.stop_reason}, best: {self.best_epoch}"
+        )
+        return table(["", "last epoch", "best epoch"], rows, caption) + curves({"loss": self.loss, **validation})
 
     def to_frame(self) -> Any:
         """Return the numbers of each epoch as a pandas data frame. Needs the extra ``cli``, which installs pandas.
