@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "bindings/file_rows.h"
+#include "bindings/typed_rows.h"
 #include "core/check.h"
 
 namespace chainrule::python {
@@ -123,15 +125,28 @@ InputArrays<T> binned_inputs(const py::object& object) {
 }  // namespace
 
 template <class T>
-InputArrays<T> inputs(py::handle object) {
+InputArrays<T> inputs(py::handle object, Index part_rows) {
   if (!py::isinstance<py::array>(object)) {
     const auto other = py::reinterpret_borrow<py::object>(object);
     if (py::hasattr(other, "tocsr")) return sparse_inputs<T>(other);
     if (py::isinstance(other, py::module_::import("chainrule.binned").attr("BinnedRows")))
       return binned_inputs<T>(other);
+    if (is_file_rows(other)) {
+      auto reader = std::make_unique<FileRows<T>>(other, part_rows);
+      InputArrays<T> result;
+      result.view = Inputs<T>(*reader, reader->rows(), reader->cols());
+      result.reader = std::move(reader);
+      return result;
+    }
   }
-  Matrix<T> dense = matrix<T>(object, "X");
+  py::array array = real_array(object, "X");
   InputArrays<T> result;
+  if ((result.reader = typed_rows<T>(array))) {
+    result.view = Inputs<T>(*result.reader, array.shape(0), array.shape(1));
+    result.arrays = {std::move(array)};
+    return result;
+  }
+  Matrix<T> dense = matrix<T>(array, "X");
   result.view = dense.view;
   result.arrays = {std::move(dense.array)};
   return result;
@@ -148,8 +163,8 @@ ExampleArrays<T> examples(py::handle x, py::handle y, py::handle sample_weight, 
   return result;
 }
 
-#define CHAINRULE_INSTANTIATE(T)              \
-  template InputArrays<T> inputs(py::handle); \
+#define CHAINRULE_INSTANTIATE(T)                     \
+  template InputArrays<T> inputs(py::handle, Index); \
   template ExampleArrays<T> examples(py::handle, py::handle, py::handle, Loss, Index);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -1,6 +1,7 @@
-// Converts X: an array, a sparse CSR matrix of any package that has SciPy's attributes, or BinnedRows.
+// Converts X: an array, a sparse CSR matrix of any package that has SciPy's attributes, BinnedRows, or Rows in files.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "bindings/arrays.h"
@@ -17,9 +18,11 @@ struct InputArrays {
   Buffer<Index> indptr;
   Buffer<T> values;
   std::vector<BinnedColumn> layout;  // of binned rows
+  std::unique_ptr<RowReader<T>> reader;
 };
+// part_rows: of the order within parts, for rows in files; 0: another order.
 template <class T>
-InputArrays<T> inputs(py::handle object);
+InputArrays<T> inputs(py::handle object, Index part_rows = 0);
 
 // X, y and sample_weight of one call.
 template <class T>

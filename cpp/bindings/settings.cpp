@@ -86,6 +86,15 @@ void read(py::handle stop, Stop& into) {
 }
 const char* type_of(const Stop&) { return "Stop"; }
 
+void read(py::handle shuffle, Shuffle& into) {
+  if (py::isinstance<py::bool_>(shuffle))
+    into = shuffle.cast<bool>();
+  else
+    into = options_of<WithinParts>(shuffle);
+}
+const char* type_of(const Shuffle&) { return "bool or WithinParts"; }
+py::object default_of(const Shuffle& value) { return py::bool_(is_shuffled(value)); }
+
 void read(py::handle groups, std::vector<Group>& into) {
   for (const py::handle group : groups) into.push_back(options_of<Group>(group));
 }
@@ -165,16 +174,18 @@ py::dict described_settings() {
   describe<RateSchedules>(all);
   describe<Group>(all);
   describe<Stop>(all);
+  describe<WithinParts>(all);
   describe<FitOptions<float>>(all);
   return all;
 }
 
 void check_settings(py::handle object) {
-  std::variant<Group, Stop> other;
+  std::variant<Group, Stop, WithinParts> other;
   if (OptimizerOptions optimizer; read_named(object, optimizer)) check(optimizer);
   if (RateSchedule schedule; read_named(object, schedule)) check(schedule);
   if (!read_named(object, other)) return;
   if (const Stop* stop = std::get_if<Stop>(&other)) check(*stop);
+  if (const WithinParts* parts = std::get_if<WithinParts>(&other)) check(*parts);
   if (const Group* group = std::get_if<Group>(&other)) check_fields(*group, " of a group");
 }
 

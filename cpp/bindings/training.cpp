@@ -4,10 +4,12 @@
 
 #include <pybind11/stl.h>
 
+#include <list>
 #include <map>
 
 #include "bindings/arrays.h"
 #include "bindings/custom_loss.h"
+#include "bindings/file_rows.h"
 #include "bindings/inputs.h"
 #include "bindings/mapped.h"
 #include "bindings/module.h"
@@ -32,16 +34,20 @@ template <class T>
 class SharedExamples {
  public:
   SharedExamples(py::handle x, py::object y, py::object sample_weight)
-      : x_(inputs<T>(x)), y_(std::move(y)), sample_weight_(std::move(sample_weight)) {}
+      : x_(inputs<T>(x)), y_(std::move(y)), sample_weight_(std::move(sample_weight)) {
+    if (is_file_rows(x)) files_ = py::reinterpret_borrow<py::object>(x);
+  }
 
   // With a custom loss, y may be any object, unless some of its rows are used for validation, with the network's loss.
-  Examples<T> for_network(const Network<T>& network, bool with_targets = true) {
-    if (!with_targets) return {x_.view, {}, weights()};
+  // The rows of files are read apart for each network, whose order may have parts of part_rows rows.
+  Examples<T> for_network(const Network<T>& network, bool with_targets = true, Index part_rows = 0) {
+    const Inputs<T>& x = files_ ? readers_.emplace_back(inputs<T>(files_, part_rows)).view : x_.view;
+    if (!with_targets) return {x, {}, weights()};
     check_inputs(x_.view, network.layer_sizes().front());
     const Index outputs = network.layer_sizes().back();
     const auto [form, is_new] = forms_.try_emplace({network.loss(), outputs});
     if (is_new) form->second = targets<T>(y_, network.loss(), x_.view.rows, outputs);
-    return {x_.view, form->second.targets, weights()};
+    return {x, form->second.targets, weights()};
   }
 
  private:
@@ -52,6 +58,8 @@ class SharedExamples {
   }
 
   InputArrays<T> x_;
+  py::object files_;                   // null, or chainrule.Rows
+  std::list<InputArrays<T>> readers_;  // of these
   py::object y_, sample_weight_;
   std::optional<Vector<T>> weights_;
   std::map<std::pair<Loss, Index>, TargetArrays<T>> forms_;
@@ -161,8 +169,15 @@ class FitRequest {
     const py::object source = asked["source"];
     if (!source.is_none())
       options.source = {source[py::int_(1)].cast<Index>(), gradient_source<T>(source[py::int_(0)])};
-    examples =
-        data.shared.for_network(network, source.is_none() && (loss.is_none() || !options.validation_rows.empty()));
+    const auto* parts = std::get_if<WithinParts>(&options.shuffle);
+    if (is_file_rows(data.x) && parts == nullptr && is_shuffled(options.shuffle) && options.batch_size) {
+      const auto rows = py::cast<py::tuple>(data.x.attr("shape"))[0].template cast<Index>();
+      require(*options.batch_size >= rows,
+              "the rows of files are read part by part, not in any order: choose shuffle=", "WithinParts(",
+              data.x.attr("largest_part").template cast<Index>(), "), or shuffle=False");
+    }
+    examples = data.shared.for_network(
+        network, source.is_none() && (loss.is_none() || !options.validation_rows.empty()), parts ? parts->rows : 0);
     if (!loss.is_none()) options.custom_loss = custom_loss<T>(loss, data.y, data.sample_weight, true);
     if (!validation.is_none())
       options.validation = of_validation([&] { return data.held_out_by(validation).for_network(network); });

@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-enum class Stream : std::uint32_t { init, shuffle };
+enum class Stream : std::uint32_t { init, shuffle, shuffle_parts };
 
 // Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed. Word w of counter i
 // is in [w][i]. Computing 16 counters at once takes a third of the time.

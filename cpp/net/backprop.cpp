@@ -120,7 +120,8 @@ typename Backprop<T>::SlabExamples Backprop<T>::slab(const Examples<T>& examples
   SlabExamples s{MatrixView<const T>(x_).rows_between(0, count), {}, nullptr};
   if (examples.x.is_sparse()) {
     s.x = PassInputs<T>(sparse_rows(examples.x, rows), examples.x.rows).rows_between(first, first + count);
-  } else if (rows == nullptr && examples.x.matrix.col_stride == 1 && model_.dropout_of(0) == nullptr) {
+  } else if (rows == nullptr && examples.x.reader == nullptr && examples.x.matrix.col_stride == 1 &&
+             model_.dropout_of(0) == nullptr) {
     s.x = examples.x.matrix.rows_between(first, first + count);
   }
   s.x.first = first + first_row();
@@ -155,7 +156,11 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
     }
   };
   if (!examples.x.is_sparse()) {
-    copy(examples.x.matrix, x_, dropout != nullptr);
+    if (examples.x.reader != nullptr)
+      examples.x.reader->read(examples.x.numbers(rows, first + part.end).between(first + part.begin, first + part.end),
+                              x_.rows_between(part.begin, part.end));
+    else
+      copy(examples.x.matrix, x_, dropout != nullptr);
     if (dropout != nullptr)
       drop_inputs<T>(*dropout, first_row() + first + part.begin, 0, x_.rows_between(part.begin, part.end));
   }
@@ -173,7 +178,7 @@ RowFetch<T> Backprop<T>::fetch_for(const Examples<T>& examples, std::span<const 
                                    Team team) const {
   RowFetch<T> fetch;
   const MatrixView<const T>& x = examples.x.matrix;
-  if (upcoming.empty() || examples.x.is_sparse() || x.col_stride != 1) return fetch;
+  if (upcoming.empty() || x.data == nullptr || x.col_stride != 1) return fetch;
   const Share mine = share(static_cast<Index>(upcoming.size()), team);
   fetch.x = x.data;
   fetch.row_stride = x.row_stride;
@@ -215,6 +220,8 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       const Index count = std::min(slab_rows_, m - first);
       const bool last = first + count >= m;
       const SlabExamples s = slab(examples, rows, first, count);
+      if (examples.x.reader != nullptr)
+        team.alone([&] { examples.x.reader->prepare(examples.x.numbers(rows, m).between(first, m), count); });
       std::optional<MatrixView<T>> dx_slab;
       if (dx != nullptr) dx_slab = dx->rows_between(first, first + count);
       const MatrixView<T>* dx_part = dx_slab ? &*dx_slab : nullptr;

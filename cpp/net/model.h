@@ -36,6 +36,7 @@ struct Model {
   std::span<const BinnedColumn> binned_inputs{};  // their layout; empty for other inputs
   const StepDropout* dropout = nullptr;           // of the current training step, or null
   bool saves_slopes = false;                      // see saves_slope()
+  bool reads_inputs = false;                      // true if the inputs come from a RowReader
 
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }

@@ -146,6 +146,7 @@ template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x) {
   Model<T> model = model_of(network);
   model.sparse_inputs = x.is_sparse();
+  model.reads_inputs = x.reader != nullptr;
   model.binned_inputs = x.binned.layout;
   return model;
 }
@@ -249,8 +250,9 @@ namespace {
 
 template <class T>
 void checked_predict(const Network<T>& network, const Inputs<T>& x, MatrixView<T> out, bool activation, int threads) {
-  const Model<T> sparse = x.is_sparse() ? model_for(network, x) : Model<T>{};
-  const Model<T>& model = x.is_sparse() ? sparse : model_of(network);
+  const bool dense = x.matrix.data != nullptr;
+  const Model<T> other = dense ? Model<T>{} : model_for(network, x);
+  const Model<T>& model = dense ? model_of(network) : other;
   check_inputs(x, model.inputs());
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
           "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),

@@ -15,12 +15,14 @@ struct Workspace {
   Scratch<T> scratch;
   Buffer<T> hidden[2];  // activations of odd and even layers
   Tape<T> tape;
+  Buffer<T> rows;  // rows from a reader
 
   // Allocates only if the memory must grow.
-  void prepare(const Model<T>& model, Index rows) {
-    scratch.prepare(model, rows);
-    for (Buffer<T>& buffer : hidden) buffer.reserve(checked_product(rows, padded<T>(model.widest())));
+  void prepare(const Model<T>& model, Index block_rows) {
+    scratch.prepare(model, block_rows);
+    for (Buffer<T>& buffer : hidden) buffer.reserve(checked_product(block_rows, padded<T>(model.widest())));
     tape.reserve(model.layers.size());
+    if (model.reads_inputs) rows.reserve(checked_product(block_rows, padded<T>(model.inputs())));
   }
   // The activations of all layers for a block of rows, in the workspace `memory`, except that the last layer uses
   // `last`.
@@ -34,10 +36,19 @@ struct Workspace {
     }
     return tape;
   }
-  Index bytes() const { return (scratch.gemm.size() + 2 * hidden[0].size()) * static_cast<Index>(sizeof(T)); }
+  Index bytes() const {
+    return (scratch.gemm.size() + 2 * hidden[0].size() + rows.size()) * static_cast<Index>(sizeof(T));
+  }
+  // Reads rows of x, which prepare() has made room for.
+  MatrixView<T> read(const Inputs<T>& x, Index begin, Index end) const {
+    const MatrixView<T> into{rows.data(), end - begin, x.cols, padded<T>(x.cols), 1};
+    x.reader->read(x.numbers(nullptr, end).between(begin, end), into);
+    return into;
+  }
 };
 
 constexpr Index most_reused = 1 << 22;      // bytes
+constexpr Index rows_to_prepare = 8192;     // of a reader, between two polls
 constexpr double operations_at_once = 1e9;  // between two polls; takes about 10 ms
 
 }  // namespace
@@ -66,12 +77,17 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
     const Index count = chunk.end - chunk.begin;
     if (columns) {
       const Tape<T>& a = mine.activations(model, workspaces[0], out);
+      PassInputs<T> from(x);
+      if (x.reader != nullptr) {
+        team.alone([&] { workspaces[0].read(x, 0, count); });
+        from = MatrixView<T>{workspaces[0].rows.data(), count, x.cols, padded<T>(x.cols), 1};
+      }
       const std::size_t layers = layers_by_columns(model, team);
-      forward_columns<T>(model, packed, x, a, a, layers, team, mine.scratch);
+      forward_columns<T>(model, packed, from, a, a, layers, team, mine.scratch);
       const Index parts = narrow_items(count, team);
       return team.each(parts, [&](Index i) {
         const Share rows = part(count, parts, i);
-        forward_rows<T>(model, packed, x, a, a, rows, mine.scratch, layers);
+        forward_rows<T>(model, packed, from, a, a, rows, mine.scratch, layers);
         activate(out.rows_between(rows.begin, rows.end));
       });
     }
@@ -80,15 +96,20 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
       const Share rows = part(count, blocks, i);
       const Index begin = chunk.begin + rows.begin, end = chunk.begin + rows.end;
       const Tape<T>& a = mine.activations(model, mine, out.rows_between(begin, end));
-      forward_rows<T>(model, packed, x.rows_between(begin, end), a, a, {0, end - begin}, mine.scratch);
+      PassInputs<T> from(x.rows_between(begin, end));
+      if (x.reader != nullptr) from = mine.read(x, begin, end);
+      forward_rows<T>(model, packed, from, a, a, {0, end - begin}, mine.scratch);
       activate(a.back());
     });
   };
-  const Index at_once =
-      std::max(team_size * most, static_cast<Index>(operations_at_once / row_operations(model, false)));
+  const Index at_once = std::max(
+      team_size * most,
+      x.reader != nullptr ? rows_to_prepare : static_cast<Index>(operations_at_once / row_operations(model, false)));
   for (Index begin = 0; begin == 0 || begin < x.rows; begin += at_once) {
     if (begin > 0) poll();  // may call predict() in this thread
     for (Workspace<T>& workspace : workspaces) workspace.prepare(model, block);
+    if (x.reader != nullptr)
+      x.reader->prepare(x.numbers(nullptr, x.rows).between(begin, x.rows), std::min(at_once, x.rows - begin));
     parallel_step(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
   }
   if (reused.bytes() > most_reused) reused = {};

@@ -25,6 +25,7 @@ template <class T>
 void Evaluation<T>::run() {
   backprop_.repack();
   cost_ = backprop_.run(*options_.validation, rows(), count_, 0).mean;
+  if (options_.validation->x.reader != nullptr) options_.validation->x.reader->release();
   if (!std::isfinite(cost_) || metrics_.empty()) return;
   const Index outputs = predictions_.size() / count_;
   T* p = predictions_.data();

@@ -35,6 +35,7 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   check_fields(options);
   check(options.optimizer);
   check(options.stop);
+  if (const auto* parts = std::get_if<WithinParts>(&options.shuffle)) check(*parts);
   for (const Group& group : options.groups) check(group, layers);
   RateSchedules::fields([&](const char*, auto schedule, auto...) { check(options.schedules.*schedule); });
   if (options.epochs == 1 && (options.state == nullptr || options.state->epoch == 0))
@@ -57,6 +58,7 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
 }  // namespace
 
 void check(const Stop& stop) { check_fields(stop); }
+void check(const WithinParts& parts) { check_fields(parts); }
 
 template <class T>
 void check_lengths(const FitState<T>& state, const FitOptions<T>& options) {

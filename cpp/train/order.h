@@ -5,14 +5,44 @@
 #include <span>
 #include <vector>
 
-#include "chainrule/names.h"
+#include "chainrule/training.h"
 
 namespace chainrule {
 
-// Sets order to `rows` or, if that is empty, to all rows in ascending order.
-void in_order(std::vector<Index>& order, std::span<const Index> rows);
+// Row numbers by position in the epoch. Only an order within parts is not held as a whole: it is drawn part by part.
+class RowOrder {
+ public:
+  // Orders `rows` or, if that is empty, all total_rows rows. `shuffle` is false if the rows keep their order. listed:
+  // whether the numbers are needed even if all rows keep their order.
+  RowOrder(const Shuffle& shuffle, std::span<const Index> rows, Index total_rows, bool listed);
 
-// Permutes the entries (Fisher & Yates). The permutation depends only on seed and epoch.
-void shuffle(std::vector<Index>& order, std::uint64_t seed, int epoch);
+  // Begins an epoch. Its order depends on seed, epoch and rows alone.
+  void begin(std::uint64_t seed, int epoch);
+
+  // Positions in `rows`, or row numbers if `rows` is empty: first, first + 1, ...
+  struct Window {
+    std::span<const Index> rows;
+    Index first;
+  };
+  // The rows at positions [first, first + count), and perhaps more. `first` must not decrease within an epoch.
+  Window at(Index first, Index count);
+  // A row of the part that follows the last window, or -1.
+  Index next() const;
+
+ private:
+  void draw_part();
+  bool in_parts() const { return part_rows_ > 0; }
+
+  std::span<const Index> rows_;
+  Index total_rows_, part_rows_ = 0;
+  bool shuffled_;
+  std::vector<Index> sorted_;  // used if `rows` are not in ascending order and the order is within parts
+  std::vector<Index> order_;   // of all rows or, within parts, of those at the positions from first_ on
+  std::vector<Index> parts_;   // the order of the parts
+  std::size_t drawn_ = 0;      // how many of them order_ has held
+  Index first_ = 0;
+  std::uint64_t seed_ = 0;
+  int epoch_ = 0;
+};
 
 }  // namespace chainrule

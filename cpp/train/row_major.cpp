@@ -30,7 +30,7 @@ template <class T>
 void RowMajorCopies<T>::use(Examples<T>& examples, FitOptions<T>& options) {
   if (!options.copy_columns) return;
   const Index rows = row_count(examples, options.rows), epochs = options.epochs;
-  const bool shuffled = options.shuffle && options.batch_size.value_or(rows) < rows;
+  const bool shuffled = is_shuffled(options.shuffle) && options.batch_size.value_or(rows) < rows;
   const auto replace = [&](Inputs<T>& x, bool gathered, Index count) {
     if (gathered && pays(x, count * epochs)) x = copy_of(x.matrix, options.threads);
   };

@@ -179,7 +179,9 @@ void Sliced<T>::restore(const FitState<T>& state) {
 
 template <class T>
 std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
-  const Examples<T>& e = batches.examples;
+  const bool reads = batches.examples.x.reader != nullptr;
+  const Examples<T>& e = reads ? gathered_.take(batches, threads_) : batches.examples;
+  const std::span<const Index> rows = reads ? std::span<const Index>() : batches.rows;
   const bool dense = e.targets.labels == nullptr;
   SliceSteps<T> steps{};
   steps.loss = kernels<T>().loss[static_cast<int>(model_.loss)];
@@ -193,14 +195,14 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
                     e.targets.values.col_stride,
                     e.targets.labels,
                     e.weights,
-                    batches.rows.empty() ? nullptr : batches.rows.data(),
-                    static_cast<Index>(batches.rows.size()),
+                    rows.empty() ? nullptr : rows.data(),
+                    static_cast<Index>(rows.size()),
                     e.x.matrix.rows * e.x.matrix.cols * static_cast<Index>(sizeof(T)) > bytes_of_core(caches().l2)};
   steps.m = batches.m;
   steps.last_slice_rows = chain_rows(model_, rows_of_last_leaf(batches.m));
   steps.loss_rows = chain_rows(model_, batches.m);
   steps.steps = static_cast<Index>(batches.rates.size());
-  steps.first = batches.first;
+  steps.first = reads ? 0 : batches.first;
   steps.advance = batches.advance;
   steps.parameters = sliced_.data();
   steps.parameter_count = size_;

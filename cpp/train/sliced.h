@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/dispatch.h"
+#include "train/gathered.h"
 #include "train/optimizer.h"
 #include "train/stepper.h"
 
@@ -45,6 +46,7 @@ class Sliced final : public Stepper<T> {
   Optimizer<T> optimizer_;
   bool is_sgd_;  // otherwise Adam
   std::vector<BatchCost> costs_;
+  GatheredExamples<T> gathered_;
 };
 
 }  // namespace chainrule

@@ -14,11 +14,12 @@
 namespace chainrule {
 
 // Batches of m examples. Batch s consists of the m examples whose indices are in rows from position first + s * advance
-// on or, if rows is empty, of the m examples from that position on. rates has one entry per batch.
+// on or, if rows is empty, of the m examples from that position on. rows may go on to the next batches, which can then
+// be prefetched. rates has one entry per batch.
 template <class T>
 struct Batches {
   const Examples<T>& examples;
-  std::span<const Index> rows;  // indices for the whole epoch, or empty
+  std::span<const Index> rows;
   Index first, m, advance;
   std::span<const Rates> rates;
   Index step = 0;          // number of the first batch since the training began

@@ -43,10 +43,10 @@ class Fit {
         steps_((rows_ + batch_size_ - 1) / batch_size_),
         rates_(options_.schedules, options_.epochs, steps_),
         seed_(options_.seed),
-        stopping_(options_.stop) {
+        stopping_(options_.stop),
+        order_(batch_size_ < rows_ ? options_.shuffle : false, options_.rows, examples.x.rows,
+               static_cast<bool>(options_.custom_loss)) {
     copies_.use(examples_, options_);
-    if (shuffled() || !options_.rows.empty() || options_.custom_loss) order_.resize(static_cast<std::size_t>(rows_));
-    in_order(order_, options_.rows);
     if (options_.validation) evaluation_.emplace(model_for(network_, options_.validation->x), options_);
     if (stepper_->in_place() || evaluation_) last_finite_ = Buffer<T>(model_.parameter_count());
     if (options_.state != nullptr && options_.state->epoch > 0) resume(*options_.state);
@@ -184,7 +184,8 @@ class Fit {
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
     const double rate = learning_rate(options_.optimizer);
     for (const Rates* factors = rates.data();
-         const BatchCost& cost : stepper_->run({examples_, order_, 0, rows_, 0, rates, epoch_, seed_})) {
+         const BatchCost& cost :
+         stepper_->run({examples_, order_.at(0, rows_).rows, 0, rows_, 0, rates, epoch_, seed_})) {
       ++epoch_;
       if (!std::isfinite(cost.mean)) diverged("the cost");
       ++history.epochs;
@@ -218,22 +219,20 @@ class Fit {
     std::copy_n(best_.parameters.data(), best_.parameters.size(), parameters());
   }
 
-  bool shuffled() const { return options_.shuffle && batch_size_ < rows_; }
   T* parameters() { return network_.parameters().data(); }
 
   // Trains on every batch once. Returns the mean of their costs, weighted by the sums of their weights.
   double epoch() {
-    if (shuffled()) {
-      in_order(order_, options_.rows);
-      shuffle(order_, seed_, epoch_);
-    }
+    order_.begin(seed_, epoch_);
     double total = 0, weight = 0;
     Index step = (epoch_ - 1) * steps_;
     for (Index first = 0; first < rows_;) {
       const Index m = std::min(batch_size_, rows_ - first);
       const Index steps = std::min(stepper_->steps_at_once(), (rows_ - first) / m);
       const std::span<const Rates> rates = rates_.next(step, steps);
-      for (const BatchCost& cost : stepper_->run({examples_, order_, first, m, m, rates, step, seed_})) {
+      const auto [rows, at] = order_.at(first, steps * m);
+      if (examples_.x.reader != nullptr) examples_.x.reader->expect(order_.next());
+      for (const BatchCost& cost : stepper_->run({examples_, rows, at, m, m, rates, step, seed_})) {
         if (!std::isfinite(cost.mean)) diverged("the cost");
         total += cost.mean * cost.weight;
         weight += cost.weight;
@@ -243,6 +242,7 @@ class Fit {
       first += steps * m;
       poll();
     }
+    if (examples_.x.reader != nullptr && evaluation_) examples_.x.reader->release();
     return total / weight;
   }
 
@@ -313,7 +313,7 @@ class Fit {
   int last_finite_epoch_ = 0;
   double learning_rate_ = 0;  // learning rate of the last step
   Stopping stopping_;
-  std::vector<Index> order_;
+  RowOrder order_;
   Clock::time_point start_;
 };
 

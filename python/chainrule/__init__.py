@@ -21,8 +21,9 @@ from chainrule.losses import *  # noqa: F403
 from chainrule.many import fit_many
 from chainrule.network import Gradients, Network, Trace
 from chainrule.optimizers import *  # noqa: F403
+from chainrule.rows import Rows
 from chainrule.schedules import *  # noqa: F403
-from chainrule.training import History, Stop, TrainingState
+from chainrule.training import History, Stop, TrainingState, WithinParts
 
 if TYPE_CHECKING:
     from chainrule import plots
@@ -50,6 +51,7 @@ __all__ = [
     "MLflow",
     "Network",
     "ProgressBar",
+    "Rows",
     "Stop",
     "TableClassifier",
     "TableEncoder",
@@ -57,6 +59,7 @@ __all__ = [
     "TensorBoard",
     "Trace",
     "TrainingState",
+    "WithinParts",
     "__version__",
     "available_isas",
     "backward",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Generic, TypeAlias, TypeVar, type_check_only
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,6 +110,13 @@ def gemm_bf16(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | 
 def dropout_factors(rows: int, columns: int, place: int, rate: float, seed: int, step: int, dtype: str) -> _Array: ...
 def peak_gflops(dtype: str, n_threads: int = 1, seconds: float = 0.2) -> float: ...
 
+@type_check_only
+class _Rows(Protocol):  # chainrule.Rows
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def reader(self) -> Callable[[Any, int], Any]: ...
+
 class _Network(Generic[_Scalar]):
     def __init__(
         self, layer_sizes: Sequence[int], activations: Sequence[str], loss: _Loss, init: str, seed: int
@@ -132,20 +139,20 @@ class _Network(Generic[_Scalar]):
     def weights(self) -> list[NDArray[_Scalar]]: ...
     @property
     def biases(self) -> list[NDArray[_Scalar]]: ...
-    def logits(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[_Scalar]: ...
-    def predict(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[_Scalar]: ...
+    def logits(self, X: ArrayLike | _Rows, n_threads: int | None = None) -> NDArray[_Scalar]: ...
+    def predict(self, X: ArrayLike | _Rows, n_threads: int | None = None) -> NDArray[_Scalar]: ...
     def cost(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | _Rows,
+        y: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         n_threads: int | None = None,
     ) -> float: ...
     def loss_and_gradients(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | _Rows,
+        y: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         inputs: bool = False,
@@ -155,8 +162,8 @@ class _Network(Generic[_Scalar]):
     # part: the members of BatchPart; the result is the gradient, the sums of the losses, and the number of rows
     def partial_gradients(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | _Rows,
+        y: ArrayLike | None,
         sample_weight: ArrayLike | None,
         part: dict[str, Any],
         n_threads: int | None = None,
@@ -164,8 +171,8 @@ class _Network(Generic[_Scalar]):
     # request: see FitRequest in cpp/bindings/training.cpp
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | _Rows,
+        y: ArrayLike | None,
         request: dict[str, Any],
         *,
         sample_weight: ArrayLike | None = None,
@@ -175,8 +182,8 @@ class _Network(Generic[_Scalar]):
     @staticmethod
     def fit_many(
         networks: list[Any],
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | _Rows,
+        y: ArrayLike | None,
         requests: list[dict[str, Any]],
         *,
         sample_weight: ArrayLike | None,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule._arguments import optional_integer
 from chainrule._suggest import explained
 from chainrule.network import Network
+from chainrule.rows import Rows, target_of
 from chainrule.training import FitRequest, FitSettings, History, with_settings
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 @with_settings
 def fit_many(
     networks: Sequence[Network],
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Rows,
+    y: ArrayLike | None = None,
     *,
     rows: Any = None,
     sample_weight: ArrayLike | None = None,
@@ -111,6 +112,8 @@ def fit_many(
             progress,
             {"rows": rows, "n_threads": threads, **settings},
         )
+    if settings.get("loss") is None or isinstance(X, Rows):
+        y = target_of(X, y, "fit_many")
     chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
     held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
     each = {name: _each(name, value, count) for name, value in settings.items()}
@@ -166,7 +169,7 @@ def _each(name: str, value: Any, count: int) -> list[Any]:
 
 def _held_out(value: Any, X: Any) -> tuple[Any, NDArray[np.intp] | None]:
     """Return validation as (data or fraction, None), or as (None, row numbers)."""
-    if isinstance(value, (tuple, Mapping, Real)):
+    if isinstance(value, (tuple, Mapping, Real, Rows)):
         return value, None
     return None, _row_numbers("validation", value, X)
 

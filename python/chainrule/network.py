@@ -22,6 +22,7 @@ from chainrule.binned import BinnedRows
 from chainrule.functional import Array, Params, check_layers, per_hidden_layer
 from chainrule.gradients import GradientReport, compare
 from chainrule.losses import CustomLoss, Loss, custom, from_core, to_core
+from chainrule.rows import Rows, target_of
 from chainrule.scale import PartialGradients
 from chainrule.training import FitRequest, FitSettings, History, with_settings
 
@@ -118,8 +119,10 @@ def default_init(activations: Sequence[str]) -> InitName:
     return wanted.pop() if len(wanted) == 1 else "glorot_uniform"
 
 
-def refuse_sparse(name: str, X: ArrayLike) -> None:
-    """Raise ValueError if X is a sparse matrix or BinnedRows; `name` is what needs a dense one."""
+def refuse_sparse(name: str, X: ArrayLike | Rows) -> None:
+    """Raise ValueError if X is a sparse matrix, BinnedRows or Rows; `name` is what needs a dense one."""
+    if isinstance(X, Rows):
+        raise ValueError(f"{name} is not available for Rows; give some of them as an array: rows.read(0, 100)")
     if hasattr(X, "tocsr") or isinstance(X, BinnedRows):
         what = "binned rows" if isinstance(X, BinnedRows) else "a sparse X"
         raise ValueError(f"{name} is not available for {what}; give its rows as an array: X[:100].toarray()")
@@ -240,7 +243,7 @@ class Network:
         return Views(self._native.biases)
 
     @quick
-    def logits(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
+    def logits(self, X: ArrayLike | Rows, *, n_threads: int | None = None) -> Array:
         """Compute ``Z[L]``, shape (m, n_L): the prediction before the output activation. Arguments: see `predict`.
 
         Examples
@@ -253,12 +256,12 @@ class Network:
         return self._native.logits(X, optional_integer("n_threads", n_threads))
 
     @quick
-    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
+    def predict(self, X: ArrayLike | Rows, *, n_threads: int | None = None) -> Array:
         """Compute ``A[L]``: probabilities if the loss is a cross-entropy, otherwise values.
 
         Parameters
         ----------
-        X : array_like, SciPy sparse matrix or BinnedRows, shape (m, n_0)
+        X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
             One example per row.
         n_threads : int, optional
             Default: as `get_num_threads` says. The result is the same for any number.
@@ -286,8 +289,8 @@ class Network:
 
     def loss(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Rows,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         *,
@@ -302,12 +305,13 @@ class Network:
         >>> net.loss([[0.0, 0.0]], [2.0])
         2.0
         """
+        y = target_of(X, y, "Network.loss")
         return self._native.cost(X, y, sample_weight, real("l2", l2), optional_integer("n_threads", n_threads))
 
     def loss_and_gradients(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Rows,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         *,
@@ -319,10 +323,10 @@ class Network:
 
         Parameters
         ----------
-        X : array_like, SciPy sparse matrix or BinnedRows, shape (m, n_0)
+        X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
-            What the loss expects, see `cost`.
+            What the loss expects, see `cost`. Default, if X is `Rows`: their target.
         sample_weight : array_like, shape (m,), optional
             Weights of the rows, not negative; default 1 each.
         l2 : float, default 0
@@ -360,6 +364,8 @@ class Network:
         (0.25, [1.5, 0.5])
         """
         penalty, threads = real("l2", l2), optional_integer("n_threads", n_threads)
+        if loss is None or isinstance(X, Rows):
+            y = target_of(X, y, "Network.loss_and_gradients")
         arguments = X, y, sample_weight, penalty, flag("inputs", inputs), threads
         if inputs:
             refuse_sparse("inputs=True", X)
@@ -446,7 +452,7 @@ class Network:
         gradient, losses, count = self._native.partial_gradients(X, y, sample_weight, part, threads)
         return PartialGradients(start, start + count, rows, weight, gradient, losses)
 
-    def losses(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | None = None) -> Array:
+    def losses(self, X: ArrayLike | Rows, y: ArrayLike | None = None, *, n_threads: int | None = None) -> Array:
         """Compute the loss L of each example, shape (m,), without weights and penalty.
 
         Examples
@@ -456,6 +462,7 @@ class Network:
         >>> net.losses([[0.0, 0.0], [0.0, 0.0]], [2.0, 4.0]).tolist()
         [2.0, 8.0]
         """
+        y = target_of(X, y, "Network.losses")
         return _core.losses(self.logits(X, n_threads=n_threads), y, to_core(self.loss_spec))
 
     def trace(
@@ -567,8 +574,8 @@ class Network:
     @with_settings
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Rows,
+        y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
@@ -610,6 +617,8 @@ class Network:
         >>> net.parameters.round(3).tolist(), history.stop_reason
         ([3.0, 1.0], 'epochs')
         """
+        if settings.get("loss") is None or isinstance(X, Rows):
+            y = target_of(X, y, "Network.fit")
         return FitRequest(self, y, sample_weight, settings).run(X, sample_weight, n_threads)
 
     def save(self, path: StrPath, metadata: Mapping[str, str] | None = None) -> None:

@@ -71,6 +71,36 @@ class Stop(Settings):
     seconds: float | None = None
 
 
+@documented
+@dataclass(frozen=True)
+class WithinParts(Settings):
+    """An order of the rows that reads the data part by part: for ``shuffle``, and data larger than memory.
+
+    Part p holds the rows from ``p · rows`` to ``(p + 1) · rows``. An epoch takes the parts in random order, and the
+    rows of each part in random order. The order depends only on the seed, the epoch, and the numbers of rows, so an
+    array in memory, a memory-mapped file and `Rows` give the same bits.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Raises
+    ------
+    ValueError
+        For a setting out of range.
+
+    Examples
+    --------
+    >>> import chainrule as cr, numpy as np
+    >>> X = np.linspace(-1, 1, 1000).reshape(-1, 1)
+    >>> net = cr.Network([1, 8, 1], loss="squared_error", seed=0)
+    >>> net.fit(X, X[:, 0] ** 2, shuffle=cr.WithinParts(256), batch_size=20, epochs=5).epochs
+    5
+    """
+
+    rows: int = 65536
+
+
 @explained
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingState:
@@ -304,7 +334,7 @@ class FitSettings(_Keywords[PerNetwork], total=False):
     optimizer: Optimizer | PerNetwork | None
     batch_size: int | PerNetwork | None
     epochs: int | PerNetwork
-    shuffle: bool | PerNetwork
+    shuffle: bool | WithinParts | PerNetwork
     l2: float | PerNetwork
     l2_per_row: bool | PerNetwork
     groups: Iterable[Group] | PerNetwork
@@ -340,7 +370,7 @@ _OWN_SETTINGS = (
     ),
     Setting(
         "validation",
-        "(X, y), (X, y, sample_weight) or float",
+        "(X, y), (X, y, sample_weight), Rows or float",
         None,
         "",
         "Validation data, whose cost is recorded after each epoch; or the fraction of the rows to hold out. The seed "
@@ -417,6 +447,14 @@ def _dropout(value: Any) -> list[float]:
     return [real("dropout", value)]
 
 
+def _shuffle(value: Any) -> bool | WithinParts:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if not isinstance(value, WithinParts):
+        raise TypeError(f"shuffle must be True, False or an instance such as WithinParts(65536), got {value!r}")
+    return value
+
+
 def _stop(value: Any) -> Stop:
     if not isinstance(value, Stop):
         raise TypeError(f"stop must be an instance such as Stop(no_improvement=10), got {value!r}")
@@ -431,6 +469,7 @@ _CHECKED: Mapping[str, Callable[[Any], Any]] = {
     "dropout": _dropout,
     "schedules": schedules_by_name,
     "precision": lambda value: one_of("precision", value, _core.PRECISIONS),
+    "shuffle": _shuffle,
     "stop": _stop,
 }
 

@@ -13,6 +13,7 @@ from chainrule import _core
 from chainrule._arguments import one_of, returned
 from chainrule._suggest import listed
 from chainrule.functional import Array
+from chainrule.rows import Rows
 
 TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # keys of callbacks' logs
 
@@ -126,6 +127,8 @@ class HeldOut:
             train, held = split_rows(y if rows is None else np.asarray(y)[rows], float(validation), loss, seed)
             self.rows, self.validation_rows = (train, held) if rows is None else (rows[train], rows[held])
         elif validation is not None:
+            if isinstance(validation, Rows):
+                validation = validation, validation.y
             self.data = one_data_set("validation", validation, " or a fraction")
             _, self._y, self._weight = (*self.data, None)[:3]
         if self.validation_rows is not None:

@@ -51,6 +51,25 @@ template <class... More>
 std::variant<More..., Lbfgs> with_lbfgs(OptimizerList<More...>);
 using OptimizerOptions = decltype(with_lbfgs(PassOptimizers()));
 
+// An order of the rows that reads a data set part by part. Part p holds the rows from p * rows to (p + 1) * rows of the
+// data set. An epoch takes the parts in random order, and the rows of each part in random order. The order depends on
+// the seed, the epoch, and the number of rows alone.
+struct WithinParts {
+  Index rows = 65536;
+
+  static constexpr const char* name = "WithinParts";
+  template <class Visit>
+  static void fields(Visit visit) {
+    visit("rows", &WithinParts::rows, at_least_one, "Number of rows of a part.");
+  }
+};
+// Whether, and how, the rows of an epoch are shuffled.
+using Shuffle = std::variant<bool, WithinParts>;
+inline bool is_shuffled(const Shuffle& shuffle) {
+  const bool* all = std::get_if<bool>(&shuffle);
+  return all == nullptr || *all;
+}
+
 // Factors for the learning rate and the weight decay of some parameters. If a parameter is in several groups, their
 // factors are multiplied.
 enum class Kind { weights, biases };
@@ -203,7 +222,7 @@ struct FitOptions {
   OptimizerOptions optimizer = Adam{};
   std::optional<Index> batch_size{};
   int epochs = 200;
-  bool shuffle = true;
+  Shuffle shuffle = true;
   double l2 = 0;
   bool l2_per_row = false;
   std::vector<Group> groups{};
@@ -224,7 +243,8 @@ struct FitOptions {
   // place, for instance if it is a file larger than memory.
   bool copy_columns = true;
   // Indices of the examples to train on, and of the rows of `validation` to evaluate, in this order; empty: all of
-  // them. Results are bit-identical to those on a copy of these rows. The spans must outlive the call.
+  // them. Results are bit-identical to those on a copy of these rows, except that the parts of WithinParts are those of
+  // all examples. The spans must outlive the call.
   std::span<const Index> rows{}, validation_rows{};
   Stop stop{};
   int threads = 0;
@@ -252,7 +272,9 @@ struct FitOptions {
     visit("epochs", &FitOptions::epochs, at_least_one,
           "Maximum number of passes through the data; with ``resume``, of additional passes.",
           "scikit-learn: `max_iter`");
-    visit("shuffle", &FitOptions::shuffle, anything, "Use a new random order of the rows in each epoch.");
+    visit(
+        "shuffle", &FitOptions::shuffle, anything,
+        "Use a new random order of the rows in each epoch; `WithinParts` gives one that reads the data part by part.");
     visit("l2", &FitOptions::l2, not_negative, "λ of the penalty ``λ/2 · Σ‖W‖²`` in the cost.",
           "PyTorch: `weight_decay` of SGD and Adam; Keras: `kernel_regularizer=L2(λ/2)`");
     visit("l2_per_row", &FitOptions::l2_per_row, anything,
@@ -350,6 +372,7 @@ CHAINRULE_API std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, 
 CHAINRULE_API void check(const OptimizerOptions&);
 CHAINRULE_API void check(const Group&, Index layers);
 CHAINRULE_API void check(const Stop&);
+CHAINRULE_API void check(const WithinParts&);
 
 // The learning rate of the chosen optimizer.
 CHAINRULE_API double learning_rate(const OptimizerOptions&);

@@ -81,12 +81,44 @@ struct BinnedView {
   }
 };
 
-// The inputs of some examples: a dense matrix, or rows of few entries, a sparse matrix or binned rows.
+// Numbers of rows: numbers[0..count) or, if that is null, first, first + 1, ...
+struct RowNumbers {
+  const Index* numbers = nullptr;
+  Index first = 0, count = 0;
+
+  Index operator[](Index i) const { return numbers != nullptr ? numbers[i] : first + i; }
+  RowNumbers between(Index begin, Index end) const {
+    return {numbers != nullptr ? numbers + begin : nullptr, first + begin, end - begin};
+  }
+};
+
+// Rows that are not in memory as T, for instance numbers of another type, or a data set larger than memory. A call
+// reads the rows that it needs next, some thousand at a time, into memory of its own. Only one call at a time may use
+// an object of this class.
+template <class T>
+class RowReader {
+ public:
+  virtual ~RowReader() = default;
+
+  // Makes the first `count` of these rows available to read(); the others are read later. Called by one thread. An
+  // exception ends the call and is passed on.
+  virtual void prepare(const RowNumbers& rows, Index count) = 0;
+  // Writes prepared rows to `into`, which has unit column stride. Called by several threads at once.
+  virtual void read(const RowNumbers& rows, MatrixView<T> into) const = 0;
+  // Says that rows near this one follow after those that prepare() is called with, so that they can be read ahead; -1:
+  // none.
+  virtual void expect(Index) {}
+  virtual void release() {}  // called after the last row of a pass: frees memory
+};
+
+// The inputs of some examples: a dense matrix; rows of few entries, a sparse matrix or binned rows; or a reader.
 template <class T>
 struct Inputs {
   MatrixView<const T> matrix{};
   SparseView<T> sparse{};  // used if indptr is not null
   BinnedView<T> binned{};  // used if layout is not empty
+  RowReader<T>* reader = nullptr;
+  Index first = 0;  // the number that the reader has for row 0
   Index rows = 0, cols = 0;
 
   Inputs() = default;
@@ -96,14 +128,23 @@ struct Inputs {
   Inputs(SparseView<T> s) : sparse(s), rows(s.rows), cols(s.cols) {}
 
   Inputs(const BinnedView<T>& b) : binned(b), rows(b.rows), cols(b.cols) {}
+  Inputs(RowReader<T>& r, Index row_count, Index col_count) : reader(&r), rows(row_count), cols(col_count) {}
 
   bool is_binned() const { return !binned.layout.empty(); }
   bool is_sparse() const { return sparse.indptr != nullptr || is_binned(); }
   Inputs rows_between(Index begin, Index end) const {
     if (is_binned()) return binned.rows_between(begin, end);
+    if (reader != nullptr) {
+      Inputs part = *this;
+      part.first += begin;
+      part.rows = end - begin;
+      return part;
+    }
     if (!is_sparse()) return matrix.rows_between(begin, end);
     return SparseView<T>{sparse.indptr + begin, sparse.indices, sparse.values, end - begin, cols};
   }
+  // The numbers that the reader has for rows[0..count) or, if rows is null, for the first `count` rows.
+  RowNumbers numbers(const Index* of, Index count) const { return {of, first, count}; }
 };
 
 }  // namespace chainrule

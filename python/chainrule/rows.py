@@ -1,0 +1,351 @@
+"""Data sets in Parquet and Arrow files, read part by part while a network trains."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from chainrule._disk import StrPath
+from chainrule._optional import require
+from chainrule._suggest import did_you_mean, explained
+from chainrule._warn import warn
+
+_MERGED = 65536  # files with smaller row groups are read in parts of at least so many rows
+_COLUMNS = 16  # columns that are decoded at a time: a part and these are in memory
+_BLOCK = 2048  # rows of a block that is filled column by column while it is in the cache
+
+
+@explained
+class Rows:
+    """The rows of a data set in files, which `Network` and the MLP estimators accept in place of X and y.
+
+    The files are read part by part, in a thread of their own: while the network trains on one part, the next is read.
+    So memory holds two parts, however large the data set is, and the target column. A part is a row group of a Parquet
+    file, a record batch of an Arrow file, several small ones of these, or what ``shuffle=WithinParts(rows)`` chooses.
+    Results have the same bits as with arrays in memory and the same ``shuffle``. Needs the extra ``parquet``.
+
+    Parameters
+    ----------
+    paths : str, path, or sequence of these
+        Files, or folders, whose files are taken in the order of their names. The ending determines the format:
+        ``.arrow``, ``.feather`` or ``.ipc`` for Arrow, otherwise Parquet.
+    target : str, optional
+        The column that is y. It is read at its first use and then stays in memory.
+    columns : sequence of str, optional
+        The columns that are X. Default: all except the target.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        The numbers of rows and of columns of X.
+    columns : tuple of str
+        The names of the columns of X.
+    largest_part : int
+        Number of rows of the largest row group or record batch: a good size for `WithinParts`.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed; the message gives the command that installs it.
+    ValueError
+        For a column that does not exist, for no rows, and, when it is read, for a missing value.
+    TypeError
+        For a column of X that does not hold numbers or booleans.
+    OSError
+        For a file that does not exist or cannot be read.
+
+    Examples
+    --------
+    >>> import chainrule as cr, numpy as np, os, tempfile
+    >>> import pyarrow as pa, pyarrow.parquet as pq
+    >>> folder = tempfile.mkdtemp()
+    >>> for i in range(3):
+    ...     x = np.linspace(i, i + 1, 1000)
+    ...     pq.write_table(pa.table({"x": x, "y": x**2}), os.path.join(folder, f"{i}.parquet"), row_group_size=500)
+    >>> rows = cr.Rows(folder, target="y")
+    >>> rows
+    Rows of 3 files: 3000 rows, columns x, target y
+    >>> net = cr.Network([1, 16, 1], loss="squared_error", seed=0)
+    >>> history = net.fit(rows, shuffle=cr.WithinParts(500), batch_size=50, epochs=20)
+    >>> net.predict(rows).shape, bool(net.loss(rows) < rows.y.var() / 2)
+    ((3000, 1), True)
+    """
+
+    def __init__(
+        self,
+        paths: StrPath | Sequence[StrPath],
+        *,
+        target: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        if isinstance(columns, str):
+            raise TypeError(f"columns must be a sequence of names, got {columns!r}")
+        self._arguments = {"paths": paths, "target": target, "columns": columns}
+        self._files = _Files([paths] if isinstance(paths, (str, os.PathLike)) else paths)
+        types = self._files.types
+        wanted = [name for name in types if name != target] if columns is None else list(columns)
+        for name in [*wanted, *([] if target is None else [target])]:
+            if name not in types:
+                raise ValueError(f"the files have no column {name!r}{did_you_mean(name, types)}")
+        if target in wanted:
+            raise ValueError(f"the target {target!r} is also one of the columns")
+        for name in wanted:
+            if not _is_number(types[name]):
+                raise TypeError(f"column {name!r} has type {types[name]}, expected numbers: choose others by columns=")
+        self.columns, self._target = tuple(wanted), target
+        self._y: NDArray[Any] | None = None
+        self.shape = int(self._files.edges[-1]), len(wanted)
+        if 0 in self.shape:
+            raise ValueError(f"there are no {'rows' if self.shape[0] == 0 else 'columns'} in {paths}")
+        self.largest_part = int(np.diff(self._files.edges).max())
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The target column, in the type of the files."""
+        if self._target is None:
+            raise ValueError("y is missing: give it, or name its column by Rows(..., target=)")
+        if self._y is None:
+            with _Opened(self._files) as files:
+                names = [self._target]
+                parts = [files.columns(group, names)[0] for group in range(len(self._files.groups))]
+            self._y = np.concatenate(parts)
+        return self._y
+
+    def read(self, start: int, stop: int, dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """Return the rows from start to stop of X as an array in memory."""
+        first, last, _ = slice(start, stop).indices(self.shape[0])
+        with _Opened(self._files) as files:
+            return self._read(files, first, max(first, last), dtype)
+
+    def _read(self, files: "_Opened", start: int, stop: int, dtype: DTypeLike) -> NDArray[Any]:
+        out = np.empty((stop - start, len(self.columns)), dtype)
+        edges = self._files.edges
+        for group in range(np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop)):
+            low, high = max(start, edges[group]), min(stop, edges[group + 1])
+            rows = out[low - start : high - start]
+            for first in range(0, len(self.columns), _COLUMNS):
+                names = self.columns[first : first + _COLUMNS]
+                columns = [column[low - edges[group] : high - edges[group]] for column in files.columns(group, names)]
+                for top in range(0, len(rows), _BLOCK):
+                    block = rows[top : top + _BLOCK]
+                    for j, column in enumerate(columns, first):
+                        block[:, j] = column[top : top + _BLOCK]
+        return out
+
+    def reader(self, dtype: DTypeLike, part_rows: int) -> "PartReader":
+        """Return what the core reads parts from: parts of part_rows rows, or as they are stored if that is 0."""
+        stored, count = self._files.edges, self.shape[0]
+        if part_rows == 0:
+            return PartReader(self, dtype, _merged(stored))
+        edges = np.append(np.arange(0, count, part_rows), count)
+        groups = np.searchsorted(stored, edges[1:]) - np.searchsorted(stored, edges[:-1], "right") + 1
+        times = float(groups.sum() / (len(stored) - 1))
+        if times > 2:
+            warn(
+                f"parts of {part_rows} rows read each row group of the files {times:.1f} times an epoch: "
+                f"WithinParts({self.largest_part}) has parts of the size of the largest row group"
+            )
+        return PartReader(self, dtype, edges)
+
+    def __repr__(self) -> str:
+        some = ", ".join(self.columns[:5]) + (", ..." if len(self.columns) > 5 else "")
+        target = "" if self._target is None else f", target {self._target}"
+        count = len(self._files.paths)
+        return f"Rows of {count} file{'s' * (count > 1)}: {self.shape[0]} rows, columns {some}{target}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (self._arguments,)
+
+
+def _remake(arguments: dict[str, Any]) -> Rows:
+    return Rows(**arguments)
+
+
+def target_of(X: Any, y: Any, caller: str) -> Any:
+    """Return y or, if it is missing, the target of X, which must then be Rows; `caller` is for the error."""
+    if y is None and not isinstance(X, Rows):
+        raise TypeError(f"{caller} needs y")
+    return X.y if y is None else y
+
+
+class PartReader:
+    """Reads the parts of `Rows` that the core asks for, in a thread of its own.
+
+    Attributes
+    ----------
+    edges : ndarray of int
+        Part p has the rows from ``edges[p]`` to ``edges[p + 1]``.
+    """
+
+    def __init__(self, rows: Rows, dtype: DTypeLike, edges: NDArray[np.int64]) -> None:
+        self.edges = edges
+        self._rows, self._dtype, self._files = rows, dtype, _Opened(rows._files)
+        self._thread = ThreadPoolExecutor(1, "chainrule-rows")
+        self._asked: tuple[int, Future[NDArray[Any]]] | None = None
+
+    def ask(self, part: int) -> None:
+        """Begin to read a part."""
+        if self._asked is not None:
+            self._asked[1].cancel()
+        self._asked = part, self._thread.submit(self._read, part)
+
+    def take(self, part: int) -> NDArray[Any]:
+        """Return a part, which the caller then owns."""
+        if self._asked is None or self._asked[0] != part:
+            self.ask(part)
+        (_, future), self._asked = self._asked, None  # type: ignore[misc]
+        return future.result()
+
+    def _read(self, part: int) -> NDArray[Any]:
+        return self._rows._read(self._files, self.edges[part], self.edges[part + 1], self._dtype)
+
+    def close(self) -> None:
+        """End the thread and close the files."""
+        self._thread.shutdown(cancel_futures=True)
+        self._files.close()
+
+
+class _ParquetFile:
+    """A Parquet file, whose row groups are read one after the other."""
+
+    def __init__(self, path: str) -> None:
+        self._file = require("pyarrow.parquet", "parquet").ParquetFile(path, memory_map=True)
+        self.types = _types(self._file.schema_arrow)
+        self.sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
+
+    def table(self, group: int, names: Sequence[str]) -> Any:
+        """Read columns of a row group."""
+        return self._file.read_row_group(group, columns=list(names), use_threads=False)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _ArrowFile:
+    """An Arrow file, whose record batches are read in place if they are not compressed."""
+
+    def __init__(self, path: str) -> None:
+        self._arrow = require("pyarrow", "parquet")
+        self._map = self._arrow.memory_map(path)
+        self._file = require("pyarrow.ipc", "parquet").open_file(self._map)
+        self.types = _types(self._file.schema)
+        self.sizes = [self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)]
+
+    def table(self, group: int, names: Sequence[str]) -> Any:
+        """Return columns of a record batch."""
+        return self._arrow.Table.from_batches([self._file.get_batch(group)]).select(names)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._map.close()
+
+
+def _open(path: str) -> _ParquetFile | _ArrowFile:
+    try:
+        return (_ArrowFile if path.lower().endswith((".arrow", ".feather", ".ipc")) else _ParquetFile)(path)
+    except ValueError as error:  # of pyarrow, for a file of another format
+        raise ValueError(f"{path}: {error}") from error
+
+
+class _Files:
+    """The files of a data set, and where the rows are in them.
+
+    Attributes
+    ----------
+    paths : list of str
+        The files.
+    types : dict
+        The Arrow type of each column.
+    groups : list of (int, int)
+        Of each row group the number of its file, and its number there.
+    edges : ndarray of int
+        Row group i has the rows from ``edges[i]`` to ``edges[i + 1]``.
+    """
+
+    def __init__(self, paths: Iterable[StrPath]) -> None:
+        self.paths = [file for path in paths for file in _files_of(os.fspath(path))]
+        self.types: Mapping[str, Any] = {}
+        self.groups: list[tuple[int, int]] = []
+        sizes: list[int] = []
+        for i, path in enumerate(self.paths):
+            file = _open(path)
+            self.types = self.types or file.types
+            if missing := [name for name in self.types if name not in file.types]:
+                raise ValueError(f"{path} has no column {missing[0]!r}, which {self.paths[0]} has")
+            self.groups += [(i, number) for number in range(len(file.sizes))]
+            sizes += file.sizes
+            file.close()
+        self.edges = np.cumsum([0, *sizes], dtype=np.int64)
+
+
+class _Opened:
+    """Reads columns of row groups. One file at a time is open."""
+
+    def __init__(self, files: _Files) -> None:
+        self._files = files
+        self._file: _ParquetFile | _ArrowFile | None = None
+        self._number = -1
+
+    def __enter__(self) -> "_Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._number = None, -1
+
+    def columns(self, group: int, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Read columns of a row group."""
+        number, within = self._files.groups[group]
+        path = self._files.paths[number]
+        if number != self._number or self._file is None:
+            self.close()
+            self._file, self._number = _open(path), number
+        table = self._file.table(within, names)
+        columns = []
+        for name in names:
+            column = table.column(name)
+            if column.null_count:
+                row = next(i for i, value in enumerate(column) if not value.is_valid)
+                raise ValueError(
+                    f"there is no value in row {int(self._files.edges[group]) + row}, column {name!r} ({path}): fill "
+                    "the gap, or leave the row or the column out"
+                )
+            columns.append(column.to_numpy())
+        return columns
+
+
+def _files_of(path: str) -> Iterator[str]:
+    """Return the path of a file, or the files in a folder, except those that begin with a dot or underscore."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    for name in sorted(os.listdir(path)):
+        if not name.startswith((".", "_")):
+            yield from _files_of(os.path.join(path, name))
+
+
+def _types(schema: Any) -> dict[str, Any]:
+    return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _is_number(kind: Any) -> bool:
+    types = require("pyarrow.types", "parquet")
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _merged(edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Merge small neighbouring row groups to parts of at least _MERGED rows."""
+    kept = [int(edges[0])]
+    for edge in edges[1:-1].tolist():
+        if edge - kept[-1] >= _MERGED:
+            kept.append(edge)
+    return np.array([*kept, int(edges[-1])])

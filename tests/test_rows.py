@@ -1,0 +1,305 @@
+"""Rows in files, and arrays of other types: read or converted part by part, with the bits of an array in memory."""
+
+import pickle
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.rows import PartReader
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+COUNT, COLUMNS = 1000, 20
+random = np.random.default_rng(0)
+X = random.normal(size=(COUNT, COLUMNS)).astype("float32")
+X[:, 3] = random.integers(-50, 50, COUNT)
+X[:, 4] = random.random(COUNT) > 0.5
+Y = X[:, 0] * X[:, 1]
+LABELS = random.integers(0, 3, COUNT)
+W = random.uniform(0.5, 2, COUNT).astype("float32")
+NAMES = [f"x{i}" for i in range(COLUMNS)]
+SIZES = {"small": [COLUMNS, 8, 1], "large": [COLUMNS, 300, 200, 1]}
+PARTS = cr.WithinParts(130)
+
+
+def table(rows=slice(None), **more):
+    kinds = {3: "int16", 4: "bool"}
+    columns = {name: X[rows, i].astype(kinds.get(i, "float32")) for i, name in enumerate(NAMES)}
+    return pa.table({**columns, "y": Y[rows], "label": LABELS[rows], **more})
+
+
+def write_arrow(data, path, rows):
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, data.schema) as writer:
+        writer.write_table(data, max_chunksize=rows)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three Parquet files with row groups of 130 rows, and fewer at the ends of the files."""
+    folder = tmp_path_factory.mktemp("rows")
+    for i, (start, stop) in enumerate([(0, 390), (390, 700), (700, 1000)]):
+        pq.write_table(table(slice(start, stop)), folder / f"{i}.parquet", row_group_size=130)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(folder):
+    return cr.Rows(folder, target="y", columns=NAMES)
+
+
+def network(sizes, **more):
+    return cr.Network(sizes, **{"activation": "tanh", "loss": "squared_error", "seed": 0, **more})
+
+
+def trained(sizes, x, y, dtype="float32", **settings):
+    net = network(sizes, dtype=dtype)
+    history = net.fit(x, y, **settings)
+    validation = None if history.validation is None else history.validation.tobytes()
+    return net.parameters.tobytes(), history.loss.tobytes(), validation, [v.tolist() for v in history.metrics.values()]
+
+
+def order(count, shuffle, seed=0, epochs=1, batch=10, rows=None):
+    """Return the row numbers of each epoch in the order in which a fit takes them."""
+    seen = []
+
+    def loss(logits, y, weight):
+        seen.extend(y.tolist())
+        return 0.0, np.zeros_like(logits)
+
+    settings = {"shuffle": shuffle, "batch_size": batch, "epochs": epochs, "seed": seed, "loss": loss}
+    nets = [network([1, 1])]
+    (history,) = cr.fit_many(nets, np.zeros((count, 1)), np.arange(count), rows=rows, **settings)
+    assert isinstance(history, cr.History)
+    return np.reshape(seen, (epochs, -1))
+
+
+def test_order_within_parts_takes_part_after_part():
+    epochs = order(100, cr.WithinParts(30), epochs=3)
+    for epoch in epochs:
+        parts = epoch // 30
+        assert sorted(epoch) == list(range(100))
+        assert np.count_nonzero(np.diff(parts)) == 3  # each part is taken once, as a whole
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    firsts = {int(epoch[0] // 30) for epoch in order(100, cr.WithinParts(30), epochs=20)}
+    assert firsts == {0, 1, 2, 3}
+    assert all(np.any(np.diff(epoch[epoch // 30 == 0]) < 0) for epoch in epochs)  # shuffled within
+
+
+def test_order_within_parts_depends_on_seed_and_epoch_alone():
+    first = order(100, cr.WithinParts(30), epochs=3)
+    assert np.array_equal(first, order(100, cr.WithinParts(30), epochs=3, batch=7))
+    assert not np.array_equal(first, order(100, cr.WithinParts(30), epochs=3, seed=1))
+    whole = order(100, cr.WithinParts(100), epochs=3)
+    assert np.array_equal(whole, order(100, True, epochs=3))
+    assert np.array_equal(whole, order(100, cr.WithinParts(2**30), epochs=3))
+
+
+def test_parts_are_those_of_the_data_for_a_subset_of_the_rows():
+    subset = np.flatnonzero(np.arange(100) % 3 > 0)
+    (epoch,) = order(100, cr.WithinParts(30), rows=subset)
+    assert sorted(epoch) == subset.tolist()
+    assert np.count_nonzero(np.diff(epoch // 30)) == 3
+    (same,) = order(100, cr.WithinParts(30), rows=subset[::-1])
+    assert np.array_equal(epoch, same)
+
+
+SETTINGS = {
+    "alone": {},
+    "in order": {"shuffle": False},
+    "parts that end within row groups": {"shuffle": cr.WithinParts(170)},
+    "parts of several row groups": {"shuffle": cr.WithinParts(512)},
+    "all rows": {"batch_size": None},
+    "large batches": {"batch_size": 600},
+    "L-BFGS": {"optimizer": cr.LBFGS(), "batch_size": None},
+    "SGD": {"optimizer": cr.SGD(momentum=0.9)},
+    "weights": {"sample_weight": W},
+    "dropout": {"dropout": 0.3, "input_dropout": 0.2},
+    "clipped": {"clip_norm": 0.1, "ema": 0.9},
+    "held out": {"validation": 0.3, "metrics": "mae"},
+    "float64": {"dtype": "float64"},
+    "one row": {"batch_size": 1, "epochs": 1},
+}
+
+
+@pytest.mark.filterwarnings("ignore:parts of 170 rows")
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("more", SETTINGS.values(), ids=SETTINGS)
+def test_fit_on_files_has_the_bits_of_arrays(rows, sizes, more, threads):
+    settings = {"shuffle": PARTS, "batch_size": 50, "epochs": 3, **more}
+    assert trained(sizes, rows, None, **settings) == trained(sizes, X, Y, **settings)
+
+
+def test_validation_and_custom_loss_have_the_bits_of_arrays(rows):
+    settings = {"shuffle": PARTS, "batch_size": 50, "epochs": 3}
+    for sizes in SIZES.values():
+        validated = trained(sizes, rows, None, validation=rows, metrics="r2", **settings)
+        assert validated == trained(sizes, X, Y, validation=(X, Y), metrics="r2", **settings)
+
+        def loss(logits, y, weight):
+            return float(np.mean(logits)), logits / y[:, None]
+
+        assert trained(sizes, rows, Y + 9, loss=loss, **settings) == trained(sizes, X, Y + 9, loss=loss, **settings)
+
+
+def test_resumed_fit_on_files_has_the_bits_of_one(rows):
+    settings = {"shuffle": PARTS, "batch_size": 50}
+    net = network(SIZES["small"])
+    state = net.fit(rows, **settings, epochs=2, keep_state=True).state
+    net.fit(rows, **settings, epochs=2, resume=state)
+    once = network(SIZES["small"])
+    once.fit(X, Y, **settings, epochs=4)
+    assert np.array_equal(net.parameters, once.parameters)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_and_costs_have_the_bits_of_arrays(rows, dtype, threads):
+    for sizes in SIZES.values():
+        net = network(sizes, dtype=dtype)
+        assert np.array_equal(net.predict(rows), net.predict(X))
+        assert np.array_equal(net.logits(rows), net.logits(X))
+        assert net.loss(rows) == net.loss(X, Y)
+        assert net.loss(rows, Y + 1, W) == net.loss(X, Y + 1, W)
+        assert np.array_equal(net.losses(rows), net.losses(X, Y))
+        cost, gradients = net.loss_and_gradients(rows)
+        expected = net.loss_and_gradients(X, Y)
+        assert cost == expected[0]
+        assert np.array_equal(gradients.parameters, expected[1].parameters)
+
+
+def test_many_fits_on_files_have_the_bits_of_arrays(rows):
+    mask = np.arange(COUNT) % 3 > 0
+
+    def many(x, y):
+        nets = [network(size, seed=seed) for seed, size in enumerate([*SIZES.values(), SIZES["small"]])]
+        shuffles = [PARTS, cr.WithinParts(260), False]
+        settings = {"batch_size": 50, "epochs": 3, "shuffle": shuffles, "validation": [~mask, mask, 0.2]}
+        assert all(isinstance(h, cr.History) for h in cr.fit_many(nets, x, y, rows=[mask, ~mask, None], **settings))
+        return [net.parameters.tobytes() for net in nets]
+
+    assert many(rows, None) == many(X, Y)
+
+
+def test_many_fits_in_processes_read_the_files(rows):
+    nets = [network(SIZES["small"], seed=seed) for seed in range(2)]
+    with ProcessPoolExecutor(1) as pool:
+        results = cr.fit_many(nets, rows, shuffle=PARTS, batch_size=50, epochs=2, executor=pool)
+    assert all(isinstance(result, cr.History) for result in results)
+    local = network(SIZES["small"], seed=0)
+    local.fit(X, Y, shuffle=PARTS, batch_size=50, epochs=2)
+    assert np.array_equal(nets[0].parameters, local.parameters)
+
+
+def test_each_part_is_read_once_an_epoch_in_another_thread(rows, monkeypatch):
+    read, threads = [], set()
+    original = PartReader._read
+
+    def counted(self, part):
+        threads.add(threading.current_thread().name)
+        read.append(part)
+        return original(self, part)
+
+    monkeypatch.setattr(PartReader, "_read", counted)
+    network(SIZES["large"]).fit(rows, shuffle=PARTS, batch_size=13, epochs=4)
+    parts = order(COUNT, PARTS, epochs=4).ravel() // PARTS.rows
+    assert read == parts[np.flatnonzero(np.diff(parts, prepend=-1))].tolist()
+    assert all(name.startswith("chainrule-rows") for name in threads)
+    assert not [t for t in threading.enumerate() if t.name.startswith("chainrule-rows")]
+
+
+def test_arrow_files_and_mixed_paths_are_read(folder, tmp_path):
+    write_arrow(table(slice(0, 390)), tmp_path / "first.arrow", 100)
+    paths = [tmp_path / "first.arrow", folder / "1.parquet", str(folder / "2.parquet")]
+    mixed = cr.Rows(paths, target="label", columns=["x4", "x0"])
+    assert mixed.shape == (COUNT, 2)
+    assert mixed.largest_part == 130
+    assert np.array_equal(mixed.read(0, COUNT), X[:, [4, 0]])
+    assert np.array_equal(mixed.read(385, 395, "float64"), X[385:395, [4, 0]])
+    assert mixed.read(5, 5).shape == (0, 2)
+    assert np.array_equal(mixed.y, LABELS)
+    assert repr(mixed) == "Rows of 3 files: 1000 rows, columns x4, x0, target label"
+
+
+def test_rows_can_be_pickled(rows):
+    copy = pickle.loads(pickle.dumps(rows))
+    assert (copy.shape, copy.columns) == (rows.shape, rows.columns)
+    assert np.array_equal(copy.y, Y)
+
+
+def test_what_files_cannot_give_is_refused(folder, tmp_path, rows):
+    for arguments, error, words in [
+        ({"target": "z"}, ValueError, "no column 'z'"),
+        ({"target": "lable"}, ValueError, "did you mean 'label'"),
+        ({"target": "y", "columns": ["y"]}, ValueError, "'y' is also one of the columns"),
+        ({"columns": "x0"}, TypeError, "sequence of names"),
+        ({"columns": []}, ValueError, "no columns"),
+    ]:
+        with pytest.raises(error, match=words):
+            cr.Rows(folder, **arguments)
+    pq.write_table(table(town=["Bern"] * COUNT), tmp_path / "town.parquet")
+    with pytest.raises(TypeError, match="'town' has type string"):
+        cr.Rows(tmp_path / "town.parquet")
+    with pytest.raises(ValueError, match=r"0\.parquet has no column 'town'"):
+        cr.Rows([tmp_path / "town.parquet", folder], columns=["x0"])
+    with pytest.raises(OSError, match="nowhere"):
+        cr.Rows(tmp_path / "nowhere.parquet")
+    (tmp_path / "text.parquet").write_text("x0,x1")
+    with pytest.raises(ValueError, match=r"text\.parquet"):
+        cr.Rows(tmp_path / "text.parquet")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no rows"):
+        cr.Rows(tmp_path / "empty")
+    net = network(SIZES["small"])
+    with pytest.raises(ValueError, match=r"choose shuffle=WithinParts\(130\), or shuffle=False"):
+        net.fit(rows, batch_size=50)
+    with pytest.raises(ValueError, match="y is missing"):
+        net.fit(cr.Rows(folder, columns=NAMES), batch_size=50, shuffle=PARTS)
+    for call in (net.fit, net.loss, net.losses, net.loss_and_gradients, lambda x: cr.fit_many([net], x)):
+        with pytest.raises(TypeError, match="needs y"):
+            call(X)
+    with pytest.raises(ValueError, match=r"rows\.read\(0, 100\)"):
+        net.trace(rows, Y)
+    with pytest.raises(ValueError, match="X has 2 columns, the network expects 20"):
+        net.fit(cr.Rows(folder, columns=["x0", "x1"], target="y"), shuffle=False)
+    with pytest.warns(UserWarning, match=r"each row group of the files 2\.\d times.*WithinParts\(130\)"):
+        net.fit(rows, shuffle=cr.WithinParts(50), batch_size=50, epochs=1)
+
+
+def test_a_gap_in_a_later_part_ends_the_fit_and_names_its_place(tmp_path):
+    data = table(gap=pa.array([1.0] * 700 + [None] + [1.0] * 299))
+    pq.write_table(data, tmp_path / "gap.parquet", row_group_size=100)
+    broken = cr.Rows(tmp_path / "gap.parquet", target="y", columns=[*NAMES[1:], "gap"])
+    net = network(SIZES["large"])
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="no value in row 700, column 'gap'"):
+        net.fit(broken, shuffle=cr.WithinParts(100), batch_size=50, epochs=1)
+    assert not np.array_equal(net.parameters, before)  # the steps before the gap
+    net.fit(X, Y, epochs=1)
+
+
+BIG = (6000, 700)  # elements enough to be converted a batch at a time
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_integers_are_converted_as_numpy_does(dtype):
+    big = random.integers(0, 2**63, BIG).astype(dtype)
+    net = network([700, 3, 1])
+    assert np.array_equal(net.predict(big), net.predict(big.astype("float32")))
+
+
+@pytest.mark.parametrize("kinds", [("uint8", "float32"), ("float64", "float32"), ("float32", "float64")], ids=str)
+@pytest.mark.parametrize("hidden", [4, 200])
+def test_large_arrays_of_another_type_have_the_bits_of_a_copy(kinds, hidden, threads):
+    dtype, own = kinds
+    big = random.integers(0, 100, BIG).astype(dtype)
+    plain = big.astype(own)
+    target = big[:, 0] / 100
+    views = {"whole": big, "every second row": np.repeat(big, 2, axis=0)[::2], "columns": np.asfortranarray(big)}
+    for more in ({}, {"batch_size": None}, {"shuffle": False}, {"validation": 0.2}, {"shuffle": cr.WithinParts(999)}):
+        settings = {"batch_size": 500, "epochs": 2, "optimizer": cr.SGD(learning_rate=1e-9), "dtype": own, **more}
+        expected = trained([700, hidden, 1], plain, target, **settings)
+        for view in views.values():
+            assert trained([700, hidden, 1], view, target, **settings) == expected
