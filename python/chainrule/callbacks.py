@@ -40,7 +40,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 class ProgressBar:
     """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook.
 
-    Elsewhere it prints only its last state. A notebook keeps the last state too, also after an error or an interruption.
+    Elsewhere it prints only its last state. A notebook keeps the last state too, even after an error or interruption.
     Outside of notebooks it needs the extra ``cli``, which installs rich.
 
     Parameters
