@@ -73,6 +73,11 @@ class Graph:
             self._numbers[key] = name
         return name
 
+    @property
+    def opsets(self) -> dict[str, int]:
+        """The domains of the nodes, and their versions."""
+        return {domain: OPSETS[domain] for domain in sorted({"", *(node.domain for node in self.nodes)})}
+
     def cast(self, x: Tensor, dtype: DTypeLike) -> Tensor:
         """Add a node that converts a tensor."""
         return self.node("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -24,7 +24,6 @@ from chainrule._frames import Column, Frame, column_names
 from chainrule._optional import require
 from chainrule.exchange._model import Model, reduce
 from chainrule.exchange._onnx_graph import (
-    OPSETS,
     ROWS,
     Graph,
     Output,
@@ -160,7 +159,7 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
         g.name(tensor, name)
         outputs.append(info(name, dtype, shape))
     graph = helper.make_graph(g.nodes, model.kind, inputs, outputs, g.constants)
-    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    opsets = [helper.make_opsetid(domain, version) for domain, version in g.opsets.items()]
     made_by = {"producer_name": "chainrule", "producer_version": __version__}
     proto = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, **made_by)
     helper.set_model_props(proto, {"chainrule.version": __version__, "chainrule.kind": model.kind})
