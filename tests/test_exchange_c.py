@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import reference
 from models import loss_for
-from tools import run, tool
+from tools import ROOT, run, tool
 
 import chainrule as cr
 from chainrule import _core
@@ -19,7 +19,7 @@ from chainrule._columns import LevelColumn
 from chainrule._frames import Frame
 from chainrule.exchange import _c_code
 
-STRICT = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+STRICT = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Wshadow", "-Werror"]
 COMPILERS = {
     "gcc": ["-std=c99", "-x", "c"],
     "clang": ["-std=c99", "-x", "c"],
@@ -488,6 +488,16 @@ def test_weights_of_8_bits(estimators, every_kind, tmp_path):
         rounded.append((np.rint(W / unit) * unit, b))
     expected = reference.forward(rounded, x, ["tanh", "tanh"], "squared_error")[1][-1]
     assert reference.error(headers.predict("net", x)[0], expected) < CLOSE["float64"]
+
+
+def test_the_program_in_the_guide_prints_the_price(pandas, tmp_path, monkeypatch):
+    page = (ROOT / "python" / "docs" / "exchange.md").read_text(encoding="utf-8").partition("\n## C\n")[2]
+    blocks = {name: re.search(rf"```{name}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1] for name in ("python", "c")}
+    monkeypatch.chdir(tmp_path)
+    exec(blocks["python"], {})
+    (tmp_path / "program.c").write_text(blocks["c"])
+    run("gcc", "-std=c99", *STRICT, "program.c", "-o", "program", "-lm", cwd=tmp_path)
+    assert abs(float(run(tmp_path / "program")) - (4 * 50_000 + 20_000)) < 10_000
 
 
 # Cortex-M4, with floats in hardware

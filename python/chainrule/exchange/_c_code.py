@@ -46,8 +46,8 @@ _FUNCTIONS: dict[str, str | dict[str, str]] = {
     "exp": {
         "float32": """
 /* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is
-   that of the Cephes library. There is no branch, so compilers vectorize loops of it: the bits of a negative number grow
-   with its size, and the smaller of two integers is x or -104, of which exp is 0. */
+   that of the Cephes library. There is no branch, so that compilers can vectorize loops: the bits of a negative number
+   grow with its size, and the smaller of two integers is x or -104, of which exp is 0. */
 static inline float NAME_exp(float x) {
   union { float value; unsigned bits; } limited;
   union { float value; int bits; } n, power, rest;
@@ -241,13 +241,24 @@ static inline int NAME_level(const char *text, const struct NAME_levels *levels)
   while (text[n]) ++n;
   place = NAME_find(text, n, levels->texts, levels->n_exact);
   if (place >= 0) return levels->codes[place];
-  while ((k = NAME_space(text, n)) > 0) text += k, n -= k;
-  for (k = 1; k <= 3; ++k) {
-    if (k <= n && NAME_space(text + n - k, k) == k) n -= k, k = 0;
+  while ((k = NAME_space(text, n)) > 0) {
+    text += k;
+    n -= k;
+  }
+  for (k = 1; k <= 3 && k <= n; ++k) {
+    if (NAME_space(text + n - k, k) == k) {
+      n -= k;
+      k = 0;
+    }
   }
   n = NAME_whole(text, n);
-  if (levels->is_boolean && n == 4 && NAME_same(text, "true", 4)) text = "1", n = 1;
-  if (levels->is_boolean && n == 5 && NAME_same(text, "false", 5)) text = "0", n = 1;
+  if (levels->is_boolean) {
+    const int is_true = n == 4 && NAME_same(text, "true", 4), is_false = n == 5 && NAME_same(text, "false", 5);
+    if (is_true || is_false) {
+      text = is_true ? "1" : "0";
+      n = 1;
+    }
+  }
   place = NAME_find(text, n, simplified, levels->n_alike);
   return place < 0 ? levels->other : levels->codes[levels->n_exact + place];
 }
@@ -262,7 +273,7 @@ int main(void) {
     @result@ y[@n@];
     NAME_predict(@row@, y);
     for (int j = 0; j < @n@; ++j) {
-      const double expected = NAME_test_outputs[@n@ * i + j], found = y[j];
+      const double expected = NAME_test_outputs[@n@ * i + j], found = (double)y[j];
       if (fabs(found - expected) <= NAME_test_allowed[j]) continue;
       printf("row %d, output %d (%s): %.17g, expected %.17g\\n", i, j, @label@, found, expected);
       ++wrong;

@@ -246,13 +246,13 @@ class _Header:
         if not self.is_estimator:
             return ""
         if self.has_values:
-            unit = "z[j] * NAME_std[j] + NAME_mean[j]" if self.target.standardizer is not None else "z[j]"
+            unit = " * NAME_std[j] + NAME_mean[j]" if self.target.standardizer is not None else ""
             lines = [
                 f"static inline void NAME_predict({inputs}, double *y) {{",
                 f"  REAL z[{n}];",
                 f"  NAME_network({x}, z);",
                 f"  for (int j = 0; j < {n}; ++j) {{",
-                f"    y[j] = {unit};",
+                f"    y[j] = (double)z[j]{unit};",
             ]
             if self.target.bounds is not None:
                 lines.append("    if (y[j] < NAME_least[j]) y[j] = NAME_least[j];")
@@ -335,6 +335,8 @@ def _bytes(pair: tuple[str, int]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return "0"
+    if value != value:
+        return "(double)NAN"
     return string(value, "the level") if isinstance(value, str) else number(value)
 
 
@@ -344,5 +346,5 @@ def _products(layer: Layer, i: int, x: str, z: str) -> str:
     function = "NAME_dot" if n_out < FEW else "NAME_dense"
     if layer.blocks == 1:
         return f"  {function}({n_in}, {n_out}, {x}, NAME_w{i}, {z});"
-    places = f"{x} + {n_in} * k, NAME_w{i} + {n_in * n_out} * k, {z} + {n_out} * k"
-    return f"  for (int k = 0; k < {layer.blocks}; ++k) {function}({n_in}, {n_out}, {places});"
+    places = f"{x} + {n_in} * i, NAME_w{i} + {n_in * n_out} * i, {z} + {n_out} * i"
+    return f"  for (int i = 0; i < {layer.blocks}; ++i) {function}({n_in}, {n_out}, {places});"
