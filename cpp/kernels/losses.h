@@ -263,9 +263,9 @@ struct LossFormula<Loss::tweedie> {
   }
 };
 
-// Column: a single dense output, for which a group of rows stays in registers.
-template <class T, class Formula, bool Column>
-void loss_groups(const LossRows<T>& r) {
+// Column: a single dense output, for which a group of rows stays in registers if `group` is inlined.
+template <class T, bool Column, class Group>
+inline void loss_groups(const LossRows<T>& r, Group group) {
   constexpr int L = lanes<T>;
   const Index n = Column ? 1 : r.n, ldz = Column ? 1 : r.ldz, ldy = Column ? 1 : r.ldy, lddz = Column ? 1 : r.lddz;
   alignas(vector_bytes) T z_column[L], y_column[L];
@@ -281,7 +281,7 @@ void loss_groups(const LossRows<T>& r) {
       for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
     }
     const Vec<T> weight = r.weight != nullptr ? load_rows(r.weight + i, rows) : splat(T(1));
-    const Vec<T> value = Formula::template group<T>(n, z, y, r.parameters);
+    const Vec<T> value = group(n, z, y, r.parameters);
     store_rows(r.value + i, weight * value, rows);
     if (r.dz == nullptr) continue;
     const Vec<T> scale = weight * r.scale;
@@ -290,20 +290,36 @@ void loss_groups(const LossRows<T>& r) {
   }
 }
 
+// One function for all losses.
+template <class T>
+[[gnu::noinline]] void loss_of_several(const LossRows<T>& r, Vec<T> (*group)(Index, T*, const T*, const T*)) {
+  loss_groups<T, false>(r, group);
+}
+
 template <class T, class Formula>
 void loss_rows(const LossRows<T>& r) {
   const bool column = r.n == 1 && r.ldz == 1 && r.y != nullptr && r.ldy == 1 && (r.dz == nullptr || r.lddz == 1);
-  column ? loss_groups<T, Formula, true>(r) : loss_groups<T, Formula, false>(r);
+  if (column)
+    loss_groups<T, true>(r, [](auto... arguments) { return Formula::template group<T>(arguments...); });
+  else
+    loss_of_several<T>(r, Formula::template group<T>);
+}
+
+// One function for all output activations.
+template <class T>
+[[gnu::noinline]] void predict_groups(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch,
+                                      void (*predict)(Index, T*)) {
+  for (Index i = 0; i < m; i += lanes<T>) {
+    const Index rows = m - i < lanes<T> ? m - i : lanes<T>;
+    pack_columns(rows, n, z + i * ldz, ldz, scratch);
+    predict(n, scratch);
+    unpack_columns<T>(rows, n, scratch, a + i * lda, lda);
+  }
 }
 
 template <class T, class Formula>
 void predict_rows(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch) {
-  for (Index i = 0; i < m; i += lanes<T>) {
-    const Index rows = m - i < lanes<T> ? m - i : lanes<T>;
-    pack_columns(rows, n, z + i * ldz, ldz, scratch);
-    Formula::template predict<T>(n, scratch);
-    unpack_columns<T>(rows, n, scratch, a + i * lda, lda);
-  }
+  predict_groups(m, n, z, ldz, a, lda, scratch, Formula::template predict<T>);
 }
 
 }  // namespace
