@@ -18,13 +18,17 @@ struct Count {
   static constexpr int value = N;
 };
 
-// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
+// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency. The
+// width is a multiple of slice_width.
 template <class T, class Visit>
 inline void for_groups(Index width, Visit visit) {
+  constexpr Index L = lanes<T>, vectors = slice_width / L;
   Index j = 0;
-  for (; j + 4 * lanes<T> <= width; j += 4 * lanes<T>) visit(Count<4>{}, j);
-  for (; j + 2 * lanes<T> <= width; j += 2 * lanes<T>) visit(Count<2>{}, j);
-  for (; j < width; j += lanes<T>) visit(Count<1>{}, j);
+  for (; j + 4 * L <= width; j += 4 * L) visit(Count<4>{}, j);
+  if constexpr (vectors < 4)
+    for (; j + 2 * L <= width; j += 2 * L) visit(Count<2>{}, j);
+  if constexpr (vectors < 2)
+    if (j < width) visit(Count<1>{}, j);
 }
 
 // Computes the chains of `Rows` rows of a and adds them until one vector per row is left.
