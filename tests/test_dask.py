@@ -134,6 +134,22 @@ def test_batches_in_order_and_dropout_have_the_bits_of_one_machine(any_client):
     assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
 
 
+def test_files_have_the_bits_of_one_machine(any_client, tmp_path, monkeypatch):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {f"x{k}": X[:, k] for k in range(6)}
+    for k, own in enumerate((slice(0, 4000), slice(4000, 9000))):
+        table = pa.table({name: values[own] for name, values in columns.items()} | {"y": Y[own]})
+        pq.write_table(table, tmp_path / f"{k}.parquet", row_group_size=1100)
+    monkeypatch.setattr(cr.dask, "_FILE_ROWS", 2500)
+    rows = cr.Rows(tmp_path, target="y")
+    net = new()
+    assert_bits((net, cr.dask.fit(net, rows, client=any_client, epochs=5)))
+    with pytest.raises(TypeError, match=r"^dask\.fit needs y"):
+        cr.dask.fit(net, loaders(X), client=any_client)
+    with pytest.raises(ValueError, match=r"^partition \d of y: y is missing"):
+        cr.dask.fit(net, cr.Rows(tmp_path, columns=list(columns)), client=any_client)
+
+
 def test_validation_data_may_be_arrays_or_collections(any_client):
     held_out = X[:500], Y[:500]
     net = new()

@@ -68,6 +68,12 @@ def test_any_number_of_ranks_and_rows_gives_the_bits_of_one_machine(tmp_path, ra
 
 
 @needs_mpi
+def test_rows_in_files_have_the_bits_of_arrays_on_one_machine(tmp_path):
+    pytest.importorskip("pyarrow")
+    assert_true_on_all_ranks(tmp_path, 3, "files")
+
+
+@needs_mpi
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(tmp_path, ranks):
     assert_true_on_all_ranks(tmp_path, ranks, "resume")

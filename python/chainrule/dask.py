@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +25,7 @@ from chainrule._arguments import integer, real
 from chainrule._optional import require
 from chainrule._warn import warn
 from chainrule.functional import Array
+from chainrule.rows import Rows
 from chainrule.training import History
 from chainrule.validation import one_data_set
 
@@ -32,6 +35,7 @@ _GATHERED = 16  # results that the driver fetches in a step; more are added by t
 _MERGED = 8  # results that such a task adds
 _PARTS_PER_WORKER = 4  # parts have sizes of powers of two: with one part each, three workers would share four
 _POLL_SECONDS = 1.0
+_FILE_ROWS = 65_536  # rows of a partition of files, unless their row groups are larger
 _WATCHED_STEPS = 3  # steps whose times decide on the warning, after the first
 
 
@@ -270,6 +274,15 @@ class _Cluster:
             self.results(tasks)
 
 
+def _of_files(rows: Rows, dtype: Any) -> tuple[list[Callable[[], Any]], list[Callable[[], Any]]]:
+    """Return functions that read the partitions of X, and those of the target."""
+    size = max(rows.largest_part, _FILE_ROWS)
+    places = list(pairwise([*range(0, rows.shape[0], size), rows.shape[0]]))
+    return [partial(rows.read, *place, dtype) for place in places], [
+        partial(rows.read_target, *place) for place in places
+    ]
+
+
 class _Driver:
     """A fit: the parts that the workers keep, and the source that has them compute gradients."""
 
@@ -504,7 +517,7 @@ def gathered(client: Any, values: Iterable[Any]) -> list[Any]:
 def fit(
     network: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     sample_weight: Any = None,
     *,
     client: Any,
@@ -522,10 +535,10 @@ def fit(
     ----------
     network : Network
         Trained in place.
-    X, y, sample_weight : dask array, dask table of numbers, or list of Delayed objects or callables
+    X, y, sample_weight : dask array, dask table of numbers, list of Delayed objects or callables, or Rows
         The data; their chunks may differ. Of a list, each entry is a partition, which may be empty: a function without
         arguments is called by a worker, and by another one if the result is lost. Partitions of X are arrays or SciPy's
-        sparse matrices.
+        sparse matrices. Or X is `Rows`, in files that every worker can open, whose target is the default of y.
     client : distributed.Client
         Client of the cluster.
     worker_timeout : float, default 30
@@ -557,6 +570,11 @@ def fit(
     ...     history = cr.dask.fit(net, X, y, client=client, optimizer=cr.LBFGS(), epochs=100)
     """
     cluster = _Cluster(client, real("worker_timeout", worker_timeout))
+    if isinstance(X, Rows):
+        X, target = _of_files(X, network.dtype)
+        y = target if y is None else y
+    elif y is None:
+        raise TypeError("dask.fit needs y")
     size = settings.get("batch_size")
     size = None if size is None else integer("batch_size", size, low=1, high=2**63 - 1)
     driver = _Driver(network, cluster, {"X": X, "y": y, "sample_weight": sample_weight})

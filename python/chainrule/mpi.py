@@ -29,6 +29,7 @@ from chainrule.binned import BinnedRows
 from chainrule.functional import Array
 from chainrule.losses import to_core
 from chainrule.network import Network
+from chainrule.rows import Rows, target_of
 from chainrule.scale import LEAF, Batch, PartialGradients
 from chainrule.training import FIT_SETTINGS, Callbacks, History, Stop, TrainingState
 from chainrule.validation import metric_name, split_rows
@@ -241,7 +242,8 @@ def _rows(name: str, value: Any) -> Any:
 
 def _checked(network: Network, X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], Array | None]:
     """Return the rows of this rank as arrays, or raise an error before anything is sent."""
-    X, y = _rows("X", X), _rows("y", y)
+    y = target_of(X, y, "mpi.fit")
+    X, y = _rows("X", X.read(0, X.shape[0], network.dtype) if isinstance(X, Rows) else X), _rows("y", y)
     if X.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, got shape {X.shape}")
     if X.shape[1] != network.layer_sizes[0]:
@@ -504,8 +506,8 @@ def _handshake(ranks: _Ranks, network: Network, weighted: bool, settings: Mappin
 
 def fit(
     network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Rows,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
@@ -523,7 +525,7 @@ def fit(
         The same on all ranks; trained in place.
     X, y, sample_weight : array_like
         The rows of this rank: any number, also none, as an array of shape (0, n_0). X may be one of SciPy's sparse
-        matrices, on all ranks or on none.
+        matrices, on all ranks or on none; or `Rows`, which are read into memory, and whose target is the default of y.
     n_threads : int, optional
         For this rank. Default: the default of `Network.fit`, divided by the number of ranks that share its processors.
     comm : mpi4py.MPI.Comm, optional

@@ -105,14 +105,22 @@ class Rows:
     @property
     def y(self) -> NDArray[Any]:
         """The target column, in the type of the files."""
+        if self._y is None:
+            self._y = self.read_target(0, self.shape[0])
+        return self._y
+
+    def read_target(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the rows from start to stop of the target column, and do not keep them."""
         if self._target is None:
             raise ValueError("y is missing: give it, or name its column by Rows(..., target=)")
-        if self._y is None:
-            with _Opened(self._files) as files:
-                names = [self._target]
-                parts = [files.columns(group, names)[0] for group in range(len(self._files.groups))]
-            self._y = np.concatenate(parts)
-        return self._y
+        edges = self._files.edges
+        with _Opened(self._files) as files:
+            return np.concatenate(
+                [
+                    files.columns(group, [self._target])[0][max(start - edges[group], 0) : stop - edges[group]]
+                    for group in range(np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop))
+                ]
+            )
 
     def read(self, start: int, stop: int, dtype: DTypeLike = "float32") -> NDArray[Any]:
         """Return the rows from start to stop of X as an array in memory."""

@@ -96,6 +96,21 @@ def fits(folder, how):
     Path(folder, str(RANK)).write_text(json.dumps(answers))
 
 
+def files(folder):
+    """Rows in files, in an order within parts, have the bits of arrays on one machine."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    X, y, _ = data()
+    rows, path = own("uneven"), os.path.join(folder, f"{RANK}.parquet")
+    pq.write_table(pa.table({**{str(k): X[rows, k] for k in range(12)}, "y": y[rows]}), path, row_group_size=300)
+    settings = {"shuffle": cr.WithinParts(1000), "batch_size": 900, "epochs": 3, "seed": 5}
+    one, many = network(), network()
+    expected = result(one, one.fit(X, y, n_threads=1, **settings))
+    found = result(many, mpi.fit(many, cr.Rows(path, target="y"), n_threads=1, **settings))
+    Path(folder, str(RANK)).write_text(json.dumps({"files": found == expected}))
+
+
 def resume(folder):
     """Training in two parts, with a checkpoint that rank 0 writes, equals training in one."""
     path, rows = os.path.join(folder, "checkpoint"), own("uneven")
