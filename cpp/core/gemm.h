@@ -56,15 +56,14 @@ void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, 
 template <class T>
 void gemm_few_rows(MatrixView<const T> a, MatrixView<const T> b, T* c, Index ldc, Epilogue<T> epilogue = {});
 
-// Where C is stored: in rows ld elements apart or, if panel_rows > 0, in panels of panel_rows rows.
+// Where C is stored: in rows ld elements apart or, if panel_rows > 0, in panels of panel_rows rows. Then the argument
+// of column() must be the first column of a panel.
 template <class T>
 struct Place {
   T* data;
   Index ld = 0, panel_rows = 0;
 
-  T* column(Index j) const {
-    return data + (panel_rows > 0 ? j * panel_rows : j);
-  }  // for panels, j must be the first column of one
+  T* column(Index j) const { return data + (panel_rows > 0 ? j * panel_rows : j); }
 };
 
 // C = Aᵀ B over at most sum_rows rows of any strides, added to the addends. fetch: rows to prefetch during the product,

@@ -1,8 +1,8 @@
 // Decides when a thread computes alone instead of with its team. A member that loses its processor holds its item for a
 // whole time slice, which is some milliseconds. If the caller of a step waited so long that the team was less than 1.5
-// times as fast as one thread, the caller makes the next steps alone, for 20 times as long as it waited. So a process
-// that competes for the processors costs about one twentieth of the time, without having to be detected. If the first
-// step with a team after that waits again, the next rest is four times as long, up to a fifth of a second.
+// times as fast as one thread, the caller computes the next steps alone, for 20 times as long as it waited. So a
+// process that competes for the processors costs about one twentieth of the time, without having to be detected. If the
+// first step with a team after that waits again, the next rest is four times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,8 @@ class Rest {
  public:
   using Time = std::chrono::steady_clock::time_point;
   using Duration = Time::duration;
-  static constexpr Duration least_wait =
-      std::chrono::microseconds(200);  // a background process that wakes briefly takes about 50
+  // Shorter waits are ignored: a background process that wakes briefly takes about 50 us.
+  static constexpr Duration least_wait = std::chrono::microseconds(200);
   static constexpr Duration longest = std::chrono::milliseconds(200);
 
   bool lasts(Time now) const { return now < end_; }

@@ -148,9 +148,9 @@ struct Formula<Activation::gelu_tanh> : SharedTerms<Formula<Activation::gelu_tan
   }
 };
 
+// g = z s, s = logistic(z); g' = s (1 + z (1 - s))
 template <>
-struct Formula<Activation::silu> : SharedTerms<Formula<Activation::silu>> {  // g = z s, s = logistic(z);
-                                                                             // g' = s (1 + z (1 - s))
+struct Formula<Activation::silu> : SharedTerms<Formula<Activation::silu>> {
   template <class T>
   static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     const Vec<T> s = logistic<T>(z);

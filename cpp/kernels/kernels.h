@@ -181,10 +181,9 @@ struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimi
 // moments have a special layout: each layer stores Wᵀ, with rows padded with zeros to a multiple of slice_width, then
 // the biases, padded likewise. The W of a last layer with one output is a single such row. All padding stays zero.
 inline constexpr Index slice_width = 16;
-inline constexpr Index slices_of_leaf = 8;  // the last leaf may have fewer
-inline constexpr Index slices_at_once =
-    8 * slices_of_leaf;  // slices whose gradients are in memory before they are added
-inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice; in the last leaf it may have fewer
+inline constexpr Index slices_of_leaf = 8;                       // the last leaf may have fewer
+inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // gradients in memory before they are added
+inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice; fewer in the last leaf, perhaps
 
 // The backward pass of a layer with one output: computes dw (n) and db from the layer's dz (m) and inputs a, overwrites
 // a with dz[i] w[p] g'(a(i, p)), and computes the column sums of that. Rows of a, w and sums are padded to multiples of
@@ -229,8 +228,8 @@ template <class T>
 struct SliceSteps {
   int size;  // of the team; every member makes the same call with its own layers and scratch
   const void* team;
-  // Used if size > 1: returns this member's next item of `count`, or -1 when the items of all members are done; the
-  // call after that begins another phase.
+  // Only called if size > 1. Returns this member's next item of `count`, or -1 when the items of all members are done.
+  // The call after that begins another phase.
   Index (*next)(const void* team, Index count);
   bool (*poll)(const void* team);  // called between rounds of slices; if it returns false, all members leave the step
 

@@ -91,8 +91,7 @@ class FitMany {
   void train(std::size_t i, bool caller) {
     try {
       FitOptions<T> options = jobs_[i].options;
-      options.threads =
-          options_.threads;  // used if networks are trained one after the other; a fit in a team has one thread
+      options.threads = options_.threads;  // for networks trained one after the other; a fit in a team has one thread
       options.history = &outcomes_[i].history;
       if (caller)
         options.poll = [this] { attend(); };
@@ -139,7 +138,7 @@ class FitMany {
     changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return reported_ < finished_.size(); });
   }
 
-  const IsaInUse isa_in_use_;  // keeps the instruction set fixed between two fits too
+  const IsaInUse isa_in_use_;  // keeps the instruction set fixed between two fits, too
   std::vector<FitJob<T>> jobs_;
   RowMajorCopies<T> copies_;  // of the jobs' inputs
   const FitManyOptions& options_;

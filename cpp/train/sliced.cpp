@@ -137,7 +137,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
 
 template <class T>
 bool Sliced<T>::finite() const {
-  bool all = true;  // whether all parameters are finite; padding is ignored
+  bool all = true;  // padding is ignored
   for_parameters(model_, [&](Index, Index sliced) { all = all && std::isfinite(sliced_[sliced]); });
   return all;
 }
