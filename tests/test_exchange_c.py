@@ -265,7 +265,9 @@ def fitted(kind, X, y, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind.startswith("MLP"):
-            settings = {"hidden_layer_sizes": (9,), "solver": "lbfgs", "max_iter": 20, "preprocess": True} | settings
+            # A penalty keeps the logits small: an error of theirs changes probabilities by as much.
+            settings = {"alpha": 1.0, "max_iter": 20, "preprocess": True, "solver": "lbfgs"} | settings
+            settings = {"hidden_layer_sizes": (9,)} | settings
         return getattr(cr, kind)(random_state=0, **settings).fit(X, y)
 
 
@@ -287,6 +289,7 @@ def every_kind(pandas):
             "street": [f"street {number}" for number in random.integers(0, 12, n)],
             "opens": [f"{hour:02}:{minute:02}" for hour, minute in random.integers(0, 24, (n, 2))],
             "constant": 1,
+            "one value": np.where(random.random(n) < 0.2, np.nan, 7.0),
             "id": [f"house {i}" for i in range(n)],
         }
     )
@@ -346,6 +349,28 @@ def test_estimators_of_every_kind_of_column_and_target(estimators, every_kind, n
     estimator, _ = models[name]
     for table in (X, strange, nothing, X[:1]):
         check(headers, name, estimator, table[estimator.feature_names_in_])
+
+
+def test_columns_of_a_first_part_that_has_no_values(pandas, tmp_path):
+    first = pandas.DataFrame({"x": [1.0, 2.0, 4.0], "text": pandas.Series([None] * 3, dtype=object), "number": np.nan})
+    later = first.assign(text=["a", "", None], number=[1.0, -2.0, np.nan])
+    model = cr.MLPRegressor(hidden_layer_sizes=5, preprocess=True, random_state=0)
+    model.partial_fit(first, [1.0, 2.0, 3.0]).partial_fit(later, [1.0, 2.0, 3.0])
+    headers = Headers(tmp_path, {"parts": (model, {})})
+    assert not any(column.levels for column in model.encoder_.encoding_.columns if isinstance(column, LevelColumn))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(headers, "parts", model, pandas.concat([first, later]))
+
+
+def test_tables_of_few_rows_have_networks_in_float64(every_kind, tmp_path):
+    X, value = every_kind
+    X = X.drop(columns="signed")
+    model = fitted("TableRegressor", X[:60], value[:60])
+    assert model.network_.dtype == "float64"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(Headers(tmp_path, {"few": (model, {})}), "few", model, X)
 
 
 def test_the_first_of_equally_probable_classes_is_returned(every_kind, tmp_path):
@@ -544,6 +569,10 @@ def test_refusals_name_what_cannot_be_written(tmp_path):
     network.parameters[0] = np.nan
     with pytest.raises(ValueError, match="the network has parameters that are NaN or infinite"):
         network.to_c(path)
+    large = cr.Network([1, 1], loss="squared_error", init=[([[1e39]], [0.0])], dtype="float64")
+    large.to_c(tmp_path / "large.h")
+    with pytest.raises(ValueError, match="the network has parameters that are too large for float32"):
+        large.to_c(path, dtype="float32")
     sklearn = pytest.importorskip("sklearn.exceptions")
     with pytest.raises(sklearn.NotFittedError):
         cr.TableClassifier().to_c(path)

@@ -37,6 +37,8 @@ def to_c(
     if unknown := sorted({*model.network.activations} - _c_code.ACTIVATIONS.keys()):
         raise ValueError(f"to_c has no formula for the activation {unknown[0]!r}")
     chosen = model.network.dtype.name if dtype is None else dtype_name(dtype)
+    if np.abs(model.network.parameters).max() > np.finfo(chosen).max:
+        raise ValueError(f"the network has parameters that are too large for {chosen}")
     header = _Header(model, hasattr(subject, "get_params"), name, chosen, weights is not None)
     write_atomically(path, header.text().encode("ascii"))
 
