@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chainrule.estimators.dask import DaskMLPClassifier, DaskMLPRegressor
     from chainrule.exchange import from_sklearn, from_torch
     from chainrule.files import load
+    from chainrule.rate_finder import LearningRateFinder
 
 __all__ = [
     "BinnedRows",
@@ -46,6 +47,7 @@ __all__ = [
     "GradientReport",
     "Gradients",
     "History",
+    "LearningRateFinder",
     "MLPClassifier",
     "MLPRegressor",
     "MLflow",
@@ -88,6 +90,7 @@ __all__ += schedules.__all__
 _LATER = {
     "CSVLog": "callbacks",
     "Checkpoint": "checkpoint",
+    "LearningRateFinder": "rate_finder",
     "DaskMLPClassifier": "estimators.dask",
     "DaskMLPRegressor": "estimators.dask",
     "MLPClassifier": "estimators",

@@ -71,6 +71,36 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str 
 
 
 @explained
+def learning_rates(finder: Any, path_or_axes: PathOrAxes = None) -> Any:
+    """Draw the cost of each step against its learning rate, and the suggestion. `LearningRateFinder.plot` calls this.
+
+    Parameters
+    ----------
+    finder : LearningRateFinder
+        The rates and costs to draw.
+    path_or_axes : str or path or matplotlib Axes, optional
+        See `decision_regions`.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network([1, 4, 1], loss="squared_error", seed=0)
+    >>> finder = cr.LearningRateFinder(net, [[-1.0], [1.0]], [-1.0, 1.0])
+    >>> axes = cr.plots.learning_rates(finder, "rates.png")  # doctest: +SKIP
+    """
+    with _drawing(path_or_axes, figsize=(6.4, 4.8)) as (axes,):
+        axes.plot(finder.rates, finder.losses, color=_GRAY, linewidth=0.7, label="cost of the batch")
+        axes.plot(finder.rates, finder.smoothed, color=COLORS[0], label="smoothed")
+        axes.axvline(finder.suggestion, color=COLORS[1], label=f"suggestion: {finder.suggestion:.2g}")
+        top = 1.1 * float(finder.smoothed.max())
+        axes.set(
+            xscale="log", ylim=(min(0.0, float(finder.smoothed.min())), top), xlabel="learning rate", ylabel="cost"
+        )
+        axes.legend()
+    return axes
+
+
+@explained
 def gradient_check(report: Any, path_or_axes: PathOrAxes = None) -> Any:
     """Draw the error of each derivative against its size, and the expected limit. `GradientReport.plot` calls this.
 
