@@ -44,8 +44,10 @@ def test_costs_are_those_of_the_steps_by_gradient_descent():
     for rate, loss in zip(finder.rates, finder.losses, strict=True):
         rows = random.integers(500, size=8)
         value, gradients = twin.loss_and_gradients(X[rows], Y[rows])
-        assert loss == pytest.approx(value, rel=1e-12)
+        expected = net.loss(X, Y) + value - net.loss(X[rows], Y[rows])
+        assert loss == pytest.approx(expected, rel=1e-12)
         twin.parameters[:] -= rate * gradients.parameters
+    assert finder.losses[0] == pytest.approx(net.loss(X, Y), rel=1e-12)
     np.testing.assert_allclose(finder.rates, np.geomspace(1e-3, 1e-1, 5))
 
 

@@ -13,7 +13,7 @@ from chainrule.network import Network
 from chainrule.optimizers import LBFGS, Adam, Optimizer
 
 _SMOOTHING = 0.9  # weight of the earlier costs in the smoothed cost
-_TOO_HIGH = 4.0  # the search ends when the smoothed cost is this many times its minimum
+_TOO_HIGH = 4.0  # the search ends when the smoothed cost is this many times its first value
 
 
 @explained
@@ -22,7 +22,10 @@ class LearningRateFinder:
 
     Where the rate is too small the cost stays as it is, then it falls, and where the rate is too large it rises. The
     suggestion is a tenth of the rate at which the smoothed cost is least. The search ends when the smoothed cost is
-    four times its minimum, or not finite.
+    four times its first value, or not finite.
+
+    Batches differ more from each other than a step changes the cost. So the cost of a step is that of its batch, minus
+    the cost of the unchanged network on the same rows, plus the cost of the unchanged network on all rows.
 
     Parameters
     ----------
@@ -38,13 +41,11 @@ class LearningRateFinder:
         The smallest and the largest rate to try; the rates between them are a geometric series.
     steps : int, default 100
         Number of rates.
-    settings : optional
-        Other settings of `Network.fit`, such as ``dropout``.
 
     Attributes
     ----------
     rates, losses : ndarray of float64, shape (steps until the end,)
-        The rate of each step, and the cost of its batch before the step.
+        The rate of each step, and the cost before it.
     smoothed : ndarray of float64
         Exponentially smoothed costs.
     suggestion : float
@@ -77,7 +78,6 @@ class LearningRateFinder:
         low: float = 1e-7,
         high: float = 10.0,
         steps: int = 100,
-        **settings: Any,
     ) -> None:
         chosen: Any = Adam() if optimizer is None else optimizer
         if isinstance(chosen, LBFGS):
@@ -89,8 +89,6 @@ class LearningRateFinder:
         rows: Any = X if hasattr(X, "tocsr") else np.asarray(X)
         targets = np.asarray(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)
-        if rows.shape[0] != len(targets):
-            raise ValueError(f"X has {rows.shape[0]} rows, y has {len(targets)}")
         layers = list(zip(network.weights, network.biases, strict=True))
         twin = Network(
             network.layer_sizes,
@@ -102,28 +100,27 @@ class LearningRateFinder:
         )
         random = np.random.default_rng(network.seed)
         size = min(integer("batch_size", batch_size), len(targets))
+        start = network.loss(X, y, sample_weight)
         state, losses = None, list[float]()
         for rate in rates.tolist():
             batch = random.integers(len(targets), size=size)
+            part = rows[batch], targets[batch], None if weight is None else weight[batch]
             try:
                 history = twin.fit(
-                    rows[batch],
-                    targets[batch],
-                    sample_weight=None if weight is None else weight[batch],
+                    *part[:2],
+                    sample_weight=part[2],
                     optimizer=dataclasses.replace(chosen, learning_rate=rate),
                     epochs=1,
                     resume=state,
                     keep_state=True,
-                    **settings,
                 )
             except DivergenceError:
                 if not losses:
                     raise
                 break
             state = history.state
-            losses.append(float(history.loss[-1]))
-            smoothed = _smooth(np.array(losses))
-            if smoothed[-1] > _TOO_HIGH * smoothed.min():
+            losses.append(start + float(history.loss[-1]) - network.loss(*part))
+            if _smooth(np.array(losses))[-1] > _TOO_HIGH * start:
                 break
         self.rates: NDArray[np.float64] = rates[: len(losses)]
         self.losses: NDArray[np.float64] = np.array(losses)
