@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT = 320, 90  # of a curve, in pixels
+_WIDTH, _HEIGHT = 320, 90  # size of the picture of curves, in pixels
 
 
 def runs_in_notebook() -> bool:
@@ -19,7 +19,7 @@ def runs_in_notebook() -> bool:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
-    """Return a table; a caption may hold HTML, cells hold text."""
+    """Return a table; the caption is HTML, the header and the cells are plain text."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     title = f'<caption style="text-align:left">{caption}</caption>' if caption else ""
@@ -27,7 +27,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "
 
 
 def curves(values: Mapping[str, NDArray[np.float64]]) -> str:
-    """Return a picture of curves over the epochs, on one scale from their least to their greatest finite value."""
+    """Return a picture of curves over the epochs; its scale goes from the lowest to the highest finite value of all."""
     finite = np.concatenate([curve[np.isfinite(curve)] for curve in values.values()])
     if not finite.size:
         return ""

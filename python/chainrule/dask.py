@@ -1,9 +1,9 @@
 """Train one network on a Dask cluster, with the bits of one machine.
 
-The workers keep the rows in aligned parts (`chainrule.scale.aligned_parts`), whatever the chunks of the collection. A
-step sends the network to a task per worker, which answers with partial sums of the gradient. All tasks are stateless
-and have keys of their own, so any worker can repeat any of them. Dask itself repeats the tasks of a worker that dies;
-one that is silent, such as a stopped process, is removed here.
+The workers keep the rows in aligned parts (`chainrule.scale.aligned_parts`), whatever the chunks of the collection. In
+each step, one task per worker receives the network and returns partial sums of the gradient. Tasks are stateless and
+have unique keys, so any worker can repeat any of them. Dask itself repeats the tasks of a worker that dies; this module
+removes workers that are silent, such as a stopped process.
 """
 
 import math
@@ -31,12 +31,12 @@ from chainrule.validation import one_data_set
 
 Result = TypeVar("Result")
 
-_GATHERED = 16  # results that the driver fetches in a step; more are added by tasks first
+_GATHERED = 16  # the most results that the driver fetches in a step; if there are more, tasks add them first
 _MERGED = 8  # results that such a task adds
-_PARTS_PER_WORKER = 4  # parts have sizes of powers of two: with one part each, three workers would share four
+_PARTS_PER_WORKER = 4  # part sizes are powers of two: with one part per worker, three workers would share four
 _POLL_SECONDS = 1.0
 _FILE_ROWS = 65_536  # rows of a partition of files, unless their row groups are larger
-_WATCHED_STEPS = 3  # steps whose times decide on the warning, after the first
+_WATCHED_STEPS = 3  # after the first step, the times of this many steps decide about the warning
 
 
 class _RemovedError(Exception):
@@ -68,7 +68,7 @@ def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, str]:
     if rows.dtype.kind not in "biuf":
         raise TypeError(f"it has dtype {rows.dtype}, expected real numbers")
     sparse = scale.is_sparse(rows)
-    for start in range(0, rows.shape[0], scale.LEAF):  # little memory
+    for start in range(0, rows.shape[0], scale.LEAF):  # in pieces, to save memory
         piece = rows[start : start + scale.LEAF]
         bad = np.flatnonzero(~np.isfinite(piece.data if sparse else piece.reshape(-1)))
         if len(bad):
@@ -115,7 +115,7 @@ def _gradients(
     options: Mapping[str, Any],
     expected: Mapping[str, str],
 ) -> tuple[list[scale.PartialGradients], float]:
-    """Return the sums over the parts, as far as they are neighbors, and the seconds of the work."""
+    """Return the sums over the parts, with neighbors added, and the seconds that the work took."""
     _executors.refuse_others(expected)
     begin = time.perf_counter()
     network = pickle.loads(content)
@@ -153,7 +153,7 @@ def _seconds_per_row(content: bytes, rows: int, n_threads: int) -> float:
 
 
 def _about(what: str, error: BaseException) -> Exception:
-    """Return the error with a subject."""
+    """Return the error with its subject at the beginning of the message."""
     kind = type(error)
     if kind in (ValueError, TypeError):
         return kind(f"{what}: {error}")
@@ -182,7 +182,7 @@ class _Partition:
 
 @dataclass(eq=False)
 class _Part:
-    """Rows of the data that a worker keeps; `first` is their place in the batch."""
+    """Rows of the data that a worker keeps; `first` is the place of the first one in its batch."""
 
     start: int
     stop: int
@@ -209,7 +209,7 @@ class _Cluster:
             return self.client.submit(function, *arguments, key=_key(name), pure=False, **place)
 
     def workers(self) -> dict[str, int]:
-        """Return the threads of each worker; wait for the first one."""
+        """Return the number of threads of each worker; wait until there is a worker."""
         begin = time.monotonic()
         while not (found := {name: int(n) for name, n in self.client.nthreads().items() if name not in self.removed}):
             self._refuse_no_workers(begin)
@@ -221,7 +221,7 @@ class _Cluster:
             raise RuntimeError(f"the cluster has had no worker for {self.silence:g} s")
 
     def results(self, tasks: Sequence[tuple[str, Any]]) -> list[Any]:
-        """Return the results of named futures; an error gets the name.
+        """Return the results of named futures; the message of an error begins with the name.
 
         Raises `_RemovedError` if a worker was silent for too long, and was removed.
         """
@@ -247,7 +247,7 @@ class _Cluster:
         return [done[future.key] for _, future in tasks]
 
     def _remove_silent(self) -> None:
-        # Functions within functions are sent by value: the scheduler need not have chainrule.
+        # Nested functions are sent by value, so the scheduler does not need chainrule.
         def silent(limit: float, dask_scheduler: Any) -> list[str]:
             now = time.time()
             return [name for name, worker in dask_scheduler.workers.items() if now - worker.last_seen > limit]
@@ -275,7 +275,7 @@ class _Cluster:
 
 
 def _of_files(rows: Rows, dtype: Any) -> tuple[list[Callable[[], Any]], list[Callable[[], Any]]]:
-    """Return functions that read the partitions of X, and those of the target."""
+    """Return functions that read the partitions of X, and functions that read those of the target."""
     size = max(rows.largest_part, _FILE_ROWS)
     places = list(pairwise([*range(0, rows.shape[0], size), rows.shape[0]]))
     return [partial(rows.read, *place, dtype) for place in places], [
@@ -284,7 +284,7 @@ def _of_files(rows: Rows, dtype: Any) -> tuple[list[Callable[[], Any]], list[Cal
 
 
 class _Driver:
-    """A fit: the parts that the workers keep, and the source that has them compute gradients."""
+    """A fit: knows the parts that the workers keep, and is the source that makes them compute gradients."""
 
     def __init__(self, network: Any, cluster: _Cluster, data: Mapping[str, Any]) -> None:
         self._cluster, self._dtype = cluster, str(network.dtype)
@@ -323,7 +323,7 @@ class _Driver:
         return lambda: self._cluster.submit("load", _load, load, self._expected)
 
     def load(self, size: int | None, shuffle: Any) -> int:
-        """Load the rows into the workers, in aligned parts of batches of size; return their number."""
+        """Load the rows into the workers, in aligned parts of batches of `size` rows; return the number of rows."""
 
         def attempt() -> int:
             self._batches.clear()
@@ -374,7 +374,7 @@ class _Driver:
         return self._cluster.results(tasks)
 
     def _repeated(self, work: Callable[[], Result]) -> Result:
-        """Return the result of work, which submits tasks; do it again when a worker was removed."""
+        """Return the result of work, which submits tasks; repeat it if a worker was removed."""
         while True:
             with suppress(_RemovedError):
                 return work()
@@ -427,7 +427,7 @@ class _Driver:
         return self._cluster.submit("part", _part, self._dtype, slices, blocks, self._expected, worker=worker)
 
     def _follow_members(self) -> None:
-        """Divide the parts anew if workers joined or left."""
+        """Redistribute the parts if workers joined or left."""
         members = self._cluster.workers()
         if members.keys() == self._members.keys():
             return
@@ -435,7 +435,7 @@ class _Driver:
             for worker, share in zip(members, _shares(len(parts), len(members)), strict=True):
                 for k in share:
                     part = parts[k]
-                    if part.owner in self._cluster.removed:  # a copy might wait for it for ever
+                    if part.owner in self._cluster.removed:  # a copy might wait for it forever
                         part.owner, part.future = worker, self._assembled(part, worker)
                     elif part.owner != worker:
                         part.future = self._cluster.submit("move", _same, part.future, worker=worker)
@@ -471,7 +471,7 @@ class _Driver:
         try:
             answers = self._repeated(lambda: self._once(self._computing_step(batch, parts, total)))
         except (ValueError, TypeError, RuntimeError) as error:
-            # The task named the partition.
+            # The message already names the partition.
             kind, text = type(error), str(error)
             raise kind(text.removeprefix(f"step {batch.step}: ").removeprefix("RuntimeError: ")) from error
         self._step = []
@@ -497,7 +497,7 @@ class _Driver:
         blocks = [p.future for partitions in self._data.values() for p in partitions if p.future is not None]
         loads = [
             future for future in blocks if str(future.key).startswith("chainrule-")
-        ]  # the collections are the user's
+        ]  # other futures belong to the user's collections
         with suppress(Exception):  # the scheduler may be gone
             self._cluster.client.cancel([f for f in [*self._step, *parts, *loads] if f is not None])
 
@@ -529,26 +529,27 @@ def fit(
 
     Needs the extra ``dask``. Parameters, optimizer, validation and callbacks stay in this process; the workers keep the
     rows and compute gradients. A step takes some 50 ms besides the arithmetic, so this is for full batches, L-BFGS and
-    large batches; see `estimate`. With L-BFGS, "stalled" and "converged" are not told apart.
+    large batches; see `estimate`. L-BFGS cannot distinguish "stalled" from "converged" here.
 
     Parameters
     ----------
     network : Network
         Trained in place.
     X, y, sample_weight : dask array, dask table of numbers, list of Delayed objects or callables, or Rows
-        The data; their chunks may differ. Of a list, each entry is a partition, which may be empty: a function without
-        arguments is called by a worker, and by another one if the result is lost. Partitions of X are arrays or SciPy's
-        sparse matrices. Or X is `Rows`, in files that every worker can open, whose target is the default of y.
+        The data; their chunks may differ. Each entry of a list is a partition, which may be empty. A callable takes no
+        arguments; a worker calls it, and another worker calls it again if the result is lost. Partitions of X are
+        arrays or SciPy's sparse matrices. X may be `Rows` in files that every worker can open; y is then by default the
+        target of the `Rows`.
     client : distributed.Client
         Client of the cluster.
     worker_timeout : float, default 30
-        Seconds without sign of life after which a worker is removed, and without any worker after which the fit fails.
-        A function that holds the interpreter's lock for longer looks like a stopped worker.
+        A worker that shows no sign of life for this many seconds is removed, and the fit fails if there is no worker
+        for that long. A function that holds the interpreter's lock for longer looks like a stopped worker.
     n_threads : int, optional
-        For the updates and the validation in this process. A worker computes with as many threads as it has.
+        Number of threads for updates and validation in this process. A worker computes with all of its threads.
     **settings
-        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``, whose data are gathered
-        in this process if they are collections. Mini-batches need ``shuffle=False``.
+        The settings of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``. Validation data
+        that are collections are gathered in this process. Mini-batches need ``shuffle=False``.
 
     Returns
     -------
@@ -558,7 +559,7 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        As for `Network.fit`; errors in the data name the partition, and so does NaN in them.
+        As for `Network.fit`; errors in the data, such as NaN, name the partition.
     RuntimeError
         For another error of a task, if a worker would compute other bits, or if the cluster has no workers.
 
@@ -595,7 +596,7 @@ class Estimate:
     Attributes
     ----------
     seconds : float
-        Of a step: ``compute + overhead``.
+        Seconds of a step: ``compute + overhead``.
     compute : float
         Seconds of the worker that has the most rows.
     overhead : float
@@ -639,7 +640,7 @@ def estimate(network: Any, rows: int, client: Any) -> Estimate:
     Returns
     -------
     Estimate
-        Seconds of a step, and of what.
+        Seconds of a step and of its parts.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Trains one network on the rows of many MPI processes, with the bits of one machine.
 
-Each rank computes the partial gradients of some leaves of a batch. An all-reduce of our own adds them: at first,
-neighbors exchange halves of the vector, so the sums are those of the tree of leaves, whatever the number of ranks. Then
-all ranks make the same step. Rows that another rank computes are sent to it.
+Each rank computes the partial gradients of some leaves of a batch. The all-reduce of this module adds them: it starts
+with exchanges between neighbors, so it adds in the order of the tree of leaves, whatever the number of ranks. Then all
+ranks make the same step. If another rank computes a row of this rank, the row is sent to it.
 """
 
 import functools
@@ -35,12 +35,12 @@ from chainrule.training import FIT_SETTINGS, Callbacks, History, Stop, TrainingS
 from chainrule.validation import metric_name, split_rows
 
 _OF_ONE_RANK = ("callbacks", "keep_state")  # settings that may differ between ranks
-_UNITS = 4  # pieces per rank into which a batch is divided: a rank has at most a quarter more than the average
+_UNITS = 4  # a batch is divided into this many pieces per rank: no rank has more than 1.25 times the average
 
 
 @functools.lru_cache(16)
 def shares(total_rows: int, ranks: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Divide a batch among ranks: for each, the aligned parts, (start, stop), that it computes. A rank may have none.
+    """Divide a batch among ranks. Return the aligned parts (start, stop) that each rank computes, which may be none.
 
     Examples
     --------
@@ -62,13 +62,13 @@ def _merged(ranges: Sequence[tuple[int, int]], total_rows: int) -> tuple[tuple[i
 
 
 class _Group:
-    """The ranks of the all-reduce: the largest power of two. Each of the first `extra` stands for two of all ranks."""
+    """The members of the all-reduce, whose number is a power of two. Each of the first `extra` represents two ranks."""
 
     def __init__(self, rank: int, ranks: int) -> None:
         self.levels = ranks.bit_length() - 1
         self.extra = ranks - (1 << self.levels)
         self.doubled = rank < 2 * self.extra
-        self.passive = self.doubled and rank % 2 == 1  # the left neighbor stands for it
+        self.passive = self.doubled and rank % 2 == 1  # the left neighbor represents it
         self.number = rank // 2 if self.doubled else rank - self.extra
 
     def rank_of(self, number: int) -> int:
@@ -77,7 +77,7 @@ class _Group:
 
 @functools.lru_cache(16)
 def _levels(total_rows: int, ranks: int) -> tuple[tuple[tuple[tuple[int, int], ...], ...], ...]:
-    """Return which nodes each group of 1, 2, 4, ... neighbors has before each step of the all-reduce."""
+    """For each step of the all-reduce, return the nodes of the tree that each group of 1, 2, 4, ... neighbors has."""
     own, group = shares(total_rows, ranks), _Group(0, ranks)
     pairs = [own[2 * i] + own[2 * i + 1] for i in range(group.extra)]
     level = tuple(_merged(rows, total_rows) for rows in [*pairs, *own[2 * group.extra :]])
@@ -98,11 +98,11 @@ def all_reduce(
 ) -> Array:
     """Add the partial gradients of all ranks in the order of the tree, and return the sum to every rank.
 
-    Each of the log2(ranks) steps exchanges half of what is left of the vector with a neighbor, at first the nearest;
-    then the sums travel back. So a rank sends and receives about twice the length of the gradient.
+    Each of the log2(ranks) steps exchanges half of the remaining vector with another rank, first with the nearest; then
+    the sums are sent back the same way. So a rank sends and receives about twice the length of the gradient.
 
-    It overwrites the gradients of `parts`. `buffers` keeps its arrays, of which the result is one, for the next call:
-    new memory would cost more time than the sums.
+    The gradients of `parts` are overwritten. `buffers` keeps the arrays, one of which is the result, for the next call,
+    because allocating them would take longer than the sums.
     """
     rank, ranks, size = comm.Get_rank(), comm.Get_size(), len(like)
     group, levels = _Group(rank, ranks), _levels(total_rows, ranks)
@@ -183,7 +183,7 @@ class _Ranks:
 
     @contextmanager
     def failing_together(self) -> Iterator[None]:
-        """Tell the other ranks of an exception, unless it came from them or from the middle of an exchange."""
+        """Report an exception to the other ranks, unless it came from them or from the middle of an exchange."""
         try:
             yield
         except BaseException as error:
@@ -195,14 +195,14 @@ class _Ranks:
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
-        """Enclose calls of MPI. An exception in here cannot be told to ranks that wait for something else."""
+        """Enclose calls of MPI. Exceptions inside are not reported, because the other ranks wait for other messages."""
         with _without_interrupts():
             self._over = True
             yield
             self._over = False
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all ranks; raise an error if one of them has failed. To be called in an exchange."""
+        """Return the values of all ranks; raise an error if one of them has failed. Call it inside `exchange`."""
         answers = self.comm.allgather((None, value))
         for rank, (interrupted, text) in enumerate(answers):
             if interrupted:
@@ -269,7 +269,7 @@ def _of_type(rows: Any, dtype: Any) -> Any:
 
 
 class _Data:
-    """The rows of all ranks, in the order of the ranks. This one has those from `first` to `last`."""
+    """The rows of all ranks, in the order of the ranks. This rank holds those from `first` to `last`."""
 
     def __init__(self, ranks: _Ranks, X: Any, y: NDArray[Any], weights: Array | None) -> None:
         self._ranks = ranks
@@ -294,7 +294,7 @@ class _Data:
         self._whole: list[Any] | None = None  # this rank's share of the batch of all rows
 
     def hold_out(self, fraction: float, loss: str, seed: int) -> tuple[tuple[Any, ...], "_Data"]:
-        """Return the rows that `Network.fit` would hold out, on every rank, and the others."""
+        """Return the rows that `Network.fit` would hold out, which every rank gets, and the data without them."""
         X, y = self._arrays
         with self._ranks.exchange():
             targets = np.concatenate(self._ranks.gather(y))
@@ -316,14 +316,14 @@ class _Data:
         return float(np.cumsum(weights, dtype=np.float64)[-1]), weights
 
     def is_here(self, rows: "slice | NDArray[np.intp]") -> bool:
-        """Return whether the batch needs no exchange: it is that of all rows, which was exchanged before."""
+        """Return whether the batch needs no exchange, because it consists of all rows, which were exchanged before."""
         return self._is_whole(rows) and self._whole is not None
 
     def _is_whole(self, rows: "slice | NDArray[np.intp]") -> bool:
         return isinstance(rows, slice) and (rows.start, rows.stop) == (0, self.rows)
 
     def share(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Any]:
-        """Return the rows of the batch, of X and y, that this rank computes; bounds has those of every rank."""
+        """Return the rows of X and y that this rank computes in a batch; bounds: the rows that each rank computes."""
         if self._is_whole(rows) and self._whole is not None:
             return self._whole
         first = rows.start if isinstance(rows, slice) else 0
@@ -338,7 +338,7 @@ class _Data:
     def _exchanged(self, rows: "slice | NDArray[np.intp]", bounds: Sequence[tuple[int, int]]) -> list[Any]:
         MPI = require("mpi4py.MPI", "mpi")
         start, stop = bounds[self._ranks.rank]
-        order: Any  # where in what is received each row is
+        order: Any  # the place of each row in the received data
         sent: list[Any]
         if isinstance(rows, slice):
             own = np.clip(rows.start + np.array(bounds), self._first, self._last) - self._first
@@ -434,7 +434,7 @@ class _Source:
 
 
 class _OnRankZero:
-    """The callback of all ranks: runs the callbacks of rank 0, and tells the others what they decided and changed."""
+    """The callback on all ranks: runs the callbacks of rank 0 and sends their decisions and changes to the others."""
 
     def __init__(self, ranks: _Ranks, network: Network, callbacks: Any, seconds: float | None) -> None:
         self._ranks, self._network, self._seconds = ranks, network, seconds
@@ -517,23 +517,23 @@ def fit(
     """Train a network like `Network.fit` on the rows of all ranks; every rank calls this. Needs the extra ``mpi``.
 
     All ranks end with the same network. It has the bits of `Network.fit` on the rows of all ranks, in the order of the
-    ranks, whatever the number of ranks and of the rows of each.
+    ranks, however many ranks there are and however the rows are divided among them.
 
     Parameters
     ----------
     network : Network
         The same on all ranks; trained in place.
     X, y, sample_weight : array_like
-        The rows of this rank: any number, also none, as an array of shape (0, n_0). X may be one of SciPy's sparse
+        The rows of this rank. There may be none: then X has the shape (0, n_0). X may be one of SciPy's sparse
         matrices, on all ranks or on none; or `Rows`, which are read into memory, and whose target is the default of y.
     n_threads : int, optional
         For this rank. Default: the default of `Network.fit`, divided by the number of ranks that share its processors.
     comm : mpi4py.MPI.Comm, optional
         The ranks. Default: ``MPI.COMM_WORLD``.
     **settings
-        Those of `Network.fit`, except ``loss`` and ``precision``, and the same on all ranks. The data of ``validation``
-        are also the same; a fraction is held out from the rows of all ranks. ``callbacks`` are called on rank 0,
-        those of other ranks are ignored.
+        The settings of `Network.fit`, except ``loss`` and ``precision``. They must be equal on all ranks, and so must
+        validation data; a fraction as ``validation`` is held out from the rows of all ranks. Only the ``callbacks`` of
+        rank 0 are called.
 
     Returns
     -------
@@ -545,7 +545,7 @@ def fit(
     ImportError
         If mpi4py is not installed.
     ValueError, TypeError, DivergenceError
-        As for `Network.fit`; ValueError also on all ranks if one differs in its version, network or settings.
+        As for `Network.fit`. All ranks also raise ValueError if one differs in its version, network or settings.
     RuntimeError
         If another rank raised an error: the message names the rank and the error.
     KeyboardInterrupt
@@ -554,9 +554,9 @@ def fit(
     Notes
     -----
     A batch is divided into leaves of 512 rows, so batches of fewer than 512 rows per rank leave ranks without work.
-    The rows of a batch that a rank computes are sent to it: in full batches those at the borders, once; with
-    mini-batches those of each step. Each rank holds its rows, its share of a batch, the validation data, the weights of
-    all rows, and a number per row of all ranks if they are shuffled.
+    A rank receives the rows that it computes from the ranks that hold them: with full batches only once, and only rows
+    at the borders between ranks; with mini-batches in every step. Each rank holds its rows, its share of a batch, the
+    validation data, the weights of all rows, and, if rows are shuffled, a number for each row of all ranks.
 
     Examples
     --------
@@ -595,7 +595,7 @@ def _fit(
         seed = resume.seed if isinstance(resume, TrainingState) else network.seed
     settings = {**settings, "seed": seed}
     _handshake(ranks, network, weights is not None, settings)
-    default_threads = _default_threads(ranks)  # all ranks take part, also those that are given a number
+    default_threads = _default_threads(ranks)  # a collective call, so a rank with n_threads makes it too
     threads = default_threads if n_threads is None else n_threads
     data = _Data(ranks, X, y, weights)
     validation, stop = settings.get("validation"), settings.get("stop")

@@ -351,7 +351,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _merged(edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Merge small neighbouring row groups to parts of at least _MERGED rows."""
+    """Merge small neighboring row groups into parts of at least _MERGED rows."""
     kept = [int(edges[0])]
     for edge in edges[1:-1].tolist():
         if edge - kept[-1] >= _MERGED:

@@ -32,7 +32,7 @@ def _leaves(rows: int) -> int:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PartialGradients:
-    """The part of a gradient that some rows of a batch contribute, from `Network.partial_gradients` or a sum of such.
+    """What some rows of a batch add to its gradient: a result of `Network.partial_gradients`, or a sum of such results.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def join(
     parts: Iterable[PartialGradients],
     add: Callable[[PartialGradients, PartialGradients], PartialGradients] = operator.add,
 ) -> list[PartialGradients]:
-    """Add those of the parts, given in any order, that are children of the same node of the tree; return what remains.
+    """Add parts, given in any order, wherever two are the children of a node of the tree; return the resulting parts.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
 
 
 def aligned_parts(total_rows: int, count: int) -> list[tuple[int, int]]:
-    """Divide a batch into at least `count` aligned parts of about the same size, if it has so many leaves.
+    """Divide a batch into at least `count` aligned parts of about the same size, if it has that many leaves.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def is_sparse(X: Any) -> bool:
 
 
 def stacked(pieces: Sequence[Any]) -> Any:
-    """Join rows that are arrays or sparse matrices, which become one in the format CSR.
+    """Stack arrays, or sparse matrices, which become one matrix in the CSR format.
 
     Examples
     --------
@@ -255,7 +255,7 @@ def fit(
     n_threads : int, optional
         Number of threads for updates and validation.
     **settings
-        Those of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``.
+        The settings of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``.
 
     Returns
     -------

@@ -29,6 +29,6 @@ _ESTIMATORS = [MLPClassifier, MLPRegressor, TableClassifier, TableRegressor]
 TRUSTED_TYPES = sorted(
     f"{kind.__module__}.{kind.__qualname__}" for kind in {*_ESTIMATORS, *_PARTS, *_SETTINGS, *get_args(Encoder)}
 )
-"""The full names of the types in an estimator that are neither NumPy's nor scikit-learn's, as
-``skops.io.load(trusted=)`` and ``mlflow.sklearn.log_model(skops_trusted_types=)`` take them. They hold numbers and
-text; to load them executes no code of the file."""
+"""The full names of the types in an estimator that are neither NumPy's nor scikit-learn's, for
+``skops.io.load(trusted=)`` and ``mlflow.sklearn.log_model(skops_trusted_types=)``. They hold numbers and
+text; loading them executes no code from the file."""

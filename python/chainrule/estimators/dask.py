@@ -1,4 +1,4 @@
-"""The MLP estimators on a Dask cluster: the rows stay on the workers, this process keeps the network.
+"""The MLP estimators on a Dask cluster: the rows stay on the workers, and this process keeps the network.
 
 A fit has the bits of the local estimator, whatever the number of workers. Predictions are lazy, as in other libraries.
 """
@@ -32,15 +32,15 @@ def _is_collection(value: Any) -> bool:
 
 
 def _array(name: str, value: Any) -> Any:
-    """Return a dask array of rows, of a dask array or table."""
+    """Return a dask array or table as a dask array."""
     if not _is_collection(value):
-        raise TypeError(f"{name} must be a dask array or table, got {type(value).__name__}: MLPClassifier takes others")
+        raise TypeError(f"{name} must be a dask array or table, got {type(value).__name__}: use a local estimator")
     array = value.to_dask_array() if hasattr(value, "to_dask_array") else value
     return array.rechunk(dict.fromkeys(range(1, array.ndim), -1)) if array.ndim > 1 else array
 
 
 def _found(labels: Any) -> tuple[int, NDArray[Any], NDArray[Any]]:
-    """Return the number of rows of a partition of labels, the distinct ones, and how often each occurs."""
+    """Return the number of rows of a partition of labels, the distinct labels, and how often each occurs."""
     return len(labels), *np.unique(as_labels(labels, "y"), return_counts=True)
 
 
@@ -68,7 +68,7 @@ class OnDask(Perceptron):
         return {name: value for name, value in super().__getstate__().items() if name != "_client"}
 
     def to_local(self) -> Any:
-        """Return a copy that is an `MLPClassifier` or `MLPRegressor`, for this process and to save."""
+        """Return a copy as an `MLPClassifier` or `MLPRegressor`, which predicts in this process and can be saved."""
         local = self._local(**self.get_params(deep=False))
         vars(local).update(copy.deepcopy(self.__getstate__()))
         return local
@@ -99,7 +99,7 @@ class OnDask(Perceptron):
         return X.map_blocks(call, **shape, dtype=like.dtype, meta=like[:0])
 
     def _check_names(self, X: Any, *, reset: bool) -> None:
-        """Check the number and names of the columns, or take them over."""
+        """Check the number and names of the columns; if `reset`, record them."""
         empty = X._meta if hasattr(X, "to_dask_array") else np.empty((0, X.shape[1]))
         _sklearn.validation.validate_data(self, empty, skip_check_array=True, reset=reset)
 
@@ -155,7 +155,7 @@ class OnDask(Perceptron):
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
 class DaskMLPClassifier(OnDask, MLPClassifier):
-    """`MLPClassifier` on a Dask cluster: the rows stay on the workers, each step is spread over them.
+    """`MLPClassifier` on a Dask cluster: the rows stay on the workers, and each step is spread over them.
 
     X, y and ``sample_weight`` are dask arrays or tables of numbers; their chunks may differ. The result has the bits of
     `MLPClassifier` with the same parameters, for any number of workers; see `chainrule.dask.fit`. Predictions for dask
