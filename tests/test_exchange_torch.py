@@ -131,9 +131,9 @@ class Skips(nn.Module):
 
 HALF = nn.Linear(3, 1).half()
 REFUSED = [
-    (nn.Sequential(nn.Linear(3, 1)), {}, "loss= must say"),
+    (nn.Sequential(nn.Linear(3, 1)), {}, "loss= must name"),
     (nn.Sequential(nn.Linear(3, 1), nn.Sigmoid()), {"loss": "squared_error"}, "output identity"),
-    (nn.Sequential(nn.Linear(3, 1), nn.ReLU()), {"loss": "squared_error"}, "output activation of no loss"),
+    (nn.Sequential(nn.Linear(3, 1), nn.ReLU()), {"loss": "squared_error"}, "no loss has this output activation"),
     (nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU(0.2), nn.Linear(2, 1)), {"loss": "squared_error"}, "0.2"),
     (nn.Sequential(nn.ReLU(), nn.Linear(3, 1)), {"loss": "squared_error"}, "ReLU.* before the first Linear"),
     (nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), {"loss": "squared_error"}, "BatchNorm1d"),

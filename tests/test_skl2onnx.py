@@ -140,5 +140,5 @@ def test_refusals():
     with pytest.raises(ValueError, match="target_opset is 12, the estimator needs 13 or later"):
         convert(pipeline, MATRIX, {"X": X}, target_opset=12)
     classifier = cr.TableClassifier(random_state=0).fit(TABLE, SIGN)
-    with pytest.raises(ValueError, match=r"no input for the column 'town', but for \['flag', 'rooms', 'size'\]"):
+    with pytest.raises(ValueError, match=r"no input for the column 'town', only for \['flag', 'rooms', 'size'\]"):
         convert(classifier, [type for type in TYPES if type[0] not in ("town", "same")], CELLS)

@@ -16,14 +16,14 @@ def from_torch(module: Any, *, loss: Loss | None = None, seed: int | None = None
 
     The module is traced with `torch.fx`; it may be a `torch.nn.Sequential` or a class with a ``forward`` that applies
     `torch.nn.Linear` and activations one after the other. Dropout and changes of shape (``flatten``, ``view``,
-    ``squeeze``) are left out: give `Network.fit` ``dropout=``, and rows of shape (m, n_0). Extra ``torch``.
+    ``squeeze``) are left out: give `Network.fit` ``dropout=``, and rows of shape (m, n_0). Needs the extra ``torch``.
 
     Parameters
     ----------
     module : torch.nn.Module
         The module, in float32 or float64, on any device.
     loss : str, or a loss such as Huber, optional
-        See `Network`. If the module ends with logits or values, it does not say with which loss: give
+        See `Network`. A module that ends with logits or values does not determine the loss: give
         "softmax_cross_entropy" for `torch.nn.CrossEntropyLoss`, "binary_cross_entropy" for
         `torch.nn.BCEWithLogitsLoss`, "squared_error" for `torch.nn.MSELoss`. Default for a module that ends with a
         softmax or log-softmax: "softmax_cross_entropy"; with a sigmoid: "binary_cross_entropy".
@@ -38,10 +38,10 @@ def from_torch(module: Any, *, loss: Loss | None = None, seed: int | None = None
     Raises
     ------
     ValueError
-        For a module with another layer, with a path beside the layers, or with a last activation that belongs to
-        another loss; the message names it.
+        For a module with another layer, with a path around a layer, or whose last activation belongs to another loss;
+        the message names it.
     ImportError
-        Without PyTorch.
+        If PyTorch is not installed.
 
     Examples
     --------

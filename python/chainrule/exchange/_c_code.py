@@ -1,6 +1,6 @@
-"""The functions in C of which a header is made.
+"""The C functions from which a header is made.
 
-In the texts, NAME stands for the prefix of all names, REAL for float or double, WEIGHT for the type of the weights,
+In their texts, NAME stands for the prefix of all names, REAL for float or double, WEIGHT for the type of the weights,
 `exp_r` for the function of the type (`expf` or `exp`), and `1.0r` for a constant of the type.
 """
 
@@ -46,8 +46,8 @@ _FUNCTIONS: dict[str, str | dict[str, str]] = {
     "exp": {
         "float32": """
 /* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is
-   that of the Cephes library. There is no branch, so that compilers can vectorize loops: the bits of a negative number
-   grow with its size, and the smaller of two integers is x or -104, of which exp is 0. */
+   that of the Cephes library. There is no branch, so that compilers can vectorize loops: the bits of negative numbers
+   grow with their magnitude, so the smaller integer is that of x or of -104, where exp is 0. */
 static inline float NAME_exp(float x) {
   union { float value; unsigned bits; } limited;
   union { float value; int bits; } n, power, rest;
@@ -141,7 +141,7 @@ static inline void NAME_zero(int n, REAL *z) {
 }
 """,
     "scale": """
-/* z = s z + b: from units of the 8-bit weights */
+/* z = s z + b, where s is the unit of the 8-bit weights */
 static inline void NAME_scale(int n, const REAL *s, const REAL *b, REAL *z) {
   for (int j = 0; j < n; ++j) z[j] = s[j] * z[j] + b[j];
 }
@@ -156,8 +156,8 @@ static inline double NAME_clip(double x, double median, double scale) {
 }
 """,
     "bins": """
-/* z += the weights of the bins below x, and the fraction of those of its own. w holds the sums of the weights below
-   each edge, two of which are interpolated. */
+/* z += the weights of the bins below x, and a fraction of the weights of the bin of x. w holds for each edge the sums
+   of the weights below it, two of which are interpolated. */
 static inline void NAME_bins(int n, double x, const double *edges, int n_bins, const WEIGHT *w, REAL *z) {
   int low = 0, high = n_bins;
   while (high - low > 1) {
@@ -180,7 +180,7 @@ struct NAME_levels {
   int other, missing; /* the feature of other levels and of a missing one, or -1 */
 };
 
-/* The place of a text of n bytes among m texts, or -1. */
+/* The index of a text of n bytes among m sorted texts, or -1. */
 static inline int NAME_find(const char *text, int n, const char *const *texts, int m) {
   int low = 0, high = m;
   while (low < high) {
@@ -224,7 +224,7 @@ static inline int NAME_whole(const char *text, int n) {
   return end;
 }
 
-/* 1 if the text of n bytes is the word of n lower-case letters, in upper or lower case. */
+/* 1 if the text of n bytes is this word of n lower-case letters, ignoring case. */
 static inline int NAME_same(const char *text, const char *word, int n) {
   for (int i = 0; i < n; ++i) {
     const char c = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];

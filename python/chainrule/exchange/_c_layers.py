@@ -1,4 +1,4 @@
-"""Brings the weights of a network into the order, and the type, in which a header in C stores them."""
+"""Converts the weights of a network to the order and the type in which a C header stores them."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FEW = 8  # a layer with fewer outputs is stored, and computed, output by output
-_LARGEST = 127  # of an integer
+FEW = 8  # a layer with fewer outputs is stored and computed output by output
+_LARGEST = 127  # the largest integer in 8 bits
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Makes the rows of the self-test of a header in C."""
+"""Makes the rows for the self-test of a C header."""
 
 import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from chainrule._formats import MICROSECONDS, TIME, DateFormat
 from chainrule.table import TableEncoding
 
 _ROWS = 16
-_FAR = 1e30  # the largest number, which a double of 32 bits can hold
+_FAR = 1e30  # the largest number of the rows; even a double of 32 bits can hold it
 _LAST_DAY = 100_000.0
 
 
@@ -23,7 +23,7 @@ def make_numbers(n_inputs: int) -> NDArray[np.float64]:
 def make_table(encoding: TableEncoding) -> list[list[Any]]:
     """Return the values of each column as C has them: numbers, NaN, texts, None.
 
-    All values of the first row are missing; the next two have unknown levels and numbers far outside.
+    All values of the first row are missing; the next two have unknown levels and extreme numbers.
     """
     random = np.random.default_rng(0)
     return [_make_column(column, random) for column in encoding.columns]

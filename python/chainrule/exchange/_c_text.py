@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 LONGEST_STRING = 4095  # bytes; a C99 compiler need not accept more
-_WIDTH = 110  # of a line of an array
+_WIDTH = 110  # columns of a line of an array
 # Keywords of C and C++, and macros that compilers and system headers define in lower case.
 _RESERVED = re.findall(
     r"\w+",
@@ -69,7 +69,7 @@ def string(text: str, what: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Return any text in quotes for a comment, which it cannot end.
+    r"""Return a text in quotes for a comment, escaped so that it cannot end the comment.
 
     >>> print(quoted("*/ int x; \n"))
     "\052/ int x; \012"

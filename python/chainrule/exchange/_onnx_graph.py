@@ -223,7 +223,7 @@ def add_network(g: Graph, x: Tensor, network: Any, order: NDArray[np.intp] | Non
 
 
 def add_features(g: Graph, encoding: TableEncoding, inputs: Sequence[Tensor]) -> tuple[Tensor, NDArray[np.intp]]:
-    """Add the features of a table, and return their place among those of `TableEncoding`.
+    """Add the features of a table, and return their places among those of `TableEncoding`.
 
     `inputs` are the columns with features, each of shape (rows, 1): doubles, or strings.
     """
@@ -292,7 +292,7 @@ class Texts:
     codes : dict of str to int
         The feature of each text, or the number of features if all are 0.
     code_of_others : int
-        The same for all other texts.
+        The feature of all other texts.
     gap : str
         The text for a missing value: the empty text, unless it is a level.
     other : str

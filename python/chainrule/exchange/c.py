@@ -49,7 +49,7 @@ class _Header:
     Parameters
     ----------
     model : Model
-        What is written.
+        The model to write.
     is_estimator : bool
         Whether it is an estimator, not a network.
     name : str
@@ -315,7 +315,7 @@ class _Header:
 
 
 def _describe(column: Encoder) -> str:
-    """Return what the comment of a field says of a column, beside its name."""
+    """Return what the comment of a field says about a column after its name."""
     format = getattr(column, "format", None)
     if isinstance(column, DateColumn):
         is_time = isinstance(format, DateFormat) and format.order == TIME

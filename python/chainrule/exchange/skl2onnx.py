@@ -23,7 +23,7 @@ def register() -> None:
 
     The options and the outputs are those of scikit-learn's estimators; ``options={"zipmap": False}`` makes the
     probabilities a tensor. The columns of a table are separate inputs with their names. The target opset must be 13 or
-    later. Extra ``skl2onnx``.
+    later. Needs the extra ``skl2onnx``.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def register() -> None:
 
 
 def _outputs(g: Graph, operator: Any, x: Tensor) -> list[tuple[Tensor, np.dtype[Any], list[Any]]]:
-    """Add the outputs for the network's prediction x; return tensor, dtype and shape of each.
+    """Add the outputs for the network's prediction x; return the tensor, dtype and shape of each.
 
     As for scikit-learn's estimators, labels are integers or text, and values have two dimensions.
     """
@@ -128,7 +128,7 @@ def _columns(g: Graph, encoding: TableEncoding, variables: Sequence[Any]) -> lis
     for column in encoding.columns:
         if column.width:
             if column.name not in by_name:
-                raise ValueError(f"there is no input for the column {column.name!r}, but for {sorted(by_name)!r:.200}")
+                raise ValueError(f"there is no input for the column {column.name!r}, only for {sorted(by_name)!r:.200}")
             dtype = np.float64 if isinstance(column, NumberColumn) else np.object_
             columns.append(g.cast(by_name[column.name], dtype))
     return columns

@@ -41,7 +41,7 @@ def to_sklearn(estimator: Any) -> Any:
             f"{', '.join(ACTIVATIONS)} for all hidden layers"
         )
     if target.bounds is not None:
-        raise ValueError("its predictions are limited to the range of the targets, which scikit-learn's are not")
+        raise ValueError("predictions are limited to the range of the targets, which scikit-learn's are not")
     if target.classes is not None and network.layer_sizes[-1] == 2 and target.y_type == "binary":
         raise ValueError("the network has two outputs for two classes; scikit-learn's estimators have one")
     kind = neural_network.MLPRegressor if target.classes is None else neural_network.MLPClassifier
@@ -50,7 +50,7 @@ def to_sklearn(estimator: Any) -> Any:
     known = ("identity", "exp") if target.classes is None else ("logistic", "softmax")
     if output not in known or (output == "exp" and "loss" not in inspect.signature(kind).parameters):
         raise ValueError(
-            f"the loss {network.loss_name} has an output that this scikit-learn's {kind.__name__} does not have"
+            f"the loss {network.loss_name} has an output that the installed {kind.__name__} does not have"
         )
     coefs = [W.T.copy() for W in network.weights]
     intercepts = [b.copy() for b in network.biases]
@@ -75,7 +75,7 @@ def to_sklearn(estimator: Any) -> Any:
 
 
 def _parameters(estimator: Any, kind: Any, activation: str, network: Any) -> dict[str, Any]:
-    """Return the parameters that scikit-learn's estimator has too, with those that describe the network."""
+    """Return the parameters that scikit-learn's estimator also has, including those that describe the network."""
     own = estimator.get_params(deep=False)
     known = inspect.signature(kind).parameters
     parameters = {name: own[name] for name in known if name in own and _is_theirs(name, own[name])}

@@ -18,7 +18,7 @@ _LAYERS: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in {type(layer) for layer in [*ACTIVATIONS.values(), *itertools.chain(*OUTPUTS.values())]}
 }
-# Steps that leave the values of a row as they are when a network predicts.
+# Steps that do not change the values of a row when a network predicts.
 _NO_CHANGE = (nn.Identity, nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Flatten)
 _NO_CHANGE_CALLS = {"dropout", "alphadropout", "flatten", "view", "reshape", "squeeze", "contiguous", "float", "double"}
 _SHAPES = {"size", "getattr", "getitem", "dim"}  # calls whose results are arguments of `view`
@@ -43,7 +43,7 @@ def to_torch(subject: Any, *, logits: bool = False, copy: bool = False) -> Any:
             layers.append(copying.deepcopy(OUTPUTS[output][0]))
         if target.classes is not None and network.layer_sizes[-1] == 1 and not target.multilabel:
             if len(target.classes) == 1:
-                raise ValueError("it knows a single class, for which PyTorch needs no network: give logits=True")
+                raise ValueError("the estimator knows a single class, whose probability is always 1: give logits=True")
             layers.append(BothClasses())
         elif target.standardizer is not None or target.bounds is not None:
             scale = target.standardizer
@@ -119,7 +119,7 @@ def _called(node: Any, name: str) -> Any:
     positions = {"softmax": ["dim"], "logsoftmax": ["dim"], "leakyrelu": ["negative_slope"], "elu": ["alpha"]}
     named = positions.get(key, [])
     if len(node.args) - 1 > len(named):
-        raise ValueError(f"the module calls {name} with the arguments {node.args[1:]}: name them")
+        raise ValueError(f"the module calls {name} with the arguments {node.args[1:]}: pass them by keyword")
     options |= dict(zip(named, node.args[1:], strict=False))
     return _LAYERS[key](**options)
 
@@ -143,18 +143,18 @@ def _loss(last: Any, loss: Loss | None) -> Loss:
     if last is None:
         if loss is None:
             raise ValueError(
-                "the module ends with logits or values, so loss= must say what they are: 'softmax_cross_entropy' "
+                "the module ends with logits or values, so loss= must name the loss: 'softmax_cross_entropy' "
                 "(CrossEntropyLoss), 'binary_cross_entropy' (BCEWithLogitsLoss), 'squared_error' (MSELoss), ..."
             )
         to_core(loss)
         return loss
     outputs = [output for output, layers in OUTPUTS.items() if any(is_same(last, layer) for layer in layers)]
     if not outputs:
-        raise ValueError(f"the module ends with {_describe(last)}, which is the output activation of no loss")
+        raise ValueError(f"the module ends with {_describe(last)}, but no loss has this output activation")
     defaults: dict[str, LossName] = {"logistic": "binary_cross_entropy", "softmax": "softmax_cross_entropy"}
     if loss is None:
         if outputs[0] not in defaults:
-            raise ValueError(f"the module ends with {_describe(last)}: loss= must say with which loss")
+            raise ValueError(f"the module ends with {_describe(last)}: loss= must name the loss")
         return defaults[outputs[0]]
     expected = _core.LOSSES[to_core(loss)[0]].output
     if expected != outputs[0]:
