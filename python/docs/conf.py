@@ -37,7 +37,7 @@ nitpicky = False
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 4
 
-autodoc_typehints = "none"  # numpydoc has them in prose
+autodoc_typehints = "none"  # the docstrings state the types
 autodoc_default_options = {"members": True, "inherited-members": "BaseEstimator,ClassifierMixin,RegressorMixin,object"}
 autosummary_generate = True
 numpydoc_show_class_members = False

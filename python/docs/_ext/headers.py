@@ -10,9 +10,9 @@ HEADERS = Path(__file__).parent.parent.parent.parent / "cpp" / "include" / "chai
 
 
 def sections(text: str) -> list[tuple[str, str]]:
-    """Return the comment and the code of each part of a header, which an empty line separates from the next one.
+    """Return the comment and the code of each part of a header. Empty lines separate the parts.
 
-    The comment is that before the first line of code; comments within the code stay there.
+    The comment is the one before the first line of code; comments within the code stay there.
     """
     found, part, depth = [], list[str](), 0
     for line in [*text.splitlines(), ""]:

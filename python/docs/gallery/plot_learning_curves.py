@@ -2,8 +2,8 @@
 Learning curves
 ===============
 
-The cost of the training rows and of rows held out, after each epoch. The thin line marks the best epoch, whose
-parameters the network keeps when training stops by itself.
+The cost of the training rows and of the held-out rows in each epoch. The thin line marks the best epoch; the network
+keeps its parameters.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 Many networks at once
 =====================
 
-Sixty networks, three widths and twenty seeds, trained in one call, one per thread: how much the result depends on the
-seed.
+One call trains sixty networks of three widths and twenty seeds, one network per thread. The boxes show how much the
+result depends on the seed.
 """
 
 import matplotlib.pyplot as plt

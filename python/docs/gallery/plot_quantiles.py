@@ -2,7 +2,7 @@
 Intervals by quantiles
 ======================
 
-One network with three outputs, trained with the pinball loss at the levels 0.1, 0.5 and 0.9: four of five values
+One network with three outputs, trained with the pinball loss at the levels 0.1, 0.5 and 0.9. Four of five values
 should lie between the outer curves.
 """
 
