@@ -35,7 +35,7 @@ OPTIMIZERS = {"sgd": cr.SGD(learning_rate=0.1, momentum=0.5), "adam": cr.Adam(),
 
 @pytest.fixture(autouse=True)
 def bounded_time():
-    """End a test that waits for ever."""
+    """End a test that hangs."""
 
     def give_up(number, frame):
         raise TimeoutError("the test took 3 minutes")

@@ -2,12 +2,11 @@
 // Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), extended by a
 // second division of k. Block sizes never change a bit of a result (core/gemm.h), so they may depend on the machine.
 //
-// The sizes under their names in BLIS, in the order of the loops from the outside in:
+// The sizes with their names in BLIS, in the order of the loops from the outside in:
 //
 // - NC = packed_columns: columns of B that are packed at a time, in an eighth of the third level.
 // - KC = Block::depth: steps of k of a block of A. MC = Block::rows: its rows. The block takes half of the second
-// level;
-//   B and C stream through the rest.
+//   level; B and C stream through the rest.
 // - NR = tile_columns: a panel of B is multiplied by all row tiles of the block, panel_depth steps of k at a time,
 //   which stay in the first level.
 // - MR = tile_rows: a row tile of A is loaded from the second level into the first once for each panel.

@@ -26,7 +26,7 @@ auto about(const char* what, Function function) {
   }
 }
 
-// Describes a range, to follow the word "expected" in a message; empty if any number is allowed.
+// The words for a range after "expected" in a message; empty if any number is allowed.
 inline std::string words_of(const Range& range, const std::string& name) {
   constexpr double infinity = __builtin_inf();
   if (range.high < infinity)

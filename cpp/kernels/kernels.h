@@ -329,7 +329,7 @@ CHAINRULE_DECLARE_KERNELS(avx2)
 CHAINRULE_DECLARE_KERNELS(baseline)
 #undef CHAINRULE_DECLARE_KERNELS
 
-// Two neighbours along k of an operand in bf16, the first in the lower half.
+// Two neighbors along k of an operand in bf16, the first in the lower half.
 using Bf16Pair = std::int32_t;
 
 // C (m x n) = start + A (m x k) B (k x n). A and B are packed into the tiles and panels of GemmBlock, as pairs; k

@@ -89,7 +89,7 @@ inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
 #if defined(__AVX512F__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
-// The zero-masking form, because GCC 12 warns of an uninitialised operand inside the plain one.
+// The zero-masking form, because GCC 12 warns of an uninitialized operand inside the plain one.
 inline Vec<float> sqrt(Vec<float> v) { return _mm512_maskz_sqrt_ps(0xffff, v); }
 inline Vec<double> sqrt(Vec<double> v) { return _mm512_maskz_sqrt_pd(0xff, v); }
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_maskz_min_ps(0xffff, a, b); }

@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-// E of W, for `count` outputs: the rows of every binned number summed up, those of other columns as they are.
+// Computes E from W for `count` outputs: running sums of the rows of each binned number, copies of all other rows.
 template <class T>
 void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w, Index ldw, T* e, Index lde);
 

@@ -11,8 +11,8 @@
 namespace chainrule {
 
 // The outputs of layer l that a team member owns, in whole panels. It computes their gradients, updates and packs them
-// before it helps others, so these weights stay in its cache. If a layer has fewer panels than the team has members, it
-// gives one panel each to the members that are next in turn.
+// before it helps others, so these weights stay in its cache. If a layer has fewer panels than the team has members,
+// the panels go to the members that are next in turn, one each.
 template <class T>
 Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
 

@@ -9,7 +9,7 @@
 
 namespace chainrule {
 
-// Row numbers by position in the epoch. Only an order within parts is not held as a whole: it is drawn part by part.
+// Row numbers by position in the epoch. An order within parts is drawn part by part; others are stored as a whole.
 class RowOrder {
  public:
   // Orders `rows` or, if that is empty, all total_rows rows. `shuffle` is false if the rows keep their order. listed:
@@ -37,9 +37,9 @@ class RowOrder {
   Index total_rows_, part_rows_ = 0;
   bool shuffled_;
   std::vector<Index> sorted_;  // used if `rows` are not in ascending order and the order is within parts
-  std::vector<Index> order_;   // of all rows or, within parts, of those at the positions from first_ on
+  std::vector<Index> order_;   // the order of all rows or, within parts, of the rows from position first_ on
   std::vector<Index> parts_;   // the order of the parts
-  std::size_t drawn_ = 0;      // how many of them order_ has held
+  std::size_t drawn_ = 0;      // the number of parts that have been drawn
   Index first_ = 0;
   std::uint64_t seed_ = 0;
   int epoch_ = 0;

@@ -1,5 +1,5 @@
 // Trains batch by batch, in one of three ways: in two phases over a whole batch (two_phase), slice by slice without
-// storing z (sliced), or by L-BFGS (lbfgs). Shapes, activations and options determine the way. All ways sum in the same
+// storing z (sliced), or by L-BFGS (lbfgs). Shapes, activations and options determine which one. All add in the same
 // order.
 #pragma once
 
@@ -14,8 +14,8 @@
 namespace chainrule {
 
 // Batches of m examples. Batch s consists of the m examples whose indices are in rows from position first + s * advance
-// on or, if rows is empty, of the m examples from that position on. rows may go on to the next batches, which can then
-// be prefetched. rates has one entry per batch.
+// on or, if rows is empty, of the m examples from that position on. rows may extend into the next batches, which can
+// then be prefetched. rates has one entry per batch.
 template <class T>
 struct Batches {
   const Examples<T>& examples;

@@ -42,10 +42,9 @@ struct Model;  // internal
 template <class T>
 class OneFit;
 
-// A part of a batch: the rows from `first` on, which with the number of rows passed beside it must be an aligned run of
-// 512-row leaves, that is 512 * 2^j rows from a multiple of that number on, or all rows to the end of the batch from a
-// multiple of 512 * 2^j >= their number on. dropout: the rates of this step, as in FitOptions; seed and step: of
-// dropout.
+// Rows of a batch, from row `first` on, as a part of it. They must be an aligned run of leaves: 512 * 2^j rows, where
+// `first` is a multiple of 512 * 2^j, or fewer rows up to the end of the batch. dropout and input_dropout are the rates
+// of this step, as in FitOptions; seed and step determine which units are dropped.
 struct BatchPart {
   Index first = 0, batch_rows = 0;
   double batch_weight = 0;  // the sum of the weights of the batch
@@ -112,9 +111,9 @@ class CHAINRULE_API Network {
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0, const CustomLoss<T>* loss = nullptr) const;
   // Computes what the examples, the rows of a part of a batch, add to the gradient of the batch's cost without penalty.
-  // Partial sums a and b of neighbouring parts whose union is a part again add up to its partial sum, a + b element by
-  // element, and so to the bits of the whole batch. Returns the sums of the weighted losses of successive rows: those
-  // of all parts, added in order and divided by batch_weight, are the cost. Not for binned inputs.
+  // If the union of two neighboring parts is a part, the sum a + b of their partial sums has the bits of its partial
+  // sum; so the parts add up to the bits of the whole batch. Returns the sums of the weighted losses of successive
+  // rows: those of all parts, added in order and divided by batch_weight, are the cost. Not for binned inputs.
   std::vector<double> partial_gradients(const Examples<T>& examples, const BatchPart& part, std::span<T> gradients,
                                         int threads = 0) const;
 

@@ -205,7 +205,7 @@ struct SourceCost {
   double mean, weight;
 };
 
-// Where fit() takes the gradients of batches from, if not from examples: for instance other machines. `gradients`
+// A source of the gradients of batches in place of examples, for instance other machines. `gradients`
 // writes the gradient of the cost without penalty, in the layout of Network::parameters(). It is called once per step,
 // by L-BFGS once per trial point, in the calling thread. Its exceptions are passed on, and the network keeps its last
 // complete step.

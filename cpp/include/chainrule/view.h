@@ -105,8 +105,8 @@ class RowReader {
   virtual void prepare(const RowNumbers& rows, Index count) = 0;
   // Writes prepared rows to `into`, which has unit column stride. Called by several threads at once.
   virtual void read(const RowNumbers& rows, MatrixView<T> into) const = 0;
-  // Says that rows near this one follow after those that prepare() is called with, so that they can be read ahead; -1:
-  // none.
+  // Announces that rows near this one will be needed after those of prepare(), so that they can be read ahead. -1: no
+  // more rows follow.
   virtual void expect(Index) {}
   virtual void release() {}  // called after the last row of a pass: frees memory
 };
@@ -118,7 +118,7 @@ struct Inputs {
   SparseView<T> sparse{};  // used if indptr is not null
   BinnedView<T> binned{};  // used if layout is not empty
   RowReader<T>* reader = nullptr;
-  Index first = 0;  // the number that the reader has for row 0
+  Index first = 0;  // the reader's number of row 0
   Index rows = 0, cols = 0;
 
   Inputs() = default;
@@ -143,7 +143,7 @@ struct Inputs {
     if (!is_sparse()) return matrix.rows_between(begin, end);
     return SparseView<T>{sparse.indptr + begin, sparse.indices, sparse.values, end - begin, cols};
   }
-  // The numbers that the reader has for rows[0..count) or, if rows is null, for the first `count` rows.
+  // The reader's numbers of rows[0..count) or, if rows is null, for the first `count` rows.
   RowNumbers numbers(const Index* of, Index count) const { return {of, first, count}; }
 };
 
