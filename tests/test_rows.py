@@ -3,15 +3,18 @@
 import pickle
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run
 
 import chainrule as cr
 from chainrule.rows import PartReader
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("sklearn")
 
 COUNT, COLUMNS = 1000, 20
 random = np.random.default_rng(0)
@@ -303,3 +306,88 @@ def test_large_arrays_of_another_type_have_the_bits_of_a_copy(kinds, hidden, thr
         expected = trained([700, hidden, 1], plain, target, **settings)
         for view in views.values():
             assert trained([700, hidden, 1], view, target, **settings) == expected
+
+
+ESTIMATORS = {
+    "classifier": (cr.MLPClassifier, "label", {"class_weight": "balanced"}),
+    "regressor": (cr.MLPRegressor, "y", {}),
+    "early stopping": (cr.MLPClassifier, "label", {"early_stopping": True}),
+    "float64": (cr.MLPRegressor, "y", {"dtype": "float64", "alpha": 0.1}),
+    "L-BFGS": (cr.MLPRegressor, "y", {"solver": "lbfgs"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("kind", "target", "more"), ESTIMATORS.values(), ids=ESTIMATORS)
+def test_estimators_on_files_have_the_bits_of_arrays(folder, kind, target, more):
+    data = cr.Rows(folder, target=target, columns=NAMES)
+    settings = {"hidden_layer_sizes": 8, "shuffle": PARTS, "max_iter": 5, "random_state": 0, "batch_size": 50, **more}
+    found, expected = kind(**settings).fit(data), kind(**settings).fit(X, data.y)
+    assert found.network_.dtype == expected.network_.dtype
+    assert np.array_equal(found.network_.parameters, expected.network_.parameters)
+    assert np.array_equal(found.predict(data), expected.predict(X))
+    assert found.score(data, data.y) == expected.score(X, data.y)
+    validated = [kind(**settings).fit(x, data.y, eval_set=held) for x, held in [(data, data), (X, (X, data.y))]]
+    assert validated[0].best_validation_score_ == validated[1].best_validation_score_
+    assert found.feature_names_in_.tolist() == NAMES
+    with pytest.raises(ValueError, match="feature names"):
+        found.predict(cr.Rows(folder, columns=NAMES[1:]))
+    with pytest.raises(ValueError, match=r"shuffle=WithinParts\(130\)"):
+        cr.MLPClassifier().fit(cr.Rows(folder, target="label", columns=NAMES))
+
+
+def test_tables_of_rows_are_refused(folder):
+    data = cr.Rows(folder, target="label", columns=NAMES)
+    for estimator in (cr.TableClassifier(), cr.MLPClassifier(preprocess=True)):
+        with pytest.raises(ValueError, match="Rows have no table to encode"):
+            estimator.fit(data, data.y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimators_on_integers_and_arrow_tables_have_the_bits_of_float_arrays():
+    settings = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
+    for big in (random.integers(0, 100, BIG, dtype="uint8"), random.integers(0, 100, (200, 30))):
+        labels = big[:, 0] > 50
+        found = cr.MLPClassifier(**settings).fit(big, labels)
+        expected = cr.MLPClassifier(**settings).fit(big.astype("float64"), labels)
+        assert np.array_equal(found.network_.parameters, expected.network_.parameters)
+        assert np.array_equal(found.predict_proba(big), expected.predict_proba(big.astype("float64")))
+    data = table().select(NAMES)
+    found, expected = (cr.MLPClassifier(**settings).fit(x, LABELS) for x in (data, X))
+    assert found.feature_names_in_.tolist() == NAMES
+    assert np.array_equal(found.network_.parameters, expected.network_.parameters)
+    assert np.array_equal(found.predict_proba(data), expected.predict_proba(X))
+
+
+def test_dask_collections_are_refused_by_name():
+    dask = pytest.importorskip("dask.array")
+    lazy, lazy_y = dask.from_array(X, chunks=(100, -1)), dask.from_array(Y, chunks=100)
+    net = network(SIZES["small"])
+    for name, call in [
+        ("X", lambda: net.fit(lazy, Y)),
+        ("y", lambda: net.fit(X, lazy_y)),
+        ("X", lambda: net.predict(lazy)),
+        ("X", lambda: cr.MLPRegressor().fit(lazy, Y)),
+        ("y", lambda: cr.MLPRegressor().fit(X, lazy_y)),
+    ]:
+        with pytest.raises(TypeError, match=rf"{name} is a Dask collection.*chainrule\.dask\.fit.*{name}\.compute\(\)"):
+            call()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+
+
+@needs_proc
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_memory_of_fits_on_a_mapped_file_does_not_depend_on_its_size(tmp_path, kind):
+    size, net, classifier = map(float, run("memory.fits_on_mapped_file", str(tmp_path / "x"), kind).split())
+    assert size > 100e6
+    assert net < 20e6
+    assert classifier < 0.1 * size + 60e6  # a copy of the held-out rows, and scikit-learn
+
+
+@needs_proc
+def test_memory_of_a_fit_on_files_is_two_parts(tmp_path):
+    size, part, taken = map(float, run("memory.fit_on_files", str(tmp_path)).split())
+    assert size > 15 * part
+    assert taken < 2 * part + 30e6

@@ -96,7 +96,7 @@ def test_wrong_arguments_are_explained(call, message):
             "TableEncoder has no argument 'max_categories', did you ",
         ),
         (lambda: cr.MLPRegressor(cat_features=[0]), TypeError, "did you mean 'categorical_features'?"),
-        (lambda: cr.MLPClassifier().fit(X), TypeError, "MLPClassifier.fit needs y"),
+        (lambda: cr.MLPClassifier().fit(X), ValueError, "requires y to be passed, but the target y is None"),
         (lambda: cr.MLPClassifier().set_params(lr=0.1), ValueError, "]. Did you mean 'learning_rate_init'?"),
     ],
 )

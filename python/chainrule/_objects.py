@@ -24,6 +24,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
         For a missing entry, an integer too large for float64, and rows of different lengths; the message names the
         place.
     """
+    refuse_dask(name, value)
     if columns := [] if _is_uniform(value) else _columns_of(value):
         return np.stack([_one_column(column, name, label) for label, column in columns], axis=1)
     _refuse_gaps(value, name, "")
@@ -33,6 +34,15 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
         except (BufferError, RuntimeError) as error:
             raise TypeError(f"{name} cannot be read by NumPy: {error}") from error
     return _array(value, name)
+
+
+def refuse_dask(name: str, value: Any) -> None:
+    """Raise TypeError for a Dask collection, which NumPy would gather in memory without a word."""
+    if hasattr(value, "__dask_graph__"):
+        raise TypeError(
+            f"{name} is a Dask collection, which this call would gather in memory: chainrule.dask.fit, DaskMLPClassifier "
+            f"and DaskMLPRegressor train on it where it is; {name}.compute() gathers it"
+        )
 
 
 def _columns_of(value: Any) -> list[tuple[Any, Any]]:

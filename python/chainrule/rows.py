@@ -43,6 +43,8 @@ class Rows:
         The numbers of rows and of columns of X.
     columns : tuple of str
         The names of the columns of X.
+    dtype : dtype
+        The type of X in memory, as the estimators choose it: float32 if all columns fit in it, otherwise float64.
     largest_part : int
         Number of rows of the largest row group or record batch: a good size for `WithinParts`.
 
@@ -137,11 +139,14 @@ class Rows:
             for first in range(0, len(self.columns), _COLUMNS):
                 names = self.columns[first : first + _COLUMNS]
                 columns = [column[low - edges[group] : high - edges[group]] for column in files.columns(group, names)]
-                for top in range(0, len(rows), _BLOCK):
-                    block = rows[top : top + _BLOCK]
-                    for j, column in enumerate(columns, first):
-                        block[:, j] = column[top : top + _BLOCK]
+                fill(rows[:, first : first + _COLUMNS], columns)
         return out
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The NumPy type of X in memory: float32 if all its columns fit, otherwise float64."""
+        kinds = [kind.to_pandas_dtype() for name, kind in self._files.types.items() if name in self.columns]
+        return np.dtype("float32" if np.result_type(*kinds) == "float32" else "float64")
 
     def reader(self, dtype: DTypeLike, part_rows: int) -> "PartReader":
         """Return what the core reads parts from: parts of part_rows rows, or as they are stored if that is 0."""
@@ -158,6 +163,10 @@ class Rows:
             )
         return PartReader(self, dtype, edges)
 
+    def names(self) -> Any:
+        """Return an Arrow table without rows that has the columns of X."""
+        return require("pyarrow", "parquet").table({name: [] for name in self.columns})
+
     def __repr__(self) -> str:
         some = ", ".join(self.columns[:5]) + (", ..." if len(self.columns) > 5 else "")
         target = "" if self._target is None else f", target {self._target}"
@@ -170,6 +179,14 @@ class Rows:
 
 def _remake(arguments: dict[str, Any]) -> Rows:
     return Rows(**arguments)
+
+
+def fill(out: NDArray[Any], columns: Sequence[NDArray[Any]]) -> None:
+    """Write columns to a row-major matrix, block by block."""
+    for top in range(0, len(out), _BLOCK):
+        block = out[top : top + _BLOCK]
+        for j, column in enumerate(columns):
+            block[:, j] = column[top : top + _BLOCK]
 
 
 def target_of(X: Any, y: Any, caller: str) -> Any:

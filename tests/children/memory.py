@@ -4,6 +4,8 @@ import contextlib
 import gc
 import os
 import resource
+import threading
+import warnings
 
 import numpy as np
 
@@ -107,3 +109,72 @@ def sparse_fit():
     net.fit(X, y, epochs=1, n_threads=2)
     net.predict(X)
     print(resident("VmHWM") - before, net.parameters.nbytes)
+
+
+@contextlib.contextmanager
+def anonymous_peak():
+    """Sample the anonymous memory while the block runs. The list that it yields ends with the growth up to the peak."""
+
+    def anonymous():
+        with open("/proc/self/status") as status:
+            return int(status.read().split("RssAnon:")[1].split()[0]) * 1024
+
+    before, ended, found = anonymous(), threading.Event(), []
+    found.append(before)
+
+    def sample():
+        while not ended.wait(0.001):
+            found[0] = max(found[0], anonymous())
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+        found.append(found[0] - before)
+
+
+def fits_on_mapped_file(path, dtype):
+    """Print the size of a mapped file, and the anonymous memory of a network's and a classifier's fit on it."""
+    rows, columns = 40_000, 3000 // np.dtype(dtype).itemsize
+    X = np.memmap(path, dtype, "w+", shape=(rows, columns))
+    random = np.random.default_rng(0)
+    for start in range(0, rows, 1000):
+        X[start : start + 1000] = random.integers(0, 100, (1000, columns))
+    y = random.integers(0, 2, rows)
+    net = cr.Network([columns, 4, 1], loss="binary_cross_entropy", seed=0)
+    settings = {"hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0, "early_stopping": True}
+    warnings.simplefilter("ignore")
+    net.fit(X[:200], y[:200], batch_size=200, epochs=1)
+    cr.MLPClassifier(**settings).fit(X[:200], y[:200])
+    with anonymous_peak() as of_network:
+        net.fit(X, y, batch_size=200, epochs=2)
+    with anonymous_peak() as of_classifier:
+        cr.MLPClassifier(**settings).fit(X, y)
+    print(X.nbytes, of_network[-1], of_classifier[-1])
+
+
+def fit_on_files(folder):
+    """Print the size of a data set in files and of one part, and the anonymous memory of a fit and a prediction."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns, part, files = 50, 40_000, 5
+    random = np.random.default_rng(0)
+    for number in range(files):
+        values = random.random((columns, 4 * part), dtype=np.float32)
+        table = pa.table({f"x{i}": column for i, column in enumerate(values)})
+        pq.write_table(table, f"{folder}/{number}.parquet", row_group_size=part, compression="none")
+    del values, table
+    net = cr.Network([columns - 1, 64, 1], loss="squared_error", seed=0)
+    rows = cr.Rows(folder, target="x0")
+    settings = {"shuffle": cr.WithinParts(part), "batch_size": 500}
+    small = cr.Rows(f"{folder}/0.parquet", target="x0")
+    net.fit(small, **settings, epochs=1)
+    pa.default_memory_pool().release_unused()
+    with anonymous_peak() as taken:
+        net.fit(rows, validation=small, **settings, epochs=2)
+        net.predict(rows)
+    print(rows.shape[0] * columns * 4, part * columns * 4, taken[-1])

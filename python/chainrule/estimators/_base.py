@@ -21,9 +21,10 @@ from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
+from chainrule.rows import Rows
 from chainrule.schedules import AnySchedule
 from chainrule.table import CategoricalFeatures
-from chainrule.training import History
+from chainrule.training import History, WithinParts
 from chainrule.validation import metric_name, one_data_set
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def has_partial_fit(estimator: Any) -> bool:
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
         )
     return True
+
+
+def _is_of_integers(X: Any) -> bool:
+    """Return whether X is an array of integers or booleans, which the core converts a batch at a time."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "biu"
 
 
 def _layers_property(name: str, meaning: str) -> Any:
@@ -63,7 +69,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     learning_rate_init: float = 0.001
     power_t: float = 0.5
     max_iter: int = 200
-    shuffle: bool = True
+    shuffle: bool | WithinParts = True
     random_state: int | np.random.RandomState | None = None
     tol: float = 1e-4
     verbose: bool | int = False
@@ -92,18 +98,18 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     dtype: DTypeLike | None = None
 
     @_sklearn.with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
         """Train on data.
 
         Parameters
         ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            One example per row.
+        X : array_like, sparse matrix or Rows, shape (n_samples, n_features)
+            One example per row. `Rows` need ``shuffle=WithinParts(...)`` or ``shuffle=False``.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
-            Classes, or values.
+            Classes, or values. Default, if X is `Rows`: their target.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
-        eval_set : (X, y) or (X, y, sample_weight), optional
+        eval_set : (X, y), (X, y, sample_weight) or Rows, optional
             Validation data, used instead of the part that ``early_stopping`` holds out; they turn early stopping on. A
             list with a single such tuple, as in XGBoost, means the tuple.
 
@@ -138,6 +144,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             raise ValueError("partial_fit does not support early_stopping=True")
         if not first:
             self._check_same_network()
+        if isinstance(X, Rows) and y is None:
+            y = X.y
         table = _tables.is_table(self, X, first)
         X, y = self._check(X, y, first, table)
         y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
@@ -171,8 +179,10 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             loss = network.loss(data.X, data.y, data.weight, self.alpha / total, n_threads=self.n_threads)
         _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
         if not incremental:
-            judged = data
-            if held_out is not None:
+            judged: Data | None = data
+            if isinstance(data.X, Rows) and data.held_out is not None:
+                judged = None  # these rows are not in memory
+            elif held_out is not None:
                 judged = self._with_class_weights(held_out.part(held_out.held_out), incremental)
             _record.warn_at_end(self, history, judged, "training" if held_out is None else "held-out")
         return self
@@ -200,6 +210,8 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _hold_out(
         self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
     ) -> tuple[Data, Data | None]:
+        if isinstance(eval_set, Rows):
+            eval_set = eval_set, eval_set.y
         if eval_set is not None:
             eval_set = one_data_set("eval_set", eval_set)
             with about("eval_set"):
@@ -277,11 +289,34 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         else:
             dtype = self._ensure_network().dtype
         options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric}
-        with _tables.advice(X):
-            X, y = _sklearn.validation.validate_data(self, X, y, dtype=dtype, **options, reset=first)
+        if isinstance(X, Rows):
+            self._check_columns(X.names(), first)
+            _, y = _sklearn.validation.check_X_y(np.zeros((X.shape[0], 1)), y, **options, estimator=self)
+        elif _tables.is_plain(X):
+            self._check_columns(X, first)
+            array = _tables.as_array(X, self._dtype_of(X) if first else dtype)
+            X, y = _sklearn.validation.check_X_y(array, y, dtype=dtype, **options, estimator=self)
+        else:
+            with _tables.advice(X):
+                kind = None if _is_of_integers(X) else dtype
+                X, y = _sklearn.validation.validate_data(self, X, y, dtype=kind, **options, reset=first)
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
+
+    def _check_columns(self, X: Any, first: bool) -> None:
+        """Store or compare the number and names of the columns."""
+        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
+
+    def _dtype_of(self, X: Any) -> Any:
+        """Return the dtype of the network for X: float32 if X is, otherwise float64, unless ``dtype`` is given."""
+        if self.dtype is not None:
+            return np.dtype(self.dtype)
+        if hasattr(X, "itercolumns"):
+            kind = np.result_type(*(column.type.to_pandas_dtype() for column in X.itercolumns()))
+        else:
+            kind = X.dtype
+        return np.dtype(np.float32 if kind == np.float32 else np.float64)
 
     def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
         X, y = self._check(X, y, first=False, table=table)
@@ -300,7 +335,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         sizes = [data.X.shape[1], *hidden, self._count_outputs(data.y)]
         layers = _weights.draw(sizes, self.activation, random)
-        self._set_network(self._make_network(sizes, layers, self._network_loss(), data.X.dtype))
+        self._set_network(self._make_network(sizes, layers, self._network_loss(), self._dtype_of(data.X)))
         self._made_with = self._shape_parameters()
         _record.begin(self)
         return self.network_
@@ -412,8 +447,15 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         if hasattr(self, "encoder_"):
             X = self._encode_table(X, network.dtype)
         else:
-            with _tables.advice(X):
-                X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=network.dtype, reset=False)
+            if isinstance(X, Rows):
+                self._check_columns(X.names(), first=False)
+            elif _tables.is_plain(X):
+                self._check_columns(X, first=False)
+                X = _sklearn.validation.check_array(_tables.as_array(X, network.dtype))
+            else:
+                kind = None if _is_of_integers(X) else network.dtype
+                with _tables.advice(X):
+                    X = _sklearn.validation.validate_data(self, X, accept_sparse="csr", dtype=kind, reset=False)
         return network.predict(X, n_threads=self.n_threads)
 
     def __sklearn_is_fitted__(self) -> bool:

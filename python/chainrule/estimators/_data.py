@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._arguments import refuse_dict
+from chainrule._objects import refuse_dask
 from chainrule.estimators import _sklearn
 from chainrule.validation import RowsHeldOut
 
@@ -71,6 +72,7 @@ def _may_be_array(value: Any) -> bool:
 def check_rows(X: Any) -> None:
     """Raise ValueError unless X has rows and columns. Their entries are checked later."""
     refuse_dict("X", X)
+    refuse_dask("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
         raise TypeError("X is a list of dicts, expected two dimensions: (rows, columns); pandas.DataFrame(X) has them")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._frames import Frame
+from chainrule._objects import refuse_dask
 from chainrule._suggest import did_you_mean
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn, _tables
@@ -84,6 +85,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
     def _read_targets(self, y: Any) -> Any:
         """Return targets for scikit-learn to check."""
         refuse_masked("y", y)
+        refuse_dask("y", y)
         return y
 
     def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:

@@ -134,7 +134,7 @@ def fit_options(estimator: Any, n_rows: int, *, incremental: bool, watched: bool
     return {
         **shared,
         "batch_size": min(int(batch), n_rows),
-        "shuffle": bool(estimator.shuffle),
+        "shuffle": estimator.shuffle,
         "keep_state": True,
         "schedules": schedule(estimator, n_rows, incremental),
     }

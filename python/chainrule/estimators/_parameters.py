@@ -15,6 +15,7 @@ from chainrule.estimators import _sklearn
 from chainrule.losses import ParametricLoss
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Schedule
+from chainrule.training import WithinParts
 
 _METRICS = ("loss", *_core.METRICS)
 
@@ -104,7 +105,7 @@ RULES = {
     "learning_rate_init": POSITIVE,
     "power_t": NOT_NEGATIVE,
     "max_iter": COUNT,
-    "shuffle": FLAG,
+    "shuffle": Rule(FLAG.words, lambda value: FLAG.holds(value) or isinstance(value, WithinParts)),
     "random_state": Rule(
         "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' or None",
         _is_random_state,

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from chainrule import _core
 from chainrule._frames import Frame
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
+from chainrule.rows import Rows, fill
 from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
 from chainrule.validation import metric_name, more_is_better
@@ -73,6 +74,8 @@ def advice(X: Any) -> Iterator[None]:
 
 def as_table(X: Any) -> Any:
     """Return a data frame or an array that scikit-learn recognizes. Lists become an array of objects."""
+    if isinstance(X, Rows):
+        raise ValueError("Rows have no table to encode: choose preprocess=False, or read the files as a table")
     if hasattr(X, "toarray"):
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
     if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns
@@ -80,6 +83,21 @@ def as_table(X: Any) -> Any:
     if not hasattr(X, "__len__"):  # an object that only becomes an array
         return np.asarray(X)
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+
+
+def is_plain(X: Any) -> bool:
+    """Return whether X is an Arrow table of numbers without gaps."""
+    if not (hasattr(X, "column_names") and hasattr(X, "itercolumns")) or needs_encoding(X):
+        return False
+    return X.num_columns > 0 and not any(column.null_count for column in X.itercolumns())
+
+
+def as_array(X: Any, dtype: DTypeLike) -> NDArray[Any]:
+    """Convert a plain Arrow table, one column after the other, so that there is no second copy."""
+    array = np.empty(X.shape, dtype)
+    for j, column in enumerate(X.itercolumns()):
+        fill(array[:, j : j + 1], [column.to_numpy()])
+    return array
 
 
 def learn(estimator: Any, table: Frame, rows: NDArray[np.intp] | None, more_to_come: bool) -> TableEncoder:
