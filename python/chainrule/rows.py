@@ -1,5 +1,6 @@
 """Data sets in Parquet and Arrow files, read part by part while a network trains."""
 
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -128,11 +129,10 @@ class Rows:
         """Return the rows from start to stop of X as an array in memory."""
         first, last, _ = slice(start, stop).indices(self.shape[0])
         with _Opened(self._files) as files:
-            return self._read(files, first, max(first, last), dtype)
+            return self._read(files, first, np.empty((max(last - first, 0), self.shape[1]), dtype))
 
-    def _read(self, files: "_Opened", start: int, stop: int, dtype: DTypeLike) -> NDArray[Any]:
-        out = np.empty((stop - start, len(self.columns)), dtype)
-        edges = self._files.edges
+    def _read(self, files: "_Opened", start: int, out: NDArray[Any]) -> NDArray[Any]:
+        edges, stop = self._files.edges, start + len(out)
         for group in range(np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop)):
             low, high = max(start, edges[group]), min(stop, edges[group + 1])
             rows = out[low - start : high - start]
@@ -140,6 +140,8 @@ class Rows:
                 names = self.columns[first : first + _COLUMNS]
                 columns = [column[low - edges[group] : high - edges[group]] for column in files.columns(group, names)]
                 fill(rows[:, first : first + _COLUMNS], columns)
+                del columns
+                files.release()
         return out
 
     @property
@@ -207,7 +209,7 @@ class PartReader:
 
     def __init__(self, rows: Rows, dtype: DTypeLike, edges: NDArray[np.int64]) -> None:
         self.edges = edges
-        self._rows, self._dtype, self._files = rows, dtype, _Opened(rows._files)
+        self._rows, self._dtype, self._files = rows, np.dtype(dtype), _Opened(rows._files)
         self._thread = ThreadPoolExecutor(1, "chainrule-rows")
         self._asked: tuple[int, Future[NDArray[Any]]] | None = None
 
@@ -225,7 +227,10 @@ class PartReader:
         return future.result()
 
     def _read(self, part: int) -> NDArray[Any]:
-        return self._rows._read(self._files, self.edges[part], self.edges[part + 1], self._dtype)
+        start, stop = self.edges[part : part + 2].tolist()
+        shape = stop - start, self._rows.shape[1]
+        memory = mmap.mmap(-1, shape[0] * shape[1] * self._dtype.itemsize)  # which the system has back when it is freed
+        return self._rows._read(self._files, start, np.ndarray(shape, self._dtype, memory))
 
     def close(self) -> None:
         """End the thread and close the files."""
@@ -326,6 +331,10 @@ class _Opened:
         if self._file is not None:
             self._file.close()
         self._file, self._number = None, -1
+
+    def release(self) -> None:
+        """Give memory that Arrow has freed back to the system."""
+        require("pyarrow", "parquet").default_memory_pool().release_unused()
 
     def columns(self, group: int, names: Sequence[str]) -> list[NDArray[Any]]:
         """Read columns of a row group."""
