@@ -23,6 +23,7 @@ from chainrule import _core
 # A file of cpp/ includes what begins with a word of its folder's entry or its own; std stands for <vector>, <cmath> ...
 INCLUDES = {
     "include/chainrule/": "std include/chainrule/",
+    "include/chainrule/chainrule.h": "<stdint.h>",
     "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h include/chainrule/optimizers.h",
     "include/chainrule/optimizers.h": "std include/chainrule/settings.h",
     "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
@@ -39,6 +40,7 @@ INCLUDES = {
     "files/": "std files/ net/ core/ include/chainrule/",
     "files/disk.cpp": "<io.h> <dirent.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
     "bindings/": "std bindings/ train/ files/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
+    "abi/": "std abi/ files/ core/ include/chainrule/",
     "examples/": "std <chainrule/",
 }
 # Interfaces that only these files of cpp/ may use.
@@ -52,7 +54,7 @@ ONLY_IN = {
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|\bprintf|std::cout|std::cerr|std::clog|iostream": "examples/",
     r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp examples/",
-    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp bindings/files.cpp",
+    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp bindings/files.cpp abi/handles",
 }
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}
@@ -65,7 +67,7 @@ SOURCES = {
     file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
     for place in ("CMakeLists.txt", "cpp/**/*", "python/**/*", "tests/**/*")
     for file in sorted(ROOT.glob(place))
-    if file.name.endswith((".cpp", ".h", ".hpp", ".py", ".pyi", ".md", ".txt"))
+    if file.name.endswith((".c", ".cpp", ".h", ".hpp", ".py", ".pyi", ".md", ".txt"))
     and not {"auto_gallery", "generated"} & {*file.parts}  # written by the documentation's build
 }
 CODE = {name: text for name, text in SOURCES.items() if not name.endswith((".md", ".txt"))}
@@ -75,7 +77,7 @@ MODULES = {
     for name in CODE
     if name.startswith("python/chainrule/")
 }
-CPP_TESTS = sorted(Path(name).stem for name in CODE if re.match(r"tests/cpp/test_\w+\.cpp", name))
+CPP_TESTS = sorted(Path(name).stem for name in CODE if re.match(r"tests/cpp/test_\w+\.c(pp)?$", name))
 
 
 def included(name: str) -> Iterator[str]:

@@ -46,7 +46,7 @@ def fetched(places, together):
     folder = places / "fetch_content"
     flags = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG"]  # compiles in half the time
     with together[1]():
-        fetch(folder, "-DBUILD_SHARED_LIBS=ON", *flags, *reusing_objects(folder))
+        fetch(folder, "-DBUILD_SHARED_LIBS=ON", "-DCHAINRULE_C=ON", *flags, *reusing_objects(folder))
         run("cmake", "--build", folder)
     return folder
 
@@ -122,6 +122,33 @@ def test_shared_library_exports_only_public_functions(prefixes):
     public = "".join(path.read_text() for path in (ROOT / "cpp" / "include" / "chainrule").iterdir())
     assert names >= {"Network", "fit", "load"}
     assert {name for name in names if not re.search(rf"\b{name}\b", public)} == set()
+
+
+def test_c_program_of_the_guide_runs(prefix, tmp_path):
+    """The library has no dependency to name, and a program in C needs no C++ compiler."""
+    [program] = re.findall(r"^```c\n(.*?)^```", (ROOT / "python/docs/cpp.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "program.c").write_text(program)
+    tool("pkg-config")
+    found = run("pkg-config", "--cflags", "--libs", "chainrule_c", PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
+    strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
+    run("cc", *strict, tmp_path / "program.c", "-o", tmp_path / "program", *shlex.split(found))
+    out = run(tmp_path / "program", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))
+    assert out == "0 1 1 0\n"
+    assert cr.load(tmp_path / "xor.safetensors").layer_sizes == (2, 16, 1)
+
+
+def test_c_project_finds_the_package(prefix, tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\nproject(user LANGUAGES C)\nfind_package(chainrule 0.1 REQUIRED)\n"
+        "add_executable(user user.c)\ntarget_link_libraries(user PRIVATE chainrule::chainrule_c)\n"
+    )
+    (tmp_path / "user.c").write_text(
+        "#include <chainrule/chainrule.h>\n"
+        "int main(void) { return chainrule_abi_version() != CHAINRULE_ABI_VERSION; }\n"
+    )
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path / "build")
+    run(tmp_path / "build" / "user")
 
 
 def test_project_and_library_keep_separate_flags(tmp_path):

@@ -184,13 +184,26 @@ double JsonReader::number() {
   return value;
 }
 
+bool JsonReader::accept(std::string_view literal) {
+  next_is('\0');  // skips white space
+  if (text_.substr(at_, literal.size()) != literal) return false;
+  at_ += literal.size();
+  return true;
+}
+
+bool JsonReader::boolean() {
+  const bool is_true = accept("true");
+  demand(is_true || accept("false"), "true or false");
+  return is_true;
+}
+
+bool JsonReader::null() { return accept("null"); }
+
 void JsonReader::skip() {
   if (next_is('{')) return object([&](const std::string&) { skip(); });
   if (next_is('[')) return array([&] { skip(); });
   if (next_is('"')) return static_cast<void>(string());
-  for (const std::string_view literal : {"true", "false", "null"})
-    if (text_.substr(at_, literal.size()) == literal) return static_cast<void>(at_ += literal.size());
-  number_text();
+  if (!accept("true") && !accept("false") && !null()) number_text();
 }
 
 std::string json_string(std::string_view text) {

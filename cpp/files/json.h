@@ -36,6 +36,8 @@ class JsonReader {
   std::string string();
   std::uint64_t whole_number(std::uint64_t most = UINT64_MAX);
   double number();
+  bool boolean();
+  bool null();  // reads a null, if it is next, and returns whether it was
   void skip();  // a value of any kind
 
   bool next_is(char first);  // true if the next value begins with this character
@@ -46,6 +48,7 @@ class JsonReader {
   bool more(char bracket, bool first);
   void expect(char c);
   void demand(bool condition, const char* what) const;
+  bool accept(std::string_view literal);
   std::string_view number_text();
   std::uint32_t hex4();
 

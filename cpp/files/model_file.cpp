@@ -55,7 +55,8 @@ void check_format(const std::string& path, const std::string& configuration) {
                             CHAINRULE_VERSION, " and reads up to ", format, ": upgrade chainrule"));
 }
 
-Configuration read_configuration(const std::string& text) {
+// partial: only layer_sizes is required, but unknown entries are refused.
+Configuration read_configuration(std::string_view text, bool partial) {
   Configuration c;
   NetworkOptions& o = c.options;
   JsonReader json(text);
@@ -75,11 +76,19 @@ Configuration read_configuration(const std::string& text) {
   };
   json.object([&](const std::string& name) {
     const auto field = fields.find(name);
-    if (field == fields.end()) return json.skip();
+    if (field == fields.end()) {
+      require(!partial, "'", beginning(name, 100), "' is unknown");
+      return json.skip();
+    }
     field->second();
     fields.erase(field);
   });
+  json.end();
   fields.erase("loss_parameters");  // optional: only some losses have parameters
+  if (partial) {
+    require(!fields.contains("layer_sizes"), "it lacks layer_sizes");
+    return c;
+  }
   require(fields.empty(), "its configuration lacks ", fields.empty() ? "" : fields.begin()->first);
   require(c.sizes.size() >= 2 && o.activations.size() == c.sizes.size() - 2, "it has ", o.activations.size(),
           " activations for ", c.sizes.size(), " sizes of layers");
@@ -164,7 +173,7 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
     throw FileError(text_of(path, " is not a chainrule model: its metadata has no entry '", metadata_key, "'"));
   try {
     check_format(path, configuration.mapped());
-    const Configuration c = read_configuration(configuration.mapped());
+    const Configuration c = read_configuration(configuration.mapped(), false);
     check_tensors(c, container.tensors, state != nullptr);
     AnyNetwork network = c.dtype == 0 ? AnyNetwork(make_network<float>(c, container.tensors))
                                       : AnyNetwork(make_network<double>(c, container.tensors));
@@ -178,6 +187,12 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   } catch (const std::invalid_argument& error) {
     throw FileError(path + " is a damaged chainrule model: " + error.what());
   }
+}
+
+AnyNetwork new_network(std::string_view configuration) {
+  const Configuration c = read_configuration(configuration, true);
+  return c.dtype == 0 ? AnyNetwork(Network<float>(c.sizes, c.options))
+                      : AnyNetwork(Network<double>(c.sizes, c.options));
 }
 
 template <class T>

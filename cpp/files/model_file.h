@@ -14,6 +14,9 @@ namespace chainrule {
 // null, a file with such tensors is refused.
 AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* metadata, Tensors* state = nullptr);
 
+// Makes a network from a configuration as a model file has it, of which only layer_sizes is required.
+AnyNetwork new_network(std::string_view configuration);
+
 template <class T>
 std::string write_model(const Network<T>& network, const Metadata& metadata, const Tensors& state = {});
 
