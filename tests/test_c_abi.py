@@ -123,3 +123,27 @@ def test_error_in_another_language_has_its_text(lua, tmp_path):
     (tmp_path / "model").write_bytes(b"{}")
     with pytest.raises(AssertionError, match=r"2: .*model is not a safetensors file"):
         lua("predict", tmp_path / "model", "float", tmp_path / "model", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["three", "labels", "values"])
+def test_estimators_in_another_language_equal_python(lua, tmp_path, name):
+    pytest.importorskip("pandas")
+    from test_table_model import TARGETS, make_table, write_table
+
+    frame, y = make_table()
+    make, target = TARGETS[name]
+    estimator = make(random_state=0).fit(frame[["code", "plain", "gaps"]], target(y))
+    estimator.save(tmp_path / "model")
+    write_table(tmp_path / "table", frame)
+    lines = lua("table", tmp_path / "model", tmp_path / "table", tmp_path / "out").splitlines()
+    assert lines[:3] == ["code\tlevels", "plain\tnumber", "gaps\tnumber"]
+    values, used = np.fromfile(tmp_path / "out"), frame[["code", "plain", "gaps"]]
+    if name == "values":
+        assert values.tobytes() == estimator.predict(used).tobytes()
+        return
+    assert lines[3:] == [str(label) for label in estimator.classes_]
+    assert values.tobytes() == estimator.predict_proba(used).astype(np.float64).tobytes()
+    numbers, labels = np.fromfile(tmp_path / "out.classes", np.int64), estimator.predict(used)
+    assert (
+        numbers.reshape(labels.shape) == labels if name == "labels" else estimator.classes_[numbers] == labels
+    ).all()

@@ -40,8 +40,10 @@ INCLUDES = {
     "files/": "std files/ net/ core/ include/chainrule/",
     "files/disk.cpp": "<io.h> <dirent.h> <fcntl.h> <sys/file.h> <sys/stat.h> <unistd.h>",
     "bindings/": "std bindings/ train/ files/ net/ core/ kernels/kernels.h include/chainrule/ <pybind11/",
+    "table/": "std table/ files/ core/ include/chainrule/",
     "abi/": "std abi/ files/ core/ include/chainrule/",
     "examples/": "std <chainrule/",
+    "examples/pkg_config/predict_columns.c": "<math.h> <stdio.h> <stdlib.h> <string.h>",
 }
 # Interfaces that only these files of cpp/ may use.
 ONLY_IN = {
@@ -54,7 +56,10 @@ ONLY_IN = {
     r"omp_set_num_threads|omp_set_dynamic|omp_set_nested|setenv|putenv|fast-math|-Ofast|rsqrt": "",
     r"exit\(|abort\(|terminate\(|\bprintf|std::cout|std::cerr|std::clog|iostream": "examples/",
     r"fstream|\bfopen|\bFILE\b": "core/caches.cpp core/processors.cpp examples/",
-    r"filesystem": "include/chainrule/files.h files/disk files/files.cpp bindings/files.cpp abi/handles",
+    r"filesystem": (
+        "include/chainrule/files.h include/chainrule/table_model.h files/disk files/files.cpp bindings/files.cpp "
+        "table/table_model.cpp abi/handles"
+    ),
 }
 ISAS = cr.build_config()["isas_compiled"]
 TABLES = {isa: {"kernels_float32", "kernels_float64"} for isa in ISAS}

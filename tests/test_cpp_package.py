@@ -15,6 +15,7 @@ import pytest
 from tools import ROOT, reusing_objects, run, tool
 
 import chainrule as cr
+from chainrule.model_file import read_model
 
 EXAMPLES = ROOT / "cpp" / "examples"
 HEADERS = sorted(path.name for path in (ROOT / "cpp" / "include" / "chainrule").iterdir())
@@ -86,7 +87,13 @@ def made(prefix, places, together):
     folder = places / f"pkg_config {prefix.name}"
     with together[1]():
         shutil.copytree(EXAMPLES / "pkg_config", folder, dirs_exist_ok=True)
-        run("make", f"CXXFLAGS={STRICT}", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
+        run(
+            "make",
+            f"CXXFLAGS={STRICT}",
+            "CFLAGS=-pedantic -Wall -Wextra -Werror",
+            cwd=folder,
+            PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"),
+        )
     return folder
 
 
@@ -270,3 +277,60 @@ def test_cpp_predictions_of_a_python_model_equal_python(made, prefix, tmp_path, 
     out = run(made / "predict", tmp_path / "model", stdin=rows, LD_LIBRARY_PATH=str(prefix / "lib"))
     predicted = np.array([line.split(",") for line in out.splitlines()]).astype(dtype)
     assert predicted.tobytes() == net.predict(x.astype(dtype)).tobytes()
+
+
+@pytest.fixture(scope="module")
+def command_model(tmp_path_factory):
+    """Models that the command line made: of classes and a value from a table of every kind, and of numbers."""
+    tables = pytest.importorskip("tables")
+    folder = tmp_path_factory.mktemp("command")
+    tables.make_table().to_csv(folder / "houses.csv", index=False)
+    rng = np.random.default_rng(3)
+    numbers = np.round(rng.normal(size=(200, 3)), 3)
+    numbers[::9, 1] = np.nan
+    table = np.column_stack([numbers, np.where(numbers[:, 0] > 0, 1, 0)])
+    np.savetxt(folder / "numbers.csv", table, fmt="%g", delimiter=",", header="a,b,c,y", comments="")
+    text = (folder / "numbers.csv").read_text().replace("nan", "")
+    (folder / "numbers.csv").write_text(text)
+    for csv, target in (("houses", "dear"), ("houses", "price"), ("numbers", "y")):
+        tables.train(folder / f"{csv}.csv", "--target", target, "--out", folder / target)
+    return folder
+
+
+def python_outputs(model, csv):
+    """The predictions for a CSV file whose cells are all text, and the names of the classes."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(csv, dtype=str, keep_default_na=False).replace("", None)
+    found = read_model(model)
+    outputs = found.outputs(frame)
+    return (found.target.probabilities(outputs) if found.target.labels else found.target.decode(outputs)), found.target
+
+
+def test_cpp_predicts_a_table_with_a_model_of_the_command(found, command_model):
+    csv = command_model / "houses.csv"
+    probabilities, target = python_outputs(command_model / "dear", csv)
+    lines = run(found / "predict_table", command_model / "dear", csv).splitlines()
+    labels = [line.split(",")[0] for line in lines]
+    assert labels == [target.labels[number] for number in probabilities.argmax(axis=1)]
+    assert [float(line.split(",")[1]) for line in lines] == probabilities.max(axis=1).tolist()
+    values, _ = python_outputs(command_model / "price", csv)
+    lines = run(found / "predict_table", command_model / "price", csv).splitlines()
+    assert [float(line) for line in lines] == values.tolist()
+
+
+def test_cpp_predicts_a_row_with_a_model_of_the_command(fetched, command_model):
+    csv = command_model / "houses.csv"
+    probabilities, target = python_outputs(command_model / "dear", csv)
+    names, *rows = (line.split(",") for line in csv.read_text().splitlines())
+    for row, expected in list(zip(rows, probabilities, strict=True))[:12]:
+        cells = [f"{name}={cell}" for name, cell in zip(names, row, strict=True)]
+        lines = run(fetched / "predict_row", command_model / "dear", *cells).splitlines()
+        assert lines == [f"{label}: {value:.17g}" for label, value in zip(target.labels, expected, strict=True)]
+
+
+def test_c_predicts_rows_with_a_model_of_the_command(made, prefix, command_model):
+    csv = command_model / "numbers.csv"
+    probabilities, _ = python_outputs(command_model / "y", csv)
+    rows = "".join(line.rpartition(",")[0] + "\n" for line in csv.read_text().splitlines()[1:])
+    out = run(made / "predict_columns", command_model / "y", stdin=rows, LD_LIBRARY_PATH=str(prefix / "lib"))
+    assert [[float(value) for value in line.split(",")] for line in out.splitlines()] == probabilities.tolist()

@@ -22,14 +22,6 @@ void prepare(std::ios& stream) {
   stream.exceptions(std::ios::badbit);
 }
 
-double parsed(std::string_view text) {
-  std::istringstream stream{std::string(text)};
-  prepare(stream);
-  double value = 0;
-  stream >> value;
-  return stream.fail() ? HUGE_VAL : value;
-}
-
 void append_utf8(std::string& out, std::uint32_t code) {
   const auto add = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
   if (code < 0x80) return add(code);
@@ -179,7 +171,7 @@ std::uint64_t JsonReader::whole_number(std::uint64_t most) {
 }
 
 double JsonReader::number() {
-  const double value = parsed(number_text());
+  const double value = number_of(number_text());
   require(std::isfinite(value), "expected a number that float64 can hold before byte ", at_);
   return value;
 }
@@ -224,7 +216,19 @@ std::string json_string(std::string_view text) {
   return out + '"';
 }
 
-std::string json_number(double value) {
+double number_of(std::string_view text) {
+  std::istringstream stream{std::string(text)};
+  prepare(stream);
+  double value = 0;
+  stream >> value;
+  return stream.fail() ? HUGE_VAL : value;
+}
+
+namespace {
+
+// The fewest digits that read back as the same number of this type.
+template <class T>
+std::string shortest(T value) {
   const auto written = [&](int precision, auto notation) {
     std::ostringstream stream(std::ios::out);
     prepare(stream);
@@ -232,11 +236,17 @@ std::string json_number(double value) {
     return stream.str();
   };
   int digits = 1;
-  while (digits < 17 && parsed(written(digits - 1, std::scientific)) != value) ++digits;
+  const auto reads_back = [&] { return static_cast<T>(number_of(written(digits - 1, std::scientific))) == value; };
+  while (digits < 17 && !reads_back()) ++digits;
   std::string text = written(digits - 1, std::scientific);
   const int exponent = std::stoi(text.substr(text.find('e') + 1));
   if (exponent < -4 || exponent >= 16) return text;
   return written(std::max(1, digits - 1 - exponent), std::fixed);
 }
+
+}  // namespace
+
+std::string json_number(double value) { return shortest(value); }
+std::string json_single(float value) { return shortest(value); }
 
 }  // namespace chainrule

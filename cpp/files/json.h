@@ -36,6 +36,7 @@ class JsonReader {
   std::string string();
   std::uint64_t whole_number(std::uint64_t most = UINT64_MAX);
   double number();
+  std::string_view number_text();  // a number as it is written
   bool boolean();
   bool null();  // reads a null, if it is next, and returns whether it was
   void skip();  // a value of any kind
@@ -49,7 +50,6 @@ class JsonReader {
   void expect(char c);
   void demand(bool condition, const char* what) const;
   bool accept(std::string_view literal);
-  std::string_view number_text();
   std::uint32_t hex4();
 
   std::string_view text_;
@@ -61,5 +61,10 @@ class JsonReader {
 // as the same number.
 std::string json_string(std::string_view text);
 std::string json_number(double value);
+std::string json_single(float value);
+
+// The number that ASCII digits mean, with an optional sign, point and exponent, in any locale; infinite if it is too
+// large.
+double number_of(std::string_view text);
 
 }  // namespace chainrule

@@ -69,4 +69,64 @@ function commands.predict(model, kind, x_path, out_path)
   write(out_path, out, size * ffi.sizeof(kind))
 end
 
+-- table MODEL TABLE OUT: the table as tests/cpp/predict_table.cpp reads it; prints columns and classes
+function commands.table(path, table_path, out_path)
+  local box = ffi.new("chainrule_table_model*[1]")
+  ok(chainrule.chainrule_table_model_load(path, box))
+  local model = ffi.gc(box[0], chainrule.chainrule_table_model_free)
+  local text, at = content(table_path), 0
+  local function number()
+    local value = ffi.new("int64_t[1]")
+    ffi.copy(value, text:sub(at + 1, at + 8), 8)
+    at = at + 8
+    return tonumber(value[0])
+  end
+  local kept = {}  -- Lua must not collect what the columns point to
+  local function string_of(size)
+    local copy = ffi.new("char[?]", size + 1, text:sub(at + 1, at + size))
+    at = at + size
+    kept[#kept + 1] = copy
+    return copy
+  end
+  local n_columns, rows = number(), number()
+  local columns = ffi.new("chainrule_column[?]", n_columns)
+  for k = 0, n_columns - 1 do
+    columns[k].name = string_of(number())
+    local cells
+    if number() == 0 then
+      cells = ffi.new("double[?]", rows)
+      ffi.copy(cells, text:sub(at + 1, at + 8 * rows), 8 * rows)
+      at = at + 8 * rows
+      columns[k].numbers = cells
+    else
+      cells = ffi.new("const char*[?]", rows)
+      for i = 0, rows - 1 do
+        local size = number()
+        if size >= 0 then cells[i] = string_of(size) end
+      end
+      columns[k].texts = cells
+    end
+    kept[#kept + 1] = cells
+  end
+  for i = 0, tonumber(chainrule.chainrule_table_model_columns(model)) - 1 do
+    print(ffi.string(chainrule.chainrule_table_model_column_name(model, i)),
+          ffi.string(chainrule.chainrule_table_model_column_use(model, i)))
+  end
+  local n_classes = tonumber(chainrule.chainrule_table_model_classes(model))
+  for i = 0, n_classes - 1 do print(ffi.string(chainrule.chainrule_table_model_class_name(model, i))) end
+  assert(chainrule.chainrule_table_model_class_name(model, n_classes) == nil)
+  local size = rows * tonumber(chainrule.chainrule_table_model_outputs(model))
+  local out = ffi.new("double[?]", size)
+  if n_classes == 0 then
+    ok(chainrule.chainrule_table_model_predict(model, columns, n_columns, rows, out, 0))
+  else
+    ok(chainrule.chainrule_table_model_predict_proba(model, columns, n_columns, rows, out, 0))
+    local count = chainrule.chainrule_table_model_multilabel(model) == 1 and size or rows
+    local numbers = ffi.new("int64_t[?]", count)
+    ok(chainrule.chainrule_table_model_predict_classes(model, columns, n_columns, rows, numbers, 0))
+    write(out_path .. ".classes", numbers, 8 * count)
+  end
+  write(out_path, out, size * 8)
+end
+
 commands[command](unpack(arg, 4))

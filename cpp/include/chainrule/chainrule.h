@@ -116,6 +116,45 @@ CHAINRULE_C_API int chainrule_network_fit_double(chainrule_network* network, con
                                                  const chainrule_examples_double* validation, const char* settings,
                                                  char** history);
 
+// An estimator that Python or its command line saved: see table_model.h.
+typedef struct chainrule_table_model chainrule_table_model;
+
+CHAINRULE_C_API int chainrule_table_model_load(const char* path, chainrule_table_model** model);
+CHAINRULE_C_API void chainrule_table_model_free(chainrule_table_model* model);  // NULL is allowed
+
+// The number of columns, their names, and what they hold: "value", "number", "date", "levels" or "ignored". NULL for
+// other numbers than 0 <= i < columns.
+CHAINRULE_C_API int64_t chainrule_table_model_columns(const chainrule_table_model* model);
+CHAINRULE_C_API const char* chainrule_table_model_column_name(const chainrule_table_model* model, int64_t i);
+CHAINRULE_C_API const char* chainrule_table_model_column_use(const chainrule_table_model* model, int64_t i);
+
+// The number of classes, 0 for a regressor, and their names; 1 if each row has several labels, else 0; the number of
+// probabilities, labels or values per row.
+CHAINRULE_C_API int64_t chainrule_table_model_classes(const chainrule_table_model* model);
+CHAINRULE_C_API const char* chainrule_table_model_class_name(const chainrule_table_model* model, int64_t i);
+CHAINRULE_C_API int chainrule_table_model_multilabel(const chainrule_table_model* model);
+CHAINRULE_C_API int64_t chainrule_table_model_outputs(const chainrule_table_model* model);
+
+// A column with one cell per row: either numbers, of which NaN is missing, or texts, of which NULL is missing. Dates
+// are numbers of days since 1970-01-01 (UTC), times are fractions of a day, booleans are 0 and 1 or texts. Columns may
+// have any order. Names that the model does not have are ignored.
+typedef struct {
+  const char* name;
+  const double* numbers;
+  const char* const* texts;
+} chainrule_column;
+
+// Predict rows: outputs values per row of a regressor; outputs probabilities per row of a classifier; the number of
+// the class of each row, or outputs times 0 or 1 per row if it is multilabel.
+CHAINRULE_C_API int chainrule_table_model_predict(const chainrule_table_model* model, const chainrule_column* columns,
+                                                  int64_t n_columns, int64_t rows, double* out, int threads);
+CHAINRULE_C_API int chainrule_table_model_predict_proba(const chainrule_table_model* model,
+                                                        const chainrule_column* columns, int64_t n_columns,
+                                                        int64_t rows, double* out, int threads);
+CHAINRULE_C_API int chainrule_table_model_predict_classes(const chainrule_table_model* model,
+                                                          const chainrule_column* columns, int64_t n_columns,
+                                                          int64_t rows, int64_t* out, int threads);
+
 #if defined(__cplusplus)
 }
 #endif
