@@ -1,8 +1,10 @@
 """Estimators in C++ and C: their predictions from typed columns equal Python's, bit for bit."""
 
 import json
+import random
 import re
 import struct
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from tools import run
 import chainrule as cr
 from chainrule._formats import NumberFormat, is_marker, read_dates
 from chainrule._frames import _number as as_float
-from chainrule.model_file import read_model
+from chainrule.model_file import Model, read_model
+
+sys.path.append(str(Path(__file__).parent / "fuzz"))
+import loaders
 
 GOLDEN = Path(__file__).parent / "data" / "golden_table.safetensors"
 pd = pytest.importorskip("pandas")
@@ -307,3 +312,27 @@ def test_network_without_an_estimator_is_refused(build, tmp_path):
     cr.Network([1, 1], loss="squared_error").save(tmp_path / "model")
     with pytest.raises(AssertionError, match="holds a network without an estimator: use load_any"):
         run(build / "tests" / "cpp" / "predict_table", tmp_path / "model", "", "")
+
+
+def is_estimator(path):
+    try:
+        return isinstance(read_model(path), Model)
+    except ValueError:
+        return False
+
+
+def test_damaged_files_that_python_refuses_are_refused(build, tmp_path):
+    """C++ refuses a few more: it reads all labels as flat lists, and demands texts that are UTF-8."""
+    (tmp_path / "files").mkdir()
+    intact = loaders.estimators(tmp_path)
+    for number in range(1000):
+        chance = random.Random(f"estimators {number}")
+        content = loaders.changed_model(chance, chance.choice(intact))
+        if b"9" * 5000 in content:  # Python refuses such a number wherever it is
+            continue
+        (tmp_path / "files" / f"{number:03}").write_bytes(content)
+    names = run(build / "tests" / "cpp" / "predict_table", "--check", tmp_path / "files").split()
+    in_python = {path.name for path in (tmp_path / "files").iterdir() if is_estimator(path)}
+    assert {*names} <= in_python
+    assert 10 < len(names) >= 0.95 * len(in_python)
+    assert len(in_python) < number

@@ -9,15 +9,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # The reader alone is instrumented: the rest of the library is not what is looked at, and takes long to build so.
-cmake -S . -B "$work/build" -DCHAINRULE_THREADS=serial >"$work/log"
+cmake -S . -B "$work/build" -DCHAINRULE_THREADS=serial -DCHAINRULE_C=OFF >"$work/log"
 cmake --build "$work/build" --parallel 2 >>"$work/log" || { tail -50 "$work/log"; exit 1; }
 "${CLANG:-clang++}" -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
   -DCHAINRULE_VERSION='"0"' -Icpp -Icpp/include tests/fuzz/model_reader.cpp cpp/files/{sha256,json,safetensors,model_file}.cpp \
+  cpp/table/*.cpp \
   "$work/build/cpp/libchainrule.a" -o "$work/model_reader"
 
 "$python" -m zipfile -e tests/fuzz/models.zip "$work/models"
 mkdir "$work/found" "$work/kept"
-"$work/model_reader" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+"$work/model_reader" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
   -artifact_prefix="$work/" "$work/found" "$work/models" >"$work/log" 2>&1 || { tail -40 "$work/log"; exit 1; }
 runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
 if [ -n "${KEEP:-}" ]; then

@@ -1,9 +1,10 @@
 // Predicts with an estimator, for tests/test_table_model.py: predict_table MODEL TABLE OUT. The table has the numbers
 // of columns and rows, and for each column its name, whether it holds texts, and its cells: numbers, or lengths (-1:
 // missing) with texts. Prints the classes. Writes probabilities, or values, to OUT and the numbers of classes to
-// OUT.classes.
+// OUT.classes. predict_table --check FOLDER prints the names of the files in a folder that hold an estimator.
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
@@ -39,9 +40,32 @@ void write(const std::string& path, const std::vector<T>& values) {
       .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
 }
 
+void check(const char* folder) {
+  for (const auto& file : std::filesystem::directory_iterator(folder)) try {
+      const auto model = chainrule::load_table_model(file.path());
+      std::vector<chainrule::TableColumn> table;
+      const std::vector<TextCell> missing(2);
+      for (const auto& column : model.columns()) table.push_back({column.name, missing});
+      try {
+        if (model.classes().empty()) {
+          model.predict(table);
+        } else {
+          model.predict_classes(table);
+        }
+      } catch (const std::invalid_argument&) {  // a plain estimator takes no missing values
+      }
+      std::printf("%s\n", file.path().filename().c_str());
+    } catch (const chainrule::FileError&) {
+    }
+}
+
 }  // namespace
 
 int main(int, char** arguments) try {
+  if (std::string(arguments[1]) == "--check") {
+    check(arguments[2]);
+    return 0;
+  }
   const auto model = chainrule::load_table_model(arguments[1]);
   Reader reader(arguments[2]);
   const auto n_columns = reader.read<std::int64_t>(), rows = reader.read<std::int64_t>();
