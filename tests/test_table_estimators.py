@@ -329,6 +329,20 @@ def test_an_interruption_in_a_callback_leaves_the_best_stage():
     assert reg.score(TABLE, VALUE) > 0.3
 
 
+@pytest.mark.parametrize(("effort", "fifths"), [("fast", 2), ("accurate", 5)])
+def test_networks_hold_out_different_fifths(effort, fifths, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Stages, "run", lambda self, seed: seen.append((self.rows, self.held_out.parts)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cr.TableRegressor(effort=effort, **SEEDED).fit(TABLE[:300], VALUE[:300])
+    [(rows, parts)] = seen
+    assert len(rows) == len(parts) == RECIPES[effort, "values"].networks
+    held = [frozenset(range(300)) - frozenset(used.tolist()) for used in rows]
+    assert {len(part) for part in held} == {60}
+    assert len(frozenset().union(*held)) == 60 * fifths
+    assert [len(part) for part in parts] == [60] * len(rows)
+
+
 def test_accurate_holds_out_every_row_once():
     reg = cr.TableRegressor(effort="accurate", **SEEDED).fit(TABLE[:300], VALUE[:300])
     assert reg.score(TABLE[300:], VALUE[300:]) > 0.95

@@ -52,7 +52,7 @@ class Recipe:
     hidden: tuple[int, ...] = (64, 32)
     activation: ActivationName = "mish"
     networks: int = 2
-    folds: int = 1
+    folds: int = 2
     learning_rate: float = 0.07
     first_rate: float = 1.0
     bias_rate: float = 0.1

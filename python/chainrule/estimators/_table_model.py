@@ -59,8 +59,8 @@ class TableModel(Estimator):
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
         eval_set : (X, y) or (X, y, sample_weight), optional
-            Validation data, which determine when training ends. Default: a fifth of the rows. If given, all rows of X
-            are used for training.
+            Validation data, which determine when training ends. Default: for each network another
+            fifth of the rows. If given, all rows of X are used for training.
 
         Returns
         -------
