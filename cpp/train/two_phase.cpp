@@ -69,9 +69,7 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
     : options_(options),
       network_parameters_(parameters),
       panels_(panels_for(model, batch_rows, options)),
-      trained_copy_(in_panels()                  ? panels_.size()
-                    : ends_with_average(options) ? model.parameter_count()
-                                                 : 0),
+      trained_copy_(in_panels() || ends_with_average(options) ? array_size(model, panels_) : 0),
       parameters_(trained_copy_.size() > 0 ? trained_copy_.data() : network_parameters_),
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
       dropout_(dropout_for(model, options)),
@@ -98,10 +96,7 @@ bool TwoPhase<T>::finite() const {
 
 template <class T>
 void TwoPhase<T>::load() {
-  if (in_panels())
-    panels_.load(network_parameters_, parameters_);
-  else if (!in_place())
-    std::copy_n(network_parameters_, trained_copy_.size(), parameters_);
+  if (!in_place()) unflatten(network_parameters_, parameters_);
   parameters_changed();
 }
 
@@ -117,6 +112,14 @@ void TwoPhase<T>::flatten(const T* array, T* flat) const {
     panels_.store(array, flat);
   else
     std::copy_n(array, model_.parameter_count(), flat);
+}
+
+template <class T>
+void TwoPhase<T>::unflatten(const T* flat, T* array) const {
+  if (in_panels())
+    panels_.load(flat, array);
+  else
+    std::copy_n(flat, model_.parameter_count(), array);
 }
 
 template <class T>
@@ -137,15 +140,7 @@ void TwoPhase<T>::save(FitState<T>& state) {
 
 template <class T>
 void TwoPhase<T>::restore(const FitState<T>& state) {
-  optimizer_.restore(
-      state,
-      [this](const T* flat, T* array) {
-        if (in_panels())
-          panels_.load(flat, array);
-        else
-          std::copy_n(flat, model_.parameter_count(), array);
-      },
-      parameters_);
+  optimizer_.restore(state, [this](const T* flat, T* array) { unflatten(flat, array); }, parameters_);
   average_ = optimizer_.average();
   parameters_changed();
 }

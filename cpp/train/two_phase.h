@@ -43,7 +43,9 @@ class TwoPhase final : public Stepper<T> {
   double gradient_norm() const;
   void update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients, PackedWeights<T>& packed);
   void parameters_changed();
+  // Copy an array of the training to the flat layout of the network, and back.
   void flatten(const T* array, T* flat) const;
+  void unflatten(const T* flat, T* array) const;
   bool in_panels() const { return panels_.size() > 0; }
 
   IsaInUse isa_in_use_;
