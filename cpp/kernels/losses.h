@@ -102,21 +102,28 @@ struct OutputFormula<Output::softmax> {
 template <Loss>
 struct LossFormula;
 
+// For losses that are sums over the outputs: term(j, z_j, y_j, sum) adds the loss of output j to sum and returns
+// dL/dz_j.
+template <class T, class Term>
+inline Vec<T> sum_of_terms(Index n, T* z, const T* y, Term term) {
+  constexpr int L = lanes<T>;
+  Vec<T> sum{};
+  for (Index j = 0; j < n; ++j) store(z + j * L, term(j, load(z + j * L), load(y + j * L), sum));
+  return sum;
+}
+
 template <>
 struct LossFormula<Loss::binary_cross_entropy> {  // L = sum_j log(1 + exp(z)) - y z, dL/dz = logistic(z) - y
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{};
+    return sum_of_terms(n, z, y, [](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> zero{};
       const Bits<T> positive = zj > zero;
       const Vec<T> e = exp<T>(select<T>(positive, -zj, zj));  // exp(-|z|)
-      value = value + (fma(-yj, zj, max(zero, zj)) + log1p<T>(e));
+      sum = sum + (fma(-yj, zj, max(zero, zj)) + log1p<T>(e));
       const Vec<T> p = select<T>(positive, splat(T(1)), e) / (T(1) + e);
-      store(z + j * L, p - yj);
-    }
-    return value;
+      return p - yj;
+    });
   }
 };
 
@@ -149,14 +156,11 @@ template <>
 struct LossFormula<Loss::squared_error> {  // L = 1/2 sum_j (z_j - y_j)², dL/dz = z - y
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> d = load(z + j * L) - load(y + j * L);
-      value = fma(d, d, value);
-      store(z + j * L, d);
-    }
-    return T(0.5) * value;
+    return T(0.5) * sum_of_terms(n, z, y, [](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+             const Vec<T> d = zj - yj;
+             sum = fma(d, d, sum);
+             return d;
+           });
   }
 };
 
@@ -164,14 +168,11 @@ template <>
 struct LossFormula<Loss::absolute_error> {  // L = sum_j |z_j - y_j|, dL/dz = 1, 0 or -1
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> d = load(z + j * L) - load(y + j * L), zero{};
-      value = value + abs<T>(d);
-      store(z + j * L, select<T>(d == zero, zero, from_bits<T>(to_bits<T>(splat(T(1))) | sign_bits<T>(d))));
-    }
-    return value;
+    return sum_of_terms(n, z, y, [](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> d = zj - yj, zero{};
+      sum = sum + abs<T>(d);
+      return select<T>(d == zero, zero, from_bits<T>(to_bits<T>(splat(T(1))) | sign_bits<T>(d)));
+    });
   }
 };
 
@@ -180,14 +181,11 @@ template <>
 struct LossFormula<Loss::huber> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* delta) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> d = load(z + j * L) - load(y + j * L), c = min(splat(*delta), abs<T>(d));
-      value = fma(c, fma(c, splat(T(-0.5)), abs<T>(d)), value);
-      store(z + j * L, from_bits<T>(to_bits<T>(c) | sign_bits<T>(d)));
-    }
-    return value;
+    return sum_of_terms(n, z, y, [delta](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> d = zj - yj, c = min(splat(*delta), abs<T>(d));
+      sum = fma(c, fma(c, splat(T(-0.5)), abs<T>(d)), sum);
+      return from_bits<T>(to_bits<T>(c) | sign_bits<T>(d));
+    });
   }
 };
 
@@ -197,15 +195,12 @@ template <>
 struct LossFormula<Loss::quantile> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* levels) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> d = load(z + j * L) - load(y + j * L), zero{};
+    return sum_of_terms(n, z, y, [levels](Index j, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> d = zj - yj, zero{};
       const Vec<T> slope = select<T>(d > zero, splat(T(1) - levels[j]), splat(-levels[j]));
-      value = fma(slope, d, value);
-      store(z + j * L, select<T>(d == zero, zero, slope));
-    }
-    return value;
+      sum = fma(slope, d, sum);
+      return select<T>(d == zero, zero, slope);
+    });
   }
 };
 
@@ -213,15 +208,12 @@ template <>
 struct LossFormula<Loss::poisson> {  // L = sum_j exp(z) - y z + y log(y) - y, half the deviance; dL/dz = exp(z) - y
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), rate = exp<T>(zj), zero{};
+    return sum_of_terms(n, z, y, [](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> rate = exp<T>(zj), zero{};
       const Vec<T> log_y = select<T>(yj == zero, zero, log<T>(yj));
-      value = value + (rate + fma(yj, log_y - zj, -yj));
-      store(z + j * L, rate - yj);
-    }
-    return value;
+      sum = sum + (rate + fma(yj, log_y - zj, -yj));
+      return rate - yj;
+    });
   }
 };
 
@@ -230,14 +222,11 @@ template <>
 struct LossFormula<Loss::gamma> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T*) {
-    constexpr int L = lanes<T>;
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> u = load(z + j * L) - log<T>(load(y + j * L)), e = expm1<T>(-u);
-      value = value + (u + e);
-      store(z + j * L, -e);
-    }
-    return value;
+    return sum_of_terms(n, z, y, [](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> u = zj - log<T>(yj), e = expm1<T>(-u);
+      sum = sum + (u + e);
+      return -e;
+    });
   }
 };
 
@@ -248,18 +237,15 @@ template <>
 struct LossFormula<Loss::tweedie> {
   template <class T>
   static Vec<T> group(Index n, T* z, const T* y, const T* power) {
-    constexpr int L = lanes<T>;
     const Vec<T> a = splat(T(2) - *power), b = splat(T(1) - *power);
-    Vec<T> value{};
-    for (Index j = 0; j < n; ++j) {
-      const Vec<T> zj = load(z + j * L), yj = load(y + j * L), zero{}, scaled = exp<T>(a * zj);
+    return sum_of_terms(n, z, y, [a, b](Index, Vec<T> zj, Vec<T> yj, Vec<T>& sum) {
+      const Vec<T> zero{}, scaled = exp<T>(a * zj);
       const Bits<T> none = yj == zero;
       const Vec<T> log_y = select<T>(none, zero, log<T>(yj)), u = zj - log_y;
       const Vec<T> deviance = exp<T>(a * log_y) * (expm1<T>(a * u) / a - expm1<T>(b * u) / b);
-      value = value + select<T>(none, scaled / a, deviance);
-      store(z + j * L, select<T>(none, scaled, fma(-yj, exp<T>(b * zj), scaled)));
-    }
-    return value;
+      sum = sum + select<T>(none, scaled / a, deviance);
+      return select<T>(none, scaled, fma(-yj, exp<T>(b * zj), scaled));
+    });
   }
 };
 
