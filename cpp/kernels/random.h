@@ -103,7 +103,7 @@ inline T dropout_scale(const Dropout& d) {
   return static_cast<T>(65536.0 / d.kept);
 }
 
-// Some matrices, for one of which the pointer may be null, and how many of their rows and columns are left.
+// The rows and columns that are left of a matrix x and, unless y is null, of a second one of the same shape.
 template <class T>
 struct DroppedPart {
   T *x, *y;
