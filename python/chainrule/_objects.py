@@ -40,8 +40,8 @@ def refuse_dask(name: str, value: Any) -> None:
     """Raise TypeError for a Dask collection, which NumPy would gather in memory without a word."""
     if hasattr(value, "__dask_graph__"):
         raise TypeError(
-            f"{name} is a Dask collection, which this call would gather in memory: chainrule.dask.fit, DaskMLPClassifier "
-            f"and DaskMLPRegressor train on it where it is; {name}.compute() gathers it"
+            f"{name} is a Dask collection, which this call would gather in memory: chainrule.dask.fit, "
+            f"DaskMLPClassifier and DaskMLPRegressor train on it where it is; {name}.compute() gathers it"
         )
 
 
