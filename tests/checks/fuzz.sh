@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the C++ reader of model files with libFuzzer, ASan and UBSan, then the Python loaders: fuzz.sh [seconds for each].
-# It begins with the files in tests/fuzz/models.zip; with KEEP=1 it writes those anew that reach something of their own.
+# It begins with the files in tests/fuzz/models.zip; KEEP=1 replaces them with the files that each reach code that no
+# other reaches.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-600}
@@ -8,7 +9,7 @@ python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The reader alone is instrumented: the rest of the library is not what is looked at, and takes long to build so.
+# Only the reader is instrumented: the rest of the library is not fuzzed, and would take long to build.
 cmake -S . -B "$work/build" -DCHAINRULE_THREADS=serial -DCHAINRULE_C=OFF >"$work/log"
 cmake --build "$work/build" --parallel 2 >>"$work/log" || { tail -50 "$work/log"; exit 1; }
 "${CLANG:-clang++}" -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

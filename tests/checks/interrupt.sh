@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# How soon Ctrl-C ends a call: every long call of tests/children/interrupt.py twenty times, each in a process of its own,
-# with a usable network after it. All in less than a second. Needs an installed chainrule:
+# Measures how soon Ctrl-C ends a call. Each long call of tests/children/interrupt.py is interrupted twenty times, each
+# time in a new process. It must end in less than a second and leave a usable network. Needs an installed chainrule:
 #     bash tests/checks/interrupt.sh [times]
 set -euo pipefail
 cd "$(dirname "$0")/.."

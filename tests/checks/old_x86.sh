@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Old x86: in qemu-user the C++ tests of what depends on the CPU, on the first 64-bit one (SSE2 alone, the least that the
-# library needs) and on Haswell (AVX2 and FMA), and the Python suite's arithmetic on Nehalem (no AVX; the least that NumPy's
-# wheels need today). An emulated CPU is some fifty times slower.
+# Tests old x86 CPUs in qemu-user, which is about fifty times slower. The C++ tests that depend on the CPU run on the first
+# 64-bit CPU (only SSE2, the minimum for the library) and on Haswell (AVX2 and FMA). The arithmetic tests of the Python
+# suite run on Nehalem (no AVX; the minimum for NumPy's wheels).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-unset CI PYTHONPATH # what cannot run there skips
-export OMP_WAIT_POLICY=passive # emulated threads that spin keep the others from their work
-# NumPy's OpenBLAS would look at the host's model, not at the emulated CPU's abilities.
+unset CI PYTHONPATH # so that tests that cannot run there are skipped
+export OMP_WAIT_POLICY=passive # emulated threads that spin would block the others
+# NumPy's OpenBLAS would choose its kernels by the model of the host, not by the features of the emulated CPU.
 export OPENBLAS_CORETYPE=Nehalem MPLBACKEND=agg PIP_DISABLE_PIP_VERSION_CHECK=1
 qemu=$(command -v qemu-x86_64) || { echo "needs qemu-x86_64 (Debian: qemu-user)"; exit 1; }
 work=$(mktemp -d)
@@ -18,7 +18,7 @@ pip install --quiet cmake ninja "$work/clone" pytest hypothesis scipy
 cmake -S "$work/clone" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAINRULE_TESTS=ON >/dev/null
 cmake --build "$work/build" >/dev/null
 
-on() { # CPU PROGRAM [ARGUMENT ...]; qemu warns of features of the model that it leaves out
+on() { # CPU PROGRAM [ARGUMENT ...]; drops qemu's warnings about features of the model that it does not emulate
   "$qemu" -cpu "$@" 2> >(grep -v "TCG doesn't support" >&2)
 }
 tests=$work/build/tests/cpp

