@@ -224,7 +224,7 @@ def test_warm_start_with_a_loss_of_another_unit_raises(before, after):
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor])
 def test_partial_fit_needs_the_length_of_a_schedule(kind, schedule):
     given = {"classes": [0, 1, 2]} if kind is cr.MLPClassifier else {}
-    with pytest.raises(ValueError, match="has no length, and a fit of one epoch does not give it one: set its epochs"):
+    with pytest.raises(ValueError, match="has no length, and a fit of one epoch is too short for it: set its epochs"):
         kind(**SMALL, learning_rate=schedule).partial_fit(X, Y, **given)
     with pytest.raises(ValueError, match="set its epochs"):
         kind(**SMALL, learning_rate=schedule).fit(X, Y).partial_fit(X, Y)

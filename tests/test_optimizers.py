@@ -294,5 +294,5 @@ def test_schedule_free_adamw_equals_its_reference(clipped, schedule, groups):
 
 def test_schedule_free_adamw_with_ema_raises():
     net, _, X, Y = make()
-    with pytest.raises(ValueError, match="averages the parameters itself: no ema"):
+    with pytest.raises(ValueError, match="averages the parameters itself: do not set ema"):
         net.fit(X, Y, optimizer=cr.ScheduleFreeAdamW(), ema=0.9)

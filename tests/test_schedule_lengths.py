@@ -27,7 +27,7 @@ def test_schedule_without_length_raises_for_one_epoch(name, rate):
     before = net.parameters.copy()
     options = settings({rate: SCHEDULES[name]}) | {"epochs": 1}
     message = (
-        rf"schedules: {name.split()[0]} of {rate} has no length, and a fit of one epoch does not give it one: "
+        rf"schedules: {name.split()[0]} of {rate} has no length, and a fit of one epoch is too short for it: "
         "set its epochs"
     )
     with pytest.raises(ValueError, match=message):

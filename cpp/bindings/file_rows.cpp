@@ -22,7 +22,7 @@ FileRows<T>::~FileRows() {
   try {
     call(reader_->attr("close"));
   } catch (py::error_already_set& error) {
-    error.discard_as_unraisable("the end of reading rows");
+    error.discard_as_unraisable("closing a reader of rows");
   }
 }
 

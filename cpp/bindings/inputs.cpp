@@ -93,7 +93,7 @@ InputArrays<T> sparse_inputs(py::object object) {
   return result;
 }
 
-// chainrule.BinnedRows, which has brought its arrays to these types and made them contiguous.
+// For chainrule.BinnedRows, whose constructor has converted its arrays to these types and made them contiguous.
 template <class T>
 InputArrays<T> binned_inputs(const py::object& object) {
   InputArrays<T> result;

@@ -41,12 +41,12 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
   if (options.epochs == 1 && (options.state == nullptr || options.state->epoch == 0))
     for_schedules_without_length(options.schedules, [](const char* rate, const char* name) {
       require(false, "schedules: ", name, " of ", rate,
-              " has no length, and a fit of one epoch does not give it one: set its epochs to the length of the whole "
+              " has no length, and a fit of one epoch is too short for it: set its epochs to the length of the whole "
               "training");
     });
   require(options.dropout.size() <= 1 || static_cast<Index>(options.dropout.size()) == layers - 1, "dropout has ",
           options.dropout.size(), " entries, the network has ", layers - 1, " hidden layers");
-  require(!options.ema || !averages<T>(options.optimizer), "the optimizer averages the parameters itself: no ema");
+  require(!options.ema || !averages<T>(options.optimizer), "the optimizer averages the parameters itself: do not set ema");
   if (!std::holds_alternative<Lbfgs>(options.optimizer)) return;
   const Index batch_size = options.batch_size.value_or(rows);
   require(batch_size >= rows, "L-BFGS needs all rows in one batch, batch_size is ", batch_size);
@@ -85,7 +85,7 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   check_steps(options, network.layers(), row_count(examples, options.rows));
   require(examples.x.rows > 0, "X has no rows, training needs at least one");
   require(!options.source || (!options.custom_loss && options.rows.empty() && options.precision == Precision::float32),
-          "a source computes the gradients: no custom loss, rows or precision");
+          "a source computes the gradients: do not set a custom loss, rows or precision");
   if (options.precision == Precision::bf16) require_bf16<T>();
   require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
           "precision bf16 is not available for sparse or binned rows");

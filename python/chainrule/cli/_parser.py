@@ -109,7 +109,7 @@ def _make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--probabilities", action="store_true", help="also write the probability of each class")
     _add_layout_options(predict.add_argument, "as for `chainrule train`")
     predict.add_argument(
-        "--threads", type=_positive_int, metavar="N", help="number of threads; default: as the machine offers"
+        "--threads", type=_positive_int, metavar="N", help="number of threads; default: chosen for the machine"
     )
     predict.set_defaults(command=_commands.predict)
 
@@ -232,7 +232,7 @@ def _add_run_options(add: _Add, plot: str, **plot_options: Any) -> None:
         "--threads",
         type=_positive_int,
         metavar="N",
-        help="number of threads; default: as the machine offers. It does not change the result",
+        help="number of threads; default: chosen for the machine. It does not change the result",
     )
     add("--quiet", action="store_true", help="print nothing but warnings and errors")
 

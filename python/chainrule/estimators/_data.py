@@ -57,8 +57,8 @@ def refuse_masked(name: str, array: Any) -> None:
         place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
         where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
         raise ValueError(
-            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, such as by "
-            f"{name}.filled(np.nan) and preprocess=True for missing values in X"
+            f"{name} is a masked array with a masked entry in {where}: leave such rows out or fill them, for instance "
+            f"with {name}.filled(np.nan), and set preprocess=True for missing values in X"
         )
 
 
@@ -75,7 +75,7 @@ def check_rows(X: Any) -> None:
     refuse_dask("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
-        raise TypeError("X is a list of dicts, expected two dimensions: (rows, columns); pandas.DataFrame(X) has them")
+        raise TypeError("X is a list of dicts, expected two dimensions, (rows, columns): use pandas.DataFrame(X)")
     if not _may_be_array(X):
         raise TypeError(f"X must have two dimensions, (rows, columns), got {type(X).__name__}")
     if hasattr(X, "shape"):
