@@ -87,7 +87,7 @@ def test_tables_and_several_classes(client):
     assert found.tolist() == local.predict(table[list("abcdef")]).tolist()
 
 
-def test_predictions_of_dask_arrays_are_lazy_and_those_of_the_local_estimator(client):
+def test_predictions_of_dask_arrays_are_lazy_and_equal_those_of_the_local_estimator(client):
     clf = fitted(cr.DaskMLPClassifier(**OPTIONS), client, X, NAMES)
     local = clf.to_local()
     assert type(local) is cr.MLPClassifier
@@ -103,7 +103,7 @@ def test_predictions_of_dask_arrays_are_lazy_and_those_of_the_local_estimator(cl
     assert reg.score(chunked(X), chunked(VALUES)) == reg.to_local().score(X, VALUES)
 
 
-def test_validation_data_end_the_training_as_locally(client):
+def test_validation_data_end_the_training_as_in_the_local_estimator(client):
     settings = {**OPTIONS, "solver": cr.Adam(learning_rate=0.05), "n_iter_no_change": 2, "max_iter": 60}
     easy = np.where(X[:, 0] > X[:, 1], "more", "less")
     held_out = (X[:1000], easy[:1000])

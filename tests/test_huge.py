@@ -5,7 +5,7 @@ import sys
 import pytest
 from processes import run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on the address space")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the address space")
 
 
 def test_cost_of_more_than_2_to_the_31_rows_is_right():

@@ -1,4 +1,4 @@
-"""The two-layer network of the lecture notes: their training, examples in rows and in columns, two misprints."""
+"""The lecture notes' two-layer network: its training, with examples in rows or columns, and two misprints."""
 
 import numpy as np
 import pytest
@@ -59,13 +59,13 @@ def test_two_equations_as_printed_contradict_finite_differences(notes):
     dZ2 = A2 - Y
     dZ1 = W2.T @ dZ2 * (1 - A1**2)
 
-    # "dW[1] = (1/m) dZ[2]" has not even the shape of W[1]; the chain rule gives (1/m) dZ[1] Xᵀ.
+    # "dW[1] = (1/m) dZ[2]" does not even have the shape of W[1]; the chain rule gives (1/m) dZ[1] Xᵀ.
     true = differences(params, X, Y, layer=0, which=0)
     assert (dZ2 / m).shape == (1, 300) != true.shape == (3, 2)
     assert reference.error(dZ1 @ X.T / m, true) < 1e-6
     assert reference.error(dW1, true) < 1e-6
 
-    # "db[1] = (1/m) Σ dZ[1]" over everything is one number for three units; the sum goes over the examples only.
+    # "db[1] = (1/m) Σ dZ[1]", summed over all elements, is one number for three units; only examples must be summed.
     true = differences(params, X, Y, layer=0, which=1)
     printed = dZ1.sum() / m
     assert printed.shape == () != true.shape == (3,)

@@ -340,7 +340,7 @@ def _kind_of(kind: type) -> str:
 
 
 def _number(value: Any) -> float:
-    """Return the value of a number, or of a text that `float` accepts, otherwise NaN."""
+    """Return the value of a number, or of a string that `float` accepts, otherwise NaN."""
     if isinstance(value, str):
         try:
             return np.nan if "_" in value else float(value)

@@ -218,7 +218,7 @@ def _digest(array: Any) -> str:
 
 
 def _described(value: Any) -> Any:
-    """Return a text that is equal for equal settings in different processes."""
+    """Return a string that is equal for equal settings in different processes."""
     if value is None or isinstance(value, (bool, Real, str)):
         return repr(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Compares the speed of the estimators to scikit-learn's in alternating fits on the same data, and in a grid search.
+"""Compares the speed of the estimators with scikit-learn's in alternating fits on the same data, or in a grid search.
 
 CHAINRULE_DATA=folder python tests/bench/bench_estimators.py [SET ...] --threads 1 [--rounds 3] [--grid]
 """

@@ -184,7 +184,7 @@ void trainings(int threads) {
       {"sparse", {20, 64, 3}, sparse, {.optimizer = Adagrad{}, .input_dropout = 0.1}},
       {"L-BFGS", {20, 64, 3}, dense, {.optimizer = Lbfgs{}}},
       {"few rows", {100, 300, 10}, {few.matrix(), few.values()}, {.optimizer = Sgd{.momentum = 0.9}}},
-      {"a loss of one's own", {20, 64, 3}, dense, {.optimizer = Sgd{}, .custom_loss = loss}}};
+      {"a custom loss", {20, 64, 3}, dense, {.optimizer = Sgd{}, .custom_loss = loss}}};
   if (bf16_kernels<float>() != nullptr) list.push_back({"bf16", {20, 64, 3}, dense, rounded});
   for (Training& t : list) {
     t.options.threads = threads;

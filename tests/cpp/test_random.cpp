@@ -11,7 +11,7 @@ using Words = std::array<std::uint32_t, 4>;
 
 std::uint32_t rotated(std::uint32_t x, int left) { return x << left | x >> (32 - left); }
 
-// The algorithm of the paper: rounds that mix two pairs, a permutation of the words, a key every four rounds.
+// The algorithm of the paper: each round mixes two pairs and permutes the words; every fourth round adds a key.
 Words threefry(Words x, Words key) {
   constexpr int rotations[8][2] = {{10, 26}, {11, 21}, {13, 27}, {23, 5}, {6, 20}, {17, 11}, {25, 10}, {18, 20}};
   const std::uint32_t keys[5] = {key[0], key[1], key[2], key[3], 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3]};
@@ -64,7 +64,7 @@ T factor(const Dropout& d, Index i, Index j) {
   return bits < d.kept ? static_cast<T>(65536.0 / d.kept) : T(0);
 }
 
-// Multiplies any part of one or two matrices by the factors, and leaves the elements around it unchanged.
+// The kernel multiplies any part of one or two matrices by the factors and leaves the elements around it unchanged.
 template <class T>
 void factors() {
   const Dropout d{0x123456789abcdef0, 0xfedcba9876543210, 3, 45678};

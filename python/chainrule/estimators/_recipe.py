@@ -110,8 +110,8 @@ class Recipe:
         """Return the number of epochs of each stage, given the number of training rows and whether rows are held out.
 
         The rows times the epochs are at most ``most_rows * sqrt(n_rows)``, and proportionally more with more than two
-        outputs; but there are at least 4 epochs and at most `longest`. Together, the stages up to each one have half
-        as many epochs again as those before it. Without held-out rows there is one stage.
+        outputs; but there are at least 4 epochs and at most `longest`. Each stage makes the total number of epochs
+        about 1.5 times as large. Without held-out rows there is one stage.
         """
         most = max(FIRST, min(self.longest, int(self.most_rows * max(1, n_outputs / 2) / math.sqrt(n_rows))))
         ends = [0]
