@@ -46,7 +46,8 @@ void check_steps(const FitOptions<T>& options, Index layers, Index rows) {
     });
   require(options.dropout.size() <= 1 || static_cast<Index>(options.dropout.size()) == layers - 1, "dropout has ",
           options.dropout.size(), " entries, the network has ", layers - 1, " hidden layers");
-  require(!options.ema || !averages<T>(options.optimizer), "the optimizer averages the parameters itself: do not set ema");
+  require(!options.ema || !averages<T>(options.optimizer),
+          "the optimizer averages the parameters itself: do not set ema");
   if (!std::holds_alternative<Lbfgs>(options.optimizer)) return;
   const Index batch_size = options.batch_size.value_or(rows);
   require(batch_size >= rows, "L-BFGS needs all rows in one batch, batch_size is ", batch_size);

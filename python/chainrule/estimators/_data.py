@@ -75,7 +75,7 @@ def check_rows(X: Any) -> None:
     refuse_dask("X", X)
     refuse_masked("X", X)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
-        raise TypeError("X is a list of dicts, expected two dimensions, (rows, columns): use pandas.DataFrame(X)")
+        raise TypeError("X is a list of dicts, expected two dimensions: (rows, columns); use pandas.DataFrame(X)")
     if not _may_be_array(X):
         raise TypeError(f"X must have two dimensions, (rows, columns), got {type(X).__name__}")
     if hasattr(X, "shape"):

@@ -49,9 +49,7 @@ def to_sklearn(estimator: Any) -> Any:
     output = _core.LOSSES[network.loss_name].output
     known = ("identity", "exp") if target.classes is None else ("logistic", "softmax")
     if output not in known or (output == "exp" and "loss" not in inspect.signature(kind).parameters):
-        raise ValueError(
-            f"the loss {network.loss_name} has an output that the installed {kind.__name__} does not have"
-        )
+        raise ValueError(f"the loss {network.loss_name} has an output that the installed {kind.__name__} does not have")
     coefs = [W.T.copy() for W in network.weights]
     intercepts = [b.copy() for b in network.biases]
     if target.standardizer is not None:
