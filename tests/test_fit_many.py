@@ -310,7 +310,7 @@ def test_empty_list_of_networks_returns_an_empty_list():
     assert cr.fit_many([], X, Y) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no signals to a process of one's own")
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_ctrl_c_interrupts_all_networks(n_threads):
     assert run("interrupt.networks_trained_together", n_threads) == "interrupted\n"

@@ -6,7 +6,7 @@ import pytest
 from children.interrupt import LONG
 from processes import run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to a process of one's own")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
 
 
 @pytest.mark.parametrize("batch_size", [None, 32, 1])
