@@ -21,10 +21,14 @@ def sections(text: str) -> list[tuple[str, str]]:
             part.append(line)
             continue
         comments = next((i for i, line in enumerate(part) if not line.startswith("//")), len(part))
-        prose = " ".join(comment.removeprefix("//").strip() for comment in part[:comments])
+        prose = "\n".join(comment.removeprefix("//").strip() for comment in part[:comments])
         found.append((prose, "\n".join(part[comments:])))
         part = []
     return found
+
+
+# Lines for the preprocessor that say nothing to a reader.
+NOT_SHOWN = ("#pragma", "#include", "#if", "#else", "#endif", "#define CHAINRULE_C_API", 'extern "C"')
 
 
 class Header(Directive):
@@ -39,9 +43,8 @@ class Header(Directive):
         self.state.document.settings.env.note_dependency(str(path))
         shown: list[nodes.Node] = []
         for prose, code in sections(path.read_text(encoding="utf-8")):
-            code = "\n".join(line for line in code.splitlines() if not line.startswith(("#pragma", "#include")))
-            if prose.strip():
-                shown.append(nodes.paragraph("", prose))
+            code = "\n".join(line for line in code.splitlines() if not line.startswith(NOT_SHOWN))
+            shown += [nodes.paragraph("", " ".join(text.split("\n"))) for text in prose.split("\n\n") if text.strip()]
             if code.strip() and not code.strip().startswith(("namespace", "}")):
                 shown.append(nodes.literal_block(code, code, language="cpp"))
         return shown
