@@ -194,7 +194,7 @@ def test_wrong_options_leave_the_network_unchanged(options, message):
         ({"epochs": 1.5}, r"^epochs must be an integer, got 1\.5$"),
         ({"batch_size": "a"}, r"^batch_size must be an integer, got 'a'$"),
         ({"l2": "a"}, r"^l2 must be a number, got 'a'$"),
-        ({"shuffle": "no"}, r"^shuffle must be True or False, got 'no'$"),
+        ({"shuffle": "no"}, r"^shuffle must be True, False or an instance such as WithinParts\(65536\), got 'no'$"),
         ({"n_threads": 1.0}, r"^n_threads must be an integer, got 1\.0$"),
         ({"seed": "a"}, r"^seed must be an integer, got 'a'$"),
         ({"stop": cr.Stop}, r"^stop must be an instance such as Stop\(no_improvement=10\), got <class"),

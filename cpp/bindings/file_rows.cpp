@@ -7,6 +7,7 @@
 namespace chainrule::python {
 
 bool is_file_rows(py::handle object) {
+  if (py::isinstance<py::array>(object)) return false;  // nothing can be imported while the interpreter ends
   return py::isinstance(object, py::module_::import("chainrule.rows").attr("Rows"));
 }
 

@@ -194,7 +194,7 @@ def fill(out: NDArray[Any], columns: Sequence[NDArray[Any]]) -> None:
 def target_of(X: Any, y: Any, caller: str) -> Any:
     """Return y or, if it is missing, the target of X, which must then be Rows; `caller` is for the error."""
     if y is None and not isinstance(X, Rows):
-        raise TypeError(f"{caller} needs y")
+        raise TypeError(f"{caller} needs y, got None")
     return X.y if y is None else y
 
 
