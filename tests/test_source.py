@@ -408,7 +408,7 @@ def test_the_source_cannot_change_the_network():
         ({"rows": 0}, ValueError, "rows is 0"),
         ({"rows": 2.5}, TypeError, "rows must be an integer"),
         ({"validation": 0.2}, ValueError, "a source has no rows to hold out"),
-        ({"loss": lambda z, y, w: (0.0, z)}, ValueError, "a source computes the gradients: no custom loss"),
+        ({"loss": lambda z, y, w: (0.0, z)}, ValueError, "a source computes the gradients: do not set a custom loss"),
         ({"precision": "bf16"}, ValueError, "bf16|a source computes the gradients"),
         ({"epoch": 3}, TypeError, "a fit has no setting 'epoch'"),
         ({"optimizer": cr.LBFGS(), "batch_size": 10}, ValueError, "L-BFGS needs all rows in one batch"),
