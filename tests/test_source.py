@@ -1,6 +1,7 @@
 """Parts of a batch, and a fit whose gradients come from a function: the bits of the batch and of `Network.fit`."""
 
 import os
+import pickle
 import re
 import signal
 
@@ -11,6 +12,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import network
+from test_binned import LAYOUTS as BINNED_LAYOUTS
+from test_binned import problem as binned_problem
 
 import chainrule as cr
 from chainrule import scale
@@ -261,11 +264,27 @@ def test_wrong_arguments_of_a_part_are_named(wrong, message):
         net.partial_gradients(given.pop("X"), given.pop("y"), given.pop("sample_weight", None), **given)
 
 
-def test_binned_rows_have_no_parts():
+@pytest.mark.parametrize("hidden", [[3], [150, 64, 3]], ids=["small", "large"])
+@pytest.mark.parametrize("layout", BINNED_LAYOUTS.values(), ids=BINNED_LAYOUTS)
+def test_binned_rows_have_parts_too(layout, hidden):
+    net, X, _, Y, w = binned_problem(layout, hidden, 3700, "float32")
+    value, expected = net.loss_and_gradients(X, Y, w)
+    gradient, cost, _ = scale.combine(parts_of(net, X, Y, w.astype("float32"), 3)).of_batch()
+    assert cost == value
+    assert gradient.tobytes() == expected.parameters.tobytes()
+    fitted, followed, worker = (pickle.loads(pickle.dumps(net)) for _ in range(3))
+    more = {"epochs": 3, "seed": 5, "dropout": 0.2 if len(hidden) > 1 else 0.0, **BATCHES}
+    history = fitted.fit(X, Y, sample_weight=w, **more)
+    found = scale.fit(followed, local_source(worker, X, Y, w.astype("float32"), 3), 3700, **more)
+    assert found.loss.tolist() == history.loss.tolist()
+    assert followed.parameters.tobytes() == fitted.parameters.tobytes()
+
+
+def test_binned_rows_have_no_input_dropout():
     rows = cr.BinnedRows(np.zeros((600, 1), "uint8"), np.zeros((600, 1)), [("bins", 4)])
     net = cr.Network([4, 1], loss="squared_error", seed=0)
-    with pytest.raises(ValueError, match="not available for binned rows"):
-        net.partial_gradients(rows, np.zeros(600), first=0, total_rows=600)
+    with pytest.raises(ValueError, match="input_dropout is not available for binned rows"):
+        net.partial_gradients(rows, np.zeros(600), first=0, total_rows=600, input_dropout=0.5)
 
 
 def part(first, rows, total, weight=1.0, size=3):

@@ -330,7 +330,7 @@ std::vector<double> Network<T>::partial_gradients(const Examples<T>& examples, c
   const Index rows = examples.x.rows;
   Model<T> model = model_for(*this, examples.x);
   check_inputs(examples.x, model.inputs());
-  require(!examples.x.is_binned(), "partial_gradients is not available for binned rows");
+  require(!examples.x.is_binned() || part.input_dropout == 0, "input_dropout is not available for binned rows");
   check_part(part, rows, layers() - 1);
   check_targets(model.loss, examples.targets, rows, model.outputs());
   check_weights(examples.weights, rows, true);

@@ -395,7 +395,7 @@ class Network:
         Parameters
         ----------
         X, y, sample_weight, n_threads
-            The rows; see `loss_and_gradients`. X may be sparse, but not BinnedRows. All weights may be 0.
+            The rows; see `loss_and_gradients`. All weights may be 0.
         first : int
             Position of the first row in the batch: a multiple of 512.
         total_rows : int

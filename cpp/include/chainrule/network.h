@@ -113,7 +113,7 @@ class CHAINRULE_API Network {
   // Computes what the examples, the rows of a part of a batch, add to the gradient of the batch's cost without penalty.
   // If the union of two neighboring parts is a part, the sum a + b of their partial sums has the bits of its partial
   // sum; so the parts add up to the bits of the whole batch. Returns the sums of the weighted losses of successive
-  // rows: those of all parts, added in order and divided by batch_weight, are the cost. Not for binned inputs.
+  // rows: those of all parts, added in order and divided by batch_weight, are the cost.
   std::vector<double> partial_gradients(const Examples<T>& examples, const BatchPart& part, std::span<T> gradients,
                                         int threads = 0) const;
 
