@@ -85,8 +85,8 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   Model<T> model = model_for(network, examples.x);
   check_steps(options, network.layers(), row_count(examples, options.rows));
   require(examples.x.rows > 0, "X has no rows, training needs at least one");
-  require(!options.source || (!options.custom_loss && options.rows.empty() && options.precision == Precision::float32),
-          "a source computes the gradients: do not set a custom loss, rows or precision");
+  require(!options.source || (!options.custom_loss && options.precision == Precision::float32),
+          "a source computes the gradients: do not set a custom loss or precision");
   if (options.precision == Precision::bf16) require_bf16<T>();
   require(options.precision != Precision::bf16 || !examples.x.is_sparse(),
           "precision bf16 is not available for sparse or binned rows");

@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule import _core, scale
 from chainrule._arguments import optional_integer
 from chainrule._executors import identity
+from chainrule._objects import refuse_dask
 from chainrule._optional import require
 from chainrule._warn import warn
 from chainrule.binned import BinnedRows
 from chainrule.functional import Array
-from chainrule.losses import to_core
 from chainrule.network import Network
 from chainrule.rows import Rows, target_of
 from chainrule.scale import LEAF, Batch, PartialGradients
@@ -232,6 +232,9 @@ def _described(value: Any) -> Any:
 
 
 def _rows(name: str, value: Any) -> Any:
+    refuse_dask(name, value)
+    if name == "X" and isinstance(value, BinnedRows):
+        return value
     if isinstance(value, BinnedRows) or (scale.is_sparse(value) and name != "X"):
         raise TypeError(f"{name} is {type(value).__name__}, which mpi.fit does not take: give an array")
     array = value.tocsr() if scale.is_sparse(value) else np.asarray(value)
@@ -244,48 +247,38 @@ def _checked(network: Network, X: Any, y: Any, sample_weight: Any) -> tuple[Any,
     """Return the rows of this rank as arrays, or raise an error before anything is sent."""
     y = target_of(X, y, "mpi.fit")
     X, y = _rows("X", X.read(0, X.shape[0], network.dtype) if isinstance(X, Rows) else X), _rows("y", y)
-    if X.ndim != 2:
+    if len(X.shape) != 2:
         raise ValueError(f"X must have 2 dimensions, got shape {X.shape}")
     if X.shape[1] != network.layer_sizes[0]:
         raise ValueError(f"X has {X.shape[1]} columns, the network expects {network.layer_sizes[0]}")
     if len(y) != X.shape[0]:
         raise ValueError(f"y has {len(y)} rows, X has {X.shape[0]}")
-    for start in range(0, len(y), 1 << 16):
-        logits = np.zeros((len(y[start : start + (1 << 16)]), network.layer_sizes[-1]), network.dtype)
-        _core.losses(logits, y[start : start + (1 << 16)], to_core(network.loss_spec))
-    if sample_weight is None:
-        return X, y, None
-    weights = _rows("sample_weight", sample_weight).astype(network.dtype)
-    if weights.shape != (len(y),):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({len(y)},)")
-    wrong = np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))
-    if len(wrong):
-        raise ValueError(f"sample_weight[{wrong[0]}] is {weights[wrong[0]]}, expected a finite number of 0 or more")
+    weights = None if sample_weight is None else _rows("sample_weight", sample_weight).astype(network.dtype)
+    scale.check_targets(network, y, weights)
     return X, y, weights
-
-
-def _of_type(rows: Any, dtype: Any) -> Any:
-    return rows.astype(dtype, copy=False) if scale.is_sparse(rows) else np.ascontiguousarray(rows, dtype)
 
 
 class _Data:
     """The rows of all ranks, in the order of the ranks. This rank holds those from `first` to `last`."""
 
-    def __init__(self, ranks: _Ranks, X: Any, y: NDArray[Any], weights: Array | None) -> None:
-        self._ranks = ranks
+    def __init__(
+        self, ranks: _Ranks, X: Any, y: NDArray[Any], weights: Array | None, numbers: NDArray[np.intp] | None = None
+    ) -> None:
+        self._ranks, self.numbers = ranks, numbers  # the numbers of the rows before others were held out
         with ranks.exchange():
-            forms = ranks.gather((len(y), X.dtype, y.dtype, y.shape[1:], scale.is_sparse(X), weights))
+            dtype = X.values.dtype if isinstance(X, BinnedRows) else X.dtype
+            forms = ranks.gather((len(y), dtype, y.dtype, y.shape[1:], scale.form_of(X), weights))
         counts = [form[0] for form in forms]
         filled = [form for form in forms if form[0]] or forms[:1]
-        shape, sparse = filled[0][3:5]
+        shape, form_of_X = filled[0][3:5]
         for rank, form in enumerate(forms):
             if form[0] and form[3] != shape:
                 raise ValueError(f"rank {rank} has rows of y of shape {form[3]}, an earlier rank has {shape}")
-            if form[4] != sparse:
-                raise ValueError(f"X of rank {rank} is {'sparse' if form[4] else 'dense'}, unlike that of another rank")
+            if form[4] != form_of_X:
+                raise ValueError(f"X of rank {rank} is {form[4]}, that of another rank is {form_of_X}")
         self._arrays = [
-            _of_type(X, np.result_type(*(form[1] for form in filled))),
-            _of_type(y.reshape(len(y), *shape), np.result_type(*(form[2] for form in filled))),
+            scale.of_type(X, np.result_type(*(form[1] for form in filled))),
+            scale.of_type(y.reshape(len(y), *shape), np.result_type(*(form[2] for form in filled))),
         ]
         self._weights = None if weights is None else np.concatenate([form[5] for form in forms])
         self._offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -306,7 +299,7 @@ class _Data:
         validation = X_held, targets[held], *(() if weight is None else (weight[held],))
         kept = own[0] - self._first
         own_weights = None if weight is None else weight[own[0]]
-        return validation, _Data(self._ranks, X[kept], y[kept], own_weights)
+        return validation, _Data(self._ranks, X[kept], y[kept], own_weights, train)
 
     def weight(self, rows: "slice | NDArray[np.intp]", count: int) -> tuple[float, Array | None]:
         """Return the sum of the weights of a batch, added in order, and the weights."""
@@ -357,7 +350,7 @@ class _Data:
             )
         found = []
         for array in self._arrays:
-            if scale.is_sparse(array):
+            if not isinstance(array, np.ndarray):
                 received = scale.stacked(self._ranks.comm.alltoall([array[part] for part in sent]))
             else:
                 received = np.empty((stop - start, *array.shape[1:]), array.dtype)
@@ -373,8 +366,10 @@ class _Data:
 class _Source:
     """Computes the gradient of a batch together with the other ranks."""
 
-    def __init__(self, ranks: _Ranks, network: Network, data: _Data, n_threads: int) -> None:
-        self._ranks, self._data, self._threads = ranks, data, n_threads
+    def __init__(
+        self, ranks: _Ranks, network: Network, data: _Data, n_threads: int, numbers: NDArray[np.intp] | None
+    ) -> None:
+        self._ranks, self._data, self._threads, self._numbers = ranks, data, n_threads, numbers
         self._worker = Network(
             network.layer_sizes,
             activation=network.activations,
@@ -387,6 +382,8 @@ class _Source:
 
     def __call__(self, batch: Batch) -> tuple[Array, float, float]:
         ranks, rows = self._ranks, batch.rows
+        if self._numbers is not None and not isinstance(rows, slice):
+            rows = np.searchsorted(self._numbers, rows)
         count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         parts = shares(count, ranks.count)
         self._warn_if_idle(count)
@@ -525,7 +522,8 @@ def fit(
         The same on all ranks; trained in place.
     X, y, sample_weight : array_like
         The rows of this rank. There may be none: then X has the shape (0, n_0). X may be one of SciPy's sparse
-        matrices, on all ranks or on none; or `Rows`, which are read into memory, and whose target is the default of y.
+        matrices or `BinnedRows`, on all ranks or on none; or `Rows`, which are read into memory, and whose target is
+        the default of y.
     n_threads : int, optional
         For this rank. Default: the default of `Network.fit`, divided by the number of ranks that share its processors.
     comm : mpi4py.MPI.Comm, optional
@@ -598,7 +596,7 @@ def _fit(
     default_threads = _default_threads(ranks)  # a collective call, so a rank with n_threads makes it too
     threads = default_threads if n_threads is None else n_threads
     data = _Data(ranks, X, y, weights)
-    validation, stop = settings.get("validation"), settings.get("stop")
+    validation, stop, all_rows = settings.get("validation"), settings.get("stop"), data.rows
     if isinstance(validation, Real):
         settings["validation"], data = data.hold_out(float(validation), network.loss_name, seed)
     seconds = None
@@ -606,5 +604,8 @@ def _fit(
         seconds, settings["stop"] = stop.seconds, replace(stop, seconds=None)
     told = _OnRankZero(ranks, network, settings.get("callbacks", ()), seconds)
     settings["callbacks"] = [told]
-    history = scale.fit(network, _Source(ranks, network, data, threads), data.rows, n_threads=threads, **settings)
+    numbers = data.numbers if scale.takes_parts(settings, data.rows) else None
+    source = _Source(ranks, network, data, threads, numbers)
+    rows = data.rows if numbers is None else all_rows
+    history = scale.fit(network, source, rows, train_rows=numbers, n_threads=threads, **settings)
     return replace(history, stop_reason=told.reason or history.stop_reason)

@@ -5,18 +5,21 @@ Packages that train on many machines can build on this: each worker computes `Ne
 """
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from chainrule import _core
 from chainrule._arguments import integer, returned
 from chainrule._optional import require
+from chainrule.binned import BinnedRows
 from chainrule.functional import Array
-from chainrule.training import FitRequest, History
+from chainrule.losses import to_core
+from chainrule.training import FitRequest, History, WithinParts
 
 LEAF = 512  # rows of a leaf of the sums over rows: sum_rows in cpp/kernels/sum_tree.h
 
@@ -193,8 +196,37 @@ def is_sparse(X: Any) -> bool:
     return hasattr(X, "tocsr")
 
 
+def form_of(X: Any) -> str:
+    """Return what must be equal to stack rows: dense or sparse, or the layout of binned rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule.scale import form_of
+    >>> form_of(np.zeros((2, 3)))
+    'dense'
+    """
+    if isinstance(X, BinnedRows):
+        return f"binned with the layout {list(X.layout)}"
+    return "sparse" if is_sparse(X) else "dense"
+
+
+def of_type(rows: Any, dtype: DTypeLike) -> Any:
+    """Return rows with numbers of another type: an array in C order, a sparse matrix, or binned rows.
+
+    Examples
+    --------
+    >>> from chainrule.scale import of_type
+    >>> of_type([1, 2], "float32").dtype
+    dtype('float32')
+    """
+    if isinstance(rows, BinnedRows):
+        return BinnedRows(rows.codes, rows.values.astype(dtype, copy=False), rows.layout)
+    return rows.astype(dtype, copy=False) if is_sparse(rows) else np.ascontiguousarray(rows, dtype)
+
+
 def stacked(pieces: Sequence[Any]) -> Any:
-    """Stack arrays, or sparse matrices, which become one matrix in the CSR format.
+    """Stack arrays, binned rows, or sparse matrices, which become one matrix in the CSR format.
 
     Examples
     --------
@@ -205,7 +237,49 @@ def stacked(pieces: Sequence[Any]) -> Any:
     """
     if is_sparse(pieces[0]):
         return require("scipy.sparse", "sklearn").vstack(pieces, format="csr")
+    if isinstance(pieces[0], BinnedRows):
+        codes, values = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("codes", "values"))
+        return BinnedRows(codes, values, pieces[0].layout)
     return np.ascontiguousarray(np.concatenate(pieces))
+
+
+def check_targets(network: Any, y: NDArray[Any], weights: Array | None) -> None:
+    """Raise the error of `Network.fit` for wrong targets or weights, before any gradient is computed.
+
+    Examples
+    --------
+    >>> import chainrule as cr, numpy as np
+    >>> from chainrule.scale import check_targets
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> check_targets(net, np.zeros(3), np.array([1.0, -2.0, 1.0]))
+    Traceback (most recent call last):
+        ...
+    ValueError: sample_weight[1] is -2.0, expected a finite number of 0 or more
+    """
+    for start in range(0, len(y), 1 << 16):
+        some = y[start : start + (1 << 16)]
+        _core.losses(np.zeros((len(some), network.layer_sizes[-1]), network.dtype), some, to_core(network.loss_spec))
+    if weights is None:
+        return
+    if weights.shape != (len(y),):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({len(y)},)")
+    wrong = np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))
+    if len(wrong):
+        raise ValueError(f"sample_weight[{wrong[0]}] is {weights[wrong[0]]}, expected a finite number of 0 or more")
+
+
+def takes_parts(settings: Mapping[str, Any], rows: int) -> bool:
+    """Return whether a fit with these settings takes mini-batches of the rows in an order within parts.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> from chainrule.scale import takes_parts
+    >>> takes_parts({"shuffle": cr.WithinParts(512), "batch_size": 100}, 1000)
+    True
+    """
+    size = settings.get("batch_size")
+    return isinstance(settings.get("shuffle"), WithinParts) and size is not None and size < rows
 
 
 class Batch(NamedTuple):
@@ -234,6 +308,7 @@ def fit(
     source: Callable[[Batch], tuple[Any, float, float]],
     rows: int,
     *,
+    train_rows: ArrayLike | None = None,
     n_threads: int | None = None,
     **settings: Any,
 ) -> History:
@@ -252,6 +327,8 @@ def fit(
         parameters after the last complete step.
     rows : int
         Number of rows of the data.
+    train_rows : array_like of int, optional
+        Numbers of the rows to train on, if some are held out. The parts of `WithinParts` are those of all rows.
     n_threads : int, optional
         Number of threads for updates and validation.
     **settings
@@ -300,5 +377,6 @@ def fit(
         return gradient, returned("the loss that source returned", loss), returned("the weight of source", weight)
 
     count = integer("rows", rows, low=1, high=2**63 - 1)
-    request = FitRequest(network, None, None, settings, source=(call, count))
+    own = None if train_rows is None else np.asarray(train_rows, np.intp)
+    request = FitRequest(network, None, None, settings, own, source=(call, count))
     return request.run(np.empty((0, network.layer_sizes[0]), network.dtype), None, n_threads)

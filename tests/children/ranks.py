@@ -24,6 +24,10 @@ SETTINGS = {
     "stops": {"batch_size": 2000, "epochs": 40, "validation": 0.2, "stop": cr.Stop(no_improvement=1, min_delta=0.02)},
     "sparse": {"batch_size": 1500, "validation": 0.2},
     "sparse, full batches": {"optimizer": cr.LBFGS()},
+    "within parts": {"batch_size": 1100, "shuffle": cr.WithinParts(700)},
+    "within parts, held out": {"batch_size": 1100, "shuffle": cr.WithinParts(700), "validation": 0.2},
+    "binned": {"batch_size": 1500, "validation": 0.2},
+    "binned, full batches": {"optimizer": cr.LBFGS()},
     "metric": {"batch_size": 1024, "validation": 0.1, "metrics": "accuracy", "schedules": cr.Cosine(epochs=3)},
 }
 
@@ -42,7 +46,10 @@ def network(large=False):
 
 
 def rows_of(X, name):
-    """Return rows of X; for a case with this name, most entries as 0 and as a sparse matrix."""
+    """Return rows of X; for a case with this name, binned, or most entries as 0 and as a sparse matrix."""
+    if name.startswith("binned"):
+        codes = np.searchsorted([-0.5, 0.5], X[:, :4]).astype("uint8")
+        return cr.BinnedRows(codes, X[:, 4:8], [("levels", 2), ("value", 1)] * 4)
     return sp.csr_array(np.where(X > 0.3, X, 0)) if name.startswith("sparse") else X
 
 
