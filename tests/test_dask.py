@@ -99,7 +99,7 @@ def loaders(array, *stops):
 
 
 def _copy(array):
-    return array.copy()
+    return array[:] if isinstance(array, cr.BinnedRows) else array.copy()
 
 
 def wait_until(condition):
@@ -132,6 +132,47 @@ def test_chunks_and_types_do_not_change_the_bits(any_client):
 def test_batches_in_order_and_dropout_have_the_bits_of_one_machine(any_client):
     more = {"batch_size": 2500, "shuffle": False, "dropout": 0.3, "seed": 4, "l2_per_row": True}
     assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
+
+
+@pytest.mark.parametrize("rows", [700, 2048])
+def test_batches_in_an_order_within_parts_have_the_bits_of_one_machine(any_client, rows):
+    more = {"batch_size": 2500, "shuffle": cr.WithinParts(rows), "dropout": 0.3, "seed": 4, "epochs": 2}
+    assert_bits(fit(any_client, **more), **more)
+    assert_bits(fit(any_client, w=W, l2_per_row=True, **more), weighted=True, l2_per_row=True, **more)
+
+
+HELD_OUT = {
+    "all rows": {"optimizer": cr.LBFGS()},
+    "in order": {"batch_size": 2500, "shuffle": False, "optimizer": cr.SGD(learning_rate=0.1)},
+    "within parts": {"batch_size": 2500, "shuffle": cr.WithinParts(700)},
+}
+
+
+@pytest.mark.parametrize("how", HELD_OUT)
+def test_a_held_out_fraction_has_the_bits_of_one_machine(any_client, how):
+    more = {"validation": 0.2, "metrics": "accuracy", "seed": 2, "stop": cr.Stop(no_improvement=2), **HELD_OUT[how]}
+    for weighted in (False, True):
+        net = new()
+        expected = net.fit(X, Y, sample_weight=W if weighted else None, epochs=5, **more)
+        many, found = fit(any_client, w=W if weighted else None, **more)
+        assert many.parameters.tobytes() == net.parameters.tobytes()
+        assert found.loss.tolist() == expected.loss.tolist()
+        assert found.validation.tolist() == expected.validation.tolist()
+        assert found.metrics["accuracy"].tolist() == expected.metrics["accuracy"].tolist()
+
+
+def test_binned_partitions_have_the_bits_of_one_machine(any_client):
+    codes = np.searchsorted([-0.5, 0.5], X[:, :2]).astype("uint8")
+    binned = cr.BinnedRows(codes, X[:, 2:4], [("levels", 2), ("value", 1)] * 2)
+    for more in ({"optimizer": cr.LBFGS()}, {"batch_size": 2000, "shuffle": cr.WithinParts(512), "validation": 0.1}):
+        net = new()
+        history = net.fit(binned, Y, epochs=3, **more)
+        parts = [functools.partial(_copy, binned[a:b]) for a, b in [(0, 3333), (3333, 3333), (3333, 9000)]]
+        many, found = fit(any_client, parts, epochs=3, **more)
+        assert (many.parameters.tobytes(), found.loss.tolist()) == (net.parameters.tobytes(), history.loss.tolist())
+    other = cr.BinnedRows(codes[:9], X[:9, 2:4], [("levels", 3), ("value", 1), ("levels", 1), ("value", 1)])
+    with pytest.raises(ValueError, match=r"^partition 1 of X has binned with the layout \[\('levels', 3\)"):
+        fit(any_client, [functools.partial(_copy, binned[9:]), functools.partial(_copy, other)])
 
 
 def test_files_have_the_bits_of_one_machine(any_client, tmp_path, monkeypatch):
@@ -228,8 +269,10 @@ def test_errors_name_the_partition(any_client):
     [
         ({"X": 3}, TypeError, "X must be a dask array or table, or a list"),
         ({"y": [3]}, TypeError, "y must be a dask array or table, or a list"),
-        ({"batch_size": 100}, ValueError, "shuffled mini-batches"),
-        ({"validation": 0.1}, ValueError, "no rows to hold out"),
+        ({"batch_size": 100}, ValueError, r"set shuffle=WithinParts\(rows\), shuffle=False, or batch_size=None"),
+        ({"validation": 1.5}, ValueError, "validation is 1.5, expected data or a fraction between 0 and 1"),
+        ({"loss": print}, ValueError, "dask.fit does not take loss: gather the rows"),
+        ({"precision": "bf16"}, ValueError, "dask.fit does not take precision"),
         ({"epoch": 3}, TypeError, "a fit has no setting 'epoch'"),
     ],
 )

@@ -16,18 +16,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from numbers import Real
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule import _executors, scale
-from chainrule._arguments import integer, real
+from chainrule._arguments import integer, real, seed_number
 from chainrule._optional import require
 from chainrule._warn import warn
+from chainrule.binned import BinnedRows
 from chainrule.functional import Array
 from chainrule.rows import Rows
-from chainrule.training import History
-from chainrule.validation import one_data_set
+from chainrule.training import FIT_SETTINGS, History, TrainingState
+from chainrule.validation import RowsHeldOut, one_data_set, split_rows
 
 Result = TypeVar("Result")
 
@@ -52,7 +55,9 @@ def _load(load: Callable[[], Any], expected: Mapping[str, str]) -> Any:
 
 
 def _rows_of(block: Any) -> Any:
-    """Return a partition as an array or a CSR matrix."""
+    """Return a partition as an array, a CSR matrix or binned rows."""
+    if isinstance(block, BinnedRows):
+        return block
     if scale.is_sparse(block):
         return block.tocsr()
     rows = np.asarray(block)
@@ -65,11 +70,12 @@ def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, str]:
     """Return the number of rows and their form. Raises an error if a value is not a finite number."""
     _executors.refuse_others(expected)
     rows = _rows_of(block)
-    if rows.dtype.kind not in "biuf":
-        raise TypeError(f"it has dtype {rows.dtype}, expected real numbers")
-    sparse = scale.is_sparse(rows)
-    for start in range(0, rows.shape[0], scale.LEAF):  # in pieces, to save memory
-        piece = rows[start : start + scale.LEAF]
+    numbers: Any = rows.values if isinstance(rows, BinnedRows) else rows
+    if numbers.dtype.kind not in "biuf":
+        raise TypeError(f"it has dtype {numbers.dtype}, expected real numbers")
+    sparse = scale.is_sparse(numbers)
+    for start in range(0, numbers.shape[0], scale.LEAF):  # in pieces, to save memory
+        piece = numbers[start : start + scale.LEAF]
         bad = np.flatnonzero(~np.isfinite(piece.data if sparse else piece.reshape(-1)))
         if len(bad):
             place = (
@@ -78,24 +84,47 @@ def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, str]:
             row, *column = map(int, place)
             where = f"row {start + row}" + "".join(f", column {k}" for k in column)
             raise ValueError(f"{where} is {piece[(row, *column)]:g}")
-    return rows.shape[0], f"{'sparse ' if sparse else ''}rows of shape {rows.shape[1:]}"
+    form = scale.form_of(rows)
+    return rows.shape[0], f"{'' if form == 'dense' else f'{form} '}rows of shape {rows.shape[1:]}"
 
 
 def _part(
     dtype: str,
-    slices: Sequence[Sequence[tuple[int, int]]],
+    places: Sequence[Sequence[slice | Array]],
     blocks: Sequence[Sequence[Any]],
     expected: Mapping[str, str],
 ) -> list[Any]:
-    """Return X, y and sample_weight of a part, put together from slices of partitions."""
+    """Return X, y and sample_weight of a part, put together from rows of partitions."""
     _executors.refuse_others(expected)
     whole: list[Any] = []
-    for k, (ranges, pieces) in enumerate(zip(slices, blocks, strict=True)):
-        rows = [_rows_of(piece)[start:stop] for piece, (start, stop) in zip(pieces, ranges, strict=True)]
+    for k, (wanted, pieces) in enumerate(zip(places, blocks, strict=True)):
+        rows = [_rows_of(piece)[place] for piece, place in zip(pieces, wanted, strict=True)]
         if k != 1:  # y may hold class numbers
-            rows = [piece.astype(dtype) for piece in rows]
+            rows = [scale.of_type(piece, dtype) for piece in rows]
         whole.append(scale.stacked(rows) if rows else None)
     return whole
+
+
+def _check(part: Sequence[Any], content: bytes) -> None:
+    scale.check_targets(pickle.loads(content), part[1], part[2])
+
+
+def _item(index: int, part: Sequence[Any]) -> Any:
+    return part[index]
+
+
+def _pick(part: Sequence[Any], rows: Array) -> list[Any]:
+    return [None if values is None else values[rows] for values in part]
+
+
+def _mixed(blocks: Sequence[Sequence[Any]], sources: Array, rows: Array) -> list[Any]:
+    """Return rows of several parts in any order: row i is row rows[i] of block sources[i]."""
+    used = np.unique(sources)
+    order = np.argsort(np.argsort(sources, kind="stable"))
+    picked = [_pick(blocks[k], rows[sources == k]) for k in used]
+    if len(used) == 1:
+        return picked[0]
+    return [None if values[0] is None else scale.stacked(values)[order] for values in zip(*picked, strict=True)]
 
 
 def _add_weights(total: float, part: Sequence[Array | None]) -> float:
@@ -110,17 +139,18 @@ def _same(value: Any) -> Any:
 
 def _gradients(
     content: bytes,
-    parts: Sequence[Sequence[Array | None]],
-    places: Sequence[tuple[int, str]],
+    blocks: Sequence[Sequence[Any]],
+    pieces: Sequence["_Piece"],
     options: Mapping[str, Any],
     expected: Mapping[str, str],
 ) -> tuple[list[scale.PartialGradients], float]:
-    """Return the sums over the parts, with neighbors added, and the seconds that the work took."""
+    """Return the sums over pieces of a batch, with neighbors added, and the seconds that the work took."""
     _executors.refuse_others(expected)
     begin = time.perf_counter()
     network = pickle.loads(content)
     sums: list[scale.PartialGradients] = []
-    for (X, y, weights), (first, name) in zip(parts, places, strict=True):
+    for first, name, sources, rows in pieces:
+        X, y, weights = blocks[sources] if rows is None else _mixed(blocks, sources, rows)
         try:
             sums = scale.join([*sums, network.partial_gradients(X, y, weights, first=first, **options)])
         except Exception as error:
@@ -169,6 +199,15 @@ def _shares(count: int, workers: int) -> list[range]:
     return [range(k * count // workers, (k + 1) * count // workers) for k in range(workers)]
 
 
+class _Piece(NamedTuple):
+    """Rows of a batch from its row `first` on: a whole block, or row rows[i] of block sources[i] for each i."""
+
+    first: int
+    name: str
+    sources: Any
+    rows: Array | None = None
+
+
 @dataclass(eq=False)
 class _Partition:
     """A chunk of a collection, or what a loader returns."""
@@ -182,7 +221,10 @@ class _Partition:
 
 @dataclass(eq=False)
 class _Part:
-    """Rows of the data that a worker keeps; `first` is the place of the first one in its batch."""
+    """Rows that a worker keeps: those from start to stop, not counting held-out rows.
+
+    The first one is row `first` of its batch, unless batches are shuffled.
+    """
 
     start: int
     stop: int
@@ -291,7 +333,10 @@ class _Driver:
         self._expected = _executors.identity()
         self._data = {name: self._partitions(name, value) for name, value in data.items()}
         self._twin = pickle.loads(pickle.dumps(network))
+        self._train: NDArray[np.intp] | None = None  # the numbers of the rows that are not held out; None: all
         self._batches: dict[tuple[int, int], tuple[list[_Part], float | None]] = {}
+        self._shuffled: list[_Part] = []  # all parts, if batches are shuffled
+        self._weights: Array | None = None  # of all training rows, if batches are shuffled
         self._members: dict[str, int] = {}
         self._step: list[Any] = []
         self._times: list[tuple[float, float]] | None = []
@@ -322,24 +367,55 @@ class _Driver:
     def _loading(self, load: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: self._cluster.submit("load", _load, load, self._expected)
 
-    def load(self, size: int | None, shuffle: Any) -> int:
-        """Load the rows into the workers, in aligned parts of batches of `size` rows; return the number of rows."""
+    def load(
+        self, settings: dict[str, Any], hold_out: Callable[[Array], tuple[Any, Any]] | None
+    ) -> tuple[int, NDArray[np.intp] | None]:
+        """Load the rows into the workers, in aligned parts of the batches.
 
-        def attempt() -> int:
+        hold_out takes y and returns the numbers of the training rows and of the held-out rows, which become the
+        validation data of the settings. Returns the number of rows for `scale.fit`, and its ``train_rows``.
+        """
+        given = settings.get("validation")
+
+        def attempt() -> tuple[int, NDArray[np.intp] | None]:
             self._batches.clear()
-            rows = self._measured()
+            total = self._measured()
+            held: Any = None
+            if hold_out is not None:
+                self._train, held = hold_out(self._gathered_targets())
+            rows = total if self._train is None else len(self._train)
+            size = settings.get("batch_size")
             batch = rows if size is None else min(size, rows)
-            if batch < rows and shuffle:
+            in_parts = scale.takes_parts(settings, rows)
+            if batch < rows and settings.get("shuffle", True) and not in_parts:
                 raise ValueError(
-                    "shuffled mini-batches would move rows between the workers in every step: set shuffle=False, or "
-                    "batch_size=None for all rows"
+                    "shuffle=True would move nearly all rows of a mini-batch between the workers: set "
+                    "shuffle=WithinParts(rows), shuffle=False, or batch_size=None for all rows"
                 )
-            for start in range(0, rows, batch):
-                self._place(start, min(start + batch, rows))
-            self._keep()
-            return rows
+            for start in [0] if in_parts else range(0, rows, batch):
+                self._place(start, rows if in_parts else min(start + batch, rows))
+            self._keep(in_parts)
+            if held is not None:
+                settings["validation"] = self._taken(held)
+                if isinstance(given, RowsHeldOut):  # its weights are not those of the training
+                    weight = () if given.weight is None else (given.weight,)
+                    settings["validation"] = (settings["validation"][0], given.y, *weight)
+            self._drop_partitions()
+            return (total, self._train) if in_parts else (rows, None)
 
         return self._repeated(attempt)
+
+    def _gathered_targets(self) -> Array:
+        tasks = [(p.name, self._cluster.submit("targets", _rows_of, p.future)) for p in self._data["y"]]
+        return np.concatenate(self._once(tasks))
+
+    def _taken(self, rows: NDArray[np.intp]) -> tuple[Any, ...]:
+        """Return X, y and, if there are any, weights of some rows, gathered in this process."""
+        blocks = [self._blocks(partitions, rows) for partitions in self._data.values()]
+        places, futures = zip(*blocks, strict=True)
+        whole = self._cluster.submit("held out", _part, self._dtype, places, futures, self._expected)
+        [taken] = self._once([("held-out rows", whole)])
+        return tuple(values for values in taken if values is not None)
 
     def _measured(self) -> int:
         """Load all partitions and return the number of rows."""
@@ -386,17 +462,25 @@ class _Driver:
         ranges = scale.aligned_parts(stop - start, _PARTS_PER_WORKER * len(self._members))
         parts = [_Part(start + first, start + last, first) for first, last in ranges]
         for part in parts:
-            part.name = f"rows {part.start} to {part.stop} ({self._sources(part)})"
+            rows = self._numbers(part)
+            first, last = (rows.start, rows.stop) if isinstance(rows, slice) else (rows[0], rows[-1] + 1)
+            sources = [p.name for ps in self._data.values() for p in ps if p.start < last and first < p.stop]
+            part.name = f"rows {first} to {last} ({', '.join(sources)})"
         for worker, share in zip(self._members, _shares(len(parts), len(self._members)), strict=True):
             for k in share:
                 parts[k].owner, parts[k].future = worker, self._assembled(parts[k], worker)
         self._batches[start, stop] = parts, None
 
-    def _keep(self) -> None:
-        """Wait for the parts, add the weights of each batch in the order of the rows, and drop the partitions."""
+    def _keep(self, shuffled: bool) -> None:
+        """Wait for the parts and check their targets; add the weights of each batch in the order of the rows."""
         every = [part for parts, _ in self._batches.values() for part in parts]
-        self._once([(part.name, self._cluster.submit("wait", bool, part.future)) for part in every])
-        if self._data["sample_weight"]:
+        content = self._cluster.submit("network", _same, pickle.dumps(self._twin))
+        self._once([(part.name, self._cluster.submit("check", _check, part.future, content)) for part in every])
+        self._shuffled = every if shuffled else []
+        if shuffled and self._data["sample_weight"]:
+            tasks = [(part.name, self._cluster.submit("weights", _item, 2, part.future)) for part in every]
+            self._weights = np.concatenate(self._once(tasks))
+        elif self._data["sample_weight"]:
             chains = []
             for parts, _ in self._batches.values():
                 total: Any = 0.0
@@ -406,25 +490,39 @@ class _Driver:
             totals = self._once(chains)
             placed = self._batches.items()
             self._batches = {rows: (parts, total) for (rows, (parts, _)), total in zip(placed, totals, strict=True)}
+
+    def _drop_partitions(self) -> None:
         for partitions in self._data.values():
             for partition in partitions:
                 partition.future = None
 
-    def _pieces(self, partitions: Sequence[_Partition], part: _Part) -> list[_Partition]:
-        return [p for p in partitions if p.start < part.stop and part.start < p.stop]
+    def _numbers(self, part: _Part) -> slice | NDArray[np.intp]:
+        """Return the numbers of the rows of a part among all rows."""
+        return slice(part.start, part.stop) if self._train is None else self._train[part.start : part.stop]
 
-    def _sources(self, part: _Part) -> str:
-        return ", ".join(p.name for partitions in self._data.values() for p in self._pieces(partitions, part))
+    def _blocks(
+        self, partitions: Sequence[_Partition], rows: slice | NDArray[np.intp]
+    ) -> tuple[list[slice | Array], list[Any]]:
+        """Return the partitions that have some of the rows, loaded if they are not there, and their rows of these."""
+        places: list[slice | Array] = []
+        futures = []
+        for p in partitions:
+            if isinstance(rows, slice):
+                place: slice | Array = slice(max(rows.start - p.start, 0), min(rows.stop, p.stop) - p.start)
+                found = p.start < rows.stop and rows.start < p.stop
+            else:
+                place = (rows[slice(*np.searchsorted(rows, [p.start, p.stop]))] - p.start).astype(np.uint32)
+                found = len(place) > 0
+            if found:
+                places.append(place)
+                futures.append(p.request() if p.future is None else p.future)
+        return places, futures
 
     def _assembled(self, part: _Part, worker: str) -> Any:
-        """Submit the task that makes a part out of partitions, which are loaded if they are not there."""
-        slices, blocks, made = [], [], []
-        for partitions in self._data.values():
-            pieces = self._pieces(partitions, part)
-            slices.append([(max(part.start - p.start, 0), min(part.stop, p.stop) - p.start) for p in pieces])
-            made.append([p.request() if p.future is None else p.future for p in pieces])
-            blocks.append(made[-1])
-        return self._cluster.submit("part", _part, self._dtype, slices, blocks, self._expected, worker=worker)
+        """Submit the task that makes a part out of partitions."""
+        blocks = [self._blocks(partitions, self._numbers(part)) for partitions in self._data.values()]
+        places, futures = zip(*blocks, strict=True)
+        return self._cluster.submit("part", _part, self._dtype, places, futures, self._expected, worker=worker)
 
     def _follow_members(self) -> None:
         """Redistribute the parts if workers joined or left."""
@@ -442,21 +540,64 @@ class _Driver:
                         part.owner = worker
         self._members = members
 
-    def _computing_step(self, batch: scale.Batch, parts: Sequence[_Part], total: float | None) -> list[tuple[str, Any]]:
+    def _in_order(self, rows: slice) -> dict[str, tuple[list[Any], list[_Piece]]]:
+        """Return the blocks and pieces of each worker for a batch of consecutive rows."""
+        tasks: dict[str, tuple[list[Any], list[_Piece]]] = {}
+        for part in self._batches[rows.start, rows.stop][0]:
+            blocks, pieces = tasks.setdefault(part.owner, ([], []))
+            pieces.append(_Piece(part.first, part.name, len(blocks)))
+            blocks.append(part.future)
+        return tasks
+
+    def _out_of_order(self, rows: NDArray[np.intp]) -> dict[str, tuple[list[Any], list[_Piece]]]:
+        """Return the blocks and pieces of each worker for a batch of any rows.
+
+        A worker gets pieces of which it has many rows. Others send it the rest of the rows.
+        """
+        parts, members = self._shuffled, list(self._members)
+        at = np.searchsorted([part.stop for part in parts], rows, "right")  # the part of each row
+        within = rows - np.array([part.start for part in parts])[at]
+        owner = np.array([members.index(part.owner) for part in parts])[at]
+        ranges = scale.aligned_parts(len(rows), _PARTS_PER_WORKER * len(members))
+        counts = np.array([np.bincount(owner[slice(*r)], minlength=len(members)) for r in ranges])
+        given: list[list[int]] = [[] for _ in members]
+        for piece in np.argsort(-counts.max(axis=1), kind="stable").tolist():
+            free = [k for k in range(len(members)) if len(given[k]) * len(members) < len(ranges)]
+            given[free[int(np.argmax(counts[piece, free]))]].append(piece)
+        tasks: dict[str, tuple[list[Any], list[_Piece]]] = {}
+        for worker, own in zip(members, given, strict=True):
+            places = [np.arange(*ranges[k]) for k in sorted(own)]
+            every = np.concatenate([np.empty(0, np.intp), *places])
+            used, sources = np.unique(at[every], return_inverse=True)
+            here, blocks = within[every], []
+            for source, k in enumerate(used.tolist()):
+                future = parts[k].future
+                if parts[k].owner != worker:
+                    wanted = sources == source
+                    picked = here[wanted].astype(np.uint32)
+                    future = self._cluster.submit("rows", _pick, future, picked, worker=parts[k].owner)
+                    here[wanted] = np.arange(len(picked))
+                blocks.append(future)
+            ends = np.cumsum([0, *map(len, places)])
+            pieces = [
+                _Piece(int(place[0]), "shuffled rows", sources[a:b].astype(np.uint16), here[a:b].astype(np.uint32))
+                for place, (a, b) in zip(places, pairwise(ends.tolist()), strict=True)
+            ]
+            if pieces:
+                tasks[worker] = blocks, pieces
+        return tasks
+
+    def _computing_step(self, batch: scale.Batch, rows: Any, count: int, total: float | None) -> list[tuple[str, Any]]:
         self._follow_members()
-        rows = batch.rows
-        assert isinstance(rows, slice)
         content = self._cluster.submit("network", _same, pickle.dumps(self._twin))
-        options = {"total_rows": rows.stop - rows.start, "total_weight": total}
+        options = {"total_rows": count, "total_weight": total}
         options |= {name: getattr(batch, name) for name in ("step", "seed", "dropout", "input_dropout")}
         futures = []
-        for worker, threads in self._members.items():
-            own = [part for part in parts if part.owner == worker]
-            if own:
-                places = [(part.first, part.name) for part in own]
-                more = {**options, "n_threads": threads}
-                arguments = content, [part.future for part in own], places, more, self._expected
-                futures.append(self._cluster.submit("gradients", _gradients, *arguments, worker=worker))
+        tasks = self._in_order(rows) if isinstance(rows, slice) else self._out_of_order(rows)
+        for worker, (blocks, pieces) in tasks.items():
+            more = {**options, "n_threads": self._members[worker]}
+            arguments = content, blocks, pieces, more, self._expected
+            futures.append(self._cluster.submit("gradients", _gradients, *arguments, worker=worker))
         while len(futures) > _GATHERED:
             groups = [futures[k : k + _MERGED] for k in range(0, len(futures), _MERGED)]
             futures = [self._cluster.submit("merge", _merge, group) for group in groups]
@@ -465,11 +606,16 @@ class _Driver:
     def gradient(self, batch: scale.Batch) -> tuple[Any, float, float]:
         """Compute the gradient of a batch: the source of the fit."""
         begin = time.perf_counter()
-        assert isinstance(batch.rows, slice)
-        parts, total = self._batches[batch.rows.start, batch.rows.stop]
+        rows = batch.rows
+        if isinstance(rows, slice):
+            count, total = rows.stop - rows.start, self._batches[rows.start, rows.stop][1]
+        else:
+            rows = rows if self._train is None else np.searchsorted(self._train, rows)
+            count, weights = len(rows), self._weights
+            total = None if weights is None else float(np.cumsum(weights[rows], dtype=np.float64)[-1])
         self._twin.parameters[:] = batch.parameters
         try:
-            answers = self._repeated(lambda: self._once(self._computing_step(batch, parts, total)))
+            answers = self._repeated(lambda: self._once(self._computing_step(batch, rows, count, total)))
         except (ValueError, TypeError, RuntimeError) as error:
             # The message already names the partition.
             kind, text = type(error), str(error)
@@ -514,6 +660,19 @@ def gathered(client: Any, values: Iterable[Any]) -> list[Any]:
     return found
 
 
+def _split(network: Any, settings: Mapping[str, Any]) -> Callable[[Array], tuple[Any, Any]] | None:
+    """Return a function of y that chooses the rows to train on and to hold out, or None if none are held out."""
+    validation, resume, seed = (settings.get(name) for name in ("validation", "resume", "seed"))
+    if isinstance(validation, RowsHeldOut):
+        rows = validation.rows, validation.held_out
+        return lambda y: rows
+    if not isinstance(validation, Real):
+        return None
+    if seed is None:
+        seed = resume.seed if isinstance(resume, TrainingState) else network.seed
+    return partial(split_rows, fraction=float(validation), loss=network.loss_name, seed=seed_number(seed))
+
+
 def fit(
     network: Any,
     X: Any,
@@ -538,8 +697,8 @@ def fit(
     X, y, sample_weight : dask array, dask table of numbers, list of Delayed objects or callables, or Rows
         The data; their chunks may differ. Each entry of a list is a partition, which may be empty. A callable takes no
         arguments; a worker calls it, and another worker calls it again if the result is lost. Partitions of X are
-        arrays or SciPy's sparse matrices. X may be `Rows` in files that every worker can open; y is then by default the
-        target of the `Rows`.
+        arrays, SciPy's sparse matrices or `BinnedRows`. X may be `Rows` in files that every worker can open; y is then
+        by default the target of the `Rows`.
     client : distributed.Client
         Client of the cluster.
     worker_timeout : float, default 30
@@ -548,8 +707,9 @@ def fit(
     n_threads : int, optional
         Number of threads for updates and validation in this process. A worker computes with all of its threads.
     **settings
-        The settings of `Network.fit`, except ``loss``, ``precision`` and a fraction as ``validation``. Validation data
-        that are collections are gathered in this process. Mini-batches need ``shuffle=False``.
+        The settings of `Network.fit`, except ``loss`` and ``precision``. Validation data that are collections are
+        gathered in this process, and so are held-out rows, with the whole y, if ``validation`` is a fraction.
+        Mini-batches need ``shuffle=WithinParts(rows)`` or ``shuffle=False``.
 
     Returns
     -------
@@ -576,15 +736,19 @@ def fit(
         y = target if y is None else y
     elif y is None:
         raise TypeError("dask.fit needs y")
-    size = settings.get("batch_size")
-    size = None if size is None else integer("batch_size", size, low=1, high=2**63 - 1)
+    if settings.get("batch_size") is not None:
+        settings["batch_size"] = integer("batch_size", settings["batch_size"], low=1, high=2**63 - 1)
+    for name in ("loss", "precision"):
+        if settings.get(name, FIT_SETTINGS[name].default) != FIT_SETTINGS[name].default:
+            raise ValueError(f"dask.fit does not take {name}: gather the rows by compute(), and use Network.fit")
     driver = _Driver(network, cluster, {"X": X, "y": y, "sample_weight": sample_weight})
     try:
         cluster.handshake(_executors.identity())
+        hold_out = _split(network, settings)
         if isinstance(settings.get("validation"), (tuple, list)):
             settings["validation"] = gathered(client, one_data_set("validation", settings["validation"]))
-        rows = driver.load(size, settings.get("shuffle", True))
-        return scale.fit(network, driver.gradient, rows, n_threads=n_threads, **settings)
+        rows, train = driver.load(settings, hold_out)
+        return scale.fit(network, driver.gradient, rows, train_rows=train, n_threads=n_threads, **settings)
     finally:
         driver.end()
 
