@@ -144,6 +144,18 @@ def test_c_program_of_the_guide_runs(prefix, tmp_path):
     assert cr.load(tmp_path / "xor.safetensors").layer_sizes == (2, 16, 1)
 
 
+def test_program_of_the_guide_builds_and_runs(prefix, tmp_path):
+    page = (ROOT / "python/docs/cpp.md").read_text()
+    for language, name in (("cpp", "program.cpp"), ("cmake", "CMakeLists.txt")):
+        [text] = re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        (tmp_path / name).write_text(text)
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path / "build")
+    first, last = run(tmp_path / "build" / "program", cwd=tmp_path).partition(",")[0].split(" -> ")
+    assert float(last) < 0.1 * float(first)
+    assert cr.load(tmp_path / "model.safetensors").layer_sizes == (20, 64, 1)
+
+
 def test_c_project_finds_the_package(prefix, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.22)\nproject(user LANGUAGES C)\nfind_package(chainrule 0.1 REQUIRED)\n"
