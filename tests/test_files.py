@@ -192,6 +192,10 @@ def test_checkpoint_folder_and_truncated_model_raise_with_a_remedy(net, tmp_path
         cr.load(tmp_path / "model")
 
 
+def test_first_fit_needs_only_numpy(tmp_path):
+    run("without.everything_but_numpy", str(tmp_path / "model.safetensors"))
+
+
 def test_model_files_need_only_numpy(net, tmp_path):
     net.save(tmp_path / "model")
     run("without.model_file", str(tmp_path / "model"), str(tmp_path / "again"))

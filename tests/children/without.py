@@ -8,6 +8,28 @@ def hide(*packages):
         sys.modules[package] = None
 
 
+def everything_but_numpy(path):
+    """Import the package and fit where only the standard library and NumPy can be imported."""
+
+    class Absent:
+        def find_spec(name, *_):
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names | {"numpy", "chainrule"}:
+                raise ModuleNotFoundError(name)
+
+    sys.meta_path.insert(0, Absent)
+    import numpy as np
+
+    import chainrule as cr
+
+    X = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int32)
+    net = cr.Network([4, 16, 2], activation="relu", loss="softmax_cross_entropy", seed=0)
+    net.fit(X, y, optimizer=cr.Adam(learning_rate=0.01), batch_size=32, epochs=10, validation=0.2, metrics=["accuracy"])
+    net.save(path)
+    assert (cr.load(path).predict(X).argmax(axis=1) == y).mean() > 0.9
+
+
 def checkpoint(path):
     hide("safetensors", "pandas", "rich", "matplotlib", "sklearn", "scipy")
     import chainrule as cr
