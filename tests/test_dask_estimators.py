@@ -106,10 +106,10 @@ def test_predictions_of_dask_arrays_are_lazy_and_equal_those_of_the_local_estima
 def test_validation_data_end_the_training_as_in_the_local_estimator(client):
     settings = {**OPTIONS, "solver": cr.Adam(learning_rate=0.05), "n_iter_no_change": 2, "max_iter": 60}
     easy = np.where(X[:, 0] > X[:, 1], "more", "less")
-    held_out = (X[:1000], easy[:1000])
-    local = cr.MLPClassifier(**settings, batch_size=8000).fit(X[1000:], easy[1000:], eval_set=held_out)
-    for data_set in (held_out, [tuple(map(chunked, held_out))]):
-        remote = fitted(cr.DaskMLPClassifier(**settings), client, X[1000:], easy[1000:], eval_set=data_set)
+    held_out = {"X_val": X[:1000], "y_val": easy[:1000]}
+    local = cr.MLPClassifier(**settings, batch_size=8000).fit(X[1000:], easy[1000:], **held_out)
+    for data_set in (held_out, {name: chunked(array) for name, array in held_out.items()}):
+        remote = fitted(cr.DaskMLPClassifier(**settings), client, X[1000:], easy[1000:], **data_set)
         assert weights(remote) == weights(local)
         assert remote.validation_scores_ == local.validation_scores_
         assert remote.history_.stop_reason == local.history_.stop_reason == "no_improvement"
@@ -138,7 +138,7 @@ def test_the_default_client_is_used(client):
         ((X, NAMES), {}, TypeError, "X must be a dask array or table, got ndarray"),
         ((chunked(X), NAMES), {}, TypeError, "y must be a dask array or table, got ndarray"),
         ((chunked(X), chunked(np.eye(2)[Y])), {}, ValueError, "y has 2 columns: several labels"),
-        ((chunked(X), chunked(NAMES)), {"early_stopping": True}, ValueError, "give eval_set"),
+        ((chunked(X), chunked(NAMES)), {"early_stopping": True}, ValueError, "give X_val and y_val"),
         ((chunked(X), chunked(NAMES)), {"preprocess": True}, ValueError, "preprocess is not available"),
         ((chunked(X), chunked(NAMES)), {"solver": "adam", "batch_size": 50}, ValueError, "shuffled mini-batches"),
         ((chunked(X), chunked(NAMES)), {"alpha": -1.0}, ValueError, "The 'alpha' parameter"),

@@ -81,7 +81,7 @@ def test_encoding_is_learned_from_training_rows_only():
     expected = estimator.score(X.iloc[held_out], price[held_out])
     assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
 
-    watched = cr.MLPRegressor(**FAST).fit(X[:150], price[:150], eval_set=(X[150:], price[150:]))
+    watched = cr.MLPRegressor(**FAST).fit(X[:150], price[:150], X_val=X[150:], y_val=price[150:])
     assert watched.encoder_.to_dict() == TableEncoder().fit(X[:150]).to_dict()
     assert watched.best_validation_score_ == pytest.approx(watched.score(X[150:], price[150:]), rel=1e-5)
 
@@ -142,7 +142,7 @@ def test_metrics_are_in_the_unit_of_the_targets():
     largest.more_is_better = False
     X, price, _ = houses()
     metrics = ["rmse", "mae", "mape", "r2", largest]
-    estimator = cr.MLPRegressor(**FAST, eval_metric=metrics).fit(X[:150], price[:150], eval_set=(X[150:], price[150:]))
+    estimator = cr.MLPRegressor(**FAST, eval_metric=metrics).fit(X[:150], price[:150], X_val=X[150:], y_val=price[150:])
     errors = np.abs(estimator.predict(X[150:]) - price[150:])
     told = {name: values[estimator.history_.best_epoch - 1] for name, values in estimator.history_.metrics.items()}
     expected = {"rmse": np.sqrt(np.mean(errors**2)), "mae": errors.mean(), "largest": errors.max()}
@@ -274,7 +274,7 @@ def test_unseen_levels_warn_except_in_random_held_out_rows():
     with pytest.warns(UserWarning, match=message):
         estimator.predict(pd.DataFrame({"town": ["a", "c"]}))
     with pytest.warns(UserWarning, match=message):
-        cr.MLPClassifier(**FAST).fit(table, y, eval_set=(pd.DataFrame({"town": ["a", "c"]}), [0, 1]))
+        cr.MLPClassifier(**FAST).fit(table, y, X_val=pd.DataFrame({"town": ["a", "c"]}), y_val=[0, 1])
 
 
 def test_booleans_in_other_spellings_give_the_same_predictions():

@@ -56,7 +56,7 @@ def test_class_weights_may_name_absent_classes():
     by_class = cr.MLPClassifier(**SMALL, class_weight=weights).partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
     plain = cr.MLPClassifier(**SMALL)
     assert same(by_class, plain.partial_fit(X[rows], Y[rows], np.where(Y[rows] == 1, 3.0, 1.0), classes=[0, 1, 2]))
-    cr.MLPClassifier(**SMALL, class_weight=weights).fit(X, Y, eval_set=(X[rows], Y[rows]))
+    cr.MLPClassifier(**SMALL, class_weight=weights).fit(X, Y, X_val=X[rows], y_val=Y[rows])
     with pytest.raises(ValueError, match=r"class_weight names \[7\], the classes are \[0, 1, 2\]"):
         cr.MLPClassifier(**SMALL, class_weight={7: 1.0}).fit(X, Y)
     with pytest.raises(ValueError, match="class_weight must be a dict"):
@@ -71,7 +71,7 @@ def test_class_weights_of_labels_equal_their_product_as_sample_weights():
 
 
 def test_class_weights_do_not_change_the_score():
-    estimator = cr.MLPClassifier(**SMALL, class_weight={0: 50.0}).fit(X, Y, eval_set=(X, Y))
+    estimator = cr.MLPClassifier(**SMALL, class_weight={0: 50.0}).fit(X, Y, X_val=X, y_val=Y)
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X, Y))
 
 
@@ -88,7 +88,7 @@ def test_changed_solver_starts_with_a_new_state():
 def test_lbfgs_keeps_the_best_weights():
     y = np.random.RandomState(0).randn(120)
     estimator = cr.MLPRegressor(hidden_layer_sizes=50, random_state=0, solver="lbfgs", alpha=0.0)
-    estimator.fit(X_VALUES[::2], y[::2], eval_set=(X_VALUES[1::2], y[1::2]))
+    estimator.fit(X_VALUES[::2], y[::2], X_val=X_VALUES[1::2], y_val=y[1::2])
     assert estimator.history_.stop_reason == "no_improvement"
     assert estimator.best_validation_score_ == max(estimator.validation_scores_)
     assert estimator.score(X_VALUES[1::2], y[1::2]) == pytest.approx(estimator.best_validation_score_)
@@ -114,7 +114,7 @@ def _closeness(scale, y, predictions):
 def test_metrics_without_a_name_are_called_after_their_function():
     metric = functools.partial(_closeness, 2.0)
     estimator = cr.MLPRegressor(**SMALL, eval_metric=[metric, "loss", "rmse"])
-    estimator.fit(X_VALUES, Y_VALUES, eval_set=(X_VALUES, Y_VALUES))
+    estimator.fit(X_VALUES, Y_VALUES, X_val=X_VALUES, y_val=Y_VALUES)
     assert list(estimator.history_.metrics) == ["_closeness", "rmse"]
     assert estimator.best_validation_score_ == max(estimator.history_.metrics["_closeness"])
     with pytest.raises(ValueError, match="of several the first one not 'loss'"):
@@ -154,7 +154,7 @@ def test_errors_of_quantiles_on_tables_are_in_the_unit_of_the_targets():
     table = pd.DataFrame(X_VALUES, columns=list("abcdef")).assign(text="t")
     for metric in ("mae", "rmse"):
         estimator = cr.MLPRegressor(cr.Quantile([0.2, 0.8]), **SMALL, eval_metric=metric)
-        estimator.fit(table, Y_VALUES, eval_set=(table, Y_VALUES))
+        estimator.fit(table, Y_VALUES, X_val=table, y_val=Y_VALUES)
         errors = estimator.predict(table) - Y_VALUES[:, None]
         expected = np.abs(errors).mean() if metric == "mae" else np.sqrt((errors**2).mean(axis=0)).mean()
         assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-5)
@@ -181,7 +181,7 @@ def test_falling_scores_of_a_lower_is_better_metric_are_improvements():
         return next(scores)
 
     falling.more_is_better = False
-    clf = cr.MLPClassifier(eval_metric=falling, max_iter=20, random_state=0).fit(X, Y, eval_set=(X, Y))
+    clf = cr.MLPClassifier(eval_metric=falling, max_iter=20, random_state=0).fit(X, Y, X_val=X, y_val=Y)
     assert clf.best_validation_score_ == min(clf.validation_scores_)
     assert clf._no_improvement_count == 0
 

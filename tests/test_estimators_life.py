@@ -1,6 +1,7 @@
 """The estimators with scikit-learn's tools: pickles, pipelines, searches, routing; writing to the weights."""
 
 import copy
+import inspect
 import os
 import pickle
 import signal
@@ -21,7 +22,7 @@ from sklearn.datasets import load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import chainrule as cr
@@ -137,15 +138,32 @@ def test_grid_search_in_processes_gives_the_same_bits():
     assert_same(one.best_estimator_, two.best_estimator_)
 
 
-def test_metadata_routing_passes_weights_and_eval_set():
-    weight, held_out = np.linspace(0.1, 1.0, 150), (X[::3], Y[::3])
+@pytest.mark.skipif("transform_input" not in inspect.signature(Pipeline).parameters, reason="needs scikit-learn 1.6")
+@pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor, cr.TableClassifier, cr.TableRegressor])
+def test_pipeline_transforms_and_passes_validation_data(kind):
+    """scikit-learn#27124: the estimator gets X_val as the steps before it transform it."""
+    weight, own = np.linspace(0.1, 1.0, 150), np.linspace(1.0, 0.1, 50)
+    held_out = {"X_val": X[::3], "y_val": Y[::3], "sample_weight_val": own}
+    settings = SMALL if issubclass(kind, (cr.MLPClassifier, cr.MLPRegressor)) else {"random_state": 0}
     with sklearn.config_context(enable_metadata_routing=True):
-        estimator = cr.MLPClassifier(**SMALL).set_fit_request(sample_weight=True, eval_set=True)
-        estimator.set_partial_fit_request(sample_weight=True)
-        scaler = StandardScaler(with_mean=False, with_std=False).set_fit_request(sample_weight=False)
-        pipeline = make_pipeline(scaler, estimator)
-        pipeline.fit(X, Y, sample_weight=weight, eval_set=held_out)
-    assert_same(pipeline[-1], clone(estimator).fit(X, Y, weight, eval_set=held_out))
+        requests = dict.fromkeys(["sample_weight", *held_out], True)
+        estimator = kind(**settings).set_fit_request(**requests)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = Pipeline([("scale", scaler), ("estimator", estimator)], transform_input=["X_val"])
+        pipeline.fit(X, Y, sample_weight=weight, **held_out)
+    scaler = StandardScaler().fit(X)
+    held_out["X_val"] = scaler.transform(X[::3])
+    expected = clone(estimator).fit(scaler.transform(X), Y, weight, **held_out)
+    fitted = pipeline[-1]
+    assert fitted.network_.parameters.tobytes() == expected.network_.parameters.tobytes()
+    assert fitted.history_.validation.tolist() == expected.history_.validation.tolist()
+    as_given = clone(estimator).fit(scaler.transform(X), Y, weight, **held_out | {"X_val": X[::3]})
+    assert fitted.history_.validation.tolist() != as_given.history_.validation.tolist()
+    for name in ("y_val", "sample_weight_val"):
+        with pytest.raises(ValueError, match=f"^{name} is given without X_val$"):
+            clone(estimator).fit(X, Y, **{name: held_out[name]})
+    with pytest.raises(ValueError, match=r"^X_val is given without y_val$"):
+        clone(estimator).fit(X, Y, X_val=X)
 
 
 def test_feature_names_are_kept_and_checked():
@@ -155,7 +173,7 @@ def test_feature_names_are_kept_and_checked():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator.fit(frame, Y, eval_set=(frame[:30], Y[:30])).predict(frame)
+        estimator.fit(frame, Y, X_val=frame[:30], y_val=Y[:30]).predict(frame)
     assert estimator.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         estimator.predict(X)

@@ -169,26 +169,26 @@ def test_class_weights_in_partial_fit_equal_sample_weights():
         classifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
 
 
-def test_eval_set_is_watched():
+def test_validation_data_are_watched():
     train, held_out = train_test_split(np.arange(150), random_state=1)
     estimator = classifier(max_iter=300, n_iter_no_change=3, learning_rate_init=0.1)
-    estimator.fit(X[train], Y[train], eval_set=(X[held_out], Y[held_out]))
+    estimator.fit(X[train], Y[train], X_val=X[held_out], y_val=Y[held_out])
     assert estimator.n_iter_ < 300
     assert len(estimator.validation_scores_) == estimator.n_iter_
     score = accuracy_score(Y[held_out], estimator.predict(X[held_out]))
     assert score == estimator.best_validation_score_ == max(estimator.validation_scores_)
 
 
-def test_eval_set_uses_its_own_weights():
+def test_validation_data_use_their_own_weights():
     weight = np.linspace(0.0, 1.0, 150)
     estimator = classifier(eval_metric="log_loss", class_weight={0: 5.0})
-    estimator.fit(X, Y, weight[::-1], eval_set=(X, Y, weight))
+    estimator.fit(X, Y, weight[::-1], X_val=X, y_val=Y, sample_weight_val=weight)
     expected = log_loss(Y, estimator.predict_proba(X), sample_weight=weight)
     assert estimator.best_validation_score_ == pytest.approx(expected, rel=1e-9)
 
 
 def test_eval_metrics_are_recorded_and_the_first_one_stops():
-    data = {"eval_set": (X[::2], Y[::2])}
+    data = {"X_val": X[::2], "y_val": Y[::2]}
     estimator = classifier(eval_metric=["balanced_accuracy", "log_loss"]).fit(X, Y, **data)
     assert list(estimator.history_.metrics) == ["balanced_accuracy", "log_loss"]
     assert estimator.validation_scores_ == estimator.history_.metrics["balanced_accuracy"].tolist()
@@ -202,14 +202,14 @@ def test_eval_metrics_are_recorded_and_the_first_one_stops():
     own = classifier(eval_metric=mistakes).fit(X, Y, **data)
     assert own.best_validation_score_ == min(own.validation_scores_)
     assert own.best_validation_score_ == np.sum(own.predict(X[::2]) != Y[::2])
-    values = regressor(eval_metric="mae").fit(X_VALUES, Y_VALUES, eval_set=(X_VALUES, Y_VALUES))
+    values = regressor(eval_metric="mae").fit(X_VALUES, Y_VALUES, X_val=X_VALUES, y_val=Y_VALUES)
     assert values.best_validation_score_ == pytest.approx(np.abs(values.predict(X_VALUES) - Y_VALUES).mean())
     assert r2_score(Y_VALUES, values.predict(X_VALUES)) == pytest.approx(values.score(X_VALUES, Y_VALUES))
 
 
 def test_early_stopping_watches_all_labels_together():
     X_labels, labels = make_multilabel_classification(200, random_state=0)
-    estimator = classifier().fit(X_labels, labels, eval_set=(X_labels, labels))
+    estimator = classifier().fit(X_labels, labels, X_val=X_labels, y_val=labels)
     assert estimator.best_validation_score_ == pytest.approx(estimator.score(X_labels, labels))
 
 

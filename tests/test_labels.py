@@ -49,7 +49,7 @@ def test_labels_are_predicted_as_given_for_every_container(kind, make):
     assert set(estimator.classes_.tolist()) == set(LABELS[kind].tolist())
     partly = cr.MLPClassifier(**SMALL).partial_fit(X, make(LABELS[kind]), classes=make(np.unique(LABELS[kind])))
     assert partly.classes_.tolist() == expected.classes_.tolist()
-    watched = cr.MLPClassifier(**SMALL).fit(X, LABELS[kind], eval_set=(X, make(LABELS[kind])))
+    watched = cr.MLPClassifier(**SMALL).fit(X, LABELS[kind], X_val=X, y_val=make(LABELS[kind]))
     assert watched.best_validation_score_ == watched.score(X, make(LABELS[kind]))
 
 
@@ -72,7 +72,7 @@ def test_missing_label_raises_with_its_row(kind, missing):
         with pytest.raises(ValueError, match=r"y has a missing label in row 7: .*[Ll]eave such rows out"):
             cr.MLPClassifier(**SMALL).fit(X, given)
     with pytest.raises(ValueError, match="missing label in row 7"):
-        cr.MLPClassifier(**SMALL).fit(X, LABELS[kind], eval_set=(X, y))
+        cr.MLPClassifier(**SMALL).fit(X, LABELS[kind], X_val=X, y_val=y)
 
 
 @pytest.mark.parametrize("kind", ["Int64", "boolean", "string", "category"])
@@ -155,7 +155,7 @@ def test_masked_entries_raise(kind):
         ({"X": masked}, "X is a masked array with a masked entry in row 4, column 1"),
         ({"y": y}, "y is a masked array with a masked entry in row 6"),
         ({"sample_weight": np.ma.masked_less(np.ones(60), 2)}, "sample_weight is a masked array"),
-        ({"eval_set": (masked, LABELS["int"])}, "X is a masked array"),
+        ({"X_val": masked, "y_val": LABELS["int"]}, "X is a masked array"),
     ]:
         for preprocess in (False, True):
             with pytest.raises(ValueError, match=text):

@@ -59,12 +59,12 @@ CLASSIFIER_REFUSALS = {
     "an unknown activation": ({"activation": "none such"}, {}),
     "a wrong number of activations": ({"activation": ["relu", "tanh", "relu"]}, {}),
     "layers of 0 units": ({"hidden_layer_sizes": (0,)}, {}),
-    "an eval_set of other columns": ({}, {"eval_set": (X[:, :2], TWO)}),
-    "an eval_set of other classes": ({}, {"eval_set": (X, np.full(60, 99))}),
-    "an eval_set that is none": ({}, {"eval_set": X}),
+    "validation data of other columns": ({}, {"X_val": X[:, :2], "y_val": TWO}),
+    "validation data of other classes": ({}, {"X_val": X, "y_val": np.full(60, 99)}),
+    "validation data without targets": ({}, {"X_val": X}),
     "too few rows to hold some out": ({"early_stopping": True, "validation_fraction": 0.01}, {}),
     "a metric without held-out rows": ({"eval_metric": "auc"}, {}),
-    "an unknown metric": ({"eval_metric": "none such"}, {"eval_set": (X, TWO)}),
+    "an unknown metric": ({"eval_metric": "none such"}, {"X_val": X, "y_val": TWO}),
     "a callback that raises at the start": ({"callbacks": [RaisesAtTheStart()]}, {}),
     "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
     "a callback that is none": ({"callbacks": [1]}, {}),
@@ -83,7 +83,7 @@ REGRESSOR_REFUSALS = {
     "amounts of 0": ({"loss": "gamma"}, {"y": 0 * VALUES}),
     "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
     "a loss that raises": ({"loss": raise_interrupt}, {}),
-    "an eval_set with other targets": ({}, {"eval_set": (X, np.c_[VALUES, VALUES])}),
+    "validation data with other targets": ({}, {"X_val": X, "y_val": np.c_[VALUES, VALUES]}),
 }
 
 

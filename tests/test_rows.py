@@ -327,7 +327,7 @@ def test_estimators_on_files_have_the_bits_of_arrays(folder, kind, target, more)
     assert np.array_equal(found.network_.parameters, expected.network_.parameters)
     assert np.array_equal(found.predict(data), expected.predict(X))
     assert found.score(data, data.y) == expected.score(X, data.y)
-    validated = [kind(**settings).fit(x, data.y, eval_set=held) for x, held in [(data, data), (X, (X, data.y))]]
+    validated = [kind(**settings).fit(x, data.y, X_val=x, y_val=y) for x, y in [(data, None), (X, data.y)]]
     assert validated[0].best_validation_score_ == validated[1].best_validation_score_
     assert found.feature_names_in_.tolist() == NAMES
     with pytest.raises(ValueError, match="feature names"):

@@ -172,9 +172,9 @@ def test_probabilities_fit_the_held_out_rows(clf):
     random = np.random.default_rng(1)
     rows = pd.DataFrame({"x": random.normal(size=N)})
     y = (rows.x + random.logistic(size=N) > 0).to_numpy()
-    eval_set = (rows[300:].reset_index(drop=True), y[300:])
-    fitted = cr.TableClassifier(**SEEDED).fit(rows[:300], y[:300], eval_set=eval_set)
-    logits = fitted.network_.logits(fitted.encoder_.transform(eval_set[0])).astype(float)
+    held_out = rows[300:].reset_index(drop=True)
+    fitted = cr.TableClassifier(**SEEDED).fit(rows[:300], y[:300], X_val=held_out, y_val=y[300:])
+    logits = fitted.network_.logits(fitted.encoder_.transform(held_out)).astype(float)
 
     def cost(factor):
         z = logits * factor
@@ -183,14 +183,14 @@ def test_probabilities_fit_the_held_out_rows(clf):
     assert cost(1.0) <= min(cost(0.95), cost(1.05)) + 1e-9
 
 
-def test_eval_set_replaces_the_held_out_rows():
+def test_validation_data_replace_the_held_out_rows():
     parts = (TABLE[:300], VALUE[:300]), (TABLE[300:], VALUE[300:])
-    reg = cr.TableRegressor(**SEEDED).fit(*parts[0], eval_set=parts[1])
+    reg = cr.TableRegressor(**SEEDED).fit(*parts[0], X_val=parts[1][0], y_val=parts[1][1])
     assert reg.bounds_.tolist() == [min(VALUE[:300]), max(VALUE[:300])]
     features, y = reg.encoder_.transform(TABLE[300:]), reg.standardizer_.apply(VALUE[300:])
     np.testing.assert_allclose(reg.history_.validation.min(), reg.network_.loss(features, y), rtol=1e-5)
-    with pytest.raises(ValueError, match=r"eval_set.*lacks|eval_set: The feature names"):
-        cr.TableRegressor(**SEEDED).fit(*parts[0], eval_set=(TABLE[["x"]], VALUE))
+    with pytest.raises(ValueError, match=r"^validation data: The feature names"):
+        cr.TableRegressor(**SEEDED).fit(*parts[0], X_val=TABLE[["x"]], y_val=VALUE)
 
 
 @pytest.mark.parametrize("through", ["pickle", "file"])

@@ -50,10 +50,10 @@ def warnings_of(estimator, *arguments, **named):
 )
 def test_fit_that_is_no_better_than_a_constant_warns_once(estimator, y, dtype):
     data = RAW.astype(dtype)
-    for held_out in (None, (data, y)):
-        (found,) = warnings_of(estimator, data, y, eval_set=held_out)
+    for held_out in ({}, {"X_val": data, "y_val": y}):
+        (found,) = warnings_of(estimator, data, y, **held_out)
         assert found[0] is UserWarning
-        assert f"predicts the {'training' if held_out is None else 'held-out'} rows no better" in found[1]
+        assert f"predicts the {'held-out' if held_out else 'training'} rows no better" in found[1]
         assert "fit with preprocess=True" in found[1]
         assert ("TransformedTargetRegressor" in found[1]) == isinstance(estimator, cr.MLPRegressor)
 
@@ -91,7 +91,7 @@ def test_useful_fit_is_silent(solver):
     data, labels = load_breast_cancer(return_X_y=True)
     data = (data - data.mean(axis=0)) / data.std(axis=0)
     train, test, y_train, y_test = train_test_split(data, labels, random_state=0)
-    assert warnings_of(cr.MLPClassifier(**settings), train, y_train, eval_set=(test, y_test)) == []
+    assert warnings_of(cr.MLPClassifier(**settings), train, y_train, X_val=test, y_val=y_test) == []
     assert warnings_of(cr.MLPClassifier(**settings, class_weight="balanced"), train, y_train) == []
     assert warnings_of(cr.MLPClassifier(**settings, class_weight={0: 50.0}), train, y_train) == []
     assert warnings_of(cr.MLPRegressor(**settings, alpha=0.1), X, PRICES / 1e5) == []

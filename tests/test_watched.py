@@ -171,7 +171,7 @@ FAST = {"hidden_layer_sizes": (8,), "max_iter": 30, "n_iter_no_change": 5, "rand
 def test_regressor_with_constant_held_out_targets_keeps_training():
     early = MLPRegressor(**FAST)
     with pytest.warns(UserWarning, match=WATCHED.format("r2", "nan", 1)):
-        early.fit(X, Y, eval_set=(V, np.full(60, Y.mean())))
+        early.fit(X, Y, X_val=V, y_val=np.full(60, Y.mean()))
     assert early.history_.watched == "validation"
     assert early.history_.best_epoch == int(early.history_.validation.argmin()) + 1
     assert early.n_iter_ > 6
@@ -182,7 +182,7 @@ def test_classifier_with_a_class_absent_from_held_out_rows_keeps_training():
     classifier = MLPClassifier(**FAST, eval_metric="auc")
     rows = Y > 0
     with pytest.warns(UserWarning, match=WATCHED.format("auc", "nan", 1)):
-        classifier.fit(X, rows, eval_set=(X[rows], rows[rows]))
+        classifier.fit(X, rows, X_val=X[rows], y_val=rows[rows])
     assert classifier.history_.watched == "validation"
     assert classifier.history_.best_epoch == int(classifier.history_.validation.argmin()) + 1
 

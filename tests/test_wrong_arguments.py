@@ -83,7 +83,12 @@ def test_wrong_arguments_are_explained(call, message):
         (
             lambda: cr.MLPClassifier().fit(X, Y, validation_data=(X, Y)),
             TypeError,
-            "MLPClassifier.fit has no argument 'validation_data', did you mean 'eval_set'?",
+            "MLPClassifier.fit has no argument 'validation_data', did you mean 'X_val'?",
+        ),
+        (
+            lambda: cr.MLPClassifier().fit(X, Y, eval_set=[(X, Y)]),
+            TypeError,
+            "MLPClassifier.fit has no argument 'eval_set', did you mean 'X_val'?",
         ),
         (
             lambda: cr.MLPRegressor().partial_fit(X, Y, weights=1),
@@ -187,9 +192,9 @@ def test_messages_about_wrong_values_hide_internals(name, tmp_path, monkeypatch)
 def test_messages_of_estimators_hide_internals(name):
     pytest.importorskip("sklearn")
     kind = getattr(cr, name)
-    for parameter in [*inspect.signature(kind).parameters, "X", "y", "sample_weight", "eval_set"]:
+    for parameter in [*inspect.signature(kind).parameters, "X", "y", "sample_weight", "X_val"]:
         for value in WRONG:
-            data = {"X": X, "y": Y}
+            data = {"X": X, "y": Y} | ({"y_val": Y} if parameter == "X_val" else {})
             settings = {"max_iter": 2, "verbose": False}
             (settings if parameter in inspect.signature(kind).parameters else data)[parameter] = value
             with warnings.catch_warnings():

@@ -33,10 +33,6 @@ def test_validation_data_of_wrong_form_raise(given):
     if isinstance(value, (tuple, dict)):
         with pytest.raises(error, match=f"^validation must be {form}{re.escape(message)}$"):
             cr.fit_many([cr.Network([2, 1], loss="squared_error", seed=0)], X, Y, validation=value)
-    pytest.importorskip("sklearn")
-    for estimator in (cr.MLPClassifier(), cr.MLPRegressor()):
-        with pytest.raises(error, match=f"^eval_set must be {form}{re.escape(message)}$"):
-            estimator.fit(X, Y, eval_set=value)
 
 
 def test_a_list_of_one_data_set_is_that_data_set():
@@ -46,44 +42,37 @@ def test_a_list_of_one_data_set_is_that_data_set():
         for validation in ((X, Y), [(X, Y)])
     )
     assert np.array_equal(plain.validation, listed.validation)
-    pytest.importorskip("sklearn")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few epochs do not converge
-        plain, listed = (
-            cr.MLPRegressor(random_state=0, max_iter=3).fit(X, Y, eval_set=eval_set) for eval_set in ((X, Y), [(X, Y)])
-        )
-    assert plain.validation_scores_ == listed.validation_scores_
 
 
 @pytest.mark.parametrize(
     ("held_out", "message"),
     [
-        ((X, Y, 0 * Y), "eval_set: Sample weights must contain at least one non-zero number."),
-        ((X, Y, Y - 1), "eval_set: sample_weight[0] is -1, expected a number of 0 or more"),
-        ((X, Y, Y[:3]), "eval_set: sample_weight.shape == (3,), expected (20,)!"),
-        ((X[:, :1], Y), "eval_set: X has 1 features, but MLPClassifier is expecting 2 features"),
-        ((X, Y[:3]), "eval_set: Found input variables with inconsistent numbers of samples: [20, 3]"),
-        ((X * np.nan, Y), "eval_set: Input X contains NaN."),
-        ((X, Y + 5), "eval_set: `y` has classes not in `self.classes_`."),
-        ((X[0], Y), "eval_set: Expected 2D array, got 1D array instead."),
-        (({"a": 1}, Y), "eval_set: X is a dict"),
+        ((X, Y, 0 * Y), "validation data: Sample weights must contain at least one non-zero number."),
+        ((X, Y, Y - 1), "validation data: sample_weight[0] is -1, expected a number of 0 or more"),
+        ((X, Y, Y[:3]), "validation data: sample_weight.shape == (3,), expected (20,)!"),
+        ((X[:, :1], Y), "validation data: X has 1 features, but MLPClassifier is expecting 2 features"),
+        ((X, Y[:3]), "validation data: Found input variables with inconsistent numbers of samples: [20, 3]"),
+        ((X * np.nan, Y), "validation data: Input X contains NaN."),
+        ((X, Y + 5), "validation data: `y` has classes not in `self.classes_`."),
+        ((X[0], Y), "validation data: Expected 2D array, got 1D array instead."),
+        (({"a": 1}, Y), "validation data: X is a dict"),
     ],
 )
-def test_errors_of_held_out_data_name_eval_set(held_out, message):
+def test_errors_of_held_out_data_say_so(held_out, message):
     pytest.importorskip("sklearn")
     with pytest.raises((ValueError, TypeError), match="^" + re.escape(message)):
-        cr.MLPClassifier().fit(X, Y, eval_set=held_out)
+        cr.MLPClassifier().fit(X, Y, **dict(zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=False)))
 
 
-def test_errors_of_held_out_tables_name_eval_set():
+def test_errors_of_held_out_tables_say_so():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     pytest.importorskip("sklearn")
     table = pd.DataFrame(X, columns=["a", "b"]).assign(c="text")
     estimator = cr.MLPClassifier(preprocess=True)
-    with pytest.raises(ValueError, match=r"^eval_set: The feature names should match"):
-        estimator.fit(table, Y, eval_set=(table.rename(columns={"a": "A"}), Y))
-    with pytest.raises(ValueError, match=r"^eval_set: column 'a'"):
-        estimator.fit(table, Y, eval_set=(table.assign(a="x"), Y))
+    with pytest.raises(ValueError, match=r"^validation data: The feature names should match"):
+        estimator.fit(table, Y, X_val=table.rename(columns={"a": "A"}), y_val=Y)
+    with pytest.raises(ValueError, match=r"^validation data: column 'a'"):
+        estimator.fit(table, Y, X_val=table.assign(a="x"), y_val=Y)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def refuse_dict(name: str, value: Any) -> None:
 
 @contextmanager
 def about(what: str | None) -> Iterator[None]:
-    """Prefix the errors of the block with a subject, if there is one: ``"eval_set: X has 3 columns"``."""
+    """Prefix the errors of the block with a subject, if there is one: ``"validation: X has 3 columns"``."""
     try:
         yield
     except (TypeError, ValueError) as error:

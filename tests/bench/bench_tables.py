@@ -37,7 +37,7 @@ def fit_ours(effort: str) -> Fit:
         import chainrule as cr
 
         kind = cr.TableClassifier if classes else cr.TableRegressor
-        return kind(effort=effort, random_state=seed, n_threads=threads).fit(X, y, eval_set=valid)
+        return kind(effort=effort, random_state=seed, n_threads=threads).fit(X, y, X_val=valid[0], y_val=valid[1])
 
     return fit
 

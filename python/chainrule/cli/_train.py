@@ -189,11 +189,12 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
 
 def _fit(estimator: Any, train: Part, validation: Part | None = None) -> "cr.History":
     """Train; raise DivergenceError if the cost became NaN or infinite."""
-    eval_set = None if validation is None else validation.as_tuple()
+    names = ("X_val", "y_val", "sample_weight_val")
+    held_out = {} if validation is None else dict(zip(names, validation.as_tuple(), strict=False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the reason is reported later
         try:
-            estimator.fit(*train.as_tuple(), eval_set=eval_set)
+            estimator.fit(*train.as_tuple(), **held_out)
         except ValueError as error:
             if isinstance(error.__cause__, cr.DivergenceError):
                 raise error.__cause__ from None

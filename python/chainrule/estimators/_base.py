@@ -16,7 +16,7 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
-from chainrule.estimators._data import Data, check_rows, check_weights, split
+from chainrule.estimators._data import Data, check_rows, check_weights, split, validation_data
 from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
@@ -25,7 +25,7 @@ from chainrule.rows import Rows
 from chainrule.schedules import AnySchedule
 from chainrule.table import CategoricalFeatures
 from chainrule.training import History, WithinParts
-from chainrule.validation import metric_name, one_data_set
+from chainrule.validation import metric_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -98,7 +98,16 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     dtype: DTypeLike | None = None
 
     @_sklearn.with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> "Self":
         """Train on data.
 
         Parameters
@@ -109,9 +118,10 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             Classes, or values. Default, if X is `Rows`: their target.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
-        eval_set : (X, y), (X, y, sample_weight) or Rows, optional
-            Validation data, used instead of the part that ``early_stopping`` holds out; they turn early stopping on. A
-            list with a single such tuple, as in XGBoost, means the tuple.
+        X_val, y_val, sample_weight_val : optional
+            Validation data in the forms of X, y and sample_weight, used instead of the part that ``early_stopping``
+            holds out; they turn early stopping on. In a pipeline, ``Pipeline(..., transform_input=["X_val"])``
+            transforms X_val as X.
 
         Returns
         -------
@@ -130,11 +140,11 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         ConvergenceWarning
             If ``max_iter`` ended the training. If the first warning applies too, its text is part of this one.
         """
-        self._fit(X, y, sample_weight, eval_set)
+        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val))
         return self
 
     def _train_on(
-        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, *, incremental: bool = False, classes: Any = None
+        self, X: Any, y: Any, sample_weight: Any, validation: Any, *, incremental: bool = False, classes: Any = None
     ) -> Any:
         """Train one epoch (``incremental``) or until a criterion is met; ``classes`` are all classes of all calls."""
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -152,15 +162,15 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         data = Data(X, y, check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # the encoding is learned from the training rows and determines the number of inputs
-            data, eval_data = self._hold_out(data, eval_set, random, table)
+            data, eval_data = self._hold_out(data, validation, random, table)
             data, eval_data = self._encode_rows(data, eval_data, first, incremental)
             network = self._begin(data, random) if first else self._ensure_network()
         else:
             network = self._begin(data, random) if first else self._ensure_network()
-            data, eval_data = self._hold_out(data, eval_set, random, table)
+            data, eval_data = self._hold_out(data, validation, random, table)
         held_out = eval_data if data.held_out is None else data
         if held_out is None and self.eval_metric is not None and not incremental:
-            raise ValueError("eval_metric needs validation data: choose early_stopping=True or give eval_set")
+            raise ValueError("eval_metric needs validation data: choose early_stopping=True or give X_val and y_val")
         if not isinstance(self.batch_size, str) and self.batch_size > len(data):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)
@@ -208,14 +218,11 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         }
 
     def _hold_out(
-        self, data: Data, eval_set: Any, random: np.random.RandomState, table: bool
+        self, data: Data, validation: Any, random: np.random.RandomState, table: bool
     ) -> tuple[Data, Data | None]:
-        if isinstance(eval_set, Rows):
-            eval_set = eval_set, eval_set.y
-        if eval_set is not None:
-            eval_set = one_data_set("eval_set", eval_set)
-            with about("eval_set"):
-                return data, self._check_eval_set(*eval_set, table=table)
+        if validation is not None:
+            with about("validation data"):
+                return data, self._check_validation(*validation, table=table)
         if self.early_stopping and _options.is_stochastic(self.solver):
             data = split(data, self.validation_fraction, self._strata(data.y), random)
         return data, None
@@ -236,7 +243,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
 
         data = encode(data, warn=not first)  # a level may occur only in held-out rows
         if eval_data is not None:
-            with about("eval_set"):
+            with about("validation data"):
                 eval_data = encode(eval_data, warn=True)
         return data, eval_data
 
@@ -318,7 +325,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             kind = X.dtype
         return np.dtype(np.float32 if kind == np.float32 else np.float64)
 
-    def _check_eval_set(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
+    def _check_validation(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
         X, y = self._check(X, y, first=False, table=table)
         return Data(X, self._encode(y, new=False, exact=False), check_weights(sample_weight, X.shape[0]))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chainrule._arguments import refuse_dict
 from chainrule._objects import refuse_dask
 from chainrule.estimators import _sklearn
+from chainrule.rows import Rows
 from chainrule.validation import RowsHeldOut
 
 
@@ -115,6 +116,20 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     for row in np.flatnonzero(array < 0)[:1]:
         raise ValueError(f"sample_weight[{row}] is {array[row]:g}, expected a number of 0 or more")
     return array
+
+
+def validation_data(X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, Any, Any] | None:
+    """Return the validation data that `fit` was given, or None; raise ValueError for a part without the others."""
+    if isinstance(X_val, Rows) and y_val is None:
+        y_val = X_val.y
+    for name, value in [("y_val", y_val), ("sample_weight_val", sample_weight_val)]:
+        if X_val is None and value is not None:
+            raise ValueError(f"{name} is given without X_val")
+    if X_val is None:
+        return None
+    if y_val is None:
+        raise ValueError("X_val is given without y_val")
+    return X_val, y_val, sample_weight_val
 
 
 def split(data: Data, fraction: float, stratify: Any, random: np.random.RandomState) -> Data:

@@ -47,7 +47,7 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
 
     encoder_: TableEncoder
     _y_numeric: bool
-    _train_on: Callable[..., Any]  # (X, y, sample_weight, eval_set); if it raises, some attributes may be set
+    _train_on: Callable[..., Any]  # (X, y, sample_weight, validation); if it raises, some attributes may be set
     _encode: Callable[..., Any]  # encodes targets
     _network_loss: Callable[[], Any]
     _count_outputs: Callable[[Any], Any]
@@ -63,10 +63,10 @@ class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
             error.args = (f"{error}{next(hints, '')}",)
             raise
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, **partial: Any) -> Any:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Any = None, **partial: Any) -> Any:
         """Train. After an error the estimator is unchanged. Arguments: see `_train_on`."""
         with exclusive(self), self._unchanged_on_error():
-            return self._train_on(X, y, sample_weight, eval_set, **partial)
+            return self._train_on(X, y, sample_weight, validation, **partial)
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from chainrule.optimizers import AdamW, Group
 
 FEW = 64  # tables with fewer rows hold out no rows
 FIRST = 4  # epochs of the first stage
-HELD_OUT = 5  # without an eval_set, one row in 5 is held out
+HELD_OUT = 5  # without validation data, one row in 5 is held out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Recipe:
     networks : int
         Number of networks to train; their logits are averaged.
     folds : int
-        Number of parts into which the rows are divided; each network holds out one part. Not used with eval_set.
+        Number of parts into which the rows are divided; each network holds out one part. Not used with validation data.
     learning_rate : float
         Learning rate of the weights. A layer uses 1/√n_in of it, as in the neural tangent parametrization.
     first_rate, bias_rate : float

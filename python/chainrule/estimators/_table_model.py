@@ -15,7 +15,7 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
-from chainrule.estimators._data import Data, check_rows, check_weights
+from chainrule.estimators._data import Data, check_rows, check_weights, validation_data
 from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
@@ -24,7 +24,7 @@ from chainrule.losses import to_core
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
 from chainrule.training import Callbacks
-from chainrule.validation import one_data_set, spread_rows
+from chainrule.validation import spread_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,7 +46,16 @@ class TableModel(Estimator):
     encoder: TableEncoder | None = None
     n_threads: int | None = None
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: Any = None) -> "Self":
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> "Self":
         """Train on a table.
 
         Parameters
@@ -58,9 +67,10 @@ class TableModel(Estimator):
             Classes, or values.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
-        eval_set : (X, y) or (X, y, sample_weight), optional
-            Validation data, which determine when training ends. Default: for each network another
-            fifth of the rows. If given, all rows of X are used for training.
+        X_val, y_val, sample_weight_val : optional
+            Validation data in the forms of X, y and sample_weight, which determine when training ends. Default: for
+            each network another fifth of the rows. If given, all rows of X are used for training. In a pipeline,
+            ``Pipeline(..., transform_input=["X_val"])`` transforms X_val as X.
 
         Returns
         -------
@@ -77,10 +87,10 @@ class TableModel(Estimator):
         UserWarning
             If the cost of the held-out rows is not below that of the best constant prediction.
         """
-        self._fit(X, y, sample_weight, eval_set)
+        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val))
         return self
 
-    def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> Any:
+    def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> Any:
         check_parameters(self)
         for name in {"standardizer_", "bounds_"} & vars(self).keys():
             delattr(self, name)
@@ -89,9 +99,9 @@ class TableModel(Estimator):
         recipe = RECIPES[self.effort, "values" if self._y_numeric else "classes"]
         data, watched, parts = self._read(X, y, sample_weight, new=True), None, None
         used = np.arange(len(data.y)) if data.weight is None else np.flatnonzero(data.weight)
-        if eval_set is not None:
-            with about("eval_set"):
-                watched = self._read(*one_data_set("eval_set", eval_set), new=False)
+        if validation is not None:
+            with about("validation data"):
+                watched = self._read(*validation, new=False)
         elif len(used) >= FEW:
             parts = _divide(data.y[used], self._network_loss(), recipe, seed)
         learned_from = used if parts is None else used[np.unique(np.concatenate([rows for rows, _ in parts]))]
@@ -101,7 +111,7 @@ class TableModel(Estimator):
         rows: list[Any] = [None] * recipe.networks
         held_out = None
         if watched is not None:
-            with about("eval_set"):
+            with about("validation data"):
                 encoded = self._encoded(watched, None, dtype)
             held_out = HeldOut(encoded, [np.arange(len(encoded))] * recipe.networks, self._judge())
         elif parts is not None:

@@ -154,7 +154,7 @@ class MLPClassifier(Classifier, Perceptron):
 
     >>> clf = cr.MLPClassifier((32, 32), activation="gelu", dropout=0.1, solver=cr.AdamW(learning_rate=0.01),
     ...                        learning_rate=cr.Cosine(), class_weight="balanced", max_iter=50, random_state=0)
-    >>> clf.fit(X[::2], y[::2], eval_set=(X[1::2], y[1::2])).network_.layer_sizes
+    >>> clf.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2]).network_.layer_sizes
     (4, 32, 32, 3)
     """
 

@@ -24,7 +24,7 @@ from chainrule.estimators.classifier import MLPClassifier
 from chainrule.estimators.regressor import MLPRegressor
 from chainrule.network import Network
 from chainrule.training import History
-from chainrule.validation import metric_name, one_data_set
+from chainrule.validation import metric_name
 
 
 def _is_collection(value: Any) -> bool:
@@ -116,14 +116,14 @@ class OnDask(Perceptron):
         delayed = require("dask", "dask").delayed(function)
         return dask.gathered(self.client, [delayed(block) for block in array.to_delayed().reshape(-1)])
 
-    def _train_on(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, **incremental: Any) -> Any:
+    def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any, **incremental: Any) -> Any:
         if incremental:
             raise AttributeError("partial_fit is not available on Dask: use that of to_local()")
         check_parameters(self)
         if self.preprocess not in ("auto", False):
             raise ValueError("preprocess is not available on Dask: encode the columns first")
-        if self.early_stopping and eval_set is None:
-            raise ValueError("early_stopping holds out no rows on Dask: give eval_set")
+        if self.early_stopping and validation is None:
+            raise ValueError("early_stopping holds out no rows on Dask: give X_val and y_val")
         first = not (self.warm_start and hasattr(self, "coefs_"))
         if not first:
             self._check_same_network()
@@ -135,15 +135,13 @@ class OnDask(Perceptron):
         random = _sklearn.utils.check_random_state(self.random_state)
         data = Data(rows.astype(dtype), targets, weight)
         network = self._begin(data, random) if first else self._ensure_network()
-        options = _options.fit_options(self, n_rows, incremental=False, watched=eval_set is not None)
+        options = _options.fit_options(self, n_rows, incremental=False, watched=validation is not None)
         if self.batch_size == "auto":
             options["batch_size"] = None
         options["seed"] = int(random.randint(2**31 - 1))
         held_out, watched = None, None
-        if eval_set is not None:
-            held_out = self._check_eval_set(
-                *dask.gathered(self.client, one_data_set("eval_set", eval_set)), table=False
-            )
+        if validation is not None:
+            held_out = self._check_validation(*dask.gathered(self.client, validation), table=False)
             options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
             watched = metric_name(options["metrics"][0]) if options["metrics"] else "validation"
         history = self._train(network, data, options, watched)
@@ -167,8 +165,8 @@ class DaskMLPClassifier(OnDask, MLPClassifier):
     solver, batch_size
         Default "lbfgs" and "auto", which here means all rows. Mini-batches need ``shuffle=False``.
     early_stopping, preprocess, loss
-        ``early_stopping`` needs ``eval_set``, which is gathered in this process. ``preprocess`` and callable losses are
-        not available, and neither is `partial_fit`.
+        ``early_stopping`` needs ``X_val`` and ``y_val``, which are gathered in this process. ``preprocess``, callable
+        losses and `partial_fit` are not available.
     **others
         Those of `MLPClassifier`.
 
