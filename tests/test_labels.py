@@ -12,6 +12,7 @@ pytest.importorskip("pandas")
 
 import pandas as pd
 from sklearn.model_selection import cross_val_score
+from sklearn.multioutput import MultiOutputClassifier
 
 import chainrule as cr
 
@@ -162,6 +163,24 @@ def test_masked_entries_raise(kind):
                 kind(**SMALL, preprocess=preprocess).fit(**{"X": X, "y": LABELS["int"]} | arguments)
     with pytest.raises(ValueError, match="X is a masked array"):
         estimator.predict(masked)
+
+
+@pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.TableClassifier])
+@pytest.mark.parametrize("text", [False, True])
+def test_several_columns_of_classes_name_and_work_with_multi_output_classifier(kind, text):
+    y = np.column_stack([np.digitize(X[:, 0], [-0.5, 0.5]), X[:, 1] > 0, np.digitize(X[:, 2], [-0.3, 0.2, 0.8])])
+    y = y.astype(str) if text else y
+    for given in (y, pd.DataFrame(y), y.tolist()):
+        with pytest.raises(
+            ValueError, match=r"^y has 3 columns of classes.*sklearn\.multioutput\.MultiOutputClassifier"
+        ):
+            kind().fit(X, given)
+    settings = SMALL if kind is cr.MLPClassifier else {"random_state": 0}
+    together = MultiOutputClassifier(kind(**settings)).fit(X, y)
+    alone = [kind(**settings).fit(X, column).predict(X) for column in y.T]
+    assert together.predict(X).tolist() == np.column_stack(alone).tolist()
+    with pytest.raises(ValueError, match="continuous"):
+        kind().fit(X, X[:, :2])
 
 
 def test_quantiles_predict_one_target():

@@ -83,8 +83,11 @@ class Labels(Target):
     def learn(cls, y: Any) -> "Labels":
         """Learn the classes, in ascending order. For several labels per row, these are the numbers of the columns."""
         y_type = str(_sklearn.multiclass.type_of_target(y, input_name="y"))
-        if "multioutput" in y_type:
-            raise ValueError("Multioutput target data is not supported with label binarization")
+        if y_type == "multiclass-multioutput":
+            raise ValueError(
+                f"y has {np.shape(y)[1]} columns of classes, expected one, or columns of 0 and 1: for several targets "
+                "use sklearn.multioutput.MultiOutputClassifier, which fits an estimator to each, or ClassifierChain"
+            )
         if y_type not in ("binary", "multiclass", "multilabel-indicator"):
             _sklearn.multiclass.check_classification_targets(y)  # raises an error with the reason
         if y_type == "multilabel-indicator":
