@@ -359,21 +359,6 @@ def test_estimators_on_integers_and_arrow_tables_have_the_bits_of_float_arrays()
     assert np.array_equal(found.predict_proba(data), expected.predict_proba(X))
 
 
-def test_dask_collections_are_refused_by_name():
-    dask = pytest.importorskip("dask.array")
-    lazy, lazy_y = dask.from_array(X, chunks=(100, -1)), dask.from_array(Y, chunks=100)
-    net = network(SIZES["small"])
-    for name, call in [
-        ("X", lambda: net.fit(lazy, Y)),
-        ("y", lambda: net.fit(X, lazy_y)),
-        ("X", lambda: net.predict(lazy)),
-        ("X", lambda: cr.MLPRegressor().fit(lazy, Y)),
-        ("y", lambda: cr.MLPRegressor().fit(X, lazy_y)),
-    ]:
-        with pytest.raises(TypeError, match=rf"{name} is a Dask collection.*chainrule\.dask\.fit.*{name}\.compute\(\)"):
-            call()
-
-
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 
 

@@ -28,6 +28,7 @@ from chainrule._formats import (
     is_marker,
     read_dates,
 )
+from chainrule._objects import refuse_dask
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Floats: TypeAlias = NDArray[np.float64]
@@ -377,11 +378,14 @@ class Frame:
 
     Raises
     ------
+    TypeError
+        For a Dask collection.
     ValueError
         If `table` is not a table or has two columns of the same name.
     """
 
     def __init__(self, table: Any, keep: bool = False) -> None:
+        refuse_dask("X", table)
         self._keep = keep
         self._index: Any = None
         self._table: Any  # an array, or a list of the narwhals series

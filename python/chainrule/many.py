@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import optional_integer
+from chainrule._objects import refuse_dask
 from chainrule._suggest import explained
 from chainrule.network import Network
 from chainrule.rows import Rows, target_of
@@ -103,6 +104,8 @@ def fit_many(
             )
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, got {progress!r}")
+    for name, value in (("X", X), ("y", y), ("sample_weight", sample_weight)):
+        refuse_dask(name, value)
     count, threads = len(networks), optional_integer("n_threads", n_threads)
     if executor is not None and networks:
         return _spread(
@@ -178,6 +181,7 @@ def _row_numbers(name: str, value: Any, X: Any) -> NDArray[np.intp] | None:
     """Return row numbers, given row numbers or a mask."""
     if value is None:
         return None
+    refuse_dask(name, value)
     array = np.asarray(value)
     if array.ndim != 1 or array.dtype.kind not in "biu":
         what = f"shape {array.shape} and dtype {array.dtype}"

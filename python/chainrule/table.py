@@ -17,6 +17,7 @@ from chainrule._arguments import integer
 from chainrule._columns import FORMAT, Encoder, Settings, check_format, fit_column, from_state, to_state
 from chainrule._formats import ORDERS
 from chainrule._frames import Frame, has_numeric_types, is_frame
+from chainrule._objects import refuse_dask
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
 from chainrule.binned import BinnedRows, write_features
@@ -273,6 +274,7 @@ def _weigh(
     """Return the rows of positive weight, and their weights, scaled so that none is below 1."""
     if sample_weight is None:
         return rows, None
+    refuse_dask("sample_weight", sample_weight)
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (n_rows,):
         raise ValueError(f"sample_weight has shape {weight.shape}, expected {(n_rows,)}")

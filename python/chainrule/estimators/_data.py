@@ -96,6 +96,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     """Check the weights of the rows: one number for each, or one for all."""
     if sample_weight is None:
         return None
+    refuse_dask("sample_weight", sample_weight)
     refuse_masked("sample_weight", sample_weight)
     if isinstance(sample_weight, Mapping) or not _may_be_array(sample_weight):
         raise TypeError(f"sample_weight must be numbers, one for each row, got {type(sample_weight).__name__}")

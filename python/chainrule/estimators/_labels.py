@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._frames import is_missing
+from chainrule._objects import refuse_dask
 from chainrule._suggest import did_you_mean, listed
 from chainrule.estimators import _sklearn
 from chainrule.target import Target
@@ -36,9 +37,12 @@ def as_labels(y: Any, name: str) -> Any:
 
     Raises
     ------
+    TypeError
+        For a Dask collection.
     ValueError
         For a missing label and for labels of several kinds; the message names the row, counted from 0.
     """
+    refuse_dask(name, y)
     if y is None or np.isscalar(y) or hasattr(y, "toarray"):
         return y
     listed = isinstance(y, (list, tuple))

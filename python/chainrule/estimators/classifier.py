@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule._objects import refuse_dask
 from chainrule._suggest import did_you_mean, explained
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
@@ -51,6 +52,7 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute the accuracy. A multi-label row counts only if all its labels are right. Arguments: see `fit`."""
+        refuse_dask("sample_weight", sample_weight)
         return float(super().score(X, as_labels(y, "y"), sample_weight))
 
     def _read_targets(self, y: Any) -> Any:

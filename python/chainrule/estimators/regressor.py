@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule import _core
+from chainrule._objects import refuse_dask
 from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.estimators import _docs, _sklearn, _tables
@@ -36,6 +37,8 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
 
         It is at most 1, and 0 for the best constant prediction. Arguments: see `fit`.
         """
+        refuse_dask("y", y)
+        refuse_dask("sample_weight", sample_weight)
         if not self._has_levels():
             return float(super().score(X, y, sample_weight))
         quantiles = self.predict(X).reshape(len(y), -1).T
