@@ -1,5 +1,6 @@
 """What the ranks of an MPI job run: fits, and fits in which one rank fails."""
 
+import importlib
 import json
 import os
 import signal
@@ -176,6 +177,8 @@ def fails(how, rank):
     rows, net = own("even"), network()
     X, y = X[rows], y[rows]
     settings = {"epochs": 10**6, "batch_size": 1500}
+    report(f"process {os.getpid()}")
+    MPI.COMM_WORLD.Barrier()
 
     class Fail:
         def __call__(self, logs):
@@ -183,6 +186,7 @@ def fails(how, rank):
                 act()
 
     def act():
+        report("fails")
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "interrupt":
@@ -205,6 +209,10 @@ def fails(how, rank):
             settings["l2"] = 0.5
         if how == "seed":
             net = cr.Network([12, 20, 90, 3], loss="softmax_cross_entropy", seed=4)
+        if how == "form":
+            X = sp.csr_array(X)
+        if how == "dask":
+            X = importlib.import_module("dask.array").from_array(X)
         if how == "dtype":
             net = cr.Network([12, 20, 90, 3], loss="softmax_cross_entropy", seed=3, dtype="float64")
         if how == "version":
