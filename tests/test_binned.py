@@ -201,7 +201,7 @@ BAD_ROWS = {
     "one dimension": ([0, 0], [[0, 0]], LAYOUT, "codes has shape"),
     "other numbers of rows": ([[0, 0]], [[0, 0], [0, 0]], LAYOUT, "codes has 1 rows, values has 2"),
     "codes that are no integers": ([[0.5, 0]], [[0, 0]], LAYOUT, "codes has dtype float64, expected integers"),
-    "codes beyond int32": ([[2**40, 0]], [[0, 0]], LAYOUT, "codes goes from 0 to 1099511627776"),
+    "codes beyond int32": ([[2**40, 0]], [[0, 0]], LAYOUT, "codes range from 0 to 1099511627776"),
     "text": ([[0, 0]], [["a", "b"]], LAYOUT, "values has dtype <U1"),
     "complex": ([[0, 0]], [[1j, 0]], LAYOUT, "values has dtype complex128"),
     "no layout": ([[0, 0]], [[0, 0]], None, "layout must be a sequence"),
@@ -209,7 +209,7 @@ BAD_ROWS = {
     "unknown kind": ([[0, 0]], [[0, 0]], [("bin", 3)], "'bins'"),
     "no pair": ([[0, 0]], [[0, 0]], ["bins"], r"layout\[0\] is 'bins', expected \(kind, number of features\)"),
     "no features": ([[0, 0]], [[0, 0]], [("bins", 0)], r"number of features in layout\[0\] is 0"),
-    "wide value": ([[0, 0]], [[0, 0]], [("value", 2)], r"layout\[0\] is a value of 2 features, expected 1"),
+    "wide value": ([[0, 0]], [[0, 0]], [("value", 2)], r"layout\[0\] is a value with 2 features, expected 1"),
 }
 
 
@@ -235,7 +235,9 @@ def test_arrays_changed_after_construction_raise():
 def test_operations_that_need_features_raise():
     net, X, features, Y, _ = problem(LAYOUTS["mixed"], [7], 20, "float32")
     for use in (lambda: net.loss_and_gradients(X, Y, inputs=True), lambda: net.trace(X, Y)):
-        with pytest.raises(ValueError, match=r"not available for binned rows; give its rows as an array: X\[:100\]"):
+        with pytest.raises(
+            ValueError, match=r"not available for binned rows; pass some of the rows as an array: X\[:100\]"
+        ):
             use()
     with pytest.raises(ValueError, match="input_dropout is not available for binned rows"):
         net.fit(X, Y, input_dropout=0.1)

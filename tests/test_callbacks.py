@@ -155,7 +155,7 @@ def test_appending_to_an_incomplete_first_row_starts_the_file_again(tmp_path, co
 
 def test_a_file_with_other_columns_is_kept(tmp_path):
     (tmp_path / "log.csv").write_text("name,price\na,1\n")
-    with pytest.raises(ValueError, match=r"columns name,price, this training epoch,loss,accuracy"):
+    with pytest.raises(ValueError, match=r"columns name,price, this fit epoch,loss,accuracy"):
         imitate(cr.CSVLog(tmp_path / "log.csv", append=True), 2)
     assert (tmp_path / "log.csv").read_text() == "name,price\na,1\n"
 

@@ -136,7 +136,7 @@ def silent_for_long(monkeypatch, client, is_silent, worker):
     with pytest.warns(UserWarning, match="no sign of life") as warned:
         yield
     assert [str(w.message) for w in warned if "no sign of life" in str(w.message)] == [
-        f"removed {worker}: no sign of life for {SILENCE} s; its work is repeated"
+        f"removed {worker}: no heartbeat for {SILENCE} s; its work is repeated"
     ]
 
 
@@ -261,7 +261,7 @@ def test_sparse_partitions_have_the_bits_of_one_machine(any_client):
     with pytest.raises(ValueError, match=rf"^partition 1 of X: row 667, column {column} is inf"):
         fit(any_client, [functools.partial(_copy, sparse[a:b]) for a, b in [(0, 3333), (3333, 9000)]])
     with pytest.raises(
-        ValueError, match=r"^partition 1 of X has rows of shape \(6,\), the partition before has sparse"
+        ValueError, match=r"^partition 1 of X has rows of shape \(6,\), the previous partition has sparse"
     ):
         fit(any_client, [functools.partial(_copy, sparse[:100]), functools.partial(_copy, X[100:])])
 

@@ -271,7 +271,7 @@ def edited_state(path):
         ({"parameters": {"alpha": -1.0}}, "'alpha' parameter of MLPClassifier must be"),
         ({"parameters": {"loss": {"Huber": {"delta": 1.0}}}}, "loss"),
         ({"record": {"predict": 1}}, "its record 'predict' is 1"),
-        ({"n_features_in": 4}, "its features are 4, the network has 3 inputs"),
+        ({"n_features_in": 4}, "it has 4 features, but the network has 3 inputs"),
         ({"features": {"format": 1, "columns": []}}, "it has no features"),
         ({"features": {"format": 1}}, "no list of columns"),
         ({"classes": {"dtype": "i8", "values": [0, 1, 2]}}, "target does not fit the network's 1 outputs"),

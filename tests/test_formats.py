@@ -241,7 +241,7 @@ def test_markers_among_numbers_and_dates_become_missing_values_with_a_warning(ma
         (["2024-01-01", "2024-01-05"], "date", "dates"),
     ):
         with pytest.warns(
-            UserWarning, match=f"holds {word} as text and in 1 of {len(texts) + 1} cells markers of missing values"
+            UserWarning, match=f"holds {word} as text, and 1 of {len(texts) + 1} cells hold markers of missing values"
         ):
             encoding = TableEncoding.learn(frame(*texts, marker))
         assert encoding.columns[0].kind == kind

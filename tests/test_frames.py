@@ -110,7 +110,7 @@ def test_categorical_features_may_be_names_numbers_or_a_mask(library):
         ("all", "expected 'from_dtype'"),
         (["y"], "no column 'y'"),
         ([1], "has the column 1, the table has 1"),
-        ([True, False], "a mask of 2, the table has 1 columns"),
+        ([True, False], "has 2 booleans, the table has 1 columns"),
     ],
 )
 def test_wrong_categorical_features_raise(chosen, message):

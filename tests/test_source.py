@@ -383,7 +383,7 @@ def test_ctrl_c_within_the_source_ends_the_fit():
         (lambda g, loss, w: (g, loss), TypeError, re.escape("source must return (gradient, loss, weight), got tuple")),
         (lambda g, loss, w: g, TypeError, "got ndarray"),
         (lambda g, loss, w: (g, "low", w), TypeError, "the loss that source returned is 'low'"),
-        (lambda g, loss, w: (g, loss, None), TypeError, "the weight of source is None"),
+        (lambda g, loss, w: (g, loss, None), TypeError, "the weight that source returned is None"),
         (lambda g, loss, w: (g, loss, 0.0), ValueError, "source returned the weight 0"),
         (lambda g, loss, w: (g, loss, np.nan), ValueError, "source returned the weight nan"),
     ],

@@ -212,7 +212,7 @@ def test_warnings_name_ten_columns_and_count_the_rest():
     table = pd.DataFrame({f"x{i}": ["a", "b"] for i in range(25)})
     found = messages(table, table.replace("a", "c"))
     assert len(found) == 11
-    assert found[-1] == "15 more columns have such problems"
+    assert found[-1] == "15 more columns have similar problems"
     assert messages(table, table) == []
 
 

@@ -127,7 +127,7 @@ def set_num_threads(n_threads: int | None) -> None:
 
 @explained
 def set_isa(name: str) -> None:
-    """Set the instruction set to compute with from now on; one of `available_isas`.
+    """Set the instruction set for all later calls: one of `available_isas`.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def set_isa(name: str) -> None:
 
 
 def show_config() -> None:
-    """Print version, compiler, instruction sets, thread backend, number of threads and cache sizes, and their origins.
+    """Print version, compiler, instruction sets, thread backend, number of threads and cache sizes, and their sources.
 
     Examples
     --------

@@ -99,7 +99,7 @@ def dtype_name(value: Any) -> str:
 
 
 def refuse_dict(name: str, value: Any) -> None:
-    """Raise ValueError if the rows are a dict; the message says how to make a table from it."""
+    """Raise TypeError if the rows are a dict; the message says how to make a table from it."""
     if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy's dok_matrix is a dict
         raise TypeError(
             f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "

@@ -32,12 +32,12 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
     loss : str or loss such as Huber
         A built-in loss.
     y : array_like, shape (m,) or (m, n_L)
-        What the loss expects, see `cost`; at least one row.
+        Targets as the loss expects them (see `cost`); at least one row.
     weight : array_like, shape (m,), optional
         Weights of the rows, not negative, at least one above 0; default 1 each.
     outputs : int, optional
-        Number of classes if y holds class numbers and the last classes may have no row, because label smoothing spreads
-        over all classes. Default: the largest class number plus 1.
+        Number of classes, needed if y holds class numbers and the last classes may have no rows, because label
+        smoothing spreads over all classes. Default: the largest class number plus 1.
 
     Returns
     -------

@@ -153,7 +153,7 @@ class NumberColumn:
                 parts.append((bins, np.clip(fractions, 0, 1)))
         if self.indicator:
             return [*parts, (np.where(missing, 0, 1), None)], None
-        return parts, _warn_of_gaps(column, missing, "each is taken as the median")
+        return parts, _warn_of_gaps(column, missing, "each is replaced by the median")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +321,7 @@ def from_state(state: dict[str, Any]) -> Encoder:
             values[key] = float(value)
         elif fields[key] == tuple[str, ...]:
             if not isinstance(value, list) or not all(isinstance(level, str) for level in value):
-                raise ValueError(f"column {name}: {key} is not a list of texts")
+                raise ValueError(f"column {name}: {key} is not a list of strings")
             values[key] = tuple(value)
         elif key == "edges":
             if not isinstance(value, list) or not all(map(_is_finite, value)):
@@ -365,7 +365,7 @@ class Settings:
 def fit_column(
     column: Column, categorical: bool, weight: Floats | None, settings: Settings, warn: Callable[[str], None]
 ) -> Encoder:
-    """Learn the encoder of one column; call `warn` with each problem that the user should know.
+    """Learn the encoder of one column; call `warn` with each problem that the user should know about.
 
     A row of weight w counts as w rows; without weights, each row counts once.
 
@@ -445,8 +445,8 @@ def describe_mistakes(column: Column, found: Examination) -> str:
 def _describe_markers(column: Column, found: Examination) -> str:
     first = next(iter(found.markers))
     return (
-        f"column {column.name!r} holds {_WORDS[found.kind]} as text and in {sum(found.markers.values()):,} of "
-        f"{found.cells:,} cells markers of missing values, the first {first!r} in row {column.row_of(first)}"
+        f"column {column.name!r} holds {_WORDS[found.kind]} as text, and {sum(found.markers.values()):,} of "
+        f"{found.cells:,} cells hold markers of missing values, the first {first!r} in row {column.row_of(first)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The extension module: the C++ core as functions and classes on NumPy arrays. The public face is `chainrule`."""
+"""The extension module: the C++ core as functions and classes on NumPy arrays. The public interface is `chainrule`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -27,7 +27,7 @@ def get_isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def build_config() -> dict[str, Any]: ...
 
-# The lists that drive checks, tests and documentation: names, and what cpp/include/chainrule/names.h says of each
+# The lists that drive checks, tests and documentation: the names and traits in cpp/include/chainrule/names.h
 @type_check_only
 class ActivationTraits:
     formula: str
@@ -67,7 +67,7 @@ def score(
     metric: str, loss: str, predictions: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> float: ...
 
-# Array functions; the dtype of params decides, X and Y are brought to it
+# Array functions. They compute in the dtype of params, to which X and Y are converted
 def init_params(layer_sizes: Sequence[int], init: str, seed: int, dtype: str) -> list[tuple[_Array, _Array]]: ...
 def forward(
     params: _Params, X: ArrayLike, activations: Sequence[str], loss: _Loss, n_threads: int | None = None
@@ -96,14 +96,14 @@ def update(
     params: _Params, grads: _Params, learning_rate: float, out: _Params | None = None
 ) -> list[tuple[_Array, _Array]]: ...
 
-# Of each struct of options: (name, type, default, range, meaning, elsewhere) of its fields
+# The fields of each options struct: (name, type, default, range, meaning, names in other libraries)
 SETTINGS: dict[str, tuple[tuple[str, str, Any, str, str, str], ...]]
 
-# Raises ValueError where fit would; so that a bad setting is refused when it is written, not when it is used. The
-# object has the name of a struct as core_name, and its settings as attributes
+# Raises the ValueError that fit would raise, so that an invalid setting is reported where it is constructed. The object
+# has the name of the options struct as core_name, and the settings as attributes
 def check_settings(settings: Any) -> None: ...
 
-# For tests and benchmarks: the matrix product of any strides, sizes of caches, factors of dropout, the peak
+# For tests and benchmarks: products of matrices with any strides, cache sizes, dropout factors, peak speed
 def gemm(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
 def set_caches(sizes: str) -> None: ...
 def gemm_bf16(a: _Array, b: _Array, n_threads: int | None = None, out: _Array | None = None) -> _Array: ...
@@ -159,7 +159,7 @@ class _Network(Generic[_Scalar]):
         n_threads: int | None = None,
         loss: Callable[[Any, Any, Any], tuple[float, Any]] | None = None,
     ) -> tuple[float, NDArray[_Scalar], NDArray[_Scalar] | None]: ...
-    # part: the members of BatchPart; the result is the gradient, the sums of the losses, and the number of rows
+    # part: the members of BatchPart. Returns the gradient, the sums of the losses, and the number of rows
     def partial_gradients(
         self,
         X: ArrayLike | _Rows,
@@ -178,7 +178,7 @@ class _Network(Generic[_Scalar]):
         sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> dict[str, Any]: ...
-    # A request for each network; on_finished takes its index and what fit returns, or the exception
+    # One request per network; on_finished receives the index of a network, and the result or the exception of its fit
     @staticmethod
     def fit_many(
         networks: list[Any],
@@ -191,16 +191,17 @@ class _Network(Generic[_Scalar]):
         n_threads: int | None,
     ) -> None: ...
 
-    # The bytes of a model file, or with the arrays of a state, contiguous, of a checkpoint
+    # Returns the bytes of a model file, or of a checkpoint if there are arrays of a state, which must be contiguous
     def write_model(self, metadata: Mapping[str, str], state: Mapping[str, _Array]) -> bytes: ...
 
 class NetworkFloat32(_Network[np.float32]): ...
 class NetworkFloat64(_Network[np.float64]): ...
 
-# The network, metadata and state of a file; a ValueError describes a fault, as a sentence after the file's name
+# Returns the network, metadata and state of a file. The message of a ValueError continues a sentence that begins with
+# the name of the file
 def read_model(file: bytes) -> tuple[NetworkFloat32 | NetworkFloat64, dict[str, str], dict[str, _Array]]: ...
 
-# Files: cpp/files/disk.h. The filename of an OSError is the path
+# Files, see cpp/files/disk.h. An OSError has the path as its filename
 def write_file(path: _Path, content: bytes) -> None: ...
 def is_descriptor(path: _Path) -> bool: ...
 def remove_leftovers(path: _Path) -> None: ...

@@ -170,7 +170,7 @@ class Store:
         return stream.getvalue()
 
     def source(self, name: str, value: Any) -> Any:
-        """Return data in the form in which they are sent; a path or function becomes a `Stored`."""
+        """Return data in the form in which it is sent; a path or function becomes a `Stored`."""
         if isinstance(value, (str, os.PathLike)):
             return self._new(value, load=functools.partial(np.load, os.path.abspath(value), mmap_mode="r"))
         if callable(value):
@@ -242,8 +242,8 @@ def _worker() -> str:
     return f"{platform.node()}, process {os.getpid()}"
 
 
-def refuse_others(expected: Mapping[str, str]) -> None:
-    """Raise RuntimeError in a worker whose results would not have the bits of the calling process."""
+def check_identity(expected: Mapping[str, str]) -> None:
+    """Raise RuntimeError in a worker whose results would differ in bits from those of the calling process."""
     own = identity()
     for name, value in expected.items():
         if own[name] != value:
@@ -252,7 +252,7 @@ def refuse_others(expected: Mapping[str, str]) -> None:
 
 def work(expected: Mapping[str, str], shared: Stored, names: Sequence[str], task: Mapping[str, bytes]) -> Any:
     """Train a group in a worker; return its results, warnings and seconds, or a `Missing`."""
-    refuse_others(expected)
+    check_identity(expected)
     _forget_ended_calls()
     try:
         settings = _unpickled(shared) | {name: _loads(name, content) for name, content in task.items()}
@@ -398,15 +398,15 @@ def spread(
     pickler = require("cloudpickle", "dask").Pickler if client or module == "loky" else pickle.Pickler
     with tempfile.TemporaryDirectory(prefix="chainrule-") as folder:
         store = Store(folder, pickler)
-        travelling = {name: store.source(name, value) for name, value in data.items()}
-        values = {**shared, **travelling, "fit_many": fit_many}
+        sent = {name: store.source(name, value) for name, value in data.items()}
+        values = {**shared, **sent, "fit_many": fit_many}
         packed = store.file(pickle.dumps({name: store.dumps(name, value) for name, value in values.items()}))
         expected = identity()
 
         def submit(group: list[int]) -> Any:
             task = {name: store.dumps(name, [values[i] for i in group]) for name, values in each.items()}
             task["networks"] = pickle.dumps([networks[i] for i in group])
-            return pool.submit(work, expected, packed, tuple(travelling), task)
+            return pool.submit(work, expected, packed, tuple(sent), task)
 
         try:
             return _run(call, submit, workers, pool, client)
@@ -443,14 +443,14 @@ def _run(call: _Spread, submit: Callable[[list[int]], Any], workers: int, pool: 
         while call.queue or pending:
             while call.queue and len(pending) < 2 * workers:
                 group = call.next_group(workers)
-                with _sorted_errors(group):
+                with _classified_errors(group):
                     pending[submit(group)] = group
             for future in concurrent.futures.wait(pending, return_when="FIRST_COMPLETED").done:
                 group = pending.pop(future)
-                with _sorted_errors(group):
+                with _classified_errors(group):
                     answer = future.result()
                 if isinstance(answer, Missing):
-                    with _sorted_errors(group):
+                    with _classified_errors(group):
                         _send(answer, client)
                         pending[submit(group)] = group
                 else:
@@ -472,7 +472,7 @@ def _run(call: _Spread, submit: Callable[[list[int]], Any], workers: int, pool: 
 
 
 @contextmanager
-def _sorted_errors(group: Sequence[int]) -> Iterator[None]:
+def _classified_errors(group: Sequence[int]) -> Iterator[None]:
     """Raise errors as `_Lost` or `_Refused`, and replace indices of the group in messages by indices of the call."""
     try:
         yield

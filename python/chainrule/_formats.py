@@ -192,7 +192,7 @@ def _month(name: str) -> int:
 MARKERS = frozenset(["", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none"])
 _LONGEST_MARKER = max(map(len, MARKERS))
 MOSTLY = 0.9  # if at least this fraction of the cells are numbers or dates, the other cells are mistakes
-SEVERAL = 20  # also if there are this many distinct numbers or dates and at most _MARKS other texts
+SEVERAL = 20  # or if there are at least this many distinct numbers or dates, and at most _MARKS other texts
 _MARKS = 2
 _UNITS = 5  # a column with more units does not hold numbers: it may hold house numbers such as 12a, 7f
 

@@ -37,7 +37,8 @@ Codes: TypeAlias = NDArray[np.intp]
 EXACT = 2**53  # whole numbers up to this size are exact in float64
 LARGEST = 1e300  # differences and ranges of numbers up to this are finite in float64
 _NUMBERS = (int, float, decimal.Decimal, np.integer, np.floating)
-_EXPECTED = "the argument must be of strings, numbers, booleans or dates: convert the column or leave it out"
+# scikit-learn's estimator checks look for "argument must be ... string ... number" in the message.
+_EXPECTED = "the argument must be a column of strings, numbers, booleans or dates: convert it or leave it out"
 _SHAPED = {1: "a series or an array of 1 dimension", 2: "a data frame or an array of 2 dimensions"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT = 320, 90  # size of the picture of curves, in pixels
+_WIDTH, _HEIGHT = 320, 90  # size of the image of curves, in pixels
 
 
 def runs_in_notebook() -> bool:
@@ -27,7 +27,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "
 
 
 def curves(values: Mapping[str, NDArray[np.float64]]) -> str:
-    """Return a picture of curves over the epochs; its scale goes from the lowest to the highest finite value of all."""
+    """Return an SVG image of curves over the epochs, scaled from the lowest to the highest finite value."""
     finite = np.concatenate([curve[np.isfinite(curve)] for curve in values.values()])
     if not finite.size:
         return ""

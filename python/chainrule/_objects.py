@@ -37,11 +37,11 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
 
 
 def refuse_dask(name: str, value: Any) -> None:
-    """Raise TypeError for a Dask collection, which NumPy would gather in memory without a word."""
+    """Raise TypeError for a Dask collection, which NumPy would gather in memory without a warning."""
     if hasattr(value, "__dask_graph__"):
         raise TypeError(
-            f"{name} is a Dask collection, which this call would gather in memory: chainrule.dask.fit, "
-            f"DaskMLPClassifier and DaskMLPRegressor train on it where it is; {name}.compute() gathers it"
+            f"{name} is a Dask collection, which this call would gather in memory: train with chainrule.dask.fit, "
+            f"DaskMLPClassifier or DaskMLPRegressor, which do not gather it, or call {name}.compute() to gather it"
         )
 
 

@@ -63,7 +63,7 @@ class Settings:
 
 
 def documented(kind: Class) -> Class:
-    """Replace ``{parameters}`` in the docstring of a class by its settings, and make it `explained`."""
+    """Replace ``{parameters}`` in the docstring of a class by its settings, and apply `explained` to the class."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     entries = (setting.documented(defaults[name]) for name, setting in SETTINGS[kind.core_name].items())  # type: ignore[attr-defined]
     if kind.__doc__ is not None:  # None with python -OO

@@ -1,4 +1,4 @@
-"""Registers this package's thread pool with threadpoolctl, which finds the OpenMP backend without this."""
+"""Registers this package's thread pool with threadpoolctl, which finds the OpenMP backend by itself."""
 
 from typing import Any
 

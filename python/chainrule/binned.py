@@ -17,18 +17,18 @@ _CODES = (np.uint8, np.uint16, np.int32)
 class BinnedRows:
     r"""Rows of binned numbers, levels and values, which `Network` accepts in place of an array of features.
 
-    A network computes the same as with the features, `toarray()`, up to rounding, but the time per row does not depend
-    on how many bins and levels there are. Each column of the layout has these features:
+    A network gives the same results as for the features, `toarray()`, up to rounding, but the time per row does not
+    depend on the numbers of bins and levels. Each column of the layout has these features:
 
     =================  ============  ==================================================================================
     column             takes         features
     =================  ============  ==================================================================================
     ``("value", 1)``   a value       the value
-    ``("bins", B)``    a code and a  for bin b and fraction f: 1 in the first b features, f in the next, 0 in the rest;
-                       value         of edges :math:`e_0, ..., e_B` and :math:`e_b \le x \le e_{b+1}` these are
-                                     :math:`\min(\max((x - e_j)/(e_{j+1} - e_j), 0), 1)` for
-                                     :math:`f = (x - e_b)/(e_{b+1} - e_b)`
-    ``("levels", L)``  a code        1 in the feature of this number; all are 0 for code L
+    ``("bins", B)``    a code and a  for bin b and fraction f: 1 in the first b features, f in the next, 0 in the rest.
+                       value         If the bins have the edges :math:`e_0, ..., e_B` and a number x in bin b has
+                                     :math:`f = (x - e_b)/(e_{b+1} - e_b)`, feature j is
+                                     :math:`\min(\max((x - e_j)/(e_{j+1} - e_j), 0), 1)`
+    ``("levels", L)``  a code        1 in the feature with this number, 0 in the others; code L: all are 0
     =================  ============  ==================================================================================
 
     Parameters
@@ -40,7 +40,7 @@ class BinnedRows:
         Values, and fractions from 0 to 1. Arrays of float32 or float64 are kept without a copy; others are converted to
         float32.
     layout : sequence of (str, int)
-        The columns in the order of their features: kind and number of features of each.
+        Kind and number of features of each column, in the order of the features.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class BinnedRows:
 
     Examples
     --------
-    Sizes of 1.5 and 4 in bins with the edges 0, 1, 2 and 6, beside the size itself, and a color:
+    A size (1.5 and 4), the bins of the size with the edges 0, 1, 2 and 6, and a color:
 
     >>> import chainrule as cr
     >>> X = cr.BinnedRows([[1, 0], [2, 1]], [[1.5, 0.5], [4.0, 0.5]], [("value", 1), ("bins", 3), ("levels", 2)])
@@ -111,7 +111,7 @@ class BinnedRows:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("the features of BinnedRows are computed: there is no array of them without a copy")
+            raise ValueError("the features of BinnedRows are computed, so an array of them is always a copy")
         return self.toarray().astype(dtype, copy=False)
 
 
@@ -135,7 +135,7 @@ def _columns(layout: Any) -> Iterator[tuple[str, int]]:
         kind = one_of(f"the kind in layout[{i}]", column[0], _core.COLUMN_KINDS)
         features = integer(f"the number of features in layout[{i}]", column[1], low=1)
         if kind == "value" and features != 1:
-            raise ValueError(f"layout[{i}] is a value of {features} features, expected 1")
+            raise ValueError(f"layout[{i}] is a value with {features} features, expected 1")
         yield kind, features
 
 
@@ -149,7 +149,7 @@ def _codes(codes: ArrayLike) -> NDArray[Any]:
     for dtype in _CODES:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return np.require(array, dtype, ["C", "A"])
-    raise ValueError(f"codes goes from {low} to {high}, expected what int32 can hold")
+    raise ValueError(f"codes range from {low} to {high}, expected numbers that fit in int32")
 
 
 def _values(values: ArrayLike) -> NDArray[Any]:

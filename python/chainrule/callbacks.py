@@ -1,4 +1,4 @@
-"""Callbacks that show and record a training epoch by epoch: a progress bar, a CSV file, TensorBoard, MLflow.
+"""Callbacks that show and record training epoch by epoch: a progress bar, a CSV file, TensorBoard, MLflow.
 
 Each uses the numbers in the logs of an epoch (cost, validation cost, metrics, learning rate, seconds) and ignores the
 rest. Pass them as ``callbacks=`` to `Network.fit` or an estimator. A callback may be used for several fits in turn.
@@ -40,8 +40,8 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 class ProgressBar:
     """A progress bar with epoch, costs, metrics and time, on a terminal or in a notebook.
 
-    Elsewhere it prints only its last state. A notebook keeps the last state too, even after an error or interruption.
-    Outside of notebooks it needs the extra ``cli``, which installs rich.
+    If the output is neither, only the last state is printed. A notebook keeps the last state too, even after an error
+    or interruption. Outside of notebooks it needs the extra ``cli``, which installs rich.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ class ProgressBar:
         self._drawn = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ProgressBar":
-        return ProgressBar(self._epochs, self.console)  # scikit-learn's clone copies parameters; a console cannot be
+        return ProgressBar(self._epochs, self.console)  # scikit-learn's clone copies parameters; a console has no copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ProgressBar, (self._epochs,)  # in another process it uses standard error of that process
+        return ProgressBar, (self._epochs,)  # in another process, it prints to the standard error of that process
 
     def on_train_begin(self, network: Any) -> None:
         """Show an empty bar."""
@@ -145,8 +145,8 @@ class CSVLog:
     path : str or path
         The file; its folder must exist.
     append : bool, default False
-        Continue an existing file instead of replacing it. A training that is resumed at epoch e > 1 repeats the epochs
-        from e on and replaces their rows.
+        Continue an existing file instead of replacing it. If training is resumed at epoch e > 1, the rows from epoch e
+        on are replaced.
 
     Raises
     ------
@@ -192,7 +192,7 @@ class CSVLog:
         """Return the lines of the existing file that are kept."""
         header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         if header.endswith("\n") and header.strip().split(",") != columns:
-            raise ValueError(f"{self._path} has the columns {header.strip()}, this training {','.join(columns)}")
+            raise ValueError(f"{self._path} has the columns {header.strip()}, this fit {','.join(columns)}")
         lines = [line for line in lines if line.endswith("\n")]  # drops an incomplete line
         if epoch > 1:
             lines = [line for line in lines if int(line.partition(",")[0]) < epoch]
@@ -228,10 +228,10 @@ class TensorBoard(_Tracker):
     Parameters
     ----------
     writer : object
-        A SummaryWriter of torch.utils.tensorboard or tensorboardX, or any object with ``add_scalar``. After a training
-        its ``flush`` method, if it has one, is called; it stays open.
+        A SummaryWriter of torch.utils.tensorboard or tensorboardX, or any object with ``add_scalar``. After training,
+        its ``flush`` method is called if it has one; it stays open.
     prefix : str, default ""
-        Put before each name, such as ``"run 3/"``.
+        Text to put before each name, such as ``"run 3/"``.
 
     Raises
     ------
@@ -266,10 +266,10 @@ class TensorBoard(_Tracker):
 
 @explained
 class MLflow(_Tracker):
-    """Logs a training to MLflow: the configuration of the network, the numbers of each epoch, and the model.
+    """Logs training to MLflow: the configuration of the network, the numbers of each epoch, and the model.
 
-    At the start it calls ``log_param`` for each property of the network, after an epoch
-    ``log_metric(name, value, step=epoch)`` for each number, at the end ``log_artifact`` with the model's file.
+    At the start it calls ``log_param`` for each property of the network, after each epoch
+    ``log_metric(name, value, step=epoch)`` for each number, and at the end ``log_artifact`` with the model file.
 
     Parameters
     ----------
@@ -278,10 +278,10 @@ class MLflow(_Tracker):
     run_id : str, optional
         The run to which a client logs.
     prefix : str, default ""
-        Put before each name.
+        Text to put before each name.
     model : str, optional
-        Name of a file, such as ``"model.safetensors"``, in which the network is stored among the artifacts of the run,
-        for `load`. If the training raises, it is not stored. Default: do not store it.
+        Name of the file, such as ``"model.safetensors"``, under which the network is stored among the artifacts of the
+        run; `load` reads it. If training raises an error, no network is stored. Default: store none.
 
     Raises
     ------

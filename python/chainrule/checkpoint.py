@@ -1,4 +1,4 @@
-"""Checkpoints: a network and the state of its training in one file, to resume it exactly, even on another machine.
+"""Checkpoints: a network and its training state in one file, from which training resumes exactly on any machine.
 
 A file is a model file (`model_file`) whose tensors `numbers.NAME` and `vectors.NAME` are the arrays of the state; the
 entry `chainrule.state` of its metadata holds the epoch and the seed as JSON.
@@ -28,7 +28,7 @@ KEY = "chainrule.state"
 
 @explained
 def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> None:
-    """Write a network and the state of its training to a file.
+    """Write a network and its training state to a file.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     Raises
     ------
     TypeError
-        For a network or state of another type, or a state with arrays of another type.
+        For a network or state of the wrong type, or a state whose arrays are neither float32 nor float64.
     ValueError
         For parameters that are NaN or infinite, which `load_checkpoint` would refuse.
     OSError
@@ -131,7 +131,7 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
 
 @explained
 class Checkpoint:
-    """A callback that writes checkpoints, from which to resume after a failure: see `load_checkpoint`.
+    """A callback that writes checkpoints, from which training can resume after a failure; see `load_checkpoint`.
 
     It always writes one after the last epoch. The file is complete even if the program is killed while writing.
 
@@ -142,7 +142,7 @@ class Checkpoint:
     every : int, default 1
         Write after each epoch whose number is a multiple of this.
     seconds : float, optional
-        Wait at least this long after the last checkpoint.
+        Write only if the last checkpoint is at least this old.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class Checkpoint:
         self._written = -math.inf
 
     def on_train_begin(self, network: Network) -> None:
-        """Store the network, and remove the unfinished file of a program that was killed while writing."""
+        """Store the network, and remove the unfinished file that a program left if it was killed while writing."""
         self._network = network
         self._written = time.monotonic()
         _core.remove_leftovers(self._path)

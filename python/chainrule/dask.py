@@ -1,6 +1,6 @@
-"""Train one network on a Dask cluster, with the bits of one machine.
+"""Train one network on a Dask cluster, with the same bits as on one machine.
 
-The workers keep the rows in aligned parts (`chainrule.scale.aligned_parts`), whatever the chunks of the collection. In
+The workers keep the rows in aligned parts (`chainrule.scale.aligned_parts`), however the collection is chunked. In
 each step, one task per worker receives the network and returns partial sums of the gradient. Tasks are stateless and
 have unique keys, so any worker can repeat any of them. Dask itself repeats the tasks of a worker that dies; this module
 removes workers that are silent, such as a stopped process.
@@ -39,7 +39,7 @@ _MERGED = 8  # results that such a task adds
 _PARTS_PER_WORKER = 4  # part sizes are powers of two: with one part per worker, three workers would share four
 _POLL_SECONDS = 1.0
 _FILE_ROWS = 65_536  # rows of a partition of files, unless their row groups are larger
-_WATCHED_STEPS = 3  # after the first step, the times of this many steps decide about the warning
+_WATCHED_STEPS = 3  # after the first step, the times of this many steps decide whether to warn
 
 
 class _RemovedError(Exception):
@@ -50,7 +50,7 @@ class _RemovedError(Exception):
 
 
 def _load(load: Callable[[], Any], expected: Mapping[str, str]) -> Any:
-    _executors.refuse_others(expected)
+    _executors.check_identity(expected)
     return load()
 
 
@@ -68,7 +68,7 @@ def _rows_of(block: Any) -> Any:
 
 def _measure(block: Any, expected: Mapping[str, str]) -> tuple[int, str]:
     """Return the number of rows and their form. Raises an error if a value is not a finite number."""
-    _executors.refuse_others(expected)
+    _executors.check_identity(expected)
     rows = _rows_of(block)
     numbers: Any = rows.values if isinstance(rows, BinnedRows) else rows
     if numbers.dtype.kind not in "biuf":
@@ -94,8 +94,8 @@ def _part(
     blocks: Sequence[Sequence[Any]],
     expected: Mapping[str, str],
 ) -> list[Any]:
-    """Return X, y and sample_weight of a part, put together from rows of partitions."""
-    _executors.refuse_others(expected)
+    """Return X, y and sample_weight of a part, assembled from rows of partitions."""
+    _executors.check_identity(expected)
     whole: list[Any] = []
     for k, (wanted, pieces) in enumerate(zip(places, blocks, strict=True)):
         rows = [_rows_of(piece)[place] for piece, place in zip(pieces, wanted, strict=True)]
@@ -144,8 +144,8 @@ def _gradients(
     options: Mapping[str, Any],
     expected: Mapping[str, str],
 ) -> tuple[list[scale.PartialGradients], float]:
-    """Return the sums over pieces of a batch, with neighbors added, and the seconds that the work took."""
-    _executors.refuse_others(expected)
+    """Return the sums over pieces of a batch, those of adjacent pieces added, and the seconds that this took."""
+    _executors.check_identity(expected)
     begin = time.perf_counter()
     network = pickle.loads(content)
     sums: list[scale.PartialGradients] = []
@@ -245,7 +245,7 @@ class _Cluster:
         self.removed: set[str] = set()
 
     def submit(self, name: str, function: Any, *arguments: Any, worker: str | None = None) -> Any:
-        """Submit a task with a key of its own; it may run elsewhere if the worker is gone."""
+        """Submit a task with a unique key; another worker may run it if `worker` is gone."""
         place = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
         with require("dask.config", "dask").set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             return self.client.submit(function, *arguments, key=_key(name), pure=False, **place)
@@ -303,14 +303,14 @@ class _Cluster:
         if names := self.client.run_on_scheduler(silent, self.silence):
             self.client.run_on_scheduler(remove, names)
             self.removed |= {*names}
-            warn(f"removed {', '.join(names)}: no sign of life for {self.silence:g} s; its work is repeated")
+            warn(f"removed {', '.join(names)}: no heartbeat for {self.silence:g} s; its work is repeated")
             raise _RemovedError
 
     def handshake(self, expected: Mapping[str, str]) -> None:
-        """Refuse workers that would give other bits, or cannot run chainrule."""
+        """Raise an error if a worker would compute different bits or cannot run chainrule."""
         tasks = []
         for worker in self.workers():
-            future = self.submit("handshake", _executors.refuse_others, dict(expected), worker=worker)
+            future = self.submit("handshake", _executors.check_identity, dict(expected), worker=worker)
             tasks.append((f"worker {worker}", future))
         with suppress(_RemovedError):
             self.results(tasks)
@@ -326,7 +326,7 @@ def _of_files(rows: Rows, dtype: Any) -> tuple[list[Callable[[], Any]], list[Cal
 
 
 class _Driver:
-    """A fit: knows the parts that the workers keep, and is the source that makes them compute gradients."""
+    """The state of a fit: the parts that each worker keeps. `gradient` has the workers compute a gradient."""
 
     def __init__(self, network: Any, cluster: _Cluster, data: Mapping[str, Any]) -> None:
         self._cluster, self._dtype = cluster, str(network.dtype)
@@ -432,7 +432,7 @@ class _Driver:
                 partition.start, stop = stop, stop + count
                 partition.stop = stop
                 if forms.setdefault(name, form) != form:
-                    raise ValueError(f"{partition.name} has {form}, the partition before has {forms[name]}")
+                    raise ValueError(f"{partition.name} has {form}, the previous partition has {forms[name]}")
             if partitions or name != "sample_weight":
                 rows[name] = stop
         for name, count in rows.items():
@@ -503,7 +503,7 @@ class _Driver:
     def _blocks(
         self, partitions: Sequence[_Partition], rows: slice | NDArray[np.intp]
     ) -> tuple[list[slice | Array], list[Any]]:
-        """Return the partitions that have some of the rows, loaded if they are not there, and their rows of these."""
+        """Return the places of the rows in each partition that has any, and these partitions, loaded if necessary."""
         places: list[slice | Array] = []
         futures = []
         for p in partitions:
@@ -519,12 +519,12 @@ class _Driver:
         return places, futures
 
     def _assembled(self, part: _Part, worker: str) -> Any:
-        """Submit the task that makes a part out of partitions."""
+        """Submit the task that makes a part out of partitions, which are loaded if they have been dropped."""
         blocks = [self._blocks(partitions, self._numbers(part)) for partitions in self._data.values()]
         places, futures = zip(*blocks, strict=True)
         return self._cluster.submit("part", _part, self._dtype, places, futures, self._expected, worker=worker)
 
-    def _follow_members(self) -> None:
+    def _rebalance(self) -> None:
         """Redistribute the parts if workers joined or left."""
         members = self._cluster.workers()
         if members.keys() == self._members.keys():
@@ -552,7 +552,7 @@ class _Driver:
     def _out_of_order(self, rows: NDArray[np.intp]) -> dict[str, tuple[list[Any], list[_Piece]]]:
         """Return the blocks and pieces of each worker for a batch of any rows.
 
-        A worker gets pieces of which it has many rows. Others send it the rest of the rows.
+        A worker gets pieces of which it has many rows. Other workers send it the other rows of these pieces.
         """
         parts, members = self._shuffled, list(self._members)
         at = np.searchsorted([part.stop for part in parts], rows, "right")  # the part of each row
@@ -588,7 +588,7 @@ class _Driver:
         return tasks
 
     def _computing_step(self, batch: scale.Batch, rows: Any, count: int, total: float | None) -> list[tuple[str, Any]]:
-        self._follow_members()
+        self._rebalance()
         content = self._cluster.submit("network", _same, pickle.dumps(self._twin))
         options = {"total_rows": count, "total_weight": total}
         options |= {name: getattr(batch, name) for name in ("step", "seed", "dropout", "input_dropout")}
@@ -604,7 +604,7 @@ class _Driver:
         return [(f"step {batch.step}", future) for future in futures]
 
     def gradient(self, batch: scale.Batch) -> tuple[Any, float, float]:
-        """Compute the gradient of a batch: the source of the fit."""
+        """Compute the gradient of a batch; `scale.fit` calls this."""
         begin = time.perf_counter()
         rows = batch.rows
         if isinstance(rows, slice):
@@ -684,11 +684,11 @@ def fit(
     n_threads: int | None = None,
     **settings: Any,
 ) -> History:
-    """Train a network on a Dask cluster, with the bits of `Network.fit` for any number of workers.
+    """Train a network on a Dask cluster, with the same bits as `Network.fit` for any number of workers.
 
     Needs the extra ``dask``. Parameters, optimizer, validation and callbacks stay in this process; the workers keep the
-    rows and compute gradients. A step takes some 50 ms besides the arithmetic, so this is for full batches, L-BFGS and
-    large batches; see `estimate`. L-BFGS cannot distinguish "stalled" from "converged" here.
+    rows and compute gradients. A step takes about 50 ms more than its arithmetic, so use this for full batches, L-BFGS
+    and large batches; see `estimate`. L-BFGS cannot distinguish "stalled" from "converged" here.
 
     Parameters
     ----------
@@ -702,8 +702,8 @@ def fit(
     client : distributed.Client
         Client of the cluster.
     worker_timeout : float, default 30
-        A worker that shows no sign of life for this many seconds is removed, and the fit fails if there is no worker
-        for that long. A function that holds the interpreter's lock for longer looks like a stopped worker.
+        A worker that sends no heartbeat for this many seconds is removed, and the fit fails if there is no worker for
+        that long. A worker also seems to have stopped if a function holds its interpreter's lock for longer.
     n_threads : int, optional
         Number of threads for updates and validation in this process. A worker computes with all of its threads.
     **settings
@@ -721,7 +721,7 @@ def fit(
     ValueError, TypeError
         As for `Network.fit`; errors in the data, such as NaN, name the partition.
     RuntimeError
-        For another error of a task, if a worker would compute other bits, or if the cluster has no workers.
+        If a task fails with another error, a worker would compute different bits, or the cluster has no workers.
 
     Examples
     --------
@@ -755,7 +755,7 @@ def fit(
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a step on a cluster costs: the result of `estimate`.
+    """The cost of a step on a cluster: the result of `estimate`.
 
     Attributes
     ----------
@@ -790,12 +790,12 @@ class Estimate:
 
 
 def estimate(network: Any, rows: int, client: Any) -> Estimate:
-    """Estimate what a step of `fit` costs, from short trials on the cluster.
+    """Estimate the time of a step of `fit`, from short trials on the cluster.
 
     Parameters
     ----------
     network : Network
-        Unchanged.
+        The network, which is not changed.
     rows : int
         Rows of a batch: all rows, if ``batch_size`` is None.
     client : distributed.Client

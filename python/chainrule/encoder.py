@@ -26,15 +26,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     column        features
     ============  ========================================================================================
     numbers       :math:`x' / \sqrt{1 + (x'/3)^2}` with :math:`x' = (x - \mathrm{median})/(q_{75} - q_{25})`,
-                  missing values as the median; if some were missing at fit, another feature is 1 for those
-    dates         the days since 1970-01-01, then as numbers; for times of day the fraction of the day
-    text,         one feature per level, 1 if the row has it; missing is a separate level; all zeros for a level
-    booleans,     that was not seen at fit. Of more than `max_levels` levels the most frequent are kept, of those
-    categories    seen more than once, and one feature is for all others
+                  with the median for missing values; if values were missing at fit, another feature marks them
+    dates         days since 1970-01-01, or the fraction of the day for times of day, encoded as numbers
+    text,         one feature per level, 1 in rows with that level; missing is a separate level; all zeros for a
+    booleans,     level that was not seen at fit. If there are more than `max_levels` levels, the most frequent of
+    categories    those that occur more than once are kept, and all others share one feature
     others        columns without values, with a single value, or with different text in every row are left out
     ============  ========================================================================================
 
-    If the quartiles are equal, the range replaces their difference, or, with `bins`, the standard deviation does.
+    If the quartiles are equal, their difference is replaced by the range or, with `bins`, by the standard deviation.
 
     Text is read as numbers or dates if all cells of the column are numbers or dates: ``12.5%``, ``$1,234.50``,
     ``€ 1.234,50``, ``12 kg``, ``(1.5)``, ``31.12.2023``, ``3 Jan 2020``, ``12:30``. If the column can be read in
@@ -57,8 +57,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         The decimal mark if every number is ambiguous, such as ``1,234``. Default: raise an error.
     bins : int, optional
         Give numbers and dates an additional feature for each of about this many bins: 0 below the bin, 1 above it,
-        linear within it, so that the first layer learns a piecewise linear function of the column. The bins contain the
-        same weight, except that a value heavier than a bin becomes an edge. Columns with two values get no bins.
+        linear within it, so that the first layer learns a piecewise linear function of the column. The bins have equal
+        weight, except that a value heavier than a bin becomes an edge. Columns with two values get no bins.
         Default: no bins.
 
     Attributes
@@ -140,7 +140,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         more_to_come: bool = False,
     ) -> "TableEncoder":
-        """Fit as `fit` does. more_to_come: see `TableEncoding.learn`."""
+        """Fit the encoder; see `fit`, and `TableEncoding.learn` for `more_to_come`."""
         frame = Frame.of(X)
         encoding = TableEncoding.learn(
             frame, rows=rows, sample_weight=sample_weight, more_to_come=more_to_come, **self.get_params()

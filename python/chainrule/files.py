@@ -35,9 +35,8 @@ def load(path: StrPath) -> Any:
 
     Notes
     -----
-    A file without a checksum, such as version 0.1.0 wrote, is read without this check. A program that copies the
-    tensors and the metadata, in any order, keeps the checksum valid. One that changes them must omit
-    `chainrule.sha256`.
+    The checksum is checked if the file has one; files of version 0.1.0 have none. A program that copies the tensors and
+    the metadata, in any order, keeps the checksum valid. One that changes them must omit `chainrule.sha256`.
 
     Examples
     --------

@@ -76,7 +76,7 @@ def check_layers(name: str, value: Any) -> None:
 
 def _check_cache(cache: Any) -> None:
     if not isinstance(cache, Cache):
-        raise TypeError(f"cache must be what forward returned, got {type(cache).__name__}")
+        raise TypeError(f"cache must be the result of forward, got {type(cache).__name__}")
 
 
 @explained
@@ -162,7 +162,7 @@ def forward(
     loss : str, or a loss such as Huber
         Determines the activation of the last layer; the table of `cost` lists both.
     n_threads : int, optional
-        Default: as `get_num_threads` says. The result is the same for any number.
+        Default: `get_num_threads`. The result is the same for any number.
 
     Returns
     -------

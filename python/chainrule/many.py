@@ -55,18 +55,18 @@ def fit_many(
     n_threads : int, optional
         Default: `get_num_threads`. The results are the same for any number.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Train in the workers of this executor, in groups of about a second's work, with the same bits; n_threads is then
-        the number of threads of each worker. X, y and sample_weight may also be the path of a .npy file, which each
-        worker opens, or a function without arguments, which each worker calls once. Each array is written once to a
-        temporary file that the workers map; Dask workers on other machines receive it once. Callbacks work only with a
-        thread pool. On Ctrl-C, the groups that have begun are finished first.
+        Train in the workers of this executor, in groups of about one second of work, with the same bits; n_threads is
+        then the number of threads of each worker. X, y and sample_weight may also be the path of a .npy file, which
+        each worker opens, or a function without arguments, which each worker calls once. Each array is written once to
+        a temporary file that the workers map; Dask workers on other machines receive it once. Callbacks work only with
+        a thread pool. On Ctrl-C, the groups that have begun are finished first.
 
     Returns
     -------
     list of History or Exception
-        One per network, in their order. If a fit fails, the entry is its exception, and the other networks continue to
-        train: a `DivergenceError`, a MemoryError, a RuntimeError for a network that another call is training, the
-        exception of a schedule, or a ValueError or TypeError for the value that a schedule returned.
+        One per network, in the order of `networks`. If a fit fails, its entry is the exception, and the other networks
+        continue to train: a `DivergenceError`, a MemoryError, a RuntimeError for a network that another call is
+        training, the exception of a schedule, or a ValueError or TypeError for the value that a schedule returned.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def fit_many(
         As for `Network.fit`; also for a network that occurs twice and for a list of the wrong length. All networks are
         then unchanged.
     RuntimeError
-        If a process of the executor died (Dask instead repeats the tasks of a worker that died), or if a worker has
-        another version of chainrule, or differs from this process in having fused multiply-add.
+        If a process of the executor died (Dask instead repeats the tasks of a worker that died), a worker has another
+        version of chainrule, or only one of the worker and this process has fused multiply-add.
     KeyboardInterrupt, SystemExit
         On Ctrl-C, or if a callback ends the program. Every network has the parameters after its last complete step.
 
@@ -141,8 +141,8 @@ def fit_many(
         request.begin()
     if networks:
         native = [network._native for network in networks]
-        asked = [request.core for request in requests]
-        native[0].fit_many(native, X, y, asked, sample_weight=sample_weight, on_finished=finish, n_threads=threads)
+        wanted = [request.core for request in requests]
+        native[0].fit_many(native, X, y, wanted, sample_weight=sample_weight, on_finished=finish, n_threads=threads)
     return [results[index] for index in range(count)]
 
 

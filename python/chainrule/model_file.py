@@ -8,7 +8,7 @@ kind                 the name of the class: `KINDS`
 parameters           parameters of the constructor, as `estimators._files` writes them
 features, encoder    state and parameters of the `TableEncoder`; None if the estimator takes plain numbers
 target               name, y_type and sparse (of classes), classes, mean, std, bounds (of values)
-n_features_in,       as scikit-learn has them
+n_features_in,       as in scikit-learn
 feature_names_in
 record               record of the training: `estimators._files.RECORD`
 ===================  =====================================================================================
@@ -117,7 +117,7 @@ def load_with_metadata(path: StrPath) -> tuple[Network, dict[str, str]]:
 
 
 def read_file(path: StrPath) -> tuple[Network, dict[str, str], dict[str, NDArray[Any]]]:
-    """Read a model file or a checkpoint. Return the network, the metadata, and the arrays of the training's state."""
+    """Read a model file or a checkpoint. Return the network, the metadata, and the arrays of the training state."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected a model file", os.fspath(path))
     data = Path(path).read_bytes()
@@ -194,7 +194,7 @@ def _make_model(network: Network, metadata: dict[str, str], state: Any) -> Model
     encoder = None if features is None else TableEncoding.from_dict(features)
     n_inputs = state.get("n_features_in") if encoder is None else encoder.n_features
     if n_inputs != network.layer_sizes[0]:
-        raise ValueError(f"its features are {n_inputs}, the network has {network.layer_sizes[0]} inputs")
+        raise ValueError(f"it has {n_inputs} features, but the network has {network.layer_sizes[0]} inputs")
     _check_outputs(target, network.layer_sizes[-1])
     return Model(state["kind"], network, encoder, target, metadata, state)
 

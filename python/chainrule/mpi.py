@@ -1,8 +1,8 @@
-"""Trains one network on the rows of many MPI processes, with the bits of one machine.
+"""Trains one network on the rows of many MPI processes, with the same bits as on one machine.
 
 Each rank computes the partial gradients of some leaves of a batch. The all-reduce of this module adds them: it starts
-with exchanges between neighbors, so it adds in the order of the tree of leaves, whatever the number of ranks. Then all
-ranks make the same step. If another rank computes a row of this rank, the row is sent to it.
+with exchanges between neighbors, so it adds in the order of the tree of leaves for any number of ranks. Then all ranks
+take the same step. If another rank computes a row of this rank, the row is sent to it.
 """
 
 import functools
@@ -164,14 +164,14 @@ def _without_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    pressed: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    delayed: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *arguments: delayed.append(arguments))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed:
-        before(*pressed[0])
+    if delayed:
+        before(*delayed[0])
 
 
 class _Ranks:
@@ -195,7 +195,7 @@ class _Ranks:
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
-        """Enclose calls of MPI. Exceptions inside are not reported, because the other ranks wait for other messages."""
+        """Enclose MPI calls. Exceptions inside are not reported, because the other ranks wait for other messages."""
         with _without_interrupts():
             self._over = True
             yield
@@ -236,7 +236,7 @@ def _rows(name: str, value: Any) -> Any:
     if name == "X" and isinstance(value, BinnedRows):
         return value
     if isinstance(value, BinnedRows) or (scale.is_sparse(value) and name != "X"):
-        raise TypeError(f"{name} is {type(value).__name__}, which mpi.fit does not take: give an array")
+        raise TypeError(f"{name} is {type(value).__name__}, which mpi.fit does not accept: pass an array")
     array = value.tocsr() if scale.is_sparse(value) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
@@ -426,7 +426,7 @@ class _Source:
         if first and self._ranks.rank == 0 and leaves < self._ranks.count:
             warn(
                 f"a batch of {rows} rows has work for {leaves} of {self._ranks.count} ranks, because a rank computes "
-                f"at least {LEAF} rows: take larger batches or fewer ranks"
+                f"at least {LEAF} rows: use larger batches or fewer ranks"
             )
 
 
@@ -441,14 +441,14 @@ class _OnRankZero:
 
     def _run(self, action: Callable[[], Any]) -> Any:
         """Call an action on rank 0; return its answer on all ranks, where the parameters then have rank 0's values."""
-        told = None
+        sent = None
         if self._ranks.rank == 0:
             before = self._network.parameters.copy()
             answer = action()
             after = self._network.parameters
-            told = answer, None if before.tobytes() == after.tobytes() else after.copy()
+            sent = answer, None if before.tobytes() == after.tobytes() else after.copy()
         with self._ranks.exchange():
-            answer, parameters = self._ranks.gather(told)[0]
+            answer, parameters = self._ranks.gather(sent)[0]
         if parameters is not None:
             self._network.parameters[:] = parameters
         return answer
@@ -513,17 +513,17 @@ def fit(
 ) -> History:
     """Train a network like `Network.fit` on the rows of all ranks; every rank calls this. Needs the extra ``mpi``.
 
-    All ranks end with the same network. It has the bits of `Network.fit` on the rows of all ranks, in the order of the
-    ranks, however many ranks there are and however the rows are divided among them.
+    All ranks end with the same network. It has the same bits as after `Network.fit` on the rows of all ranks, in the
+    order of the ranks, however many ranks there are and however the rows are divided among them.
 
     Parameters
     ----------
     network : Network
         The same on all ranks; trained in place.
     X, y, sample_weight : array_like
-        The rows of this rank. There may be none: then X has the shape (0, n_0). X may be one of SciPy's sparse
-        matrices or `BinnedRows`, on all ranks or on none; or `Rows`, which are read into memory, and whose target is
-        the default of y.
+        The rows of this rank. If it has none, X has the shape (0, n_0). X may be one of SciPy's sparse matrices or
+        `BinnedRows`, on all ranks or on none; or `Rows`, which are read into memory, and whose target is the default
+        of y.
     n_threads : int, optional
         For this rank. Default: the default of `Network.fit`, divided by the number of ranks that share its processors.
     comm : mpi4py.MPI.Comm, optional
@@ -580,7 +580,7 @@ def fit(
         own.Free()
     for rank, digest in enumerate(digests):
         if digest != digests[0]:
-            raise RuntimeError(f"the network of rank {rank} is no longer that of rank 0: the results are not reliable")
+            raise RuntimeError(f"the network of rank {rank} differs from that of rank 0: the results are not reliable")
     return history
 
 
@@ -602,10 +602,10 @@ def _fit(
     seconds = None
     if isinstance(stop, Stop):  # the clocks of the ranks differ: that of rank 0 decides
         seconds, settings["stop"] = stop.seconds, replace(stop, seconds=None)
-    told = _OnRankZero(ranks, network, settings.get("callbacks", ()), seconds)
-    settings["callbacks"] = [told]
+    on_rank_zero = _OnRankZero(ranks, network, settings.get("callbacks", ()), seconds)
+    settings["callbacks"] = [on_rank_zero]
     numbers = data.numbers if scale.takes_parts(settings, data.rows) else None
     source = _Source(ranks, network, data, threads, numbers)
     rows = data.rows if numbers is None else all_rows
     history = scale.fit(network, source, rows, train_rows=numbers, n_threads=threads, **settings)
-    return replace(history, stop_reason=told.reason or history.stop_reason)
+    return replace(history, stop_reason=on_rank_zero.reason or history.stop_reason)

@@ -46,7 +46,7 @@ class Gradients:
     parameters : ndarray, shape (P,)
         Derivatives with respect to the flat parameters, in their order: W[1] column by column, b[1], W[2], ...
     weights, biases : tuple of ndarray
-        Views of it, with the shapes of `Network.weights` and `Network.biases`.
+        Views of `parameters`, with the shapes of `Network.weights` and `Network.biases`.
     inputs : ndarray, shape (m, n_0), or None
         Derivatives with respect to X, if ``inputs=True`` was given.
 
@@ -120,12 +120,12 @@ def default_init(activations: Sequence[str]) -> InitName:
 
 
 def refuse_sparse(name: str, X: ArrayLike | Rows) -> None:
-    """Raise ValueError if X is a sparse matrix, BinnedRows or Rows; `name` is what needs a dense one."""
+    """Raise ValueError if X is a sparse matrix, BinnedRows or Rows; `name` is the feature that needs an array."""
     if isinstance(X, Rows):
-        raise ValueError(f"{name} is not available for Rows; give some of them as an array: rows.read(0, 100)")
+        raise ValueError(f"{name} is not available for Rows; pass some of the rows as an array: rows.read(0, 100)")
     if hasattr(X, "tocsr") or isinstance(X, BinnedRows):
         what = "binned rows" if isinstance(X, BinnedRows) else "a sparse X"
-        raise ValueError(f"{name} is not available for {what}; give its rows as an array: X[:100].toarray()")
+        raise ValueError(f"{name} is not available for {what}; pass some of the rows as an array: X[:100].toarray()")
 
 
 @explained
@@ -148,8 +148,8 @@ class Network:
     dtype : {"float32", "float64"}, default "float32"
         Type of the parameters and of the arithmetic.
     seed : int, optional
-        From 0 to 2**64 - 1. Used for the initial weights, and by `fit` if that is not given a seed. Default: a random
-        number from the operating system.
+        From 0 to 2**64 - 1. Used for the initial weights, and by `fit` if it is called without a seed. Default: a
+        random number from the operating system.
 
     Raises
     ------
@@ -264,7 +264,7 @@ class Network:
         X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
             One example per row.
         n_threads : int, optional
-            Default: as `get_num_threads` says. The result is the same for any number.
+            Default: `get_num_threads`. The result is the same for any number.
 
         Returns
         -------
@@ -326,7 +326,7 @@ class Network:
         X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
-            What the loss expects, see `cost`. Default, if X is `Rows`: their target.
+            Targets as the loss expects them; see `cost`. Default, if X is `Rows`: their target.
         sample_weight : array_like, shape (m,), optional
             Weights of the rows, not negative; default 1 each.
         l2 : float, default 0
@@ -334,7 +334,7 @@ class Network:
         inputs : bool, default False
             Also compute the derivatives with respect to X, which must be dense.
         n_threads : int, optional
-            Default: as `get_num_threads` says. The result is the same for any number.
+            Default: `get_num_threads`. The result is the same for any number.
         loss : callable, optional
             A custom loss to use instead of the network's: ``loss(logits, y, weight)`` receives the logits (m, n_L)
             and the y and sample_weight that are given here, unchanged, and returns the cost of the batch and its
@@ -387,10 +387,10 @@ class Network:
         input_dropout: float = 0.0,
         n_threads: int | None = None,
     ) -> PartialGradients:
-        """Compute what some rows of a batch add to its gradient: the work of one machine of several.
+        """Compute the contribution of some rows of a batch to its gradient: the work of one machine of several.
 
         The gradient of a batch is a tree of sums over leaves of 512 rows. The sum over an aligned run of leaves is a
-        node of the tree, so the sum that `chainrule.scale.combine` makes of all parts has the bits of the whole batch.
+        node of the tree, so `chainrule.scale.combine` adds the parts to the same bits as the gradient of the batch.
 
         Parameters
         ----------
@@ -399,16 +399,15 @@ class Network:
         first : int
             Position of the first row in the batch: a multiple of 512.
         total_rows : int
-            Number of rows of the batch. The rows must be ``512 · 2**j`` from a multiple of that number on, or all rows
-            to the end of the batch from a multiple of ``512 · 2**j`` that is at least their number; see
-            `chainrule.scale.aligned_parts`.
+            Number of rows of the batch. X must have ``512 · 2**j`` rows, and `first` must be a multiple of this number.
+            The rows up to the end of the batch may be fewer. `chainrule.scale.aligned_parts` returns such parts.
         total_weight : float, optional
             Sum of the weights of the batch, in the network's dtype, added in order in float64. Default, without
             weights: total_rows.
         step, seed : int, default 0
-            Number of the step since the training began, from 0, and seed: dropout depends on them.
+            Number of the step since training began, from 0, and the seed; dropout depends on both.
         dropout, input_dropout : sequence of float, float
-            Rates in this step of the hidden layers (one, or one per layer) and of the inputs.
+            Dropout rates in this step: of the hidden layers (one, or one per layer) and of the inputs.
 
         Returns
         -------
@@ -627,7 +626,7 @@ class Network:
         The tensors are `weights.0`, shape (n_out, n_in), `biases.0`, shape (n_out,), `weights.1`, ...; in the metadata,
         `chainrule` holds the configuration as JSON, and `chainrule.sha256` a checksum of everything else. The file is
         replaced atomically: whatever happens, the path holds its old content or the complete new model. An existing
-        file keeps its permissions. A pipe or a device, such as /dev/stdout, is written to.
+        file keeps its permissions. A pipe or a device, such as /dev/stdout, is not replaced but written to.
 
         Parameters
         ----------
@@ -664,24 +663,26 @@ class Network:
         write_atomically(path, self._native.write_model(texts, {}))
 
     def to_torch(self, *, logits: bool = False, copy: bool = False) -> Any:
-        """Convert the network to a `torch.nn.Sequential` that predicts the same up to rounding. Extra ``torch``.
+        """Convert the network to a `torch.nn.Sequential` that predicts the same up to rounding.
+
+        Needs the extra ``torch``.
 
         Parameters
         ----------
         logits : bool, default False
-            Leave the output activation out, as PyTorch's losses expect it: the module computes what `logits` does.
+            Omit the output activation, as PyTorch's losses expect; the module then computes the same as `logits`.
         copy : bool, default False
-            Copy the weights. Otherwise they are shared: whatever trains the module trains the network, and vice versa.
+            Copy the weights. Otherwise they are shared: training the module changes the network, and vice versa.
 
         Returns
         -------
         torch.nn.Sequential
-            The layers, in evaluation mode and in the network's dtype. `from_torch` is the way back.
+            The layers, in evaluation mode and in the network's dtype. `from_torch` is the inverse.
 
         Raises
         ------
         ImportError
-            Without PyTorch.
+            If PyTorch is not installed.
 
         Examples
         --------
@@ -706,7 +707,7 @@ class Network:
         dtype: DTypeLike | None = None,
         weights: str | None = None,
     ) -> None:
-        """Write the network as a header for C99 and C++, which needs ``math.h`` only and allocates no memory.
+        """Write the network as a header for C99 and C++, which needs only ``math.h`` and allocates no memory.
 
         Its function ``NAME_predict(x, y)`` computes one row as `predict` does, up to rounding. The header is a program
         that compares stored predictions if it is compiled with the macro ``NAME_SELF_TEST``.

@@ -28,7 +28,7 @@ _GRAY = "0.45"
 
 @explained
 def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str = "epoch") -> Any:
-    """Draw learning curves, with a thin line at the epoch with the best validation. `History.plot` calls this.
+    """Draw learning curves, with a thin line at the best epoch. `History.plot` calls this.
 
     Parameters
     ----------
@@ -37,8 +37,7 @@ def learning_curves(history: Any, path_or_axes: PathOrAxes = None, *, unit: str 
     path_or_axes : str or path or matplotlib Axes, optional
         See `decision_regions`.
     unit : str, default "epoch"
-        The name of the horizontal axis: what an entry of the history stands for, such as the stage of a table
-        estimator.
+        Label of the horizontal axis: the unit of the entries of the history, such as "stage" for a table estimator.
 
     Examples
     --------

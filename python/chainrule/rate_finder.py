@@ -20,11 +20,11 @@ _TOO_HIGH = 4.0  # the search ends when the smoothed cost is this many times its
 class LearningRateFinder:
     """Trains a copy of a network with a learning rate that grows at each step (Smith 2015), and suggests a rate.
 
-    Where the rate is too small the cost stays as it is, then it falls, and where the rate is too large it rises. The
-    suggestion is a tenth of the rate at which the smoothed cost is least. The search ends when the smoothed cost is
-    four times its first value, or not finite.
+    As long as the rate is too small, the cost hardly changes; then it falls, and once the rate is too large, it rises.
+    The suggestion is a tenth of the rate at which the smoothed cost is lowest. The search ends when the smoothed cost
+    is four times its first value, or not finite.
 
-    Batches differ more from each other than a step changes the cost. So the cost of a step is that of its batch, minus
+    The costs of two batches differ by more than a step changes them. So the cost of a step is that of its batch, minus
     the cost of the unchanged network on the same rows, plus the cost of the unchanged network on all rows.
 
     Parameters

@@ -14,8 +14,8 @@ from chainrule._optional import require
 from chainrule._suggest import did_you_mean, explained
 from chainrule._warn import warn
 
-_MERGED = 65536  # files with smaller row groups are read in parts of at least so many rows
-_COLUMNS = 16  # columns that are decoded at a time: a part and these are in memory
+_MERGED = 65536  # smaller row groups are merged into parts of at least this many rows
+_COLUMNS = 16  # columns that are decoded at a time, so that memory holds only these besides the part
 _BLOCK = 2048  # rows of a block that is filled column by column while it is in the cache
 
 
@@ -23,9 +23,9 @@ _BLOCK = 2048  # rows of a block that is filled column by column while it is in 
 class Rows:
     """The rows of a data set in files, which `Network` and the MLP estimators accept in place of X and y.
 
-    The files are read part by part, in a thread of their own: while the network trains on one part, the next is read.
-    So memory holds two parts, however large the data set is, and the target column. A part is a row group of a Parquet
-    file, a record batch of an Arrow file, several small ones of these, or what ``shuffle=WithinParts(rows)`` chooses.
+    The files are read part by part, in a separate thread: while the network trains on one part, the next is read. So
+    memory holds only two parts and the target column, however large the data set is. A part is a row group of a Parquet
+    file, a record batch of an Arrow file, several of these if they are small, or one part of ``WithinParts``.
     Results have the same bits as with arrays in memory and the same ``shuffle``. Needs the extra ``parquet``.
 
     Parameters
@@ -54,7 +54,7 @@ class Rows:
     ImportError
         If pyarrow is not installed; the message gives the command that installs it.
     ValueError
-        For a column that does not exist, for no rows, and, when it is read, for a missing value.
+        If a column does not exist, if there are no rows, and, during reading, if a value is missing.
     TypeError
         For a column of X that does not hold numbers or booleans.
     OSError
@@ -97,7 +97,7 @@ class Rows:
             raise ValueError(f"the target {target!r} is also one of the columns")
         for name in wanted:
             if not _is_number(types[name]):
-                raise TypeError(f"column {name!r} has type {types[name]}, expected numbers: choose others by columns=")
+                raise TypeError(f"column {name!r} has type {types[name]}, expected numbers: leave it out of columns=")
         self.columns, self._target = tuple(wanted), target
         self._y: NDArray[Any] | None = None
         self.shape = int(self._files.edges[-1]), len(wanted)
@@ -113,9 +113,9 @@ class Rows:
         return self._y
 
     def read_target(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the rows from start to stop of the target column, and do not keep them."""
+        """Return the rows from start to stop of the target column, without caching them."""
         if self._target is None:
-            raise ValueError("y is missing: give it, or name its column by Rows(..., target=)")
+            raise ValueError("y is missing: pass y, or name its column with Rows(..., target=)")
         edges = self._files.edges
         with _Opened(self._files) as files:
             return np.concatenate(
@@ -151,7 +151,7 @@ class Rows:
         return np.dtype("float32" if np.result_type(*kinds) == "float32" else "float64")
 
     def reader(self, dtype: DTypeLike, part_rows: int) -> "PartReader":
-        """Return what the core reads parts from: parts of part_rows rows, or as they are stored if that is 0."""
+        """Return the reader for the core: parts of part_rows rows or, if that is 0, parts as they are stored."""
         stored, count = self._files.edges, self.shape[0]
         if part_rows == 0:
             return PartReader(self, dtype, _merged(stored))
@@ -160,8 +160,8 @@ class Rows:
         times = float(groups.sum() / (len(stored) - 1))
         if times > 2:
             warn(
-                f"parts of {part_rows} rows read each row group of the files {times:.1f} times an epoch: "
-                f"WithinParts({self.largest_part}) has parts of the size of the largest row group"
+                f"with parts of {part_rows} rows, each row group of the files is read {times:.1f} times per epoch: "
+                f"WithinParts({self.largest_part}) makes the parts as large as the largest row group"
             )
         return PartReader(self, dtype, edges)
 
@@ -192,14 +192,14 @@ def fill(out: NDArray[Any], columns: Sequence[NDArray[Any]]) -> None:
 
 
 def target_of(X: Any, y: Any, caller: str) -> Any:
-    """Return y or, if it is missing, the target of X, which must then be Rows; `caller` is for the error."""
+    """Return y or, if it is missing, the target of X, which must then be Rows; an error names `caller`."""
     if y is None and not isinstance(X, Rows):
         raise TypeError(f"{caller} needs y, got None")
     return X.y if y is None else y
 
 
 class PartReader:
-    """Reads the parts of `Rows` that the core asks for, in a thread of its own.
+    """Reads the parts of `Rows` that the core requests, in a separate thread.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class PartReader:
     def _read(self, part: int) -> NDArray[Any]:
         start, stop = self.edges[part : part + 2].tolist()
         shape = stop - start, self._rows.shape[1]
-        memory = mmap.mmap(-1, shape[0] * shape[1] * self._dtype.itemsize)  # which the system has back when it is freed
+        memory = mmap.mmap(-1, shape[0] * shape[1] * self._dtype.itemsize)  # returned to the system when freed
         return self._rows._read(self._files, start, np.ndarray(shape, self._dtype, memory))
 
     def close(self) -> None:
@@ -282,7 +282,7 @@ def _open(path: str) -> _ParquetFile | _ArrowFile:
 
 
 class _Files:
-    """The files of a data set, and where the rows are in them.
+    """The files of a data set, and the location of its rows in them.
 
     Attributes
     ----------
@@ -291,7 +291,7 @@ class _Files:
     types : dict
         The Arrow type of each column.
     groups : list of (int, int)
-        Of each row group the number of its file, and its number there.
+        For each row group, the number of its file and its number in that file.
     edges : ndarray of int
         Row group i has the rows from ``edges[i]`` to ``edges[i + 1]``.
     """

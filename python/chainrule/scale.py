@@ -35,7 +35,7 @@ def _leaves(rows: int) -> int:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PartialGradients:
-    """What some rows of a batch add to its gradient: a result of `Network.partial_gradients`, or a sum of such results.
+    """The contribution of some rows of a batch to its gradient: made by `Network.partial_gradients` or by addition.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def join(
 
 
 def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
-    """Add the parts of a batch, or of an aligned part of it, given in any order. The sum has the bits of one call.
+    """Add the parts of a batch, or of an aligned part of it, in any order. The sum has the same bits as one call.
 
     Raises
     ------
@@ -374,7 +374,8 @@ def fit(
         gradient, loss, weight = result
         if gradient is None:
             raise TypeError("source must return (gradient, loss, weight), got None as the gradient")
-        return gradient, returned("the loss that source returned", loss), returned("the weight of source", weight)
+        loss = returned("the loss that source returned", loss)
+        return gradient, loss, returned("the weight that source returned", weight)
 
     count = integer("rows", rows, low=1, high=2**63 - 1)
     own = None if train_rows is None else np.asarray(train_rows, np.intp)

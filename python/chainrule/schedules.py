@@ -64,7 +64,7 @@ class ExponentialDecay(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class InverseScaling(Schedule):
-    """The factor ``1 / (1 + scale · epoch)^power``. If scale is the number of rows, scikit-learn's "invscaling".
+    """The factor ``1 / (1 + scale · epoch)^power``: scikit-learn's "invscaling" if scale is the number of rows.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Cosine(Schedule):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
-    """A rise from ``start`` to 1 in the first part of all steps, then a fall to ``end``, both along a cosine.
+    """A rise from ``start`` to 1 over the first part of the steps, then a fall to ``end``, both along a cosine.
 
     It changes in every step.
 

@@ -23,7 +23,7 @@ from chainrule._warn import warn
 from chainrule.binned import BinnedRows, write_features
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
-SHOWN = 10  # the maximum number of columns that warnings or a message name
+SHOWN = 10  # the maximum number of columns that get a warning or are listed in a message
 
 
 class TableEncoding:
@@ -265,7 +265,7 @@ def _warn(messages: Sequence[str]) -> None:
     for message in messages[:SHOWN]:
         warn(message)
     if len(messages) > SHOWN:
-        warn(f"{len(messages) - SHOWN:,} more columns have such problems")
+        warn(f"{len(messages) - SHOWN:,} more columns have similar problems")
 
 
 def _weigh(
@@ -297,7 +297,7 @@ def _choose_categorical(chosen: CategoricalFeatures, names: list[str]) -> set[in
     values = np.asarray([] if chosen is None else chosen)
     if values.dtype == bool:
         if values.shape != (len(names),):
-            raise ValueError(f"categorical_features is a mask of {values.size}, the table has {len(names)} columns")
+            raise ValueError(f"categorical_features has {values.size} booleans, the table has {len(names)} columns")
         return set(np.flatnonzero(values).tolist())
     places = set()
     by_name = {name: place for place, name in enumerate(names)}

@@ -94,7 +94,8 @@ class Target:
     def encode(self, y: Any) -> NDArray[Any]:
         """Convert labels or values to the targets of the network.
 
-        Class numbers (m,); of several labels, which may be a sparse matrix, 0 and 1, (m, labels); or values.
+        The result holds class numbers, (m,); 0 and 1, (m, labels), if there are several labels per row, which may be
+        given as a sparse matrix; or values.
         """
         if self.classes is None:
             return y if self.standardizer is None else self.standardizer.apply(y)

@@ -41,7 +41,7 @@ else:  # Python 3.10 has no generic TypedDict
 @documented
 @dataclass(frozen=True, kw_only=True)
 class Stop(Settings):
-    """Stopping criteria: the first one that is met after an epoch ends the training and is named in the history.
+    """Stopping criteria: the first one that is met after an epoch ends training and is named in the history.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Stop(Settings):
 @documented
 @dataclass(frozen=True)
 class WithinParts(Settings):
-    """An order of the rows that reads the data part by part: for ``shuffle``, and data larger than memory.
+    """A random order of the rows that reads the data part by part: a value of ``shuffle`` for data larger than memory.
 
     Part p holds the rows from ``p · rows`` to ``(p + 1) · rows``. An epoch takes the parts in random order, and the
     rows of each part in random order. The order depends only on the seed, the epoch, and the numbers of rows, so an
@@ -104,9 +104,9 @@ class WithinParts(Settings):
 @explained
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingState:
-    """The state of a training between two epochs, from which `Network.fit` can resume it.
+    """The state of training between two epochs, from which `Network.fit` can resume.
 
-    It holds copies, so it does not change when the training continues.
+    It holds copies, so it does not change when training continues.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class History:
     state : TrainingState or None
         The state from which to resume, if ``keep_state`` was set or the fit was itself resumed.
     watched : str
-        The value that determined the best epoch at the end of the training: the name of the first metric, "validation"
+        The value that determined the best epoch at the end of training: the name of the first metric, "validation"
         for the validation cost, or "loss" for the training cost.
     skipped_updates : int
         Number of batches whose update was skipped: see ``skip_updates_above`` of `Network.fit`.
@@ -230,8 +230,8 @@ class History:
                 first, why = unwatched[0], f" (it is not defined where {undefined})" if undefined else ""
                 warn(
                     f"the metric {name} is {values[first]:g} in epoch {first_epoch + first}{why}; "
-                    "the validation cost decides instead which epoch is the best and when to stop, as if it had from "
-                    "the first epoch: hold out other rows, or watch another metric"
+                    "instead, the validation cost of all epochs determines the best one and when to stop: hold out "
+                    "other rows, or watch another metric"
                 )
 
     def _repr_html_(self) -> str:
@@ -412,7 +412,8 @@ _OWN_SETTINGS = (
         "TrainingState",
         None,
         "",
-        "Continue this training. With the same data and settings, the result has the same bits as without the break.",
+        "Resume training from this state. With the same data and settings, the result has the same bits as without the "
+        "interruption.",
     ),
     Setting(
         "keep_state",
@@ -461,7 +462,7 @@ def _stop(value: Any) -> Stop:
     return value
 
 
-# Settings whose check and conversion need a function of their own.
+# Settings whose check and conversion need a separate function.
 _CHECKED: Mapping[str, Callable[[Any], Any]] = {
     "optimizer": _optimizer,
     "batch_size": lambda value: integer("batch_size", value, high=2**63 - 1),
@@ -578,7 +579,7 @@ def with_settings(function: Function) -> Function:
     ]
     first = len(own) - len(by_name)
     vars(function)["__signature__"] = signature.replace(parameters=[*own[:first], *settings, *by_name])
-    if function.__doc__ is not None:  # as with python -OO
+    if function.__doc__ is not None:  # None with python -OO
         place = re.search(r"^( *)\{settings\}$", function.__doc__, re.MULTILINE)
         entries = (setting.documented(setting.default) for setting in FIT_SETTINGS.values())
         levels = len(place[1]) // 4 if place else 0
