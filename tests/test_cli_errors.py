@@ -190,10 +190,12 @@ def test_rows_are_those_of_the_file(capsys, seed):
 def test_same_path_for_two_outputs_is_an_error(houses, capsys):
     before = Path(houses).read_bytes()
     for output in (["--output", houses], ["--output", "a.png", "--plot", "./a.png"]):
-        assert "is named for two files" in failure(capsys, "train", houses, "--target", "dear", *output)
+        assert "is named twice in this command" in failure(capsys, "train", houses, "--target", "dear", *output)
     train(houses, "--target", "dear", "--epochs", 1)
     for path in (houses, "houses.safetensors"):
-        assert "is named for two files" in failure(capsys, "predict", "houses.safetensors", houses, "--output", path)
+        assert "is named twice in this command" in failure(
+            capsys, "predict", "houses.safetensors", houses, "--output", path
+        )
     assert Path(houses).read_bytes() == before
 
 

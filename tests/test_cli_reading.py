@@ -95,7 +95,7 @@ def test_unicode_encodings_are_detected(name, encoding, capsys):
 def test_text_that_is_not_utf8_is_read_as_windows_1252_and_reported(capsys):
     write("t.csv", "größe,b", "1,€", encoding="cp1252")
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["€"]}
-    said = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252, --encoding names another\n"
+    said = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252; --encoding sets another encoding\n"
     assert capsys.readouterr().err == said
     write("t.csv", "größe,b", "1,\x81", encoding="latin-1")  # byte 0x81 is undefined in cp1252
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["\x81"]}
@@ -112,7 +112,7 @@ def test_encoding_option_sets_the_encoding(capsys):
     assert list(read("t.csv", encoding="koi8-r")) == ["имя", "b"]
     assert capsys.readouterr().err == ""
     said = failure(capsys, "train", "t.csv", "--target", "b", "--encoding", "utf-8")
-    assert said == "chainrule: cannot read t.csv: it is not text in utf-8: name another --encoding\n"
+    assert said == "chainrule: cannot read t.csv: it is not text in utf-8: set another --encoding\n"
     assert "--encoding wtf is unknown" in failure(capsys, "train", "t.csv", "--target", "b", "--encoding", "wtf")
 
 
@@ -133,7 +133,7 @@ def test_a_file_without_a_header(capsys):
     assert capsys.readouterr().out == whole
     table.iloc[:, :4].to_csv("new.csv", index=False, header=False)
     said = failure(capsys, "predict", "t.safetensors", "new.csv")
-    assert said == "chainrule: cannot read new.csv: the table has 4 columns, the training's had 8 with the target\n"
+    assert said == "chainrule: cannot read new.csv: the table has 4 columns, the training table had 8 with the target\n"
 
 
 def test_header_that_looks_like_data_suggests_no_header(capsys):
@@ -165,7 +165,7 @@ def test_single_column_suggests_the_separator_option(capsys):
     write("t.csv", "a#b", *["1#2"] * 20)
     said = failure(capsys, "train", "t.csv", "--target", "b")
     assert "has no column 'b'" in said
-    assert "Its rows have one field: --separator names what is between fields" in said
+    assert "Its rows have one field: --separator sets the character between fields" in said
 
 
 def test_duplicate_column_names_are_renamed_and_reported(capsys):

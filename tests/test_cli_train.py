@@ -219,10 +219,10 @@ def test_reported_scores_equal_scikit_learn_on_the_test_rows(houses, capsys, tar
 
 def test_network_no_better_than_a_constant_is_reported(capsys):
     table = noise()
-    assert "by the log loss this is no better than a constant prediction (0.69" in said(capsys, table, "--seed", 2).out
+    assert "the log loss is no better than that of a constant prediction (0.69" in said(capsys, table, "--seed", 2).out
     table["y"] = np.random.default_rng(1).normal(size=300)
     options = ["--learning-rate", 3, "--activation", "identity"]
-    assert "by the RMSE this is no better than a constant prediction (" in said(capsys, table, *options).out
+    assert "the RMSE is no better than that of a constant prediction (" in said(capsys, table, *options).out
     assert "constant" not in said(capsys, make_table(), target="district").out
 
 
@@ -251,7 +251,7 @@ def test_predict_scores_the_rows_whose_target_is_known(houses, capsys):
     assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
     printed = capsys.readouterr()
     assert "score     200 rows: accuracy" in printed.out
-    assert printed.err == "chainrule: warning: 100 rows are not scored: the training had no class 'maybe'\n"
+    assert printed.err == "chainrule: warning: 100 rows are not scored: the training table has no class 'maybe'\n"
     for gap in (None, "?"):
         table.assign(dear=gap).to_csv("new.csv", index=False)
         assert run("predict", "houses.safetensors", "new.csv", "--output", "p.csv") == 0
@@ -306,7 +306,7 @@ def test_test_table_may_have_missing_values_and_unseen_classes(houses, capsys):
     assert "50 test from test.csv" in printed.out
     assert printed.err == (
         "chainrule: warning: 20 rows of test.csv are left out of the scores: their class, such as 'maybe', is not in "
-        "the training's table\n"
+        "the training table\n"
     )
 
 
@@ -317,13 +317,13 @@ def test_test_table_without_a_known_target_raises(houses, capsys, gap):
     assert capsys.readouterr().err.endswith("chainrule: test.csv has no row whose target is known\n")
 
 
-def test_options_that_exclude_each_other_are_an_error(houses, capsys):
+def test_options_that_cannot_be_combined_are_an_error(houses, capsys):
     for options, message in [
-        (["--target", "dear", "--test", houses, "--test-size", 0.1], "--test and --test-size exclude each other"),
+        (["--target", "dear", "--test", houses, "--test-size", 0.1], "--test and --test-size cannot be combined"),
         (["--target", "dear", "--ignore", "dear"], "--ignore and --target both name column 'dear', which cannot be"),
         (["--target", "dear", "--weight", "dear"], "--weight and --target both name column 'dear', which cannot be"),
-        (["--target", "dear", "--weight", "rooms", "--ignore", "rooms"], "--weight leaves it out of the features"),
-        (["--target", "dear", "--loss", "huber"], "--loss is for numbers: the loss of classes is the cross-entropy"),
+        (["--target", "dear", "--weight", "rooms", "--ignore", "rooms"], "--weight alone leaves it out of the features"),
+        (["--target", "dear", "--loss", "huber"], "--loss is for numbers: classes are trained with the cross-entropy"),
         (["--target", "price", "--class-weight", "balanced"], "--class-weight is for classes, the target 'price' is a"),
         (["--target", "dear", "--weight", "zip"], "column 'zip' holds '"),
     ]:  # fmt: skip
@@ -453,7 +453,7 @@ def test_any_option_of_the_network_trains_a_plain_one_by_default_settings(houses
         assert isinstance(cr.load("houses.safetensors"), cr.MLPClassifier)
         contents.add(Path("houses.safetensors").read_bytes())
         said = failure(capsys, "train", "nowhere.csv", "--target", "dear", "--effort", "fast", option, value)
-        assert said == f"chainrule: --effort and {option} exclude each other: {option} trains a plain network\n"
+        assert said == f"chainrule: --effort and {option} cannot be combined: {option} trains a plain network\n"
     assert len(contents) == 1
     [group] = [action for action in _parser._make_parser()._subparsers._group_actions[0].choices["train"]._action_groups
                if action.title == "a plain network"]  # fmt: skip

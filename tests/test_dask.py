@@ -116,9 +116,9 @@ def pids(client):
 
 @contextlib.contextmanager
 def silent_for_long(monkeypatch, client, is_silent, worker):
-    """Once it is silent, set back a worker's last sign of life, so that the test need not wait for SILENCE seconds.
+    """Set back the time of a worker's last heartbeat once it is silent, so that the test need not wait SILENCE seconds.
 
-    Expects that this worker is removed, and no other: those may be slow, but they are not silent for so long.
+    Only this worker may be removed: the others may be slow, but they are not silent for so long.
     """
 
     def set_back(dask_scheduler, worker=worker, seconds=2 * SILENCE):
@@ -135,7 +135,7 @@ def silent_for_long(monkeypatch, client, is_silent, worker):
     monkeypatch.setattr(cr.dask._Cluster, "_remove_silent", set_back_and_remove)
     with pytest.warns(UserWarning, match="no sign of life") as warned:
         yield
-    assert [str(w.message) for w in warned if "no sign of life" in str(w.message)] == [
+    assert [str(w.message) for w in warned if "no heartbeat" in str(w.message)] == [
         f"removed {worker}: no heartbeat for {SILENCE} s; its work is repeated"
     ]
 

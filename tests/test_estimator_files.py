@@ -219,7 +219,7 @@ def test_saving_functions_raises_and_names_the_remedy(tmp_path):
 
 def test_callbacks_are_left_out_with_a_warning(tmp_path):
     estimator = classifier(callbacks=[lambda logs: None]).fit(X, SIGN)
-    with pytest.warns(UserWarning, match=r"holds no code: callbacks=\[<function .* is not saved") as caught:
+    with pytest.warns(UserWarning, match=r"contains no code: callbacks=\[<function .* is not saved") as caught:
         estimator.save(tmp_path / "model")
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -300,7 +300,7 @@ def test_a_time_limit_ends_the_training():
 
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
-@pytest.mark.parametrize("where", ["_fit", "_judge"])
+@pytest.mark.parametrize("where", ["_fit", "_evaluate"])
 def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, where, monkeypatch):
     method, calls = getattr(Stages, where), []
 
@@ -311,7 +311,7 @@ def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, where
         return method(self, *arguments)
 
     monkeypatch.setattr(Stages, where, call_twice)
-    with pytest.warns(ConvergenceWarning, match="The best stage before is kept"):
+    with pytest.warns(ConvergenceWarning, match="The best earlier stage is kept"):
         reg = cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == (reason, 2)
     assert reg.score(TABLE, VALUE) > 0.5
@@ -323,7 +323,7 @@ def test_an_interruption_in_a_callback_leaves_the_best_stage():
     def interrupt(logs):
         raise KeyboardInterrupt
 
-    with pytest.warns(ConvergenceWarning, match="The best stage before is kept"):
+    with pytest.warns(ConvergenceWarning, match="The best earlier stage is kept"):
         reg = cr.TableRegressor(callbacks=[interrupt], **SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == ("interrupted", 1)
     assert reg.score(TABLE, VALUE) > 0.3

@@ -75,7 +75,7 @@ def test_targets_far_from_the_first_part_warn(columns):
     with pytest.warns(UserWarning, match="targets are .* standard deviations away from the mean of those in the first"):
         estimator.partial_fit(table[PARTS[3]], 1000 * y[PARTS[3]])
     constant = cr.MLPRegressor(**SETTINGS).partial_fit(table[PARTS[1]], np.full_like(y[PARTS[1]], 5.0))
-    with pytest.warns(UserWarning, match="Begin with rows that are like the later ones"):
+    with pytest.warns(UserWarning, match="Begin with rows that resemble the later ones"):
         constant.partial_fit(table[PARTS[2]], y[PARTS[2]])
 
 

@@ -1,8 +1,8 @@
 """The command line: `chainrule demo`, `train`, `predict` and `info`.
 
 Exit codes: 0 success; 1 failed or interrupted (one line on standard error gives the reason); 2 wrong usage; 128 plus
-the number of the signal if SIGTERM (143) or SIGHUP (129) ended the command. After a signal, as after Ctrl-C, a training
-first saves the model.
+the number of the signal if SIGTERM (143) or SIGHUP (129) ended the command. After a signal or Ctrl-C, `train` and
+`demo` first save the model.
 """
 
 import sys

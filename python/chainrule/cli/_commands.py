@@ -35,9 +35,9 @@ def demo(dataset: str, output: str | None, plot: str | None, **settings: Any) ->
 def train(file: str, target: str, output: str | None, plot: str | None, **options: Any) -> int:
     """Train a model to predict one column of a table from the others.
 
-    A part of the rows is kept for the test scores. The others train small networks by the recipe of TableClassifier and
-    TableRegressor, which needs no settings, or one plain network if an option of it is given. After Ctrl-C or SIGTERM,
-    the model trained so far is tested and saved, and the exit code is 1 or 143.
+    Part of the rows is held out for the test scores. On the others, the command trains small networks with the recipe
+    of TableClassifier and TableRegressor, which needs no settings, or one plain network if one of its options is given.
+    After Ctrl-C or SIGTERM, the model trained so far is tested and saved, and the exit code is 1 or 143.
     """
     endings = "|".join(re.escape(ending) for ending in (*KINDS, ".parquet", ".gz"))
     name = re.sub(rf"({endings})+$", "", os.path.basename(file), flags=re.IGNORECASE) or "model"
@@ -48,7 +48,7 @@ def train(file: str, target: str, output: str | None, plot: str | None, **option
     method = choose_method(options.pop("effort"), given)
     chosen = Settings(output=output or f"{name}.safetensors", plot=plot, method=method, **options)
     if chosen.test is not None and chosen.test_size is not None:
-        raise ValueError("--test and --test-size exclude each other: the test rows come from one table or the other")
+        raise ValueError("--test and --test-size cannot be combined: the test rows come from one table or the other")
     check_outputs(chosen, file, chosen.test)
     texts = [*chosen.categorical, *chosen.ignore]
     table = read_table(file, reading, texts)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Console:
-    """Prints the lines of a training; if the stream fails, the training continues without them.
+    """Prints the report of a command; if the stream fails, the command continues without printing.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def write_text(stream: str, text: str) -> None:
     Raises
     ------
     OSError
-        If the stream is closed or cannot take the text. The text is then discarded, because the interpreter would try
-        to write it once more at its end.
+        If the stream is closed or cannot take the text. The text is then discarded, because the interpreter would
+        otherwise try to write it again when it exits.
     """
     target = _find(stream)
     encoding = target.encoding or "utf-8"
@@ -87,7 +87,7 @@ def _discarded_when_it_fails(stream: str) -> Any:
     try:
         yield
     except OSError as error:
-        with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor, as in tests
             descriptor = os.open(os.devnull, os.O_WRONLY)
             os.dup2(descriptor, getattr(sys, stream).fileno())
             os.close(descriptor)

@@ -44,11 +44,11 @@ class TableRecipe:
         return f"recipe for tables, effort {self.effort}"
 
     def limits(self) -> list[str]:
-        """Return the limit at which the training ends in any case."""
+        """Return the limit at which training ends in any case, as a list of at most one."""
         return []
 
     def explain_end(self, history: "cr.History") -> str:
-        """Return why the training ended, and what is kept."""
+        """Return why training ended, and which parameters are kept."""
         stages = f"{history.epochs} stage" + "s" * (history.epochs > 1)
         reasons = {
             "epochs": "all are done",
@@ -61,7 +61,7 @@ class TableRecipe:
         return f"after {stages}, {history.seconds:.2f} s: {reasons[history.stop_reason]}; {kept}"
 
     def advise(self, history: "cr.History") -> str:
-        """Return advice if the training ended while it was still improving, otherwise an empty string."""
+        """Return advice if training ended while the cost was still falling, otherwise an empty string."""
         options = {"seconds": "a larger --time-limit"}
         if self.effort == "fast":
             options["epochs"] = "--effort accurate"
@@ -103,7 +103,7 @@ class PlainNetwork:
             batch_size=batch_size,
             max_iter=self.epochs,
             tol=0.0,
-            n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # the training ends after one more
+            n_iter_no_change=choose_patience(n_rows, batch_size) - 1,  # training ends after one more
             eval_metric="loss",
             preprocess=True,
             **options,
@@ -122,11 +122,11 @@ class PlainNetwork:
         return f"Adam(learning_rate={self.learning_rate:g}), batches of {estimator.batch_size}, l2 {self.l2:g}"
 
     def limits(self) -> list[str]:
-        """Return the limit at which the training ends in any case."""
+        """Return the limit at which training ends in any case, as a list of at most one."""
         return [f"{self.epochs} epochs"]
 
     def explain_end(self, history: "cr.History") -> str:
-        """Return why the training ended, and what is kept."""
+        """Return why training ended, and which parameters are kept."""
         best = history.best_epoch
         reasons = {
             "epochs": f"all are done; the parameters are those of epoch {best}",
@@ -137,7 +137,7 @@ class PlainNetwork:
         return f"after {history.epochs} epochs, {history.seconds:.2f} s: {reasons[history.stop_reason]}"
 
     def advise(self, history: "cr.History") -> str:
-        """Return advice if the training ended while it was still improving, otherwise an empty string."""
+        """Return advice if training ended while the cost was still falling, otherwise an empty string."""
         options = {"epochs": "a larger --epochs", "seconds": "a larger --time-limit"}
         improving = history.best_epoch > (1 - _LAST) * history.epochs
         return _advise(options[history.stop_reason]) if improving and history.stop_reason in options else ""
@@ -153,7 +153,7 @@ def choose_batch_size(n_rows: int) -> int:
 
 
 def choose_patience(n_rows: int, batch_size: int) -> int:
-    """Return the number of epochs without a lower validation cost that end a training: 2000 steps, at least 20 epochs.
+    """Return the number of epochs without a lower validation cost that end training: 2000 steps, at least 20 epochs.
 
     With few rows, an epoch has few steps: with 20 epochs, three of six runs on yacht (222 rows) stop near the trivial
     score.
@@ -162,10 +162,10 @@ def choose_patience(n_rows: int, batch_size: int) -> int:
 
 
 def choose_method(effort: Literal["fast", "accurate"] | None, given: dict[str, Any]) -> Method:
-    """Return the method for the options of `PlainNetwork` that were given: the recipe for tables if there is none."""
+    """Return the method for the given options of `PlainNetwork`: the recipe for tables if there are none."""
     if not given:
         return TableRecipe() if effort is None else TableRecipe(effort=effort)
     if effort is not None:
         option = f"--{next(iter(given)).replace('_', '-')}"
-        raise ValueError(f"--effort and {option} exclude each other: {option} trains a plain network")
+        raise ValueError(f"--effort and {option} cannot be combined: {option} trains a plain network")
     return PlainNetwork(**given)

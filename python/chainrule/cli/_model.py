@@ -74,7 +74,7 @@ class TableModel:
             n_columns = int(state.pop("n_columns", 0))
             return cls(model, model.encoder, Reading(**state), n_columns)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} has settings of a table's file that cannot be read: {error}") from error
+            raise ValueError(f"{path} has invalid settings for reading tables: {error}") from error
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ class TableModel:
     def read(
         self, path: str, keep: Sequence[str] = (), separator: str | None = None, encoding: str | None = None
     ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-        """Read a table with the settings of the training, or with another separator and encoding.
+        """Read a table with the settings used in training, or with another separator and encoding.
 
         Return the table, and the columns to copy, whose text is unchanged.
 
@@ -116,7 +116,7 @@ class TableModel:
         if count == self.n_columns - 1:
             names.remove(self.name)
         elif count != self.n_columns:
-            raise ValueError(f"the table has {count} columns, the training's had {self.n_columns} with the target")
+            raise ValueError(f"the table has {count} columns, the training table had {self.n_columns} with the target")
         return names
 
     def score(self, truth: "pd.Series", outputs: NDArray[Any]) -> str:
@@ -131,7 +131,7 @@ class TableModel:
         else:
             classes, unseen = class_numbers(as_column(known_texts(truth, target.labels)[0]), target.labels)
             if unseen is not None:
-                warn(f"{int((classes == -1).sum())} rows are not scored: the training had no class {unseen!r}")
+                warn(f"{int((classes == -1).sum())} rows are not scored: the training table has no class {unseen!r}")
             known = classes >= 0
             if not known.any():
                 return ""
@@ -140,7 +140,7 @@ class TableModel:
 
 
 def save(estimator: Any, path: str, target: str, table: Table) -> None:
-    """Write a trained estimator and the data that `TableModel` needs, without times: equal trainings, equal files."""
+    """Write a trained estimator and the data that `TableModel` needs; without times, so equal fits give equal files."""
     estimator.set_params(callbacks=(), n_threads=None)
     estimator.history_ = dataclasses.replace(estimator.history_, seconds=0.0)
     metadata = {READING: _json.write({**dataclasses.asdict(table.reading), "n_columns": table.frame.shape[1]})}
@@ -149,8 +149,8 @@ def save(estimator: Any, path: str, target: str, table: Table) -> None:
     save_estimator(estimator, path, metadata, target=target)
 
 
-def read_in(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEncoding:
-    """Return an encoding that also reads text in the formats of the training's file."""
+def with_formats(encoding: TableEncoding, formats: Mapping[str, Format]) -> TableEncoding:
+    """Return an encoding that also reads text in the formats of the training file."""
     columns = [
         dataclasses.replace(column, format=formats[column.name])
         if isinstance(column, NumberColumn) and column.name in formats

@@ -59,7 +59,7 @@ def check_output(path: str, *others: str | None) -> None:
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
-        raise ValueError(f"{path} is named for two files: name another one to write")
+        raise ValueError(f"{path} is named twice in this command: choose another file to write")
     if stat.S_ISREG(mode):
         try:  # the file is replaced by a new one, which needs permission to write to the folder
             with tempfile.TemporaryFile(dir=folder) as file:

@@ -101,7 +101,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="predict a table's rows", description=_commands.predict.__doc__)
     predict.add_argument("model", metavar="MODEL", help="the model file that `chainrule train` wrote")
-    predict.add_argument("file", metavar="FILE", help="a table with the training's columns; the target may be absent")
+    predict.add_argument("file", metavar="FILE", help="a table like the training table; the target may be absent")
     predict.add_argument("--output", metavar="PATH", default=STANDARD_OUTPUT,
                          help=f"the file to write: {OUTPUT_KINDS}; default: -, CSV on standard output")  # fmt: skip
     predict.add_argument("--keep", metavar="COLUMN", **_REPEATABLE,
@@ -170,12 +170,12 @@ def _add_layout_options(add: _Add, default: str) -> None:
 
 
 def _add_test_options(add: _Add) -> None:
-    add("--test", metavar="FILE", help="a table for the test scores; default: a part of the rows is kept for them")
+    add("--test", metavar="FILE", help="a table for the test scores; default: part of the rows is held out")
     add(
         "--test-size",
         type=_fraction,
         metavar="FRACTION",
-        help=f"the fraction of the rows to keep for them; default: {TEST_SIZE}",
+        help=f"the fraction of the rows to hold out for the test scores; default: {TEST_SIZE}",
     )
 
 
@@ -189,7 +189,7 @@ def _add_training_options(add: _Add) -> None:
         "--time-limit",
         type=_positive_float,
         metavar="SECONDS",
-        help="the longest time that training may take; default: no limit",
+        help="the maximum training time; default: no limit",
     )
     add("--loss", choices=LOSSES, help=f"the loss for a target that is a number; default: {LOSSES[0]}")
 

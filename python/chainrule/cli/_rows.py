@@ -1,4 +1,4 @@
-"""Selects the rows and columns of a training: target, training, validation and test parts, weights, identifiers."""
+"""Selects the rows and columns for training: target, training, validation and test parts, weights, identifiers."""
 
 import dataclasses
 import re
@@ -237,13 +237,13 @@ class Part:
 
 
 def with_target(
-    table: "pd.DataFrame", name: str, verbatim: bool, say: Callable[[str, str], None], of: str = ""
+    table: "pd.DataFrame", name: str, verbatim: bool, say: Callable[[str, str], None], origin: str = ""
 ) -> "pd.DataFrame":
-    """Return the rows whose target is known, and report how many rows `of` the table are left out."""
+    """Return the rows whose target is known, and report how many are left out; `origin` follows the word "rows"."""
     target, markers = (table[name], "") if verbatim else known_texts(table[name])
     known = target.notna()
     if not known.all():
-        say("", f"{int((~known).sum())} rows{of} left out: no target{markers}")
+        say("", f"{int((~known).sum())} rows{origin} left out: no target{markers}")
     table = table[known].copy()
     table[name] = target[known].infer_objects()
     return table
@@ -283,7 +283,7 @@ def known_classes(table: "pd.DataFrame", target: TargetEncoder, path: str) -> "p
     known = numbers != -1
     warn(
         f"{int((~known).sum())} rows of {path} are left out of the scores: their class, such as {unseen!r}, is not "
-        "in the training's table"
+        "in the training table"
     )
     return table[known]
 
@@ -302,7 +302,7 @@ def split_rows(
 
 
 def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
-    """Return the row numbers of two parts, the second of about `fraction`, each class split alike; neither is empty.
+    """Return the row numbers of two parts, stratified by class, the second of about `fraction`; neither is empty.
 
     The rows are ordered by class, and at random within a class. Whenever the running total of `fraction` passes a whole
     number, the row goes to the second part. The first row of a class never does, so the first part has each class.
@@ -316,11 +316,11 @@ def split(classes: RowNumbers, fraction: float, rng: np.random.Generator) -> tup
     return rng.permutation(np.setdiff1d(order, second)), rng.permutation(second)
 
 
-# Columns that seem to identify the rows. With these, a model would learn the order of the table, or single rows.
+# Columns that seem to identify the rows. With these, a model would memorize the order of the table, or single rows.
 
 _MIN_ROWS = 10
 _NEARLY = 0.9  # fraction of distinct values
-_COLLISIONS = 10  # expected collisions of as many random whole numbers in this range; P(none) is then e^-10
+_COLLISIONS = 10  # if random whole numbers have this many expected collisions, P(no collision) is e^-10
 _IN_ORDER = 30  # at least this many rows, so that the steps of an experiment do not count as an index
 _ID = re.compile(
     rf"(?i:(^|[\W_])(ids?|index|idx|key|uuid|guid|nr|no|number|num|row|rownames?|record|serial)([\W_]?\d+)?$)"

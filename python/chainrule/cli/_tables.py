@@ -72,11 +72,11 @@ class Reading:
     def __post_init__(self) -> None:
         texts = (self.separator, self.decimal, self.encoding, self.date_order)
         if not all(text is None or isinstance(text, str) for text in texts) or not isinstance(self.header, bool):
-            raise ValueError(f"not the settings of a table's file: {self}")
+            raise ValueError(f"not settings for reading a table: {self}")
         object.__setattr__(self, "missing", tuple(str(value) for value in self.missing))
 
     def override(self, separator: str | None, encoding: str | None) -> "Reading":
-        """Return a copy with another file's separator and encoding, if not None."""
+        """Return a copy with another separator and encoding; None keeps the present one."""
         return dataclasses.replace(self, separator=separator or self.separator, encoding=encoding or self.encoding)
 
 
@@ -91,7 +91,7 @@ class Text:
     names : list of str
         Names of the columns, all distinct.
     unusual : str
-        A description of what the name of the file does not suggest, to append to a sentence; or empty.
+        A description of the layout that the file's extension does not suggest, to append to a sentence; or empty.
     warnings : list of str
         Warnings about guesses and changes.
     """
@@ -121,7 +121,7 @@ def detect(path: str, reading: Reading, extension: str, names: Callable[[int], l
     encoding = reading.encoding or _find_encoding(path)
     unusual, warnings = "", []
     if reading.encoding is None and encoding in _GUESSES:
-        warnings.append(f"{path} is not UTF-8 text: it is read as {encoding}, --encoding names another")
+        warnings.append(f"{path} is not UTF-8 text: it is read as {encoding}; --encoding sets another encoding")
     try:
         rows = _first_lines(path, encoding)
     except LookupError:
@@ -194,7 +194,7 @@ def _fits(lines: list[str], separator: str) -> bool:
 
 
 def _are_numbers(lines: list[str]) -> bool:
-    """Return whether all rows except the first have the same number of numbers, more than one, between white space."""
+    """Return whether all rows except the first are numbers between white space, equally many (two or more) in each."""
     rows = [line.split() for line in lines]
     if not lines[-1].endswith(("\n", "\r")):
         rows.pop()
@@ -233,7 +233,7 @@ class Table:
     reading : Reading
         The options with which it was read, including the detected decimal mark.
     unusual : str
-        A description of what the name of the file does not suggest, to append to a sentence; or empty.
+        See `Text`.
     formats : dict of str to NumberFormat or DateFormat
         The formats of columns of text. Whole columns determine them, because the training rows may be ambiguous.
     levels : list of str
@@ -262,8 +262,8 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
     Raises
     ------
     ValueError
-        For a file of another kind, or one whose content does not match its name; for numbers or dates with a few other
-        texts among them, or that can be read in several ways.
+        For a file of another kind, or one whose content does not match its name; for a column of numbers or dates that
+        also holds a few other texts or can be read in several ways.
     """
     frame, unusual = read_frame(path, reading, texts)
     is_numeric = _optional.require("pandas.api.types", "cli").is_numeric_dtype
@@ -300,9 +300,9 @@ def read_frame(
         elif extension in KINDS:
             frame, unusual = _read_text(path, reading, extension, texts, names)
         else:
-            raise ValueError(f"its name should end in {', '.join(KINDS)}, these with .gz, or .parquet")
+            raise ValueError(f"its name should end in {', '.join(KINDS)}, one of these and .gz, or .parquet")
     except UnicodeDecodeError as error:
-        raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: name another --encoding") from error
+        raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: set another --encoding") from error
     except (ValueError, EOFError, csv.Error, zlib.error, gzip.BadGzipFile) as error:
         if "Calling read(nbytes)" in str(error):  # how pandas reports Ctrl-C during a read
             raise KeyboardInterrupt from error
@@ -393,7 +393,7 @@ def check_columns(table: "pd.DataFrame", names: Iterable[str], path: str | None 
             has = f"{hint} It has" if hint else "; it has"
             advice = ""
             if len(known) == 1:
-                advice = ". Its rows have one field: --separator names what is between fields"
+                advice = ". Its rows have one field: --separator sets the character between fields"
             elif known != number_names(len(known)) and any(map(_is_number, known)):
                 advice = ". Its first row seems to hold data: --no-header names the columns 1, 2, ..."
             raise ValueError(f"{path or 'the table'} has no column {name!r}{has} {listed(known)}{advice}")

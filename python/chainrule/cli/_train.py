@@ -15,7 +15,7 @@ from chainrule import _optional
 from chainrule.cli import _scores
 from chainrule.cli._console import Console, complain, warn
 from chainrule.cli._methods import Method, TableRecipe
-from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, read_in, save
+from chainrule.cli._model import LOSSES, describe, describe_columns, describe_target, save, with_formats
 from chainrule.cli._output import check_model_output, check_output, check_space, is_standard_output, write_by
 from chainrule.cli._rows import (
     Part,
@@ -42,7 +42,7 @@ MIN_ROWS = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a training."""
+    """The settings of `train` and `demo`."""
 
     output: str
     plot: str | None = None
@@ -62,7 +62,7 @@ class Settings:
 
 
 def check_outputs(settings: Settings, *tables: str | None) -> None:
-    """Raise before the training if its results cannot be written or would replace a table."""
+    """Raise before training if its results cannot be written or would replace a table."""
     if settings.plot is not None:
         known = _optional.require("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
         extension = os.path.splitext(settings.plot)[1][1:].lower()
@@ -73,7 +73,7 @@ def check_outputs(settings: Settings, *tables: str | None) -> None:
 
 
 def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame | None" = None) -> int:
-    """Train to predict a column of a table, report, save the model; return the exit code."""
+    """Train a model to predict a column of a table, report its scores and save it; return the exit code."""
     console = Console(_stream(settings))
     say = console.say
     table = read.frame
@@ -115,7 +115,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
     history = _fit(estimator, *(part.divide_weights(mean_weight) for part in parts.values()))
     with delayed_signals():
         encoder = estimator.encoder_
-        encoder.encoding_ = read_in(encoder.encoding_, read.formats)
+        encoder.encoding_ = with_formats(encoder.encoding_, read.formats)
         _test_and_save(estimator, target, others, tested, settings, read, say)
     if history.stop_reason == "interrupted":
         raise KeyboardInterrupt
@@ -129,7 +129,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
 def _test_and_save(
     estimator: Any, target: TargetEncoder, others: Part, tested: Part, settings: Settings, read: Table, say: _Say
 ) -> None:
-    """Report the result of the training, test the estimator, and save it."""
+    """Report the result of training, test the estimator, and save it."""
     history: cr.History = estimator.history_
     say("stopped", settings.method.explain_end(history))
     if hint := settings.method.advise(history):
@@ -170,7 +170,7 @@ def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
     if (twin := f"{name} (2)") in table.columns and twin not in settings.ignore:
         raise ValueError(f"the table has column {name!r} twice: leave the other out with --ignore {shlex.quote(twin)}")
     if set(weight) & {*settings.ignore, *settings.categorical}:
-        raise ValueError(f"column {settings.weight!r} has the weights: --weight leaves it out of the features")
+        raise ValueError(f"column {settings.weight!r} holds the weights: --weight alone leaves it out of the features")
 
 
 def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEncoder:
@@ -181,7 +181,7 @@ def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEnc
     if settings.task is None and not named:
         say("", explain_task(target, str(encoder.task)))
     if settings.loss is not None and encoder.task == "classification":
-        raise ValueError("--loss is for numbers: the loss of classes is the cross-entropy")
+        raise ValueError("--loss is for numbers: classes are trained with the cross-entropy")
     if settings.class_weight is not None and encoder.task == "regression":
         raise ValueError(f"--class-weight is for classes, the target {encoder.name!r} is a number")
     return encoder
@@ -200,7 +200,7 @@ def _fit(estimator: Any, train: Part, validation: Part | None = None) -> "cr.His
                 raise error.__cause__ from None
             raise
     history: cr.History = estimator.history_
-    if history.stop_reason == "diverged" and validation is not None:  # without, an earlier stage is kept
+    if history.stop_reason == "diverged" and validation is not None:  # the recipe instead keeps an earlier stage
         raise cr.DivergenceError
     return history
 
@@ -216,7 +216,7 @@ def _make_estimator(target: TargetEncoder, n_rows: int, settings: Settings) -> A
 def _score(estimator: Any, target: TargetEncoder, tested: Part, others: Part) -> tuple[str, str]:
     """Return the scores of the test rows, and a remark if a constant prediction is as good.
 
-    The constant is learned from all other rows; for classes it is their frequencies.
+    The constant is computed from all other rows: the mean of numbers, or the frequencies of classes.
     """
     if target.task == "regression":
         mean = float(np.average(others.y, weights=others.weight))
@@ -231,12 +231,12 @@ def _score(estimator: Any, target: TargetEncoder, tested: Part, others: Part) ->
         constant = _scores.score_classes(truth, np.tile(counts / counts.sum(), (len(truth), 1)), tested.weight)
         trivial, compared = (repr(str(classes[counts.argmax()])), constant["accuracy"]), "log loss"
     useless = scores[compared] >= constant[compared]
-    sentence = f"by the {compared} this is no better than a constant prediction ({constant[compared]:.6g})"
+    sentence = f"the {compared} is no better than that of a constant prediction ({constant[compared]:.6g})"
     return _scores.as_text(scores, trivial), sentence if useless else ""
 
 
 class _ReportStart:
-    """A callback that reports the network and the settings of a training and checks the free space on the disk."""
+    """A callback that reports the network and the training settings and checks the free space on the disk."""
 
     def __init__(
         self,

@@ -119,9 +119,9 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         X_val, y_val, sample_weight_val : optional
-            Validation data in the forms of X, y and sample_weight, used instead of the part that ``early_stopping``
-            holds out; they turn early stopping on. In a pipeline, ``Pipeline(..., transform_input=["X_val"])``
-            transforms X_val as X.
+            Validation data in the forms of X, y and sample_weight. They turn early stopping on and replace the rows that
+            ``early_stopping`` would hold out. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
+            X_val in the same way as X.
 
         Returns
         -------
@@ -361,7 +361,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         self._made_for = self._functions()
 
     def _restore(self, network: Network) -> None:
-        """Take over the network of a model file, and set what a first fit sets."""
+        """Use the network of a model file, and set the attributes that a first fit sets."""
         _record.begin(self)
         self._set_network(network)
         self._made_with = self._shape_parameters()
@@ -373,7 +373,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     def _check_new_loss(self) -> None:
         """Raise ValueError if the current ``loss`` needs other targets than those the network was trained on."""
 
-    def _follow_functions(self) -> None:
+    def _rebuild_if_changed(self) -> None:
         """Replace the network by one with the same weights if ``activation`` or ``loss`` has changed."""
         if self._made_for == self._functions():
             return
@@ -402,7 +402,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             loss = next(name for name, loss in _core.LOSSES.items() if loss.output == self.out_activation_)
             sizes = [len(self.coefs_[0]), *map(len, self.intercepts_)]
             self._set_network(self._make_network(sizes, layers, loss, dtype))
-        self._follow_functions()
+        self._rebuild_if_changed()
         return self.network_
 
     coefs_ = _layers_property("coefs_", "Weights of each layer, shape (n_in, n_out)")

@@ -33,7 +33,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     max_iter : int, default 200
         Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool or WithinParts, default True
-        Use a new random order of the rows in each epoch. `WithinParts` gives one for `Rows`.
+        Use a new random order of the rows in each epoch. `Rows` need `WithinParts`.
     random_state : int, RandomState or None, default None
         Seed of the initial weights, the choice of held-out rows, the order of the rows, and dropout.
     tol : float, default 1e-4
@@ -50,22 +50,22 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     nesterovs_momentum : bool, default True
         Use Nesterov momentum in "sgd".
     early_stopping : bool, default False
-        Hold out a part of the rows, end the training when their score does not improve, and keep the best weights.
+        Hold out part of the rows, end training when their score does not improve, and keep the best weights.
     validation_fraction : float, default 0.1
         The fraction of the rows that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
         Settings of "adam"; epsilon is added to √v before its bias correction, as in scikit-learn.
     n_iter_no_change : int or inf, default 10
-        End the training after more than this many epochs without improvement.
+        End training after more than this many epochs without improvement.
     max_fun : int, default 15000
         Maximum number of evaluations of the cost in "lbfgs".
     weight_decay : float, default 0
         Decoupled weight decay: parameters shrink by ``learning rate · weight_decay`` in each step.
     {of_fit}
     eval_metric : str, callable or list of them, optional
-        Metrics to record on the validation data after each epoch, in addition to the cost; an error if there are no
-        validation data. Early stopping watches the first one; "loss" alone means the cost. Default: {metric}. Names and
-        callables are those of `Network.fit`.
+        Metrics to record on the validation data after each epoch, in addition to the cost; without validation data,
+        `fit` raises an error. Early stopping watches the first one; "loss" alone means the cost. Default: {metric}.
+        Names and callables are those of `Network.fit`.
     callbacks : iterable, default ()
         See `Network.fit`.
     stratify : bool, optional
@@ -86,7 +86,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
         Columns of a table that are categories even if their values are numbers: those of a categorical type, those with
         the given names or positions or with True in a mask, or none.
     n_threads : int, optional
-        Default: see `get_num_threads`. The results are the same for any number.
+        Default: `get_num_threads`. The results are the same for any number.
     dtype : {{"float32", "float64"}}, optional
         Type of the network. Default: float32 if X is float32, otherwise float64."""
 
@@ -113,12 +113,12 @@ _ATTRIBUTES = """network_ : Network
 
 
 _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
-        "fast" trains two networks and takes about as long as gradient boosting. "accurate" trains ten for longer, each
-        with another fifth of the rows held out.
+        "fast" trains two networks and takes about as long as gradient boosting. "accurate" trains ten for longer, and
+        each fifth of the rows is held out by two of them.
     time_limit : float, optional
-        Seconds after which no further stage of the training begins; a stage takes half as long again as the one before.
+        Seconds after which no further training stage begins; a stage takes half as long again as the one before.
     random_state : int, RandomState or None, default None
-        For initial weights, held-out rows, the order of the rows and dropout.
+        Seed of the initial weights, the choice of held-out rows, the order of the rows, and dropout.
     verbose : bool or int, default False
         Print the costs after each stage.
     callbacks : iterable, default ()
@@ -129,15 +129,15 @@ _TABLE_PARAMETERS = """effort : {"fast", "accurate"}, default "fast"
     encoder : TableEncoder, optional
         Encode the columns with its settings. Default: ``TableEncoder(bins=16)``.
     n_threads : int, optional
-        Default: as `get_num_threads` says. The results are the same for any number."""
+        Default: `get_num_threads`. The results are the same for any number."""
 
 _TABLE_ATTRIBUTES = """network_ : Network
         The trained networks merged into one, whose logits are the mean of theirs. For classes, the logits are
         multiplied by the factor with which the probabilities fit the held-out rows best.
     history_ : History
-        The record of the training, with an entry for each stage instead of each epoch: costs, and why it ended.
+        The record of training, with an entry for each stage instead of each epoch: costs, and why it ended.
     n_iter_ : int
-        Epochs of the training that was kept.
+        Number of epochs that led to the kept parameters.
     n_outputs_ : int
         Outputs of the network.
     n_features_in_, feature_names_in_ : int, ndarray of str
@@ -148,7 +148,7 @@ _TABLE_ATTRIBUTES = """network_ : Network
 
 def documented_table(estimator: Class) -> Class:
     """Put the parts that the table estimators share into a class's docstring."""
-    if estimator.__doc__ is not None:  # as with python -OO
+    if estimator.__doc__ is not None:  # None with python -OO
         estimator.__doc__ = estimator.__doc__.format(parameters=_TABLE_PARAMETERS, attributes=_TABLE_ATTRIBUTES)
     return estimator
 

@@ -78,11 +78,11 @@ class Savable:
     def to_c(self, path: StrPath, *, name: str | None = None, dtype: Any = None, weights: str | None = None) -> None:
         """Write the fitted estimator as a header for C99 and C++, with the encoding of a table and the target's unit.
 
-        The header needs ``math.h`` only and allocates no memory. ``NAME_predict`` computes one row, up to rounding: the
+        The header needs only ``math.h`` and allocates no memory. ``NAME_predict`` computes one row, up to rounding: the
         values of `predict`, or the probabilities of `predict_proba`; it returns the index of the class in
-        ``NAME_labels``. A table's row is a struct: numbers, days since 1970-01-01 and fractions of a day are double,
-        missing ones NAN; texts are strings in UTF-8, missing ones null pointers. A text that the encoder reads as a
-        number or date must be converted by the caller.
+        ``NAME_labels``. The row of a table is a struct: numbers, days since 1970-01-01 and fractions of a day are
+        double, or NAN if missing; texts are UTF-8 strings, or null pointers if missing. The caller must convert text
+        that the encoder reads as numbers or dates.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Savable:
         to_c(self, path, name=name, dtype=dtype, weights=weights)
 
     def to_torch(self, *, logits: bool = False, copy: bool = False) -> Any:
-        """Convert the fitted estimator to a `torch.nn.Sequential`. Extra ``torch``.
+        """Convert the fitted estimator to a `torch.nn.Sequential`. Needs the extra ``torch``.
 
         The module computes, up to rounding, `predict_proba` of a classifier and `predict` of a regressor. PyTorch
         cannot read tables: if the estimator has an ``encoder_``, give the module ``encoder_.transform(table)``.
@@ -111,7 +111,7 @@ class Savable:
         Parameters
         ----------
         logits : bool, default False
-            Compute what ``network_.logits`` does: without output activation, and in the unit of the network.
+            Compute the same as ``network_.logits``: without output activation, and in the unit of the network.
         copy : bool, default False
             Copy the weights. Otherwise module and estimator share them.
 
@@ -125,7 +125,7 @@ class Savable:
         ValueError
             For a classifier that knows a single class.
         ImportError
-            Without PyTorch.
+            If PyTorch is not installed.
         NotFittedError
             If the estimator is not fitted.
         """
@@ -139,14 +139,14 @@ class Savable:
         Returns
         -------
         sklearn.neural_network.MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
-            It predicts the same up to rounding, in the unit of the target. For an estimator that reads tables, a
+            It predicts the same up to rounding, in the unit of the target. An estimator that reads tables becomes a
             pipeline of its ``encoder_``, which needs this package, and scikit-learn's estimator.
 
         Raises
         ------
         ValueError
-            If scikit-learn's estimator cannot express the model: several activations or one that it lacks, bounded
-            predictions, two outputs for two classes, another output activation.
+            If scikit-learn's estimator cannot express the model: several activations, one that it lacks, bounded
+            predictions, two outputs for two classes, or another output activation.
         NotFittedError
             If the estimator is not fitted.
         """
@@ -211,7 +211,7 @@ def save(
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TableClassifier or TableRegressor
-        What to write.
+        The estimator to write.
     path : str or path
         The file to write.
     metadata : mapping of str to str, optional
@@ -278,7 +278,7 @@ def _write_parameters(estimator: Any) -> dict[str, Any]:
     """Return the constructor's parameters for JSON. Callbacks are left out; any other code raises ValueError."""
     values = estimator.get_params(deep=False)
     if not isinstance(values["callbacks"], (tuple, list)) or len(values["callbacks"]):
-        warn(f"a model file holds no code: callbacks={values['callbacks']!r:.200} is not saved")
+        warn(f"a model file contains no code: callbacks={values['callbacks']!r:.200} is not saved")
         values["callbacks"] = ()
     written = {}
     for name, value in values.items():
@@ -288,7 +288,7 @@ def _write_parameters(estimator: Any) -> dict[str, Any]:
             remedy = "pickle the estimator"
             if name in _WITHOUT_CODE:
                 default = _WITHOUT_CODE[name][estimator._y_numeric]
-                remedy = f"set_params({name}={default!r}) before, which changes no prediction, or {remedy}"
+                remedy = f"call set_params({name}={default!r}) first, which changes no prediction, or {remedy}"
             raise ValueError(f"{name}={value!r:.200} cannot be saved ({error}): {remedy}") from None
     return written
 
@@ -324,7 +324,7 @@ def _write(value: Any) -> Any:
         if isinstance(value, training.History):
             fields["state"] = None
         return {type(value).__name__: {name: _write(item) for name, item in fields.items()}}
-    raise TypeError(f"a model file holds no {'code' if callable(value) else type(value).__name__}")
+    raise TypeError(f"a model file contains no {'code' if callable(value) else type(value).__name__}")
 
 
 def _write_array(array: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def as_labels(y: Any, name: str) -> Any:
         if is_missing(value):
             raise ValueError(
                 f"{name} has a missing label in row {place // width}: {value!r}. Leave such rows out, or give them a "
-                "class of their own"
+                "separate class"
             )
         kinds.setdefault(_kind(value), place)
     if len(kinds) > 1 and kinds.keys() != {"an integer", "a float"}:

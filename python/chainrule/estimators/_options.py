@@ -83,12 +83,12 @@ def schedule(estimator: Any, n_rows: int, incremental: bool) -> Any:
 
 
 def patience_of(estimator: Any) -> int | None:
-    """Return the epochs without improvement that end the training or lower the learning rate; None: no limit."""
+    """Return the number of epochs without improvement that end training or lower the learning rate; None: no limit."""
     return None if np.isinf(estimator.n_iter_no_change) else int(estimator.n_iter_no_change) + 1
 
 
 def stop(estimator: Any, watched: bool) -> Stop:
-    """Return the criteria that end the training before ``max_iter``; ``watched`` is true if validation data decide."""
+    """Return the criteria that end training before ``max_iter``; ``watched`` is true if validation data are watched."""
     if not (is_stochastic(estimator.solver) or watched):
         return Stop(seconds=estimator.time_limit)
     adaptive = is_adaptive(estimator)

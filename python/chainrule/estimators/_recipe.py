@@ -20,7 +20,7 @@ HELD_OUT = 5  # without validation data, one row in 5 is held out
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The settings of a training.
+    """The training settings of a table estimator.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Recipe:
     folds : int
         Number of parts into which the rows are divided; each network holds out one part. Not used with validation data.
     learning_rate : float
-        Learning rate of the weights. A layer uses 1/√n_in of it, as in the neural tangent parametrization.
+        Learning rate of the weights; each layer divides it by √n_in, as in the neural tangent parametrization.
     first_rate, bias_rate : float
         Factors on the learning rate of the first layer's weights and of all biases.
     beta2, weight_decay, dropout, label_smoothing : float

@@ -30,7 +30,7 @@ class OptimizerState:
     state : TrainingState
         Moments, averages and counts, in the form that `Network.fit` takes.
     kind : str
-        Name of the class of the optimizer.
+        Class name of the optimizer.
     """
 
     learning_rate: float
@@ -67,7 +67,7 @@ class Printer:
             print(f"Validation score: {logs[self._watched]:f}")
 
     def on_train_end(self, history: History) -> None:
-        """Print the reason why the training ended."""
+        """Print the reason why training ended."""
         if history.stop_reason == "no_improvement":
             print(f"{no_improvement(self._estimator, self._watched)} Stopping.")
         elif history.stop_reason == "learning_rate_below":
@@ -146,7 +146,7 @@ def epochs_without_improvement(losses: NDArray[np.float64], tol: float) -> int:
 
 
 def warn_at_end(estimator: Any, history: History, data: Data | None, part: str) -> None:
-    """Warn once if the training has not converged or, on the data, the network is no better than a constant."""
+    """Warn once if training has not converged, or if the network predicts the data no better than a constant."""
     useless = [] if data is None else _why_useless(estimator, data, part)
     unfinished = _why_unfinished(estimator, history)
     if unfinished or useless:
@@ -154,7 +154,7 @@ def warn_at_end(estimator: Any, history: History, data: Data | None, part: str) 
 
 
 def _why_unfinished(estimator: Any, history: History) -> list[str]:
-    """Return the reason why the training has not converged; empty if it has."""
+    """Return the reason why training has not converged; empty if it has."""
     if _options.is_stochastic(estimator.solver):
         if history.stop_reason == "epochs" and not isinstance(estimator.learning_rate, (Cosine, OneCycle)):
             return [
@@ -178,7 +178,7 @@ def _why_unfinished(estimator: Any, history: History) -> list[str]:
 
 
 def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
-    """Return a warning if the network's cost is not below that of the best constant prediction, otherwise "".
+    """Return a warning if the network's cost is not below that of the best constant prediction; empty if it is.
 
     ``data`` are the held-out rows or, if there are none, the training rows with the weights of their classes; ``part``
     is their name.

@@ -80,8 +80,8 @@ def finite_mean(losses: NDArray[Any]) -> float:
 def improves(stages: Sequence[NDArray[Any]], least_gain: float) -> bool:
     """Return whether the last two stages lowered the cost of the held-out rows.
 
-    Their lower cost is compared to the lowest one before. It must be lower by the fraction `least_gain`; where it is
-    not, it must exceed that limit by less than half a standard error of the rows' differences.
+    The lower cost of the two is compared with the lowest cost of the earlier stages. It must be lower by the fraction
+    `least_gain`, or miss this limit by less than half a standard error of the differences between the rows' losses.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Stages:
     held_out : HeldOut or None
         Rows on which stages are compared. None: there is a single stage, and the training cost is reported.
     epochs : int
-        After `run`: the number of epochs after which the kept parameters were reached.
+        After `run`: the number of epochs that led to the kept parameters.
     """
 
     recipe: Recipe
@@ -150,7 +150,7 @@ class Stages:
             start = time.monotonic()
             try:
                 loss = self._fit({**settings, "epochs": length}, seed, left)
-                of_rows.append(np.array([loss]) if self.held_out is None else self._judge(self.held_out))
+                of_rows.append(np.array([loss]) if self.held_out is None else self._evaluate(self.held_out))
             except (DivergenceError, KeyboardInterrupt) as error:
                 if best is None:
                     raise
@@ -224,5 +224,5 @@ class Stages:
         self._states = [history.state for history in histories]
         return float(np.mean([history.loss[-1] for history in histories]))
 
-    def _judge(self, held_out: HeldOut) -> NDArray[Any]:
+    def _evaluate(self, held_out: HeldOut) -> NDArray[Any]:
         return held_out.losses(held_out.logits(self.networks, self.n_threads))

@@ -68,9 +68,9 @@ class TableModel(Estimator):
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
         X_val, y_val, sample_weight_val : optional
-            Validation data in the forms of X, y and sample_weight, which determine when training ends. Default: for
-            each network another fifth of the rows. If given, all rows of X are used for training. In a pipeline,
-            ``Pipeline(..., transform_input=["X_val"])`` transforms X_val as X.
+            Validation data in the forms of X, y and sample_weight, which determine when training ends; all rows of X are
+            then used for training. Default: each network holds out a fifth of the rows. In a pipeline,
+            ``Pipeline(..., transform_input=["X_val"])`` transforms X_val in the same way as X.
 
         Returns
         -------
@@ -113,12 +113,12 @@ class TableModel(Estimator):
         if watched is not None:
             with about("validation data"):
                 encoded = self._encoded(watched, None, dtype)
-            held_out = HeldOut(encoded, [np.arange(len(encoded))] * recipe.networks, self._judge())
+            held_out = HeldOut(encoded, [np.arange(len(encoded))] * recipe.networks, self._evaluation_loss())
         elif parts is not None:
             places = np.unique(np.concatenate([held for _, held in parts]))
             rows = [rows for rows, _ in parts]
             of_parts = [np.searchsorted(places, held) for _, held in parts]
-            held_out = HeldOut(train.part(places), of_parts, self._judge())
+            held_out = HeldOut(train.part(places), of_parts, self._evaluation_loss())
         self._run(recipe, train, rows, held_out, seed, dtype)
         return self
 
@@ -155,7 +155,7 @@ class TableModel(Estimator):
         n_inputs, n_outputs = train.X.shape[1], self._count_outputs(train.y)
         callbacks = Callbacks([*self.callbacks, *([_print] if self.verbose else [])])
         if callbacks.wants_state:
-            raise ValueError(f"{type(self).__name__} cannot resume a training: checkpoints are for Network.fit")
+            raise ValueError(f"{type(self).__name__} cannot resume training: checkpoints are for Network.fit")
         loss = self._training_loss(recipe)
         networks = [recipe.make_network(n_inputs, n_outputs, loss, dtype, seed + i) for i in range(recipe.networks)]
         stages = Stages(
@@ -184,10 +184,10 @@ class TableModel(Estimator):
         self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
 
     def _warn_at_end(self, data: Data, part: str) -> None:
-        """Warn once if the training diverged or was interrupted, or the network is no better than a constant."""
+        """Warn if training diverged or was interrupted, and if the network is no better than a constant."""
         reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
         if message := reason.get(self.history_.stop_reason):
-            warn(f"{message} The best stage before is kept.", _sklearn.exceptions.ConvergenceWarning)
+            warn(f"{message} The best earlier stage is kept.", _sklearn.exceptions.ConvergenceWarning)
         if callable(self.loss) or (data.y == data.y[0]).all():
             return
         network = self.network_
@@ -196,7 +196,7 @@ class TableModel(Estimator):
         if cost >= constant - 1e-6 * abs(constant):
             warn(no_better(part, cost, constant))
 
-    def _judge(self) -> Any:
+    def _evaluation_loss(self) -> Any:
         """Return the loss for evaluating the held-out rows."""
         return self.loss if callable(self.loss) else self._network_loss()
 

@@ -80,7 +80,7 @@ def as_table(X: Any) -> Any:
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
     if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns
         return X.to_native()
-    if not hasattr(X, "__len__"):  # an object that only becomes an array
+    if not hasattr(X, "__len__"):  # an object without a length that NumPy can convert
         return np.asarray(X)
     return np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
 

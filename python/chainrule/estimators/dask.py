@@ -1,6 +1,6 @@
 """The MLP estimators on a Dask cluster: the rows stay on the workers, and this process keeps the network.
 
-A fit has the bits of the local estimator, whatever the number of workers. Predictions are lazy, as in other libraries.
+A fit gives the same bits as the local estimator, for any number of workers. Predictions for dask collections are lazy.
 """
 
 import copy
@@ -118,12 +118,12 @@ class OnDask(Perceptron):
 
     def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any, **incremental: Any) -> Any:
         if incremental:
-            raise AttributeError("partial_fit is not available on Dask: use that of to_local()")
+            raise AttributeError("partial_fit is not available on Dask: use to_local().partial_fit")
         check_parameters(self)
         if self.preprocess not in ("auto", False):
             raise ValueError("preprocess is not available on Dask: encode the columns first")
         if self.early_stopping and validation is None:
-            raise ValueError("early_stopping holds out no rows on Dask: give X_val and y_val")
+            raise ValueError("early_stopping holds out no rows on Dask: pass X_val and y_val")
         first = not (self.warm_start and hasattr(self, "coefs_"))
         if not first:
             self._check_same_network()
@@ -155,10 +155,10 @@ class OnDask(Perceptron):
 class DaskMLPClassifier(OnDask, MLPClassifier):
     """`MLPClassifier` on a Dask cluster: the rows stay on the workers, and each step is spread over them.
 
-    X, y and ``sample_weight`` are dask arrays or tables of numbers; their chunks may differ. The result has the bits of
-    `MLPClassifier` with the same parameters, for any number of workers; see `chainrule.dask.fit`. Predictions for dask
-    arrays and tables are lazy. `to_local` returns an `MLPClassifier`. Set ``client`` to use another client than the
-    current one.
+    X, y and ``sample_weight`` are dask arrays or tables of numbers; their chunks may differ. For any number of workers,
+    the result has the same bits as `MLPClassifier` with the same parameters; see `chainrule.dask.fit`. Predictions for
+    dask arrays and tables are lazy. `to_local` returns an `MLPClassifier`. Set ``client`` to use a client other than
+    the current one.
 
     Parameters
     ----------

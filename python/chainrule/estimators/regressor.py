@@ -109,7 +109,7 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
     ----------
     loss : str, loss or callable, default "squared_error"
         A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
-        with which each level is predicted; or a callable as for `Network.fit`.
+        which predicts each level; or a callable as for `Network.fit`.
     {parameters}
 
     Attributes
@@ -165,7 +165,7 @@ class MLPRegressor(Regressor, Perceptron, FirstParameter):
         if size > _FAR:
             warn(
                 f"The targets are {size:.3g} standard deviations away from the mean of those in the first call of "
-                "partial_fit, which fixed their scale. Begin with rows that are like the later ones, or scale y"
+                "partial_fit, which fixed their scale. Begin with rows that resemble the later ones, or scale y"
             )
 
     def _metrics(self) -> tuple[Any, ...]:

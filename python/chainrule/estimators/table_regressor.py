@@ -27,8 +27,8 @@ class TableRegressor(Regressor, TableModel):
     ----------
     loss : str, loss or callable, default "squared_error"
         A loss of `Network` for values, such as "poisson", ``cr.Huber(delta=2.0)`` or ``cr.Quantile([0.1, 0.5, 0.9])``,
-        with which each level is predicted; or a callable as for `Network.fit`. Targets are standardized, unless the
-        loss depends on their unit, as "poisson" does and callables may.
+        which predicts each level; or a callable as for `Network.fit`. Targets are standardized, unless the loss depends
+        on their unit, as "poisson" does and callables may.
     {parameters}
 
     Attributes

@@ -1,6 +1,6 @@
 """Converts networks and estimators to the formats of other programs, and back.
 
-The modules of this package need the packages that they are named after, which are imported when a function is called.
+A module such as `exchange.torch` needs the package it is named after, which is imported when a function is called.
 """
 
 from typing import Any
@@ -38,8 +38,8 @@ def from_torch(module: Any, *, loss: Loss | None = None, seed: int | None = None
     Raises
     ------
     ValueError
-        For a module with another layer, with a path around a layer, or whose last activation belongs to another loss;
-        the message names it.
+        For a module with another layer, with a skip connection, or whose last activation belongs to another loss; the
+        message names the layer.
     ImportError
         If PyTorch is not installed.
 

@@ -70,8 +70,8 @@ def _count_blocks(W: Floats) -> int:
 def store_table(W: Floats, bias: Floats, layout: Sequence[tuple[str, int]], is_int8: bool) -> Layer:
     """Store the first layer of a table: for each part of the layout of `BinnedRows`, the rows to look up.
 
-    These are the weights of one feature each. For bins, of which the lower ones are all 1, they are the sums of the
-    weights of the bins below each edge.
+    Each row holds the weights of one feature. For bins, there is a row for each edge, with the sums of the weights of
+    the bins below the edge, because the features of these bins are all 1.
 
     >>> W = np.array([[5.0, 1.0, 2.0]])
     >>> store_table(W, np.zeros(1), [("value", 1), ("bins", 2)], False).stored.tolist()

@@ -16,7 +16,7 @@ _LAST_DAY = 100_000.0
 
 
 def make_numbers(n_inputs: int) -> NDArray[np.float64]:
-    """Return rows of numbers that float32 can express."""
+    """Return rows of numbers that float32 represents exactly."""
     return np.random.default_rng(0).normal(size=(_ROWS, n_inputs)).astype(np.float32).astype(np.float64)
 
 

@@ -64,7 +64,7 @@ class Graph:
 
     def _constant(self, value: Number) -> Tensor:
         array = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else np.array(value, self.dtype)
-        key = (array.dtype, array.tobytes()) if array.ndim == 0 else None  # single numbers recur
+        key = (array.dtype, array.tobytes()) if array.ndim == 0 else None  # only scalars are reused
         if key in self._numbers:
             return self._numbers[key]
         name = self.unique("constant")
@@ -95,7 +95,7 @@ class Graph:
         return x if len(columns) == n_columns else self.node("Gather", x, columns, axis=1)
 
     def one_hot(self, codes: Tensor, width: int) -> Tensor:
-        """Add a node that makes features of codes; codes that are not below `width` become zeros."""
+        """Add a node that makes one-hot features of codes; all features are 0 for codes that are not below `width`."""
         features = self.node("OneHot", codes, np.array(width), np.array([0, 1], np.float32))
         return features if self.dtype == np.float32 else self.cast(features, self.dtype)
 

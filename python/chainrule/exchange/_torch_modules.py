@@ -12,7 +12,7 @@ class Sin(nn.Module):  # type: ignore[misc]
     """Computes the sine."""
 
     def forward(self, x: Any) -> Any:
-        """Compute it of each element."""
+        """Compute the sine of each element."""
         return torch.sin(x)
 
 
@@ -20,7 +20,7 @@ class Exp(nn.Module):  # type: ignore[misc]
     """Computes the exponential function."""
 
     def forward(self, x: Any) -> Any:
-        """Compute it of each element."""
+        """Compute the exponential of each element."""
         return torch.exp(x)
 
 
@@ -47,7 +47,7 @@ class Restore(nn.Module):  # type: ignore[misc]
         return torch.clamp(x.double() * self.std + self.mean, self.bounds[0], self.bounds[1])
 
 
-# PyTorch's layer of each activation. One that is not here cannot be exchanged.
+# PyTorch's layer for each activation. An activation that is not listed cannot be converted.
 ACTIVATIONS: dict[str, Any] = {
     "identity": nn.Identity(),
     "logistic": nn.Sigmoid(),
@@ -65,7 +65,7 @@ ACTIVATIONS: dict[str, Any] = {
     "sin": Sin(),
     "softsign": nn.Softsign(),
 }
-# PyTorch's layer of each output activation. Networks predict probabilities where LogSoftmax computes their logarithms.
+# PyTorch's layers for each output activation. A network predicts the probabilities, also in place of LogSoftmax.
 OUTPUTS: dict[str, list[Any]] = {
     "identity": [nn.Identity()],
     "logistic": [nn.Sigmoid()],
@@ -75,7 +75,7 @@ OUTPUTS: dict[str, list[Any]] = {
 
 
 def settings(layer: Any) -> dict[str, Any]:
-    """Return the settings of a layer without parameters that its results depend on."""
+    """Return the settings that determine the results of a layer without parameters."""
     return {
         name: value
         for name, value in vars(layer).items()

@@ -221,7 +221,7 @@ class _Header:
             yield "  double v;"
         if any(isinstance(column, LevelColumn) for column in self.columns):
             yield "  int k;"
-        # The features of a table without bins are float32 whatever the type of the network.
+        # The features of a table without bins are float32 for any type of the network.
         cast = "REAL" if any(kind == "bins" for kind, _ in self.layout) else "float"
         for i, (column, field) in enumerate(zip(self.columns, self.fields, strict=True)):
             value = f"row->{field}"
@@ -242,7 +242,7 @@ class _Header:
                     yield f"  if ({value} != {value}) NAME_add({n}, {one}, {next(rows)}, {z});"
 
     def _predict(self) -> str:
-        """Return the function for the caller, unless the network has no target."""
+        """Return the function for the caller; empty for a network, whose function is already called NAME_predict."""
         n, inputs = self.n_results, "const struct NAME_row *row" if self.columns else "const REAL *x"
         x = "row" if self.columns else "x"
         if not self.is_estimator:
@@ -315,7 +315,7 @@ class _Header:
 
 
 def _describe(column: Encoder) -> str:
-    """Return what the comment of a field says about a column after its name."""
+    """Return the description that follows the column's name in the comment of a field."""
     format = getattr(column, "format", None)
     if isinstance(column, DateColumn):
         is_time = isinstance(format, DateFormat) and format.order == TIME

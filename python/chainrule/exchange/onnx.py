@@ -3,11 +3,11 @@
 The columns of a table are separate inputs of shape (rows, 1), with the names of the columns:
 
 - numbers: doubles, NaN if missing;
-- dates: doubles, the days since 1970-01-01 (UTC), of times of day the fraction of the day; NaN if missing;
+- dates: doubles, the days since 1970-01-01 (UTC), or the fraction of the day for times of day; NaN if missing;
 - all other columns: strings, empty if missing.
 
 Plain numbers are one input "X" of shape (rows, features). All outputs are tensors: "prediction" of a network, "label"
-and "probabilities" of a classifier, "value" or, of several targets or quantiles, "values" of a regressor.
+and "probabilities" of a classifier, "value" of a regressor, or "values" for several targets or quantiles.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ class Feed:
     names : tuple of str
         The names of the inputs: one for each column with features, or "X".
     texts : tuple
-        For each input that is text, what its levels are called, and at the end a missing and an unknown one; or None.
+        For each input of text, the texts of its levels, of a missing and of an unknown level; None for other inputs.
     dtype : dtype
         The type of plain numbers.
     columns : tuple of str, optional
@@ -78,7 +78,7 @@ class Feed:
         Raises
         ------
         ValueError
-            As `predict` does.
+            As for `predict`.
         """
         if self.encoding is None:
             names = None if self.columns is None else column_names(X)
@@ -123,7 +123,7 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
     Parameters
     ----------
     model : Model
-        What to convert.
+        The model to convert.
     is_network : bool
         Whether the output is the prediction of the network, instead of labels or values.
     columns : tuple of str, optional
@@ -168,7 +168,7 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
 
 
 def _texts(column: Encoder) -> NDArray[Any] | None:
-    """Return what `Feed` writes for the levels of a column, a missing one and an unknown one."""
+    """Return the texts that `Feed` uses for the levels of a column, and for a missing and an unknown level."""
     if not isinstance(column, LevelColumn):
         return None
     texts = Texts.of(column)

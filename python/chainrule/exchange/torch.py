@@ -13,7 +13,7 @@ from chainrule.exchange._model import reduce
 from chainrule.exchange._torch_modules import ACTIVATIONS, OUTPUTS, BothClasses, Restore, is_same, nn, settings, torch
 from chainrule.losses import Loss, to_core
 
-# Functions of PyTorch that are layers under another name.
+# The layer for each PyTorch function or method, by its name in lower case without underscores.
 _LAYERS: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in {type(layer) for layer in [*ACTIVATIONS.values(), *itertools.chain(*OUTPUTS.values())]}
