@@ -1,8 +1,8 @@
 """Prepares a checkout for PyPI: python .github/publish.py OWNER/NAME REF.
 
-The README's links lead to files of the repository, which PyPI does not have. They become links to the repository at
-this tag or commit, pictures links to their files. pyproject.toml gets the addresses of the repository. So no file has
-to name where the project is published.
+The README links to files of the repository, which PyPI does not have. This program makes them absolute links to the
+repository at a tag or commit, and adds the addresses of the repository to pyproject.toml. So no file has to contain
+the place where the project is published.
 """
 
 import re

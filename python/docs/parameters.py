@@ -116,7 +116,7 @@ def page() -> str:
     lines += [
         "## Stop",
         "",
-        "The first criterion that is met ends the training, and `history.stop_reason` names it.",
+        "The first criterion that is met ends training, and `history.stop_reason` names it.",
         "",
     ]
     lines += table(cr.Stop, elsewhere(SETTINGS["Stop"]))

@@ -1,6 +1,6 @@
 """Two half moons, and the border between them that the network learns. Run: python half_moons.py [PICTURE].
 
-Needs matplotlib: pip install "chainrule[plot]". Writes half_moons.png, or the PICTURE named.
+Needs matplotlib: pip install "chainrule[plot]". Writes to PICTURE, by default half_moons.png.
 """
 
 import sys

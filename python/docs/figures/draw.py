@@ -22,7 +22,7 @@ def canvas(width: float, height: float) -> tuple[Figure, Any]:
 def box(
     axes: Any, x: float, y: float, width: float, height: float, color: str, label: str = "", alpha: float = 1
 ) -> None:
-    """Draw a rectangle with a text in its middle."""
+    """Draw a rectangle with a label at its center."""
     axes.add_patch(Rectangle((x, y), width, height, facecolor=color, alpha=alpha, edgecolor="white"))
     axes.text(x + width / 2, y + height / 2, label, ha="center", va="center", color="white", fontsize=10)
 
@@ -33,7 +33,7 @@ def arrow(axes: Any, start: tuple[float, float], end: tuple[float, float]) -> No
 
 
 def save(figure: Figure, name: str) -> None:
-    """Write the figure, the same bytes each time."""
+    """Write the figure without a date, so that the same figure gives the same bytes."""
     figure.savefig(HERE / name, metadata={"Date": None}, facecolor="white")
 
 
@@ -79,10 +79,10 @@ def draw_blocks() -> None:
 def draw_tree() -> None:
     """Draw the tree of the sum over seven leaves."""
     figure, axes = canvas(7.2, 2.6)
-    centres = [50 + 100 * leaf for leaf in range(7)]
-    for leaf, x in enumerate(centres):
+    centers = [50 + 100 * leaf for leaf in range(7)]
+    for leaf, x in enumerate(centers):
         box(axes, x - 40, 15, 80, 30, FIRST if leaf < 4 else SECOND, f"{512 * leaf}–{512 * leaf + 511}")
-    level, y = centres, 45
+    level, y = centers, 45
     while len(level) > 1:
         above = [(level[i] + level[i + 1]) / 2 for i in range(0, len(level) - 1, 2)]
         for i, x in enumerate(above):

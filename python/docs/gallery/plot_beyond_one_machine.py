@@ -3,7 +3,7 @@ Parts of a batch on several machines
 ====================================
 
 A sum over rows is a binary tree of leaves of 512 rows, so machines can compute branches of it. Here three workers
-compute their parts of a batch of 5,000 rows; the sum has the bits of one machine.
+compute their parts of a batch of 5,000 rows; the sum has the same bits as on one machine.
 """
 
 import matplotlib.pyplot as plt

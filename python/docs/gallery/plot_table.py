@@ -1,6 +1,6 @@
 """
-A table with text and gaps
-==========================
+A table with text and missing values
+====================================
 
 Predicted and true prices of rows that the model did not see.
 """
