@@ -11,7 +11,7 @@ sklearn.neural_network.MLPRegressor = cr.MLPRegressor
 
 
 @pytest.fixture(autouse=True)
-def the_same_draws_each_time():
+def seed_numpy():
     """Seed NumPy: some of scikit-learn's tests pass no random_state and fail for some initial weights.
 
     If the held-out targets are equal, r2 is undefined and we watch the cost, which for a fifth of the seeds still falls

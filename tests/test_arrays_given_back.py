@@ -1,4 +1,4 @@
-"""Arrays that are not training data: states of trainings, results of the caller's functions, tables and their targets.
+"""Arrays that are not training data: training states, results of the caller's functions, tables and their targets.
 Each call returns the right result or raises TypeError or ValueError; it never crashes or returns a wrong result."""
 
 import dataclasses

@@ -102,9 +102,9 @@ def test_training_in_another_language_equals_python(lua, tmp_path):
     )
     net.save(tmp_path / "python")
     assert (tmp_path / "c").read_bytes() == (tmp_path / "python").read_bytes()
-    told = json.loads(printed)
-    assert told["loss"] == history.loss.tolist()
-    assert (told["epochs"], told["stop_reason"]) == (12, "epochs")
+    reported = json.loads(printed)
+    assert reported["loss"] == history.loss.tolist()
+    assert (reported["epochs"], reported["stop_reason"]) == (12, "epochs")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

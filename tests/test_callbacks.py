@@ -51,7 +51,7 @@ def test_the_bar_ends_with_the_last_epoch(console, epochs):
     assert "seconds" not in last
 
 
-def test_the_bar_shows_metrics_and_ignores_the_rest(console):
+def test_the_bar_shows_metrics_and_ignores_other_entries(console):
     bar = cr.ProgressBar(3, console=console)
     imitate(bar, 3, learning_rate=0.001)
     bar.on_train_end(None)
@@ -138,7 +138,7 @@ def test_new_fit_replaces_the_file_or_appends(tmp_path):
     assert [int(row["epoch"]) for row in rows(tmp_path / "log.csv")] == [1, 2, 1, 2, 1]
 
 
-def test_a_resumed_training_replaces_the_rows_that_it_repeats(tmp_path):
+def test_resumed_fit_replaces_the_rows_that_it_repeats(tmp_path):
     imitate(cr.CSVLog(tmp_path / "log.csv"), 10)
     with open(tmp_path / "log.csv", "a") as file:
         file.write("11,0.2")  # killed here

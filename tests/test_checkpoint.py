@@ -59,7 +59,7 @@ def test_a_loss_keeps_its_parameters(tmp_path):
     assert cr.load_checkpoint(tmp_path / "file")[0].loss_spec == net.loss_spec
 
 
-def test_equal_trainings_write_equal_files(path, tmp_path):
+def test_equal_fits_write_equal_files(path, tmp_path):
     cr.save_checkpoint(tmp_path / "again", *cr.load_checkpoint(path))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
@@ -297,7 +297,7 @@ def continued(tmp_path_factory):
         path = folder / f"{name}, {dtype}"
         make_network(dtype).fit(X, Y, epochs=80, callbacks=[cr.Checkpoint(path, every=50)], **settings(name))
         assert cr.load_checkpoint(path)[1].epoch == 80
-    run("checkpoints.go_on", str(folder))
+    run("checkpoints.resume_all", str(folder))
     return folder
 
 

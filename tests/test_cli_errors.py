@@ -161,10 +161,10 @@ def test_dates_with_missing_markers_are_dates(capsys):
 def test_bad_cell_among_numbers_raises(capsys):
     for column, target in (("size", "dear"), ("price", "price")):
         make_table().assign(**{column: [*range(6), "1 or 5", *range(293)]}).to_csv("t.csv", index=False)
-        said = failure(capsys, "train", "t.csv", "--target", target)
-        assert f"column '{column}' holds numbers, such as " in said
-        assert "the first '1 or 5' in row 7: add --missing '1 or 5'" in said
-        assert f"--categorical {column}" in said
+        message = failure(capsys, "train", "t.csv", "--target", target)
+        assert f"column '{column}' holds numbers, such as " in message
+        assert "the first '1 or 5' in row 7: add --missing '1 or 5'" in message
+        assert f"--categorical {column}" in message
         assert run("train", "t.csv", "--target", target, "--missing", "1 or 5", "--epochs", 1) == 0
         assert run("train", "t.csv", "--target", "dear", "--ignore", column, "--epochs", 1) == 0
 
@@ -180,8 +180,8 @@ def test_rows_are_those_of_the_file(capsys, seed):
     table = make_table()
     table.assign(price=table.price.where(table.index != 5, np.inf)).to_csv("t.csv", index=False)
     for target in ("dear", "price"):
-        said = failure(capsys, "train", "t.csv", "--target", target, "--seed", seed, "--test-size", 0.01)
-        assert "column 'price' holds inf in row 6," in said
+        message = failure(capsys, "train", "t.csv", "--target", target, "--seed", seed, "--test-size", 0.01)
+        assert "column 'price' holds inf in row 6," in message
 
 
 # Before the work
@@ -228,6 +228,6 @@ def test_divergence_in_the_first_stage_saves_nothing_and_later_the_best_one(hous
     assert expected in capsys.readouterr().out
     cr.load("houses.safetensors")
     calls[:] = [None]
-    said = failure(capsys, "train", houses, "--target", "price", "--output", "none.safetensors")
-    assert "the cost became NaN or infinite, nothing is saved" in said
+    message = failure(capsys, "train", houses, "--target", "price", "--output", "none.safetensors")
+    assert "the cost became NaN or infinite, nothing is saved" in message
     assert not Path("none.safetensors").exists()

@@ -76,8 +76,8 @@ def test_probabilities_in_parquet_are_numbers(model):
 
 @pytest.mark.parametrize("name", ["p", "p.xlsx", "p.gz", "p.csv.zip", "p.parquet.gz"])
 def test_unknown_suffixes_are_an_error_before_the_model_is_read(name, houses, capsys):
-    said = failure(capsys, "predict", "nowhere", houses, "--output", name)
-    assert f"cannot write {name}: its name should end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet" in said
+    message = failure(capsys, "predict", "nowhere", houses, "--output", name)
+    assert f"cannot write {name}: its name should end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet" in message
 
 
 def test_parquet_output_without_pyarrow_names_the_extra(model, capsys, monkeypatch):
@@ -112,8 +112,8 @@ def test_model_on_standard_output_equals_the_file(houses, output):
 
 def test_model_is_not_written_to_a_terminal(houses, capsys, monkeypatch):
     monkeypatch.setattr(os, "isatty", lambda descriptor: True)
-    said = failure(capsys, "train", houses, "--target", "dear", "--output", "-")
-    assert said == "chainrule: a model is not text: redirect standard output, or name a file with --output\n"
+    message = failure(capsys, "train", houses, "--target", "dear", "--output", "-")
+    assert message == "chainrule: a model is not text: redirect standard output, or name a file with --output\n"
 
 
 @posix
@@ -172,8 +172,8 @@ def test_unwritable_folder_raises_before_training(houses, capsys, monkeypatch, n
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(_output.tempfile, "TemporaryFile", refuse)
-    said = failure(capsys, "train", "nowhere.csv", "--target", "dear")
-    assert said == f"chainrule: {os.getcwd()}: {os.strerror(number)}\n"
+    message = failure(capsys, "train", "nowhere.csv", "--target", "dear")
+    assert message == f"chainrule: {os.getcwd()}: {os.strerror(number)}\n"
 
 
 def test_output_check_changes_no_file(houses, capsys):
@@ -188,8 +188,8 @@ def test_full_disk_raises_before_training(houses, capsys, monkeypatch, options):
     train(houses, "--target", "dear", *options, "--time-limit", 1e-3, "--output", "m.safetensors")
     size = cr.load("m.safetensors").network_.parameters.nbytes
     monkeypatch.setattr(_output.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": size - 1}))
-    said = failure(capsys, "train", houses, "--target", "dear", *options)
-    assert f"houses.safetensors: the model needs {size:,} bytes, the disk has {size - 1:,}" in said
+    message = failure(capsys, "train", houses, "--target", "dear", *options)
+    assert f"houses.safetensors: the model needs {size:,} bytes, the disk has {size - 1:,}" in message
 
 
 # Consoles

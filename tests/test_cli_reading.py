@@ -58,8 +58,8 @@ def test_separators_inside_cells_and_names_are_ignored():
 ])  # fmt: skip
 def test_separator_option_sets_the_separator(capsys, given, text):
     Path("t.csv").write_text(text)
-    said = failure(capsys, "train", "t.csv", "--target", "b", "--separator", given)
-    assert said == "chainrule: the table has 1 rows with a target, at least 10 are needed\n"
+    message = failure(capsys, "train", "t.csv", "--target", "b", "--separator", given)
+    assert message == "chainrule: the table has 1 rows with a target, at least 10 are needed\n"
 
 
 def test_a_separator_is_one_character(capsys):
@@ -95,8 +95,8 @@ def test_unicode_encodings_are_detected(name, encoding, capsys):
 def test_text_that_is_not_utf8_is_read_as_windows_1252_and_reported(capsys):
     write("t.csv", "größe,b", "1,€", encoding="cp1252")
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["€"]}
-    said = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252; --encoding sets another encoding\n"
-    assert capsys.readouterr().err == said
+    message = "chainrule: warning: t.csv is not UTF-8 text: it is read as cp1252; --encoding sets another encoding\n"
+    assert capsys.readouterr().err == message
     write("t.csv", "größe,b", "1,\x81", encoding="latin-1")  # byte 0x81 is undefined in cp1252
     assert read("t.csv").to_dict("list") == {"größe": [1], "b": ["\x81"]}
     assert "it is read as latin-1" in capsys.readouterr().err
@@ -111,8 +111,8 @@ def test_encoding_option_sets_the_encoding(capsys):
     write("t.csv", "имя,b", "1,2", encoding="koi8-r")
     assert list(read("t.csv", encoding="koi8-r")) == ["имя", "b"]
     assert capsys.readouterr().err == ""
-    said = failure(capsys, "train", "t.csv", "--target", "b", "--encoding", "utf-8")
-    assert said == "chainrule: cannot read t.csv: it is not text in utf-8: set another --encoding\n"
+    message = failure(capsys, "train", "t.csv", "--target", "b", "--encoding", "utf-8")
+    assert message == "chainrule: cannot read t.csv: it is not text in utf-8: set another --encoding\n"
     assert "--encoding wtf is unknown" in failure(capsys, "train", "t.csv", "--target", "b", "--encoding", "wtf")
 
 
@@ -132,15 +132,17 @@ def test_a_file_without_a_header(capsys):
     assert run("predict", "t.safetensors", "new.csv") == 0
     assert capsys.readouterr().out == whole
     table.iloc[:, :4].to_csv("new.csv", index=False, header=False)
-    said = failure(capsys, "predict", "t.safetensors", "new.csv")
-    assert said == "chainrule: cannot read new.csv: the table has 4 columns, the training table had 8 with the target\n"
+    message = failure(capsys, "predict", "t.safetensors", "new.csv")
+    assert (
+        message == "chainrule: cannot read new.csv: the table has 4 columns, the training table had 8 with the target\n"
+    )
 
 
 def test_header_that_looks_like_data_suggests_no_header(capsys):
     write("t.csv", *(f"{i},{i + 0.5},x" for i in range(20)))
-    said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert "has no column 'price'" in said
-    assert "Its first row seems to hold data: --no-header names the columns 1, 2, ..." in said
+    message = failure(capsys, "train", "t.csv", "--target", "price")
+    assert "has no column 'price'" in message
+    assert "Its first row seems to hold data: --no-header names the columns 1, 2, ..." in message
 
 
 def test_numbers_between_white_space(capsys):
@@ -163,17 +165,17 @@ def test_quoted_words_between_white_space():
 
 def test_single_column_suggests_the_separator_option(capsys):
     write("t.csv", "a#b", *["1#2"] * 20)
-    said = failure(capsys, "train", "t.csv", "--target", "b")
-    assert "has no column 'b'" in said
-    assert "Its rows have one field: --separator sets the character between fields" in said
+    message = failure(capsys, "train", "t.csv", "--target", "b")
+    assert "has no column 'b'" in message
+    assert "Its rows have one field: --separator sets the character between fields" in message
 
 
 def test_duplicate_column_names_are_renamed_and_reported(capsys):
     write("t.csv", "y,x,y,x,x", *(f"{i % 2},{i},{i % 2},3,4" for i in range(40)))
     assert list(read("t.csv")) == ["y", "x", "y (2)", "x (2)", "x (3)"]
-    said = capsys.readouterr().err
-    assert "t.csv: the header has column 'y' more than once, this one is read as 'y (2)'" in said
-    assert said.count("\n") == 3
+    message = capsys.readouterr().err
+    assert "t.csv: the header has column 'y' more than once, this one is read as 'y (2)'" in message
+    assert message.count("\n") == 3
     capsys.readouterr()
     run("train", "t.csv", "--target", "y")
     assert capsys.readouterr().err.splitlines()[-1] == (
@@ -254,9 +256,9 @@ def test_ambiguous_dates_and_numbers_name_the_option(capsys):
     table = as_written(prices())
     table = table[table.day.str[:2].astype(int) <= 12]
     table.to_csv("t.csv", index=False, sep=";")
-    said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert re.search(r"column 'day' holds dates such as '\S+', which can be read as day/month/year or month", said)
-    assert "choose --date-order dmy or --date-order mdy, or --categorical day" in said
+    message = failure(capsys, "train", "t.csv", "--target", "price")
+    assert re.search(r"column 'day' holds dates such as '\S+', which can be read as day/month/year or month", message)
+    assert "choose --date-order dmy or --date-order mdy, or --categorical day" in message
     days = []
     for order in ("dmy", "mdy"):
         assert run("train", "t.csv", "--target", "price", "--date-order", order, "--epochs", 1) == 0
@@ -267,8 +269,8 @@ def test_ambiguous_dates_and_numbers_name_the_option(capsys):
     assert days[0].median != days[1].median
     assert "levels (2): day" in scores(capsys, "--categorical", "day")[1]
     pd.DataFrame({"x": ["1,234", "2,345", "9,999", "7,654"] * 10, "price": range(40)}).to_csv("t.csv", index=False)
-    said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert "choose --decimal . or --decimal ,, or --categorical x" in said
+    message = failure(capsys, "train", "t.csv", "--target", "price")
+    assert "choose --decimal . or --decimal ,, or --categorical x" in message
     for decimal, median in ((".", 4999.5), (",", 4.9995)):
         assert run("train", "t.csv", "--target", "price", "--decimal", decimal, "--epochs", 1) == 0
         assert TableModel.load("t.safetensors").features.columns[0].median == pytest.approx(median, rel=0.6)
@@ -281,9 +283,9 @@ def test_bad_cell_raises_with_its_row(capsys, column, bad, what):
     table = as_written(prices())
     table.loc[[6, 9], column] = bad
     table.to_csv("t.csv", index=False, sep=";")
-    said = failure(capsys, "train", "t.csv", "--target", "price")
-    assert f"column '{column}' holds {what}, such as " in said
-    assert f"but 2 of 300 cells cannot be read as such, the first '{bad}' in row 7: add --missing {bad} if" in said
+    message = failure(capsys, "train", "t.csv", "--target", "price")
+    assert f"column '{column}' holds {what}, such as " in message
+    assert f"but 2 of 300 cells cannot be read as such, the first '{bad}' in row 7: add --missing {bad} if" in message
     assert run("train", "t.csv", "--target", "price", "--missing", bad, "--epochs", 1) == 0
 
 
@@ -328,10 +330,10 @@ def test_misspelled_column_among_5000_has_a_short_message(capsys):
     names = [f"gene{i}" for i in range(5000)]
     pd.DataFrame(np.zeros((12, 5000)), columns=names).to_csv("t.csv", index=False)
     for option, more in (("--target", []), ("--ignore", ["--target", "gene1"]), ("--weight", ["--target", "gene1"])):
-        said = failure(capsys, "train", "t.csv", option, "Gene-4711", *more)
-        assert "the table has no column 'Gene-4711', did you mean 'gene4711'? It has gene0, gene1," in said
-        assert "4,990 more" in said
-        assert len(said) < 250
+        message = failure(capsys, "train", "t.csv", option, "Gene-4711", *more)
+        assert "the table has no column 'Gene-4711', did you mean 'gene4711'? It has gene0, gene1," in message
+        assert "4,990 more" in message
+        assert len(message) < 250
 
 
 @pytest.mark.parametrize("value", ["--", "-", "-9", "-n/a", "---", "-x"])
@@ -371,8 +373,8 @@ def test_rows_are_counted_in_the_file(capsys):
     table.loc[6, "weight"] = -1
     table.loc[:3, "dear"] = None
     table.to_csv("t.csv", index=False)
-    said = failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "weight")
-    assert said == "chainrule: column 'weight' holds -1.0 in row 7, expected a weight of 0 or more\n"
+    message = failure(capsys, "train", "t.csv", "--target", "dear", "--weight", "weight")
+    assert message == "chainrule: column 'weight' holds -1.0 in row 7, expected a weight of 0 or more\n"
 
 
 @pytest.mark.parametrize("option", ["--separator", "--encoding", "--decimal", "--date-order", "--no-header"])

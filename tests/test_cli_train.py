@@ -27,7 +27,7 @@ def noise(n=300, seed=0):
     return pd.DataFrame({"a": rng.normal(size=n), "b": rng.choice(["u", "v"], n), "y": rng.choice(["yes", "no"], n)})
 
 
-def said(capsys, table, *options, target="y"):
+def run_train(capsys, table, *options, target="y"):
     """Train for an epoch; return what was printed on standard output and standard error."""
     table.to_csv("t.csv", index=False)
     assert run("train", "t.csv", "--target", target, "--epochs", 1, *options) == 0
@@ -54,26 +54,28 @@ SUSPECTS = {
 def test_identifier_columns_are_reported(capsys, name):
     make, reason = SUSPECTS[name]
     table = noise().assign(**{name: make(300, np.random.default_rng(1))})
-    error = said(capsys, table).err
+    error = run_train(capsys, table).err
     assert re.fullmatch(rf"chainrule: warning: column '{name}' .*{reason}.*: leave it out with --ignore .*\n", error)
-    assert said(capsys, table, "--ignore", name).err == ""
+    assert run_train(capsys, table, "--ignore", name).err == ""
 
 
 def test_identifier_column_with_missing_values_is_reported(capsys):
     table = noise().assign(id=np.random.default_rng(1).permutation(10**7)[:300]).astype({"id": "Int64"})
     table.loc[::10, "id"] = None
-    assert "column 'id' has a different whole number in each of 270 rows" in said(capsys, table).err
+    assert "column 'id' has a different whole number in each of 270 rows" in run_train(capsys, table).err
 
 
 def test_a_name_with_spaces_is_quoted_for_the_shell(capsys):
     table = noise()
     table.insert(0, "", range(300))
-    assert said(capsys, table).err.endswith("leave it out with --ignore 'Unnamed: 0'\n")
+    assert run_train(capsys, table).err.endswith("leave it out with --ignore 'Unnamed: 0'\n")
 
 
 def test_unique_texts_in_small_tables_are_reported_as_identifiers(capsys):
     table = noise(60).assign(name=[f"name {i}" for i in range(60)])
-    assert "column 'name' has 60 different texts in 60 rows, as names and identifiers do" in said(capsys, table).err
+    assert (
+        "column 'name' has 60 different texts in 60 rows, as names and identifiers do" in run_train(capsys, table).err
+    )
 
 
 @pytest.mark.parametrize("values", [
@@ -86,12 +88,12 @@ def test_unique_texts_in_small_tables_are_reported_as_identifiers(capsys):
     lambda rng: np.repeat(np.arange(150), 2),
 ])  # fmt: skip
 def test_other_columns_are_not_reported_as_identifiers(capsys, values):
-    assert said(capsys, noise().assign(x=values(np.random.default_rng(0)))).err == ""
+    assert run_train(capsys, noise().assign(x=values(np.random.default_rng(0)))).err == ""
 
 
 def test_sorted_years_and_a_single_column_are_not_reported_as_identifiers(capsys):
-    assert said(capsys, noise(150).assign(year=np.arange(1870, 2020))).err == ""
-    assert said(capsys, noise()[["y"]].assign(x=np.arange(300))).err == ""
+    assert run_train(capsys, noise(150).assign(year=np.arange(1870, 2020))).err == ""
+    assert run_train(capsys, noise()[["y"]].assign(x=np.arange(300))).err == ""
 
 
 def test_no_column_of_real_tables_is_reported_as_identifier(chainrule_data):
@@ -117,30 +119,30 @@ def test_no_column_of_real_tables_is_reported_as_identifier(chainrule_data):
     (["a", "b", "c"] * 100, "y, 3 classes", "classes, because it holds text"),
 ])  # fmt: skip
 def test_the_task_is_explained(capsys, values, described, reason):
-    out = said(capsys, noise().assign(y=values)).out
+    out = run_train(capsys, noise().assign(y=values)).out
     assert re.search(rf"target    {described}.*\n {{10}}{re.escape(reason)}\n", out)
 
 
 def test_chosen_task_is_not_explained(capsys):
     table = noise().assign(y=np.arange(300) % 7)
-    assert "because" not in said(capsys, table, "--task", "regression").out
-    assert "because" not in said(capsys, table, "--categorical", "y").out
+    assert "because" not in run_train(capsys, table, "--task", "regression").out
+    assert "because" not in run_train(capsys, table, "--categorical", "y").out
 
 
 def test_markers_in_a_text_target_are_not_classes(capsys):
     table = noise().assign(y=["yes", "no", "?", "NA", "n/a", "None"] * 50)
-    out = said(capsys, table).out
+    out = run_train(capsys, table).out
     assert "target    y, 3 classes: None, no, yes" in out
     assert (
         "150 rows left out: no target or one that means missing ('?' 50, 'NA' 50, 'n/a' 50; --categorical y makes a "
         "class of each)" in out
     )
-    assert "y, 6 classes: ?, NA, None, n/a, no, yes" in said(capsys, table, "--categorical", "y").out
-    assert "y, 2 classes: -, x" in said(capsys, noise().assign(y=["x", "-"] * 150)).out
+    assert "y, 6 classes: ?, NA, None, n/a, no, yes" in run_train(capsys, table, "--categorical", "y").out
+    assert "y, 2 classes: -, x" in run_train(capsys, noise().assign(y=["x", "-"] * 150)).out
 
 
 def test_markers_in_a_numeric_target_are_not_classes(capsys):
-    out = said(capsys, noise().assign(y=["0", "1", "?"] * 100)).out
+    out = run_train(capsys, noise().assign(y=["0", "1", "?"] * 100)).out
     assert "100 rows left out: no target" in out
     assert "y, 2 classes: 0, 1" in out
 
@@ -219,11 +221,14 @@ def test_reported_scores_equal_scikit_learn_on_the_test_rows(houses, capsys, tar
 
 def test_network_no_better_than_a_constant_is_reported(capsys):
     table = noise()
-    assert "the log loss is no better than that of a constant prediction (0.69" in said(capsys, table, "--seed", 2).out
+    assert (
+        "the log loss is no better than that of a constant prediction (0.69"
+        in run_train(capsys, table, "--seed", 2).out
+    )
     table["y"] = np.random.default_rng(1).normal(size=300)
     options = ["--learning-rate", 3, "--activation", "identity"]
-    assert "the RMSE is no better than that of a constant prediction (" in said(capsys, table, *options).out
-    assert "constant" not in said(capsys, make_table(), target="district").out
+    assert "the RMSE is no better than that of a constant prediction (" in run_train(capsys, table, *options).out
+    assert "constant" not in run_train(capsys, make_table(), target="district").out
 
 
 @pytest.mark.parametrize("options", [[], ["--epochs", 20]])
@@ -452,8 +457,8 @@ def test_any_option_of_the_network_trains_a_plain_one_by_default_settings(houses
         train(houses, "--target", "dear", option, value)
         assert isinstance(cr.load("houses.safetensors"), cr.MLPClassifier)
         contents.add(Path("houses.safetensors").read_bytes())
-        said = failure(capsys, "train", "nowhere.csv", "--target", "dear", "--effort", "fast", option, value)
-        assert said == f"chainrule: --effort and {option} cannot be combined: {option} trains a plain network\n"
+        message = failure(capsys, "train", "nowhere.csv", "--target", "dear", "--effort", "fast", option, value)
+        assert message == f"chainrule: --effort and {option} cannot be combined: {option} trains a plain network\n"
     assert len(contents) == 1
     [group] = [action for action in _parser._make_parser()._subparsers._group_actions[0].choices["train"]._action_groups
                if action.title == "a plain network"]  # fmt: skip
@@ -515,8 +520,8 @@ def test_keep_option_copies_columns_unchanged(houses, capsys):
     written = pd.read_csv("new.csv", dtype=str)
     for name in ("number", "id", "price"):
         assert kept[name].tolist() == written[name].tolist()
-    said = failure(capsys, "predict", "houses.safetensors", "new.csv", "--keep", "numbr")
-    assert "new.csv has no column 'numbr', did you mean 'number'?" in said
+    message = failure(capsys, "predict", "houses.safetensors", "new.csv", "--keep", "numbr")
+    assert "new.csv has no column 'numbr', did you mean 'number'?" in message
 
 
 def test_copied_columns_may_be_features_too(houses):

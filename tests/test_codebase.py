@@ -157,13 +157,13 @@ def test_no_file_contains_a_to_do():
 
 
 def test_each_file_begins_with_its_purpose():
-    def told(name: str) -> bool:
+    def has_purpose(name: str) -> bool:
         text = CODE.get(name, "")
         own = re.match(rf'#include "(\S*\b{Path(name).stem}\.h)"', text)
         headers = [f"cpp/{own[1]}", f"cpp/include/{own[1]}"] if own else []
-        return text.startswith(("// ", '"""', 'r"""')) or any(map(told, headers))
+        return text.startswith(("// ", '"""', 'r"""')) or any(map(has_purpose, headers))
 
-    assert [name for name in CODE if not told(name)] == []
+    assert [name for name in CODE if not has_purpose(name)] == []
 
 
 def test_package_and_cmake_have_the_same_version():
@@ -244,5 +244,5 @@ def test_stub_arguments_equal_those_of_the_extension():
         if isinstance(function, ast.FunctionDef) and not function.decorator_list:
             owners = [_core] if function in tree.body else [_core.NetworkFloat32, _core.NetworkFloat64]
             for owner in owners:
-                told = getattr(owner, function.name).__doc__.splitlines()[0]
-                assert arguments(ast.parse(f"def {told}: ...").body[0]) == arguments(function), function.name
+                signature = getattr(owner, function.name).__doc__.splitlines()[0]
+                assert arguments(ast.parse(f"def {signature}: ...").body[0]) == arguments(function), function.name

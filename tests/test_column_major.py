@@ -1,4 +1,4 @@
-"""Column-major inputs give the bits of a row-major copy, which is made once if rows are read out of order."""
+"""Column-major inputs give the same bits as a row-major copy, which is made once if rows are read out of order."""
 
 import numpy as np
 import pytest

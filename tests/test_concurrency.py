@@ -64,19 +64,19 @@ class Held:
     """A fit in a thread, held in its first callback until released."""
 
     def __init__(self, net):
-        self.began, self.go_on = threading.Event(), threading.Event()
+        self.began, self.release = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=net.fit, args=(X, Y), kwargs={"epochs": 5, "callbacks": [self.hold]})
 
     def hold(self, logs):
         self.began.set()
-        self.go_on.wait(60)
+        self.release.wait(60)
 
     def __enter__(self):
         self.thread.start()
         assert self.began.wait(60)
 
     def __exit__(self, *error):
-        self.go_on.set()
+        self.release.set()
         self.thread.join()
 
 

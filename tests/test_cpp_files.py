@@ -27,8 +27,8 @@ def resaved(build, tmp_path):
             (tmp_path / folder).mkdir()
         for name, content in files.items():
             (tmp_path / "in" / name).write_bytes(content)
-        said = run(build / "tests" / "cpp" / "resave", tmp_path / "in", tmp_path / "out")
-        return said, tmp_path / "out"
+        message = run(build / "tests" / "cpp" / "resave", tmp_path / "in", tmp_path / "out")
+        return message, tmp_path / "out"
 
     return resave
 
@@ -53,22 +53,22 @@ def test_cpp_writes_the_bytes_that_python_writes(resaved, tmp_path):
         files[f"huber {delta}"] = saved(cr.Network([2, 1], loss=cr.Huber(delta), init="lecun_normal"), path)
     files["quantile"] = saved(cr.Network([2, 3], loss=cr.Quantile([0.1, 0.5, 0.9])), path)
     files["smoothing"] = saved(cr.Network([2, 3], loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)), path)
-    said, out = resaved(files)
-    assert said == ""
+    message, out = resaved(files)
+    assert message == ""
     for name, content in files.items():
         assert (out / name).read_bytes() == content, name
 
 
 def test_cpp_reads_the_golden_file(resaved, tmp_path):
-    said, out = resaved({"model": GOLDEN.read_bytes()})
-    assert said == ""
+    message, out = resaved({"model": GOLDEN.read_bytes()})
+    assert message == ""
     net, metadata = load_with_metadata(out / "model")
     expected, texts = load_with_metadata(GOLDEN)
     assert metadata == texts
     assert net.parameters.tobytes() == expected.parameters.tobytes()
 
 
-def judged_by_python(path):
+def result_in_python(path):
     try:
         net, metadata = load_with_metadata(path)
     except ValueError as error:
@@ -87,7 +87,7 @@ def test_damaged_files_are_accepted_or_rejected_by_both_languages(resaved, tmp_p
     _, out = resaved(files)
     taken = 0
     for name in files:
-        python = judged_by_python(tmp_path / "in" / name)
+        python = result_in_python(tmp_path / "in" / name)
         if (out / name).exists():
             taken += 1
             assert (out / name).read_bytes() == python, name

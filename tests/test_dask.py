@@ -1,4 +1,4 @@
-"""One network on a Dask cluster: the bits of one machine, and what happens when a worker stops or dies."""
+"""One network on a Dask cluster: the same bits as on one machine, also when a worker stops or dies."""
 
 import contextlib
 import functools
@@ -133,7 +133,7 @@ def silent_for_long(monkeypatch, client, is_silent, worker):
         remove(cluster)
 
     monkeypatch.setattr(cr.dask._Cluster, "_remove_silent", set_back_and_remove)
-    with pytest.warns(UserWarning, match="no sign of life") as warned:
+    with pytest.warns(UserWarning, match="no heartbeat") as warned:
         yield
     assert [str(w.message) for w in warned if "no heartbeat" in str(w.message)] == [
         f"removed {worker}: no heartbeat for {SILENCE} s; its work is repeated"
@@ -147,7 +147,7 @@ def is_stopped(pid):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_any_number_of_workers_gives_the_bits_of_one_machine(any_client, optimizer):
+def test_any_number_of_workers_gives_the_same_bits_as_one_machine(any_client, optimizer):
     more = {"optimizer": OPTIMIZERS[optimizer]}
     assert_bits(fit(any_client, **more), **more)
     assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
@@ -161,13 +161,13 @@ def test_chunks_and_types_do_not_change_the_bits(any_client):
     assert_bits(fit(any_client, unknown))
 
 
-def test_batches_in_order_and_dropout_have_the_bits_of_one_machine(any_client):
+def test_batches_in_order_and_dropout_give_the_same_bits_as_one_machine(any_client):
     more = {"batch_size": 2500, "shuffle": False, "dropout": 0.3, "seed": 4, "l2_per_row": True}
     assert_bits(fit(any_client, w=W, **more), weighted=True, **more)
 
 
 @pytest.mark.parametrize("rows", [700, 2048])
-def test_batches_in_an_order_within_parts_have_the_bits_of_one_machine(any_client, rows):
+def test_batches_in_an_order_within_parts_give_the_same_bits_as_one_machine(any_client, rows):
     more = {"batch_size": 2500, "shuffle": cr.WithinParts(rows), "dropout": 0.3, "seed": 4, "epochs": 2}
     assert_bits(fit(any_client, **more), **more)
     assert_bits(fit(any_client, w=W, l2_per_row=True, **more), weighted=True, l2_per_row=True, **more)
@@ -181,7 +181,7 @@ HELD_OUT = {
 
 
 @pytest.mark.parametrize("how", HELD_OUT)
-def test_a_held_out_fraction_has_the_bits_of_one_machine(any_client, how):
+def test_a_held_out_fraction_gives_the_same_bits_as_one_machine(any_client, how):
     more = {"validation": 0.2, "metrics": "accuracy", "seed": 2, "stop": cr.Stop(no_improvement=2), **HELD_OUT[how]}
     for weighted in (False, True):
         net = new()
@@ -193,7 +193,7 @@ def test_a_held_out_fraction_has_the_bits_of_one_machine(any_client, how):
         assert found.metrics["accuracy"].tolist() == expected.metrics["accuracy"].tolist()
 
 
-def test_binned_partitions_have_the_bits_of_one_machine(any_client):
+def test_binned_partitions_give_the_same_bits_as_one_machine(any_client):
     codes = np.searchsorted([-0.5, 0.5], X[:, :2]).astype("uint8")
     binned = cr.BinnedRows(codes, X[:, 2:4], [("levels", 2), ("value", 1)] * 2)
     for more in ({"optimizer": cr.LBFGS()}, {"batch_size": 2000, "shuffle": cr.WithinParts(512), "validation": 0.1}):
@@ -207,7 +207,7 @@ def test_binned_partitions_have_the_bits_of_one_machine(any_client):
         fit(any_client, [functools.partial(_copy, binned[9:]), functools.partial(_copy, other)])
 
 
-def test_files_have_the_bits_of_one_machine(any_client, tmp_path, monkeypatch):
+def test_files_give_the_same_bits_as_one_machine(any_client, tmp_path, monkeypatch):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = {f"x{k}": X[:, k] for k in range(6)}
     for k, own in enumerate((slice(0, 4000), slice(4000, 9000))):
@@ -239,7 +239,7 @@ def test_partial_sums_of_many_workers_are_added_by_tasks(any_client, monkeypatch
     assert_bits(fit(any_client))
 
 
-def test_loaders_and_empty_partitions_have_the_bits_of_one_machine(any_client, tmp_path):
+def test_loaders_and_empty_partitions_give_the_same_bits_as_one_machine(any_client, tmp_path):
     parts = loaders(X, 0, 100, 100, 8000)
     parts[1] = Loader(X[:100], tmp_path / "loads")
     assert_bits(fit(any_client, parts, loaders(Y, 5000, 9000)))
@@ -249,7 +249,7 @@ def test_loaders_and_empty_partitions_have_the_bits_of_one_machine(any_client, t
     )
 
 
-def test_sparse_partitions_have_the_bits_of_one_machine(any_client):
+def test_sparse_partitions_give_the_same_bits_as_one_machine(any_client):
     sparse = sp.csr_matrix(np.where(X > 0.3, X, 0))
     net = new()
     history = net.fit(sparse, Y, epochs=5)
@@ -266,7 +266,7 @@ def test_sparse_partitions_have_the_bits_of_one_machine(any_client):
         fit(any_client, [functools.partial(_copy, sparse[:100]), functools.partial(_copy, X[100:])])
 
 
-def test_tables_and_delayed_partitions_have_the_bits_of_one_machine(any_client):
+def test_tables_and_delayed_partitions_give_the_same_bits_as_one_machine(any_client):
     assert_bits(fit(any_client, [dask.delayed(_copy)(X[:700]), functools.partial(_copy, X[700:])]))
     pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
     table = dd.from_pandas(pd.DataFrame(X).assign(y=Y), npartitions=3)
@@ -319,7 +319,7 @@ def test_objects_that_are_not_a_client_raise():
 
 
 @pytest.mark.parametrize("what", ["chainrule", "byte order", "fused multiply-add"])
-def test_workers_that_would_give_other_bits_raise_and_are_named(what, any_client, monkeypatch):
+def test_workers_that_would_give_different_bits_raise_and_are_named(what, any_client, monkeypatch):
     own = _executors.identity()
     monkeypatch.setattr(_executors, "identity", lambda: {**own, what: "another"})
     with pytest.raises(RuntimeError, match=rf"^worker tcp://.* has {what} {own[what]}, this process another"):
@@ -382,13 +382,13 @@ ORDERS = {"all rows": {}, "within parts": {"shuffle": cr.WithinParts(1024), "bat
 
 
 @pytest.mark.parametrize(("epoch", "how"), [(0, "all rows"), (2, "all rows"), (2, "within parts")])
-def test_a_worker_killed_before_a_task_loses_only_time(client, epoch, how):
+def test_a_worker_killed_before_a_task_only_delays_the_fit(client, epoch, how):
     callback = Signal(client, epoch, signal.SIGKILL)
     assert_bits(fit(client, callbacks=[callback], **ORDERS[how]), **ORDERS[how])
     assert callback.victim not in pids(client).values()
 
 
-def test_a_worker_killed_after_its_task_loses_only_time(client, monkeypatch):
+def test_a_worker_killed_after_its_task_only_delays_the_fit(client, monkeypatch):
     killed = []
     results = cr.dask._Cluster.results
 
@@ -466,7 +466,7 @@ def test_a_lost_partition_is_loaded_again(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_killed_within_a_task_loses_only_time(workers, tmp_path):
+def test_a_worker_killed_within_a_task_only_delays_the_fit(workers, tmp_path):
     def die_once(path=str(tmp_path / "killed")):
         if not os.path.exists(path):
             open(path, "x").close()
@@ -568,7 +568,7 @@ def done(dask_worker):
     return [entry for entry in dask_worker.state.log if "gradients" in str(entry) and "executing" in str(entry)]
 
 
-def test_a_fit_after_the_driver_was_killed_has_the_bits_of_an_uninterrupted_one(client, tmp_path):
+def test_a_fit_after_the_driver_was_killed_gives_the_same_bits_as_uninterrupted_training(client, tmp_path):
     process = processes.start("dask_fit.train", client.scheduler.address, str(tmp_path))
     try:
         for line in process.stdout:

@@ -1,4 +1,4 @@
-"""The estimators on a Dask cluster: the bits of the local ones; labels, weights, validation data, lazy predictions."""
+"""The estimators on a Dask cluster: the same bits as locally; labels, weights, validation data, lazy predictions."""
 
 import pickle
 
@@ -54,7 +54,7 @@ def weights(estimator):
         {"solver": "lbfgs", "class_weight": {"yes": 2.0}, "dtype": "float64"},
     ],
 )
-def test_a_classifier_has_the_bits_of_the_local_one(client, settings):
+def test_a_classifier_gives_the_same_bits_as_the_local_one(client, settings):
     for weight in ([], [W]):
         local = cr.MLPClassifier(**OPTIONS, **settings).fit(X, NAMES, *weight)
         remote = fitted(cr.DaskMLPClassifier(**OPTIONS, **settings), client, X, NAMES, *weight)
@@ -64,7 +64,7 @@ def test_a_classifier_has_the_bits_of_the_local_one(client, settings):
         assert (remote.n_iter_, remote.t_, remote.n_features_in_) == (local.n_iter_, local.t_, 6)
 
 
-def test_a_regressor_has_the_bits_of_the_local_one(client):
+def test_a_regressor_gives_the_same_bits_as_the_local_one(client):
     for y in (VALUES, VALUES[:, np.newaxis], np.stack([VALUES, X[:, 2]], axis=1)):
         local = cr.MLPRegressor(**OPTIONS, solver="lbfgs").fit(X, y if y.shape[-1] != 1 else y[:, 0], W)
         remote = fitted(cr.DaskMLPRegressor(**OPTIONS), client, X, y, W)

@@ -165,10 +165,10 @@ def test_saving_a_loaded_estimator_writes_the_same_file(fitted, tmp_path):
 def test_the_light_path_needs_no_scikit_learn_and_the_estimator_names_the_extra(tmp_path):
     classifier().fit(TABLE, SIGN).save(tmp_path / "model")
     TABLE.to_pickle(tmp_path / "table")
-    said = run("without.estimator_file", str(tmp_path / "model"), str(tmp_path / "table")).splitlines()
-    assert said[0] == f"{cr.load(tmp_path / 'model').predict(TABLE).sum()} ['0', '1']"
+    output = run("without.estimator_file", str(tmp_path / "model"), str(tmp_path / "table")).splitlines()
+    assert output[0] == f"{cr.load(tmp_path / 'model').predict(TABLE).sum()} ['0', '1']"
     message = 'holds an estimator, MLPClassifier: this needs sklearn: pip install "chainrule[sklearn]"'
-    assert said[1] == f"{tmp_path / 'model'} {message}"
+    assert output[1] == f"{tmp_path / 'model'} {message}"
 
 
 def test_partial_fit_after_load_starts_with_new_moments(tmp_path):

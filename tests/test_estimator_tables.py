@@ -144,11 +144,11 @@ def test_metrics_are_in_the_unit_of_the_targets():
     metrics = ["rmse", "mae", "mape", "r2", largest]
     estimator = cr.MLPRegressor(**FAST, eval_metric=metrics).fit(X[:150], price[:150], X_val=X[150:], y_val=price[150:])
     errors = np.abs(estimator.predict(X[150:]) - price[150:])
-    told = {name: values[estimator.history_.best_epoch - 1] for name, values in estimator.history_.metrics.items()}
+    reported = {name: values[estimator.history_.best_epoch - 1] for name, values in estimator.history_.metrics.items()}
     expected = {"rmse": np.sqrt(np.mean(errors**2)), "mae": errors.mean(), "largest": errors.max()}
     expected["mape"] = (errors / price[150:]).mean()
-    assert told == pytest.approx(expected | {"r2": estimator.score(X[150:], price[150:])}, rel=1e-4)
-    assert estimator.best_validation_score_ == min(estimator.validation_scores_) == told["rmse"]
+    assert reported == pytest.approx(expected | {"r2": estimator.score(X[150:], price[150:])}, rel=1e-4)
+    assert estimator.best_validation_score_ == min(estimator.validation_scores_) == reported["rmse"]
 
 
 def test_arrays_are_encoded_with_preprocess_true():

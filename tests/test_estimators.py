@@ -214,13 +214,13 @@ def test_losses_with_a_log_link_equal_generalized_linear_models(loss, glm):
 
 
 def test_verbose_output_equals_scikit_learn(capsys):
-    said = []
+    message = []
     for solver in [{"tol": 0.3}, SOLVERS["adaptive"], {"early_stopping": True, "tol": 0.1}]:
         for estimator in pair("MLPClassifier", {**solver, "verbose": True, "max_iter": 100, "n_iter_no_change": 3}):
             estimator.fit(X_IRIS, Y_IRIS)
-            said.append(capsys.readouterr().out)
-    assert said[0::2] == said[1::2]
-    assert all("Iteration 1, loss = " in text for text in said)
+            message.append(capsys.readouterr().out)
+    assert message[0::2] == message[1::2]
+    assert all("Iteration 1, loss = " in text for text in message)
 
 
 def test_error_messages_equal_scikit_learn():

@@ -1,4 +1,4 @@
-"""scikit-learn's estimators: converted ones predict the same in both directions; the rest is refused by name."""
+"""scikit-learn's estimators: converted ones predict the same in both directions; others raise and are named."""
 
 import warnings
 
@@ -44,7 +44,7 @@ def same_predictions(first, second, atol=1e-12):
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_target_and_activation_goes_both_ways(target, activation):
+def test_every_target_and_activation_is_converted_both_ways(target, activation):
     name = "MLPRegressor" if target.startswith("value") else "MLPClassifier"
     ours = fitted(getattr(cr, name), TARGETS[target], activation=activation)
     converted = ours.to_sklearn()

@@ -1,4 +1,4 @@
-"""PyTorch: converted modules compute what networks and estimators predict, and back; the rest is refused by name."""
+"""PyTorch: converted modules compute what networks and estimators predict, and back; others raise and are named."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def assert_close(found, expected, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", cr._core.LOSSES)
 @pytest.mark.parametrize("activation", cr._core.ACTIVATIONS)
-def test_every_activation_and_loss_goes_to_pytorch_and_back(activation, loss, dtype):
+def test_every_activation_and_loss_is_converted_both_ways(activation, loss, dtype):
     net = cr.Network([5, 7, 6, 3], activation=activation, loss=loss_for(loss, 3), dtype=dtype, seed=1)
     X = ROWS.astype(dtype)
     module = net.to_torch()

@@ -1,4 +1,4 @@
-"""`fit_many` in the workers of an executor: the bits of the local call, and what happens when a worker dies."""
+"""`fit_many` in the workers of an executor: the same bits as the local call, also when a worker dies."""
 
 import contextlib
 import multiprocessing
@@ -79,17 +79,17 @@ def cluster(request):
         yield client
 
 
-def test_process_pool_gives_the_bits_of_the_local_call(processes):
+def test_process_pool_gives_the_same_bits_as_the_local_call(processes):
     assert_as_local(processes)
     assert_as_local(processes, (np.asfortranarray(X), Y[::-1][::-1]), loss=[None, None, half_of_square, None, None])
 
 
-def test_thread_pool_gives_the_bits_of_the_local_call():
+def test_thread_pool_gives_the_same_bits_as_the_local_call():
     with ThreadPoolExecutor(2) as pool:
         assert_as_local(pool)
 
 
-def test_loky_gives_the_bits_of_the_local_call():
+def test_loky_gives_the_same_bits_as_the_local_call():
     loky = pytest.importorskip("loky")
     pool = loky.ProcessPoolExecutor(2)
     try:
@@ -98,7 +98,7 @@ def test_loky_gives_the_bits_of_the_local_call():
         pool.shutdown(kill_workers=True)
 
 
-def test_dask_gives_the_bits_of_the_local_call(cluster):
+def test_dask_gives_the_same_bits_as_the_local_call(cluster):
     assert_as_local(cluster)
     assert_as_local(cluster, metrics=(lambda y, p: float(abs(y - p).max()),))
 
@@ -227,7 +227,7 @@ def test_wrong_arguments_are_refused_and_change_nothing(processes):
 
 
 @pytest.mark.parametrize("what", ["chainrule", "byte order", "fused multiply-add"])
-def test_workers_that_would_give_other_bits_raise_and_are_named(what, processes, monkeypatch):
+def test_workers_that_would_give_different_bits_raise_and_are_named(what, processes, monkeypatch):
     own = _executors.identity()
     monkeypatch.setattr(_executors, "identity", lambda: {**own, what: "another"})
     with pytest.raises(RuntimeError, match=rf"worker .*, process \d+ has {what} {own[what]}, this process another"):
@@ -289,7 +289,7 @@ def test_dask_workers_need_little_more_memory_than_the_data():
     assert most < 1.3 * big.nbytes + 250e6
 
 
-def test_grid_search_on_dask_gives_the_bits_of_a_local_one(cluster):
+def test_grid_search_on_dask_gives_the_same_bits_as_a_local_one(cluster):
     pytest.importorskip("sklearn")
     import joblib
     from sklearn.model_selection import GridSearchCV

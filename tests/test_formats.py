@@ -258,7 +258,7 @@ def test_whole_numbers_as_text_are_levels_and_many_warn():
     ):
         assert TableEncoding.learn(frame(*many)).columns[0].kind == "levels"
     with pytest.warns(
-        UserWarning, match=r"holds numbers as text and in 1 of 4 cells markers .* so all are encoded as levels"
+        UserWarning, match=r"holds numbers as text, and 1 of 4 cells hold markers .* so all are encoded as levels"
     ):
         assert TableEncoding.learn(frame("1", "2", "3", "?")).columns[0].kind == "levels"
     assert kind_of(*many, categorical_features=["x"]) == "levels"

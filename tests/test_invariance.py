@@ -1,6 +1,6 @@
 """The same bits for any number of threads, any caches, and every instruction set with fused multiply-add.
 
-One list of trainings checks everything that is computed; tests/cpp/test_golden.cpp says which bits they are.
+One list of training runs covers everything that is computed; tests/cpp/test_golden.cpp compares with stored bits.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class Training:
     validates: bool = True
 
 
-def trainings():
+def training_runs():
     """Yield each by its name: shapes with Adam, optimizers with settings, dropout, sparse and binned X, bf16."""
     for name, shape in SHAPES.items():
         yield name, Training(*shape)
@@ -110,7 +110,7 @@ def trainings():
         yield f"bf16 {name}", Training(*shape, {"precision": "bf16"}, dtypes=("float32",))
 
 
-TRAININGS = dict(trainings())
+TRAINING_RUNS = dict(training_runs())
 # No machine has caches as small as the last ones, with which small matrices have many blocks.
 CACHES = [
     "32K:8,256K:8,32M:16",
@@ -201,16 +201,16 @@ def any_isa():
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [(name, dtype) for name, training in TRAININGS.items() for dtype in training.dtypes]
+    ("name", "dtype"), [(name, dtype) for name, training in TRAINING_RUNS.items() for dtype in training.dtypes]
 )
 def test_threads_caches_and_instruction_sets_change_no_bit(any_isa, any_caches, name, dtype):
     """Each instruction set is compared with one thread of the first that also has, or lacks, fused multiply-add."""
-    training, expected = TRAININGS[name], {}
+    training, expected = TRAINING_RUNS[name], {}
     if training.settings.get("precision") == "bf16":
         if not has_bf16():
             pytest.skip("the CPU or the chosen instruction set has no AVX512_BF16")
         any_isa = ["avx512"]
-    turn = list(TRAININGS).index(name)  # two other cache sizes; the golden trainings are tested with all
+    turn = list(TRAINING_RUNS).index(name)  # two other cache sizes; the golden training runs are tested with all
     first, second = any_caches[turn % 5], any_caches[(turn + 2) % 5]
     for isa in any_isa:
         cr.set_isa(isa)
@@ -240,7 +240,7 @@ def test_no_cache_size_changes_a_bit_of_a_product(isa, any_caches, m, n, k, dtyp
 
 def test_the_process_wide_number_of_threads_changes_no_bit(threads):
     assert cr.get_num_threads() == threads
-    assert everything(TRAININGS["wide"], "float32", None) == everything(TRAININGS["wide"], "float32", 2)
+    assert everything(TRAINING_RUNS["wide"], "float32", None) == everything(TRAINING_RUNS["wide"], "float32", 2)
 
 
 @pytest.mark.parametrize(

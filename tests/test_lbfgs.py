@@ -53,7 +53,7 @@ def test_a_kink_of_relu_on_scaled_columns_is_convergence():
         assert net.fit(standard, iris.target, optimizer=cr.LBFGS(), epochs=1000, l2=1e-3).stop_reason == "converged"
 
 
-def test_fitting_again_from_the_optimum_converges_at_once():
+def test_fitting_again_from_the_optimum_converges_immediately():
     net = cr.Network([5, 1], loss="squared_error", seed=0)
     net.fit(X, NOISY, optimizer=cr.LBFGS(), epochs=500)
     history = net.fit(X, NOISY, optimizer=cr.LBFGS(), epochs=500)
@@ -70,7 +70,7 @@ def test_gradient_step_continues_if_the_pairs_are_unreliable():
     assert (np.diff(history.loss) <= 0).all()
 
 
-def test_resuming_a_stalled_training_stalls_again():
+def test_resuming_a_stalled_fit_stalls_again():
     net, history = fit(X * 1e4, Y, keep_state=True)
     before = net.loss(X * 1e4, Y)
     again = net.fit(X * 1e4, Y, optimizer=cr.LBFGS(), epochs=100, resume=history.state)

@@ -12,7 +12,7 @@ import chainrule as cr
 
 
 @pytest.mark.parametrize("m", [2, 40, 700])
-def test_broadcast_rows_give_the_bits_of_copied_rows(isa, m):
+def test_broadcast_rows_give_the_same_bits_as_copied_rows(isa, m):
     net, params, X, Y, _ = problem([5, 20, 2], m, "squared_error")
     same = np.broadcast_to(X[0], X.shape)
     dense = np.ascontiguousarray(same)

@@ -1,4 +1,4 @@
-"""`mpi.fit` on 1 to 4 ranks: the bits of one machine; what happens when a rank fails, is killed or differs."""
+"""`mpi.fit` on 1 to 4 ranks: the same bits as on one machine; ranks that fail, are killed or differ."""
 
 import importlib.util
 import json
@@ -64,19 +64,19 @@ def assert_true_on_all_ranks(folder, ranks, function, *arguments):
 @pytest.mark.parametrize(
     ("ranks", "how"), [(1, "even"), (2, "uneven"), (2, "none"), (3, "even"), (3, "uneven"), (4, "even"), (4, "none")]
 )
-def test_any_number_of_ranks_and_rows_gives_the_bits_of_one_machine(tmp_path, ranks, how):
+def test_any_number_of_ranks_and_rows_gives_the_same_bits_as_one_machine(tmp_path, ranks, how):
     assert_true_on_all_ranks(tmp_path, ranks, "fits", how)
 
 
 @needs_mpi
-def test_rows_in_files_have_the_bits_of_arrays_on_one_machine(tmp_path):
+def test_rows_in_files_give_the_same_bits_as_arrays_on_one_machine(tmp_path):
     pytest.importorskip("pyarrow")
     assert_true_on_all_ranks(tmp_path, 3, "files")
 
 
 @needs_mpi
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(tmp_path, ranks):
+def test_resumed_training_gives_the_same_bits_as_uninterrupted_training(tmp_path, ranks):
     assert_true_on_all_ranks(tmp_path, ranks, "resume")
 
 
@@ -166,7 +166,7 @@ def test_shares_are_aligned_even_and_complete(rows, ranks):
 
 
 class Queues:
-    """The calls of MPI that the all-reduce uses, between threads."""
+    """The MPI calls that the all-reduce uses, between threads."""
 
     def __init__(self, rank, boxes):
         self.rank, self.boxes = rank, boxes

@@ -379,7 +379,7 @@ def test_any_numbers(seen, later, bins, more_to_come, dtype):
 
 
 @pytest.mark.filterwarnings("ignore:column")
-def test_the_specification_says_the_same_as_onnx_runtime(tmp_path):
+def test_reference_implementation_agrees_with_onnx_runtime(tmp_path):
     """The reference implementation of ONNX runs the operators in Python."""
     estimator = cr.TableClassifier(random_state=0).fit(TEXT[["share", "code", "flag", "moment"]], TEXT["full"].notna())
     table = TEXT[["share", "code", "flag", "moment"]]

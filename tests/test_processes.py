@@ -41,8 +41,8 @@ def test_threadpoolctl_limits_the_threads():
 @pytest.mark.parametrize("many", [False, True])
 def test_the_interpreter_ends_during_a_fit(many, daemon):
     for _ in range(3):
-        said = run("interpreter_end.during_a_fit", many, daemon)
-        assert sorted(said.split()) == (["end"] if daemon else ["end", "trained"])
+        message = run("interpreter_end.during_a_fit", many, daemon)
+        assert sorted(message.split()) == (["end"] if daemon else ["end", "trained"])
 
 
 def assert_the_interpreter_ends(*arguments, times=5):

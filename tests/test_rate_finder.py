@@ -57,7 +57,7 @@ def test_search_ends_when_the_cost_has_risen_or_is_not_finite():
     assert np.isfinite(finder.losses).all()
 
 
-def test_sparse_rows_and_weights_are_taken():
+def test_sparse_rows_and_weights_are_accepted():
     sparse = pytest.importorskip("scipy.sparse")
     dense = cr.LearningRateFinder(network(), X, Y, np.ones(500), steps=10)
     rows = cr.LearningRateFinder(network(), sparse.csr_matrix(X), Y, steps=10)

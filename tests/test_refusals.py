@@ -1,4 +1,4 @@
-"""Impossible arguments raise at once, with a message that names the argument and the value."""
+"""Impossible arguments raise immediately, with a message that names the argument and the value."""
 
 import re
 

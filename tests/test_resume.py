@@ -1,4 +1,4 @@
-"""A resumed training ends with the same bits as an uninterrupted one; the optimum that L-BFGS finds."""
+"""Resumed training ends with the same bits as uninterrupted training; the optimum that L-BFGS finds."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_training_resumes_from_any_snapshot(batch_size):
         assert np.array_equal(once.parameters, other.parameters)
 
 
-def test_full_batch_and_lbfgs_trainings_resume_exactly():
+def test_full_batch_and_lbfgs_training_resume_exactly():
     for optimizer in (cr.Adam(), cr.LBFGS(history=3)):
         once, twice = network(), network()
         once.fit(X, y, epochs=12, optimizer=optimizer)

@@ -1,4 +1,4 @@
-"""Rows in files, and arrays of other types: read or converted part by part, with the bits of an array in memory."""
+"""Rows in files, and arrays of other types: read or converted part by part, with the same bits as arrays in memory."""
 
 import pickle
 import threading
@@ -80,7 +80,7 @@ def order(count, shuffle, seed=0, epochs=1, batch=10, rows=None):
     return np.reshape(seen, (epochs, -1))
 
 
-def test_order_within_parts_takes_part_after_part():
+def test_order_within_parts_reads_one_part_after_the_other():
     epochs = order(100, cr.WithinParts(30), epochs=3)
     for epoch in epochs:
         parts = epoch // 30
@@ -131,12 +131,12 @@ SETTINGS = {
 @pytest.mark.filterwarnings("ignore:parts of 170 rows")
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("more", SETTINGS.values(), ids=SETTINGS)
-def test_fit_on_files_has_the_bits_of_arrays(rows, sizes, more, threads):
+def test_fit_on_files_gives_the_same_bits_as_arrays(rows, sizes, more, threads):
     settings = {"shuffle": PARTS, "batch_size": 50, "epochs": 3, **more}
     assert trained(sizes, rows, None, **settings) == trained(sizes, X, Y, **settings)
 
 
-def test_validation_and_custom_loss_have_the_bits_of_arrays(rows):
+def test_validation_and_custom_loss_give_the_same_bits_as_arrays(rows):
     settings = {"shuffle": PARTS, "batch_size": 50, "epochs": 3}
     for sizes in SIZES.values():
         validated = trained(sizes, rows, None, validation=rows, metrics="r2", **settings)
@@ -148,7 +148,7 @@ def test_validation_and_custom_loss_have_the_bits_of_arrays(rows):
         assert trained(sizes, rows, Y + 9, loss=loss, **settings) == trained(sizes, X, Y + 9, loss=loss, **settings)
 
 
-def test_resumed_fit_on_files_has_the_bits_of_one(rows):
+def test_resumed_fit_on_files_gives_the_same_bits_as_one(rows):
     settings = {"shuffle": PARTS, "batch_size": 50}
     net = network(SIZES["small"])
     state = net.fit(rows, **settings, epochs=2, keep_state=True).state
@@ -159,7 +159,7 @@ def test_resumed_fit_on_files_has_the_bits_of_one(rows):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predictions_and_costs_have_the_bits_of_arrays(rows, dtype, threads):
+def test_predictions_and_costs_give_the_same_bits_as_arrays(rows, dtype, threads):
     for sizes in SIZES.values():
         net = network(sizes, dtype=dtype)
         assert np.array_equal(net.predict(rows), net.predict(X))
@@ -173,7 +173,7 @@ def test_predictions_and_costs_have_the_bits_of_arrays(rows, dtype, threads):
         assert np.array_equal(gradients.parameters, expected[1].parameters)
 
 
-def test_many_fits_on_files_have_the_bits_of_arrays(rows):
+def test_many_fits_on_files_give_the_same_bits_as_arrays(rows):
     mask = np.arange(COUNT) % 3 > 0
 
     def many(x, y):
@@ -232,7 +232,7 @@ def test_rows_can_be_pickled(rows):
     assert np.array_equal(copy.y, Y)
 
 
-def test_what_files_cannot_give_is_refused(folder, tmp_path, rows):
+def test_wrong_columns_rows_and_settings_of_files_raise(folder, tmp_path, rows):
     for arguments, error, words in [
         ({"target": "z"}, ValueError, "no column 'z'"),
         ({"target": "lable"}, ValueError, "did you mean 'label'"),
@@ -295,7 +295,7 @@ def test_integers_are_converted_as_numpy_does(dtype):
 
 @pytest.mark.parametrize("kinds", [("uint8", "float32"), ("float64", "float32"), ("float32", "float64")], ids=str)
 @pytest.mark.parametrize("hidden", [4, 200])
-def test_large_arrays_of_another_type_have_the_bits_of_a_copy(kinds, hidden, threads):
+def test_large_arrays_of_another_type_give_the_same_bits_as_a_copy(kinds, hidden, threads):
     dtype, own = kinds
     big = random.integers(0, 100, BIG).astype(dtype)
     plain = big.astype(own)
@@ -319,7 +319,7 @@ ESTIMATORS = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("kind", "target", "more"), ESTIMATORS.values(), ids=ESTIMATORS)
-def test_estimators_on_files_have_the_bits_of_arrays(folder, kind, target, more):
+def test_estimators_on_files_give_the_same_bits_as_arrays(folder, kind, target, more):
     data = cr.Rows(folder, target=target, columns=NAMES)
     settings = {"hidden_layer_sizes": 8, "shuffle": PARTS, "max_iter": 5, "random_state": 0, "batch_size": 50, **more}
     found, expected = kind(**settings).fit(data), kind(**settings).fit(X, data.y)
@@ -344,7 +344,7 @@ def test_tables_of_rows_are_refused(folder):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_estimators_on_integers_and_arrow_tables_have_the_bits_of_float_arrays():
+def test_estimators_on_integers_and_arrow_tables_give_the_same_bits_as_float_arrays():
     settings = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
     for big in (random.integers(0, 100, BIG, dtype="uint8"), random.integers(0, 100, (200, 30))):
         labels = big[:, 0] > 50

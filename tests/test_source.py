@@ -1,4 +1,4 @@
-"""Parts of a batch, and a fit whose gradients come from a function: the bits of the batch and of `Network.fit`."""
+"""Parts of a batch, and fits whose gradients come from a function: the same bits as the batch and `Network.fit`."""
 
 import os
 import pickle
@@ -110,7 +110,7 @@ def assert_equal_fits(name, settings, *, dtype="float32", count=3, n_threads=Non
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_full_batches_in_parts_give_the_bits_of_fit(name, optimizer, dtype, n_threads):
+def test_full_batches_in_parts_give_the_same_bits_as_fit(name, optimizer, dtype, n_threads):
     for count in (1, 2, 3, 7):
         more = {"epochs": 3, "l2": 0.01, "seed": 5, **OPTIMIZERS[optimizer]}
         assert_equal_fits(name, more, dtype=dtype, count=count, n_threads=n_threads)
@@ -119,7 +119,7 @@ def test_full_batches_in_parts_give_the_bits_of_fit(name, optimizer, dtype, n_th
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_settings_of_fit_keep_their_bits_with_a_source(name, optimizer, setting):
+def test_settings_of_fit_give_the_same_bits_with_a_source(name, optimizer, setting):
     more = {"epochs": 3, "seed": 5, **OPTIMIZERS[optimizer], **SETTINGS[setting]}
     if setting == "skipping":
         more["skip_updates_above"] = SKIPS[name]
@@ -129,7 +129,7 @@ def test_settings_of_fit_keep_their_bits_with_a_source(name, optimizer, setting)
 
 
 @pytest.mark.parametrize("isa", cr.available_isas())
-def test_every_instruction_set_adds_parts_alike(isa):
+def test_every_instruction_set_adds_parts_to_the_same_bits(isa):
     before = cr.get_isa()
     cr.set_isa(isa)
     try:
@@ -153,7 +153,7 @@ def test_parts_of_any_number_of_rows_add_up_to_the_batch(rows, count, name):
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.integers(1, 20_000), count=st.integers(1, 40))
-def test_aligned_parts_cover_the_batch_and_are_as_many_as_asked_for(rows, count):
+def test_aligned_parts_cover_the_batch_and_are_as_many_as_requested(rows, count):
     parts = scale.aligned_parts(rows, count)
     leaves = -(-rows // LEAF)
     assert len(parts) >= min(count, leaves)
@@ -205,7 +205,7 @@ def test_a_part_may_have_only_weights_of_zero():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_resumed_fit_with_a_source_has_the_bits_of_an_uninterrupted_one(name, optimizer):
+def test_a_resumed_fit_with_a_source_gives_the_same_bits_as_uninterrupted_training(name, optimizer):
     params, loss, X, Y, w = problem(name)
     batches = {} if optimizer == "lbfgs" else {**BATCHES, "dropout": 0.2}
     once, worker, resumed = (network(params, loss=loss) for _ in range(3))
@@ -322,7 +322,7 @@ def test_incomplete_batches_raise_value_error():
 
 
 def fit_with(source, *, optimizer="adam", **more):
-    """Fit with a source that takes the place of a good one from its third call on; return the network and its bits."""
+    """Fit with a source that replaces a working one from the third call on; return the network and its bits."""
     params, loss, X, Y, w = problem("small, classes")
     net, worker, twin = (network(params, loss=loss) for _ in range(3))
     good, calls = local_source(worker, X, Y, w, 2), []
@@ -345,7 +345,7 @@ class OwnError(Exception):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("error", [OwnError("worker 3 is lost"), KeyboardInterrupt(), SystemExit(3)])
-def test_an_exception_of_the_source_passes_through_and_the_last_complete_step_stays(optimizer, error):
+def test_exception_of_the_source_is_raised_after_the_last_complete_step(optimizer, error):
     def fail(good, batch):
         raise error
 

@@ -1,6 +1,6 @@
 """The order of sums over rows: the gradient of a batch is a binary tree over its leaves of 512 rows, here in NumPy.
 
-The gradient is that of a weighted mean, so a leaf alone has another factor, 1 / (sum of its weights), than the same
+The gradient is that of a weighted mean, so a leaf alone has a different factor, 1 / (sum of its weights), than the same
 leaf within a batch. The weights here are powers of two that give every leaf a sum of 512 or 1,024, and the batch 512
 times a power of two. Then the factors are powers of two too, and the two results for a leaf differ exactly by such a
 factor.

@@ -208,7 +208,7 @@ def test_shared_feature_warns_if_no_row_has_a_listed_level():
     assert "10 of 10 cells hold levels that were not seen at fit, such as 'A' in row 1: all share one feature" in text
 
 
-def test_warnings_name_ten_columns_and_count_the_rest():
+def test_warnings_name_ten_columns_and_count_the_others():
     table = pd.DataFrame({f"x{i}": ["a", "b"] for i in range(25)})
     found = messages(table, table.replace("a", "c"))
     assert len(found) == 11

@@ -245,7 +245,7 @@ def test_stages_grow_within_a_limit_that_depends_on_rows_and_outputs():
 
 
 def test_stages_continue_one_training():
-    """The stages together give the bits of one fit with the same schedule."""
+    """The stages together give the same bits as one fit with the same schedule."""
     recipe = dataclasses.replace(RECIPES["fast", "values"], longest=10, networks=1, gain=-10.0)
     X, y = RANDOM.normal(size=(200, 3)).astype(np.float32), RANDOM.normal(size=200)
     network, whole = (recipe.make_network(3, 1, "squared_error", "float32", 0) for _ in range(2))
@@ -259,10 +259,10 @@ def test_stages_continue_one_training():
     assert network.parameters.tobytes() == whole.parameters.tobytes()
 
 
-def test_training_goes_on_while_the_last_two_stages_improve():
+def test_training_continues_while_the_last_two_stages_improve():
     rows = np.arange(100.0)
     same = 1 + 0 * rows
-    assert improves([same, 9 * same], 0.01)  # too few to judge
+    assert improves([same, 9 * same], 0.01)  # too few stages to compare
     assert improves([same, 0.98 * same, same], 0.01)
     assert improves([same, same, 0.98 * same], 0.01)
     assert not improves([same, 0.995 * same, 0.995 * same], 0.01)

@@ -1,4 +1,4 @@
-"""Held-out rows: the effect of their cost, the parameters that are kept however a training ends, error messages."""
+"""Held-out rows: the effect of their cost, the parameters that are kept however a fit ends, error messages."""
 
 import numpy as np
 import pytest

@@ -183,8 +183,8 @@ def test_messages_about_wrong_values_hide_internals(name, tmp_path, monkeypatch)
         for value in WRONG:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                said = message_of(function, **{**needed, **few, parameter: value})
-            assert not INTERNAL.search(said), (parameter, value)
+                message = message_of(function, **{**needed, **few, parameter: value})
+            assert not INTERNAL.search(message), (parameter, value)
     cr.set_num_threads(None)
 
 
@@ -199,8 +199,8 @@ def test_messages_of_estimators_hide_internals(name):
             (settings if parameter in inspect.signature(kind).parameters else data)[parameter] = value
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                said = message_of(lambda settings, data: kind(**settings).fit(**data), settings=settings, data=data)
-            assert not INTERNAL.search(said), (parameter, value)
+                message = message_of(lambda settings, data: kind(**settings).fit(**data), settings=settings, data=data)
+            assert not INTERNAL.search(message), (parameter, value)
 
 
 @pytest.mark.parametrize("name", ["predict", "logits"])

@@ -23,7 +23,7 @@ _SCORES = {"classification": ["accuracy", "log loss", "Brier"], "regression": ["
 
 
 def train(command: str, name: str, seed: int, more: str) -> tuple[dict[str, float], str]:
-    """Return the test scores and the seconds of one training, and its standard error."""
+    """Train once; return the test scores, the seconds, and what was printed on standard error."""
     meta = json.loads((datasets.folder() / name / "meta.json").read_text())
     table = datasets.folder() / name / "data.csv.gz"
     options = ["--target", meta["target"], "--task", meta["task"], "--seed", str(seed), *shlex.split(more)]
@@ -55,8 +55,8 @@ def main() -> None:
         for score in trained[0][0]:
             values = [scores[score] for scores, _ in trained]
             print(f"| {name} | {score} | {np.mean(values):.5g} | {', '.join(f'{x:g}' for x in values)} |", flush=True)
-        for said in dict.fromkeys(said for _, said in trained if said):
-            print(said, flush=True)
+        for message in dict.fromkeys(message for _, message in trained if message):
+            print(message, flush=True)
 
 
 if __name__ == "__main__":

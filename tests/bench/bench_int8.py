@@ -1,4 +1,4 @@
-"""Measures what weights of 8 bits cost: scores of headers in C with and without them, and the sizes of programs.
+"""Measures the effect of 8-bit weights: scores of headers in C with and without them, and the sizes of programs.
 
 CHAINRULE_DATA=folder python tests/bench/bench_int8.py [titanic adult] [--seed 0]
 

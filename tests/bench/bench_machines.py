@@ -1,4 +1,4 @@
-"""One network on two workers of Dask and on two MPI ranks: what a step costs besides arithmetic, and the gain of two.
+"""One network on two Dask workers and on two MPI ranks: the overhead of a step, and the speed-up by the second one.
 
 Each worker and rank has one thread. `overhead` is the time of a step without that of the slowest worker's gradients;
 `gain` is the time of a full-batch step on one worker divided by that on two, in turns.
@@ -54,7 +54,7 @@ def on_dask(client, sizes, rows, steps):
 
 
 def on_rank(sizes, rows, steps):
-    """Return the same of this job of MPI."""
+    """Return the same for this MPI job."""
     from mpi4py import MPI
 
     net, X, y = problem(sizes, rows)

@@ -25,7 +25,7 @@ Result = dict[str, Any]
 
 
 def report_failure(what: str, peer: str, n_threads: int, error: WorkerError) -> None:
-    """Print the last line of a child's traceback; the run goes on without it."""
+    """Print the last line of a child's traceback; the run continues without this child."""
     reason = str(error).strip().splitlines()[-1]
     print(f"{what}: {peer}, {n_threads} threads, failed: {reason}", file=sys.stderr)
 

@@ -62,7 +62,7 @@ def _disturb(what: str, core: str) -> None:
 
 
 def main() -> None:
-    """Disturb."""
+    """Run the neighbors named on the command line until interrupted."""
     if len(sys.argv) == 3:
         _disturb(*sys.argv[1:])
     elif len(sys.argv) == 2 and sys.argv[1] in KINDS:

@@ -41,7 +41,7 @@ class Product:
 
 
 def products(w7_rows: int | None = None) -> Iterator[Product]:
-    """Yield every product once; those of W7 with so many rows of a batch, if given."""
+    """Yield every product once; those of W7 with `w7_rows` rows per batch, if given."""
     for m, n, k in ((1024, 1024, 1024), (512, 1024, 1024), (256, 256, 256)):
         yield Product(f"{n}^3" if m == n == k else f"{m}x{n}x{k}", m, n, k)
     for name in ("W4", "W5", "W5b", "W6", "W7"):

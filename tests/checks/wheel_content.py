@@ -1,4 +1,4 @@
-"""What a wheel may hold and need: wheel_content.py repaired WHEEL | symbols WHEEL | same WHEEL WHEEL."""
+"""Checks what a wheel contains and needs: wheel_content.py repaired WHEEL | symbols WHEEL | same WHEEL WHEEL."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ SBOM = r"chainrule-[\d.]+\.dist-info/sboms/auditwheel\.cdx\.json"  # auditwheel 
 
 
 def listed(path: Path, *command: str) -> str:
-    """What a command of binutils says of the extension."""
+    """Return the output of a binutils command for the extension."""
     wheel = zipfile.ZipFile(path)
     [extension] = [name for name in wheel.namelist() if re.fullmatch(r"chainrule/_core\.[\w.-]+\.so", name)]
     with tempfile.NamedTemporaryFile() as file:
@@ -32,7 +32,7 @@ def listed(path: Path, *command: str) -> str:
 
 
 def repaired(path: Path) -> None:
-    """Nothing is missing, nothing strange, and it is small."""
+    """Check that the wheel is small and contains exactly the expected files."""
     names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
     strange = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in [*EXPECTED, SBOM])]
     assert strange == [], strange
@@ -44,7 +44,7 @@ def repaired(path: Path) -> None:
 
 
 def symbols(path: Path) -> None:
-    """Of those that the extension takes from elsewhere, none has a version that older systems lack."""
+    """Check that no symbol that the extension imports has a version that older systems lack."""
     needed = re.findall(r"\*UND\*.*?\b(GLIBC|GLIBCXX|CXXABI|GCC)_([\d.]+)\)?\s+(\w+)", listed(path, "objdump", "-T"))
     assert needed, "objdump tells of no versions"
     newer = [f"{symbol}@{of}_{v}" for of, v, symbol in needed if tuple(map(int, v.split("."))) > NEWEST[of]]
@@ -54,7 +54,7 @@ def symbols(path: Path) -> None:
 
 
 def same(one: Path, other: Path) -> None:
-    """Every file, byte for byte."""
+    """Check that two wheels contain the same files, byte for byte."""
     wheels = [zipfile.ZipFile(path) for path in (one, other)]
     assert one.name == other.name
     assert sorted(wheels[0].namelist()) == sorted(wheels[1].namelist())

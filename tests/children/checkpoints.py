@@ -1,4 +1,4 @@
-"""Trainings that resume from a checkpoint in another process."""
+"""Training that resumes from a checkpoint in another process."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from test_checkpoint import X, Y, make_network, settings
 import chainrule as cr
 
 
-def go_on(folder):
+def resume_all(folder):
     """Continue each training of a folder, named by its settings and type, for 120 epochs."""
     for path in sorted(Path(folder).iterdir()):
         net, state = cr.load_checkpoint(path)

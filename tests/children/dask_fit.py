@@ -1,4 +1,4 @@
-"""A fit on a Dask cluster in a process of its own."""
+"""A fit on a Dask cluster in a separate process."""
 
 import time
 

@@ -11,7 +11,7 @@ def half_of_square(logits, y, weight):
 
 
 class KillOnce:
-    """A loss that kills its process the first time, and leaves a file there."""
+    """A loss that kills its process in its first call, after it has written a file."""
 
     def __init__(self, path):
         self.path = path
@@ -31,7 +31,7 @@ class Kill:
 
 
 class Loader:
-    """Loads an array, and writes the process to a file."""
+    """Loads an array, and writes the number of the process to a file."""
 
     def __init__(self, array, path):
         self.array, self.path = array, path
@@ -43,7 +43,7 @@ class Loader:
 
 
 def peak():
-    """The largest memory of this process."""
+    """Return the peak memory of this process."""
     with open("/proc/self/status") as status:
         return int(status.read().split("VmHWM:")[1].split()[0]) * 1024
 
@@ -56,7 +56,7 @@ class Fail:
 
 
 class KillOnceLoader(KillOnce):
-    """Loads an array; kills its process the first time, and leaves a file there."""
+    """Loads an array; kills its process in the first call, after it has written a file."""
 
     def __init__(self, array, path):
         self.array, self.path = array, path

@@ -20,7 +20,7 @@ def fit(threads=2):
 
 
 def child_lives(want, then=lambda: None):
-    """Return whether a forked child trains to these bits and exits."""
+    """Return whether a forked child computes these bits and exits."""
     child = os.fork()
     if child == 0:
         signal.alarm(60)  # ends a child that waits for a thread that it does not have

@@ -33,7 +33,7 @@ def during_a_fit(many, daemon):
 
 
 def python_functions(kind, began):
-    """Run a training that calls Python functions all the time."""
+    """Train with Python functions that are called all the time."""
 
     def loss(logits, y, weight):
         began.set()

@@ -55,7 +55,7 @@ def rows_of(X, name):
 
 
 def own(how):
-    """The rows of this rank: even, uneven, or one rank has none."""
+    """Return the rows of this rank: "even", "uneven", or so that one rank has none."""
     cuts = [ROWS * rank // RANKS for rank in range(RANKS + 1)]
     if how == "uneven":
         cuts = [0, *(min(77 + 900 * rank**2, ROWS) for rank in range(RANKS - 1)), ROWS]
@@ -76,7 +76,7 @@ def report(text):
 
 
 def fits(folder, how):
-    """Every setting, on this rank's rows and on all rows on one machine; writes whether the results are equal."""
+    """Fit with every setting on the rows of all ranks, and on one machine; write whether the results are equal."""
     rows = own(how)
     X, y, w = data()
     cases = [
@@ -105,7 +105,7 @@ def fits(folder, how):
 
 
 def files(folder):
-    """Rows in files, in an order within parts, have the bits of arrays on one machine."""
+    """Rows in files, in an order within parts, give the same bits as arrays on one machine."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -234,7 +234,7 @@ def fails(how, rank):
 
 
 def endless():
-    """A fit that only Ctrl-C ends."""
+    """Fit until Ctrl-C is pressed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background processes
     X, y, _ = data()
     rows = own("even")

@@ -59,7 +59,7 @@ def command_without_scikit_learn(*arguments):
 
 
 def estimator_file(path, table):
-    """Print the predictions of the light path, and the error of loading the estimator."""
+    """Print the predictions of `read_model`, and the error of `load`."""
     hide("sklearn", "scipy", "safetensors")
     import pandas as pd
 
@@ -75,7 +75,7 @@ def estimator_file(path, table):
 
 
 def table_of_one_library(library):
-    """Encode a table of polars or pyarrow where no other library of tables can be imported."""
+    """Encode a table of polars or pyarrow in a process that can import no other table library."""
 
     class Absent:
         def find_spec(name, *_):

@@ -1,7 +1,7 @@
 """Fuzzes `load` (networks, estimators) and `load_checkpoint`: python tests/fuzz/loaders.py [seconds for each] [seed].
 
-Headers are changed as JSON and as bytes; lengths are mostly made right again and checksums left out, so that the damage
-gets past them. A loader may return a network that predicts, or raise ValueError; anything else is a fault.
+Headers are changed as JSON and as bytes; lengths are usually corrected and checksums removed, so that these do not
+detect the damage first. A loader may return a network that predicts, or raise ValueError; anything else is a bug.
 """
 
 import copy
@@ -27,7 +27,7 @@ VALUES = [None, True, -1, 0, 1, 2, 3, 2**31, 2**62, 2**63, 2**64, 10**30, 1.5, -
 
 
 def networks() -> Iterator[cr.Network]:
-    """Yield networks whose files have all that a description may have."""
+    """Yield networks that together use every field of the description in a file."""
     yield cr.Network([2, 3, 1], loss="squared_error", seed=0)
     yield cr.Network(
         [1, 2, 2, 3], activation=["tanh", "gelu"], loss=cr.SoftmaxCrossEntropy(0.1), dtype="float64", seed=1
@@ -117,7 +117,7 @@ def text_of(random: random.Random, header: Any) -> bytes:
 
 
 def changed_header(random: random.Random, part: bytes) -> bytes:
-    """Change what begins with the length of a JSON header, and the header."""
+    """Change data that begins with the length of a JSON header and the header."""
     end = 8 + int.from_bytes(part[:8], "little")
     header, rest = json.loads(part[8:end]), part[end:]
     described = header.get("__metadata__", {})
@@ -147,7 +147,7 @@ def load_model(path: Path) -> cr.Network:
 
 
 def load_estimator(path: Path) -> cr.Network:
-    """Load an estimator by both paths, or what is a network only."""
+    """Load an estimator with `load` and with `read_model`, or a network."""
     loaded, model = cr.load(path), read_model(path)
     if isinstance(loaded, cr.Network):
         return loaded
@@ -177,7 +177,7 @@ KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Change, Callable[[Path], c
 
 
 def attempt(kind: str, path: Path) -> bool:
-    """Load a file; whether it was taken."""
+    """Load a file; return whether the loader accepted it."""
     try:
         network = KINDS[kind][2](path)
     except ValueError:
@@ -188,7 +188,7 @@ def attempt(kind: str, path: Path) -> bool:
 
 
 def fuzz(kind: str, folder: Path, seed: int, more: Callable[[int], bool]) -> tuple[int, int]:
-    """Damage files while more(count of them) holds; how many there were, and how many were taken all the same."""
+    """Damage files as long as more(count) is true; return their number, and how many the loader accepted."""
     make, change, _ = KINDS[kind]
     files, path, count, taken = make(folder), folder / f"fuzzed.{kind}", 0, 0
     while more(count):
