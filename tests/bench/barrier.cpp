@@ -1,6 +1,7 @@
-// The time of a spin barrier between two cores, in nanoseconds: what two threads pay whenever they meet. On the
-// development machine it is 51-60 ("near") or 265-360 ("far") and flips within minutes; print it beside every figure
-// for two threads. The fastest of several stretches counts, not a neighbor on a core. Usage: barrier CPU CPU
+// Measures a spin barrier between two cores, in nanoseconds: the time that two threads lose whenever they meet. On the
+// development machine it is 51-60 ("near") or 265-360 ("far") and changes within minutes; print it next to every figure
+// for two threads. The fastest of several stretches counts, so that other processes have no effect.
+// Usage: barrier CPU CPU
 #include <sched.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the C++ reader of model files with libFuzzer, ASan and UBSan, then the Python loaders: fuzz.sh [seconds for each].
-# It begins with the files in tests/fuzz/models.zip; KEEP=1 replaces them with the files that each reach code that no
-# other reaches.
+# It begins with the files in tests/fuzz/models.zip; KEEP=1 replaces them with a minimal set of files that reaches the
+# same code and the newly found code.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-600}

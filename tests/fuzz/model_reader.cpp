@@ -1,5 +1,5 @@
-// Fuzzes the readers of model files with libFuzzer: tests/checks/fuzz.sh. A network that is accepted must come back
-// from what is written, byte by byte; an estimator that is accepted must predict or refuse the cells. All else must be
+// Fuzzes the readers of model files with libFuzzer: tests/checks/fuzz.sh. An accepted network that is written and read
+// again must be equal, byte by byte; an accepted estimator must predict or refuse the cells. Any other file must raise
 // a FileError.
 #include "files/model_file.h"
 #include "table/table_model.h"
