@@ -49,7 +49,7 @@ class ProgressBar:
         The number of epochs to expect, which is ``epochs`` of the fit. Default: unknown; the bar then shows activity
         but no progress.
     console : rich.console.Console, optional
-        Where to print. Default: standard error. Use its `print` for other output during the training.
+        Where to print. Default: standard error. Use its `print` for other output during training.
 
     Raises
     ------

@@ -34,8 +34,8 @@ class TargetEncoder:
     Parameters
     ----------
     task : {"classification", "regression"}, optional
-        Default: chosen by the column. Text, booleans and categories are classes, and so are whole numbers with at most
-        10 distinct values. All other numbers are values.
+        Default: inferred from the column. Text, booleans and categories are classes, and so are whole numbers with at
+        most 10 distinct values. All other numbers are values.
 
     Attributes
     ----------

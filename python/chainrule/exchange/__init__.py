@@ -16,7 +16,7 @@ def from_torch(module: Any, *, loss: Loss | None = None, seed: int | None = None
 
     The module is traced with `torch.fx`; it may be a `torch.nn.Sequential` or a class with a ``forward`` that applies
     `torch.nn.Linear` and activations one after the other. Dropout and changes of shape (``flatten``, ``view``,
-    ``squeeze``) are left out: give `Network.fit` ``dropout=``, and rows of shape (m, n_0). Needs the extra ``torch``.
+    ``squeeze``) are left out: pass ``dropout=`` and rows of shape (m, n_0) to `Network.fit`. Needs the extra ``torch``.
 
     Parameters
     ----------

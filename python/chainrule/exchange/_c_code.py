@@ -233,7 +233,7 @@ static inline int NAME_same(const char *text, const char *word, int n) {
   return 1;
 }
 
-/* The feature of a level, or -1: "1.0" also means "1", " a" means "a", and of booleans "TRUE" and "1" mean "True". */
+/* The feature of a level, or -1: "1.0" also means "1", " a" means "a", for booleans "TRUE" and "1" mean "True". */
 static inline int NAME_level(const char *text, const struct NAME_levels *levels) {
   const char *const *simplified = levels->texts + levels->n_exact;
   int n = 0, k, place;

@@ -12,7 +12,7 @@ from chainrule.target import Target
 
 @dataclass(frozen=True)
 class Model:
-    """What predictions need.
+    """The parts of a model that its predictions need.
 
     Attributes
     ----------

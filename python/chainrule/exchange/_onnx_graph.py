@@ -308,8 +308,8 @@ class Texts:
     def of(cls, column: LevelColumn) -> "Texts":
         """Find the texts of a column.
 
-        A graph can neither trim nor parse a text, so it has a list of them: each level, also with and without ".0" if
-        it is a whole number, and names of booleans; all of these also with a blank before or after them.
+        A graph can neither trim nor parse a text, so it lists the texts: each level, also with and without ".0" if it
+        is a whole number, and names of booleans; each of these also with a blank before or after it.
         """
         plain = [text for level in map(str.strip, column.levels) for text in (level, level.removesuffix(".0"))]
         names = [*column.levels, *plain, *(f"{text}.0" for text in plain), *_BOOLEANS]

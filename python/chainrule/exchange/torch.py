@@ -83,7 +83,7 @@ def _layers(module: Any) -> Iterable[Any]:
         graph = torch.fx.symbolic_trace(nn.Sequential(module))  # a Linear alone would be traced into
     except Exception as error:  # whatever the code of the module raises
         raise ValueError(
-            f"{type(module).__name__}.forward cannot be traced ({error}): give its layers as a torch.nn.Sequential"
+            f"{type(module).__name__}.forward cannot be traced ({error}): pass its layers as a torch.nn.Sequential"
         ) from error
     current: Any = None
     found = []
