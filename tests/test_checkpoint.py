@@ -291,7 +291,7 @@ def settings(name):
 
 @pytest.fixture(scope="module")
 def continued(tmp_path_factory):
-    """A folder of checkpoints: 80 epochs of every run here, and 120 more in one other process."""
+    """A folder of checkpoints: 80 epochs of each run in this process, and 120 more in another."""
     folder = tmp_path_factory.mktemp("runs")
     for name, dtype in itertools.product(RUNS, DTYPES):
         path = folder / f"{name}, {dtype}"

@@ -109,7 +109,7 @@ def test_early_stopping_equals_scikit_learn(data, solver, weighted):
     theirs, ours = pair(name, parameters)
     weight = WEIGHTS[: len(X)] if weighted else None
     theirs.fit(X, y, weight), ours.fit(X, y, weight)
-    if weighted:  # the mean of batches is weighted by their rows there, by their weights here
+    if weighted:  # scikit-learn weights batches in the mean by their number of rows, chainrule by their sample weights
         theirs.loss_curve_ = ours.loss_curve_
         theirs.loss_ = ours.loss_
     assert_same_training(theirs, ours)
@@ -140,7 +140,7 @@ def test_partial_fit_equals_scikit_learn(data, solver):
 
 @pytest.mark.parametrize(
     "solver", sorted({*SOLVERS} - {"adaptive"})
-)  # here, this ends with one more reduction of the rate
+)  # chainrule's fit ends with one more reduction of the adaptive rate
 def test_partial_fit_continues_after_fit(solver):
     theirs, ours = pair("MLPRegressor", SOLVERS[solver])
     for estimator in (theirs, ours):
@@ -214,13 +214,13 @@ def test_losses_with_a_log_link_equal_generalized_linear_models(loss, glm):
 
 
 def test_verbose_output_equals_scikit_learn(capsys):
-    message = []
+    outputs = []
     for solver in [{"tol": 0.3}, SOLVERS["adaptive"], {"early_stopping": True, "tol": 0.1}]:
         for estimator in pair("MLPClassifier", {**solver, "verbose": True, "max_iter": 100, "n_iter_no_change": 3}):
             estimator.fit(X_IRIS, Y_IRIS)
-            message.append(capsys.readouterr().out)
-    assert message[0::2] == message[1::2]
-    assert all("Iteration 1, loss = " in text for text in message)
+            outputs.append(capsys.readouterr().out)
+    assert outputs[0::2] == outputs[1::2]
+    assert all("Iteration 1, loss = " in text for text in outputs)
 
 
 def test_error_messages_equal_scikit_learn():
@@ -242,7 +242,7 @@ def test_error_messages_equal_scikit_learn():
     X_bad[3, 1] = np.nan
     for data in [{"X": X_bad}, {"X": X_IRIS[:, :0]}, {"y": Y_IRIS[:9]}, {"sample_weight": [1.0]}]:
         a, b = (failure(estimator, **data) for estimator in pair("MLPClassifier", {}))
-        ours = b.split("`estimator`")[0].split("\nThe estimator takes plain numbers: ")[0]  # a remedy of our own
+        ours = b.split("`estimator`")[0].split("\nThe estimator takes plain numbers: ")[0]  # chainrule adds a remedy
         assert a.split("`estimator`")[0] == ours, data
     for name in ("predict", "score"):
         a, b = (

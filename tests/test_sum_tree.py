@@ -1,4 +1,4 @@
-"""The order of sums over rows: the gradient of a batch is a binary tree over its leaves of 512 rows, here in NumPy.
+"""The order of sums over rows, compared with NumPy: a batch's gradient is a binary tree of sums of 512 rows each.
 
 The gradient is that of a weighted mean, so a leaf alone has a different factor, 1 / (sum of its weights), than the same
 leaf within a batch. The weights here are powers of two that give every leaf a sum of 512 or 1,024, and the batch 512

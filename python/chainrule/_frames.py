@@ -279,7 +279,7 @@ class Column:
         return np.fromiter(map(condition, self.values), dtype=bool, count=len(self))
 
     def refuse(self, wrong: NDArray[np.bool_], expected: str) -> None:
-        """Raise ValueError that names the first of the wrong values, if there is one."""
+        """Raise a ValueError that names the first wrong value, if there is one."""
         if wrong.any():
             raise ValueError(f"{self._describe(wrong)}, expected {expected}")
 
@@ -389,7 +389,7 @@ class Frame:
         refuse_dask("X", table)
         self._keep = keep
         self._index: Any = None
-        self._table: Any  # an array, or a list of the narwhals series
+        self._table: Any  # an array, or a list of narwhals series
         self._columns: dict[int, Column] = {}
         self.labels = column_names(table)  # the names in the data frame; None: an array
         if self.labels is not None:

@@ -31,7 +31,7 @@ class Recipe:
     networks : int
         Number of networks to train; their logits are averaged.
     folds : int
-        Number of parts into which the rows are divided; each network holds out one part. Not used with validation data.
+        Number of different fifths of the rows that the networks hold out, in turn. Not used with validation data.
     learning_rate : float
         Learning rate of the weights; each layer divides it by √n_in, as in the neural tangent parametrization.
     first_rate, bias_rate : float
