@@ -19,7 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("workloads", nargs="*", default=["W6", "W7"], help="default: W6 W7")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=2, help="counted in each fit (default 2)")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs measured in each fit (default 2)")
     return parser.parse_args()
 
 

@@ -43,7 +43,7 @@ def train(command: str, name: str, seed: int, more: str) -> tuple[dict[str, floa
 def main() -> None:
     """Run the benchmark for the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", help="default: all that lie there as a table")
+    parser.add_argument("sets", nargs="*", help="default: all tables in CHAINRULE_DATA")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
     parser.add_argument("--command", default=f"{sys.executable} -m chainrule", help="default: this installation")
     parser.add_argument("--options", default="", help="further options of `chainrule train`")

@@ -49,7 +49,7 @@ def timed(function: Callable[[], object]) -> float:
     """Return the time of a call in seconds; ignore its warnings."""
     time.sleep(0.3)  # idle threads of the other library spin for a while
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few epochs do not converge
+        warnings.simplefilter("ignore")  # a few epochs do not converge
         start = time.perf_counter()
         function()
     return time.perf_counter() - start
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], help="default: all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--grid", action="store_true", help="a grid search instead")
+    parser.add_argument("--grid", action="store_true", help="measure a grid search instead of single fits")
     parser.add_argument("--output", type=Path, help="a JSON file for compare.py")
     options = parser.parse_args()
     machine.pin(2 if options.grid else options.threads)

@@ -2,9 +2,9 @@
 
 CHAINRULE_DATA=folder python tests/bench/bench_exchange.py --threads 1 [titanic adult] [--rows 1 1000] [--rounds 15]
 
-"predict" is ours on a data frame. "feed + run" makes ONNX Runtime's inputs from this data frame and runs the model.
-"run" has the inputs ready, like a server that receives typed columns. "C" is the header of `to_c`, compiled with
-gcc -O3 -march=native, in one thread; its rows are structs. In each round, all ways run one after the other.
+"predict" is the estimator's, on a data frame. "feed + run" makes ONNX Runtime's inputs from this data frame and runs
+the model. "run" starts from these inputs, like a server that receives typed columns. "C" is the header of `to_c`,
+compiled with gcc -O3 -march=native, in one thread; its rows are structs. In each round, the ways run in turn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures the cost of training features: steps of W4 and W5 with each feature, divided by plain steps of the round.
+"""Measures the cost of training features: steps of W4 and W5 with each feature, relative to plain steps of the round.
 
 python tests/bench/bench_features.py --threads 1 [--rounds 9]
 """

@@ -51,7 +51,7 @@ def megabytes(module: str) -> float:
     numpys = {} if module == "numpy" else required("numpy", {})
     needed = required(DISTRIBUTIONS.get(module, module), {})
     files = {Path(str(file.locate())) for name in needed.keys() - numpys for file in needed[name].files or []}
-    if not files:  # on the path without being installed
+    if not files:  # the module is on the path, but not installed
         spec = find_spec(module)
         assert spec is not None
         assert spec.origin is not None

@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64", "bf16"], default=["float32", "float64"])
     parser.add_argument("--isas", nargs="+", help="default: all available")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.03, help="of one measurement, at least (default 0.03)")
+    parser.add_argument("--seconds", type=float, default=0.03, help="minimum time of a measurement (default 0.03)")
     parser.add_argument("--output", type=Path, help="default: bench_gemm_THREADSt.json")
     return parser.parse_args()
 
@@ -46,7 +46,7 @@ def seconds_of(function: Callable[[], object], repeats: int) -> float:
 
 
 def measure(case: Product, dtype: str, isas: list[str]) -> dict[str, tuple[float, float]]:
-    """Return seconds and percentage of the peak for each ISA and for NumPy (of the peak of the first, best ISA)."""
+    """Return seconds and percentage of the peak for each ISA; NumPy's peak is that of the best ISA, the first."""
     a, b = case.operands("float32" if dtype == "bf16" else dtype)
     out, product = np.empty((case.m, case.n), a.dtype), _core.gemm_bf16 if dtype == "bf16" else _core.gemm
     ours, numpy = (lambda: product(a, b, ARGS.threads, out)), (lambda: np.matmul(a, b, out=out))

@@ -79,7 +79,7 @@ def main() -> None:
     """Print a line for each estimator."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", metavar="set", help="default: " + " ".join(SETS), default=SETS)
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of the rows to train on")
+    parser.add_argument("--seed", type=int, default=0, help="selects the rows to train on")
     options = parser.parse_args()
     table = []
     for name in options.sets:

@@ -1,7 +1,7 @@
-"""One network on two Dask workers and on two MPI ranks: the overhead of a step, and the speed-up by the second one.
+"""Measures training on two Dask workers and two MPI ranks: a step's overhead, and the gain from the second worker.
 
-Each worker and rank has one thread. `overhead` is the time of a step without that of the slowest worker's gradients;
-`gain` is the time of a full-batch step on one worker divided by that on two, in turns.
+Each worker and rank has one thread. `overhead` is the time of a step minus that of the slowest worker's gradients;
+`gain` is the time of a full-batch step on one worker divided by that on two, measured in turns.
 """
 
 import argparse
@@ -119,9 +119,7 @@ def main():
             before = time.process_time()
             on_dask(both, sizes, 1024, 30)
             used = 1000 * (time.process_time() - before) / 30
-            print(
-                f"Dask, {label}: {used:.0f} ms of processor time a step in this process, which runs the scheduler too"
-            )
+            print(f"Dask, {label}: {used:.0f} ms of processor time per step in this process and its scheduler")
         for name, function in run.items():
             pairs = [[function(workers, *GAIN, 6)[0] for workers in (1, 2)] for _ in range(options.rounds)]
             one, two = (np.concatenate(times) for times in zip(*pairs, strict=True))

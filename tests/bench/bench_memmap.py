@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--folder", help="where the file goes; default: a temporary folder")
+    parser.add_argument("--folder", help="folder for the file; default: a temporary one")
     options = parser.parse_args()
     rows = int(options.gigabytes * 1e9 / (4 * options.columns))
     settings = {"batch_size": options.batch, "epochs": options.epochs, "n_threads": options.threads}

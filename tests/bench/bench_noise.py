@@ -30,15 +30,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: W4 W5 W6 W7")
     parser.add_argument("--beside", nargs="+", choices=KINDS, default=KINDS, metavar="KIND",
-                        help=f"of {', '.join(KINDS)}; default all")  # fmt: skip
+                        help=f"any of {', '.join(KINDS)}; default: all")  # fmt: skip
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=[OURS])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement, at least (default 0.3)")
+    parser.add_argument("--seconds", type=float, default=0.3, help="minimum time of a measurement (default 0.3)")
     parser.add_argument("--output", type=Path, default=Path("bench_noise.json"))
     args = parser.parse_args()
     args.workloads = args.workloads or ["W4", "W5", "W6", "W7"]
     if unknown := set(args.workloads) - set(WORKLOADS):
-        parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+        parser.error(f"unknown workloads: {', '.join(sorted(unknown))}; known are {', '.join(WORKLOADS)}")
     return args
 
 

@@ -1,8 +1,8 @@
-"""Compares the scores of our estimators to scikit-learn's on each data set of CHAINRULE_DATA, for several seeds:
+"""Compares the scores of chainrule's and scikit-learn's estimators on each data set of CHAINRULE_DATA.
 
 same  both with scikit-learn's default parameters, on the same encoding: standardized numbers, one-hot levels
-own   ours on the raw table, with one recipe for all sets, against scikit-learn's defaults on a simple encoding: medians
-      for missing numbers, one-hot levels, nothing scaled
+own   chainrule on the raw table, with one recipe for all sets; scikit-learn with its defaults on a simple encoding:
+      medians for missing numbers, one-hot levels, nothing scaled
 
 Each seed selects another test set (a fifth of the rows) and sets the same initial weights. Scores: accuracy and R².
 """
@@ -22,7 +22,7 @@ import datasets
 import machine
 from datasets import Dataset
 
-FEWER = {"fashion_mnist": 10_000}  # rows, training and test, where scikit-learn takes minutes with all
+FEWER = {"fashion_mnist": 10_000}  # training and test rows of a set on which scikit-learn would take minutes
 FITS = ("same", "same, scikit-learn", "own", "default, scikit-learn")
 
 
@@ -122,9 +122,11 @@ def table(results: list[dict[str, Any]], seeds: int) -> str:
     seconds = [sum(np.sum(result["times"][k]) for result in results) for k in range(len(FITS))]
     lines += [
         "",
-        f"Means of {seeds} seeds ± standard errors. With the same parameters not worse than scikit-learn's within a "
-        f"standard error on {sum(same)} of {len(same)} sets; on tables better than its defaults on {sum(own)} of "
-        f"{len(own)}. All fits: " + ", ".join(f"{n} {s:.0f} s" for n, s in zip(FITS, seconds, strict=True)) + ".",
+        f"Means of {seeds} seeds ± standard errors. With the same parameters, chainrule is worse than scikit-learn by "
+        f"at most a standard error on {sum(same)} of {len(same)} sets; on tables, it is better than scikit-learn's "
+        f"defaults on {sum(own)} of {len(own)}. Total time of the fits: "
+        + ", ".join(f"{n} {s:.0f} s" for n, s in zip(FITS, seconds, strict=True))
+        + ".",
     ]
     return "\n".join(lines)
 
@@ -134,8 +136,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", help="names of data sets; default: all")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="others tell whether a difference was chance")
-    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    parser.add_argument("--first-seed", type=int, default=0, help="vary it to see whether a difference was chance")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
     parser.add_argument("--output", type=Path, default=Path("bench_quality.json"))
     args = parser.parse_args()
     machine.pin(1)

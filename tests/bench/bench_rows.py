@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--folder", help="where the files go; default: a temporary folder")
+    parser.add_argument("--folder", help="folder for the files; default: a temporary one")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--source", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -3,7 +3,7 @@
 Each split draws 64 % of the rows for training, 16 % for early stopping and 20 % for the test. For each seed, every
 model is fitted once, one after the other, in the same process and with the same number of threads. The time is that of
 `fit` on the data frame. LightGBM uses at most 1,000 rounds, early stopping after 50, and its own handling of categories
-and gaps. The error is 1 - accuracy or the RMSE; ratios are to LightGBM, of means over splits and seeds.
+and gaps. The error is 1 - accuracy or the RMSE. Ratios divide the means over splits and seeds by those of LightGBM.
 """
 
 from __future__ import annotations
@@ -153,18 +153,19 @@ def main() -> None:
     """Measure, print the table, and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", help="names of data sets; default: all tables")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["LightGBM", "fast"], help="ratios to the first")
-    parser.add_argument("--splits", type=int, nargs="+", default=[2, 3, 4], help="0 and 1 are for tuning")
+    default = ["LightGBM", "fast"]
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=default, help="ratios are to the first model")
+    parser.add_argument("--splits", type=int, nargs="+", default=[2, 3, 4], help="0 and 1 are reserved for tuning")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
     parser.add_argument("--output", type=Path, default=Path("bench_tables.json"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     results = []
     for name in args.sets or [name for name in datasets.names() if name != "fashion_mnist"]:
         data = datasets.load(name)
-        measure(data, args.splits[0], 0, args.models, args.threads)  # warm-up: imports, and the clock of the CPU
+        measure(data, args.splits[0], 0, args.models, args.threads)  # warm-up of imports and CPU clock
         runs: dict[str, list[Any]] = {model: [] for model in args.models}
         for split in args.splits:
             for seed in range(args.seeds):

@@ -147,12 +147,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--widths", nargs="+", type=int)
     parser.add_argument("--batches", nargs="+", type=int)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.02, help="of one measurement, at least (default 0.02)")
+    parser.add_argument("--seconds", type=float, default=0.02, help="minimum time of a measurement (default 0.02)")
     parser.add_argument("--busy", nargs="?", choices=NEIGHBORS, const="busy1-pinned", default="", metavar="KIND",
-                        help=f"beside neighbors, of {', '.join(NEIGHBORS)} (default busy1-pinned, which wants one of "
-                        "the two); every other power, and 0.3 s, as turns last milliseconds")  # fmt: skip
+                        help=f"measure next to neighbors: {', '.join(NEIGHBORS)} (default: busy1-pinned, which uses "
+                        "one of the two cores); with every other power of two, and for at least 0.3 s, because time "
+                        "slices last milliseconds")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("bench_threads.json"))
-    parser.add_argument("--plot", type=Path, help="draw the heat map too; the suffix decides the format")
+    parser.add_argument("--plot", type=Path, help="also draw the heat map; its suffix determines the format")
     args = parser.parse_args()
     default = POWERS[:: 2 if args.busy else 1]
     args.widths, args.batches = args.widths or default, args.batches or default

@@ -1,7 +1,7 @@
 """Compares training steps and predictions of chainrule and its peers in interleaved rounds of one run.
 
 In each round every peer runs once at every thread count. A ratio is the median over the rounds of the peer's time
-divided by ours in the same round, so that a drift of the clock or of the cores' distance cancels. See README.md.
+divided by ours in the same round, so that slow changes of the machine's speed cancel. See README.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peers import OURS, PEERS
 from worker import Worker, WorkerError
 from workloads import WORKLOADS, Workload
 
-TOLERANCE = 1e-3  # relative, of the loss after a few steps
+TOLERANCE = 1e-3  # relative difference of the losses after a few steps
 Result = dict[str, Any]
 
 
@@ -110,22 +110,22 @@ def check(workloads: list[Workload], workers: list[Worker]) -> int:
 def parse() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; default all")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"any of {', '.join(WORKLOADS)}; default: all")
     parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all installed")
     parser.add_argument(
-        "--without", nargs="+", choices=PEERS, default=[], help="torch_compiled takes half a minute each"
+        "--without", nargs="+", choices=PEERS, default=[], help="torch_compiled takes half a minute per workload"
     )
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement, at least (default 0.3)")
-    parser.add_argument("--rows", type=int, help="of data, at most")
-    parser.add_argument("--quick", action="store_true", help="a look, no figure: 3 rounds, 0.05 s, 4096 rows")
+    parser.add_argument("--seconds", type=float, default=0.3, help="minimum time of a measurement (default 0.3)")
+    parser.add_argument("--rows", type=int, help="maximum number of rows of the data")
+    parser.add_argument("--quick", action="store_true", help="3 rounds, 0.05 s, 4096 rows; not for publication")
     parser.add_argument("--check", action="store_true", help="compare the peers' losses instead of their times")
     parser.add_argument("--output", type=Path, default=Path("bench_train.json"))
-    parser.add_argument("--plot", type=Path, help="draw the figure too; the suffix decides the format")
+    parser.add_argument("--plot", type=Path, help="also draw the figure; its suffix determines the format")
     args = parser.parse_args()
     if unknown := set(args.workloads) - set(WORKLOADS):
-        parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+        parser.error(f"unknown workloads: {', '.join(sorted(unknown))}; known are {', '.join(WORKLOADS)}")
     if args.quick:
         args.rounds, args.seconds, args.rows = 3, 0.05, 4096
     return args

@@ -15,7 +15,7 @@ COMMAND = "gcc -std=c99 -O3 -march=native -fPIC -shared {name}.c -o {name}.so -l
 
 
 def compiled(model: Any, X: Any, folder: Path, weights: str | None = None) -> Callable[[], np.ndarray]:
-    """Return a function that predicts the rows of X in C, one after the other; they are already structs or numbers."""
+    """Return a function that predicts the rows of X in C, one by one; the rows are converted to C types beforehand."""
     name = f"model_{weights or 'plain'}"
     model.to_c(folder / f"{name}.h", weights=weights)
     text = (folder / f"{name}.h").read_text()

@@ -38,19 +38,19 @@ PROFILES = {
 PEERS = (OURS, "numpy")
 W7_ROWS = 256  # instead of 1,024, because valgrind makes about 75 million multiply-adds per second
 STEPS = 2  # per epoch
-LEAST = 0.05  # misses per 1,000; lower rates are raised to this, because all data stay in the cache
+LEAST = 0.05  # misses per 1,000; lower rates, of data that stay in the cache, are raised to this
 
 
 def parse() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", nargs="*", help="only what has one of these in its name, such as 1024^3, W5, 'W6 step'")
+    parser.add_argument("what", nargs="*", help="only cases whose names contain one of these: 1024^3, W5, 'W6 step'")
     parser.add_argument(
-        "--without", nargs="*", default=[], metavar="WHAT", help="but not these: 'W7' takes the longest"
+        "--without", nargs="*", default=[], metavar="WHAT", help="leave these out; W7 takes the longest"
     )
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at once")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="number of processes at a time")
     parser.add_argument("--output", type=Path, default=Path("cache_misses.json"))
     parser.add_argument("--count", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--second", type=int, help=argparse.SUPPRESS)  # bytes of the second level, with --count
@@ -105,7 +105,7 @@ def count(args: argparse.Namespace) -> None:
         else:
             session = (chainrule_peer if ours else numpy_peer).train(Problem(case.what), 1, shuffle=True)
             call, operands = partial(session.run, 1), 4 * case.what.parameters
-        if operands <= 2 * args.second:  # otherwise little of them would stay cached
+        if operands <= 2 * args.second:  # larger operands would not stay cached
             counter("before", call)
         counter(case.name, call)
 
@@ -159,7 +159,7 @@ def main() -> None:
                 found[peer] = [(case, rates(case, counts[case.name])) for case in chosen(args)]
                 results += [{"name": f"{case.name} {profile} {peer}", "profile": profile, **rates}
                             for case, rates in found[peer]]  # fmt: skip
-            print(f"\n{profile} ({PROFILES[profile]}): instructions a multiply-add, misses in 1,000 of both levels")
+            print(f"\n{profile} ({PROFILES[profile]}): instructions per multiply-add, misses of both levels per 1,000")
             report(found)
     args.output.write_text(json.dumps({"machine": machine.info(), "results": results}, indent=1) + "\n")
     print(f"wrote {args.output}")

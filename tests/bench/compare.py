@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
-    parser.add_argument("--all", action="store_true", help="the peers' rows too")
+    parser.add_argument("--all", action="store_true", help="also print the peers' rows")
     args = parser.parse_args()
     before, after = read(args.before), read(args.after)
     common = [name for name in before if name in after]

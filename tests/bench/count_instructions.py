@@ -40,7 +40,7 @@ def main() -> None:
     for name, steps in STEPS.items():
         more = counts[f"{name} long"].instructions - counts[f"{name} short"].instructions
         rows.append([name, f"{more / steps:.0f}"])
-    machine.print_table(["workload", "instructions a step (avx2)"], rows)
+    machine.print_table(["workload", "instructions per step (avx2)"], rows)
 
 
 if __name__ == "__main__":

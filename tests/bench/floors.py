@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 from chainrule import _core  # noqa: E402
 from workloads import WORKLOADS, Adam, Workload  # noqa: E402
 
-LEVELS = {"L2": 256 << 10, "L3": 8 << 20, "DRAM": 256 << 20}  # bytes that a measuring copy reads and writes
+LEVELS = {"L2": 256 << 10, "L3": 8 << 20, "DRAM": 256 << 20}  # bytes that a copy reads and writes
 
 
 def bandwidth(size: int) -> float:
@@ -52,8 +52,8 @@ def main() -> None:
     """Print the measured machine and a row for each workload."""
     peak = _core.peak_gflops("float32", 1, 0.3)
     speed = {level: bandwidth(size) for level, size in LEVELS.items()}
-    told = ", ".join(f"{level} {measured / 1e9:.0f} GB/s" for level, measured in speed.items())
-    print(f"{_core.get_isa()}: {peak:.0f} GFLOP/s; copies within {told}")
+    rates = ", ".join(f"{level} {measured / 1e9:.0f} GB/s" for level, measured in speed.items())
+    print(f"{_core.get_isa()}: {peak:.0f} GFLOP/s; copies within {rates}")
     speed["L1"] = inf
     holds = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
     rows = []

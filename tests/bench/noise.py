@@ -53,7 +53,7 @@ def _disturb(what: str, core: str) -> None:
     if core:
         os.sched_setaffinity(0, {int(core)})
     parent = os.getppid()
-    while os.getppid() == parent:  # orphans end
+    while os.getppid() == parent:  # until the benchmark ends
         if what == "noise":
             time.sleep(_PERIOD)
         end = time.perf_counter() + _WORK

@@ -16,7 +16,7 @@ _Array: TypeAlias = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Product:
-    """A product of m x k and k x n, and which of its operands is the transpose of what lies in memory."""
+    """A product of m x k and k x n, and which of its operands is transposed in memory."""
 
     name: str
     m: int

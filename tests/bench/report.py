@@ -145,7 +145,7 @@ def draw(results: list[Result], path: Path) -> None:
 def main() -> None:
     """Print one table for all files, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="+", type=Path, help="of bench_train.py; results of later ones count")
+    parser.add_argument("files", nargs="+", type=Path, help="from bench_train.py; later results replace earlier ones")
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     results: dict[str, Result] = {}

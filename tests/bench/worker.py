@@ -88,7 +88,7 @@ class _Child:
         self.session: Any = None
 
     def hello(self) -> None:
-        """Answer that the peer is imported."""
+        """Confirm that the peer is imported."""
 
     def machine(self) -> Any:
         """Return our own peer's measured peak and instruction set."""

@@ -46,7 +46,7 @@ def repaired(path: Path) -> None:
 def symbols(path: Path) -> None:
     """Check that no symbol that the extension imports has a version that older systems lack."""
     needed = re.findall(r"\*UND\*.*?\b(GLIBC|GLIBCXX|CXXABI|GCC)_([\d.]+)\)?\s+(\w+)", listed(path, "objdump", "-T"))
-    assert needed, "objdump tells of no versions"
+    assert needed, "objdump lists no symbol versions"
     newer = [f"{symbol}@{of}_{v}" for of, v, symbol in needed if tuple(map(int, v.split("."))) > NEWEST[of]]
     assert newer == [], newer
     newest = {of: max((tuple(map(int, v.split("."))) for name, v, _ in needed if name == of)) for of, _, _ in needed}

@@ -7,7 +7,7 @@ import sys
 
 def report_epochs(*arguments):
     """Print each epoch, so that a test may send a signal while the network trains."""
-    for name in ("SIGTERM", "SIGHUP"):  # a program that runs the tests, such as nohup, may ignore these
+    for name in ("SIGTERM", "SIGHUP"):  # the program that runs the tests, such as nohup, may ignore these signals
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     import chainrule as cr
     from chainrule.cli import main

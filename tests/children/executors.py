@@ -1,4 +1,4 @@
-"""What the workers of an executor call: losses, loaders, a loss that kills its worker."""
+"""Functions that the workers of an executor call: losses and loaders, some of which kill or stop their worker."""
 
 import os
 import signal

@@ -20,10 +20,10 @@ def fit(threads=2):
 
 
 def child_lives(want, then=lambda: None):
-    """Return whether a forked child computes these bits and exits."""
+    """Return whether a forked child computes the same bits and exits."""
     child = os.fork()
     if child == 0:
-        signal.alarm(60)  # ends a child that waits for a thread that it does not have
+        signal.alarm(60)  # ends a child that waits for one of its parent's threads
         try:
             same = np.array_equal(fit(), want)
             then()
@@ -78,8 +78,8 @@ def fitted(network):
 def pool(method):
     nets = [cr.Network([1, 300, 300, 1], loss="squared_error", seed=k) for k in range(4)]
     with multiprocessing.get_context(method).Pool(2) as workers:
-        there = workers.map(fitted, nets)
-    assert all(np.array_equal(fitted(one).parameters, other.parameters) for one, other in zip(nets, there, strict=True))
+        copies = workers.map(fitted, nets)
+    assert all(np.array_equal(fitted(net).parameters, copy.parameters) for net, copy in zip(nets, copies, strict=True))
     print("same")
 
 
@@ -92,9 +92,9 @@ def work(seed):
 def loky():
     from joblib import Parallel, delayed
 
-    there = Parallel(n_jobs=2)(delayed(work)(seed) for seed in range(4))
-    print(max(threads for threads, _ in there) <= max(1, os.cpu_count() // 2))
-    print(all(np.array_equal(work(seed)[1], parameters) for seed, (_, parameters) in enumerate(there)))
+    results = Parallel(n_jobs=2)(delayed(work)(seed) for seed in range(4))
+    print(max(threads for threads, _ in results) <= max(1, os.cpu_count() // 2))
+    print(all(np.array_equal(work(seed)[1], parameters) for seed, (_, parameters) in enumerate(results)))
 
 
 def limits_of_threadpoolctl():
@@ -123,5 +123,5 @@ def subinterpreter():
     except Exception:
         print("refused")
     shape = cr.Network([1, 1], loss="squared_error", seed=0).predict([[0.0]]).shape
-    print("and here", shape, flush=True)
+    print("main interpreter", shape, flush=True)
     os._exit(0)

@@ -8,7 +8,7 @@ import chainrule as cr
 
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 m = 2**31 + 8
-X, y = (np.broadcast_to(np.float32(value), (m, 1)) for value in (2, 0))  # one number of memory
+X, y = (np.broadcast_to(np.float32(value), (m, 1)) for value in (2, 0))  # views of one number
 integers = np.broadcast_to(np.int8(1), (m, 1))
 net = cr.Network([1, 1], loss="squared_error", dtype="float32", seed=0)
 net.parameters[:] = 1

@@ -59,7 +59,7 @@ def steps(batch_size):
         if epochs:
             again.fit(X, y, epochs=len(epochs), **step)
         size = batch_size or len(X)
-        for start in range(0, len(X), size):  # the steps of the epoch that was interrupted
+        for start in range(0, len(X), size):  # the steps of the interrupted epoch
             if np.array_equal(again.parameters, net.parameters):
                 break
             again.fit(X[start : start + size], y[start : start + size], epochs=1, **step)
@@ -75,7 +75,7 @@ huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 ENDLESS = 10**9
 EXACT = cr.LBFGS(tolerance_gradient=0, tolerance_change=0)
-# Work that would take minutes; each is interrupted soon after its start, some in the middle of a single step or call.
+# Calls that would take minutes. Each is interrupted soon after its start, some in the middle of a single step.
 LONG = {
     "batches": lambda: net.fit(X, y, epochs=ENDLESS, batch_size=32),
     "steps": lambda: net.fit(X, y, epochs=ENDLESS),
@@ -126,7 +126,7 @@ def long_call(name, seconds):
     for one, parameters in zip(nets, at_start, strict=True):
         assert np.isfinite(one.parameters).all()
         if name.startswith(CHANGES_NOTHING):
-            assert np.array_equal(one.parameters, parameters), "a part of a step was made"
+            assert np.array_equal(one.parameters, parameters), "only a part of a step was done"
         one.predict(X[:10])
         one.fit(X[:100], y[:100], epochs=1)
     print(f"{took:.3f}")

@@ -1,4 +1,4 @@
-"""Measures the memory that calls take; each function prints bytes."""
+"""Measures the memory of calls; each function prints bytes."""
 
 import contextlib
 import gc
@@ -20,7 +20,8 @@ def resident(name):
 
 def fit(rows, batch, hidden, classes, optimizer, more):
     """Print the memory of one fit besides the data and the network, and the bytes of the parameters."""
-    X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)  # and no temporary array, here or below
+    # drawn in float32, because a temporary array would raise the peak
+    X = np.random.default_rng(0).random((rows, 54), dtype=np.float32)
     y = np.ones(rows, np.int32) if classes else np.ones((rows, 7), np.float32)
     loss = "softmax_cross_entropy" if classes else "squared_error"
     net = cr.Network([54, *hidden, 7], loss=loss, dtype="float32", seed=0)
@@ -37,7 +38,7 @@ def mapped_fit(path, mode):
     """Print the memory of a fit on a mapped file of 624 MB, and the sum of its first column."""
     rows, columns = 1200, 130_000
     with open(path, "wb") as file:
-        file.truncate(rows * columns * 4)  # zeros that take no room
+        file.truncate(rows * columns * 4)  # a sparse file of zeros
     X, y = np.memmap(path, np.float32, mode, shape=(rows, columns)), np.ones(rows, np.float32)
     if mode == "c":
         X[:, 0] = 1

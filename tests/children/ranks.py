@@ -1,4 +1,4 @@
-"""What the ranks of an MPI job run: fits, and fits in which one rank fails."""
+"""The program of the ranks of an MPI job: fits, and fits in which one rank fails."""
 
 import importlib
 import json
@@ -41,13 +41,13 @@ def data():
 
 
 def network(large=False):
-    """A network of more than 16,384 parameters, whose sums are made of other chains, in float64; or a small one."""
+    """Return a small network, or one whose more than 16,384 parameters are summed in other chains, in float64."""
     sizes, dtype = ([12, 200, 90, 3], "float64") if large else ([12, 20, 90, 3], "float32")
     return cr.Network(sizes, loss="softmax_cross_entropy", dtype=dtype, seed=3)
 
 
 def rows_of(X, name):
-    """Return rows of X; for a case with this name, binned, or most entries as 0 and as a sparse matrix."""
+    """Return X, in a binned case as binned rows, in a sparse case as a sparse matrix in which most entries are 0."""
     if name.startswith("binned"):
         codes = np.searchsorted([-0.5, 0.5], X[:, :4]).astype("uint8")
         return cr.BinnedRows(codes, X[:, 4:8], [("levels", 2), ("value", 1)] * 4)
@@ -71,7 +71,7 @@ def result(net, history):
 
 
 def report(text):
-    sys.stdout.write(text + "\n")  # in one piece: the ranks share it
+    sys.stdout.write(text + "\n")  # in one call, because all ranks write to it
     sys.stdout.flush()
 
 
@@ -84,7 +84,7 @@ def fits(folder, how):
     ]
     expected = {}
     for index, (name, large, settings) in enumerate(cases):
-        if index % RANKS == RANK:  # each rank computes some of them
+        if index % RANKS == RANK:  # the ranks share the cases
             net = network(large)
             history = net.fit(rows_of(X, name), y, sample_weight=w if large else None, n_threads=1, **settings)
             expected[name, large] = result(net, history)
@@ -120,7 +120,7 @@ def files(folder):
 
 
 def resume(folder):
-    """Training in two parts, with a checkpoint that rank 0 writes, equals training in one."""
+    """Check that training resumed from a checkpoint of rank 0 equals training without a break."""
     path, rows = os.path.join(folder, "checkpoint"), own("uneven")
     X, y, w = data()
     answers = {}

@@ -1,4 +1,4 @@
-"""The data and the network that most of these functions use."""
+"""Data and a network for the functions of the other modules."""
 
 import numpy as np
 

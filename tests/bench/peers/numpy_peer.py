@@ -122,7 +122,7 @@ def train(problem: Problem, n_threads: int, shuffle: bool, model: int = 0) -> Se
                 continue
             order = rng.permutation(w.rows) if shuffle else np.arange(w.rows)
             for rows in order.reshape(-1, w.batch):
-                np.take(X, rows, axis=0, out=x, mode="clip")  # clip: without a buffer for `out`
+                np.take(X, rows, axis=0, out=x, mode="clip")  # in place: np.clip would allocate a buffer for `out`
                 np.take(targets, rows, axis=0, out=target, mode="clip")
                 step(x, target)
 

@@ -104,7 +104,7 @@ def stacked(problem: Problem) -> list[torch.Tensor]:
 def session_of_many(
     problem: Problem, step: Callable[[Any, Any], None], params: list[torch.Tensor], shuffle: bool
 ) -> Session:
-    """Return the session that calls `step` with a batch of each model; each model has its own row order."""
+    """Return the session that calls `step` with a batch of each model, each in its own order of the rows."""
     w, X, y = problem.workload, torch.from_numpy(problem.X), torch.from_numpy(problem.y)
 
     def run(epochs: int) -> None:
