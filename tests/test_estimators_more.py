@@ -110,9 +110,9 @@ def test_activations_may_be_one_name_or_one_per_layer(activation):
     assert estimator.score(X, Y) > 0.9
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "of its own"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "huber, delta"])
 def test_regression_losses_reach_a_score(loss):
-    loss = cr.Huber(delta=0.5) if loss == "of its own" else loss
+    loss = cr.Huber(delta=0.5) if loss == "huber, delta" else loss
     estimator = regressor(loss=loss, max_iter=500).fit(X_VALUES, Y_VALUES)
     assert estimator.score(X_VALUES, Y_VALUES) > 0.9
     assert estimator.out_activation_ == "identity"
