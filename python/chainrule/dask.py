@@ -397,7 +397,7 @@ class _Driver:
             self._keep(in_parts)
             if held is not None:
                 settings["validation"] = self._taken(held)
-                if isinstance(given, RowsHeldOut):  # its weights are not those of the training
+                if isinstance(given, RowsHeldOut):  # these have weights of their own
                     weight = () if given.weight is None else (given.weight,)
                     settings["validation"] = (settings["validation"][0], given.y, *weight)
             self._drop_partitions()
