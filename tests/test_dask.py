@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:a step takes"),
 ]
 X, Y, W = data()
-SILENCE = 120  # seconds without a sign of life after which fits remove a worker: more than a busy machine causes
+SILENCE = 120  # fits remove a worker after this many seconds without a heartbeat: more than a busy machine causes
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 OPTIMIZERS = {"sgd": cr.SGD(learning_rate=0.1, momentum=0.5), "adam": cr.Adam(), "lbfgs": cr.LBFGS()}
 

@@ -119,9 +119,9 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         X_val, y_val, sample_weight_val : optional
-            Validation data in the forms of X, y and sample_weight. They turn early stopping on and replace the rows that
-            ``early_stopping`` would hold out. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
-            X_val in the same way as X.
+            Validation data in the forms of X, y and sample_weight. They turn early stopping on and replace the rows
+            that ``early_stopping`` would hold out. In a pipeline, ``Pipeline(..., transform_input=["X_val"])``
+            transforms X_val in the same way as X.
 
         Returns
         -------
@@ -170,7 +170,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             data, eval_data = self._hold_out(data, validation, random, table)
         held_out = eval_data if data.held_out is None else data
         if held_out is None and self.eval_metric is not None and not incremental:
-            raise ValueError("eval_metric needs validation data: choose early_stopping=True or give X_val and y_val")
+            raise ValueError("eval_metric needs validation data: choose early_stopping=True or pass X_val and y_val")
         if not isinstance(self.batch_size, str) and self.batch_size > len(data):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         options = _options.fit_options(self, len(data), incremental=incremental, watched=held_out is not None)

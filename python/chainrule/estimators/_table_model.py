@@ -68,8 +68,8 @@ class TableModel(Estimator):
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
         X_val, y_val, sample_weight_val : optional
-            Validation data in the forms of X, y and sample_weight, which determine when training ends; all rows of X are
-            then used for training. Default: each network holds out a fifth of the rows. In a pipeline,
+            Validation data in the forms of X, y and sample_weight, which determine when training ends; all rows of X
+            are then used for training. Default: each network holds out a fifth of the rows. In a pipeline,
             ``Pipeline(..., transform_input=["X_val"])`` transforms X_val in the same way as X.
 
         Returns
