@@ -28,7 +28,7 @@ def network():
 
 
 def assert_refused(function, *arguments, lazy, names=("X", "y", "sample_weight"), **options):
-    """Give each argument in turn as a collection; None is an argument that is not given."""
+    """Pass a collection as one argument after the other; None stands for an omitted argument."""
     for k, name in enumerate(names):
         if arguments[k] is None:
             continue
@@ -66,7 +66,11 @@ def test_estimators_refuse_dask_collections(kind, lazy):
     options = {"random_state": 0} | ({"max_iter": 2} if "MLP" in kind.__name__ else {})
     fitted = kind(**options).fit(X, y)
     assert_refused(kind(**options).fit, X, y, WEIGHT, lazy=lazy)
-    assert_refused(lambda *data: kind(**options).fit(X, y, eval_set=data), X, y, WEIGHT, lazy=lazy)
+
+    def fit_validated(X_val, y_val, sample_weight_val):
+        kind(**options).fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+
+    assert_refused(fit_validated, X, y, WEIGHT, lazy=lazy)
     assert_refused(fitted.score, X, y, WEIGHT, lazy=lazy)
     for method in {"predict", "predict_proba", "predict_log_proba"} & set(dir(kind)):
         assert_refused(getattr(fitted, method), X, lazy=lazy, names=("X",))
