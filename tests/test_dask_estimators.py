@@ -140,7 +140,7 @@ def test_the_default_client_is_used(client):
         ((chunked(X), chunked(np.eye(2)[Y])), {}, ValueError, "y has 2 columns: several labels"),
         ((chunked(X), chunked(NAMES)), {"early_stopping": True}, ValueError, "pass X_val and y_val"),
         ((chunked(X), chunked(NAMES)), {"preprocess": True}, ValueError, "preprocess is not available"),
-        ((chunked(X), chunked(NAMES)), {"solver": "adam", "batch_size": 50}, ValueError, "shuffled mini-batches"),
+        ((chunked(X), chunked(NAMES)), {"solver": "adam", "batch_size": 50}, ValueError, "set shuffle=WithinParts"),
         ((chunked(X), chunked(NAMES)), {"alpha": -1.0}, ValueError, "The 'alpha' parameter"),
     ],
 )
