@@ -380,3 +380,17 @@ def test_arrow_dates_and_dictionaries_encode_like_pandas():
         TypeError, match=r"column 'x' holds datetime.timedelta\(days=1\) in row 1: the argument must be"
     ):
         TableEncoder().fit(pa.table({"x": pa.array([datetime.timedelta(1)], pa.duration("s"))}))
+
+
+@pytest.mark.parametrize("kind", ["category", "str", "object"])
+def test_text_of_pandas_gives_the_same_levels_in_every_type(kind):
+    texts = ["b", None, "c", "b", "a", "c"]
+    column = as_column(pd.Series(texts, dtype="category").cat.add_categories(["unused"]).astype(kind))
+    for rows in (np.arange(6), np.array([5, 1, 4, 4])):
+        codes, names = column.take(rows).levels()
+        chosen = [texts[row] for row in rows]
+        assert names == list(dict.fromkeys(text for text in chosen if text is not None))
+        assert [None if code < 0 else names[code] for code in codes] == chosen
+        assert column.take(rows).missing().tolist() == [text is None for text in chosen]
+        assert column.take(rows).values.tolist() == chosen
+        assert column.row_of("a") == 5

@@ -8,9 +8,11 @@ data.
 import datetime
 import decimal
 import functools
+import operator
 import reprlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -31,6 +33,7 @@ from chainrule._formats import (
 from chainrule._objects import refuse_dask
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Value = TypeVar("Value")
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 
@@ -69,6 +72,33 @@ def _by_row(method: Method) -> Method:
     return cast(Method, call)
 
 
+class CodedValues:
+    """Values that repeat, as codes. Only messages need them as an array of objects.
+
+    Attributes
+    ----------
+    codes : array of int
+        The code of each row, in order of appearance; -1 for a missing value.
+    distinct : list
+        The value of each code.
+    """
+
+    dtype = np.dtype(object)  # of the decoded values
+
+    def __init__(self, codes: NDArray[Any], values: Sequence[Any]) -> None:
+        self.codes, self.distinct = _in_order(codes, values)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> "CodedValues":
+        return CodedValues(self.codes[rows], self.distinct)
+
+    def decoded(self) -> NDArray[Any]:
+        """Return an array of objects, with None for missing values."""
+        return np.fromiter([*self.distinct, None], dtype=object, count=len(self.distinct) + 1)[self.codes]
+
+
 class Column:
     """One column as an array. Missing values are NaN, NaT or, in an array of objects, None.
 
@@ -76,7 +106,7 @@ class Column:
     ----------
     name : str
         The name to use in messages.
-    values : array
+    values : array or CodedValues
         Numbers, dates or objects, shape (m,).
     categorical : bool
         True if the column has a categorical type: all its values are levels, even numbers.
@@ -85,10 +115,14 @@ class Column:
     """
 
     def __init__(
-        self, name: str, values: NDArray[Any], categorical: bool = False, row_number: Callable[[int], int] | None = None
+        self,
+        name: str,
+        values: "NDArray[Any] | CodedValues",
+        categorical: bool = False,
+        row_number: Callable[[int], int] | None = None,
     ) -> None:
         self.name = name
-        self.values = values
+        self._values = values
         self.categorical = categorical
         self.row_number = row_number or (lambda place: place + 1)
         self._results: dict[Any, Any] = {}  # cache of `_once`
@@ -96,19 +130,26 @@ class Column:
         self._rows: NDArray[np.intp]
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._values)
+
+    @functools.cached_property
+    def values(self) -> NDArray[Any]:
+        """The values as an array."""
+        return self._values.decoded() if isinstance(self._values, CodedValues) else self._values
 
     def take(self, rows: NDArray[np.intp]) -> "Column":
         """Return a column of these rows. Both columns share one cache, so that each value is read once."""
-        part = Column(self.name, self.values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
+        part = Column(self.name, self._values[rows], self.categorical, lambda place: self.row_number(int(rows[place])))
         part._whole, part._rows = self, rows
         return part
 
     @_by_row
     def missing(self) -> NDArray[np.bool_]:
         """Return a mask of the missing values."""
+        if isinstance(self._values, CodedValues):
+            return self._values.codes < 0
         if self.values.dtype.kind == "O":
-            return self._where(lambda value: value is None)
+            return np.fromiter(map(operator.is_, self.values, repeat(None)), dtype=bool, count=len(self))
         missing: NDArray[np.bool_] = self.values != self.values  # NaN and NaT
         return missing
 
@@ -121,8 +162,8 @@ class Column:
             For values of any other type; the message names the first.
         """
         of_arrays = {"i": "number", "u": "number", "f": "number", "b": "levels", "M": "date"}
-        if self.values.dtype.kind in of_arrays:
-            return of_arrays[self.values.dtype.kind]
+        if self._values.dtype.kind in of_arrays:
+            return of_arrays[self._values.dtype.kind]
         kinds = self.kinds_of_types()
         if "other" in kinds:
             wrong = self._where(lambda value: _kind_of(type(value)) == "other") & ~self.missing()
@@ -235,6 +276,8 @@ class Column:
         """Return the code of each row, -1 if it is not text, and the text of each code."""
         if self._whole is not None:
             return _take_codes(*self._whole._texts(), self._rows)
+        if isinstance(self._values, CodedValues) and self._types() <= {str}:
+            return self._values.codes, self._values.distinct
         values = self.values.tolist() if self.values.dtype.kind == "O" else [None] * len(self)
         if self._types() != {str}:
             values = [value if isinstance(value, str) else None for value in values]
@@ -265,12 +308,17 @@ class Column:
             return _take_codes(*self._whole._read_levels(), self._rows)
         if self._types() == {str}:
             return self._texts()
+        if isinstance(self._values, CodedValues):
+            places, names = _number_names(list(map(level_name, self._values.distinct)))
+            return np.append(places, -1)[self._values.codes], names
         pairs = zip(self.values, self.missing().tolist(), strict=True)
         return _number_names([None if missing else level_name(value) for value, missing in pairs])
 
     @_once
     def _types(self) -> set[type]:
         """Return the types of the values."""
+        if isinstance(self._values, CodedValues):
+            return set(map(type, self._values.distinct))
         if self.values.dtype.kind != "O":
             return {self.values.dtype.type}
         return set(map(type, self.values.tolist())) - {type(None)}
@@ -305,13 +353,18 @@ def _number_names(names: list[str | None]) -> tuple[Codes, list[str]]:
 
 def _take_codes(codes: Codes, names: list[str], rows: NDArray[np.intp]) -> tuple[Codes, list[str]]:
     """Return what `_number_names` returns for the names of some rows."""
-    codes = codes[rows]
-    present, first = np.unique(codes, return_index=True)
-    order = present[np.argsort(first)]
-    order = order[order >= 0]
-    renumbered = np.full(len(names) + 1, -1)  # code -1 indexes the last entry
-    renumbered[order] = np.arange(len(order))
-    return renumbered[codes], [names[code] for code in order]
+    return _in_order(codes[rows], names)
+
+
+def _in_order(codes: NDArray[Any], values: Sequence[Value]) -> tuple[Codes, list[Value]]:
+    """Return the codes of values in order of appearance, and these values; -1 stands for a missing one."""
+    first = np.full(len(values) + 1, len(codes))  # code -1 indexes the last entry
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the last assignment to an entry remains
+    present = np.flatnonzero(first[:-1] < len(codes))
+    order = present[np.argsort(first[present])]
+    numbers = np.full(len(values) + 1, -1)
+    numbers[order] = np.arange(len(order))
+    return numbers[codes], [values[code] for code in order]
 
 
 def level_name(value: object) -> str:
@@ -507,15 +560,26 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
     dtype = values.dtype
     kind = type(dtype).__name__
     has_array = kind not in ("Decimal", "Int128", "UInt128")  # these types have no NumPy array
-    if dtype.is_integer() and has_array and values.null_count():
-        return Column(name, _integers_with_gaps(values), row_number=row_number)
+    categorical = kind in ("Categorical", "Enum")
     if (dtype.is_numeric() and has_array) or kind in ("Date", "Datetime", "Unknown"):
         array = values.to_numpy()  # times with a zone become UTC
-        if array.dtype.kind != "O":
+        if dtype.is_integer() and array.dtype.kind not in "iu":  # because of gaps
+            array = _integers_with_gaps(values)
+        if array.dtype.kind != "O" or dtype.is_integer():
             return Column(name, array, row_number=row_number)
+    if values.implementation.is_pandas() and (categorical or kind == "String"):
+        return Column(name, _coded(values.to_native()), categorical, row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
     objects[values.is_null().to_numpy().astype(bool)] = None
-    return Column(name, objects, kind in ("Categorical", "Enum"), row_number)
+    return Column(name, objects, categorical, row_number)
+
+
+def _coded(series: Any) -> CodedValues:
+    """Return the values of a pandas series of categories or text."""
+    if hasattr(series, "cat"):
+        return CodedValues(series.cat.codes.to_numpy(), series.cat.categories.tolist())
+    codes, texts = series.factorize()
+    return CodedValues(codes, texts.tolist())
 
 
 def _integers_with_gaps(values: Any) -> NDArray[Any]:
