@@ -93,15 +93,18 @@ class NumberColumn:
         if not present.size:
             return cls(name, 0.0, 1.0, True, format) if more_to_come else IgnoredColumn(name, "no values")
         weight = None if weight is None else weight[~missing]
-        q25, median, q75 = (float(q) for q in quantiles(present, [0.25, 0.5, 0.75], weight))
+        order = None if weight is None else np.argsort(present, kind="stable")
+        ordered = np.sort(present) if order is None else present[order]
+        ordered_weight = None if weight is None else weight[order]
+        q25, median, q75 = quantiles(ordered, [0.25, 0.5, 0.75], ordered_weight).tolist()
         scale = q75 - q25
-        if scale == 0 and (low := float(present.min())) < (high := float(present.max())):
+        if scale == 0 and (low := float(ordered[0])) < (high := float(ordered[-1])):
             scale = deviation(present, weight) if settings.bins else high - low
         if scale == 0 and more_to_come:
             scale = abs(median) or 1.0
         if scale == 0 and not missing.any():
             return IgnoredColumn(name, "one value only")
-        edges = find_edges(present, settings.bins, weight) if settings.bins else ()
+        edges = find_edges(ordered, settings.bins, ordered_weight) if settings.bins else ()
         return cls(name, median, scale, more_to_come or bool(missing.any()), format, edges)
 
     @property
