@@ -300,9 +300,9 @@ def test_a_time_limit_ends_the_training():
 
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
-@pytest.mark.parametrize("where", ["_fit", "_evaluate"])
-def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, where, monkeypatch):
-    method, calls = getattr(Stages, where), []
+@pytest.mark.parametrize(("owner", "where"), [(Stages, "_fit"), (HeldOut, "logits")])
+def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, owner, where, monkeypatch):
+    method, calls = getattr(owner, where), []
 
     def call_twice(self, *arguments):
         if len(calls) == 2:
@@ -310,7 +310,7 @@ def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, where
         calls.append(arguments)
         return method(self, *arguments)
 
-    monkeypatch.setattr(Stages, where, call_twice)
+    monkeypatch.setattr(owner, where, call_twice)
     with pytest.warns(ConvergenceWarning, match="The best earlier stage is kept"):
         reg = cr.TableRegressor(**SEEDED).fit(TABLE, VALUE)
     assert (reg.history_.stop_reason, reg.history_.epochs) == (reason, 2)

@@ -1,6 +1,7 @@
 """Trains the table estimators in stages and keeps the parameters after the stage that is best on held-out rows."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -27,24 +28,35 @@ class HeldOut:
     ----------
     data : Data
         Rows, targets and weights of all rows that any network holds out.
-    parts : list of array of int
-        For each network, the positions of its held-out rows in `data`.
+    parts : list of array of int or slice
+        For each network, the positions of its held-out rows in `data`; a slice means all of them.
     loss : str, loss or callable
         The loss of the evaluation.
     """
 
     data: Data
-    parts: Sequence[NDArray[np.intp]]
+    parts: Sequence[NDArray[np.intp] | slice]
     loss: Any
+
+    @functools.cached_property
+    def _inputs(self) -> list[Any]:
+        """The inputs of the held-out rows of each network."""
+        return [self.data.X if isinstance(part, slice) else self.data.X[part] for part in self.parts]
+
+    @functools.cached_property
+    def _counts(self) -> NDArray[Any]:
+        """The number of networks that hold each row out."""
+        counts = np.zeros((len(self.data), 1))
+        for part in self.parts:
+            counts[part] += 1
+        return counts
 
     def logits(self, networks: Sequence[Network], n_threads: int | None) -> NDArray[Any]:
         """Compute the logits of each row: the mean over the networks that hold the row out."""
-        count = np.zeros((len(self.data), 1))
         total = np.zeros((len(self.data), networks[0].layer_sizes[-1]))
-        for network, part in zip(networks, self.parts, strict=True):
-            total[part] += network.logits(self.data.X[part], n_threads=n_threads)
-            count[part] += 1
-        mean: NDArray[Any] = total / count
+        for network, part, X in zip(networks, self.parts, self._inputs, strict=True):
+            total[part] += network.logits(X, n_threads=n_threads)
+        mean: NDArray[Any] = total / self._counts
         return mean
 
     def losses(self, logits: NDArray[Any]) -> NDArray[Any]:
@@ -115,6 +127,8 @@ class Stages:
         Rows on which stages are compared. None: there is a single stage, and the training cost is reported.
     epochs : int
         After `run`: the number of epochs that led to the kept parameters.
+    logits : array or None
+        After `run`: the logits of the held-out rows with the kept parameters.
     """
 
     recipe: Recipe
@@ -127,6 +141,7 @@ class Stages:
     n_threads: int | None
     callbacks: Callbacks
     epochs: int = dataclasses.field(default=0, init=False)
+    logits: NDArray[Any] | None = dataclasses.field(default=None, init=False)
     _states: list[TrainingState | None] = dataclasses.field(default_factory=list, init=False)
 
     def run(self, seed: int) -> History:
@@ -135,7 +150,7 @@ class Stages:
         losses: list[float] = []
         costs: list[float] = []
         of_rows: list[NDArray[Any]] = []
-        best, reason, epochs, duration = None, "epochs", 0, 0.0
+        best, reason, epochs, duration, logits = None, "epochs", 0, 0.0, None
         n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
         n_outputs = self.networks[0].layer_sizes[-1]
         lengths = self.recipe.stages(n_rows, n_outputs, self.held_out is not None)
@@ -150,7 +165,11 @@ class Stages:
             start = time.monotonic()
             try:
                 loss = self._fit({**settings, "epochs": length}, seed, left)
-                of_rows.append(np.array([loss]) if self.held_out is None else self._evaluate(self.held_out))
+                if self.held_out is None:
+                    of_rows.append(np.array([loss]))
+                else:
+                    logits = self.held_out.logits(self.networks, self.n_threads)
+                    of_rows.append(self.held_out.losses(logits))
             except (DivergenceError, KeyboardInterrupt) as error:
                 if best is None:
                     raise
@@ -161,7 +180,7 @@ class Stages:
             losses.append(loss)
             costs.append(finite_mean(of_rows[-1]))
             if best is None or costs[-1] < costs[best]:
-                best, self.epochs = stage, epochs
+                best, self.epochs, self.logits = stage, epochs, logits
                 parameters = [network.parameters.copy() for network in self.networks]
             logs = {
                 "epoch": epochs,
@@ -223,6 +242,3 @@ class Stages:
             histories.append(result)
         self._states = [history.state for history in histories]
         return float(np.mean([history.loss[-1] for history in histories]))
-
-    def _evaluate(self, held_out: HeldOut) -> NDArray[Any]:
-        return held_out.losses(held_out.logits(self.networks, self.n_threads))

@@ -113,7 +113,7 @@ class TableModel(Estimator):
         if watched is not None:
             with about("validation data"):
                 encoded = self._encoded(watched, None, dtype)
-            held_out = HeldOut(encoded, [np.arange(len(encoded))] * recipe.networks, self._evaluation_loss())
+            held_out = HeldOut(encoded, [slice(None)] * recipe.networks, self._evaluation_loss())
         elif parts is not None:
             places = np.unique(np.concatenate([held for _, held in parts]))
             rows = [rows for rows, _ in parts]
@@ -136,7 +136,8 @@ class TableModel(Estimator):
             if not (isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"):
                 raise ValueError("categorical_features is given twice: encoder has it too")
             encoder = _sklearn.base.clone(self.encoder)
-        self.encoder_ = encoder.learn(data.X, rows=rows, sample_weight=data.weight)
+        some = None if len(rows) == len(data.y) else rows
+        self.encoder_ = encoder.learn(data.X, rows=some, sample_weight=data.weight)
         self._learn_targets(data.y[rows], None if data.weight is None else data.weight[rows])
 
     def _encoded(self, data: Data, rows: NDArray[np.intp] | None, dtype: str) -> Data:
@@ -175,8 +176,8 @@ class TableModel(Estimator):
         except DivergenceError as error:
             raise ValueError(NOT_FINITE) from error
         scale = 1.0
-        if held_out is not None and not (self._y_numeric or callable(self.loss)):
-            scale = held_out.best_scale(held_out.logits(networks, self.n_threads))
+        if held_out is not None and stages.logits is not None and not (self._y_numeric or callable(self.loss)):
+            scale = held_out.best_scale(stages.logits)
         self._restore(merge(networks, self._network_loss(), scale))
         self.history_ = history
         self.n_iter_ = stages.epochs
