@@ -95,7 +95,10 @@ class BinnedRows:
 
     def __getitem__(self, rows: Any) -> "BinnedRows":
         """Return the rows of a slice, of row numbers or of a mask."""
-        return BinnedRows(self.codes[rows], self.values[rows], self.layout)
+        part = object.__new__(BinnedRows)
+        part.codes, part.values, part.layout = _codes(self.codes[rows]), _values(self.values[rows]), self.layout
+        part.shape = len(part.codes), self.shape[1]
+        return part
 
     def toarray(self) -> NDArray[Any]:
         """Return the features, shape (m, n_features)."""
