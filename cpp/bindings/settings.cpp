@@ -214,8 +214,9 @@ std::map<std::string, std::vector<Value>> vectors_of(const py::handle& arrays) {
     const std::string key = py::str(name);  // ValueError if it is not Unicode
     const std::string what = "the state to resume: " + key;
     const py::array array = real_array(values, what.c_str());
-    require(array.dtype().kind() == 'f' && array.itemsize() == sizeof(Value), what, " has dtype ",
-            std::string(py::str(array.dtype())), ", expected ", std::string(py::str(py::dtype::of<Value>())));
+    if (array.dtype().kind() != 'f' || array.itemsize() != sizeof(Value))
+      throw std::invalid_argument(text_of(what, " has dtype ", std::string(py::str(array.dtype())), ", expected ",
+                                          std::string(py::str(py::dtype::of<Value>()))));
     const Vector<Value> vector = python::vector<Value>(array, array.size(), what.c_str());
     vectors[key].assign(vector.data, vector.data + array.size());
   }
