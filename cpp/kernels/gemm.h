@@ -54,11 +54,13 @@ inline void fetch_some(RowFetch<T>& f) {
   }
 }
 
-// Computes MR rows x NV vectors. Ragged: the last vector is only partly inside the matrix.
+// Computes MR rows x NV vectors. Ragged: the last vector may be only partly inside the matrix. If masked loads are free,
+// this is the only variant; but it stores whole vectors without a mask, because loads wait for masked stores.
 template <class T, int MR, int NV, bool Ragged>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
-  const Tail<T> tail(Ragged ? t.columns - (NV - 1) * L : L);
+  const bool ragged = Ragged && (!free_masks || t.columns < NV * L);
+  const Tail<T> tail(ragged ? t.columns - (NV - 1) * L : L);
   const auto read = [&tail](const T* p, int v) {
     return Ragged && v == NV - 1 ? load(p + v * L, tail) : load(p + v * L);
   };
@@ -131,23 +133,22 @@ void gemm_tile(const TileArgs<T>& t) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) {
-        T* c = t.c + i * t.ldc;
-        const Vec<T> r = value(acc[i][v], i, v);
-        if (Ragged && v == NV - 1)
-          store(c + v * L, r, tail);
-        else
-          store(c + v * L, r);
-      }
+      for (int v = 0; v < NV; ++v) acc[i][v] = value(acc[i][v], i, v);
   };
-  switch (t.store) {
-    case Store::plain:
-      return finish([](Vec<T> r, int, int) { return r; });
-    case Store::relu:
-      return finish([](Vec<T> r, int, int) { return Relu::value<T>(r); });
-    case Store::relu_backward:
-      return finish([&](Vec<T> r, int i, int v) { return Relu::backward<T>(read(t.slope + i * t.ld_slope, v), r); });
-  }
+  if (t.store == Store::relu)
+    finish([](Vec<T> r, int, int) { return Relu::value<T>(r); });
+  else if (t.store == Store::relu_backward)
+    finish([&](Vec<T> r, int i, int v) { return Relu::backward<T>(read(t.slope + i * t.ld_slope, v), r); });
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) {
+      T* c = t.c + i * t.ldc + v * L;
+      if (v == NV - 1 && ragged)
+        store(c, acc[i][v], tail);
+      else
+        store(c, acc[i][v]);
+    }
 }
 
 // gemm_tile by number of rows - 1, vectors - 1 and raggedness.
@@ -159,9 +160,9 @@ template <class T, int MR = 1>
 constexpr void fill_tiles(TileTable<T>& table) {
   static_assert(tile_vectors == 2);
   auto& tile = table.tile[MR - 1];
-  tile[0][0] = gemm_tile<T, MR, 1, false>;
+  tile[0][0] = gemm_tile<T, MR, 1, free_masks>;
   tile[0][1] = gemm_tile<T, MR, 1, true>;
-  tile[1][0] = gemm_tile<T, MR, 2, false>;
+  tile[1][0] = gemm_tile<T, MR, 2, free_masks && MR < 10>;
   tile[1][1] = gemm_tile<T, MR, 2, true>;
   if constexpr (MR < tile_rows) fill_tiles<T, MR + 1>(table);
 }

@@ -143,6 +143,13 @@ struct Tail {
 #endif
 };
 
+// Whether a masked load takes as long as a load.
+#if defined(__AVX512F__)
+inline constexpr bool free_masks = true;
+#else
+inline constexpr bool free_masks = false;
+#endif
+
 #if defined(__AVX512F__)
 inline Vec<float> load(const float* p, Tail<float> t) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>(t.mask), p);
