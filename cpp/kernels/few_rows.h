@@ -66,7 +66,7 @@ void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
     for (int s = 0; s < Groups; ++s) {
       const T* b = g.b + (first + s * L) * g.ldb + p;
       Vec<T> v[L];
-      if (depth == L && count >= L) {
+      if (!free_masks && depth == L && count >= L) {
 #pragma GCC unroll 16
         for (int j = 0; j < L; ++j) v[j] = load(b + j * g.ldb);
       } else {

@@ -11,11 +11,10 @@ template <class T, class F, class... Source>
 inline void map_vector(Index n, F f, T* out, Source*... x) {
   constexpr Index L = lanes<T>;
   Index j = 0;
-  for (; j + 4 * L <= n; j += 4 * L) {  // four independent chains overlap: tanh takes 0.9 of the time
-    const Vec<T> y[4] = {f(load(x + j)...), f(load(x + j + L)...), f(load(x + j + 2 * L)...),
-                         f(load(x + j + 3 * L)...)};
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) store(out + j + v * L, y[v]);
+  for (; j + 2 * L <= n; j += 2 * L) {  // two independent chains overlap
+    const Vec<T> y[2] = {f(load(x + j)...), f(load(x + j + L)...)};
+    store(out + j, y[0]);
+    store(out + j + L, y[1]);
   }
   for (; j + L <= n; j += L) store(out + j, f(load(x + j)...));
   if (j < n) {
@@ -34,8 +33,8 @@ struct Rows {
 template <class T, class F, class... Source>
 inline void map_matrix(Index m, Index n, F f, Rows<T> out, Rows<const Source>... x) {
   if (out.ld == n && ((x.ld == n) && ...)) {  // the matrices have no gaps, so each is one long vector
-    map_vector(m * n, f, out.data, x.data...);
-    return;
+    n *= m;
+    m = 1;
   }
   for (Index i = 0; i < m; ++i) map_vector(n, f, out.data + i * out.ld, (x.data + i * x.ld)...);
 }
