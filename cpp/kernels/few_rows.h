@@ -55,7 +55,8 @@ void gemm_one_row(const GemmBlock<T>& g) {
 }
 
 // Few rows: transposes blocks of B in registers before they are multiplied, for two groups of columns at once if there
-// are so few rows that their chains alone do not hide the latency.
+// are so few rows that their chains alone do not hide the latency: fewer than 5, as each chain waits 4 cycles for an fma
+// and the shuffles of a block take as long as the fmas of 4 rows.
 template <class T, int M, int Groups>
 void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
   constexpr int L = lanes<T>;
@@ -102,7 +103,7 @@ void gemm_exactly_m_rows(const GemmFewRows<T>& g) {
   }
   constexpr int L = lanes<T>;
   Index j = 0;
-  if constexpr (M < 6 || lanes<T> < 8 || sizeof(T) == 8)  // otherwise one group takes 0.94 to 1.03 of the time
+  if constexpr (M < 5)
     for (; j + 2 * L <= g.n; j += 2 * L) gemm_few_rows_group<T, M, 2>(g, j, L);
   for (; j < g.n; j += L) gemm_few_rows_group<T, M, 1>(g, j, g.n - j);
 }
