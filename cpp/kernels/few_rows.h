@@ -55,8 +55,8 @@ void gemm_one_row(const GemmBlock<T>& g) {
 }
 
 // Few rows: transposes blocks of B in registers before they are multiplied, for two groups of columns at once if there
-// are so few rows that their chains alone do not hide the latency: fewer than 5, as each chain waits 4 cycles for an fma
-// and the shuffles of a block take as long as the fmas of 4 rows.
+// are so few rows that their chains alone do not hide the latency: fewer than 5, as each chain waits 4 cycles for an
+// fma and the shuffles of a block take as long as the fmas of 4 rows.
 template <class T, int M, int Groups>
 void gemm_few_rows_group(const GemmFewRows<T>& g, Index first, Index count) {
   constexpr int L = lanes<T>;

@@ -54,8 +54,9 @@ inline void fetch_some(RowFetch<T>& f) {
   }
 }
 
-// Computes MR rows x NV vectors. Ragged: the last vector may be only partly inside the matrix. If masked loads are free,
-// this is the only variant; but it stores whole vectors without a mask, because loads wait for masked stores.
+// Computes MR rows x NV vectors. Ragged: the last vector may be only partly inside the matrix. Where masked loads are
+// free, this variant also serves whole vectors, which it stores without a mask because later loads wait for masked
+// stores.
 template <class T, int MR, int NV, bool Ragged>
 void gemm_tile(const TileArgs<T>& t) {
   constexpr int L = lanes<T>;
@@ -162,7 +163,7 @@ constexpr void fill_tiles(TileTable<T>& table) {
   auto& tile = table.tile[MR - 1];
   tile[0][0] = gemm_tile<T, MR, 1, free_masks>;
   tile[0][1] = gemm_tile<T, MR, 1, true>;
-  tile[1][0] = gemm_tile<T, MR, 2, free_masks && MR < 10>;
+  tile[1][0] = gemm_tile<T, MR, 2, (free_masks && MR < 10)>;  // in the tiles of large products, masks take 1 %
   tile[1][1] = gemm_tile<T, MR, 2, true>;
   if constexpr (MR < tile_rows) fill_tiles<T, MR + 1>(table);
 }
