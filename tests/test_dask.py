@@ -105,7 +105,7 @@ def _copy(array):
 
 
 def wait_until(condition):
-    """Return when the condition holds; `bounded_time` ends a test in which it never does."""
+    """Wait until the condition holds; `bounded_time` ends the test if it never does."""
     while not condition():
         time.sleep(0.01)
 

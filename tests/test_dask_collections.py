@@ -1,4 +1,4 @@
-"""Calls that would gather a Dask collection in memory refuse it: every argument of every entry point, by name."""
+"""Every call that would gather a Dask collection in memory raises an error that names the argument."""
 
 import numpy as np
 import pytest

@@ -108,7 +108,7 @@ def test_redirected_standard_output_is_written_at_its_position(net, tmp_path, mo
             file.write(b"before\n")
             file.flush()
         subprocess.run(command("disk.save", name), env=environment(), stdout=file, check=True, cwd=tmp_path)
-    assert target.read_bytes() == b"before\nsaid" + expected + b"after"
+    assert target.read_bytes() == b"before\nprinted" + expected + b"after"
     assert target.stat().st_ino == inode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "link", "log"]
 
@@ -147,7 +147,7 @@ def test_pipes_and_devices_are_written_to(net, tmp_path):
         assert reader.stdout.read() == expected
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     piped = subprocess.run(command("disk.save", "/dev/stdout"), env=environment(), stdout=subprocess.PIPE, check=True)
-    assert piped.stdout == b"said" + expected + b"after"
+    assert piped.stdout == b"printed" + expected + b"after"
     before = os.stat("/dev/null")
     net.save("/dev/null")
     after = os.stat("/dev/null")

@@ -141,7 +141,7 @@ def test_grid_search_in_processes_gives_the_same_bits():
 @pytest.mark.skipif("transform_input" not in inspect.signature(Pipeline).parameters, reason="needs scikit-learn 1.6")
 @pytest.mark.parametrize("kind", [cr.MLPClassifier, cr.MLPRegressor, cr.TableClassifier, cr.TableRegressor])
 def test_pipeline_transforms_and_passes_validation_data(kind):
-    """scikit-learn#27124: the estimator gets X_val as the steps before it transform it."""
+    """The estimator gets X_val transformed by the steps before it (scikit-learn#27124)."""
     weight, own = np.linspace(0.1, 1.0, 150), np.linspace(1.0, 0.1, 50)
     held_out = {"X_val": X[::3], "y_val": Y[::3], "sample_weight_val": own}
     settings = SMALL if issubclass(kind, (cr.MLPClassifier, cr.MLPRegressor)) else {"random_state": 0}

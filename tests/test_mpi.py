@@ -92,7 +92,7 @@ def test_callbacks_and_the_clock_of_rank_0_decide_for_all_ranks(tmp_path, ranks)
     [("raise", 1, 1), ("raise", 0, 1), ("callback", 0, 1), ("kill", 2, 9), ("kill", 0, 9), ("interrupt", 1, 130)],
 )
 def test_a_rank_that_fails_ends_the_job(how, rank, status):
-    """The others would train for hours. They take about 1 s to end, and more on a busy machine."""
+    """The other ranks, which would train for hours, end within about 1 s, or later on a busy machine."""
     job = start(3, "fails", how, rank)
     ranks = set()
     for line in job.stdout:

@@ -184,7 +184,7 @@ def test_a_part_is_the_tree_node_of_its_leaves():
     assert np.array_equal(2 * part.gradient, alone)
 
 
-def test_sparse_rows_have_parts_too():
+def test_partial_gradients_of_sparse_rows_sum_to_the_gradient():
     params, loss, X, Y, w = problem("large, values")
     X = np.where(X > 0.5, X, 0)
     net = network(params, loss=loss)
@@ -266,7 +266,7 @@ def test_wrong_arguments_of_a_part_are_named(wrong, message):
 
 @pytest.mark.parametrize("hidden", [[3], [150, 64, 3]], ids=["small", "large"])
 @pytest.mark.parametrize("layout", BINNED_LAYOUTS.values(), ids=BINNED_LAYOUTS)
-def test_binned_rows_have_parts_too(layout, hidden):
+def test_partial_gradients_of_binned_rows_sum_to_the_gradient(layout, hidden):
     net, X, _, Y, w = binned_problem(layout, hidden, 3700, "float32")
     value, expected = net.loss_and_gradients(X, Y, w)
     gradient, cost, _ = scale.combine(parts_of(net, X, Y, w.astype("float32"), 3)).of_batch()

@@ -58,13 +58,13 @@ def test_a_list_of_one_data_set_is_that_data_set():
         (({"a": 1}, Y), "validation data: X is a dict"),
     ],
 )
-def test_errors_of_held_out_data_say_so(held_out, message):
+def test_errors_in_validation_data_mention_them(held_out, message):
     pytest.importorskip("sklearn")
     with pytest.raises((ValueError, TypeError), match="^" + re.escape(message)):
         cr.MLPClassifier().fit(X, Y, **dict(zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=False)))
 
 
-def test_errors_of_held_out_tables_say_so():
+def test_errors_in_validation_tables_mention_them():
     pd, _ = pytest.importorskip("pandas"), pytest.importorskip("narwhals")
     pytest.importorskip("sklearn")
     table = pd.DataFrame(X, columns=["a", "b"]).assign(c="text")

@@ -200,7 +200,7 @@ def _shares(count: int, workers: int) -> list[range]:
 
 
 class _Piece(NamedTuple):
-    """Rows of a batch from its row `first` on: a whole block, or row rows[i] of block sources[i] for each i."""
+    """Consecutive rows of a batch from row `first`: a whole block, or for each i, row rows[i] of block sources[i]."""
 
     first: int
     name: str
@@ -661,7 +661,7 @@ def gathered(client: Any, values: Iterable[Any]) -> list[Any]:
 
 
 def _split(network: Any, settings: Mapping[str, Any]) -> Callable[[Array], tuple[Any, Any]] | None:
-    """Return a function of y that chooses the rows to train on and to hold out, or None if none are held out."""
+    """Return a function of y that selects the rows to train on and to hold out, or None if none are held out."""
     validation, resume, seed = (settings.get(name) for name in ("validation", "resume", "seed"))
     if isinstance(validation, RowsHeldOut):
         rows = validation.rows, validation.held_out

@@ -264,7 +264,7 @@ class _Data:
     def __init__(
         self, ranks: _Ranks, X: Any, y: NDArray[Any], weights: Array | None, numbers: NDArray[np.intp] | None = None
     ) -> None:
-        self._ranks, self.numbers = ranks, numbers  # the numbers of the rows before others were held out
+        self._ranks, self.numbers = ranks, numbers  # the numbers of the training rows among all rows
         with ranks.exchange():
             dtype = X.values.dtype if isinstance(X, BinnedRows) else X.dtype
             forms = ranks.gather((len(y), dtype, y.dtype, y.shape[1:], scale.form_of(X), weights))

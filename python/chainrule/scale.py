@@ -197,7 +197,7 @@ def is_sparse(X: Any) -> bool:
 
 
 def form_of(X: Any) -> str:
-    """Return what must be equal to stack rows: dense or sparse, or the layout of binned rows.
+    """Return the form that rows to be stacked must share: dense, sparse, or the layout of binned rows.
 
     Examples
     --------

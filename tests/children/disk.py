@@ -8,7 +8,7 @@ import chainrule as cr
 
 def save(path):
     """Write a model between two words on standard output; the path may be standard output too."""
-    print("said", end="")
+    print("printed", end="")
     cr.Network([3, 5, 4, 2], activation=["tanh", "relu"], loss="softmax_cross_entropy", seed=7).save(path)
     print("after", end="")
 

@@ -120,7 +120,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
 
 
 def validation_data(X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, Any, Any] | None:
-    """Return the validation data that `fit` was given, or None; raise ValueError for a part without the others."""
+    """Return the validation data passed to `fit`, or None; raise a ValueError if they are incomplete."""
     if isinstance(X_val, Rows) and y_val is None:
         y_val = X_val.y
     for name, value in [("y_val", y_val), ("sample_weight_val", sample_weight_val)]:
