@@ -11,7 +11,7 @@ from chainrule._formats import MICROSECONDS, TIME, DateFormat
 from chainrule.table import TableEncoding
 
 _ROWS = 16
-_FAR = 1e30  # the largest number of the rows; even a double of 32 bits can hold it
+_FAR = 1e30  # the largest number in the rows, which even a 32-bit double can hold
 _LAST_DAY = 100_000.0
 
 
