@@ -65,6 +65,20 @@ py::array_t<T> apply(const Network<T>& network, py::handle x_object, std::option
 }
 
 template <class T>
+py::array_t<T> hidden_activations(const Network<T>& network, py::object x_object, Index layer,
+                                  std::optional<int> n_threads) {
+  const InputArrays<T> x = inputs<T>(x_object);
+  auto out = new_matrix<T>(x.view.rows, network.layer_sizes().at(static_cast<std::size_t>(layer + 1)));
+  const MatrixView<T> out_view = view_of(out);
+  const int threads = thread_count(n_threads);
+  {
+    const WithoutGil released;
+    network.hidden_activations(x.view, layer, out_view, threads);
+  }
+  return out;
+}
+
+template <class T>
 ExampleArrays<T> examples_for(const Network<T>& network, py::handle x, py::handle y, py::handle sample_weight) {
   return examples<T>(x, y, sample_weight, network.loss(), network.layer_sizes().back());
 }
@@ -161,6 +175,7 @@ void bind(py::module_& module, const char* name) {
           "predict",
           [](const Network<T>& n, py::object x, std::optional<int> t) { return apply(n, x, t, &Network<T>::predict); },
           "X"_a, "n_threads"_a = none)
+      .def("hidden_activations", &hidden_activations<T>, "X"_a, "layer"_a, "n_threads"_a = none)
       .def("cost", &cost<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0, "n_threads"_a = none)
       .def("loss_and_gradients", &loss_and_gradients<T>, "X"_a, "y"_a, "sample_weight"_a = none, "l2"_a = 0.0,
            "inputs"_a = false, "n_threads"_a = none, "loss"_a = none)

@@ -37,6 +37,7 @@ struct Model {
   const StepDropout* dropout = nullptr;           // of the current training step, or null
   bool saves_slopes = false;                      // see saves_slope()
   bool reads_inputs = false;                      // true if the inputs come from a RowReader
+  bool ends_hidden = false;                       // true if the last layer is a hidden one of a larger network
 
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
@@ -47,6 +48,7 @@ struct Model {
     return dropout_of(l + 1) != nullptr || (saves_slopes && slope_reads_z(layers[l].activation));
   }
 
+  bool is_output(std::size_t l) const { return l + 1 == layers.size() && !ends_hidden; }
   Index inputs() const { return layers.front().n_in; }
   Index outputs() const { return layers.back().n_out; }
   // Number of columns of the widest matrix of a pass, except for sparse inputs.

@@ -249,15 +249,19 @@ std::span<T> Network<T>::biases(Index layer) {
 namespace {
 
 template <class T>
-void checked_predict(const Network<T>& network, const Inputs<T>& x, MatrixView<T> out, bool activation, int threads) {
-  const bool dense = x.matrix.data != nullptr;
-  const Model<T> other = dense ? Model<T>{} : model_for(network, x);
-  const Model<T>& model = dense ? model_of(network) : other;
+void checked_predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool activation, int threads) {
   check_inputs(x, model.inputs());
   require(out.rows == x.rows && out.cols == model.outputs() && (out.col_stride == 1 || out.cols == 1),
           "out has shape (", out.rows, ", ", out.cols, "), expected (", x.rows, ", ", model.outputs(),
           ") with unit column stride");
   chainrule::predict<T>(model, x, out, activation, threads);
+}
+
+template <class T>
+void checked_predict(const Network<T>& network, const Inputs<T>& x, MatrixView<T> out, bool activation, int threads) {
+  const bool dense = x.matrix.data != nullptr;
+  const Model<T> other = dense ? Model<T>{} : model_for(network, x);
+  checked_predict(dense ? model_of(network) : other, x, out, activation, threads);
 }
 
 }  // namespace
@@ -269,6 +273,15 @@ void Network<T>::logits(Inputs<T> x, MatrixView<T> out, int threads) const {
 template <class T>
 void Network<T>::predict(Inputs<T> x, MatrixView<T> out, int threads) const {
   checked_predict(*this, x, out, true, threads);
+}
+template <class T>
+void Network<T>::hidden_activations(Inputs<T> x, Index layer, MatrixView<T> out, int threads) const {
+  require(layers() > 1, "the network has no hidden layer");
+  require(layer >= 0 && layer < layers() - 1, "layer is ", layer, ", expected 0 to ", layers() - 2);
+  Model<T> model = model_for(*this, x);
+  model.layers.resize(static_cast<std::size_t>(layer + 1));
+  model.ends_hidden = true;
+  checked_predict(model, x, out, false, threads);
 }
 
 template <class T>

@@ -54,7 +54,7 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
   const Dropout* dropout = model.dropout_of(l + 1);
   const MatrixView<T> z = dropout != nullptr && !slope_reads_z(layer.activation) ? a : saved;
   Epilogue<T> epilogue;
-  if (l + 1 < model.layers.size()) {
+  if (!model.is_output(l)) {
     const auto g = static_cast<int>(layer.activation);
     epilogue = {nullptr, nullptr, a.data + first, a.row_stride};
     if (slope_reads_z(layer.activation) && model.saves_slope(l))
@@ -62,7 +62,7 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
     else
       epilogue.activate = kernel.activate[g];
   }
-  const bool single = l + 1 == model.layers.size() && layer.n_out == 1;
+  const bool single = model.is_output(l) && layer.n_out == 1;
   const MatrixView<const T>& from = x.matrix;
   if (x.is_sparse())
     sparse_layer<T>(model, packed, x, z, outputs, single, epilogue);

@@ -287,6 +287,43 @@ class Network:
         """
         return self._native.predict(X, optional_integer("n_threads", n_threads))
 
+    def hidden_activations(self, X: ArrayLike | Rows, *, layer: int = -1, n_threads: int | None = None) -> Array:
+        """Compute ``A[l]`` of a hidden layer, for instance as features for another model.
+
+        Parameters
+        ----------
+        X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
+            One example per row.
+        layer : int, default -1
+            The hidden layer, as an index of `activations`: 0 is the first, -1 the last.
+        n_threads : int, optional
+            Default: as `get_num_threads` says. The result is the same for any number.
+
+        Returns
+        -------
+        ndarray, shape (m, units of the layer)
+            The activations, in the network's dtype: without dropout, as in `predict`.
+
+        Raises
+        ------
+        ValueError
+            For a layer that does not exist, and as for `predict`.
+        TypeError
+            For an array that does not hold real numbers.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network([2, 3, 4, 1], loss="squared_error", seed=0)
+        >>> net.hidden_activations([[0.0, 1.0]]).shape, net.hidden_activations([[0.0, 1.0]], layer=0).shape
+        ((1, 4), (1, 3))
+        """
+        count = len(self.activations)
+        if count == 0:
+            raise ValueError("the network has no hidden layer")
+        place = integer("layer", layer, low=-count, high=count - 1) % count
+        return self._native.hidden_activations(X, place, optional_integer("n_threads", n_threads))
+
     def loss(
         self,
         X: ArrayLike | Rows,

@@ -101,6 +101,9 @@ class CHAINRULE_API Network {
   void logits(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
   void predict(Inputs<T> x, MatrixView<T> out, int threads = 0) const;
 
+  // Activations of a hidden layer, counted from 0. out: m x n_(layer+1), unit column stride.
+  void hidden_activations(Inputs<T> x, Index layer, MatrixView<T> out, int threads = 0) const;
+
   // cost() returns J = (1/Σw) Σ_i w_i L_i + (l2/2) Σ_l ‖W[l]‖². gradients() also writes its gradient, in the layout of
   // parameters(), and, if dx is not null, the gradient with respect to x (m x n_0, unit column stride; only if x is a
   // matrix). If there are no rows, J is the penalty alone. With a custom loss, the targets of the examples are ignored.

@@ -22,6 +22,8 @@ validation = require("sklearn.utils.validation", "sklearn")
 BaseEstimator: Any = base.BaseEstimator
 ClassifierMixin: Any = base.ClassifierMixin
 RegressorMixin: Any = base.RegressorMixin
+TransformerMixin: Any = base.TransformerMixin
+ClassNamePrefixFeaturesOutMixin: Any = base.ClassNamePrefixFeaturesOutMixin
 available_if: Callable[[Callable[[Any], bool]], Callable[[Method], Method]]
 available_if = require("sklearn.utils.metaestimators", "sklearn").available_if
 

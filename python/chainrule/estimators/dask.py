@@ -49,7 +49,7 @@ def _weights(numbers: Any, of_classes: NDArray[Any]) -> NDArray[Any]:
     return weights
 
 
-class OnDask(Perceptron):
+class OnDask(Perceptron, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """The base of the two estimators."""
 
     _local: Any  # the class of the local estimator
@@ -77,6 +77,10 @@ class OnDask(Perceptron):
         """Predict classes or values: lazily, as a dask array, if X is a dask array or table."""
         return self._by_block("predict", X)
 
+    def transform(self, X: Any) -> Any:
+        """Compute the activations of the last hidden layer: lazily, if X is a dask array or table."""
+        return self._by_block("transform", X)
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the score of the local estimator; targets and predictions are gathered in this process."""
         y, predictions, sample_weight = dask.gathered(self.client, [y, self.predict(X), sample_weight])
@@ -87,6 +91,7 @@ class OnDask(Perceptron):
     def _by_block(self, method: str, X: Any) -> Any:
         _sklearn.validation.check_is_fitted(self)
         local = self.to_local()
+        local.set_output(transform="default")  # arrays, whatever scikit-learn's configuration says
         if not _is_collection(X):
             return getattr(local, method)(X)
         self._check_names(X, reset=False)
@@ -152,7 +157,7 @@ class OnDask(Perceptron):
 
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
-class DaskMLPClassifier(OnDask, MLPClassifier):
+class DaskMLPClassifier(OnDask, MLPClassifier, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """`MLPClassifier` on a Dask cluster: the rows stay on the workers, and each step is spread over them.
 
     X, y and ``sample_weight`` are dask arrays or tables of numbers; their chunks may differ. For any number of workers,
@@ -221,7 +226,7 @@ class DaskMLPClassifier(OnDask, MLPClassifier):
 
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
-class DaskMLPRegressor(OnDask, MLPRegressor):
+class DaskMLPRegressor(OnDask, MLPRegressor, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """`MLPRegressor` on a Dask cluster; see `DaskMLPClassifier`.
 
     Parameters
