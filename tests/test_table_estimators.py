@@ -1,6 +1,7 @@
 """`TableClassifier` and `TableRegressor`: any table, weights, targets and losses of every kind, files, callbacks."""
 
 import dataclasses
+import math
 import pickle
 import warnings
 
@@ -242,6 +243,17 @@ def test_stages_grow_within_a_limit_that_depends_on_rows_and_outputs():
     assert np.cumsum(recipe.stages(90_000, 2, True)).tolist() == [4, 6, 10]  # 1 of 10 is left after 9
     assert recipe.stages(10**8, 2, True) == [4]
     assert recipe.stages(60, 2, False) == [150]
+
+
+@pytest.mark.parametrize("key", RECIPES, ids="-".join)
+def test_weights_decay_equally_per_epoch_in_large_tables(key):
+    recipe = RECIPES[key]
+    per_epoch = []
+    for n_rows in (30_000, 120_000):
+        settings = recipe.fit_settings(5, n_rows)
+        per_epoch.append(settings["optimizer"].weight_decay * math.ceil(n_rows / settings["batch_size"]))
+    assert per_epoch == pytest.approx([recipe.weight_decay * recipe.steps] * 2)
+    assert recipe.fit_settings(5, 200)["optimizer"].weight_decay == recipe.weight_decay  # at most 20 steps per epoch
 
 
 def test_stages_continue_one_training():

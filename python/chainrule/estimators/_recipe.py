@@ -36,8 +36,11 @@ class Recipe:
         Learning rate of the weights; each layer divides it by √n_in, as in the neural tangent parametrization.
     first_rate, bias_rate : float
         Factors on the learning rate of the first layer's weights and of all biases.
-    beta2, weight_decay, dropout, label_smoothing : float
-        β₂ of the optimizer, decay of the weights, dropout of hidden units, label smoothing for classes.
+    beta2, dropout, label_smoothing : float
+        β₂ of the optimizer, dropout of hidden units, label smoothing for classes.
+    weight_decay : float
+        Decay of the weights with at most `steps` steps per epoch. With more steps it is smaller in proportion, so that
+        the weights decay as much per epoch: with more rows, the decay has to suppress less noise.
     steps : int
         Number of steps per epoch, approximately; see `batch_size`.
     average : float
@@ -94,15 +97,17 @@ class Recipe:
     def fit_settings(self, n_inputs: int, n_rows: int) -> dict[str, Any]:
         """Return the settings of `Network.fit`, except epochs and schedule, for this number of rows."""
         batch_size = self.batch_size(n_rows)
+        steps = math.ceil(n_rows / (batch_size or n_rows))
+        decay = self.weight_decay * min(1.0, self.steps / steps)
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
         for layer, n_in in enumerate([n_inputs, *self.hidden]):
             factor = self.first_rate if layer == 0 else 1.0
             groups.append(Group(layers=[layer], kind="weights", learning_rate=factor / np.sqrt(n_in)))
         return {
-            "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, weight_decay=self.weight_decay),
+            "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, weight_decay=decay),
             "groups": tuple(groups),
             "batch_size": batch_size,
-            "ema": math.exp(-1 / (self.average * math.ceil(n_rows / (batch_size or n_rows)))),
+            "ema": math.exp(-1 / (self.average * steps)),
             "dropout": 0.0 if n_rows < FEW else self.dropout,
         }
 
