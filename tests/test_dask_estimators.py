@@ -71,6 +71,63 @@ def test_a_regressor_gives_the_same_bits_as_the_local_one(client):
         assert weights(remote) == weights(local)
 
 
+LABELS = np.stack([Y, X[:, 1] > 0.5, X[:, 2] > X[:, 3]], axis=1).astype(int)
+
+
+@pytest.mark.parametrize("by_class", [None, "balanced", [{0: 1.0, 1: 2.0}, {1: 3.0}, {0: 0.5}]])
+def test_several_labels_have_the_bits_of_the_local_estimator(client, by_class):
+    settings = {**OPTIONS, "class_weight": by_class, "solver": "lbfgs"}
+    local = cr.MLPClassifier(**settings).fit(X, LABELS, W)
+    remote = fitted(cr.DaskMLPClassifier(**settings), client, X, LABELS, W)
+    assert weights(remote) == weights(local)
+    assert remote.classes_.tolist() == [0, 1, 2]
+    assert np.array_equal(client.compute(remote.predict(chunked(X))).result(), local.predict(X))
+    assert remote.score(chunked(X), chunked(LABELS)) == local.score(X, LABELS)
+
+
+EARLY = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 2, "max_iter": 40}
+
+
+@pytest.mark.parametrize("by_class", [None, "balanced"])
+@pytest.mark.parametrize(
+    "batches",
+    [
+        {"batch_size": 10_000, "shuffle": False},
+        {"batch_size": 3000, "shuffle": cr.WithinParts(1024)},
+        {"batch_size": 3000, "shuffle": False},
+    ],
+)
+@pytest.mark.parametrize("y", [NAMES, LABELS], ids=["classes", "labels"])
+def test_early_stopping_holds_out_the_rows_of_the_local_estimator(client, y, batches, by_class):
+    settings = {**OPTIONS, **EARLY, "solver": cr.Adam(learning_rate=0.03), "class_weight": by_class, **batches}
+    weight = [] if by_class is None else [W]
+    local_settings = {**settings, "batch_size": min(batches["batch_size"], 7200)}
+    local = cr.MLPClassifier(**local_settings).fit(X, y, *weight)
+    remote = fitted(cr.DaskMLPClassifier(**settings), client, X, y, *weight)
+    assert weights(remote) == weights(local)
+    assert remote.validation_scores_ == local.validation_scores_
+    assert (remote.n_iter_, remote.t_, remote.history_.stop_reason) == (
+        local.n_iter_,
+        local.t_,
+        local.history_.stop_reason,
+    )
+
+
+def test_early_stopping_of_a_regressor_holds_out_the_rows_of_the_local_one(client):
+    settings = {**OPTIONS, **EARLY, "solver": "adam", "batch_size": 2048, "shuffle": cr.WithinParts(512)}
+    local = cr.MLPRegressor(**settings).fit(X, VALUES, W)
+    remote = fitted(cr.DaskMLPRegressor(**settings), client, X, VALUES, W)
+    assert weights(remote) == weights(local)
+    assert remote.validation_scores_ == local.validation_scores_
+
+
+def test_dask_estimators_have_no_partial_fit(client):
+    for estimator in (cr.DaskMLPClassifier(solver="adam"), cr.DaskMLPRegressor()):
+        assert not hasattr(estimator, "partial_fit")
+        with pytest.raises(AttributeError, match=r"has no partial_fit: .*warm_start=True.*to_local\(\)"):
+            estimator.partial_fit(chunked(X), chunked(Y))
+
+
 def test_tables_and_several_classes(client):
     pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
     y = (X[:, 0] > 0).astype(int) * 5 + (X[:, 1] > 1)
@@ -137,10 +194,11 @@ def test_the_default_client_is_used(client):
     [
         ((X, NAMES), {}, TypeError, "X must be a dask array or table, got ndarray"),
         ((chunked(X), NAMES), {}, TypeError, "y must be a dask array or table, got ndarray"),
-        ((chunked(X), chunked(np.eye(2)[Y])), {}, ValueError, "y has 2 columns: several labels"),
-        ((chunked(X), chunked(NAMES)), {"early_stopping": True}, ValueError, "pass X_val and y_val"),
+        ((chunked(X), chunked(np.stack([Y, Y + 1], 1))), {}, ValueError, "y has 2 columns of classes"),
         ((chunked(X), chunked(NAMES)), {"preprocess": True}, ValueError, "preprocess is not available"),
         ((chunked(X), chunked(NAMES)), {"solver": "adam", "batch_size": 50}, ValueError, "set shuffle=WithinParts"),
+        ((chunked(X), chunked(NAMES)), {"loss": print}, ValueError, "a function as loss .*: .* fit MLPClassifier on X"),
+        ((chunked(X), chunked(NAMES)), {"eval_metric": "auc"}, ValueError, "eval_metric needs validation data"),
         ((chunked(X), chunked(NAMES)), {"alpha": -1.0}, ValueError, "The 'alpha' parameter"),
     ],
 )

@@ -92,9 +92,10 @@ def _part(
     dtype: str,
     places: Sequence[Sequence[slice | Array]],
     blocks: Sequence[Sequence[Any]],
+    order: Array | None,
     expected: Mapping[str, str],
 ) -> list[Any]:
-    """Return X, y and sample_weight of a part, assembled from rows of partitions."""
+    """Return X, y and sample_weight of a part, assembled from rows of partitions and put in this order."""
     _executors.check_identity(expected)
     whole: list[Any] = []
     for k, (wanted, pieces) in enumerate(zip(places, blocks, strict=True)):
@@ -102,7 +103,7 @@ def _part(
         if k != 1:  # y may hold class numbers
             rows = [scale.of_type(piece, dtype) for piece in rows]
         whole.append(scale.stacked(rows) if rows else None)
-    return whole
+    return whole if order is None else _pick(whole, order)
 
 
 def _check(part: Sequence[Any], content: bytes) -> None:
@@ -383,6 +384,8 @@ class _Driver:
             held: Any = None
             if hold_out is not None:
                 self._train, held = hold_out(self._gathered_targets())
+                if scale.takes_parts(settings, len(self._train)):
+                    self._train = np.sort(self._train)
             rows = total if self._train is None else len(self._train)
             size = settings.get("batch_size")
             batch = rows if size is None else min(size, rows)
@@ -411,9 +414,7 @@ class _Driver:
 
     def _taken(self, rows: NDArray[np.intp]) -> tuple[Any, ...]:
         """Return X, y and, if there are any, weights of some rows, gathered in this process."""
-        blocks = [self._blocks(partitions, rows) for partitions in self._data.values()]
-        places, futures = zip(*blocks, strict=True)
-        whole = self._cluster.submit("held out", _part, self._dtype, places, futures, self._expected)
+        whole = self._cluster.submit("held out", _part, self._dtype, *self._blocks(rows), self._expected)
         [taken] = self._once([("held-out rows", whole)])
         return tuple(values for values in taken if values is not None)
 
@@ -462,10 +463,10 @@ class _Driver:
         ranges = scale.aligned_parts(stop - start, _PARTS_PER_WORKER * len(self._members))
         parts = [_Part(start + first, start + last, first) for first, last in ranges]
         for part in parts:
-            rows = self._numbers(part)
-            first, last = (rows.start, rows.stop) if isinstance(rows, slice) else (rows[0], rows[-1] + 1)
-            sources = [p.name for ps in self._data.values() for p in ps if p.start < last and first < p.stop]
-            part.name = f"rows {first} to {last} ({', '.join(sources)})"
+            numbers = self._numbers(part)
+            pieces = self._pieces(numbers if isinstance(numbers, slice) else np.sort(numbers))
+            rows = "rows" if self._train is None else "training rows"
+            part.name = f"{rows} {part.start} to {part.stop} ({', '.join(p.name for own in pieces for p, _ in own)})"
         for worker, share in zip(self._members, _shares(len(parts), len(self._members)), strict=True):
             for k in share:
                 parts[k].owner, parts[k].future = worker, self._assembled(parts[k], worker)
@@ -500,29 +501,37 @@ class _Driver:
         """Return the numbers of the rows of a part among all rows."""
         return slice(part.start, part.stop) if self._train is None else self._train[part.start : part.stop]
 
-    def _blocks(
-        self, partitions: Sequence[_Partition], rows: slice | NDArray[np.intp]
-    ) -> tuple[list[slice | Array], list[Any]]:
-        """Return the places of the rows in each partition that has any, and these partitions, loaded if necessary."""
-        places: list[slice | Array] = []
-        futures = []
-        for p in partitions:
-            if isinstance(rows, slice):
-                place: slice | Array = slice(max(rows.start - p.start, 0), min(rows.stop, p.stop) - p.start)
-                found = p.start < rows.stop and rows.start < p.stop
-            else:
-                place = (rows[slice(*np.searchsorted(rows, [p.start, p.stop]))] - p.start).astype(np.uint32)
-                found = len(place) > 0
-            if found:
-                places.append(place)
-                futures.append(p.request() if p.future is None else p.future)
-        return places, futures
+    def _pieces(self, rows: slice | NDArray[np.intp]) -> list[list[tuple[_Partition, slice | Array]]]:
+        """Return, for X, y and the weights, the partitions that have some of the ascending rows, and their places."""
+        found: list[list[tuple[_Partition, slice | Array]]] = []
+        for partitions in self._data.values():
+            own: list[tuple[_Partition, slice | Array]] = []
+            for p in partitions:
+                if isinstance(rows, slice):
+                    first, last = max(rows.start, p.start), min(rows.stop, p.stop)
+                    if first < last:
+                        own.append((p, slice(first - p.start, last - p.start)))
+                    continue
+                numbers = rows[slice(*np.searchsorted(rows, [p.start, p.stop]))]
+                if len(numbers):
+                    own.append((p, (numbers - p.start).astype(np.uint32)))
+            found.append(own)
+        return found
+
+    def _blocks(self, rows: slice | NDArray[np.intp]) -> tuple[list[Any], list[Any], Any]:
+        """Return what `_part` takes for some rows; partitions are loaded if they are not there."""
+        order: Any = None
+        if not isinstance(rows, slice) and (np.diff(rows) < 0).any():
+            ascending = np.argsort(rows)
+            rows, order = rows[ascending], np.argsort(ascending).astype(np.uint32)
+        pieces = self._pieces(rows)
+        futures = [[p.request() if p.future is None else p.future for p, _ in own] for own in pieces]
+        return [[place for _, place in own] for own in pieces], futures, order
 
     def _assembled(self, part: _Part, worker: str) -> Any:
-        """Submit the task that makes a part out of partitions, which are loaded if they have been dropped."""
-        blocks = [self._blocks(partitions, self._numbers(part)) for partitions in self._data.values()]
-        places, futures = zip(*blocks, strict=True)
-        return self._cluster.submit("part", _part, self._dtype, places, futures, self._expected, worker=worker)
+        """Submit the task that makes a part out of partitions."""
+        blocks = self._blocks(self._numbers(part))
+        return self._cluster.submit("part", _part, self._dtype, *blocks, self._expected, worker=worker)
 
     def _rebalance(self) -> None:
         """Redistribute the parts if workers joined or left."""

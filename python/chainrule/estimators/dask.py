@@ -17,8 +17,8 @@ from chainrule._optional import require
 from chainrule._suggest import explained
 from chainrule.estimators import _options, _record, _sklearn
 from chainrule.estimators._base import Perceptron
-from chainrule.estimators._data import Data
-from chainrule.estimators._labels import Labels, as_labels, weights_of
+from chainrule.estimators._data import Data, split
+from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators.classifier import MLPClassifier
 from chainrule.estimators.regressor import MLPRegressor
@@ -39,14 +39,22 @@ def _array(name: str, value: Any) -> Any:
     return array.rechunk(dict.fromkeys(range(1, array.ndim), -1)) if array.ndim > 1 else array
 
 
-def _found(labels: Any) -> tuple[int, NDArray[Any], NDArray[Any]]:
-    """Return the number of rows of a partition of labels, the distinct labels, and how often each occurs."""
-    return len(labels), *np.unique(as_labels(labels, "y"), return_counts=True)
+def _found(labels: Any) -> tuple[int, NDArray[Any]]:
+    """Return the number of rows of a partition of labels, and the distinct labels."""
+    return len(labels), np.unique(as_labels(labels, "y"))
 
 
-def _weights(numbers: Any, of_classes: NDArray[Any]) -> NDArray[Any]:
-    weights: NDArray[Any] = of_classes[numbers]
-    return weights
+def _counts(targets: NDArray[Any], classes: int) -> NDArray[np.intp]:
+    """Return how often each class occurs in each column of encoded labels."""
+    columns = targets.reshape(len(targets), -1).T
+    return np.array([np.bincount(column, minlength=classes) for column in columns])
+
+
+def _balanced(counts: NDArray[np.intp]) -> dict[int, float]:
+    """Return the weights of classes by number that give all classes that occur the same total weight."""
+    found = np.flatnonzero(counts)
+    weights = counts.sum() / (len(found) * counts[found])
+    return dict(zip(found.tolist(), weights.tolist(), strict=True))
 
 
 class OnDask(Perceptron, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -111,47 +119,69 @@ class OnDask(Perceptron, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     def _fit_network(self, network: Network, X: Any, y: Any, **options: Any) -> History:
         return dask.fit(network, X, y, client=self.client, **options)
 
-    def _learn_rows(self, y: Any, weight: Any) -> tuple[int, Any, Any]:
-        """Return the number of rows, and targets and weights as the network takes them."""
+    @property
+    def partial_fit(self) -> Any:
+        """Raise AttributeError: partial_fit of this process would gather the rows."""
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit: fit with warm_start=True continues a training on Dask, and "
+            "to_local() returns an estimator with a partial_fit for arrays in memory"
+        )
+
+    def _learn_rows(self, y: Any) -> tuple[int, Any]:
+        """Return the number of rows, and the targets as the network takes them."""
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
-        return sum(self._of_blocks(len, y)), y, weight
+        return sum(self._of_blocks(len, y)), y
+
+    def _times_class_weights(self, weight: Any, targets: Any, split_targets: NDArray[Any] | None) -> Any:
+        """Multiply weights by those of the classes. split_targets: the targets of the training rows, if not all."""
+        return weight
 
     def _of_blocks(self, function: Callable[[Any], Any], array: Any) -> list[Any]:
         delayed = require("dask", "dask").delayed(function)
         return dask.gathered(self.client, [delayed(block) for block in array.to_delayed().reshape(-1)])
 
-    def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any, **incremental: Any) -> Any:
-        if incremental:
-            raise AttributeError("partial_fit is not available on Dask: use to_local().partial_fit")
+    def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any, **_: Any) -> Any:
         check_parameters(self)
         if self.preprocess not in ("auto", False):
             raise ValueError("preprocess is not available on Dask: encode the columns first")
-        if self.early_stopping and validation is None:
-            raise ValueError("early_stopping holds out no rows on Dask: pass X_val and y_val")
+        if callable(self.loss):
+            raise ValueError(
+                "a function as loss is not available on Dask, because it needs all rows of a batch in one place: "
+                f"choose another loss, or fit {self._local.__name__} on X.compute() and y.compute()"
+            )
+        splits = validation is None and self.early_stopping and _options.is_stochastic(self.solver)
+        if self.eval_metric is not None and validation is None and not splits:
+            raise ValueError("eval_metric needs validation data: choose early_stopping=True or pass X_val and y_val")
         first = not (self.warm_start and hasattr(self, "coefs_"))
         if not first:
             self._check_same_network()
         rows = _array("X", X)
         self._check_names(X, reset=first)
         weight = None if sample_weight is None else _array("sample_weight", sample_weight)
-        n_rows, targets, weight = self._learn_rows(_array("y", y), weight)
+        n_rows, targets = self._learn_rows(_array("y", y))
         dtype = self.dtype or (np.float32 if rows.dtype == np.float32 else np.float64)
         random = _sklearn.utils.check_random_state(self.random_state)
         data = Data(rows.astype(dtype), targets, weight)
         network = self._begin(data, random) if first else self._ensure_network()
-        options = _options.fit_options(self, n_rows, incremental=False, watched=validation is not None)
+        held_out, watched = None, None
+        if splits:
+            y, sample_weight = dask.gathered(self.client, [targets, weight])
+            held_out = split(Data(None, y, sample_weight), self.validation_fraction, self._strata(y), random)
+            n_rows = len(held_out)
+        options = _options.fit_options(self, n_rows, incremental=False, watched=splits or validation is not None)
         if self.batch_size == "auto":
             options["batch_size"] = None
         options["seed"] = int(random.randint(2**31 - 1))
-        held_out, watched = None, None
         if validation is not None:
             held_out = self._check_validation(*dask.gathered(self.client, validation), table=False)
+        if held_out is not None:
             options |= {"validation": held_out.as_validation(), "metrics": self._metrics()}
             watched = metric_name(options["metrics"][0]) if options["metrics"] else "validation"
-        history = self._train(network, data, options, watched)
+        weight = self._times_class_weights(weight, targets, held_out.targets() if splits and held_out else None)
+        history = self._train(network, dataclasses.replace(data, weight=weight), options, watched)
         _record.record(self, history, n_rows, float(history.loss[-1]), watched, options.get("metrics", ()))
-        _record.warn_at_end(self, history, held_out, "held-out")
+        _record.warn_at_end(self, history, None if splits else held_out, "held-out")  # None: not in this process
         return self
 
 
@@ -168,10 +198,11 @@ class DaskMLPClassifier(OnDask, MLPClassifier, auto_wrap_output_keys=None):  # t
     Parameters
     ----------
     solver, batch_size
-        Default "lbfgs" and "auto", which here means all rows. Mini-batches need ``shuffle=False``.
+        Default "lbfgs" and "auto", which here means all rows. Mini-batches need ``shuffle=cr.WithinParts(rows)`` or
+        ``shuffle=False``.
     early_stopping, preprocess, loss
-        ``early_stopping`` needs ``X_val`` and ``y_val``, which are gathered in this process. ``preprocess``, callable
-        losses and `partial_fit` are not available.
+        Validation data are gathered in this process: ``X_val`` and ``y_val``, or the rows that ``early_stopping`` holds
+        out, and then also y and ``sample_weight``. ``preprocess``, callable losses and `partial_fit` are not available.
     **others
         Those of `MLPClassifier`.
 
@@ -205,23 +236,28 @@ class DaskMLPClassifier(OnDask, MLPClassifier, auto_wrap_output_keys=None):  # t
         """Predict the logarithms of the probabilities: lazily, if X is a dask array or table."""
         return self._by_block("predict_log_proba", X)
 
-    def _learn_rows(self, y: Any, weight: Any) -> tuple[int, Any, Any]:
-        if y.ndim == 2 and y.shape[1] > 1:
-            raise ValueError(f"y has {y.shape[1]} columns: several labels per row are not available on Dask")
-        y = y.reshape(-1)
-        lengths, distinct, counts = zip(*self._of_blocks(_found, y), strict=True)
-        classes, number = np.unique(np.concatenate(distinct), return_inverse=True)
-        labels = Labels.learn(classes)
+    def _learn_rows(self, y: Any) -> tuple[int, Any]:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        lengths, distinct = zip(*self._of_blocks(_found, y), strict=True)
+        classes = np.unique(np.concatenate(distinct))
+        # For several labels per row, a small matrix with the same entries is of the same kind.
+        labels = Labels.learn(classes if y.ndim == 1 else np.resize(classes, (len(classes), y.shape[1])))
         self._label_binarizer, self.classes_ = labels, labels.classes
-        numbers = y.map_blocks(labels.encode, dtype=np.int32)
-        if self.class_weight is not None:
-            by_class: Any = self.class_weight
-            if by_class == "balanced":
-                count = np.bincount(number, np.concatenate(counts))
-                by_class = dict(zip(classes.tolist(), count.sum() / (len(classes) * count), strict=True))
-            own = numbers.map_blocks(partial(_weights, of_classes=weights_of(by_class, classes)), dtype=np.float64)
-            weight = own if weight is None else weight * own
-        return sum(lengths), numbers, weight
+        return sum(lengths), y.map_blocks(labels.encode, dtype=np.int32)
+
+    def _times_class_weights(self, weight: Any, targets: Any, split_targets: NDArray[Any] | None) -> Any:
+        if self.class_weight is None:
+            return weight
+        labels, by_class = self._label_binarizer, self.class_weight
+        if isinstance(by_class, str) and by_class == "balanced":
+            count = partial(_counts, classes=2 if labels.multilabel else len(labels.classes))
+            counts = sum(self._of_blocks(count, targets)) if split_targets is None else count(split_targets)
+            by_number = [_balanced(column) for column in counts]
+            by_class = by_number if labels.multilabel else {labels.classes[k]: w for k, w in by_number[0].items()}
+        shape = {"drop_axis": 1} if labels.multilabel else {}
+        own = targets.map_blocks(partial(labels.weights, by_class), dtype=np.float64, **shape)
+        return own if weight is None else weight * own
 
 
 @explained
