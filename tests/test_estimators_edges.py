@@ -103,7 +103,7 @@ def test_weight_decay_and_schedules_with_lbfgs_raise(solver, option):
 
 def test_metrics_without_validation_data_raise():
     for solver in ("adam", "lbfgs"):
-        with pytest.raises(ValueError, match="eval_metric needs validation data: choose early_stopping=True or give"):
+        with pytest.raises(ValueError, match="eval_metric needs validation data: choose early_stopping=True or pass"):
             cr.MLPClassifier(**SMALL, solver=solver, eval_metric="auc").fit(X, Y)
 
 
