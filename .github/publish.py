@@ -2,7 +2,7 @@
 
 The README links to files of the repository, which PyPI does not have. This program makes them absolute links to the
 repository at a tag or commit, and adds the addresses of the repository to pyproject.toml. So no file has to contain
-the place where the project is published.
+the place where the project is published. The workflow `site` publishes the documentation.
 """
 
 import re
@@ -31,13 +31,14 @@ def absolute(text: str, repository: str, ref: str) -> str:
 def with_addresses(pyproject: str, repository: str) -> str:
     """Return pyproject.toml with the table of addresses."""
     home = f"https://github.com/{repository}"
+    owner, name = repository.split("/")
     addresses = {
         "Repository": home,
-        "Documentation": f"{home}/blob/main/python/docs/README.md",
+        "Documentation": f"https://{owner.lower()}.github.io/{name}/",
         "Changelog": f"{home}/blob/main/CHANGELOG.md",
         "Issues": f"{home}/issues",
     }
-    lines = [f'{name} = "{address}"' for name, address in addresses.items()]
+    lines = [f'{label} = "{address}"' for label, address in addresses.items()]
     table = "\n".join(["[project.urls]", *lines])
     return pyproject.replace("[project.optional-dependencies]", f"{table}\n\n[project.optional-dependencies]", 1)
 

@@ -1,11 +1,14 @@
 """Notebooks: tables and curves in HTML, and a progress bar that keeps its last state."""
 
+import email.message
 import html.parser
+import re
 
 import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import _documented
 
 X, Y = np.linspace(-1, 1, 40).reshape(-1, 1), np.linspace(0, 3, 40)
 
@@ -88,3 +91,46 @@ def test_exported_notebook_has_the_last_state_of_the_progress_bar(case):
     assert last in shown
     failed = [output.ename for output in outputs if output.output_type == "error"]
     assert failed == {"ends": [], "diverges": ["DivergenceError"], "is interrupted": ["KeyboardInterrupt"]}[case]
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Metadata of a package that names the site."""
+    metadata = email.message.Message()
+    metadata["Project-URL"] = "Changelog, https://example.org/changes"
+    metadata["Project-URL"] = "Documentation, https://example.org/site/"
+    monkeypatch.setattr(_documented.metadata, "metadata", lambda name: metadata)
+    _documented.site.cache_clear()
+    yield
+    _documented.site.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "TableRegressor", "TableEncoder"])
+def test_html_of_an_estimator_links_to_its_page(published, name):
+    assert f'href="https://example.org/site/generated/chainrule.{name}.html"' in getattr(cr, name)()._repr_html_()
+
+
+def test_html_of_an_estimator_has_no_link_without_a_site():
+    assert cr.MLPClassifier()._get_doc_link() == ""
+
+
+def test_fitted_encoder_shows_its_columns():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"<age>": [20.0, None, 40.0], "home": ["own", "rent", "own"], "one": [1, 1, 1]})
+    encoder = cr.TableEncoder().fit(table)
+    shown = encoder._repr_html_().rpartition("<table>")[2]
+    cells = re.findall("<td>(.*?)</td>", shown)
+    assert cells == ["&lt;age&gt;", "number", "2", "home", "levels", "2", "one", "ignored", "0"]
+    assert "<caption" not in cr.TableEncoder()._repr_html_()
+
+
+def test_callbacks_have_short_reprs(tmp_path):
+    pytest.importorskip("rich")
+
+    class Writer:
+        def add_scalar(self, name, value, step): ...
+
+    assert repr(cr.ProgressBar(20)) == "ProgressBar(20)"
+    assert repr(cr.CSVLog("log.csv", append=True)) == "CSVLog('log.csv', append=True)"
+    assert repr(cr.TensorBoard(Writer(), prefix="a/")) == "TensorBoard(Writer, prefix='a/')"
+    assert repr(cr.Checkpoint("file", every=5, seconds=60)) == "Checkpoint('file', every=5, seconds=60)"

@@ -38,6 +38,7 @@ def test_published_pyproject_has_the_addresses_of_the_repository(publish):
     text = publish.with_addresses((ROOT / "pyproject.toml").read_text(encoding="utf-8"), "owner/name")
     urls = tomllib.loads(text)["project"]["urls"]
     assert urls["Repository"] == "https://github.com/owner/name"
+    assert urls["Documentation"] == "https://owner.github.io/name/"
     assert urls["Changelog"] == "https://github.com/owner/name/blob/main/CHANGELOG.md"
 
 

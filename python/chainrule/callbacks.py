@@ -66,10 +66,14 @@ class ProgressBar:
 
     def __init__(self, epochs: int | None = None, console: Any = None) -> None:
         self._epochs = None if epochs is None else integer("epochs", epochs, low=1)
-        self._live = console is None and _notebook.runs_in_notebook()
-        self.console: Any = None if self._live else console or require("rich.console", "cli").Console(stderr=True)
-        self._progress: Any = None
+        if console is None and not _notebook.runs_in_notebook():
+            console = require("rich.console", "cli").Console(stderr=True)
+        self.console: Any = console  # None in a notebook
+        self._bar: _TerminalBar | _NotebookBar
         self._drawn = 0.0
+
+    def __repr__(self) -> str:
+        return f"ProgressBar({'' if self._epochs is None else self._epochs})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ProgressBar":
         return ProgressBar(self._epochs, self.console)  # scikit-learn's clone copies parameters; a console has no copy
@@ -80,57 +84,71 @@ class ProgressBar:
     def on_train_begin(self, network: Any) -> None:
         """Show an empty bar."""
         self._drawn = time.monotonic()
-        if self._live:
-            self._progress, self._began = _notebook.LiveOutput(), self._drawn
-            self._state: tuple[int, str, float] = (0, "", 0.0)
-            return
-        rich = require("rich.progress", "cli")
-        count = rich.MofNCompleteColumn() if self._epochs else rich.TextColumn("{task.completed}")
-        columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
-        # on_train_end is not called if the fit raises. So the bar uses no thread, leaves the cursor visible, and keeps
-        # an empty line below itself for the cursor and the traceback.
-        options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-        progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=self.console, **options)
-        progress.get_renderables = lambda: [
-            progress.make_tasks_table(progress.tasks),
-            *([""] if self._progress else []),
-        ]
-        self._progress = progress
-        progress.add_task("epoch", total=self._epochs, costs="")
-        progress.start()
-        self.console.show_cursor(True)
+        self._bar = _NotebookBar(self._epochs) if self.console is None else _TerminalBar(self._epochs, self.console)
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
         """Update the bar, at most ten times a second."""
         shown = {name: value for name, value in scalars(logs).items() if name not in ("learning_rate", "seconds")}
         costs = " ".join(f"{name} {value:.4f}" for name, value in shown.items())
         now = time.monotonic()
-        refresh = now - self._drawn > 0.1
-        if self._live:
-            self._state = (logs["epoch"], costs, now - self._began)
-            if refresh or logs["epoch"] == 1:
-                self._show_state()
-                self._drawn = now
-            return
-        self._progress.update(self._progress.task_ids[0], completed=logs["epoch"], costs=costs, refresh=refresh)
-        if refresh:
+        draw = now - self._drawn > 0.1
+        self._bar.update(logs["epoch"], costs, draw)
+        if draw:
             self._drawn = now
 
     def on_train_end(self, history: History) -> None:
         """Print the last state in place of the bar."""
-        if self._live:
-            self._show_state()
-            return
-        progress, self._progress = self._progress, None
-        progress.refresh()
-        progress.stop()
+        self._bar.end()
 
-    def _show_state(self) -> None:
-        """Show the last state in the notebook."""
+
+class _TerminalBar:
+    """A bar that rich draws on a console."""
+
+    def __init__(self, epochs: int | None, console: Any) -> None:
+        rich = require("rich.progress", "cli")
+        self._running = True
+        count = rich.MofNCompleteColumn() if epochs else rich.TextColumn("{task.completed}")
+        columns = [rich.TextColumn("epoch"), count, rich.BarColumn(), rich.TextColumn("{task.fields[costs]}")]
+        # `end` is not called if the fit raises. So the bar uses no thread, leaves the cursor visible, and keeps an
+        # empty line below itself for the cursor and the traceback.
+        options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+        progress = rich.Progress(*columns, rich.TimeElapsedColumn(), console=console, **options)
+        progress.get_renderables = lambda: [
+            progress.make_tasks_table(progress.tasks),
+            *([""] if self._running else []),
+        ]
+        self._progress = progress
+        self._task = progress.add_task("epoch", total=epochs, costs="")
+        progress.start()
+        console.show_cursor(True)
+
+    def update(self, epoch: int, costs: str, draw: bool) -> None:
+        self._progress.update(self._task, completed=epoch, costs=costs, refresh=draw)
+
+    def end(self) -> None:
+        self._running = False
+        self._progress.refresh()
+        self._progress.stop()
+
+
+class _NotebookBar:
+    """A bar in the output of a notebook's cell, which keeps what was shown last."""
+
+    def __init__(self, epochs: int | None) -> None:
+        self._epochs, self._output, self._began = epochs, _notebook.LiveOutput(), time.monotonic()
+        self._state: tuple[int, str, float] = (0, "", 0.0)
+
+    def update(self, epoch: int, costs: str, draw: bool) -> None:
+        self._state = (epoch, costs, time.monotonic() - self._began)
+        if draw or epoch == 1:
+            self.end()
+
+    def end(self) -> None:
+        """Show the last state."""
         epoch, costs, seconds = self._state
         total = f"/{self._epochs}" if self._epochs else ""
         bar = f'<progress value="{epoch}" max="{self._epochs}"></progress> ' if self._epochs else ""
-        self._progress.show(f"{bar}epoch {epoch}{total} {html.escape(costs)} {seconds:.1f} s")
+        self._output.show(f"{bar}epoch {epoch}{total} {html.escape(costs)} {seconds:.1f} s")
 
 
 @explained
@@ -169,6 +187,9 @@ class CSVLog:
         self._path = Path(path)
         self._append = flag("append", append)
         self._columns: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"CSVLog({str(self._path)!r}{', append=True' if self._append else ''})"
 
     def on_train_begin(self, network: Any) -> None:
         """Forget the columns of an earlier fit."""
@@ -213,6 +234,10 @@ class _Tracker:
             raise TypeError(f"expected an object with a method {method}, got {type(target).__name__}")
         self._target = target
         self._prefix = text("prefix", prefix)
+
+    def __repr__(self) -> str:
+        target = getattr(self._target, "__name__", type(self._target).__name__)
+        return f"{type(self).__name__}({target}{f', prefix={self._prefix!r}' if self._prefix else ''})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Tracker":
         return self  # scikit-learn's clone copies parameters; a connection is shared

@@ -171,6 +171,10 @@ class Checkpoint:
         self._network: Network | None = None
         self._written = -math.inf
 
+    def __repr__(self) -> str:
+        every = "" if self._every == 1 else f", every={self._every}"
+        return f"Checkpoint({str(self._path)!r}{every}{f', seconds={self._seconds:g}' if self._seconds else ''})"
+
     def on_train_begin(self, network: Network) -> None:
         """Store the network, and remove the unfinished file that a program left if it was killed while writing."""
         self._network = network

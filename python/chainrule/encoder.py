@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule._columns import Encoder
+from chainrule._documented import Documented
 from chainrule._frames import Frame
+from chainrule._notebook import table
 from chainrule._optional import require
 from chainrule._suggest import explained
 from chainrule.table import CategoricalFeatures, TableEncoding
@@ -15,11 +17,12 @@ from chainrule.table import CategoricalFeatures, TableEncoding
 BaseEstimator: Any = require("sklearn.base", "sklearn").BaseEstimator
 TransformerMixin: Any = require("sklearn.base", "sklearn").TransformerMixin
 _validation = require("sklearn.utils.validation", "sklearn")
+_utils: Any = require("sklearn.utils", "sklearn")
 _UNUSED: Any = require("sklearn.utils.metadata_routing", "sklearn").UNUSED
 
 
 @explained
-class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TableEncoder(Documented, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Encodes the columns of a table as float32 features.
 
     ============  ========================================================================================
@@ -205,6 +208,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         encoder.encoding_ = encoding
         encoder.n_features_in_ = len(encoding.columns)
         return encoder
+
+    def _html_repr(self) -> str:  # scikit-learn 1.7 or later calls it
+        """Return scikit-learn's HTML and, after `fit`, a table of the columns."""
+        shown: str = _utils.estimator_html_repr(self)
+        if not self.columns:
+            return shown
+        rows = [(column.name, column.kind, column.width) for column in self.columns]
+        return shown + table(["column", "read as", "features"], rows, f"{self.n_features:,} features")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

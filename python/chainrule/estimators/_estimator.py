@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._documented import Documented
 from chainrule._frames import Frame
 from chainrule._objects import refuse_dask
 from chainrule._suggest import did_you_mean
@@ -42,7 +43,7 @@ def no_better(part: str, cost: float, constant: float) -> str:
     )
 
 
-class Estimator(Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
+class Estimator(Documented, Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
     """The base of `Perceptron` and of `TableModel`; a mixin adds what classification or regression needs."""
 
     encoder_: TableEncoder
