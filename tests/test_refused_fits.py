@@ -213,3 +213,9 @@ def test_warning_turned_into_an_error_leaves_no_model():
         with pytest.raises(ConvergenceWarning):
             estimator.fit(X, VALUES)
     assert not hasattr(estimator, "network_")
+
+
+@pytest.mark.parametrize("make", [cr.MLPRegressor, cr.TableRegressor])
+def test_text_as_a_regression_target_advises_to_convert_it(make):
+    with pytest.raises(ValueError, match=r"pandas\.to_numeric .*'\$1,234'"):
+        make().fit(TABLE, ["$1,234"] * 60)

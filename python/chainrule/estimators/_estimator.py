@@ -35,6 +35,19 @@ def exclusive(estimator: object) -> Iterator[None]:
         del _fitting[id(estimator)]
 
 
+def refuse_text(y: Any) -> None:
+    """Raise ValueError with advice if a regression target holds text that is not a number."""
+    values = np.asarray(y)
+    if values.dtype.kind not in "OSU":
+        return
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        if str(error).startswith("could not convert string to float"):
+            advice = "y must hold numbers: remove units and currencies, and convert it with pandas.to_numeric"
+            raise ValueError(f"{advice} ({error})") from None
+
+
 def no_better(part: str, cost: float, constant: float) -> str:
     """Return the warning for a network that is no better on some rows than the best constant prediction."""
     return (
@@ -87,6 +100,8 @@ class Estimator(Documented, Savable, _sklearn.BaseEstimator):  # type: ignore[mi
         """Return targets for scikit-learn to check."""
         refuse_masked("y", y)
         refuse_dask("y", y)
+        if self._y_numeric:
+            refuse_text(y)
         return y
 
     def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
