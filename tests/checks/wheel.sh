@@ -27,7 +27,7 @@ content() { "$tools/python" "$work/clone/tests/checks/wheel_content.py" "$@"; }
 "$tools/python" -m build --sdist --outdir "$work/sdist" "$work/clone" >/dev/null
 tar -xzf "$work"/sdist/*.tar.gz -C "$work/sdist"
 source=$(echo "$work"/sdist/chainrule-*/)
-diff <(git -C "$work/clone" ls-files -- . ":!.ci" ":!.github" | LC_ALL=C sort) \
+diff <(git -C "$work/clone" ls-files -- . ":!.ci" ":!.devcontainer" ":!.github" | LC_ALL=C sort) \
   <(cd "$source" && find . -type f ! -name PKG-INFO -printf "%P\n" | LC_ALL=C sort)
 "$tools/pip" wheel --quiet --no-deps --wheel-dir "$work/of_clone" "$work/clone"
 
