@@ -23,6 +23,7 @@ def test_site_builds_without_warnings_and_is_complete(tmp_path):
     assert dead_links(site) == []
     assert public_names_without_page(site) == set()
     assert headers_that_are_not_shown(site) == []
+    assert "`" not in re.sub("<.*?>", "", re.sub("<pre>.*?</pre>", "", page_of_headers(site), flags=re.DOTALL))
     assert programs_without_picture(site) == []
 
 
@@ -69,8 +70,13 @@ def public_names_without_page(site):
     return {name for name in cr.__all__ if name not in ("__version__", "plots")} - pages
 
 
+def page_of_headers(site):
+    page = (site / "reference_cpp.html").read_text(encoding="utf-8")
+    return page.partition("<article")[2].partition("</article>")[0]
+
+
 def headers_that_are_not_shown(site):
-    page = re.sub(r"<[^>]+>", "", (site / "reference_cpp.html").read_text(encoding="utf-8"))
+    page = re.sub(r"<[^>]+>", "", page_of_headers(site))
     assert "struct NetworkOptions" in page
     headers = (ROOT / "cpp" / "include" / "chainrule").glob("*.h")
     shown = set(re.findall(r"chainrule/(\w+\.h)\b(?!pp)", page))

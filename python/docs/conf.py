@@ -70,6 +70,9 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "chainrule"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+toc_object_entries_show_parents = "hide"
 html_sidebars = {"index": []}
 html_theme_options = {
     "navigation_with_keys": False,

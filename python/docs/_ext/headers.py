@@ -27,6 +27,12 @@ def sections(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def paragraph(text: str) -> nodes.paragraph:
+    """Return a paragraph in which names between backticks are code."""
+    parts = enumerate(text.split("`"))
+    return nodes.paragraph("", "", *(nodes.literal("", part) if i % 2 else nodes.Text(part) for i, part in parts))
+
+
 # Lines for the preprocessor that say nothing to a reader.
 NOT_SHOWN = ("#pragma", "#include", "#if", "#else", "#endif", "#define CHAINRULE_C_API", 'extern "C"')
 
@@ -44,7 +50,7 @@ class Header(Directive):
         shown: list[nodes.Node] = []
         for prose, code in sections(path.read_text(encoding="utf-8")):
             code = "\n".join(line for line in code.splitlines() if not line.startswith(NOT_SHOWN))
-            shown += [nodes.paragraph("", " ".join(text.split("\n"))) for text in prose.split("\n\n") if text.strip()]
+            shown += [paragraph(" ".join(text.split("\n"))) for text in prose.split("\n\n") if text.strip()]
             if code.strip() and not code.strip().startswith(("namespace", "}")):
                 shown.append(nodes.literal_block(code, code, language="cpp"))
         return shown
