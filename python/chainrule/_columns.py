@@ -143,7 +143,7 @@ class NumberColumn:
         """Return the codes and values of the features, and a warning if there is one."""
         values = self.read(column)
         missing = np.isnan(values)
-        present = np.where(missing, self.median, values)
+        present = np.where(missing, self.median, values) if missing.any() else values
         scaled = np.zeros(len(present))
         with np.errstate(over="ignore"):
             if self.scale > 0:
@@ -151,8 +151,8 @@ class NumberColumn:
             parts: list[Part] = [(None, scaled / np.hypot(1.0, scaled / 3.0))]
             if self.edges:
                 edges = np.array(self.edges)
-                bins = np.clip(np.searchsorted(edges, present, side="right") - 1, 0, self.n_bins - 1)
-                fractions = (present - edges[bins]) / np.diff(edges)[bins]
+                bins = np.searchsorted(edges[1:-1], present, side="right")
+                fractions = (present - edges.take(bins)) / np.diff(edges).take(bins)
                 parts.append((bins, np.clip(fractions, 0, 1)))
         if self.indicator:
             return [*parts, (np.where(missing, 0, 1), None)], None
