@@ -108,9 +108,16 @@ Moments<T> Optimizer<T>::moments_from(Index begin) const {
 template <class T>
 void Optimizer<T>::update(std::size_t l, Kind kind, Index begin, Region region, Clip<T> clip, const T* gradients,
                           T* parameters) const {
-  const Update<T>& update = updates_[groups_.empty() ? 0 : 2 * l + static_cast<std::size_t>(kind)];
+  // A contiguous region is updated in parts, so that the average reads each from the first-level cache.
+  constexpr Index part = 1024;
+  if (average_.size() > 0 && region.m == 1 && region.n > part) {
+    for (Index at = 0; at < region.n; at += part)
+      update(l, kind, begin + at, {std::min(part, region.n - at)}, clip, gradients + at, parameters);
+    return;
+  }
+  const Update<T>& settings = updates_[groups_.empty() ? 0 : 2 * l + static_cast<std::size_t>(kind)];
   with_pass<T>(options_, [&](const auto&, const auto& pass) {
-    pass.apply(region, update, clip, gradients, moments_from(begin), parameters + begin);
+    pass.apply(region, settings, clip, gradients, moments_from(begin), parameters + begin);
   });
   region.gradient_stride = region.stride;
   if (average_.size() > 0) kernels<T>().average(region, average_rate_, parameters + begin, average_.data() + begin);
