@@ -1,4 +1,4 @@
-"""Reads the data sets in the folder CHAINRULE_DATA as pandas data frames: features, target, task."""
+"""Reads the data sets in the folder CHAINRULE_DATA, and digits, as pandas data frames: features, target, task."""
 
 from __future__ import annotations
 
@@ -43,9 +43,14 @@ def folder() -> Path:
 
 
 def load(name: str) -> Dataset:
-    """Read a data set: `data.csv.gz` as described by `meta.json`, or the images of Fashion-MNIST."""
+    """Read a data set: `data.csv.gz` as described by `meta.json`, images of Fashion-MNIST, or scikit-learn's digits."""
     import pandas as pd
 
+    if name == "digits":
+        from sklearn.datasets import load_digits
+
+        X, digits = load_digits(return_X_y=True, as_frame=True)
+        return Dataset(name, "classification", X, digits.to_numpy(), list(X), [])
     meta = json.loads((folder() / name / "meta.json").read_text())
     if name == "fashion_mnist":
         from fashion_mnist import read_part
