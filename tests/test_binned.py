@@ -228,7 +228,7 @@ def test_arrays_changed_after_construction_raise():
     }.items():
         X = cr.BinnedRows([[0, 0], [1, 1]], [[0, 0], [1, 1]], LAYOUT)
         setattr(X, name, array)
-        with pytest.raises(ValueError, match="X has arrays of another type, shape or order"):
+        with pytest.raises(ValueError, match="the arrays of X have a different type, shape or order"):
             net.predict(X)
 
 

@@ -234,7 +234,7 @@ def test_saving_unfitted_or_other_objects_raises(tmp_path):
         classifier().save(tmp_path / "model")
     with pytest.raises(TypeError, match="got Mine: pickle it"):
         Mine(max_iter=2).fit(X, SIGN).save(tmp_path / "model")
-    with pytest.raises(ValueError, match=r"'chainrule.estimator' is taken: choose another name"):
+    with pytest.raises(ValueError, match=r"'chainrule.estimator' is reserved: choose another name"):
         classifier().fit(X, SIGN).save(tmp_path / "model", {"chainrule.estimator": ""})
     diverged = classifier().fit(X, SIGN)
     diverged.coefs_[0][0, 0] = np.nan

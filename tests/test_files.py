@@ -56,7 +56,7 @@ def test_metadata_load_and_equal_networks_write_equal_files(net, tmp_path):
 
 def test_reserved_or_malformed_metadata_raise(net, tmp_path):
     for key in ("chainrule", "chainrule.sha256"):
-        with pytest.raises(ValueError, match=f"'{key}' is taken: choose another name"):
+        with pytest.raises(ValueError, match=f"'{key}' is reserved: choose another name"):
             net.save(tmp_path / "model", {key: "mine"})
     with pytest.raises(ValueError, match="surrogates not allowed"):
         net.save(tmp_path / "model", {"half a pair": "\ud800"})
@@ -90,7 +90,7 @@ def parts(net, tmp_path):
         ({"format": 2, "version": "9.9"}, r"format 2 \(of chainrule 9.9\).*upgrade"),
         ({"format": "1"}, "damaged.*expected a digit"),
         ({"format": 0}, "no format version"),
-        ({"layer_sizes": [3, 5, 4, 3]}, "weights.2 has another shape than the layer's sizes say"),
+        ({"layer_sizes": [3, 5, 4, 3]}, "weights.2 has a shape that does not match layer_sizes"),
         ({"layer_sizes": [3, 5, 2]}, "2 activations for 3 sizes of layers"),
         ({"layer_sizes": [3, 5, 2], "activations": ["tanh"]}, "weights.1 has another shape"),
         ({"layer_sizes": [3, 5, 4, 2, 1], "activations": ["tanh"] * 3}, "lacks tensor weights.3"),

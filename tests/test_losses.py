@@ -165,7 +165,7 @@ def test_levels_and_columns_of_targets_are_not_paired():
     X, y = np.zeros((4, 2)), np.arange(8.0).reshape(4, 2)
     net = cr.Network([2, 2], loss=cr.Quantile([0.1, 0.9]), seed=0)
     before = net.parameters.copy()
-    message = r"^y has 2 columns, quantile expects one, which its levels share: for several targets train a network for"
+    message = r"^y has 2 columns, quantile expects one, which its levels share: for several targets, train one network"
     for call in (net.fit, net.loss, net.losses, net.trace, net.loss_and_gradients, net.example_gradients):
         with pytest.raises(ValueError, match=message):
             call(X, y)

@@ -242,13 +242,13 @@ def test_rows_that_are_not_aligned_raise_value_error(first, rows, total):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"first": -512}, "the part has the rows -512 to -511, the batch has the rows 0 to 1$"),
-        ({"first": 512}, "the part has the rows 512 to 513, the batch has the rows 0 to 1$"),
+        ({"first": -512}, "the part has rows -512 to -511, the batch has rows 0 to 1$"),
+        ({"first": 512}, "the part has rows 512 to 513, the batch has rows 0 to 1$"),
         ({"total_weight": np.nan}, "total_weight is nan"),
         ({"total_weight": -1.0}, "total_weight is -1"),
         ({"step": -1}, "step is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"dropout": [1.0]}, "dropout is 1, expected a number from 0 to less than 1"),
+        ({"dropout": [1.0]}, "dropout is 1, expected 0 <= dropout < 1"),
         ({"dropout": [0.1, 0.1]}, "dropout has 2 entries, the network has 1 hidden layers"),
         ({"input_dropout": -0.5}, "input_dropout is -0.5"),
         ({"sample_weight": [1.0, 1.0]}, "total_weight, the sum over the whole batch, must be given"),

@@ -48,7 +48,7 @@ def test_a_list_of_one_data_set_is_that_data_set():
     ("held_out", "message"),
     [
         ((X, Y, 0 * Y), "validation data: Sample weights must contain at least one non-zero number."),
-        ((X, Y, Y - 1), "validation data: sample_weight[0] is -1, expected a number of 0 or more"),
+        ((X, Y, Y - 1), "validation data: sample_weight[0] is -1, expected a non-negative number"),
         ((X, Y, Y[:3]), "validation data: sample_weight.shape == (3,), expected (20,)!"),
         ((X[:, :1], Y), "validation data: X has 1 features, but MLPClassifier is expecting 2 features"),
         ((X, Y[:3]), "validation data: Found input variables with inconsistent numbers of samples: [20, 3]"),
@@ -79,7 +79,7 @@ def test_errors_in_validation_tables_mention_them():
     ("held_out", "message"),
     [
         ((X, Y, 0.0 * Y), "validation: sample_weight is 0 for every row"),
-        ((X, Y, Y - 1.0), "validation: sample_weight[0] is -1, expected a number of 0 or more"),
+        ((X, Y, Y - 1.0), "validation: sample_weight[0] is -1, expected a non-negative number"),
         ((X[:, :1], Y), "validation: X has 1 columns, the network expects 2"),
         ((X[0], Y), "validation: X has shape (2,), expected two dimensions"),
         ((X[:0], Y[:0]), "validation: X has no rows"),

@@ -12,9 +12,9 @@
 namespace chainrule {
 namespace {
 
-thread_local char last_error[1024];  // not a string: an error is stored without memory, too
+thread_local char last_error[1024];  // not a std::string, because storing an error must not allocate
 
-int remember(const char* text, int status) {
+int store_error(const char* text, int status) {
   std::size_t size = std::min(std::strlen(text), sizeof last_error - 1);
   while (size > 0 && (text[size] & 0xC0) == 0x80) --size;  // do not split a UTF-8 character
   std::copy_n(text, size, last_error);
@@ -28,17 +28,17 @@ int status_of(const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
   } catch (const std::bad_alloc&) {
-    return remember("out of memory", CHAINRULE_OUT_OF_MEMORY);
+    return store_error("out of memory", CHAINRULE_OUT_OF_MEMORY);
   } catch (const FileError& e) {
-    return remember(e.what(), CHAINRULE_INVALID_FILE);
+    return store_error(e.what(), CHAINRULE_INVALID_FILE);
   } catch (const DivergenceError& e) {
-    return remember(e.what(), CHAINRULE_DIVERGED);
+    return store_error(e.what(), CHAINRULE_DIVERGED);
   } catch (const std::system_error& e) {
-    return remember(e.what(), CHAINRULE_SYSTEM_ERROR);
+    return store_error(e.what(), CHAINRULE_SYSTEM_ERROR);
   } catch (const std::runtime_error& e) {
-    return remember(e.what(), CHAINRULE_BUSY);
+    return store_error(e.what(), CHAINRULE_BUSY);
   } catch (const std::exception& e) {
-    return remember(e.what(), CHAINRULE_INVALID_ARGUMENT);
+    return store_error(e.what(), CHAINRULE_INVALID_ARGUMENT);
   }
 }
 

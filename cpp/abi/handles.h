@@ -1,5 +1,5 @@
-// What the functions of chainrule.h have in common: exceptions become a status and a text, texts are copied for the
-// caller.
+// Functions shared by the implementations of chainrule.h: they turn exceptions into a status and a text, and copy texts
+// for the caller.
 #pragma once
 
 #include <exception>
@@ -11,10 +11,10 @@
 
 namespace chainrule {
 
-// The status of an exception, whose text chainrule_error() returns from now on.
+// Returns the status of an exception and stores its text for chainrule_error().
 int status_of(const std::exception_ptr& error) noexcept;
 
-// Calls a function, and returns the status of what it throws.
+// Calls a function. Returns CHAINRULE_OK or the status of the exception that it throws.
 template <class Function>
 int guarded(Function function) noexcept {
   try {

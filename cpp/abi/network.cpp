@@ -102,7 +102,7 @@ int chainrule_network_create(const char* configuration, chainrule_network** netw
   return guarded([&] {
     require_not_null(configuration, "configuration");
     require_not_null(network, "network");
-    *network = new chainrule_network{about("configuration", [&] { return new_network(configuration); })};
+    *network = new chainrule_network{with_prefix("configuration", [&] { return new_network(configuration); })};
   });
 }
 

@@ -16,7 +16,8 @@ class SettingsReader {
  public:
   explicit SettingsReader(std::string_view json) : json_(json) {}
 
-  // Reads an object. other(name) reads an entry that is not a field, or returns false; others: the names of those.
+  // Reads an object. other(name) reads an entry that is not a field, or returns false; others: the names of such
+  // entries.
   template <class Options, class Other>
   void read_fields(Options& options, Other other, std::string others = "") {
     json_.object([&](const std::string& name) {
@@ -26,7 +27,7 @@ class SettingsReader {
         names += (names.empty() ? "" : ", ") + std::string(field);
         if (name != field) return;
         known = true;
-        about(field, [&] { read(options.*member); });
+        with_prefix(field, [&] { read(options.*member); });
       });
       require(known || other(name), "'", beginning(name, 100), "' is unknown, expected one of ", names);
     });
@@ -92,7 +93,7 @@ class SettingsReader {
           if (name != One::name) return;
           known = true;
           One& options = into.template emplace<One>();
-          if (with_settings) about(One::name, [&] { read_fields(options); });
+          if (with_settings) with_prefix(One::name, [&] { read_fields(options); });
         }
       };
       (select_if(std::type_identity<Options>()), ...);
@@ -142,12 +143,12 @@ class HistoryWriter {
 
 template <class T>
 FitOptions<T> read_settings(std::string_view json) {
-  return about("settings", [&] {
+  return with_prefix("settings", [&] {
     FitOptions<T> options;
     SettingsReader reader(json);
     const auto others = [&](const std::string& name) {
       const auto read_if = [&](const char* other, auto& into) {
-        if (name == other) about(other, [&] { reader.read(into); });
+        if (name == other) with_prefix(other, [&] { reader.read(into); });
         return name == other;
       };
       return read_if("seed", options.seed) || read_if("threads", options.threads) ||

@@ -1,4 +1,4 @@
-// Reads the settings of a training from JSON, by the lists of fields in the headers, and writes its history as JSON.
+// Reads the settings of a fit from JSON, using the lists of fields in the headers, and writes its history as JSON.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-// Throws std::invalid_argument that names the setting.
+// Throws std::invalid_argument with a message that names the setting.
 template <class T>
 FitOptions<T> read_settings(std::string_view json);
 

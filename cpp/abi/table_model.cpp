@@ -14,7 +14,7 @@ struct chainrule_table_model {
 namespace chainrule {
 namespace {
 
-// Columns of the caller as a table of C++.
+// The caller's columns as a C++ table.
 class Table {
  public:
   Table(const chainrule_column* columns, std::int64_t n_columns, std::int64_t rows) {

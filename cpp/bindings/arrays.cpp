@@ -44,8 +44,9 @@ template <class T>
 void check_one_target(const MatrixView<const T>& y) {
   for (Index i = 0; i < y.rows; ++i)
     for (Index j = 1; j < y.cols; ++j)
-      require(y(i, j) == y(i, 0) || (std::isnan(y(i, j)) && std::isnan(y(i, 0))), "y has ", y.cols,
-              " columns, quantile expects one, which its levels share: for several targets train a network for each");
+      require(
+          y(i, j) == y(i, 0) || (std::isnan(y(i, j)) && std::isnan(y(i, 0))), "y has ", y.cols,
+          " columns, quantile expects one, which its levels share: for several targets, train one network per target");
 }
 
 }  // namespace

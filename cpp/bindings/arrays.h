@@ -60,7 +60,7 @@ struct TargetArrays {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs);
 
-// These return a new C-contiguous array, a copy of values, and views of memory that keep its `owner` alive.
+// These return a new C-contiguous array, a copy of values, and views of memory that keep the memory's `owner` alive.
 template <class T>
 py::array_t<T> new_matrix(Index rows, Index cols) {
   return py::array_t<T>({rows, cols});

@@ -6,20 +6,20 @@
 namespace chainrule::python {
 
 template <class T>
-CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, bool some) {
+CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, bool by_rows) {
   const py::module_ numpy = py::module_::import("numpy");
-  if (some) {
+  if (by_rows) {
     if (!y.is_none()) y = call(numpy.attr("asarray"), y);
     if (!weight.is_none()) weight = call(numpy.attr("asarray"), weight);
   }
-  return [some, function = shared(function), y = shared(y), weight = shared(weight)](
+  return [by_rows, function = shared(function), y = shared(y), weight = shared(weight)](
              MatrixView<const T> logits, std::span<const Index> rows, MatrixView<T> dlogits) {
     const WithGil gil;
     auto z = new_matrix<T>(logits.rows, logits.cols);
     const MatrixView<T> copy = view_of(z);
     for (Index i = 0; i < copy.rows; ++i) std::copy_n(logits.row(i), copy.cols, copy.row(i));
     const auto part = [&](const py::object& values) -> py::object {
-      if (!some || values.is_none()) return values;
+      if (!by_rows || values.is_none()) return values;
       return call(values.attr("__getitem__"), array_of(rows));
     };
     const auto [cost, derivatives] =

@@ -50,7 +50,7 @@ Index FileRows<T>::part_after(const RowNumbers& rows, Index count) const {
 template <class T>
 void FileRows<T>::take(Index number) {
   const WithGil gil;
-  if (number == asked_) asked_ = -1;
+  if (number == requested_) requested_ = -1;
   const py::object array = call(reader_->attr("take"), number);
   const auto values = array.cast<py::array_t<T, py::array::c_style>>();
   parts_.push_back({number, edges_[static_cast<std::size_t>(number)], edges_[static_cast<std::size_t>(number) + 1],
@@ -72,12 +72,13 @@ void FileRows<T>::prepare(const RowNumbers& rows, Index count) {
   std::erase_if(parts_, [&](const Part& part) { return std::ranges::find(wanted, part.number) == wanted.end(); });
   for (const Index part : wanted)
     if (!holds(part)) take(part);
-  if (parts_.size() != 1) return;  // the next part is read when only one is held, so that there are never three
+  if (parts_.size() != 1)
+    return;  // the next part is read ahead only if one part is in memory, so that there are never three
   const Index next = part_after(rows, count);
-  if (next < 0 || next == asked_) return;
+  if (next < 0 || next == requested_) return;
   const WithGil gil;
   call(reader_->attr("ask"), next);
-  asked_ = next;
+  requested_ = next;
 }
 
 template <class T>

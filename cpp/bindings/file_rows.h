@@ -14,7 +14,7 @@ bool is_file_rows(py::handle object);
 template <class T>
 class FileRows final : public RowReader<T> {
  public:
-  // part_rows: the parts of the order within parts, or 0: the parts in which the files are stored.
+  // part_rows: rows per part of an order within parts; 0: the parts in which the files are stored.
   FileRows(py::handle rows, Index part_rows);
   ~FileRows() override;
 
@@ -42,8 +42,8 @@ class FileRows final : public RowReader<T> {
   SharedObject reader_;       // chainrule.rows.PartReader
   std::vector<Index> edges_;  // part p has the rows [edges_[p], edges_[p + 1])
   Index cols_;
-  std::vector<Part> parts_;  // that prepare() has made available
-  Index expected_ = -1, asked_ = -1;
+  std::vector<Part> parts_;  // made available by prepare()
+  Index expected_ = -1, requested_ = -1;
 };
 
 }  // namespace chainrule::python

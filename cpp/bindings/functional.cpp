@@ -33,7 +33,7 @@ py::sequence pair_of(py::handle params, std::size_t l) {
 std::size_t layer_count(py::handle params, const char* name) {
   if (!py::isinstance<py::sequence>(params)) throw py::type_error(text_of(name, " is not a list of (W, b)"));
   const std::size_t layers = py::len(params);
-  require(layers > 0, name, " is empty, expected one (W, b) a layer");
+  require(layers > 0, name, " is empty, expected one (W, b) per layer");
   return layers;
 }
 
@@ -62,7 +62,7 @@ Parameters<T> parameters(py::handle params, const Names& activations, const Loss
     require(b.data != nullptr && w.view.rows > 0 && w.view.cols > 0, "params[", l, "]: W and b need at least one unit");
     if (l > 0)
       require(w.view.cols == result.model.outputs(), "params[", l, "]: W has ", w.view.cols,
-              " columns, the layer before has ", result.model.outputs(), " units");
+              " columns, the preceding layer has ", result.model.outputs(), " units");
     const Activation activation =
         l + 1 < layers ? from_name<Activation>(activations[l], activation_names, "activation") : Activation::identity;
     result.arrays.push_back(w_array);
@@ -130,7 +130,7 @@ Matrix<T> cached(py::handle object, Index rows, Index columns, const char* name)
   return result;
 }
 
-// Makes target values contiguous by rows, as the loss kernels need them.
+// Makes target values contiguous and row-major, as the loss kernels need them.
 template <class T>
 TargetArrays<T> contiguous_targets(py::handle y, Loss loss, Index rows, Index outputs) {
   TargetArrays<T> result = targets<T>(y, loss, rows, outputs);
@@ -186,10 +186,10 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
   const Matrix<T> x = matrix<T>(a_list[0], "a[0]");
   check_inputs(x.view.cols, p.model.inputs());
   const Index rows = x.view.rows;
-  std::vector<Matrix<T>> kept;
+  std::vector<Matrix<T>> matrices;
   const auto tape_entry = [&](py::handle object, std::size_t l, const char* name) -> MatrixView<T> {
-    kept.push_back(cached<T>(object, rows, p.model.layers[l].n_out, name));
-    const MatrixView<const T>& v = kept.back().view;
+    matrices.push_back(cached<T>(object, rows, p.model.layers[l].n_out, name));
+    const MatrixView<const T>& v = matrices.back().view;
     return {const_cast<T*>(v.data), v.rows, v.cols, v.row_stride, v.col_stride};  // only read there
   };
   Tape<T> z, a;
@@ -220,13 +220,13 @@ py::tuple backward(py::handle params, const py::sequence& z_list, const py::sequ
 
 // Returns parameters - learning_rate * gradient as a new array.
 template <class T>
-py::array_t<T> descended(py::handle parameters, py::handle gradient, double learning_rate) {
+py::array_t<T> updated(py::handle parameters, py::handle gradient, double learning_rate) {
   const py::dtype dtype = py::dtype::of<T>();
   py::array_t<T> result(call(real_array(parameters, "params").attr("astype"), dtype, "F"));  // always a copy
   const py::object require_array = py::module_::import("numpy").attr("require");
   const py::array_t<T> g(call(require_array, real_array(gradient, "grads"), dtype, "FA"));
   require(py::tuple(result.attr("shape")).equal(py::tuple(g.attr("shape"))), "a gradient has shape ", Shape{g},
-          ", its parameters ", Shape{result});
+          ", its parameters have shape ", Shape{result});
   const OptimizerPass<T, Sgd>& sgd = kernels<T>().optimizers;
   sgd.apply({g.size()}, {.rate = static_cast<T>(learning_rate)}, {}, g.data(), {}, result.mutable_data());
   return result;
@@ -250,14 +250,14 @@ py::list update(const py::sequence& params, const py::sequence& grads, double le
   const std::size_t layers = layer_count(params, "params");
   require(std::isfinite(learning_rate), "learning_rate is ", learning_rate, ", expected a finite number");
   require(layer_count(grads, "grads") == layers, "grads has ", py::len(grads), " layers, params has ", layers);
-  require(out.is_none() || layer_count(out, "out") == layers, "out has another number of layers than params");
+  require(out.is_none() || layer_count(out, "out") == layers, "out and params have different numbers of layers");
   py::list results;
   std::vector<std::pair<py::array, py::array>> copies;  // to, from
   for (std::size_t l = 0; l < layers; ++l) {
     const py::sequence p = pair_of(params, l), g = pair_of(grads, l);
     py::tuple pair(2);
     for (std::size_t i = 0; i < 2; ++i) {
-      py::array result = descended<T>(p[i], g[i], learning_rate);
+      py::array result = updated<T>(p[i], g[i], learning_rate);
       if (!out.is_none()) {
         const py::array to = destination<T>(py::object(pair_of(out, l)[i]), result);
         copies.emplace_back(to, std::exchange(result, to));

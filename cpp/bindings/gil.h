@@ -1,6 +1,6 @@
 // Holding and releasing the GIL. A thread that requests the GIL while the interpreter ends does not get it. Before
-// Python 3.14 such a thread is forced to exit, which would unwind the core's frames and end the process. So here it
-// waits for the end of the process instead, as later versions do.
+// Python 3.14 such a thread is forced to exit, which would unwind the core's frames and end the process. So here the
+// thread waits for the end of the process instead, as in later versions.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -28,8 +28,9 @@ inline bool is_finalizing() {
 // True in the thread that ends the interpreter, which may run destructors. Only this thread still gets the GIL.
 inline thread_local bool ends_the_interpreter = false;
 
+// Calls a function. If the interpreter forces the thread to exit, waits for the end of the process instead.
 template <class Function>
-auto or_wait_for_the_end(Function function) {
+auto block_forced_exit(Function function) {
   try {
     return function();
   } catch (...) {
@@ -45,7 +46,7 @@ class WithGil {
   WithGil() {
     while (!ends_the_interpreter && (!Py_IsInitialized() || is_finalizing()))
       std::this_thread::sleep_for(std::chrono::hours(1));
-    or_wait_for_the_end([this] { gil_.emplace(); });
+    block_forced_exit([this] { gil_.emplace(); });
   }
 
  private:
@@ -56,7 +57,7 @@ class WithGil {
 template <class... Arguments>
 py::object call(py::handle function, Arguments&&... arguments) {
   const py::tuple given = py::make_tuple(std::forward<Arguments>(arguments)...);
-  PyObject* result = or_wait_for_the_end([&] { return PyObject_CallObject(function.ptr(), given.ptr()); });
+  PyObject* result = block_forced_exit([&] { return PyObject_CallObject(function.ptr(), given.ptr()); });
   if (result == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(result);
 }
@@ -75,7 +76,7 @@ class WithoutGil {
     thread_ = PyEval_SaveThread();
   }
   ~WithoutGil() {
-    or_wait_for_the_end([this] { PyEval_RestoreThread(thread_); });
+    block_forced_exit([this] { PyEval_RestoreThread(thread_); });
   }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;

@@ -20,11 +20,12 @@ py::array_t<Integer> integers(py::handle object, const char* name) {
     throw py::type_error(text_of(name, " has dtype ", std::string(py::str(array.dtype())), ", expected integers"));
   const Index size = sizeof(Integer);
   if (array.size() > 0 && (array.itemsize() > size || (array.itemsize() == size && array.dtype().kind() == 'u'))) {
-    const py::object least = call(array.attr("min")), most = call(array.attr("max"));
+    const py::object lowest = call(array.attr("min")), highest = call(array.attr("max"));
     using Limits = std::numeric_limits<Integer>;
     const int bits = Limits::digits + 1;
-    require(least >= py::int_(Limits::min()) && most <= py::int_(Limits::max()), name, " goes from ",
-            std::string(py::str(least)), " to ", std::string(py::str(most)), ", expected values that fit int", bits);
+    require(lowest >= py::int_(Limits::min()) && highest <= py::int_(Limits::max()), name, " has values from ",
+            std::string(py::str(lowest)), " to ", std::string(py::str(highest)), ", expected values that fit int",
+            bits);
   }
   const py::object require_array = py::module_::import("numpy").attr("require");
   return py::array_t<Integer>(call(require_array, array, py::dtype::of<Integer>(), "CA"));
@@ -116,7 +117,7 @@ InputArrays<T> binned_inputs(const py::object& object) {
     x = view(static_cast<const std::int32_t*>(codes.data()));
   require(x.codes != nullptr && codes.size() == x.rows * x.codes_per_row &&
               values.array.size() == x.rows * x.values_per_row && (values.array.flags() & py::array::c_style),
-          "X has arrays of another type, shape or order than those that it was made with");
+          "the arrays of X have a different type, shape or order than those that it was made with");
   result.view = x;
   result.arrays = {codes, values.array};
   return result;

@@ -20,7 +20,7 @@ struct InputArrays {
   std::vector<BinnedColumn> layout;  // of binned rows
   std::unique_ptr<RowReader<T>> reader;
 };
-// part_rows: of the order within parts, for rows in files; 0: another order.
+// part_rows: for rows in files, the rows per part of an order within parts; 0 for other orders.
 template <class T>
 InputArrays<T> inputs(py::handle object, Index part_rows = 0);
 

@@ -7,7 +7,7 @@
 namespace chainrule::python {
 namespace {
 
-// Maps are not released if their total size in bytes is smaller than this.
+// Mappings are not released if their total size in bytes is smaller than this.
 constexpr std::size_t small = std::size_t{1} << 29;
 
 }  // namespace
@@ -29,7 +29,7 @@ void MappedFiles::add(py::handle object) {
     array = array.attr("base");
   if (!py::isinstance<py::array>(array)) return;
   const py::object map = array.attr("_mmap");
-  // A copy-on-write map ("c") must not be released: it would lose the pages that were written to.
+  // A copy-on-write mapping ("c") must not be released: it would lose the pages that were written to.
   const bool shared = !py::str(py::getattr(array, "mode", py::none())).equal(py::str("c"));
   if (shared && py::hasattr(map, "madvise")) maps_.push_back(map);
 }

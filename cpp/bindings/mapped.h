@@ -13,7 +13,7 @@ namespace py = pybind11;
 
 class MappedFiles {
  public:
-  // Finds the maps of numpy.memmap arrays, of views of them, and of the arrays of sparse matrices. Ignores them if
+  // Finds the mappings of numpy.memmap arrays, of views of them, and of the arrays of sparse matrices. Ignores them if
   // their total size is small.
   MappedFiles(std::initializer_list<py::handle> objects);
 

@@ -26,7 +26,7 @@ Options options_of(py::handle object) {
   return options;
 }
 
-// Reads the struct that the object's core_name names; false if it is none of these.
+// Reads the struct that the object's core_name names; returns false if it is none of these.
 template <class... Options>
 bool read_named(py::handle object, std::variant<Options...>& into) {
   const auto name = object.attr("core_name").cast<std::string>();
@@ -132,11 +132,12 @@ template <class Options>
 void describe(py::dict& all) {
   const Options defaults;
   py::list settings;
-  Options::fields([&](const char* name, auto member, const Range& range, const char* meaning,
-                      const char* elsewhere = "") {
-    const auto& value = defaults.*member;
-    settings.append(py::make_tuple(name, type_of(value), default_of(value), words_of(range, name), meaning, elsewhere));
-  });
+  Options::fields(
+      [&](const char* name, auto member, const Range& range, const char* meaning, const char* elsewhere = "") {
+        const auto& value = defaults.*member;
+        settings.append(
+            py::make_tuple(name, type_of(value), default_of(value), range_text(range, name), meaning, elsewhere));
+      });
   all[Options::name] = py::tuple(settings);
 }
 template <class... Options>

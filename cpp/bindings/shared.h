@@ -1,4 +1,4 @@
-// Python objects that functions of the core hold. These functions are copied and destroyed in any thread, without the
+// Python objects that are stored in functions of the core, which are copied and destroyed in any thread, without the
 // GIL.
 #pragma once
 

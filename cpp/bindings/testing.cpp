@@ -58,8 +58,8 @@ double peak(double (*operations_of)(Index repeats, T* sink), int threads, double
       const auto begin = Clock::now();
       const double operations = operations_of(100000, sink.data());
       const double rate = operations / std::chrono::duration<double>(Clock::now() - begin).count();
-      double& mine = best[static_cast<std::size_t>(team.rank)];
-      mine = std::max(mine, rate);
+      double& fastest = best[static_cast<std::size_t>(team.rank)];
+      fastest = std::max(fastest, rate);
     }
   });
   double sum = 0;

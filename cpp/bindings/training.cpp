@@ -39,7 +39,7 @@ class SharedExamples {
   }
 
   // With a custom loss, y may be any object, unless some of its rows are used for validation, with the network's loss.
-  // The rows of files are read apart for each network, whose order may have parts of part_rows rows.
+  // Rows in files are read separately for each network, whose order may have parts of part_rows rows.
   Examples<T> for_network(const Network<T>& network, bool with_targets = true, Index part_rows = 0) {
     const Inputs<T>& x = files_ ? readers_.emplace_back(inputs<T>(files_, part_rows)).view : x_.view;
     if (!with_targets) return {x, {}, weights()};
@@ -51,15 +51,15 @@ class SharedExamples {
   }
 
  private:
-  // Weights are read after X and y, so that the errors of these come first.
+  // Weights are read after X and y, so that errors in X and y are reported first.
   const T* weights() {
     if (!weights_) weights_ = vector<T>(sample_weight_, x_.view.rows, "sample_weight");
     return weights_->data;
   }
 
   InputArrays<T> x_;
-  py::object files_;                   // null, or chainrule.Rows
-  std::list<InputArrays<T>> readers_;  // of these
+  py::object files_;                   // chainrule.Rows, or null
+  std::list<InputArrays<T>> readers_;  // one per network, for files_
   py::object y_, sample_weight_;
   std::optional<Vector<T>> weights_;
   std::map<std::pair<Loss, Index>, TargetArrays<T>> forms_;
@@ -77,7 +77,7 @@ SharedExamples<T> held_out(py::handle validation) {
 template <class Function>
 auto of_validation(Function function) {
   try {
-    return about("validation", function);
+    return with_prefix("validation", function);
   } catch (const py::type_error& error) {
     throw py::type_error(text_of("validation: ", error.what()));
   } catch (py::error_already_set& error) {
@@ -110,7 +110,8 @@ auto epoch_callback(const py::object& on_epoch_end, const FitState<T>& state) {
   };
 }
 
-// Converts Python's source(parameters, rows, step, seed, dropout, input_dropout) -> (gradient, loss, weight).
+// Converts Python's source(parameters, rows, step, seed, dropout, input_dropout) -> (gradient, loss, weight) to the
+// function that the core calls.
 template <class T>
 auto gradient_source(const py::object& source) {
   return [source = shared(source)](const SourceBatch<T>& batch, std::span<T> gradient) {
@@ -155,25 +156,26 @@ py::object as_object(const std::vector<std::vector<double>>& many) {
 template <class T>
 class FitRequest {
  public:
-  // asked: a dict of the settings and of these entries, each of which may be None: loss (replaces that of the network),
-  // source (a function, and the number of rows that replace those of the data), rows (to train on), validation (data)
-  // or validation_rows (rows of the examples), on_epoch_end, and state (to resume). The entry keep_state says whether
-  // the result includes the final state.
-  FitRequest(const Network<T>& network, FitData<T>& data, const py::dict& asked)
-      : options(fit_options<T>(asked["settings"].cast<py::dict>())) {
-    const py::object loss = asked["loss"], validation = asked["validation"], on_epoch_end = asked["on_epoch_end"];
-    const py::object state = asked["state"];
-    if (const py::object rows = asked["rows"]; !rows.is_none()) options.rows = span_of(rows_ = rows.cast<Rows>());
-    if (const py::object rows = asked["validation_rows"]; !rows.is_none())
+  // arguments: a dict with the settings and these entries, each of which may be None: loss (replaces that of the
+  // network), source (a function, and the number of rows that replace those of the data), rows (to train on),
+  // validation (data) or validation_rows (rows of the examples), on_epoch_end, and state (to resume). The entry
+  // keep_state is true if the result must include the final state.
+  FitRequest(const Network<T>& network, FitData<T>& data, const py::dict& arguments)
+      : options(fit_options<T>(arguments["settings"].cast<py::dict>())) {
+    const py::object loss = arguments["loss"], validation = arguments["validation"],
+                     on_epoch_end = arguments["on_epoch_end"];
+    const py::object state = arguments["state"];
+    if (const py::object rows = arguments["rows"]; !rows.is_none()) options.rows = span_of(rows_ = rows.cast<Rows>());
+    if (const py::object rows = arguments["validation_rows"]; !rows.is_none())
       options.validation_rows = span_of(validation_rows_ = rows.cast<Rows>());
-    const py::object source = asked["source"];
+    const py::object source = arguments["source"];
     if (!source.is_none())
       options.source = {source[py::int_(1)].cast<Index>(), gradient_source<T>(source[py::int_(0)])};
     const auto* parts = std::get_if<WithinParts>(&options.shuffle);
     if (is_file_rows(data.x) && parts == nullptr && is_shuffled(options.shuffle) && options.batch_size) {
       const auto rows = py::cast<py::tuple>(data.x.attr("shape"))[0].template cast<Index>();
       require(*options.batch_size >= rows,
-              "the rows of files are read part by part, not in any order: choose shuffle=", "WithinParts(",
+              "rows in files are read part by part, not in arbitrary order: choose shuffle=", "WithinParts(",
               data.x.attr("largest_part").template cast<Index>(), "), or shuffle=False");
     }
     examples = data.shared.for_network(
@@ -185,7 +187,7 @@ class FitRequest {
       options.validation = examples;
     if (!state.is_none()) state_ = state_of<T>(state.cast<py::dict>());
     if (state_.epoch > 0) check_lengths(state_, options);
-    keeps_state_ = !state.is_none() || asked["keep_state"].cast<bool>();
+    keeps_state_ = !state.is_none() || arguments["keep_state"].cast<bool>();
     if (keeps_state_ || !on_epoch_end.is_none()) options.state = &state_;
     if (!on_epoch_end.is_none()) options.on_epoch_end = epoch_callback(on_epoch_end, state_);
   }
@@ -209,7 +211,7 @@ class FitRequest {
   bool keeps_state_;
 };
 
-// Converts an exception to a Python exception object. Rethrows those that are not an Exception, such as
+// Converts an exception to a Python exception object. Rethrows exceptions that are not subclasses of Exception, such as
 // KeyboardInterrupt, unless `any` is true.
 py::object error_of(const std::exception_ptr& error, bool any) {
   try {
@@ -240,13 +242,13 @@ void add_history(const py::object& error, const FitRequest<T>& request, const Hi
 }
 
 template <class T>
-py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& asked, py::object sample_weight,
+py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& arguments, py::object sample_weight,
              std::optional<int> n_threads) {
   FitData<T> data{x, std::move(y), std::move(sample_weight)};
-  FitRequest<T> request(network, data, asked);
+  FitRequest<T> request(network, data, arguments);
   FitOptions<T>& options = request.options;
   options.threads = thread_count(n_threads);
-  const py::object validation = asked["validation"];
+  const py::object validation = arguments["validation"];
   const MappedFiles mapped{x, data.y, validation.is_none() ? validation : py::object(validation[py::int_(0)])};
   options.poll = [&mapped] {
     check_signals();
@@ -271,10 +273,10 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& as
   return request.result(history);
 }
 
-// asked has a dict for each network, as for fit. Calls on_finished(index, result) for each network, where result is
-// that of its fit, or the error.
+// arguments has a dict for each network, as for fit. Calls on_finished(index, result) for each network, where result is
+// the result of its fit, or the exception.
 template <class T>
-void fit_many(const py::list& networks, py::object x, py::object y, const py::list& asked, py::object sample_weight,
+void fit_many(const py::list& networks, py::object x, py::object y, const py::list& arguments, py::object sample_weight,
               const py::object& on_finished, std::optional<int> n_threads) {
   FitData<T> data{x, std::move(y), std::move(sample_weight)};
   std::vector<std::unique_ptr<FitRequest<T>>> requests;
@@ -282,7 +284,7 @@ void fit_many(const py::list& networks, py::object x, py::object y, const py::li
   const MappedFiles mapped{x};
   for (std::size_t i = 0; i < networks.size(); ++i) try {
       auto& network = networks[i].template cast<Network<T>&>();
-      requests.push_back(std::make_unique<FitRequest<T>>(network, data, asked[i].template cast<py::dict>()));
+      requests.push_back(std::make_unique<FitRequest<T>>(network, data, arguments[i].template cast<py::dict>()));
       requests.back()->options.copy_columns = mapped.empty();
       jobs.push_back({&network, requests.back()->examples, requests.back()->options});
     } catch (const std::invalid_argument& error) {

@@ -37,7 +37,7 @@ py::dict activation(int index) {
 py::dict loss(int index) {
   const LossTraits& traits = loss_traits[index];
   const LossParameter& parameter = traits.parameter;
-  const std::string targets = words_of(traits.targets, "y");
+  const std::string targets = range_text(traits.targets, "y");
   return py::dict("formula"_a = traits.formula, "output"_a = output_names[static_cast<int>(traits.output)],
                   "targets"_a = targets.empty() ? "any number" : targets, "of_classes"_a = traits.of_classes(),
                   "unit_free"_a = traits.unit_free(), "metric"_a = traits.metric(),

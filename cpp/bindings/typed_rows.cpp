@@ -5,7 +5,7 @@
 namespace chainrule::python {
 namespace {
 
-constexpr Index small = Index{1} << 22;  // elements of an array that is converted at once: 16 MB of float32
+constexpr Index small = Index{1} << 22;  // arrays with fewer elements (16 MB of float32) are converted at once
 
 template <class T, class From>
 class TypedRows final : public RowReader<T> {

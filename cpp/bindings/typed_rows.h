@@ -8,7 +8,7 @@
 namespace chainrule::python {
 
 // Returns a reader of a matrix of another real type, or null if the array should be converted at once, because it is
-// small, has another layout than rows of contiguous numbers, or a type for which there is no reader. The array must
+// small, is not stored as rows of contiguous numbers, or has a type for which there is no reader. The array must
 // outlive the reader.
 template <class T>
 std::unique_ptr<RowReader<T>> typed_rows(const py::array& array);

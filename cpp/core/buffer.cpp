@@ -12,13 +12,14 @@ namespace {
 
 constexpr std::size_t cache_line = 64;
 #ifdef __linux__
-// Smaller buffers do not use huge pages: the system would take longer to find and clear them than they save.
+// Smaller buffers do not use huge pages: finding and clearing them would take longer than they save.
 constexpr std::size_t huge_page = std::size_t{1} << 21, large = 8 * huge_page;
 
 std::size_t whole_pages(std::size_t bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
 
-// Maps pages for the buffer, huge ones if the system has them: without huge pages, products of such matrices take a
-// tenth longer. The system clears a page when it is first touched, so the threads that use a large buffer clear it.
+// Maps pages for the buffer, huge ones if the system has them, because products of such matrices take a tenth longer
+// without them. The system clears a page when it is first touched, so a large buffer is cleared by the threads that use
+// it.
 void* map_pages(std::size_t bytes) {
   const std::size_t length = whole_pages(bytes);
   void* memory = mmap(nullptr, length + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -27,7 +28,7 @@ void* map_pages(std::size_t bytes) {
   const std::size_t before = (huge_page - reinterpret_cast<std::uintptr_t>(begin) % huge_page) % huge_page;
   if (before > 0) munmap(begin, before);
   munmap(begin + before + length, huge_page - before);
-  madvise(begin + before, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a failure does no harm
+  madvise(begin + before, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // failure is harmless
   return begin + before;
 }
 #endif

@@ -53,7 +53,7 @@ class Buffer {
   T* end() const { return data() + size_; }
 
  private:
-  static_assert(std::is_arithmetic_v<T>);  // so that zeroed bytes are zeros
+  static_assert(std::is_arithmetic_v<T>);  // all-zero bytes represent 0
   Buffer(Index size, bool zero) : size_(size) {
     const auto bytes = static_cast<std::size_t>(checked_product(size, static_cast<Index>(sizeof(T))));
     data_ = {static_cast<T*>(detail::allocate(bytes, zero)), Free{bytes}};

@@ -74,27 +74,27 @@ int length_of_list(const std::string& path) {
 
 #if defined(__APPLE__) && defined(__aarch64__)
 
-Index asked_for(const std::string& name) {
+Index sysctl_value(const std::string& name) {
   std::int64_t value = 0;  // some of these values have 32 bits, which is correct on little-endian machines
   std::size_t size = sizeof value;
   return sysctlbyname(name.c_str(), &value, &size, nullptr, 0) == 0 ? static_cast<Index>(value) : 0;
 }
 
-Caches asked_of_system() {
+Caches system_caches() {
   Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "sysctl"};
-  const int line = static_cast<int>(asked_for("hw.cachelinesize"));
-  for (Index kind = 0, kinds = asked_for("hw.nperflevels"); kind < kinds; ++kind) {
+  const int line = static_cast<int>(sysctl_value("hw.cachelinesize"));
+  for (Index kind = 0, kinds = sysctl_value("hw.nperflevels"); kind < kinds; ++kind) {
     const std::string prefix = text_of("hw.perflevel", kind, ".");
-    add_level(caches, 1, {asked_for(prefix + "l1dcachesize"), 0, line, 1});
+    add_level(caches, 1, {sysctl_value(prefix + "l1dcachesize"), 0, line, 1});
     add_level(caches, 2,
-              {asked_for(prefix + "l2cachesize"), 0, line, static_cast<int>(asked_for(prefix + "cpusperl2"))});
+              {sysctl_value(prefix + "l2cachesize"), 0, line, static_cast<int>(sysctl_value(prefix + "cpusperl2"))});
   }
   return caches;
 }
 
 #elif defined(_WIN32)
 
-Caches asked_of_system() {
+Caches system_caches() {
   Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "GetLogicalProcessorInformationEx"};
   DWORD size = 0;
   GetLogicalProcessorInformationEx(RelationCache, nullptr, &size);
@@ -115,7 +115,7 @@ Caches asked_of_system() {
 
 #else
 
-Caches asked_of_system() {
+Caches system_caches() {
 #ifdef __linux__
   if (Caches caches = caches_in_files("/", allowed_processors()); caches.l1.bytes > 0) return caches;
 #endif
@@ -147,9 +147,9 @@ bool take_comma(std::string_view& text) {
 }
 
 // The caches of the machine, with their sizes and ways replaced.
-Caches with_sizes(const Caches& machine, std::string_view what, std::string_view sizes) {
+Caches with_sizes(const Caches& machine, std::string_view source, std::string_view sizes) {
   Caches caches = machine;
-  caches.source = what;
+  caches.source = source;
   std::string_view rest = sizes;
   bool good = take_level(rest, caches.l1) && take_comma(rest) && take_level(rest, caches.l2);
   if (good && (rest.empty() || rest == ",0")) {
@@ -159,14 +159,14 @@ Caches with_sizes(const Caches& machine, std::string_view what, std::string_view
     good = good && take_comma(rest) && take_level(rest, caches.l3) && rest.empty();
   }
   good = good && caches.l1.bytes <= caches.l2.bytes && (caches.l3.bytes == 0 || caches.l2.bytes <= caches.l3.bytes);
-  require(good, what, " is '", beginning(std::string(sizes), 100),
+  require(good, source, " is '", beginning(std::string(sizes), 100),
           "', expected size:ways of two or three levels, none ",
           "smaller than the one before, such as 32K:8,512K:8,32M:16");
   return caches;
 }
 
-Caches first_choice() {
-  const Caches machine = plausible(asked_of_system(), all_processors());
+Caches initial_caches() {
+  const Caches machine = plausible(system_caches(), all_processors());
   const char* variable = std::getenv("CHAINRULE_CACHE");
   return variable == nullptr || *variable == '\0' ? machine : with_sizes(machine, "CHAINRULE_CACHE", variable);
 }
@@ -174,7 +174,7 @@ Caches first_choice() {
 // Earlier settings are never freed, because calls may hold references to them.
 struct Known {
   Caches caches;
-  const Known* before;
+  const Known* previous;
 };
 std::atomic<const Known*> known{nullptr};
 
@@ -183,17 +183,17 @@ std::atomic<const Known*> known{nullptr};
 const Caches& caches() {
   const Known* now = known.load(std::memory_order_acquire);
   if (now == nullptr) {
-    auto mine = std::make_unique<const Known>(first_choice(), nullptr);
-    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // on failure, another thread was faster
+    auto mine = std::make_unique<const Known>(initial_caches(), nullptr);
+    if (known.compare_exchange_strong(now, mine.get())) now = mine.release();  // on failure, another thread has set it
   }
   return now->caches;
 }
 
 void set_caches(std::string_view sizes) {
-  const Caches first = first_choice();
+  const Caches first = initial_caches();
   auto next = std::make_unique<Known>(sizes.empty() ? first : with_sizes(first, "set_caches", sizes), nullptr);
-  const NothingComputes nothing_computes("the caches");
-  next->before = known.load();
+  const RuntimeChange change("the caches");
+  next->previous = known.load();
   known = next.release();
 }
 
@@ -261,7 +261,8 @@ Caches plausible(Caches found, int processors) {
     if (level->bytes == 0) continue;
     if (level->line < 16 || level->line > 1024 || (level->line & (level->line - 1)) != 0) level->line = 64;
     if (level->ways < 1) level->ways = ways_default;  // macOS and some firmware do not report it
-    level->ways = static_cast<int>(std::min<Index>(level->ways, level->bytes / level->line));  // fully associative
+    level->ways =
+        static_cast<int>(std::min<Index>(level->ways, level->bytes / level->line));  // at most fully associative
     level->sharing = std::clamp(level->sharing, 1, processors);
   }
   return found;

@@ -25,7 +25,7 @@ struct Caches {
   std::string source;  // where the sizes come from, and which of them are defaults
 };
 
-// If the machine has several kinds of cores, each level is the smallest one of all kinds, since work may run on any
+// If the machine has several kinds of cores, each level has the smallest size of all kinds, because work may run on any
 // core. Throws std::invalid_argument if CHAINRULE_CACHE is malformed. IsaInUse calls this first, so it never throws
 // within a computation.
 const Caches& caches();
@@ -37,8 +37,8 @@ void set_caches(std::string_view sizes);
 // The sizes and ways in the form of CHAINRULE_CACHE.
 std::string sizes_of(const Caches& caches);
 
-// Merges a cache of one core into `caches`: each level becomes the smallest one seen. Levels other than 1 to 3 are
-// ignored.
+// Merges a cache of one core into `caches`, which then holds the smallest cache seen at each level. Levels other than 1
+// to 3 are ignored.
 void add_level(Caches& caches, int number, const CacheLevel& found);
 
 // Parts of the detection, declared here for tests. caches_in_files returns what Linux reports for these processors

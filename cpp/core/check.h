@@ -1,4 +1,4 @@
-// Errors for bad input. A message says what was wrong, what was given and what was expected.
+// Errors for bad input. A message names the faulty argument, the value that was given, and the values that are allowed.
 #pragma once
 
 #include <optional>
@@ -16,18 +16,18 @@ void require(bool condition, const Parts&... parts) {
   if (!condition) throw std::invalid_argument(text_of(parts...));
 }
 
-// Prefixes the errors of a function with their subject: "validation: X has no rows".
+// Calls a function and prefixes its errors: "validation: X has no rows".
 template <class Function>
-auto about(const char* what, Function function) {
+auto with_prefix(const char* prefix, Function function) {
   try {
     return function();
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(text_of(what, ": ", error.what()));
+    throw std::invalid_argument(text_of(prefix, ": ", error.what()));
   }
 }
 
-// The words for a range after "expected" in a message; empty if any number is allowed.
-inline std::string words_of(const Range& range, const std::string& name) {
+// Describes a range, as the end of the message "..., expected ...". Empty if any number is allowed.
+inline std::string range_text(const Range& range, const std::string& name) {
   constexpr double infinity = __builtin_inf();
   if (range.high < infinity)
     return text_of(range.low, range.with_low ? " <= " : " < ", name, range.with_high ? " <= " : " < ", range.high);
@@ -42,8 +42,8 @@ template <class Value>
 void check_range(const std::string& name, const char* owner, const Value& value, const Range& range) {
   if constexpr (std::is_arithmetic_v<Value>) {
     if (range.holds(static_cast<double>(value))) return;
-    const std::string words = words_of(range, name);
-    require(false, name, owner, " is ", value, ", expected ", words.empty() ? "a number" : words);
+    const std::string expected = range_text(range, name);
+    require(false, name, owner, " is ", value, ", expected ", expected.empty() ? "a number" : expected);
   }
 }
 template <class Value>

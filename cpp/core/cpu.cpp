@@ -21,7 +21,7 @@ unsigned saved_registers() {
 }
 
 // The bit numbers are from Intel's manual, volume 2, CPUID.
-Cpu asked() {
+Cpu detect() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned osxsave = bit(27), avx = bit(28), fma = bit(12);
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || !has(c, osxsave | avx | fma)) return {};
@@ -42,7 +42,7 @@ Cpu asked() {
   return cpu;
 }
 
-// The caches that a cpuid leaf lists. Intel and AMD have such a leaf each, in the same format.
+// The caches that a cpuid leaf lists. Intel and AMD each have such a leaf, in the same format.
 Caches caches_of_leaf(unsigned leaf) {
   Caches caches{.l1 = {}, .l2 = {}, .l3 = {}, .source = "cpuid"};
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -70,9 +70,9 @@ Caches caches_by_cpuid() {
   return caches_of_leaf(0x8000001D);
 }
 
-// Asks only once, because a cpuid instruction takes tens of microseconds in a virtual machine.
+// Detects only once, because a cpuid instruction takes tens of microseconds in a virtual machine.
 Cpu this_cpu() {
-  static const Cpu cpu = asked();
+  static const Cpu cpu = detect();
   return cpu;
 }
 

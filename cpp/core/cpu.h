@@ -7,7 +7,7 @@
 namespace chainrule {
 
 struct Cpu {
-  bool avx2, avx512, avx512_bf16;  // true if the CPU has every feature for which these kernels are compiled
+  bool avx2, avx512, avx512_bf16;  // true if the CPU has every feature that these kernels need
 };
 
 Cpu this_cpu();

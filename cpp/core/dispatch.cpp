@@ -41,7 +41,7 @@ const Isa& find(std::string_view name) {
       text_of("instruction set '", name, "' is not available; this CPU and build have ", names_of_available()));
 }
 
-const Isa& first_choice() {
+const Isa& initial_isa() {
   if (const char* name = std::getenv("CHAINRULE_ISA"); name != nullptr && *name != '\0') return find(name);
   return find(available_isas().front());
 }
@@ -50,13 +50,13 @@ std::atomic<const Isa*> chosen{nullptr};
 constexpr int changing = -1;
 std::atomic<int> users{0};  // the number of calls that compute, or `changing`
 thread_local int users_of_thread = 0;
-const AtFork only_this_thread(nullptr, [] { users = users_of_thread; });
+const AtFork reset_in_child(nullptr, [] { users = users_of_thread; });
 
 const Isa& active() {
   const Isa* isa = chosen.load(std::memory_order_acquire);
   if (isa == nullptr) {
-    const Isa* first = &first_choice();
-    if (chosen.compare_exchange_strong(isa, first)) return *first;  // otherwise another thread was faster
+    const Isa* first = &initial_isa();
+    if (chosen.compare_exchange_strong(isa, first)) return *first;  // otherwise another thread has set it
   }
   return *isa;
 }
@@ -81,16 +81,16 @@ std::string active_isa() { return active().name; }
 void set_isa(std::string_view name) {
   const Isa& isa = find(name);
   if (&isa == &active()) return;
-  const NothingComputes nothing_computes("the instruction set");
+  const RuntimeChange change("the instruction set");
   chosen.store(&isa, std::memory_order_release);
 }
 
-NothingComputes::NothingComputes(const char* what) {
+RuntimeChange::RuntimeChange(const char* what) {
   int none = 0;
   if (!users.compare_exchange_strong(none, changing))
     throw std::runtime_error(text_of(what, " cannot change while a call computes"));
 }
-NothingComputes::~NothingComputes() { users = 0; }
+RuntimeChange::~RuntimeChange() { users = 0; }
 
 IsaInUse::IsaInUse() {
   active();

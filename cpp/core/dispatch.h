@@ -10,11 +10,11 @@ template <class T>
 const Kernels<T>& kernels();  // of the active instruction set
 
 template <class T>
-const Bf16Kernels<T>* bf16_kernels();  // those that supplement kernels(), or null
+const Bf16Kernels<T>* bf16_kernels();  // the kernels that supplement kernels(), or null
 
-// While an object of this class exists, set_isa and set_caches throw, because memory that is packed for one table of
-// kernels and one block size does not fit another. Every call that computes holds such an object. The constructor
-// throws if CHAINRULE_ISA or CHAINRULE_CACHE is malformed.
+// While an object of this class exists, set_isa and set_caches throw, because data packed for one set of kernels and
+// block sizes cannot be used with another. Every call that computes holds such an object. The constructor throws if
+// CHAINRULE_ISA or CHAINRULE_CACHE is malformed.
 class IsaInUse {
  public:
   IsaInUse();
@@ -23,14 +23,14 @@ class IsaInUse {
   IsaInUse& operator=(const IsaInUse&) = delete;
 };
 
-// While an object of this class exists, calls that compute wait. If a call is already computing, the constructor throws
-// std::runtime_error, which says that `what` cannot change.
-class NothingComputes {
+// A change of the instruction set or of the caches. While an object of this class exists, calls that compute wait. If a
+// call is already computing, the constructor throws std::runtime_error: "`what` cannot change while a call computes".
+class RuntimeChange {
  public:
-  explicit NothingComputes(const char* what);
-  ~NothingComputes();
-  NothingComputes(const NothingComputes&) = delete;
-  NothingComputes& operator=(const NothingComputes&) = delete;
+  explicit RuntimeChange(const char* what);
+  ~RuntimeChange();
+  RuntimeChange(const RuntimeChange&) = delete;
+  RuntimeChange& operator=(const RuntimeChange&) = delete;
 };
 
 }  // namespace chainrule

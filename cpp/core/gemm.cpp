@@ -8,8 +8,9 @@
 namespace chainrule {
 namespace {
 
-// Chooses the layout in which a product of n columns reads A. Packing A costs as much as about 10 columns. It pays if n
-// is much larger and the cache lines of two tiles, or of the block, map to few cache sets or are in many pages.
+// Chooses the layout in which a product of n columns reads A. Packing A takes as long as computing about 10 columns of
+// C. It pays off if n is much larger and the cache lines of two tiles, or of the block, map to few cache sets or lie in
+// many pages.
 template <class T>
 Layout layout_of(MatrixView<const T> a, Index n) {
   constexpr Index near = 2048;  // elements; a row is then within one or two pages
@@ -61,7 +62,7 @@ void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index fir
 template <class T>
 Index gemm_scratch(Index rows, Index widest) {
   const Index summed = std::min(rows, sum_rows);
-  const Index a = std::max({most_block_scratch<T>(rows, widest), most_block_scratch<T>(widest, summed), widest});
+  const Index a = std::max({max_block_scratch<T>(rows, widest), max_block_scratch<T>(widest, summed), widest});
   const Index b = PanelView<T>::size(summed, std::min(widest, packed_columns<T>(sum_rows)));
   return a + b;
 }
@@ -138,7 +139,7 @@ template <class T>
 void gemm_transposed(MatrixView<const T> a, MatrixView<const T> b, Addends<T> addends, Place<T> c, T* scratch,
                      RowFetch<T>* fetch) {
   if (b.cols == 1 && c.panel_rows == 0 && c.ld == 1 && a.col_stride == 1) {
-    // As a product of one row, Cᵀ = Bᵀ A, it reads A in order and fills whole vectors.
+    // Computed as a product of one row, Cᵀ = Bᵀ A, which reads A in order and uses whole vectors.
     return kernels<T>().gemm_block({.m = 1,
                                     .n = a.cols,
                                     .k = a.rows,
@@ -190,30 +191,30 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
       2.0 * static_cast<double>(a.rows) * static_cast<double>(a.cols) * static_cast<double>(b.cols);
   const int team_size = threads_for(operations, threads);
   const Block size = block_of_a<T>(a.rows, a.cols);
-  constexpr Index few = 112;  // packing B pays if A has more rows than this
+  constexpr Index few = 112;  // packing B pays off if A has more rows than this
   const bool in_place = b.col_stride == 1 && a.rows <= few;
   const Index columns = in_place ? b.cols : std::min(b.cols, packed_columns<T>(size.depth));
   // Reused between calls: the system clears new memory page by page, which takes a third of the time of a small
   // product.
-  constexpr Index most_reused = Index{1} << 22;  // bytes
+  constexpr Index max_reused = Index{1} << 22;  // bytes
   thread_local std::vector<Buffer<T>> reused;
   reused.resize(std::max(reused.size(), static_cast<std::size_t>(team_size) + 1));
   if (!in_place) reused.front().reserve(PanelView<T>::size(size.depth, columns));
   for (int rank = 0; rank < team_size; ++rank)
-    reused[static_cast<std::size_t>(rank) + 1].reserve(most_block_scratch<T>(a.rows, a.cols));
+    reused[static_cast<std::size_t>(rank) + 1].reserve(max_block_scratch<T>(a.rows, a.cols));
   const std::span<Buffer<T>> buffers = reused;
   parallel_step(team_size, [&](Team team) {
-    T* mine = buffers[static_cast<std::size_t>(team.rank) + 1].data();
+    T* scratch = buffers[static_cast<std::size_t>(team.rank) + 1].data();
     if (in_place) {
       const Index parts = items_for(ceil_div(b.cols, kernels<T>().tile_columns), team.size);
       return team.each(parts, [&](Index i) {
-        const Share mine_of_b = part(b.cols, parts, i, kernels<T>().tile_columns);
-        gemm_unpacked<T>(a, b.columns_between(mine_of_b.begin, mine_of_b.end), nullptr, c.data + mine_of_b.begin,
-                         c.row_stride, mine);
+        const Share columns_of_b = part(b.cols, parts, i, kernels<T>().tile_columns);
+        gemm_unpacked<T>(a, b.columns_between(columns_of_b.begin, columns_of_b.end), nullptr,
+                         c.data + columns_of_b.begin, c.row_stride, scratch);
       });
     }
-    constexpr Index least = 64;  // minimum number of rows of an item, because every item reads all of B
-    const Index blocks = items_for(a.rows, team.size, least);
+    constexpr Index min_rows = 64;  // of an item, because every item reads all of B
+    const Index blocks = items_for(a.rows, team.size, min_rows);
     for (Index j = 0; j < b.cols; j += columns) {
       const Share wide{j, std::min(j + columns, b.cols)};
       for (Index p = 0; p == 0 || p < b.rows; p += size.depth) {
@@ -228,14 +229,14 @@ void gemm(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, int thr
           GemmBlock<T> g = product_with<T>(packed, {0, packed.n});
           if (p > 0) g.start = Start::c;
           gemm_blocks<T>(a.rows_between(rows.begin, rows.end).columns_between(deep.begin, deep.end),
-                         c.row(rows.begin) + j, c.row_stride, mine, {}, g);
+                         c.row(rows.begin) + j, c.row_stride, scratch, {}, g);
         });
       }
     }
   });
   Index bytes = 0;
   for (const Buffer<T>& buffer : reused) bytes += buffer.size() * static_cast<Index>(sizeof(T));
-  if (bytes > most_reused) reused.clear();
+  if (bytes > max_reused) reused.clear();
 }
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                   \

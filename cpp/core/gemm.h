@@ -40,14 +40,14 @@ void pack_panels(MatrixView<const T> b, PanelView<T> to, Share panels, Index fir
 template <class T>
 Index gemm_scratch(Index rows, Index widest);
 
-// C (m x n, rows ldc apart) = bias + A B for n columns of B, the first of which begins a panel. bias has n values, or
-// is null for 0. A may have any strides.
+// C (m x n, rows ldc apart) = bias + A B for n columns of B, the first of which begins a panel. bias has n values; null
+// means 0. A may have any strides.
 template <class T>
 void gemm_packed(MatrixView<const T> a, PanelView<const T> b, Share columns, const T* bias, T* c, Index ldc, T* scratch,
                  Epilogue<T> epilogue = {});
 
-// The same for a B that is not packed and has unit column stride: for so few rows of A that packing B would not pay,
-// and for a B with short rows.
+// The same for an unpacked B with unit column stride. Use it if A has so few rows that packing B would not pay off, or
+// if the rows of B are short.
 template <class T>
 void gemm_unpacked(MatrixView<const T> a, MatrixView<const T> b, const T* bias, T* c, Index ldc, T* scratch,
                    Epilogue<T> epilogue = {});

@@ -12,8 +12,8 @@ namespace chainrule {
 namespace {
 
 // Block sizes as in core/gemm, but in pairs: a block of A takes a quarter of the second level. For sums over rows, 2
-// MiB of B are packed at a time and stay in the third level (on 1024-4096-4096-1024, this is 4 % faster than 512 KiB in
-// the second level, with which A has to be packed more often).
+// MiB of B are packed at a time and stay in the third level. (For 1024-4096-4096-1024, this is 4 % faster than packing
+// 512 KiB that stay in the second level, because A is packed less often.)
 constexpr Index block_depth = 1024;
 constexpr Index group_columns = 2048;
 

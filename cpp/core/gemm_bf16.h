@@ -36,7 +36,7 @@ class PackedBf16 {
 // The scratch memory of one thread.
 Buffer<Bf16Pair> bf16_scratch();
 
-// C (m x n, rows ldc apart) = bias + A B. bias has n values, or is null for 0. A may have any strides.
+// C (m x n, rows ldc apart) = bias + A B. bias has n values; null means 0. A may have any strides.
 template <class T>
 void gemm_bf16_packed(MatrixView<const T> a, const PackedBf16<T>& b, const T* bias, T* c, Index ldc, Bf16Pair* scratch,
                       Epilogue<T> epilogue = {});

@@ -41,7 +41,7 @@ Choice default_threads() {
 }
 
 // With fewer operations than this, a second thread costs more time than it saves: starting a region takes about 0.5 us
-// if the team is awake and 20 us if it sleeps, and a core does about 1e5 operations in a microsecond.
+// if the team is awake and 20 us if it sleeps, and a core executes about 1e5 operations per microsecond.
 constexpr double operations_per_thread = 1e6;
 
 }  // namespace
@@ -76,7 +76,7 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
     void (*body)(void*, Team);
     void* context;
     Phases* phases;
-    Clock::time_point led{};  // when rank 0 had finished its body
+    Clock::time_point leader_end{};  // when rank 0 finished its body
     std::exception_ptr first{};
     std::mutex guard{};
   } members{body, context, &phases};
@@ -97,12 +97,12 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
           }
           team.phases->abandon();
         }
-        if (rank == 0) team.led = Clock::now();
+        if (rank == 0) team.leader_end = Clock::now();
       },
       &members);
   const Clock::time_point end = Clock::now();
-  const auto waited = phases.waited() + (end - members.led);
-  if (length == Length::brief) rest.note(threads, start, end, waited);
+  const auto waited = phases.waited() + (end - members.leader_end);
+  if (length == Length::brief) rest.record(threads, start, end, waited);
   if (members.first) std::rethrow_exception(members.first);
 }
 

@@ -15,7 +15,7 @@
 
 namespace chainrule {
 
-// A member's view of its team. All members must make the same sequence of phases, that is, of calls of each() and
+// A member's view of its team. All members must go through the same sequence of phases, that is, of calls of each() and
 // alone(). Access data that other members change only within an item, because between phases a late member may be
 // behind the others.
 struct Team {
@@ -30,15 +30,15 @@ struct Team {
       for (Index item = 0; item < count; ++item) work(item);
       return;
     }
-    const Index group = (count + detail::Phases::most_items - 1) / detail::Phases::most_items;
+    const Index group = (count + detail::Phases::max_items - 1) / detail::Phases::max_items;
     const Index groups = group > 1 ? (count + group - 1) / group : count;
     for (Index next; (next = phases->next(rank, groups)) >= 0;) {
       Index item = next * group;
       for (const Index end = item + group < count ? item + group : count; item < end; ++item) work(item);
     }
   }
-  // The same for code that cannot take a function: returns the next item, or -1 when all items of the phase are done.
-  // The team must have more than one member.
+  // The same for callers that cannot pass a function: returns the next item, or -1 when all items of the phase are
+  // done. The team must have more than one member.
   Index next(Index count) const { return phases->next(rank, count); }
 
   // A phase that only rank 0 executes, which is the thread that called parallel().
@@ -67,10 +67,10 @@ inline Share part(Index n, Index parts, Index i, Index grain = 1) {
 inline Share share(Index n, Team team, Index grain = 1) { return part(n, team.size, team.rank, grain); }
 
 // The number of items into which to divide n: 1 for a team of one, otherwise several per member, so that the others can
-// take items of a late member. Each item has at least `least` of the n.
-inline Index items_for(Index n, int team_size, Index least = 1) {
+// take items of a late member. Each item has at least min_size elements.
+inline Index items_for(Index n, int team_size, Index min_size = 1) {
   constexpr Index enough = 4;
-  const Index of_member = team_size == 1 ? 1 : std::clamp<Index>(n / team_size / least, 1, enough);
+  const Index of_member = team_size == 1 ? 1 : std::clamp<Index>(n / team_size / min_size, 1, enough);
   return std::min(n, of_member * team_size);
 }
 

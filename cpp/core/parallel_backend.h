@@ -11,7 +11,7 @@ extern const char* const name;
 // time. If there is no such limit, at least the number of processors.
 int limit();
 
-bool in_team();  // true in a member of a team; nested teams have one member
+bool in_team();  // true if the calling thread is a member of a team; nested teams have one member
 
 // Runs body in up to `threads` > 1 members and waits for those that have begun. The calling thread has rank 0. The
 // others may begin at any time, or never. patience: how long idle threads spin before they sleep. body must not throw.

@@ -11,7 +11,7 @@ namespace {
 // A forked child inherits libgomp's pool without its threads and would wait for them forever, so the pool is released
 // before each fork.
 void prepare_fork_once() {
-  static const AtFork dissolved([] { omp_pause_resource_all(omp_pause_soft); }, nullptr);
+  static const AtFork release_pool([] { omp_pause_resource_all(omp_pause_soft); }, nullptr);
 }
 
 }  // namespace

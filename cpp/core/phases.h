@@ -15,7 +15,7 @@ namespace chainrule::detail {
 
 class Phases {
  public:
-  static constexpr Index most_items = 65535;  // per phase
+  static constexpr Index max_items = 65535;  // per phase
 
   // Called before the members begin, by the thread that makes the team. patience: how long a waiting member spins.
   void begin(int size, std::chrono::microseconds patience);
@@ -23,14 +23,15 @@ class Phases {
   // Returns a member's next item of the phase, or -1 when all `count` items are done; the call after that begins a new
   // phase.
   Index next(int rank, Index count);
-  // A phase that only rank 0 executes. In rank 0 this returns true, and rank 0 calls leave() when it is done. In other
-  // members this waits for that and returns false.
+  // A phase that only rank 0 executes. In rank 0, enter() returns true, and rank 0 calls leave() when it is done. In
+  // other members, enter() waits for that call and returns false.
   bool enter(int rank);
   void leave(int rank) { complete(members_[rank].phase); }
   // Ends this phase and all later ones. No further item begins.
   void abandon();
 
-  std::chrono::nanoseconds waited() const { return waited_; }  // how long rank 0 has waited for others since begin()
+  // How long rank 0 has waited for other members since begin().
+  std::chrono::nanoseconds waited() const { return waited_; }
 
  private:
   // `range` holds the number of a phase, and the range of this member's items that have not been taken yet. If it holds

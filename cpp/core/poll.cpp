@@ -9,18 +9,18 @@ thread_local Polling* current = nullptr;
 
 }  // namespace
 
-Polling::Polling(std::function<void()> ask, double seconds)
-    : ask_(std::move(ask)), rest_(seconds), outer_(std::exchange(current, this)) {}
+Polling::Polling(std::function<void()> check, double seconds)
+    : check_(std::move(check)), interval_(seconds), outer_(std::exchange(current, this)) {}
 
 Polling::~Polling() { current = outer_; }
 
 void Polling::poll() {
-  if (Clock::now() - last_ >= rest_) poll_at_once();
+  if (Clock::now() - last_check_ >= interval_) poll_at_once();
 }
 
 void Polling::poll_at_once() {
-  last_ = Clock::now();
-  ask_();
+  last_check_ = Clock::now();
+  check_();
 }
 
 void poll() {

@@ -7,11 +7,11 @@
 
 namespace chainrule {
 
-// While an object of this class exists, poll() in this thread calls `ask`, at most once per `seconds`. `ask` may throw
-// to end the call.
+// While an object of this class exists, poll() in this thread calls `check`, at most once per `seconds`. `check` may
+// throw to end the long call.
 class Polling {
  public:
-  Polling(std::function<void()> ask, double seconds);
+  Polling(std::function<void()> check, double seconds);
   ~Polling();
   Polling(const Polling&) = delete;
   Polling& operator=(const Polling&) = delete;
@@ -21,15 +21,15 @@ class Polling {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::function<void()> ask_;
-  std::chrono::duration<double> rest_;
-  Clock::time_point last_ = Clock::now();
+  std::function<void()> check_;
+  std::chrono::duration<double> interval_;
+  Clock::time_point last_check_ = Clock::now();
   Polling* outer_;
 };
 
 inline constexpr double poll_seconds = 0.05;
 
 void poll();
-void poll_at_once();  // after a signal has interrupted a system call
+void poll_at_once();  // without waiting for the interval; for use after a signal has interrupted a system call
 
 }  // namespace chainrule

@@ -31,21 +31,21 @@ double quota_in(const std::string& folder) {
 
 // The smallest quota of a group and its parents. In a container, the path may begin outside of the mounted part of the
 // hierarchy; then only the mounted root exists, which is the group of the container.
-double least_quota(const std::string& mount, std::string path) {
-  double least = quota_in(mount + "/");
-  for (; path.size() > 1; path.erase(path.rfind('/'))) least = std::min(least, quota_in(mount + path + "/"));
-  return least;
+double smallest_quota(const std::string& mount, std::string path) {
+  double smallest = quota_in(mount + "/");
+  for (; path.size() > 1; path.erase(path.rfind('/'))) smallest = std::min(smallest, quota_in(mount + path + "/"));
+  return smallest;
 }
 
 #ifdef __linux__
 // Uses no lock: a forked child would wait forever for a lock that another thread held.
 double recent_quota() {
   using Clock = std::chrono::steady_clock;
-  static std::atomic<Clock::time_point> asked{Clock::time_point()};
+  static std::atomic<Clock::time_point> read_at{Clock::time_point()};
   static std::atomic<double> quota{0};
-  if (const Clock::time_point now = Clock::now(); quota == 0 || now - asked.load() > std::chrono::seconds(1)) {
+  if (const Clock::time_point now = Clock::now(); quota == 0 || now - read_at.load() > std::chrono::seconds(1)) {
     quota = cgroup_quota("/");
-    asked = now;
+    read_at = now;
   }
   return quota;
 }
@@ -66,18 +66,19 @@ const std::vector<int>& cores_of_this_machine() {
 double cgroup_quota(const std::string& root) {
   std::ifstream groups(root + "proc/self/cgroup");  // "0::/path" (version 2) or "4:cpu,cpuacct:/path"
   const std::string mounts = root + "sys/fs/cgroup";
-  double least = unlimited;
+  double smallest = unlimited;
   for (std::string line; std::getline(groups, line);) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
     if (controllers.empty()) {
-      least = std::min({least, least_quota(mounts, path), least_quota(mounts + "/unified", path)});
+      smallest = std::min({smallest, smallest_quota(mounts, path), smallest_quota(mounts + "/unified", path)});
     } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      least = std::min({least, least_quota(mounts + "/" + controllers, path), least_quota(mounts + "/cpu", path)});
+      smallest =
+          std::min({smallest, smallest_quota(mounts + "/" + controllers, path), smallest_quota(mounts + "/cpu", path)});
     }
   }
-  return least;
+  return smallest;
 }
 
 std::vector<int> cores_of_processors(const std::string& root) {

@@ -10,7 +10,7 @@ namespace chainrule {
 struct Processors {
   int allowed;         // number of processors that the calling thread may run on
   int cores;           // number of their physical cores: two threads of a core share its multiply-add units
-  double quota;        // processor time per time that the control groups grant; infinity if there is no limit
+  double quota;        // processor seconds per second that the control groups grant; infinity if unlimited
   int useful() const;  // number of threads that can compute at the same time, at least 1
 };
 

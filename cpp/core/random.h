@@ -11,7 +11,7 @@ namespace chainrule {
 enum class Stream : std::uint32_t { init, shuffle, shuffle_parts };
 
 // Four words for each of the counters (index - i * step, epoch, stream), i < N, under the key seed. Word w of counter i
-// is in [w][i]. Computing 16 counters at once takes a third of the time.
+// is in [w][i]. Computing 16 counters at once takes a third of the time of computing them one by one.
 template <int N>
 std::array<std::array<std::uint32_t, N>, 4> philox_blocks(std::uint64_t seed, Stream stream, std::uint32_t epoch,
                                                           std::uint64_t index, std::uint64_t step) {

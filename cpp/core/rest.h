@@ -1,8 +1,8 @@
-// Decides when a thread computes alone instead of with its team. A member that loses its processor holds its item for a
-// whole time slice, which is some milliseconds. If the caller of a step waited so long that the team was less than 1.5
-// times as fast as one thread, the caller computes the next steps alone, for 20 times as long as it waited. So a
-// process that competes for the processors costs about one twentieth of the time, without having to be detected. If the
-// first step with a team after that waits again, the next rest is four times as long, up to a fifth of a second.
+// Decides when a thread computes alone, without its team. A member that loses its processor holds its item for a whole
+// time slice, which is some milliseconds. If the caller of a step waited so long that the team was less than 1.5 times
+// as fast as one thread, the caller computes the next steps alone, for 20 times as long as it waited. So a competing
+// process costs about one twentieth of the time, and need not be detected. If the first step with a team after that has
+// to wait again, the next rest is four times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>
@@ -15,16 +15,16 @@ class Rest {
   using Time = std::chrono::steady_clock::time_point;
   using Duration = Time::duration;
   // Shorter waits are ignored: a background process that wakes briefly takes about 50 us.
-  static constexpr Duration least_wait = std::chrono::microseconds(200);
-  static constexpr Duration longest = std::chrono::milliseconds(200);
+  static constexpr Duration min_wait = std::chrono::microseconds(200);
+  static constexpr Duration max_length = std::chrono::milliseconds(200);
 
   bool lasts(Time now) const { return now < end_; }
   // Called after a step of a team. waited: how long the caller waited for other members.
-  void note(int threads, Time start, Time end, Duration waited) {
+  void record(int threads, Time start, Time end, Duration waited) {
     const bool paid = 2 * (end - start - waited) * threads >= 3 * (end - start);
-    if (paid || waited < least_wait) return;
+    if (paid || waited < min_wait) return;
     const bool again = end - end_ < length_;
-    length_ = std::min(std::max(20 * waited, again ? 4 * length_ : Duration{}), longest);
+    length_ = std::min(std::max(20 * waited, again ? 4 * length_ : Duration{}), max_length);
     end_ = end + length_;
   }
 

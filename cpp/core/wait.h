@@ -1,5 +1,5 @@
-// Waiting for another thread: it spins first, because most waits take a few microseconds while waking a thread takes
-// 20. Then it sleeps, which frees its processor for a thread that has lost its own.
+// Waiting for another thread. A waiting thread first spins, because most waits take a few microseconds, but waking a
+// thread takes 20. Then it sleeps, which frees its processor for a thread that has lost its own.
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,7 @@ class Watched {
     Number now = load();
     if (arrived(now)) return now;
     const Clock::time_point start = Clock::now();
-    if (!look(patience, start, now, arrived)) {
+    if (!spin(patience, start, now, arrived)) {
       asleep_.fetch_add(1);
       while (!arrived(now = load())) number_.wait(now, std::memory_order_acquire);
       asleep_.fetch_sub(1);
@@ -43,7 +43,7 @@ class Watched {
 
  private:
   template <class Arrived>
-  bool look(std::chrono::microseconds patience, std::chrono::steady_clock::time_point start, Number& now,
+  bool spin(std::chrono::microseconds patience, std::chrono::steady_clock::time_point start, Number& now,
             Arrived arrived) {
     while (std::chrono::steady_clock::now() - start < patience)
       for (int i = 0; i < 32; ++i) {

@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 using Text = fs::path::string_type;
 
-constexpr int most_links = 40;  // the limit of the Linux kernel for the symbolic links in a path
+constexpr int max_links = 40;  // the limit of the Linux kernel for the symbolic links in a path
 
 [[noreturn]] void fail(const char* what, const fs::path& path, int error = errno) {
   throw std::system_error(error, std::generic_category(), std::string(what) + path.string());
@@ -74,20 +74,20 @@ class File {
   int descriptor_;
 };
 
-bool reached_disk(int file) {
+bool flush_to_disk(int file) {
   return uninterrupted([&] { return fsync(file); }) == 0;
 }
 
 void write(int file, const fs::path& path, std::string_view content) {
   while (!content.empty()) {
-    const auto most = static_cast<unsigned>(std::min(content.size(), std::size_t{1} << 30));  // macOS refuses 2 GiB
-    const auto size = uninterrupted([&] { return ::write(file, content.data(), most); });
+    const auto count = static_cast<unsigned>(std::min(content.size(), std::size_t{1} << 30));  // macOS rejects 2 GiB
+    const auto size = uninterrupted([&] { return ::write(file, content.data(), count); });
     if (size < 0) fail("cannot write ", path);
     content.remove_prefix(static_cast<std::size_t>(size));
   }
 }
 
-// Locks the file until it is closed, at the latest when the program ends. Where locks are missing, remove_leftovers
+// Locks the file until it is closed or the program ends. If the file system does not support locks, remove_leftovers
 // removes nothing.
 void lock([[maybe_unused]] int file) {
 #ifndef _WIN32
@@ -96,9 +96,9 @@ void lock([[maybe_unused]] int file) {
 }
 
 // Resolves symbolic links. The target need not exist.
-fs::path followed(fs::path path) {
+fs::path resolve_links(fs::path path) {
   for (int links = 0; fs::is_symlink(fs::symlink_status(path)); ++links) {
-    if (links == most_links) fail("too many symbolic links from ", path, ELOOP);
+    if (links == max_links) fail("too many symbolic links from ", path, ELOOP);
     path = path.parent_path() / fs::read_symlink(path);
   }
   return path;
@@ -109,7 +109,8 @@ fs::path folder_of(const fs::path& target) { return target.has_parent_path() ? t
 constexpr std::string_view temporary_end = ".tmp";
 constexpr std::size_t random_digits = 12;
 
-// The names of the temporary files of a target: this, random digits and the end. Names have at most 255 bytes.
+// The name of a temporary file of a target consists of this beginning, random digits, and temporary_end. A name may
+// have at most 255 bytes.
 fs::path temporary_begin(const fs::path& target) {
   return (fs::path(".") += fs::path(beginning(target.filename().native(), 100))) += ".";
 }
@@ -129,7 +130,7 @@ bool is_temporary(const Text& name, const Text& begin) {
 }
 
 #ifdef _WIN32
-// Removes the temporary files of this target. Windows refuses to remove those that a program still has open.
+// Removes the temporary files of this target. Windows does not remove those that a program still has open.
 void remove_temporary(const fs::path& target) {
   std::error_code error;
   for (fs::directory_iterator entry(folder_of(target), error), end; entry != end; entry.increment(error))
@@ -151,7 +152,7 @@ Folder open_folder(const fs::path& path) {
   return Folder(folder);
 }
 
-// Removes the temporary files of this target that nobody has locked: the programs that wrote them have ended.
+// Removes the temporary files of this target that are not locked, because the programs that wrote them have ended.
 void remove_temporary(DIR* folder, const fs::path& target) {
   const Text begin = temporary_begin(target);
   while (const dirent* entry = readdir(folder)) {
@@ -184,15 +185,15 @@ bool replace_by_unnamed([[maybe_unused]] const fs::path& target, [[maybe_unused]
   // Set the permissions before there is any content to read.
   if (fs::exists(before) && fchmod(file, static_cast<mode_t>(before.permissions())) != 0) fail("cannot write ", target);
   write(file, target, content);
-  if (!reached_disk(file)) fail("cannot write ", target);
+  if (!flush_to_disk(file)) fail("cannot write ", target);
   const std::string own_name = "/proc/self/fd/" + std::to_string(descriptor);
-  const auto named = [&](const fs::path& name) {
+  const auto link_to = [&](const fs::path& name) {
     return linkat(AT_FDCWD, own_name.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
   };
-  if (named(target)) return true;
+  if (link_to(target)) return true;
   if (errno != EEXIST) return false;
   const fs::path temporary = temporary_name(target);  // linkat does not replace an existing file, rename does
-  if (!named(temporary)) return false;
+  if (!link_to(temporary)) return false;
   replace(temporary, target);
   return true;
 #else
@@ -213,7 +214,7 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   try {
     if (fs::exists(before)) fs::permissions(temporary, before.permissions());  // before there is any content to read
     write(file, target, content);
-    if (!reached_disk(file)) fail("cannot write ", target);
+    if (!flush_to_disk(file)) fail("cannot write ", target);
 #ifdef _WIN32
     file.close();  // Windows cannot rename an open file
 #endif
@@ -227,13 +228,13 @@ bool replace_by_named(const fs::path& target, const fs::file_status& before, std
   return true;
 }
 
-// Follows links to a path that refers to a descriptor: /dev/stdout to /proc/<number of this process>/fd/1. Returns an
-// empty path if the path refers to none.
+// Follows links until the path names a descriptor: from /dev/stdout to /proc/<number of this process>/fd/1. Returns an
+// empty path if there is no descriptor.
 fs::path descriptor_path([[maybe_unused]] const fs::path& path) {
 #ifndef _WIN32
   std::error_code error;
   fs::path place = fs::absolute(path, error);
-  for (int links = 0; links < most_links; ++links) {
+  for (int links = 0; links < max_links; ++links) {
     const fs::path folder = fs::canonical(place.parent_path(), error);
     if (error) return {};
     place = folder / place.filename();
@@ -249,8 +250,8 @@ fs::path descriptor_path([[maybe_unused]] const fs::path& path) {
 }
 
 #ifndef _WIN32
-// Opens what a path from descriptor_path refers to. Opening the file behind a descriptor of this process would write
-// from its start, even if the shell opened it with >>, and a rename would replace it.
+// Opens the target of a path from descriptor_path. A descriptor of this process is duplicated: opening its file again
+// would write from the start of the file, even if the shell opened it with >>, and a rename would replace the file.
 int open_descriptor(const fs::path& path) {
   const Text& text = path.native();
   if (!text.starts_with("/dev/fd/") && !text.starts_with("/proc/" + std::to_string(getpid()) + "/"))
@@ -263,7 +264,7 @@ int open_descriptor(const fs::path& path) {
 void write_through(int descriptor, const fs::path& path, std::string_view content) {
   const File file(descriptor, "cannot write ", path);
   write(file, path, content);
-  reached_disk(file);  // fails for pipes and terminals, which is ignored
+  flush_to_disk(file);  // fails for pipes and terminals, which is ignored
 }
 #endif
 
@@ -275,11 +276,11 @@ std::string read_file(const fs::path& path) {
   std::size_t size = 0;
   for (;;) {
     content.resize(std::max(2 * size, std::size_t{1} << 16));
-    const auto most = static_cast<unsigned>(std::min(content.size() - size, std::size_t{1} << 30));
-    const auto got = uninterrupted([&] { return ::read(file, content.data() + size, most); });
-    if (got < 0) fail("cannot read ", path);
-    size += static_cast<std::size_t>(got);
-    if (got == 0) break;
+    const auto count = static_cast<unsigned>(std::min(content.size() - size, std::size_t{1} << 30));
+    const auto read = uninterrupted([&] { return ::read(file, content.data() + size, count); });
+    if (read < 0) fail("cannot read ", path);
+    size += static_cast<std::size_t>(read);
+    if (read == 0) break;
   }
   content.resize(size);
   return content;
@@ -292,7 +293,7 @@ void write_file(const fs::path& path, std::string_view content) {
   if (const fs::path place = descriptor_path(path); !place.empty())
     return write_through(open_descriptor(place), path, content);
 #endif
-  const fs::path target = followed(path);
+  const fs::path target = resolve_links(path);
   const fs::file_status before = fs::status(target);
   if (fs::is_directory(before)) fail("is not a file: ", target, EISDIR);
 #ifdef _WIN32
@@ -309,12 +310,12 @@ void write_file(const fs::path& path, std::string_view content) {
 #ifndef _WIN32
   // Flush the folder, so that the new name of the file is on the disk too. Some systems cannot flush a folder. The file
   // is complete even then, so errors are ignored.
-  if (folder) reached_disk(dirfd(folder.get()));
+  if (folder) flush_to_disk(dirfd(folder.get()));
 #endif
 }
 
 void remove_leftovers(const fs::path& path) {
-  const fs::path target = followed(path);
+  const fs::path target = resolve_links(path);
 #ifdef _WIN32
   remove_temporary(target);
 #else

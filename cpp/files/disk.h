@@ -16,13 +16,13 @@ std::string read_file(const std::filesystem::path& path);
 // Replaces the file atomically: the path always holds its complete old or its complete new content, and the new content
 // is on the disk when this returns. The file keeps its permissions, and a symbolic link stays a link. A target that is
 // not a file is written to instead: a pipe, a device, or an open descriptor (/dev/stdout, /dev/fd/3) at its current
-// position. A signal interrupts this for poll() to run its handler.
+// position. If a signal arrives, poll() runs its handler, which may throw.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
-// True if the path refers to an open descriptor, as /dev/stdout does, also through links.
+// True if the path refers to an open descriptor, directly or through links, as /dev/stdout does.
 bool is_descriptor(const std::filesystem::path& path);
 
-// Removes the temporary files that terminated programs left when they wrote this path.
+// Removes the temporary files that were left by programs that ended while they were writing to this path.
 void remove_leftovers(const std::filesystem::path& path);
 
 }  // namespace chainrule

@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-constexpr int deepest = 64;
+constexpr int max_depth = 64;
 constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -83,7 +83,7 @@ void JsonReader::end() {
 
 void JsonReader::open(char bracket) {
   expect(bracket);
-  demand(++depth_ <= deepest, "at most 64 levels of nesting");
+  demand(++depth_ <= max_depth, "at most 64 levels of nesting");
 }
 
 bool JsonReader::more(char bracket, bool first) {
@@ -160,13 +160,13 @@ std::string_view JsonReader::number_text() {
   return text_.substr(begin, at_ - begin);
 }
 
-std::uint64_t JsonReader::whole_number(std::uint64_t most) {
+std::uint64_t JsonReader::whole_number(std::uint64_t max) {
   std::uint64_t value = 0;
   bool fits = true;
   for (const char c : number_text())
     fits = fits && is_digit(c) && !__builtin_mul_overflow(value, std::uint64_t{10}, &value) &&
            !__builtin_add_overflow(value, static_cast<std::uint64_t>(c - '0'), &value);
-  require(fits && value <= most, "expected a whole number from 0 to ", most, " before byte ", at_);
+  require(fits && value <= max, "expected a whole number from 0 to ", max, " before byte ", at_);
   return value;
 }
 

@@ -1,6 +1,6 @@
-// Reads JSON (RFC 8259) from memory, one value after the other as the caller asks for them. It builds no tree, so
-// skipped values take no memory. It accepts only UTF-8, objects without duplicate names, and at most 64 levels of
-// nesting. Errors throw std::invalid_argument with the position in bytes.
+// Reads JSON (RFC 8259) from memory, value by value, as the caller requests them. It builds no tree, so skipped values
+// take no memory. It accepts only UTF-8, objects without duplicate names, and at most 64 levels of nesting. Errors
+// throw std::invalid_argument with the position in bytes.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class JsonReader {
     open('{');
     for (bool first = true; more('}', first); first = false) {
       std::string name = string();
-      demand(names.insert(name).second, "a name that the object does not have yet");
+      demand(names.insert(name).second, "a name that does not occur twice in the object");
       expect(':');
       entry(name);
     }
@@ -34,11 +34,11 @@ class JsonReader {
     for (bool first = true; more(']', first); first = false) item();
   }
   std::string string();
-  std::uint64_t whole_number(std::uint64_t most = UINT64_MAX);
+  std::uint64_t whole_number(std::uint64_t max = UINT64_MAX);
   double number();
-  std::string_view number_text();  // a number as it is written
+  std::string_view number_text();  // the text of a number
   bool boolean();
-  bool null();  // reads a null, if it is next, and returns whether it was
+  bool null();  // if a null comes next, reads it and returns true
   void skip();  // a value of any kind
 
   bool next_is(char first);  // true if the next value begins with this character
@@ -63,8 +63,8 @@ std::string json_string(std::string_view text);
 std::string json_number(double value);
 std::string json_single(float value);
 
-// The number that ASCII digits mean, with an optional sign, point and exponent, in any locale; infinite if it is too
-// large.
+// The value of a number in ASCII digits with an optional sign, point and exponent, whatever the locale; infinite if it
+// is too large.
 double number_of(std::string_view text);
 
 }  // namespace chainrule

@@ -34,7 +34,7 @@ struct Configuration {
   int dtype = 0;  // index into the lists above
 };
 
-// Refuses files of a later format version before anything else in them is read.
+// Rejects files of a later format version before anything else in them is read.
 void check_format(const std::string& path, const std::string& configuration) {
   std::uint64_t version = 0;
   std::string writer = "?";
@@ -52,10 +52,10 @@ void check_format(const std::string& path, const std::string& configuration) {
   require(version > 0, "its configuration has no format version");
   if (version > format)
     throw FileError(text_of(path, " has format ", version, " (of chainrule ", beginning(writer, 20), "), this is ",
-                            CHAINRULE_VERSION, " and reads up to ", format, ": upgrade chainrule"));
+                            CHAINRULE_VERSION, ", which reads up to ", format, ": upgrade chainrule"));
 }
 
-// partial: only layer_sizes is required, but unknown entries are refused.
+// partial: only layer_sizes is required, but unknown entries are rejected.
 Configuration read_configuration(std::string_view text, bool partial) {
   Configuration c;
   NetworkOptions& o = c.options;
@@ -99,7 +99,7 @@ void check_tensors(const Configuration& c, const Tensors& tensors, bool with_sta
   const auto check = [&](const std::string& name, const std::vector<Index>& shape) {
     const auto tensor = tensors.find(name);
     require(tensor != tensors.end(), "it lacks tensor ", name);
-    require(tensor->second.shape == shape, name, " has another shape than the layer's sizes say");
+    require(tensor->second.shape == shape, name, " has a shape that does not match layer_sizes");
     require(tensor->second.dtype == tensor_dtypes[c.dtype], name, " is ", tensor->second.dtype, ", expected ",
             tensor_dtypes[c.dtype]);
   };
@@ -166,7 +166,7 @@ AnyNetwork read_model(const std::string& path, std::string_view file, Metadata* 
   if (!checksum.empty() && checksum.mapped() != checksum_of(container))
     throw FileError(text_of(path,
                             " is damaged: its content does not have the checksum that it was saved with (a program "
-                            "that changes a model has to leave out the metadata entry '",
+                            "that changes a model must remove the metadata entry '",
                             checksum_key, "')"));
   const auto configuration = container.metadata.extract(metadata_key);
   if (configuration.empty())
@@ -201,7 +201,7 @@ std::string write_model(const Network<T>& network, const Metadata& metadata, con
   for (const auto& [key, text] : metadata) require(is_utf8(key) && is_utf8(text), "the metadata is not UTF-8");
   for (const auto& [name, tensor] : state) require(is_utf8(name), "a name of the state is not UTF-8");
   for (const char* key : {metadata_key, checksum_key})
-    require(!metadata.contains(key), "the metadata key '", key, "' is taken: choose another name");
+    require(!metadata.contains(key), "the metadata key '", key, "' is reserved: choose another name");
   require_finite(network, "the network's parameters");
   container.metadata[metadata_key] = configuration_of(network);
 

@@ -14,7 +14,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format's numbers are little-endian");
 
-constexpr std::size_t length_bytes = 8, longest_header = 100'000'000;  // both are fixed by the format
+constexpr std::size_t length_bytes = 8, max_header = 100'000'000;  // both are fixed by the format
 constexpr std::string_view metadata_key = "__metadata__";
 
 struct Entry {
@@ -60,7 +60,7 @@ Container read_container(std::string_view file) {
   require(file.size() >= length_bytes, "it has ", file.size(), " bytes");
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < length_bytes; ++i) length |= std::uint64_t{static_cast<unsigned char>(file[i])} << 8 * i;
-  require(length <= longest_header, "its header would have ", length, " bytes, the most are ", longest_header);
+  require(length <= max_header, "its header would have ", length, " bytes, the maximum is ", max_header);
   require(length <= file.size() - length_bytes, "its header would have ", length, " bytes, the file has ", file.size());
 
   Container container;
@@ -120,7 +120,7 @@ std::string header_of(const Container& container) {
   }
   text += "}";
   text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');  // aligns the tensors
-  require(text.size() <= longest_header, "the metadata is too long for a model file");
+  require(text.size() <= max_header, "the metadata is too long for a model file");
 
   std::string length;
   for (std::size_t i = 0; i < length_bytes; ++i) length += static_cast<char>(text.size() >> 8 * i & 0xFF);

@@ -99,9 +99,9 @@ struct Formula<Activation::selu> {
 
 using Relu = Formula<Activation::relu>;
 
-// Clamps z to ±limit. For slopes that are constant beyond the limit, so that none of their terms overflows.
+// Clamps z to ±limit. Used for slopes that are constant beyond the limit, so that none of their terms overflows.
 template <class T>
-inline Vec<T> at_most(Vec<T> z, T limit) {
+inline Vec<T> clamp(Vec<T> z, T limit) {
   return min(splat(limit), max(splat(-limit), z));
 }
 
@@ -128,7 +128,7 @@ struct Formula<Activation::gelu> : SharedTerms<Formula<Activation::gelu>> {
   static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     constexpr double density = 0.39894228040143267793994605993438;  // 1 / sqrt(2 pi)
     const Vec<T> cumulative = fma(erf<T>(z * MathConstants<T>::sqrt_half), splat(T(0.5)), splat(T(0.5)));
-    const Vec<T> y = at_most<T>(z, T(40));
+    const Vec<T> y = clamp<T>(z, T(40));
     slope = fma(y * T(density), exp<T>(y * y * T(-0.5)), cumulative);
     return z * cumulative;
   }
@@ -140,7 +140,7 @@ struct Formula<Activation::gelu_tanh> : SharedTerms<Formula<Activation::gelu_tan
   template <class T>
   static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     constexpr double root = 0.79788456080286535587989211986876, c = 0.044715;
-    const Vec<T> one = splat(T(1)), y = at_most<T>(z, T(16));  // t(16) = 1
+    const Vec<T> one = splat(T(1)), y = clamp<T>(z, T(16));  // t(16) = 1
     const Vec<T> t = tanh<T>(y * T(root) * fma(y * y, splat(T(c)), one));
     const Vec<T> slope_of_u = fma(y * y, splat(T(3 * root * c)), splat(T(root)));
     slope = T(0.5) * fma(y * fma(-t, t, one), slope_of_u, one + t);
@@ -178,7 +178,7 @@ struct Formula<Activation::mish> : SharedTerms<Formula<Activation::mish>> {
   template <class T>
   static Vec<T> value_and_slope(Vec<T> z, Vec<T>& slope) {
     constexpr T limit = 2 * MathConstants<T>::tanh_max;
-    // For the value z is clamped only from above: far below 0 the factor has to underflow to 0, because it is
+    // For the value, z is clamped only from above: far below 0, the factor must underflow to 0, because it is
     // multiplied by z.
     const Vec<T> two = splat(T(2)), below = splat(-limit), x = min(splat(limit), z), e = exp<T>(x), w = e * (e + two);
     const Vec<T> y = max(below, x), d = select<T>(z < below, exp<T>(below), e), v = d * (d + two);
@@ -191,7 +191,7 @@ template <>
 struct Formula<Activation::hard_tanh> {  // g = min(max(z, -1), 1); g' = 1 where |a| < 1, else 0
   template <class T>
   static Vec<T> value(Vec<T> z) {
-    return at_most<T>(z, T(1));
+    return clamp<T>(z, T(1));
   }
   template <class T>
   static Vec<T> backward(Vec<T> a, Vec<T> da) {

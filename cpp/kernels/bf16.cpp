@@ -1,6 +1,6 @@
-// Products of bf16 numbers with sums in float32, by the dot-product instructions of AVX512_BF16: a lane takes two steps
-// of k at once. The operands are float32 and are rounded while they are packed. As with kernels.cpp, this object is
-// compiled with its own flags, and only its constant table has external linkage.
+// Products of bf16 numbers with sums in float32, with the dot-product instruction of AVX512_BF16, which adds two steps
+// of k at once in each lane. The operands are float32 and are rounded while they are packed. As with kernels.cpp, this
+// object is compiled with its own flags, and only its constant table has external linkage.
 #include "kernels.h"
 #include "simd.h"
 
@@ -21,7 +21,7 @@ struct TileArgs {
   Index columns;
 };
 
-// Computes MR rows x NV vectors of C; the last vector may be partly outside of C. The panels of B are padded.
+// Computes MR rows x NV vectors of C; the last vector may extend beyond C. The panels of B are padded.
 template <int MR, int NV>
 void tile(const TileArgs& t) {
   const Tail<float> tail(t.columns - (NV - 1) * L);
@@ -114,7 +114,7 @@ void gemm_block(const Bf16Block<float>& g) {
   }
 }
 
-// Turns rows of src into columns of pairs, in square blocks that fit the registers.
+// Turns rows of src into columns of pairs, in square blocks that fit in the registers.
 void pack_rows(Index count, Index step, Index k, const float* src, Index stride_i, Bf16Pair* dst) {
   for (Index i = 0; i < step; i += L) {
     const Index rows = count - i < L ? count - i : L;

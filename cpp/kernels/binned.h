@@ -9,9 +9,10 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Some columns of a layout, by kind: the positions of their codes and values in a row, and their first features.
+// Some columns of a layout, by kind: the positions of their codes and values in a row, and the indices of their first
+// features.
 struct BinnedPiece {
-  static constexpr Index most = 64;
+  static constexpr Index max_columns = 64;
   struct Value {
     Index value, feature;
   };
@@ -21,9 +22,9 @@ struct BinnedPiece {
   struct Levels {
     Index code, feature, features;
   };
-  Value values[most];
-  Bins bins[most];
-  Levels levels[most];
+  Value values[max_columns];
+  Bins bins[max_columns];
+  Levels levels[max_columns];
   Index value_count = 0, bins_count = 0, levels_count = 0;
   bool first;  // true for the first piece of the layout
 };
@@ -34,7 +35,7 @@ inline void for_pieces(const BinnedRows<T>& x, Visit visit) {
   for (Index c = 0; c < x.columns;) {
     BinnedPiece piece;
     piece.first = c == 0;
-    for (const Index end = c + BinnedPiece::most; c < x.columns && c < end; ++c) {
+    for (const Index end = c + BinnedPiece::max_columns; c < x.columns && c < end; ++c) {
       const BinnedColumn& column = x.layout[c];
       if (column.kind == ColumnKind::value)
         piece.values[piece.value_count++] = {value++, feature};
@@ -81,8 +82,8 @@ template <class T>
 }
 
 // Calls of_bins(w of bin b - 1, its factor, w of bin b, its factor) for each binned number of a row, and of_level(w)
-// for each level. Bin 0 has no bin before it: it passes its own w twice, first with the factor 0, which is faster than
-// a branch.
+// for each level. For bin 0, which has no predecessor, it passes the w of bin 0 twice, first with the factor 0, which
+// is faster than a branch.
 template <class T, class W, class OfBins, class OfLevel>
 inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w, Index ldw, OfBins of_bins,
                         OfLevel of_level) {
@@ -129,7 +130,7 @@ struct Vectors {
   }
 };
 
-// An integer as a type, to pass it to a generic lambda.
+// An integer as a type, so that it can be passed to a generic lambda.
 template <int Value>
 struct Constant {
   static constexpr int value = Value;
@@ -214,8 +215,8 @@ void binned_forward(const SparseForward<T>& p) {
 // For some bins of a column, a linked list of the rows of a leaf that are in the bin, in their order.
 template <class T>
 struct RowsOfBins {
-  static constexpr Index most = 256;         // bins
-  std::int16_t first[most], next[sum_rows];  // -1: none
+  static constexpr Index max_bins = 256;
+  std::int16_t first[max_bins], next[sum_rows];  // -1: none
   T fraction[sum_rows];
 
   RowsOfBins(const SparseGradient<T>& p, const BinnedPiece::Bins& column, Index begin, Index bins) {
@@ -251,7 +252,7 @@ inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& ro
   if (!first) above.write(to, tail);
 }
 
-// The number of vectors per value, when the sums of four values are kept in registers.
+// The number of vectors per value if the sums of four values are to fit in the registers.
 inline constexpr int vectors_of_values = tile_rows * tile_vectors > 16 ? 4 : 2;
 
 template <class T, int C, int N>
@@ -294,7 +295,7 @@ void binned_gradient(const SparseGradient<T>& p) {
     for (Index k = 0; k < piece.bins_count; ++k) {
       const BinnedPiece::Bins& column = piece.bins[k];
       for (Index end = column.features, begin; end > 0; end = begin) {
-        begin = end > RowsOfBins<T>::most ? end - RowsOfBins<T>::most : 0;
+        begin = end > RowsOfBins<T>::max_bins ? end - RowsOfBins<T>::max_bins : 0;
         const RowsOfBins<T> rows(p, column, begin, end - begin);
         for_outputs<T, 4>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
           gradient_of_bins<T, decltype(vectors)::value>(p, rows, column.feature + begin, end - begin,

@@ -18,8 +18,8 @@ struct Count {
   static constexpr int value = N;
 };
 
-// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency. The
-// width is a multiple of slice_width.
+// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
+// The width is a multiple of slice_width.
 template <class T, class Visit>
 inline void for_groups(Index width, Visit visit) {
   constexpr Index L = lanes<T>, vectors = slice_width / L;
@@ -123,8 +123,8 @@ void one_output_gradients(Index m, Index n, const T* dz, const T* x, Index ldx, 
   }
 }
 
-// The same, and overwrites the inputs a with dz[i] w[p] g'(a(i, p)) and sums the columns of that. Rows of a and w are
-// padded to multiples of slice_width; all padding becomes zero.
+// The same, but also overwrites the inputs a with dz[i] w[p] g'(a(i, p)) and computes the column sums of the result.
+// Rows of a and w are padded to multiples of slice_width; all padding becomes zero.
 template <class T, class G>
 void one_output_backward(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums) {
   constexpr int L = lanes<T>;

@@ -1,5 +1,5 @@
 // The matrix product. A register tile of tile_rows x tile_vectors vectors accumulates over k, with one fused
-// multiply-add per element and step, so every element is summed in the order of k whatever the tile. The arithmetic
+// multiply-add per element and step, so every element is summed in the order of k for every tile size. The arithmetic
 // contract of cpp/README.md requires this order. Packing and the cache-blocking loops around gemm_block are in
 // core/gemm.
 #pragma once
@@ -9,7 +9,8 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// How a finished tile is stored. relu and its slope are applied in registers, other activations to a whole panel.
+// How a finished tile is stored. relu and its slope are applied in registers; other activations are applied to a whole
+// panel later.
 enum class Store { plain, relu, relu_backward };
 
 template <class T>
@@ -36,8 +37,8 @@ struct TileArgs {
   const T* slope;  // relu_backward: the activations
   Index ld_slope;
   Index columns;
-  // Prefetched while the tile computes, unless null; only if A is not in rows. next: the next panel, a line every two
-  // steps. rows: see RowFetch.
+  // Prefetched while the tile computes, unless null; only if A is not in rows. next: the next panel, one cache line
+  // every two steps. rows: see RowFetch.
   const T* next;
   RowFetch<T>* rows;
   const T* next_c;  // C of the next tile
@@ -210,10 +211,10 @@ void gemm_block(const GemmBlock<T>& g) {
       const bool last = p + steps == g.k;
       T* const c = last ? panel : g.sums;
       const Index ld = last ? ldc : step;
-      for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows split evenly: 13 + 12, not 14 + 11
+      for (Index t = 0, row = 0; t < row_tiles; ++t) {  // rows are split evenly: 13 + 12, not 14 + 11
         const Index row_end = g.m * (t + 1) / row_tiles, rows = row_end - row, lda = a_packed ? rows : g.lda;
         const T* a = g.a + row * (a_packed ? g.k : in_rows ? g.lda : 1) + p * (in_rows ? 1 : lda);
-        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // short tiles do not gain from it
+        const T* next_c = last && steps > 64 ? panel + row_end * ldc : nullptr;  // no gain for short tiles
         const T* next_b = g.fetch_b ? b + width * g.b_rows + p * step + t * (steps / 2 * line<T>) : nullptr;
         Addends<T> addends;
         if (last) addends = {g.addends.x, g.addends.count, g.addends.at + (panel + row * ldc - g.c)};

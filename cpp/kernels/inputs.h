@@ -16,7 +16,8 @@ struct Dropout {
   std::uint32_t layer, kept;  // 1 <= kept <= 65536
 };
 
-// Dropout of the inputs of a product whose first row is row `row` of the batch. If settings is null, there is none.
+// Dropout of the inputs of a product whose first row is row `row` of the batch. If settings is null, there is no
+// dropout.
 struct InputDropout {
   const Dropout* settings = nullptr;
   Index row = 0;
@@ -34,8 +35,8 @@ struct BinnedRows {
   Index values_per_row = 0;
 };
 
-// Rows of a matrix in CSR form: row i has values[k] in column indices[k], in ascending order, for k from indptr[r] to
-// indptr[r + 1], where r is rows[i], or i if rows is null. Binned rows have a layout instead of indptr.
+// Rows of a matrix in CSR form: row i has values[k] in column indices[k], in ascending order of columns, for indptr[r]
+// <= k < indptr[r + 1], where r is rows[i], or i if rows is null. Binned rows have a layout instead of indptr.
 template <class T>
 struct SparseRows {
   const Index* indptr = nullptr;

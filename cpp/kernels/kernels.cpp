@@ -17,7 +17,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// For single values: short code rather than fast code.
+// Only called for a few values, so the code is short rather than fast.
 template <class T, Vec<T> (*F)(Vec<T>)>
 void apply(Index n, const T* x, T* y) {
   for (Index j = 0; j < n; j += lanes<T>) {

@@ -54,7 +54,7 @@ struct RowFetch {
 enum class Layout { packed, rows, columns };
 
 // C (m x n) = start + A (m x k) B (k x n). Each element is one chain of fma in the order of k. A may have any layout;
-// if it is packed, then in the row tiles of gemm_block. B and C are stored by rows or in panels of tile_columns
+// if it is packed, it is in the row tiles of gemm_block. B and C are stored by rows or in panels of tile_columns
 // columns, of which the last one is padded to whole vectors. A panel of B has b_rows rows and the product uses those
 // from b_first on; likewise c_rows and c_first for C.
 template <class T>
@@ -79,7 +79,7 @@ struct GemmBlock {
   // m x tile_columns elements.
   Index depth = 1 << 30;
   T* sums = nullptr;
-  bool fetch_b = false;  // packed B is larger than the second-level cache: prefetch it a panel ahead
+  bool fetch_b = false;  // B is packed and larger than the second-level cache: prefetch it one panel ahead
   RowFetch<T>* fetch = nullptr;
 };
 
@@ -128,14 +128,14 @@ struct Clip {
   T scale = 1, limit = static_cast<T>(__builtin_inf());
 };
 
-// The progress of an optimizer: the number of steps begun, and two numbers that it keeps from one step to the next.
+// The progress of an optimizer: the number of steps begun, and two numbers that it carries from one step to the next.
 struct Progress {
   Index steps = 0;
   double first = 1, second = 1;
 };
 
-// The coefficients of a step; each optimizer uses some of them (updates.h). The decoupled weight decay p = keep p comes
-// first. Differences such as 1 - beta2 are computed in double: 1 - 0.999f has a relative error of 1e-5.
+// The coefficients of a step; each optimizer uses some of them (updates.h). The decoupled weight decay, p = keep p, is
+// applied first. Differences such as 1 - beta2 are computed in double: 1 - 0.999f has a relative error of 1e-5.
 template <class T>
 struct Update {
   T rate = 0, keep = 1;
@@ -146,14 +146,14 @@ struct Update {
 };
 
 // Which arrays an optimizer has, the initial value of v, and whether `mean` is an average of the parameters that
-// replaces them at the end of the training.
+// replaces them at the end of training.
 struct Arrays {
   bool m = false, v = false, mean = false;
   double v_start = 0;
   bool averages = false;
 };
 
-// The arrays of an optimizer, null if it does not have one: m, a mean of the gradients or a velocity; v, a mean or sum
+// The arrays of an optimizer, null if it does not use them: m, a mean of the gradients or a velocity; v, a mean or sum
 // of their squares; mean, the mean gradient of centered RMSprop or the average of schedule-free AdamW.
 template <class T>
 struct Moments {
@@ -182,12 +182,12 @@ struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimi
 // the biases, padded likewise. The W of a last layer with one output is a single such row. All padding stays zero.
 inline constexpr Index slice_width = 16;
 inline constexpr Index slices_of_leaf = 8;                       // the last leaf may have fewer
-inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // gradients in memory before they are added
-inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice; fewer in the last leaf, perhaps
+inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // their gradients are stored before they are added
+inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice, except in the last leaf
 
 // The backward pass of a layer with one output: computes dw (n) and db from the layer's dz (m) and inputs a, overwrites
-// a with dz[i] w[p] g'(a(i, p)), and computes the column sums of that. Rows of a, w and sums are padded to multiples of
-// slice_width.
+// a with dz[i] w[p] g'(a(i, p)), and computes the column sums of the result. Rows of a, w and sums are padded to
+// multiples of slice_width.
 template <class T>
 using OneOutputBackward = void (*)(Index m, Index n, const T* dz, const T* w, T* a, Index lda, T* dw, T* db, T* sums);
 
@@ -210,10 +210,10 @@ template <class T>
 struct SliceExamples {
   const T* x;
   Index x_row, x_col;
-  const T* y;  // or null: labels
+  const T* y;  // null: labels
   Index y_row, y_col;
   const std::int32_t* labels;
-  const T* weights;  // or null: 1
+  const T* weights;  // null: every weight is 1
   const Index* rows;
   Index rows_end;  // length of rows
   bool far;        // x is larger than the second-level cache: prefetch the rows of the next batch
@@ -290,7 +290,7 @@ struct Kernels {
   void (*sparse_forward)(const SparseForward<T>&);
   void (*sparse_dot)(const SparseForward<T>&);  // for one output, summed as in dot_rows; ldw is ignored
   void (*sparse_gradient)(const SparseGradient<T>&);
-  void (*binned_forward)(const SparseForward<T>&);  // without dropout, as the next
+  void (*binned_forward)(const SparseForward<T>&);  // without dropout, like binned_gradient
   void (*binned_gradient)(const SparseGradient<T>&);
   // Row i of y = row i - 1 of y + row i of x, for m x n elements.
   void (*running_sums)(Index m, Index n, const T* x, Index ldx, T* y, Index ldy);
@@ -305,7 +305,7 @@ struct Kernels {
   OptimizerPasses<T, PassOptimizers> optimizers;
   void (*average)(Region, T rate, const T* x, T* mean);  // mean = mean + rate (x - mean); x has the gradient's strides
 
-  // For schedules and normal random numbers, because the results of libm change with its version.
+  // Used for schedules and normal random numbers, because the results of libm change with its version.
   void (*exp)(Index n, const T* x, T* y);
   void (*log)(Index n, const T* x, T* y);
   void (*cos)(Index n, const T* x, T* y);
@@ -329,7 +329,7 @@ CHAINRULE_DECLARE_KERNELS(avx2)
 CHAINRULE_DECLARE_KERNELS(baseline)
 #undef CHAINRULE_DECLARE_KERNELS
 
-// Two neighbors along k of an operand in bf16, the first in the lower half.
+// Two neighboring elements of an operand along k, in bf16; the first is in the lower half.
 using Bf16Pair = std::int32_t;
 
 // C (m x n) = start + A (m x k) B (k x n). A and B are packed into the tiles and panels of GemmBlock, as pairs; k

@@ -1,6 +1,6 @@
 // The losses and output activations. A group of lanes<T> rows is transposed into scratch so that each lane is one row:
 // sums over the outputs run in the order of the outputs in every lane, on every instruction set, and ten outputs waste
-// no lane. To add a loss, add a line to chainrule/names.h and a formula here.
+// no lanes. To add a loss, add a line to chainrule/names.h and a formula here.
 #pragma once
 
 #include "math.h"
@@ -276,7 +276,7 @@ inline void loss_groups(const LossRows<T>& r, Group group) {
   }
 }
 
-// One function for all losses.
+// Shared by all losses, which keeps the code small.
 template <class T>
 [[gnu::noinline]] void loss_of_several(const LossRows<T>& r, Vec<T> (*group)(Index, T*, const T*, const T*)) {
   loss_groups<T, false>(r, group);
@@ -291,7 +291,7 @@ void loss_rows(const LossRows<T>& r) {
     loss_of_several<T>(r, Formula::template group<T>);
 }
 
-// One function for all output activations.
+// Shared by all output activations.
 template <class T>
 [[gnu::noinline]] void predict_groups(Index m, Index n, const T* z, Index ldz, T* a, Index lda, T* scratch,
                                       void (*predict)(Index, T*)) {

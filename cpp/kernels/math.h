@@ -1,9 +1,9 @@
-// exp, expm1, log, log1p, tanh, logistic, softplus, erf, sin and cos on vectors: branch-free, nothing but + - * / fma
-// min max, selections and integer operations, so every instruction set with FMA gives the same bits. libm is not used
-// because its results change with its version. The polynomials are minimax fits (Remez exchange, relative error)
-// rounded to T. Each comment gives the largest error in ulp that tests/cpp/test_math.cpp measured, over all 2^32 floats
-// and over grids and random doubles, with the error on x86 without FMA in parentheses. NaN gives NaN; the limits at
-// +-infinity are exact.
+// exp, expm1, log, log1p, tanh, logistic, softplus, erf, sin and cos on vectors. They have no branches and use only + -
+// * / fma min max, selections and integer operations, so every instruction set with FMA gives the same bits. libm is
+// not used because its results change with its version. The polynomials are minimax fits (Remez exchange, relative
+// error) rounded to T. Each comment gives the largest error in ulp that tests/cpp/test_math.cpp measured, over all 2^32
+// floats and over grids and random doubles, with the error on x86 without FMA in parentheses. NaN gives NaN; the limits
+// at +-infinity are exact.
 #pragma once
 
 #include <cstddef>
@@ -160,9 +160,9 @@ inline Vec<T> logistic(Vec<T> x) {
 // polynomial, so tanh|x| = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u). The denominator is computed as the numerator plus
 // 2 - 2u, so that near 1 their errors cancel and no result exceeds 1. The -1/4 moves the boundaries between consecutive
 // n to where numerator and denominator are not both just above a power of two; without it the error is 2.35 ulp. The
-// larger n is, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took 0.8 of the
-// time in float32, but had an error of 5 ulp from the many roundings in its numerator and denominator.) Error 1.75
-// (1.67), double 1.84 (1.82).
+// larger n is, the less an error of n ln2 matters, so ln2 need not be split. (A rational function of x took 80 % of the
+// time in float32, but had an error of 5 ulp, because of the many roundings in its numerator and denominator.) Error
+// 1.75 (1.67), double 1.84 (1.82).
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
   using C = MathConstants<T>;
@@ -266,10 +266,10 @@ inline Vec<T> erf(Vec<T> x) {
   return from_bits<T>(to_bits<T>(select<T>(a < one, small, large)) | sign_bits<T>(x));
 }
 
-// sin(x + turn pi/2) by x = n pi/2 + r, |r| <= pi/4. For |x| > sin_max the result is only guaranteed to be within
-// [-1, 1]. Infinity gives NaN.
+// sin(x + quarter_turns pi/2) by x = n pi/2 + r, |r| <= pi/4. For |x| > sin_max the result is only guaranteed to be
+// within [-1, 1]. Infinity gives NaN.
 template <class T>
-inline Vec<T> sin_turned(Vec<T> x, int turn) {
+inline Vec<T> sine(Vec<T> x, int quarter_turns) {
   using C = MathConstants<T>;
   const Vec<T> y = min(splat(C::sin_max), max(splat(-C::sin_max), x)), shift = splat(C::shift), one = splat(T(1));
   const Vec<T> t = fma(y, splat(C::two_over_pi), shift), n = t - shift;
@@ -277,24 +277,24 @@ inline Vec<T> sin_turned(Vec<T> x, int turn) {
   for (const T part : C::half_pi) r = fma(n, splat(-part), r);
   r = min(one, max(-one, r));
   const Vec<T> r2 = r * r;
-  const Vec<T> sine = fma(r * r2, polynomial<T>(r2, C::sin_poly), r);
-  const Vec<T> cosine = fma(r2, fma(r2, polynomial<T>(r2, C::cos_poly), splat(T(-0.5))), one);
-  const Bits<T> quadrant = (to_bits<T>(t) & 3) + turn;  // in range even if t is NaN
+  const Vec<T> sin_r = fma(r * r2, polynomial<T>(r2, C::sin_poly), r);
+  const Vec<T> cos_r = fma(r2, fma(r2, polynomial<T>(r2, C::cos_poly), splat(T(-0.5))), one);
+  const Bits<T> quadrant = (to_bits<T>(t) & 3) + quarter_turns;  // in range even if t is NaN
   const Bits<T> sign = (quadrant & 2) << (8 * static_cast<int>(sizeof(T)) - 2);
-  const Vec<T> value = from_bits<T>(to_bits<T>(select<T>(-(quadrant & 1), cosine, sine)) ^ sign);
+  const Vec<T> value = from_bits<T>(to_bits<T>(select<T>(-(quadrant & 1), cos_r, sin_r)) ^ sign);
   return select<T>(abs<T>(x) < splat(C::infinity), value, x - x);  // NOLINT(misc-redundant-expression): NaN
 }
 
 // Error for |x| <= 1e4: 1.54, double 1.44; without FMA, near multiples of pi, 1.5 ulp of 1/2.
 template <class T>
 inline Vec<T> sin(Vec<T> x) {
-  return sin_turned<T>(x, 0);
+  return sine<T>(x, 0);
 }
 
 // Error for |x| <= 1e4: 1.53, double 1.45; without FMA as for sin.
 template <class T>
 inline Vec<T> cos(Vec<T> x) {
-  return sin_turned<T>(x, 1);
+  return sine<T>(x, 1);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ inline void threefry_round(Words& x0, Words& x1, Words& x2, Words& x3) {
   x3 = (x3 << Right | x3 >> (32 - Right)) ^ x2;
 }
 
-// Overwrites N counters x with their random words. The rounds of two counters overlap.
+// Overwrites N counters x with their random words. If N is 2, the rounds of the two counters overlap.
 template <int N>
 inline void threefry(Word4 (&x)[N], const std::uint32_t (&key)[4]) {
   const std::uint32_t parity = 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
@@ -59,8 +59,8 @@ inline void threefry(Word4 (&x)[N], const std::uint32_t (&key)[4]) {
   }
 }
 
-// The random words of the counters (first[lane], second, step) under the key (seed, layer), and of the next ones in
-// first if there are two.
+// The random words of the counters (first[lane], second, step) under the key (seed, layer). If N is 2, x[1] gets the
+// words of the next counters, first[lane] + lanes.
 template <int N>
 inline void dropout_words(const Dropout& d, Words first, std::uint32_t second, Word4 (&x)[N]) {
   const Words zero{};
@@ -103,7 +103,7 @@ inline T dropout_scale(const Dropout& d) {
   return static_cast<T>(65536.0 / d.kept);
 }
 
-// The rows and columns that are left of a matrix x and, unless y is null, of a second one of the same shape.
+// The remaining rows and columns of a matrix x and, unless y is null, of a second matrix of the same shape.
 template <class T>
 struct DroppedPart {
   T *x, *y;

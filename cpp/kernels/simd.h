@@ -83,13 +83,13 @@ inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return mask ? if_true : if_false;
 }
 
-// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (so this ISA is the only one whose
-// results have other bits). min is a < b ? a : b and max is a > b ? a : b, so the result is b if either is NaN. (GCC 12
-// compiles the ?: form to two instructions instead of one, which slows exp and tanh down by 20 %.)
+// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (so this is the only ISA whose
+// results have different bits). min is a < b ? a : b and max is a > b ? a : b, so the result is b if either is NaN.
+// (GCC 12 compiles the ?: form to two instructions instead of one, which slows exp and tanh down by 20 %.)
 #if defined(__AVX512F__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
-// The zero-masking form, because GCC 12 warns of an uninitialized operand inside the plain one.
+// The zero-masking form, because GCC 12 warns about an uninitialized operand in the plain one.
 inline Vec<float> sqrt(Vec<float> v) { return _mm512_maskz_sqrt_ps(0xffff, v); }
 inline Vec<double> sqrt(Vec<double> v) { return _mm512_maskz_sqrt_pd(0xff, v); }
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_maskz_min_ps(0xffff, a, b); }
@@ -260,8 +260,8 @@ inline void store(std::int32_t* p, Pairs v, Tail<float> t) {
   _mm512_mask_storeu_epi32(p, static_cast<__mmask16>(t.mask), (__m512i)v);
 }
 
-// Conversions to bf16 round to nearest, ties to even; NaN stays NaN, and a denormal number becomes a zero of its sign.
-// The pairs (x0, x1), (x2, x3) ... of the values of first, then those of second:
+// Conversions to bf16 round to nearest, ties to even; NaN stays NaN, and a denormal number becomes a zero with its
+// sign. The pairs (x0, x1), (x2, x3) ... of the values of first, then those of second:
 inline Pairs pairs_along(Vec<float> first, Vec<float> second) { return (Pairs)_mm512_cvtne2ps_pbh(second, first); }
 // The pairs (first[i], second[i]):
 inline Pairs pairs_across(Vec<float> first, Vec<float> second) {

@@ -1,4 +1,4 @@
-// The sliced schedule: one kernel makes whole training steps of a small network. A slice of rows passes forward and
+// The sliced schedule: one kernel executes whole training steps of a small network. A slice of rows passes forward and
 // backward through all layers while its activations stay in the first-level cache. Functions are called through a table
 // once per layer, not once per tile. So a step of a network of a few neurons on one row takes 100 ns.
 #pragma once
@@ -70,18 +70,19 @@ inline Slice<T> take_slice(const SliceSteps<T>& s, Index first, Index rows) {
     if (e.weights != nullptr) slice.weights += first;
     return slice;
   }
-  const Index* named = e.rows + first;
-  const Index step = e.x_col > line<T> ? e.x_col : line<T>;  // in a column-major x each element has its own line
+  const Index* indices = e.rows + first;
+  // In a column-major x, each element is in a cache line of its own.
+  const Index step = e.x_col > line<T> ? e.x_col : line<T>;
   for (Index i = s.m; e.far && i < s.m + rows && first + i < e.rows_end; ++i)
-    for (Index j = 0; j < n_in * e.x_col; j += step) __builtin_prefetch(e.x + named[i] * e.x_row + j);
-  take([named](Index i) { return named[i]; });
+    for (Index j = 0; j < n_in * e.x_col; j += step) __builtin_prefetch(e.x + indices[i] * e.x_row + j);
+  take([indices](Index i) { return indices[i]; });
   if (e.labels != nullptr) {
     slice.labels = s.label;
-    for (Index i = 0; i < rows; ++i) s.label[i] = e.labels[named[i]];
+    for (Index i = 0; i < rows; ++i) s.label[i] = e.labels[indices[i]];
   }
   if (e.weights != nullptr) {
     slice.weights = s.weight;
-    for (Index i = 0; i < rows; ++i) s.weight[i] = e.weights[named[i]];
+    for (Index i = 0; i < rows; ++i) s.weight[i] = e.weights[indices[i]];
   }
   return slice;
 }
@@ -110,20 +111,20 @@ void slice_product(Index m, Index n, Index k, const T* a, Index lda, Layout a_la
   if (g != nullptr && !relu) g(m, n, c, ldc, c, ldc);
 }
 
-// An update by plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz, with dz in layer.a. It
-// stores no gradient. The first layer defers its update to the next product, which reads W anyway.
+// An update by plain gradient descent on one row: W = W - rate (dz xᵀ) and b = b - rate dz, with dz in layer.a. No
+// gradient is stored. The first layer defers its update to the next product, which reads W anyway.
 template <class T>
 struct Descent {
   T rate = 0;
   const T* x = nullptr;  // null: no update is deferred
 };
 
-// For one row: if Descend, applies the update `due`; then, if Product, computes z = b + x Wᵀ in layer.a.
+// For one row: if Descend, applies the update `deferred`; then, if Product, computes z = b + x Wᵀ in layer.a.
 template <class T, bool Descend, bool Product>
-inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& due, const T* x, T* w) {
-  for_groups<T>(layer.width, [&, x, last_x = due.x, k = layer.n_in, width = layer.width](auto count, Index j) {
+inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& deferred, const T* x, T* w) {
+  for_groups<T>(layer.width, [&, x, last_x = deferred.x, k = layer.n_in, width = layer.width](auto count, Index j) {
     constexpr int N = decltype(count)::value, L = lanes<T>;
-    const auto descended = [rate = splat(-due.rate)](T* at, Vec<T> gradient) {
+    const auto descended = [rate = splat(-deferred.rate)](T* at, Vec<T> gradient) {
       if (!Descend) return load(at);
       const Vec<T> value = fma(rate, gradient, load(at));
       store(at, value);
@@ -162,11 +163,11 @@ void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const S
   }
 }
 
-// Computes the weighted losses of a slice's rows and their gradient, multiplied by scale. If descent is not null, the
+// Computes the weighted losses of a slice's rows and their gradients, multiplied by scale. If descent is not null, the
 // slice is one row: the parameters are updated with the learning rate *descent and no gradient is stored.
 template <class T>
 void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T* value, T* gradients, const T* descent,
-                     Descent<T>& due) {
+                     Descent<T>& deferred) {
   const Slice<T> slice = take_slice(s, first, rows);
   const T* from = slice.x;
   Index ld = slice.ldx;
@@ -177,13 +178,14 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
     if (layer.width == 1) {
       dot_rows<T>(rows, layer.n_in, from, ld, w, *b, layer.a, 1);
     } else if (rows == 1) {
-      due.x != nullptr ? row_pass<T, true, true>(layer, due, from, w) : row_pass<T, false, true>(layer, due, from, w);
+      deferred.x != nullptr ? row_pass<T, true, true>(layer, deferred, from, w)
+                            : row_pass<T, false, true>(layer, deferred, from, w);
       if (layer.activate != nullptr) layer.activate(1, layer.width, layer.a, layer.width, layer.a, layer.width);
     } else {
       slice_product<T>(rows, layer.width, layer.n_in, from, ld, Layout::rows, w, layer.width, b, layer.a, layer.width,
                        layer.activate);
     }
-    due.x = nullptr;
+    deferred.x = nullptr;
     from = layer.a;
     ld = layer.width;
   }
@@ -215,7 +217,7 @@ void slice_gradients(const SliceSteps<T>& s, Index first, Index rows, T scale, T
         if (l > 0 || slice.x == s.x)  // not deferred: the next row will overwrite s.x
           row_pass<T, true, false>(layer, now, nullptr, s.parameters + layer.offset);
         else
-          due = now;
+          deferred = now;
       } else {
         slice_product<T>(layer.n_in, layer.width, rows, from, ld, Layout::columns, layer.a, layer.width, nullptr, dw,
                          layer.width);
@@ -248,13 +250,13 @@ void add_slices(const SliceSteps<T>& s, Index begin, Index end, Index leaf, Inde
 template <class T>
 double add_losses(const SliceSteps<T>& s, Index first, double total) {
   if (s.m == 1) return total + static_cast<double>(s.value[0]);
-  const Index left = s.m - first, most = slices_at_once * whole_slice, rows = left < most ? left : most;
+  const Index left = s.m - first, max_rows = slices_at_once * whole_slice, rows = left < max_rows ? left : max_rows;
   for (Index i = 0; i < rows; i += s.loss_rows)
     total += sum(rows - i < s.loss_rows ? rows - i : s.loss_rows, s.value + i);
   return total;
 }
 
-// Adds the gradient of the penalty and makes the update, for parameters [begin, end).
+// Adds the gradient of the penalty and applies the update, for parameters [begin, end).
 template <class T>
 void slice_update(const SliceSteps<T>& s, Index step, double l2, Index begin, Index end) {
   if (l2 != 0)
@@ -317,10 +319,10 @@ void slice_steps(const SliceSteps<T>& s) {
   const Index vectors = s.parameter_count / slice_width;
   const Index before_last = (s.m - 1) / sum_rows, last_rows = s.m - before_last * sum_rows;
   const Index slices = before_last * slices_of_leaf + (last_rows + s.last_slice_rows - 1) / s.last_slice_rows;
-  constexpr Index vectors_of_part = 128;  // at least: takes some microseconds
-  const Index most_parts = s.size == 1 ? 1 : 4 * s.size, fair = vectors / vectors_of_part;
-  const Index parts = fair < s.size ? s.size : fair < most_parts ? fair : most_parts;
-  Descent<T> due;
+  constexpr Index min_vectors = 128;  // of a part, whose update takes some microseconds
+  const Index max_parts = s.size == 1 ? 1 : 4 * s.size, wanted = vectors / min_vectors;
+  const Index parts = wanted < s.size ? s.size : wanted < max_parts ? wanted : max_parts;
+  Descent<T> deferred;
   for (Index step = 0; step < s.steps; ++step) {
     const Index first = s.first + step * s.advance;
     const double weight = slice_weight(s, first), inverse = weight > 0 ? 1 / weight : 0;
@@ -331,7 +333,7 @@ void slice_steps(const SliceSteps<T>& s) {
     // Until the step ends, mean holds the sum of the losses so far and weight the sum of the squared weights.
     BatchCost& cost = s.cost[step];
     bool packed = false;
-    for (Index done = 0; done < slices;) {  // whole leaves
+    for (Index done = 0; done < slices;) {  // a round covers whole leaves
       const Index leaf = done / slices_of_leaf, runs = place_of_leaf(leaf, false).runs;
       const Index count = slices - done < slices_at_once ? slices - done : slices_at_once;
       each_item(s, count + (s.l2 != 0 && done == 0), [&](Index i) {
@@ -341,10 +343,12 @@ void slice_steps(const SliceSteps<T>& s) {
         }
         if (!packed) pack_weights(s);
         packed = true;
-        const Index of = leaf + i / slices_of_leaf, most = of < before_last ? whole_slice : s.last_slice_rows;
-        const Index from = of * sum_rows + i % slices_of_leaf * most, rows = s.m - from < most ? s.m - from : most;
+        const Index own_leaf = leaf + i / slices_of_leaf;
+        const Index max_rows = own_leaf < before_last ? whole_slice : s.last_slice_rows;
+        const Index from = own_leaf * sum_rows + i % slices_of_leaf * max_rows;
+        const Index rows = s.m - from < max_rows ? s.m - from : max_rows;
         slice_gradients(s, first + from, rows, static_cast<T>(inverse), s.value + (from - leaf * sum_rows),
-                        s.partials + (runs + i) * s.parameter_count, descent, due);
+                        s.partials + (runs + i) * s.parameter_count, descent, deferred);
       });
       const bool begun = done > 0;
       done += count;

@@ -40,7 +40,7 @@ inline void with_clip(const Clip<T>& clip, Pass pass) {
 
 // The factor by which decoupled weight decay shrinks a parameter.
 template <class T>
-T kept_part(double rate, double weight_decay, double factor) {
+T decay_factor(double rate, double weight_decay, double factor) {
   return static_cast<T>(1 - rate * weight_decay * factor);
 }
 
@@ -63,7 +63,7 @@ struct Optimize<T, Sgd> : CountsSteps {
     const double rate = o.learning_rate * learning_rate;
     const bool inside = o.rate_in_velocity && o.momentum > 0;
     return {.rate = static_cast<T>(inside ? 1 : rate),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .rate_in = static_cast<T>(inside ? rate : 1),
             .momentum = static_cast<T>(o.momentum),
             .nesterov = o.nesterov,
@@ -106,7 +106,7 @@ struct Optimize<T, Adam> {
     const double rate = o.learning_rate * learning_rate;
     const double corrected = 1 - progress.first, root = __builtin_sqrt(1 - progress.second);
     return {.rate = static_cast<T>(rate / corrected * (o.epsilon_hat ? root : 1)),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .one_minus_beta1 = static_cast<T>(1 - o.beta1),
             .beta2 = static_cast<T>(o.beta2),
             .one_minus_beta2 = static_cast<T>(1 - o.beta2),
@@ -142,7 +142,7 @@ struct Optimize<T, RmsProp> : CountsSteps {
   static Update<T> update(const RmsProp& o, const Progress&, double learning_rate, double weight_decay) {
     const double rate = o.learning_rate * learning_rate;
     return {.rate = static_cast<T>(rate),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .momentum = static_cast<T>(o.momentum),
             .beta2 = static_cast<T>(o.alpha),
             .one_minus_beta2 = static_cast<T>(1 - o.alpha),
@@ -183,7 +183,7 @@ struct Optimize<T, Adagrad> : CountsSteps {
   static Update<T> update(const Adagrad& o, const Progress& progress, double learning_rate, double weight_decay) {
     const double rate = o.learning_rate * learning_rate;
     return {.rate = static_cast<T>(rate / (1 + static_cast<double>(progress.steps - 1) * o.learning_rate_decay)),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .epsilon = static_cast<T>(o.epsilon)};
   }
 
@@ -209,7 +209,7 @@ struct Optimize<T, Lion> : CountsSteps {
   static Update<T> update(const Lion& o, const Progress&, double learning_rate, double weight_decay) {
     const double rate = o.learning_rate * learning_rate;
     return {.rate = static_cast<T>(rate),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .one_minus_beta1 = static_cast<T>(1 - o.beta1),
             .one_minus_beta2 = static_cast<T>(1 - o.beta2)};
   }
@@ -231,9 +231,9 @@ struct Optimize<T, Lion> : CountsSteps {
   }
 };
 
-// z = z - rate (g / (root_scale sqrt(v) + epsilon) + weight_decay p), v as Adam's; x = x + c (z - x);
-// p = z + beta1 (x - z). z and x start at the initial p. moments.m holds z and moments.mean holds x; rate_in is
-// c = rate² / Σ rate². progress.first holds the sum, progress.second holds c.
+// z = z - rate (g / (root_scale sqrt(v) + epsilon) + weight_decay p), with Adam's v; x = x + c (z - x); p = z + beta1
+// (x - z). z and x start at the initial p. moments.m holds z and moments.mean holds x; rate_in is c = rate² / Σ rate².
+// progress.first holds the sum, progress.second holds c.
 template <class T>
 struct Optimize<T, ScheduleFreeAdamW> {
   static Arrays arrays(const ScheduleFreeAdamW&) { return {.m = true, .v = true, .mean = true, .averages = true}; }
@@ -251,7 +251,7 @@ struct Optimize<T, ScheduleFreeAdamW> {
     for (Index bits = progress.steps; bits > 0; bits /= 2, square *= square)
       if (bits % 2 == 1) power *= square;
     return {.rate = static_cast<T>(rate),
-            .keep = kept_part<T>(rate, o.weight_decay, weight_decay),
+            .keep = decay_factor<T>(rate, o.weight_decay, weight_decay),
             .rate_in = static_cast<T>(progress.second),
             .beta1 = static_cast<T>(o.beta1),
             .beta2 = static_cast<T>(o.beta2),

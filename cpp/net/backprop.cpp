@@ -9,7 +9,7 @@
 namespace chainrule {
 namespace {
 
-// How many numbers are stored per row: its activations and their gradients.
+// Number of values stored per row: its activations and their gradients.
 template <class T>
 Index row_width(const Model<T>& model) {
   Index width = model.sparse_inputs ? 0 : model.inputs();
@@ -18,7 +18,7 @@ Index row_width(const Model<T>& model) {
   return width;
 }
 
-// The number of rows of a slab: about 2^22 stored numbers, in whole leaves of the sums over rows.
+// The number of rows of a slab: about 2^22 stored values, in whole leaves of the sums over rows.
 template <class T>
 Index slab_size(const Model<T>& model, Index batch_rows) {
   if (model.custom_loss != nullptr) return std::max<Index>(batch_rows, 1);
@@ -28,7 +28,7 @@ Index slab_size(const Model<T>& model, Index batch_rows) {
 }
 
 // With few rows, most of the time is spent on moving weights and moments, which takes longer in a team of distant cores
-// (256-256-256, 4 rows: 3.6 times as long). So only a quarter of the operations counts.
+// (256-256-256, 4 rows: 3.6 times as long). So only a quarter of the operations is counted.
 template <class T>
 double operations_to_share(const Model<T>& model, bool gradients, Index batch_rows) {
   const double operations = row_operations(model, gradients) * static_cast<double>(batch_rows);
@@ -40,7 +40,7 @@ template <class T>
 Index largest_item(const Model<T>& model) {
   Index size = 0;
   for (const Layer<T>& layer : model.layers) {
-    const Index outputs = std::min(layer.n_out, most_of_item), inputs = std::min(layer.n_in, most_of_item);
+    const Index outputs = std::min(layer.n_out, max_item_side), inputs = std::min(layer.n_in, max_item_side);
     size = std::max(size, PanelView<T>::size(inputs, outputs) + outputs);
   }
   return size;
@@ -54,7 +54,7 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, bool gradients, i
                model.parameter_count()) {}
 
 template <class T>
-bool Backprop<T>::follows(const Model<T>& model, Index batch_rows) {
+bool Backprop<T>::updates_items(const Model<T>& model, Index batch_rows) {
   return !model.sparse_inputs &&
          (slab_size(model, batch_rows) >= batch_rows || batch_rows <= model.parameter_count() / row_width(model));
 }
@@ -85,10 +85,10 @@ Backprop<T>::Backprop(const Model<T>& model, Index batch_rows, int threads, Pack
   for (const Layer<T>& layer : model.layers) {
     dz_.push_back(matrix(layer.n_out));
     // If no gradients are needed, the memory of dz holds the activations. In the last layer it always holds the logits.
-    const bool kept = gradients && &layer != &model.layers.back();
-    a_.push_back(kept ? matrix(layer.n_out) : dz_.back());
-    const bool apart = slope_reads_z(layer.activation) || model.dropout_of(a_.size()) != nullptr;
-    saved_.push_back(kept && apart ? matrix(layer.n_out) : a_.back());
+    const bool separate = gradients && &layer != &model.layers.back();
+    a_.push_back(separate ? matrix(layer.n_out) : dz_.back());
+    const bool saves_slope = slope_reads_z(layer.activation) || model.dropout_of(a_.size()) != nullptr;
+    saved_.push_back(separate && saves_slope ? matrix(layer.n_out) : a_.back());
   }
   for (Scratch<T>& scratch : scratch_) {
     if (!by_items_) break;
@@ -215,7 +215,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
   parallel_step(threads_, [&](Team team) {
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(team.rank)];
     RowFetch<T> fetch = fetch_for(examples, upcoming, m, team);
-    const OutputItems<T> outputs_of(model_, m, team, by_items_ ? most_of_item : OutputItems<T>::any);
+    const OutputItems<T> outputs_of(model_, m, team, by_items_ ? max_item_side : OutputItems<T>::unlimited);
     for (Index first = 0; first == 0 || first < m; first += slab_rows_) {
       const Index count = std::min(slab_rows_, m - first);
       const bool last = first + count >= m;
@@ -260,8 +260,8 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
         });
       }
       if (columns && wanted) backward_columns<T>(model_, packed_, saved_, dz_, dx_part, count, layers, team, scratch);
-      const Index items = wanted ? outputs_of.of_all() : 0;
-      const auto made = [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
+      const Index items = wanted ? outputs_of.count() : 0;
+      const auto finish_block = [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
         if (!last) return;
         if (gradients.panels == nullptr) add_penalty(model_.layers[l], block, l2, place.dw);
         if (hooks != nullptr) hooks->block_ready(l, block, place, packed_);
@@ -269,7 +269,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
       team.each(items + 1, [&](Index item) {
         if (item < items)
           gradients_of_item<T>(model_, outputs_of, item, s.x, a_, dz_, {first, m}, tree_, gradients, scratch, &fetch,
-                               made);
+                               finish_block);
         else if (!custom)
           total = add_values(total, count, value_.data(), chain, losses_);
       });
@@ -277,7 +277,7 @@ BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index
     }
     if (hooks == nullptr || !hooks->all_ready) return;
     team.alone(hooks->all_ready);
-    team.each(outputs_of.of_all(), [&](Index item) {
+    team.each(outputs_of.count(), [&](Index item) {
       outputs_of.visit(item, [&](std::size_t l, const WeightBlock& block) {
         hooks->update_block(l, block, gradients.of(model_.layers[l], l, block, scratch), packed_);
       });

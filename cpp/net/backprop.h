@@ -1,6 +1,7 @@
 // Backpropagation in the phases of a team. The first phases go forward through all layers, compute the loss, and go
-// back to the first dZ; an item is some rows, or some outputs of a layer. Then one phase computes dW = dZᵀ A; an item
-// is some outputs, over all rows. A single thread sums each element, so no bit depends on the number of threads.
+// back to the first dZ; an item consists of some rows, or of some outputs of a layer. Then one phase computes dW = dZᵀ
+// A; an item consists of some outputs, over all rows. A single thread sums each element, so no bit depends on the
+// number of threads.
 #pragma once
 
 #include <functional>
@@ -16,9 +17,9 @@ namespace chainrule {
 template <class T>
 class Backprop {
  public:
-  // What the caller does with the gradients of some weights of layer l. `made` is called when they are complete; it may
-  // change these weights and then packs them. If an update needs all gradients first, `between` is called once after
-  // the last `made`, and then `behind` for all weights. Otherwise both are empty.
+  // What the caller does with the gradients of some weights of layer l. block_ready is called when these gradients are
+  // complete; it may change the weights and then packs them. If an update needs all gradients first, all_ready is
+  // called once after the last block_ready, and then update_block is called for all weights. Otherwise both are empty.
   struct UpdateHooks {
     using OfBlock =
         std::function<void(std::size_t l, const WeightBlock& block, const GradientPlace<T>&, PackedWeights<T>&)>;
@@ -29,18 +30,18 @@ class Backprop {
 
   // batch_rows: rows of the largest batch. gradients: false if only costs are needed. inputs: true if dx is needed too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
-  // For training, with its packed weights and an array of gradient_size gradients. If follows() is true, gradient_size
-  // is 0, and the gradients of an item exist only while `made` runs.
+  // For training, with its packed weights and an array of gradient_size gradients. If updates_items() is true,
+  // gradient_size is 0, and the gradients of an item exist only while block_ready runs.
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size)
       : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
 
   // True if every item completes its gradients in a small buffer, so that the update can follow at once. This needs a
   // batch that is a single slab, whose activations may take as much memory as an array of all gradients would. It is
   // false for sparse inputs, whose partial sums are stored in an array of all gradients.
-  static bool follows(const Model<T>& model, Index batch_rows);
+  static bool updates_items(const Model<T>& model, Index batch_rows);
 
   // Makes run() also write the logits to `logits`, one row per example. Not available with gradients.
-  void keep_logits(MatrixView<T> logits) { logits_ = logits; }
+  void store_logits(MatrixView<T> logits) { logits_ = logits; }
 
   // Makes run() compute a part of a batch, and write to `losses` the sums of the rows' losses, one per chain. Only for
   // gradients, without a custom loss.
@@ -50,7 +51,7 @@ class Backprop {
 
   // Returns the cost of m examples: rows[0..m), or the first m if rows is null. If gradients.data is null, computes
   // only the cost. Gradients in panels do not include the penalty. dx and hooks may be null. upcoming: rows of the next
-  // batch, which are prefetched. After an exception run() must not be called again, because partial sums may be
+  // batch, which are prefetched. After an exception, run() must not be called again, because partial sums may be
   // incomplete.
   BatchCost run(const Examples<T>& examples, const Index* rows, Index m, double l2, GradientPlaces<T> gradients = {},
                 const MatrixView<T>* dx = nullptr, const UpdateHooks* hooks = nullptr,
@@ -74,7 +75,7 @@ class Backprop {
   IsaInUse isa_in_use_;
   Model<T> model_;
   int threads_;
-  bool by_items_;  // see follows()
+  bool by_items_;  // see updates_items()
   Index slab_rows_;
   PackedWeights<T> packed_;
   std::vector<Scratch<T>> scratch_;

@@ -100,7 +100,7 @@ void check_binned(const BinnedView<T>& x) {
     require(features >= 1 && features <= std::numeric_limits<std::int32_t>::max(), "layout[", c, "] has ", features,
             " features, expected from 1 to ", std::numeric_limits<std::int32_t>::max());
     require(kind != ColumnKind::value || features == 1, "layout[", c, "] has ", features,
-            " features, but is a value, which has 1");
+            " features, but a value has 1");
   }
   if (x.code_bytes == 1)
     check_rows<T, std::uint8_t>(x);

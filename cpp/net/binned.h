@@ -15,7 +15,8 @@ void sum_features(std::span<const BinnedColumn> layout, Index count, const T* w,
 // The maximum number of entries of a row.
 Index entries_of_row(std::span<const BinnedColumn> layout);
 
-// Refuses columns without features, codes that their column does not have, and fractions outside of [0, 1].
+// Throws std::invalid_argument if a column has no features, a code is out of its column's range, or a fraction is
+// outside of [0, 1].
 template <class T>
 void check_binned(const BinnedView<T>& x);
 

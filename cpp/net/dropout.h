@@ -1,6 +1,5 @@
-// Dropout in the passes of a training: the layers that have it, and their rates in the current step. The factor of a
-// unit depends only on the seed, the step, its layer, its row in the batch and its column, and not on how the work is
-// divided.
+// Dropout during training: the layers that have it, and their rates in the current step. The factor of a unit depends
+// only on the seed, the step, its layer, its row in the batch and its column, and not on how the work is divided.
 #pragma once
 
 #include <cstdint>

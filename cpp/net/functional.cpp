@@ -74,7 +74,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
       backward_rows<T>(model, packed, saved, dz, nullptr, rows, mine);
     });
     const OutputItems<T> items(model, x.rows, team);
-    team.each(items.of_all(), [&](Index item) {
+    team.each(items.count(), [&](Index item) {
       gradients_of_item<T>(model, items, item, x, a, dz, {0, x.rows}, tree, {gradients}, mine, nullptr,
                            [&](std::size_t l, const WeightBlock& block, const GradientPlace<T>& place) {
                              add_penalty(model.layers[l], block, l2, place.dw);

@@ -18,7 +18,7 @@ Index entry_count(const SparseRows<T>& x, Index rows) {
 
 // Computes leaf `number` of dW of the first layer for sparse inputs, as one chain over the rows [begin, end) of a slab.
 // The leaf is summed in an array of zeros behind the runs. Then only the columns that occur in its rows are added to a
-// run and set to zero again, or all columns if the leaf has more entries than there are columns. Of binned rows the
+// run and set to zero again, or all columns if the leaf has more entries than there are columns. For binned rows, the
 // array need not be zero, and all columns are added. place(i) is dW in array i of the tree, with rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,

@@ -42,18 +42,18 @@ void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock&
                         Scratch<T>& scratch, RowFetch<T>* fetch);
 
 // The same for one item of a phase over all layers. x: the rows of the slab. tree: used if there is an array of all
-// gradients. Calls made(l, block, place) when the item is complete.
-template <class T, class Made>
+// gradients. Calls done(l, block, place) when the item is complete.
+template <class T, class Done>
 void gradients_of_item(const Model<T>& model, const OutputItems<T>& items, Index item, const PassInputs<T>& x,
                        const Tape<T>& a, const Tape<T>& dz, Slab slab, const SumTree<T>& tree,
-                       GradientPlaces<T> gradients, Scratch<T>& scratch, RowFetch<T>* fetch, Made made) {
+                       GradientPlaces<T> gradients, Scratch<T>& scratch, RowFetch<T>* fetch, Done done) {
   items.visit(item, [&](std::size_t l, const WeightBlock& block) {
     // The tapes (a, dz) may have more rows than the slab.
     const PassInputs<T> inputs = l == 0 ? x : PassInputs<T>(a[l - 1].rows_between(0, x.rows));
     const GradientPlace<T> place = gradients.of(model.layers[l], l, block, scratch);
     gradients_of_block<T>(model, l, block, inputs, dz[l], slab, gradients.data != nullptr ? tree : scratch.tree, place,
                           scratch, fetch);
-    made(l, block, place);
+    done(l, block, place);
   });
 }
 

@@ -11,8 +11,8 @@ namespace chainrule {
 namespace {
 
 // A pair of standard normal numbers by the polar method (Marsaglia & Bray 1964). It needs no sine or cosine, which
-// differ between C libraries, and takes the logarithm from the kernels. Attempts are numbered, so each pair is a
-// function of its index.
+// differ between C libraries, and uses the logarithm of the kernels. Attempts are numbered, so each pair is a function
+// of its index.
 std::array<double, 2> normal_pair(std::uint64_t seed, std::uint32_t layer, std::uint64_t index) {
   for (std::uint64_t attempt = 0;; ++attempt) {
     const auto words = philox64(seed, Stream::init, layer, index << 8 | attempt);

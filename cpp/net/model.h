@@ -42,8 +42,9 @@ struct Model {
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.
   const Dropout* dropout_of(std::size_t place) const { return dropout != nullptr ? dropout->of(place) : nullptr; }
 
-  // True if the forward pass of hidden layer l saves g'(z), times the factors of dropout, for the backward pass, and
-  // not z or a: where there is dropout, and in training also where g' is computed from z, as both have terms in common.
+  // True if the forward pass of hidden layer l saves g'(z), times the factors of dropout, for the backward pass instead
+  // of z or a. It does so if the layer has dropout and, in training, also if g' is computed from z, because g and g'
+  // then have terms in common.
   bool saves_slope(std::size_t l) const {
     return dropout_of(l + 1) != nullptr || (saves_slopes && slope_reads_z(layers[l].activation));
   }

@@ -69,7 +69,8 @@ void check_l2(double l2) { require(l2 >= 0 && std::isfinite(l2), "l2 is ", l2, "
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs) {
   if (targets.labels != nullptr) {
-    require(traits_of(loss).output == Output::softmax, "class numbers as y need the loss softmax_cross_entropy");
+    require(traits_of(loss).output == Output::softmax,
+            "y holds class numbers, which need the loss softmax_cross_entropy");
     for (Index i = 0; i < rows; ++i)
       require(targets.labels[i] >= 0 && targets.labels[i] < outputs, "y[", i, "] is class ", targets.labels[i],
               ", the network has classes 0 to ", outputs - 1);
@@ -85,7 +86,7 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
       const auto value = static_cast<double>(y(i, j));
       if (std::isnan(value) || allowed.holds(value)) continue;
       require(false, "y[", i, ", ", j, "] is ", value, ", ", loss_names[static_cast<int>(loss)], " expects ",
-              words_of(allowed, "y"));
+              range_text(allowed, "y"));
     }
 }
 
@@ -95,7 +96,7 @@ void check_weights(const T* weights, Index rows, bool zeros) {
   double sum = 0;
   for (Index i = 0; i < rows; ++i) {
     require(weights[i] >= 0 && std::isfinite(weights[i]), "sample_weight[", i, "] is ", weights[i],
-            ", expected a number of 0 or more");
+            ", expected a non-negative number");
     sum += static_cast<double>(weights[i]);
   }
   require(zeros || sum > 0, "sample_weight is 0 for every row");
@@ -123,10 +124,9 @@ struct Network<T>::State {
 
 namespace {
 
-// The number of the process: it increases in a forked child, because trainings of other threads of the parent do not
-// continue there.
+// Incremented in a forked child, because fits in other threads of the parent do not continue there.
 std::atomic<unsigned> process{1};
-const AtFork another(nullptr, [] { ++process; });
+const AtFork increment_in_child(nullptr, [] { ++process; });
 
 }  // namespace
 
@@ -169,7 +169,7 @@ Network<T>::Network(std::vector<Index> layer_sizes, const NetworkOptions& option
   require(activations.size() == hidden, "activations has ", activations.size(), " entries, the network has ", hidden,
           " hidden layers");
   require(traits_of(options.loss).output != Output::softmax || layer_sizes.back() > 1,
-          "softmax_cross_entropy needs at least 2 outputs; for one output of two classes use binary_cross_entropy");
+          "softmax_cross_entropy needs at least 2 outputs; for two classes with one output, use binary_cross_entropy");
   require(parameters.empty() || std::ssize(parameters) == count, "parameters has ", parameters.size(),
           " entries, the network has ", count);
   std::vector<double> loss_parameters =
@@ -315,21 +315,23 @@ namespace {
 void check_part(const BatchPart& part, Index rows, Index hidden_layers) {
   const Index end = part.first + rows;
   require(rows > 0, "a part of a batch needs at least one row");
-  require(part.first >= 0 && end <= part.batch_rows, "the part has the rows ", part.first, " to ", end - 1,
-          ", the batch has the rows 0 to ", part.batch_rows - 1);
+  require(part.first >= 0 && end <= part.batch_rows, "the part has rows ", part.first, " to ", end - 1,
+          ", the batch has rows 0 to ", part.batch_rows - 1);
   const auto leaves = [](Index n) { return (n + sum_rows - 1) / sum_rows; };
   require(part.first % sum_rows == 0 && (rows % sum_rows == 0 || end == part.batch_rows) &&
               is_run(part.first / sum_rows, leaves(rows), leaves(part.batch_rows)),
           "the rows ", part.first, " to ", end - 1, " of ", part.batch_rows, " are not an aligned part: expected ",
-          sum_rows, " * 2^j rows from a multiple of that number on, or all rows to the end from a multiple of ",
-          sum_rows, " * 2^j that is at least their number");
+          sum_rows,
+          " * 2^j rows that begin at a multiple of their number, or the last rows of the batch, which begin at a "
+          "multiple of ",
+          sum_rows, " * 2^j that is not less than their number");
   require(part.batch_weight >= 0 && std::isfinite(part.batch_weight), "total_weight is ", part.batch_weight,
-          ", expected a number of 0 or more");
+          ", expected a non-negative number");
   require(part.step >= 0, "step is ", part.step, ", expected 0 or more");
   require(part.dropout.size() <= 1 || static_cast<Index>(part.dropout.size()) == hidden_layers, "dropout has ",
           part.dropout.size(), " entries, the network has ", hidden_layers, " hidden layers");
   const auto check_rate = [](const char* name, double rate) {
-    require(rate >= 0 && rate < 1, name, " is ", rate, ", expected a number from 0 to less than 1");
+    require(rate >= 0 && rate < 1, name, " is ", rate, ", expected 0 <= ", name, " < 1");
   };
   check_rate("input_dropout", part.input_dropout);
   for (const double rate : part.dropout) check_rate("dropout", rate);

@@ -35,7 +35,8 @@ const Model<T>& model_of(const Network<T>& network);
 template <class T>
 Model<T> model_for(const Network<T>& network, const Inputs<T>& x);
 
-// The default parameters of a loss, and the given ones after a check, or the defaults if none are given.
+// default_loss_parameters returns the default parameters of a loss. checked_loss_parameters returns the given
+// parameters after a check, or the defaults if none are given.
 std::vector<double> default_loss_parameters(Loss loss);
 std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> parameters, Index outputs);
 
@@ -46,7 +47,7 @@ void check_inputs(const Inputs<T>& x, Index expected);
 template <class T>
 void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outputs);
 void check_l2(double l2);
-// zeros: whether all weights may be 0.
+// zeros: true if all weights may be 0.
 template <class T>
 void check_weights(const T* weights, Index rows, bool zeros = false);
 template <class T>

@@ -45,7 +45,7 @@ PackedWeights<T>::PackedWeights(const Model<T>& model, const Panels<T>& panels, 
 template <class T>
 void PackedWeights<T>::pack(const Model<T>& model, Team team) {
   const OutputItems<T> items(model, kernels<T>().lanes, team);  // packing costs as much as the products of some rows
-  team.each(items.of_all(), [&](Index item) {
+  team.each(items.count(), [&](Index item) {
     items.visit(item, [&](std::size_t l, const WeightBlock& block) { pack_block(model.layers[l], l, block); });
   });
 }

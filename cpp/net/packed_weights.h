@@ -1,4 +1,4 @@
-// The weights in the layout that the products read: copies in panels, which a training keeps up to date.
+// The weights in the layout that the products read: copies in panels, which are updated during training.
 #pragma once
 
 #include "core/gemm.h"
@@ -20,7 +20,7 @@ class PackedWeights {
   // copy W of every layer except the first. inputs: copy W of the first layer too, for the gradient with respect to the
   // inputs.
   PackedWeights(const Model<T>& model, bool backward, bool inputs = false);
-  // Uses views of Wᵀ in the panels of a training, and makes copies of W.
+  // Uses views of Wᵀ in the panels of the training parameters, and makes copies of W.
   PackedWeights(const Model<T>& model, const Panels<T>& panels, T* parameters);
   PackedWeights(PackedWeights&&) noexcept = default;  // not copyable: the views of a copy would point into the source
   PackedWeights& operator=(PackedWeights&&) noexcept = default;
@@ -31,9 +31,9 @@ class PackedWeights {
   // The packed weights of layer l; data is null if the product reads the weights in place.
   PanelView<const T> forward(std::size_t l) const { return l < forward_.size() ? forward_[l] : PanelView<T>{}; }
   PanelView<const T> backward(std::size_t l) const { return l < backward_.size() ? backward_[l] : PanelView<T>{}; }
-  // The weights by which the entries of sparse inputs are multiplied, n_in x n_out: Wᵀ, or of binned inputs E
-  // (binned.h).
-  const T* of_entries(const Model<T>& model) const {
+  // The weights by which the entries of sparse inputs are multiplied, n_in x n_out: Wᵀ, or E (binned.h) if the inputs
+  // are binned.
+  const T* entry_weights(const Model<T>& model) const {
     return binned_inputs_.empty() ? model.layers.front().w : sums_.data();
   }
   const PackedBf16<T>& forward_bf16(std::size_t l) const { return forward_bf16_[l]; }
@@ -50,7 +50,7 @@ class PackedWeights {
   std::vector<PackedBf16<T>> forward_bf16_, backward_bf16_;
 };
 
-// Copies for batches of this number of rows. For few rows there are none, because packing would not pay.
+// The packed weights for batches of batch_rows rows. For few rows nothing is copied, because packing would not pay off.
 template <class T>
 PackedWeights<T> copies_of_weights(const Model<T>& model, Index batch_rows, bool backward, bool inputs = false) {
   if (batch_rows <= kernels<T>().few_rows && model.precision != Precision::bf16) return PackedWeights<T>(model);

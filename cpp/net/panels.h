@@ -50,7 +50,7 @@ class Panels {
   struct Layer {
     Index n_in, n_out, flat, weights, biases;
   };
-  // Calls pair(flat, panel, count) for each piece of a row of Wᵀ, or of the biases: two pointers to the same `count`
+  // Calls pair(flat, panel, count) for each piece of a row of Wᵀ, or of the biases: the positions of the same `count`
   // parameters in both layouts.
   template <class Pair>
   void for_rows(std::size_t l, const WeightBlock& block, Pair pair) const;

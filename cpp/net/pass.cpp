@@ -6,8 +6,7 @@ namespace chainrule {
 
 namespace {
 
-// A layer with one output is computed by dot products, which sum in the order of dot_rows. Rows that are not contiguous
-// are copied to scratch first.
+// Computes a layer with one output with dot_rows, which needs contiguous rows; other rows are copied to scratch first.
 template <class T>
 void single_output(const Layer<T>& layer, MatrixView<const T> x, MatrixView<T> z, T* scratch) {
   const Kernels<T>& kernel = kernels<T>();
@@ -33,7 +32,7 @@ void sparse_layer(const Model<T>& model, const PackedWeights<T>& packed, const P
            count,
            x.sparse,
            {model.dropout_of(0), x.first},
-           packed.of_entries(model) + first,
+           packed.entry_weights(model) + first,
            layer.n_out,
            layer.b + first,
            to,
@@ -81,7 +80,7 @@ void forward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::s
                   saved.columns_between(first, outputs.end));
 }
 
-// Computes `into` from dz of layer l, for a share of the inputs. `into` is dz of the layer before or, for the first
+// Computes `into` from dz of layer l, for a share of the inputs. `into` is dz of the preceding layer or, for the first
 // layer, dx.
 template <class T>
 void backward_layer(const Model<T>& model, const PackedWeights<T>& packed, std::size_t l, MatrixView<const T> dz,
@@ -130,7 +129,7 @@ void forward_columns(const Model<T>& model, const PackedWeights<T>& packed, cons
       const Index parts = narrow_items(x.rows, team);
       team.each(parts, [&](Index i) { forward(part(x.rows, parts, i), {0, model.layers[l].n_out}); });
     } else {
-      team.each(items.of_layer(l),
+      team.each(items.count_in_layer(l),
                 [&](Index i) { items.visit(l, i, [&](Share outputs) { forward({0, x.rows}, outputs); }); });
     }
   }

@@ -39,7 +39,7 @@ struct Workspace {
   Index bytes() const {
     return (scratch.gemm.size() + 2 * hidden[0].size() + rows.size()) * static_cast<Index>(sizeof(T));
   }
-  // Reads rows of x, which prepare() has made room for.
+  // Reads rows of x into the memory that prepare() has reserved.
   MatrixView<T> read(const Inputs<T>& x, Index begin, Index end) const {
     const MatrixView<T> into{rows.data(), end - begin, x.cols, padded<T>(x.cols), 1};
     x.reader->read(x.numbers(nullptr, end).between(begin, end), into);
@@ -47,7 +47,7 @@ struct Workspace {
   }
 };
 
-constexpr Index most_reused = 1 << 22;      // bytes
+constexpr Index max_reused = 1 << 22;       // bytes
 constexpr Index rows_to_prepare = 8192;     // of a reader, between two polls
 constexpr double operations_at_once = 1e9;  // between two polls; takes about 10 ms
 
@@ -58,10 +58,10 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
   const IsaInUse isa_in_use;
   // Count only half of the operations, because a second thread does not speed up allocation and packing.
   const int team_size = threads_for(row_operations(model, false) * static_cast<double>(x.rows) / 2, threads);
-  const Index most = rows_at_a_time(model), block = std::min(most, x.rows);
+  const Index max_rows = rows_at_a_time(model), block = std::min(max_rows, x.rows);
   // If there is only one block of rows, the members share the outputs instead, each with its own weights.
-  const bool columns = team_size > 1 && x.rows <= most;
-  PackedWeights<T> packed = x.rows > most ? PackedWeights<T>(model, false) : PackedWeights<T>(model);
+  const bool columns = team_size > 1 && x.rows <= max_rows;
+  PackedWeights<T> packed = x.rows > max_rows ? PackedWeights<T>(model, false) : PackedWeights<T>(model);
   // A single thread reuses its workspace between calls, so that predicting a few rows allocates nothing.
   thread_local Workspace<T> reused;
   std::vector<Workspace<T>> own(static_cast<std::size_t>(team_size > 1 ? team_size : 0));
@@ -103,7 +103,7 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
     });
   };
   const Index at_once = std::max(
-      team_size * most,
+      team_size * max_rows,
       x.reader != nullptr ? rows_to_prepare : static_cast<Index>(operations_at_once / row_operations(model, false)));
   for (Index begin = 0; begin == 0 || begin < x.rows; begin += at_once) {
     if (begin > 0) poll();  // may call predict() in this thread
@@ -112,7 +112,7 @@ void predict(const Model<T>& model, const Inputs<T>& x, MatrixView<T> out, bool 
       x.reader->prepare(x.numbers(nullptr, x.rows).between(begin, x.rows), std::min(at_once, x.rows - begin));
     parallel_step(team_size, [&](Team team) { rows_of(team, {begin, std::min(begin + at_once, x.rows)}); });
   }
-  if (reused.bytes() > most_reused) reused = {};
+  if (reused.bytes() > max_reused) reused = {};
 }
 
 template void predict(const Model<float>&, const Inputs<float>&, MatrixView<float>, bool, int);

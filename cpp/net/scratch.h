@@ -40,8 +40,8 @@ struct Scratch {
   Buffer<T> gemm, loss;
   Buffer<Bf16Pair> bf16;
   Columns columns;  // only for gradients of sparse inputs with several leaves
-  // If there is no array of all gradients (Backprop::follows), these hold the gradients of one item until its update,
-  // and its partial sums.
+  // If there is no array of all gradients (Backprop::updates_items), these hold the gradients of one item until its
+  // update, and its partial sums.
   Buffer<T> gradients;
   SumTree<T> tree;
 

@@ -13,7 +13,8 @@
 namespace chainrule {
 
 // True if the network is small enough to train slice by slice (train/sliced): its parameters, its moments and the
-// activations of a slice fit a second-level cache. The limit is part of the arithmetic contract, so it is a constant.
+// activations of a slice fit in a second-level cache. The limit is part of the arithmetic contract, so it is a
+// constant.
 template <class T>
 bool is_small(const Model<T>& model) {
   return model.parameter_count() <= 16384;

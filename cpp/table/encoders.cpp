@@ -11,11 +11,11 @@
 namespace chainrule {
 namespace {
 
-constexpr double largest = 1e300;                // differences of numbers up to this are finite
-constexpr double farthest = 1e30;                // scaled numbers are clipped here
+constexpr double largest = 1e300;                // differences of numbers up to this magnitude are finite
+constexpr double max_scaled = 1e30;              // scaled numbers are clipped here
 constexpr double microseconds = 86'400'000'000;  // per day
 
-// As numpy.clip, also for -0.0 and NaN.
+// Like numpy.clip, also for -0.0 and NaN.
 double clip(double value, double low, double high) {
   const double above = std::isnan(value) || value > low ? value : low;
   return std::isnan(above) || above < high ? above : high;
@@ -33,7 +33,7 @@ std::string without_zeros(std::string_view level) {
   return std::string(is_whole ? whole : level);
 }
 
-// "1" or "0" for a way to write a boolean that has letters; otherwise the level.
+// "1" or "0" if the level is a boolean written in letters; otherwise the level.
 std::string as_digit(const std::string& level) {
   std::string low = level;
   std::ranges::transform(low, low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
@@ -77,7 +77,8 @@ void check_encoder(const Encoder& e) {
   require(e.scale >= 0, column, ": scale ", e.scale);
   require(e.scale > 0 || e.indicator, column, ": scale 0 and no indicator: it has no features");
   const bool rising = std::ranges::adjacent_find(e.edges, std::greater_equal()) == e.edges.end();
-  require(e.edges.empty() || (rising && e.edges.size() > 2), column, ": the edges of its bins do not rise");
+  require(e.edges.empty() || (rising && e.edges.size() > 2), column,
+          ": the edges of its bins are not in ascending order");
   if (!e.format) return;
   if (e.use == ColumnUse::number) {
     NumberReader(e.format->decimal, e.format->unit);
@@ -135,9 +136,9 @@ class CellReader {
       if (!std::isnan(value)) return read(value, row);
     }
     if (encoder_.format && is_marker(*cell)) return nan;
-    const std::string such = date_ ? date_->example() : number_ ? number_->example() : "";
+    const std::string example = date_ ? date_->example() : number_ ? number_->example() : "";
     CellError{encoder_, row}.fail(
-        quoted(*cell), std::string(date_ ? "a date" : "a number") + (such.empty() ? "" : " such as " + such));
+        quoted(*cell), std::string(date_ ? "a date" : "a number") + (example.empty() ? "" : " such as " + example));
   }
 
  private:
@@ -164,7 +165,7 @@ std::vector<EncodedPart> encode_numbers(const Encoder& e, const std::vector<doub
   for (const double value : values) {
     const bool missing = std::isnan(value);
     const double present = missing ? e.median : value;
-    const double x = e.scale > 0 ? clip((present - e.median) / e.scale, -farthest, farthest) : 0.0;
+    const double x = e.scale > 0 ? clip((present - e.median) / e.scale, -max_scaled, max_scaled) : 0.0;
     scaled.values.push_back(x / std::hypot(1.0, x / 3.0));
     if (!e.edges.empty()) {
       const auto above = std::ranges::upper_bound(e.edges, present) - e.edges.begin();
@@ -249,7 +250,7 @@ Encoder read_encoder(JsonReader& json) {
       (part == "decimal" ? format.decimal : part == "unit" ? format.unit : format.order) = json.string();
     });
   };
-  json.object([&](const std::string& name) { about(beginning(name, 100).c_str(), [&] { read(name); }); });
+  json.object([&](const std::string& name) { with_prefix(beginning(name, 100).c_str(), [&] { read(name); }); });
 
   const auto use = std::ranges::find(column_use_names, std::string_view(kind)) - column_use_names;
   e.use = static_cast<ColumnUse>(use);
@@ -268,7 +269,7 @@ Encoder read_encoder(JsonReader& json) {
     }
     found.erase("edges");
   }
-  require(found == expected, "column '", beginning(e.name, 100), "' lacks entries, or has others, than of kind ", kind);
+  require(found == expected, "column '", beginning(e.name, 100), "' does not have the entries of kind ", kind);
   check_encoder(e);
   index_levels(e);
   return e;

@@ -26,7 +26,7 @@ struct Encoder {
   std::vector<double> edges{};
   std::vector<std::string> levels{};
   bool other = false, missing = false;
-  std::map<std::string, Index, std::less<>> places{}, alike{};  // numbers of levels, by their names and by their keys
+  std::map<std::string, Index, std::less<>> places{}, alike{};  // numbers of the levels, by name and by key
   bool is_boolean = false;
 
   Index bins() const { return edges.empty() ? 0 : static_cast<Index>(edges.size()) - 1; }
@@ -41,7 +41,7 @@ struct EncodedPart {
   std::vector<double> values{};
 };
 
-// Reads an encoder from its JSON; throws std::invalid_argument unless Python can have written it.
+// Reads an encoder from its JSON; throws std::invalid_argument if Python cannot have written it.
 Encoder read_encoder(JsonReader& json);
 
 Index rows_of(const Cells& cells);

@@ -13,7 +13,7 @@
 namespace chainrule {
 namespace {
 
-constexpr std::size_t longest = 48;  // characters in the longest text that can be a date or a number
+constexpr std::size_t max_length = 48;  // characters of a text that can be a date or a number
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::string_view white_space[] = {
     " ",      "\t",     "\n",     "\v",     "\f",     "\r",     "\x1c",   "\x1d",   "\x1e",   "\x1f",
@@ -35,16 +35,16 @@ std::string lower(std::string_view text) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// The shape of a text that may be a number or a date; empty for another text.
+// The shape of a text that may be a number or a date; empty for other texts.
 std::string shape_of(std::string_view text) {
   const auto characters = std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; });
-  if (characters > static_cast<std::ptrdiff_t>(longest)) return "";
+  if (characters > static_cast<std::ptrdiff_t>(max_length)) return "";
   std::string shape(text);
   std::ranges::replace_if(shape, is_digit, '0');
   return shape.find('0') == std::string::npos ? "" : shape;
 }
 
-// A pattern with named groups, as in Python: (?P<name>...) and (?P=name). It has no other groups that capture.
+// A pattern with named groups, as in Python: (?P<name>...) and (?P=name). It has no unnamed capturing groups.
 class Pattern {
  public:
   explicit Pattern(const std::string& python) {
@@ -69,7 +69,7 @@ class Pattern {
 
   bool matches(const std::string& shape) const { return std::regex_match(shape, regex_); }
 
-  // If the whole shape matches, calls visit(name, begin, size) for each group that took part.
+  // If the whole shape matches, calls visit(name, begin, size) for each group that matched.
   template <class Visit>
   bool match(const std::string& shape, Visit visit) const {
     std::smatch found;
@@ -96,7 +96,8 @@ std::string any_of(std::initializer_list<std::string_view> texts) {
 struct NumberPatterns {
   std::string space = any_of({" ", "\u00a0", "\u2009", "\u202f", "'", "\u2019"});
   std::string currency = any_of({"\\$", "\u20ac", "\u00a3", "\u00a5", "\u20b9", "\u20a9", "\u20bd"});
-  // Every character outside of ASCII that may be a letter: a unit must also be the one that the encoder learnt.
+  // Every character outside of ASCII that may be a letter. The set may be too large, because a unit must also equal the
+  // one that the encoder learned.
   std::string letter = any_of({"[A-Za-z]", "\u00aa", "\u00b2", "\u00b3", "\u00b5", "\u00b9", "\u00ba", "\u00bc",
                                "\u00bd", "\u00be", "[\xC3-\xF4][\x80-\xBF]+"});
   std::string power = any_of({"\u00b2", "\u00b3"});
@@ -133,7 +134,7 @@ std::vector<Pattern> date_patterns() {
   return patterns;
 }
 
-// The number of a month by its English name or abbreviation; 0 for another word.
+// The number of a month by its English name or abbreviation; 0 for any other word.
 int month_of(std::string_view name) {
   std::string low = lower(name);
   if (low == "sept") low = "sep";
@@ -177,7 +178,7 @@ std::int64_t days_before(std::int64_t year, std::int64_t month) {
 }
 
 template <class Shape, class Find>
-const Shape& remembered(std::map<std::string, Shape, std::less<>>& shapes, const std::string& shape, Find find) {
+const Shape& cached(std::map<std::string, Shape, std::less<>>& shapes, const std::string& shape, Find find) {
   const auto [place, is_new] = shapes.try_emplace(shape);
   if (is_new) place->second = find(shape);
   return place->second;
@@ -235,7 +236,7 @@ double read_float(std::string_view text) {
 
 NumberReader::NumberReader(std::string decimal, std::string unit)
     : decimal_(std::move(decimal)), unit_(std::move(unit)) {
-  require(decimal_ == "." || decimal_ == ",", "the decimal mark of a format is '", decimal_, "'");
+  require(decimal_ == "." || decimal_ == ",", "the decimal mark of a format is '", decimal_, "', expected '.' or ','");
 }
 
 NumberShape NumberReader::find(const std::string& shape) const {
@@ -263,7 +264,7 @@ double NumberReader::read(std::string_view text) {
   const std::string_view stripped = strip(text);
   const std::string shape = shape_of(stripped);
   if (shape.empty()) return nan;
-  const NumberShape& found = remembered(shapes_, shape, [&](const std::string& s) { return find(s); });
+  const NumberShape& found = cached(shapes_, shape, [&](const std::string& s) { return find(s); });
   if (!found.valid) return nan;
   const std::string_view written = stripped.substr(found.begin, found.end - found.begin);
   if (found.grouped && written.front() == '0') return nan;  // 0,125 is not 125
@@ -290,14 +291,14 @@ std::string NumberReader::example() const {
 
 DateReader::DateReader(std::string order) : order_(std::move(order)) {
   require(order_.empty() || order_ == "dmy" || order_ == "mdy" || order_ == "ymd" || order_ == "time",
-          "the order of a format of dates is '", beginning(order_, 20), "'");
+          "the order of a date format is '", beginning(order_, 20), "', expected dmy, mdy, ymd or time");
 }
 
 std::optional<std::int64_t> DateReader::read(std::string_view text) {
   const std::string_view stripped = strip(text);
   const std::string shape = shape_of(stripped);
   if (shape.empty()) return std::nullopt;
-  const DateShape& found = remembered(shapes_, shape, find_date);
+  const DateShape& found = cached(shapes_, shape, find_date);
   if (!found.valid || (order_.empty() ? !found.is_iso : found.is_time != (order_ == "time"))) return std::nullopt;
   const auto number = [&](DateShape::Part part) {
     std::int64_t value = 0;

@@ -1,5 +1,5 @@
-// Reads numbers and dates that are written as text, in a format that Python's encoder has learnt. It accepts the same
-// texts as python/chainrule/_formats.py, whose patterns it has.
+// Reads numbers and dates that are written as text, in a format that Python's encoder has learned. It accepts the same
+// texts as python/chainrule/_formats.py, and has the same patterns.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace chainrule {
 
-// Without white space at the ends, as str.strip of Python; texts are UTF-8.
+// Removes white space at both ends, like Python's str.strip; texts are UTF-8.
 std::string_view strip(std::string_view text);
 
-// True if a text means a missing value in a column of numbers or dates.
+// True if a text stands for a missing value in a column of numbers or dates.
 bool is_marker(std::string_view text);
 
-// Returns what float(text) returns in Python for ASCII texts without underscores; NaN for a text that is not a number.
+// Like float(text) in Python for ASCII texts without underscores, but returns NaN for a text that is not a number.
 double read_float(std::string_view text);
 
 // Positions in the text of a number with a certain shape; the shape of a text has 0 in place of every digit.
@@ -66,7 +66,8 @@ struct DateShape {
 class DateReader {
  public:
   explicit DateReader(std::string order);  // "dmy", "mdy", "ymd", "time", or empty: only ISO 8601
-  // Microseconds since 1970-01-01 (UTC), or of the day; nullopt for a text that is not a date in this format.
+  // Microseconds since 1970-01-01 (UTC) or, for a time of day, since midnight; nullopt for a text that is not a date in
+  // this format.
   std::optional<std::int64_t> read(std::string_view text);
   std::string example() const;
 

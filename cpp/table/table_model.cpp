@@ -38,7 +38,7 @@ std::vector<Encoder> read_features(JsonReader& json) {
   std::vector<std::string_view> names;
   for (const Encoder& encoder : encoders) names.push_back(encoder.name);
   std::ranges::sort(names);
-  require(std::ranges::adjacent_find(names) == names.end(), "it has two columns of the same name");
+  require(std::ranges::adjacent_find(names) == names.end(), "it has two columns with the same name");
   return encoders;
 }
 
@@ -76,9 +76,9 @@ void read_entry(std::string_view text, TableModel::State& state) {
   require(has_target && state.target.of_classes != state.estimator.ends_with("Regressor"),
           "its target does not fit its kind ", state.estimator);
   if (!state.plain) return;
-  require(names.empty() || names.size() == n_features, "it has ", names.size(), " names of ", n_features, " features");
+  require(names.empty() || names.size() == n_features, "it has ", names.size(), " names for ", n_features, " features");
   const Index inputs = std::visit([](const auto& n) { return n.layer_sizes().front(); }, state.network);
-  require(static_cast<Index>(n_features) == inputs, "its features are ", n_features, ", the network has ", inputs,
+  require(static_cast<Index>(n_features) == inputs, "it has ", n_features, " features, but the network has ", inputs,
           " inputs");
   for (std::size_t i = 0; i < n_features; ++i)
     state.encoders.push_back({.use = ColumnUse::value, .name = names.empty() ? "x" + std::to_string(i) : names[i]});
@@ -139,7 +139,7 @@ class EncodedRows {
       for (Index i = 0; i < rows; ++i) {
         const auto row = static_cast<std::size_t>(i);
         if (part.column.kind == ColumnKind::value) {
-          // Features are float32 for each type of network, as in Python.
+          // Features are float32 for both types of network, as in Python.
           out(i, start) =
               plain ? static_cast<T>(part.values[row]) : static_cast<T>(static_cast<float>(part.values[row]));
         } else if (part.codes[row] < part.column.features) {
@@ -167,7 +167,7 @@ class EncodedRows {
   Inputs<T> inputs_;
 };
 
-// The column of the table for each encoder; null for those that need none.
+// The column of the table for each encoder; null for encoders that need none.
 std::vector<const TableColumn*> find_columns(const std::vector<Encoder>& encoders, std::span<const TableColumn> table) {
   std::map<std::string_view, const TableColumn*> by_name;
   for (const TableColumn& column : table) {
@@ -187,7 +187,7 @@ std::vector<const TableColumn*> find_columns(const std::vector<Encoder>& encoder
   return found;
 }
 
-// Calls visit(outputs) with the network's outputs for some rows after the others.
+// Calls visit(outputs) with the network's outputs for successive blocks of rows.
 template <class Visit>
 void for_outputs(const TableModel::State& state, std::span<const TableColumn> table, int threads, Visit visit) {
   const auto columns = find_columns(state.encoders, table);
@@ -268,7 +268,8 @@ TableModel read_table_model(const std::string& path, std::string_view file) {
         state->columns.push_back({encoder.name, encoder.use});
       }
       const auto& sizes = std::visit([](const auto& n) -> const auto& { return n.layer_sizes(); }, state->network);
-      require(features == sizes.front(), "its features are ", features, ", the network has ", sizes.front(), " inputs");
+      require(features == sizes.front(), "it has ", features, " features, but the network has ", sizes.front(),
+              " inputs");
       state->target.check(sizes.back());
     }
   } catch (const std::invalid_argument& error) {

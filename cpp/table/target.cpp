@@ -15,7 +15,7 @@ std::vector<double> read_numbers(JsonReader& json, bool& is_list) {
   is_list = json.next_is('[');
   if (is_list) {
     json.array([&] { values.push_back(json.number()); });
-    require(!values.empty(), "an empty list of numbers");
+    require(!values.empty(), "its target has an empty list of numbers");
   } else if (!json.null()) {
     values.push_back(json.number());
   }
@@ -57,9 +57,9 @@ std::vector<std::string> read_classes(JsonReader& json) {
   return classes;
 }
 
-void require_scale(const Target& target) {
+void check_scale(const Target& target) {
   require(target.mean.size() == target.std.size(), "mean and std of its target have different shapes");
-  for (const double value : target.std) require(value > 0, "its target has the std ", value);
+  for (const double value : target.std) require(value > 0, "its target has std ", value);
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ void Target::append_values(MatrixView<const T> outputs, std::vector<double>& to)
     for (Index j = 0; j < outputs.cols; ++j) {
       double value = outputs(i, j);
       if (!mean.empty()) value = value * of(std, j) + of(mean, j);
-      if (!lowest.empty()) {  // as numpy.clip
+      if (!lowest.empty()) {  // like numpy.clip
         value = std::isnan(value) || value > of(lowest, j) ? value : of(lowest, j);
         value = std::isnan(value) || value < of(highest, j) ? value : of(highest, j);
       }
@@ -118,7 +118,7 @@ void Target::append_classes(MatrixView<const T> outputs, std::vector<Index>& to)
     }
     Index number = 0;
     if (outputs.cols == 1) number = outputs(i, 0) > T(0.5);
-    for (Index j = 1; j < outputs.cols; ++j) {  // as numpy.argmax: the first of equal values, and the first NaN
+    for (Index j = 1; j < outputs.cols; ++j) {  // like numpy.argmax: the first of equal values, or the first NaN
       const T best = outputs(i, number), value = outputs(i, j);
       if (!std::isnan(best) && (value > best || std::isnan(value))) number = j;
     }
@@ -161,7 +161,7 @@ Target read_target(JsonReader& json) {
         (count++ == 0 ? target.lowest : target.highest) = read_numbers(json, is_list);
       });
       require(count == 2 && !target.lowest.empty() && target.lowest.size() == target.highest.size(),
-              "its target has bounds of a wrong shape");
+              "its target has bounds of the wrong shape");
       for (std::size_t k = 0; k < target.lowest.size(); ++k)
         require(target.lowest[k] <= target.highest[k], "its target has the bounds ", target.lowest[k], " and ",
                 target.highest[k]);
@@ -175,7 +175,7 @@ Target read_target(JsonReader& json) {
       target.of_classes ? target.multilabel || y_type == "binary" || y_type == "multiclass" : y_type.empty();
   require(known, "its target has the type '", beginning(y_type, 20), "'");
   require(mean_is_list == std_is_list, "mean and std of its target have different shapes");
-  require_scale(target);
+  check_scale(target);
   return target;
 }
 
@@ -192,7 +192,7 @@ Target read_old_target(JsonReader& json) {
   });
   require(target.of_classes ? !target.classes.empty() : !target.mean.empty(),
           "its target has neither labels nor a mean");
-  require_scale(target);
+  check_scale(target);
   return target;
 }
 

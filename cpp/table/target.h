@@ -17,9 +17,9 @@ struct Target {
   std::vector<double> mean{}, std{};        // of values: empty, one, or one per output
   std::vector<double> lowest{}, highest{};  // bounds, likewise
 
-  // Probabilities, or values, per row.
+  // The number of probabilities or values per row.
   Index columns(Index n_outputs) const;
-  void check(Index n_outputs) const;  // throws std::invalid_argument if it does not fit a network's outputs
+  void check(Index n_outputs) const;  // throws std::invalid_argument unless it matches a network's outputs
 
   // Each function appends the predictions for some rows of outputs.
   template <class T>
@@ -30,7 +30,7 @@ struct Target {
   void append_classes(MatrixView<const T> outputs, std::vector<Index>& to) const;
 };
 
-// Reads the target from its JSON, of this version or of 0.1.0; throws std::invalid_argument unless Python can have
+// Reads the target from its JSON, of this version or of 0.1.0; throws std::invalid_argument if Python cannot have
 // written it.
 Target read_target(JsonReader& json);
 Target read_old_target(JsonReader& json);

@@ -18,7 +18,7 @@ Evaluation<T>::Evaluation(const Model<T>& model, const FitOptions<T>& options)
       scratch_(model, 0),
       metrics_(options.metrics.size()) {
   if (predictions_.size() > 0)
-    backprop_.keep_logits(MatrixView<T>::contiguous(predictions_.data(), count_, model.outputs()));
+    backprop_.store_logits(MatrixView<T>::contiguous(predictions_.data(), count_, model.outputs()));
 }
 
 template <class T>

@@ -1,6 +1,6 @@
 // Many fits in one call. A team of threads takes networks from a list, the costliest first, so that the last fits are
 // short and all threads finish at about the same time. The calling thread is a member of the team. Between its batches,
-// and when no network is left, it polls for signals and reports progress.
+// and when no network is left, it polls for signals and reports finished fits.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -46,7 +46,7 @@ class FitMany {
       smallest_step = std::min(smallest_step, row * static_cast<double>(batch));
     }
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    refuse_twins();
+    check_distinct();
     std::stable_sort(order_.begin(), order_.end(), [&](std::size_t i, std::size_t j) { return costs[i] > costs[j]; });
     const int threads = threads_for(total, options.threads);
     const bool few = jobs.size() < static_cast<std::size_t>(threads);
@@ -66,7 +66,7 @@ class FitMany {
         for (std::size_t next; !stopped_ && (next = next_++) < order_.size();) train(order_[next], caller);
         while (caller && reported_ < jobs_.size()) {
           wait();
-          attend();
+          poll_and_report();
         }
       } catch (const Abandoned&) {
       }
@@ -76,16 +76,16 @@ class FitMany {
   }
 
  private:
-  void refuse_twins() {
+  void check_distinct() {
     std::vector<std::size_t> sorted = order_;
     std::stable_sort(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
       return std::less<>()(jobs_[i].network, jobs_[j].network);
     });
-    const auto twin = std::adjacent_find(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
+    const auto equal = std::adjacent_find(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
       return jobs_[i].network == jobs_[j].network;
     });
-    if (twin != sorted.end())
-      throw std::invalid_argument(text_of("networks[", twin[1], "] is networks[", twin[0], "]"));
+    if (equal != sorted.end())
+      throw std::invalid_argument(text_of("networks[", equal[1], "] is the same object as networks[", equal[0], "]"));
   }
 
   void train(std::size_t i, bool caller) {
@@ -94,7 +94,7 @@ class FitMany {
       options.threads = options_.threads;  // for networks trained one after the other; a fit in a team has one thread
       options.history = &outcomes_[i].history;
       if (caller)
-        options.poll = [this] { attend(); };
+        options.poll = [this] { poll_and_report(); };
       else
         options.poll = [this] {
           if (stopped_) throw Abandoned{};
@@ -110,13 +110,13 @@ class FitMany {
       finished_.push_back(i);
     }
     if (caller)
-      attend();
+      poll_and_report();
     else
       changed_.notify_one();
   }
 
   // Called in the calling thread: polls, and reports finished jobs.
-  void attend() {
+  void poll_and_report() {
     try {
       if (options_.poll) options_.poll();
       for (; const std::optional<std::size_t> i = next_finished(); ++reported_)
@@ -138,7 +138,7 @@ class FitMany {
     changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return reported_ < finished_.size(); });
   }
 
-  const IsaInUse isa_in_use_;  // keeps the instruction set fixed between two fits, too
+  const IsaInUse isa_in_use_;  // also fixes the instruction set between two fits
   std::vector<FitJob<T>> jobs_;
   RowMajorCopies<T> copies_;  // of the jobs' inputs
   const FitManyOptions& options_;

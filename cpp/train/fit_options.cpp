@@ -17,7 +17,7 @@ template <class T>
 void check_rows(const Examples<T>& examples, std::span<const Index> rows) {
   if (rows.empty()) return;
   for (const Index row : rows)
-    require(row >= 0 && row < examples.x.rows, "rows name row ", row, ", X has rows 0 to ", examples.x.rows - 1);
+    require(row >= 0 && row < examples.x.rows, "rows contains ", row, ", X has rows 0 to ", examples.x.rows - 1);
   require(weight_sum(examples.weights, rows.data(), static_cast<Index>(rows.size())) > 0,
           "sample_weight is 0 for every row");
 }
@@ -68,7 +68,7 @@ void check_lengths(const FitState<T>& state, const FitOptions<T>& options) {
   if (end <= length) return;
   for_schedules_without_length(options.schedules, [&](const char* rate, const char* name) {
     require(false, "schedules: ", name, " of ", rate, " ends with epoch ", length,
-            ", the length of the first fit, and this one goes on to epoch ", end,
+            ", the length of the first fit, and this fit continues to epoch ", end,
             ": set its epochs to the length of the whole training");
   });
 }
@@ -84,7 +84,7 @@ template <class T>
 Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
   Model<T> model = model_for(network, examples.x);
   check_steps(options, network.layers(), row_count(examples, options.rows));
-  require(examples.x.rows > 0, "X has no rows, training needs at least one");
+  require(examples.x.rows > 0, "X has no rows, expected at least one");
   require(!options.source || (!options.custom_loss && options.precision == Precision::float32),
           "a source computes the gradients: do not set a custom loss or precision");
   if (options.precision == Precision::bf16) require_bf16<T>();
@@ -97,9 +97,9 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
   check_rows(examples, options.rows);
   for (const Metric<T>& metric : options.metrics)
     if (!metric.function) check_score(metric.score, model.loss);
-  require(options.metrics.empty() || options.validation, "metrics need validation rows, and there are none");
+  require(options.metrics.empty() || options.validation, "metrics need validation rows, but there are none");
   if (options.validation)
-    about("validation", [&] {
+    with_prefix("validation", [&] {
       require(options.validation->x.rows > 0, "X has no rows");
       check_examples(model_for(network, options.validation->x), *options.validation);
       check_rows(*options.validation, options.validation_rows);

@@ -1,4 +1,4 @@
-// Copies of the examples of some batches, for steps that read inputs from memory only.
+// Copies of the examples of some batches, for steppers that can read inputs only from memory.
 #pragma once
 
 #include "core/buffer.h"

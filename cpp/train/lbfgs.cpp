@@ -10,7 +10,7 @@
 namespace chainrule {
 namespace {
 
-// Relative changes of the cost up to this size may be due to rounding alone.
+// Relative changes of the cost up to this size may be caused by rounding alone.
 template <class T>
 constexpr double rounding = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
@@ -104,7 +104,7 @@ void LbfgsSteps<T>::update_direction() {
       pairs_.push_back(std::move(pair));
     }
   }
-  straight_down();
+  use_steepest_descent();
   std::vector<double> alpha;
   for (auto pair = pairs_.rbegin(); pair != pairs_.rend(); ++pair) {
     alpha.push_back(dot(pair->s, direction_) * pair->rho);
@@ -119,7 +119,7 @@ void LbfgsSteps<T>::update_direction() {
 }
 
 template <class T>
-void LbfgsSteps<T>::straight_down() {
+void LbfgsSteps<T>::use_steepest_descent() {
   std::copy_n(now_.gradient.data(), direction_.size(), direction_.data());
   scale(-1, direction_);
 }
@@ -151,23 +151,23 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   }
   const double tolerance = settings_.tolerance_change;
   double step = slope < 0 ? search(batches, slope, iterations_ == 0 ? first_length() : 1, tolerance) : 0;
-  const auto cost_is_still = [&] { return std::abs(now_.cost - before) < tolerance; };
-  const bool still = step <= tolerance || cost_is_still();
+  const auto cost_unchanged = [&] { return std::abs(now_.cost - before) < tolerance; };
+  const bool settled = step <= tolerance || cost_unchanged();
   // A step that changes the cost by no more than rounding errors does not mean convergence if the slope predicts a
   // larger change and the cost is still steep. The pairs are then unreliable too: drop them and try the negative
   // gradient.
-  const bool swallowed = step <= tolerance || std::abs(now_.cost - before) <= rounding<T> * before;
-  const bool lost = still && swallowed && std::abs(slope) / 2 > tolerance && is_steep(batches);
-  if (lost && cost_is_still() && !pairs_.empty()) {
+  const bool within_rounding = step <= tolerance || std::abs(now_.cost - before) <= rounding<T> * before;
+  const bool imprecise = settled && within_rounding && std::abs(slope) / 2 > tolerance && is_steep(batches);
+  if (imprecise && cost_unchanged() && !pairs_.empty()) {
     pairs_.clear();
     scale_ = 1;
-    straight_down();
+    use_steepest_descent();
     search(batches, dot(now_.gradient, direction_), first_length(), 0);
   }
   ++iterations_;
-  if (largest(now_.gradient) <= settings_.tolerance_gradient || (still && !lost))
+  if (largest(now_.gradient) <= settings_.tolerance_gradient || (settled && !imprecise))
     ended_ = "converged";
-  else if (lost && cost_is_still())
+  else if (imprecise && cost_unchanged())
     ended_ = "stalled";
   else if (settings_.max_evaluations && evaluations_ >= *settings_.max_evaluations)
     ended_ = "max_evaluations";
@@ -175,8 +175,8 @@ std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
 }
 
 // True if some derivative times max(1, |parameter|) exceeds a tenth of the cost of a constant prediction. If the
-// columns have a spread of about 1, this becomes false long before convergence: in float32, the largest product at the
-// end was measured as a hundredth of the cost of the constant, and as 1 to 1800 times that cost for spreads of 1e4 to
+// columns have a spread of about 1, this becomes false long before convergence: in float32, the largest product
+// measured at the end was a hundredth of the cost of the constant, but 1 to 1800 times that cost for spreads of 1e4 to
 // 1e6.
 template <class T>
 bool LbfgsSteps<T>::is_steep(const Batches<T>& batches) const {
@@ -197,7 +197,7 @@ double LbfgsSteps<T>::cost_of_constant(const Batches<T>& batches) const {
   const Buffer<T> memory(checked_product(m, outputs)), constant(checked_product(inputs + 1, outputs));
   const MatrixView<T> logits(memory.data(), m, outputs);
   Backprop<T> network(model_, m, false, options_.threads);
-  network.keep_logits(logits);
+  network.store_logits(logits);
   network.run(batches.examples, rows, m, 0);
   T* means = constant.data() + inputs * outputs;  // the biases of a layer whose weights are 0
   for (Index j = 0; j < outputs; ++j) {
@@ -240,18 +240,18 @@ double LbfgsSteps<T>::search(const Batches<T>& batches, double slope, double fir
 
 template <class T>
 void LbfgsSteps<T>::save(FitState<T>& state) {
-  const auto keep = [&](const std::string& name, const T* array) {
+  const auto save_vector = [&](const std::string& name, const T* array) {
     state.vectors[name].assign(array, array + start_.size());
   };
-  keep("parameters", parameters_);
-  keep("gradient", now_.gradient.data());
-  keep("direction", direction_.data());
-  keep("last_gradient", last_gradient_.data());
+  save_vector("parameters", parameters_);
+  save_vector("gradient", now_.gradient.data());
+  save_vector("direction", direction_.data());
+  save_vector("last_gradient", last_gradient_.data());
   std::vector<double> numbers{now_.cost, scale_, length_, static_cast<double>(iterations_),
                               static_cast<double>(evaluations_)};
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    keep(text_of("s", i), pairs_[i].s.data());
-    keep(text_of("y", i), pairs_[i].y.data());
+    save_vector(text_of("s", i), pairs_[i].s.data());
+    save_vector(text_of("y", i), pairs_[i].y.data());
     numbers.push_back(pairs_[i].rho);
   }
   state.numbers["lbfgs"] = std::move(numbers);
@@ -259,18 +259,20 @@ void LbfgsSteps<T>::save(FitState<T>& state) {
 
 template <class T>
 void LbfgsSteps<T>::restore(const FitState<T>& state) {
-  const auto take = [&](const std::string& name, T* array) { std::ranges::copy(entry(state.vectors, name), array); };
+  const auto restore_vector = [&](const std::string& name, T* array) {
+    std::ranges::copy(entry(state.vectors, name), array);
+  };
   const std::vector<double>& progress = numbers(state.numbers, "lbfgs", 5);
   pairs_.clear();
   for (std::size_t i = 0; i + 5 < progress.size(); ++i) {
     pairs_.push_back({Buffer<T>(start_.size()), Buffer<T>(start_.size()), progress[i + 5]});
-    take(text_of("s", i), pairs_.back().s.data());
-    take(text_of("y", i), pairs_.back().y.data());
+    restore_vector(text_of("s", i), pairs_.back().s.data());
+    restore_vector(text_of("y", i), pairs_.back().y.data());
   }
-  take("gradient", now_.gradient.data());
-  take("direction", direction_.data());
-  take("last_gradient", last_gradient_.data());
-  take("parameters", start_.data());
+  restore_vector("gradient", now_.gradient.data());
+  restore_vector("direction", direction_.data());
+  restore_vector("last_gradient", last_gradient_.data());
+  restore_vector("parameters", start_.data());
   std::copy_n(start_.data(), start_.size(), parameters_);
   now_.cost = progress[0];
   scale_ = progress[1];

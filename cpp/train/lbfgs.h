@@ -1,5 +1,5 @@
-// Limited-memory BFGS (Liu & Nocedal 1989), with PyTorch's settings and tests for convergence. A step is one iteration,
-// over all rows.
+// Limited-memory BFGS (Liu & Nocedal 1989), with PyTorch's settings and convergence tests. A step is one iteration over
+// all rows.
 #pragma once
 
 #include <deque>
@@ -34,7 +34,7 @@ class LbfgsSteps final : public Stepper<T> {
   };
   void evaluate(const Batches<T>& batches, T* gradient, double& cost);
   void update_direction();
-  void straight_down();  // sets the direction to the negative gradient
+  void use_steepest_descent();  // sets the direction to the negative gradient
   double search(const Batches<T>& batches, double slope, double first, double tolerance);
   bool is_steep(const Batches<T>& batches) const;
   double cost_of_constant(const Batches<T>& batches) const;
@@ -53,7 +53,7 @@ class LbfgsSteps final : public Stepper<T> {
   double length_ = 0;  // of the last step, as a multiple of the direction
   Index iterations_ = 0, evaluations_ = 0;
   bool known_ = false;           // true if now_ belongs to the current parameters
-  const char* ended_ = nullptr;  // the reason why no step can follow, or null
+  const char* ended_ = nullptr;  // why no further step is possible, or null
   BatchCost cost_{0, 1};
 };
 

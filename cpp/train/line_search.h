@@ -1,5 +1,5 @@
-// Finds a step along a direction that satisfies the strong Wolfe conditions, that is, decreases the cost and its slope
-// sufficiently (Nocedal & Wright 2006, algorithms 3.5 and 3.6, with cubic interpolation).
+// Finds a step along a direction that satisfies the strong Wolfe conditions, that is, a step that sufficiently
+// decreases the cost and its slope (Nocedal & Wright 2006, algorithms 3.5 and 3.6, with cubic interpolation).
 #pragma once
 
 #include <functional>

@@ -50,8 +50,8 @@ struct Table {
   }
 };
 
-// The class of a row: the output with the largest value or, if there is a single output, whether its value is above
-// 0.5.
+// The class of a row: the output with the largest value or, if there is a single output, 1 if its value is above 0.5
+// and 0 otherwise.
 template <class Value>
 Index class_of(Index outputs, Value value) {
   if (outputs == 1) return value(0) > 0.5;
@@ -111,12 +111,12 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
 template <class T>
 double log_loss(const Table<T>& t, Loss loss) {
   const bool of_labels = traits_of(loss).output == Output::logistic;
-  const auto minus_log =
-      [](double p) {  // the kernel's log: C libraries differ, and this score may choose the best epoch
-        double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
-        kernels<double>().log(1, &x, &y);
-        return -y;
-      };
+  // Uses the kernels' log, because C libraries differ and this score may determine the best epoch.
+  const auto minus_log = [](double p) {
+    double x = std::max(p, static_cast<double>(std::numeric_limits<T>::epsilon())), y;
+    kernels<double>().log(1, &x, &y);
+    return -y;
+  };
   return t.mean([&](Index i) {
     double sum = 0;
     for (Index j = 0; j < t.outputs(); ++j) {
@@ -144,7 +144,7 @@ void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
   }
 }
 
-// The probability that a row of the class has a higher prediction than a row of another; ties count one half.
+// The probability that a row of the class has a higher prediction than a row of another class; ties count as one half.
 template <class T>
 double auc(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
@@ -158,7 +158,7 @@ double auc(const Table<T>& t, Loss) {
   });
 }
 
-// For each row of the class, the precision of the rows with at least its prediction; returns the mean of these.
+// The mean, over the rows of the class, of the precision among all rows whose prediction is at least as high.
 template <class T>
 double average_precision(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
@@ -202,7 +202,7 @@ double rmse(const Table<T>& t, Loss) {
       [&](Index j) { return std::sqrt(t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); })); });
 }
 
-// For targets near 0 it uses scikit-learn's smallest denominator.
+// For targets near 0, the denominator is scikit-learn's minimum.
 template <class T>
 double mape(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {

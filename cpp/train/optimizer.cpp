@@ -37,7 +37,7 @@ void check(const OptimizerOptions& options) {
 
 void check(const Group& group, Index layers) {
   for (const Index layer : group.layers)
-    require(layer >= 0 && layer < layers, "a group names layer ", layer, ", expected 0 to ", layers - 1);
+    require(layer >= 0 && layer < layers, "a group contains layer ", layer, ", expected 0 to ", layers - 1);
   check_fields(group, " of a group");
 }
 
@@ -140,7 +140,7 @@ void Optimizer<T>::save(FitState<T>& state, Index count, const Copy& flatten, co
 template <class T>
 void Optimizer<T>::restore(const FitState<T>& state, const Copy& unflatten, T* parameters) {
   const std::vector<double>& progress = numbers(state.numbers, "optimizer", 4);
-  require(progress[3] == static_cast<double>(options_.index()), "the state to resume is of another optimizer");
+  require(progress[3] == static_cast<double>(options_.index()), "the state to resume belongs to another optimizer");
   for (const auto& [name, array] : arrays())
     if (array->size() > 0) unflatten(entry(state.vectors, name).data(), array->data());
   unflatten(entry(state.vectors, "parameters").data(), parameters);

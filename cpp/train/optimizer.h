@@ -17,7 +17,7 @@ namespace chainrule {
 // True if the optimizer itself averages the parameters.
 template <class T>
 bool averages(const OptimizerOptions& options);
-// True if the trained network has an average of the parameters.
+// True if the parameters of the trained network are an average.
 template <class T>
 bool ends_with_average(const FitOptions<T>& options);
 
@@ -28,7 +28,7 @@ class Optimizer {
   Optimizer(const FitOptions<T>& options, Index layers, Index parameters);
 
   void begin_step(const Rates& rates);  // called once per step, by one thread, before any update
-  // The coefficients of the next steps, one per entry of rates, for callers that make the updates themselves.
+  // The coefficients of the next steps, one per entry of rates, for callers that apply the updates themselves.
   std::span<const Update<T>> next_steps(std::span<const Rates> rates);
   Moments<T> moments() const { return moments_from(0); }
   // Updates a region of parameters that begins at `begin` and belongs to layer l and one kind. gradients: those of the

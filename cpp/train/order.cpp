@@ -8,9 +8,9 @@
 namespace chainrule {
 namespace {
 
-// Permutes the entries (Fisher & Yates), by random numbers of the counters from first_counter on. A block of Philox
-// gives four random numbers of 32 bits, if the bias of picking a row by them is at most 2^-16, and otherwise two of 64
-// bits.
+// Permutes the entries (Fisher & Yates) with the random numbers of the counters from first_counter on. A block of
+// Philox gives four random numbers of 32 bits if the bias of an index drawn from them is at most 2^-16, and otherwise
+// two of 64 bits.
 void permute(std::span<Index> order, std::uint64_t seed, Stream stream, int epoch, std::uint64_t first_counter) {
   std::size_t i = order.size();
   const auto words_epoch = static_cast<std::uint32_t>(epoch);

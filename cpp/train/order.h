@@ -13,7 +13,7 @@ namespace chainrule {
 class RowOrder {
  public:
   // Orders `rows` or, if that is empty, all total_rows rows. `shuffle` is false if the rows keep their order. listed:
-  // whether the numbers are needed even if all rows keep their order.
+  // true if the row numbers are needed even if all rows keep their order.
   RowOrder(const Shuffle& shuffle, std::span<const Index> rows, Index total_rows, bool listed);
 
   // Begins an epoch. Its order depends on seed, epoch and rows alone.

@@ -105,7 +105,7 @@ double ScheduledRates::factor(std::size_t which, Index step) {
         if constexpr (std::is_same_v<Settings, ReduceOnPlateau>)
           return plateaus_[which].factor;
         else if constexpr (std::is_same_v<Settings, EpochFactor>)
-          return asked(which, settings, step / steps_);
+          return cached_factor(which, settings, step / steps_);
         else
           return factor_at(settings, Time{step, steps_, epochs_});
       },
@@ -113,7 +113,7 @@ double ScheduledRates::factor(std::size_t which, Index step) {
 }
 
 // Calls the function only once per epoch, because it may be slow.
-double ScheduledRates::asked(std::size_t which, const EpochFactor& function, Index epoch) {
+double ScheduledRates::cached_factor(std::size_t which, const EpochFactor& function, Index epoch) {
   auto& [known_epoch, factor] = known_[which];
   if (known_epoch == epoch) return factor;
   factor = function(static_cast<int>(epoch));

@@ -10,7 +10,7 @@
 
 namespace chainrule {
 
-// The name of the first schedule that depends on the length of the training without stating it, or null.
+// The name of the schedule if it depends on the length of the training but does not set it; otherwise null.
 const char* without_length(const RateSchedule& schedule);
 
 // The factors by which the settings are multiplied in one step.
@@ -32,7 +32,8 @@ class ScheduledRates {
   bool plateau(double watched);
   // Reduces all rates that are on a plateau.
   void reduce();
-  // Watches another value from now on, whose lowest value so far is `lowest`. Plateaus are counted from here.
+  // Switches to another watched value, whose lowest value so far is `lowest`, and restarts the counts of epochs without
+  // improvement.
   void watch(double lowest);
 
   std::vector<double> progress() const;
@@ -44,7 +45,7 @@ class ScheduledRates {
     double epochs;  // since the last improvement
   };
   double factor(std::size_t which, Index step);
-  double asked(std::size_t which, const EpochFactor& function, Index epoch);
+  double cached_factor(std::size_t which, const EpochFactor& function, Index epoch);
 
   std::array<RateSchedule, 3> schedules_;  // of learning rate, weight decay, dropout
   std::array<Plateau, 3> plateaus_;

@@ -18,9 +18,9 @@ bool same(const MatrixView<const T>& a, const MatrixView<const T>& b) {
          a.col_stride == b.col_stride;
 }
 
-// A copy pays if the number of rows that the fit reads out of order is at least that of the matrix.
+// A copy pays off if the fit reads at least as many rows out of order as the matrix has.
 template <class T>
-bool pays(const Inputs<T>& x, Index reads) {
+bool pays_off(const Inputs<T>& x, Index reads) {
   return !x.is_sparse() && x.matrix.cols > 1 && x.matrix.col_stride != 1 && reads >= x.rows;
 }
 
@@ -32,7 +32,7 @@ void RowMajorCopies<T>::use(Examples<T>& examples, FitOptions<T>& options) {
   const Index rows = row_count(examples, options.rows), epochs = options.epochs;
   const bool shuffled = is_shuffled(options.shuffle) && options.batch_size.value_or(rows) < rows;
   const auto replace = [&](Inputs<T>& x, bool gathered, Index count) {
-    if (gathered && pays(x, count * epochs)) x = copy_of(x.matrix, options.threads);
+    if (gathered && pays_off(x, count * epochs)) x = copy_of(x.matrix, options.threads);
   };
   replace(examples.x, shuffled || !options.rows.empty(), rows);
   if (options.validation)

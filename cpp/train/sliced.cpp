@@ -13,15 +13,15 @@
 namespace chainrule {
 namespace {
 
-constexpr Index most_steps = 64;
+constexpr Index max_steps = 64;
 constexpr double operations_at_once = 2e7;  // about 0.1 ms, much less than the time between two polls
 
-// Stores an exception that a poll throws within a step.
+// Stores an exception that poll() throws within a step.
 struct Interruption {
   std::atomic<bool> stopped = false;
   std::exception_ptr failure;
 
-  void ask() {
+  void poll_and_store() {
     try {
       poll();
     } catch (...) {
@@ -130,7 +130,7 @@ Sliced<T>::Sliced(const Model<T>& model, T* parameters, Index batch_rows, const 
       is_sgd_(std::holds_alternative<Sgd>(options.optimizer)),
       costs_(static_cast<std::size_t>(
           std::clamp(operations_at_once / (row_operations(model, true) * static_cast<double>(batch_rows)), 1.0,
-                     static_cast<double>(most_steps)))) {
+                     static_cast<double>(max_steps)))) {
   for (int rank = 0; rank < threads_; ++rank) workspaces_.emplace_back(model, std::min(batch_rows, whole_slice));
   load();
 }
@@ -220,7 +220,7 @@ std::span<const BatchCost> Sliced<T>::run(const Batches<T>& batches) {
   if (steps.steps == 1)
     steps.poll = [](const void* of_member) {
       const Member& member = *static_cast<const Member*>(of_member);
-      member.team.alone([&] { member.interruption->ask(); });
+      member.team.alone([&] { member.interruption->poll_and_store(); });
       return !member.interruption->stopped;
     };
   parallel_step(threads_, [&](Team team) {

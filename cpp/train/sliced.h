@@ -1,5 +1,6 @@
-// Training steps of small networks. A call of the kernel slice_steps makes many steps, and takes each slice of a batch
-// through all layers before the next one. This class holds the memory, and the parameters in the layout of the kernel.
+// Training steps of small networks. A call of the kernel slice_steps executes many steps, and takes each slice of a
+// batch through all layers before the next one. This class holds the memory, and the parameters in the layout of the
+// kernel.
 #pragma once
 
 #include "core/dispatch.h"

@@ -24,17 +24,17 @@ BatchCost SourceGradients<T>::run(const Batches<T>& batches, std::span<const T> 
   for (double& rate : batch.dropout) rate *= dropout;
   const SourceCost cost = options_.source.gradients(batch, gradient);
   require(cost.weight > 0 && std::isfinite(cost.weight), "source returned the weight ", cost.weight,
-          ", expected the sum of the weights of the batch, more than 0");
+          ", expected the sum of the batch's weights, a positive number");
   const double l2 = options_.l2_per_row ? options_.l2 * scale_for(cost.weight) : options_.l2;
   const double cost_of_weights = penalty(model_, l2);
   const GradientPlaces<T> places{gradient.data()};
   parallel_step(threads_, [&](Team team) {
     const OutputItems<T> items(model_, 1, team);
-    const Scratch<T> none;
+    const Scratch<T> unused;
     const auto each = [&](auto work) {
-      team.each(items.of_all(), [&](Index item) {
+      team.each(items.count(), [&](Index item) {
         items.visit(item, [&](std::size_t l, const WeightBlock& block) {
-          work(l, block, places.of(model_.layers[l], l, block, none));
+          work(l, block, places.of(model_.layers[l], l, block, unused));
         });
       });
     };

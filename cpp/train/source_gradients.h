@@ -1,4 +1,4 @@
-// The gradients of batches from a GradientSource, in place of Backprop.
+// Gets the gradients of batches from a GradientSource, in place of Backprop.
 #pragma once
 
 #include "net/backprop.h"
@@ -11,7 +11,7 @@ class SourceGradients {
  public:
   using UpdateHooks = typename Backprop<T>::UpdateHooks;
 
-  // model: a view of the parameters passed to run(), which are in the flat layout.
+  // model: a view of the parameters that are passed to run(), in the flat layout.
   SourceGradients(const Model<T>& model, const FitOptions<T>& options);
 
   // Writes the gradient of the first batch, penalty included, and then calls the hooks for all weights, as Backprop
@@ -23,7 +23,7 @@ class SourceGradients {
   IsaInUse isa_in_use_;
   const Model<T>& model_;
   const FitOptions<T>& options_;
-  PackedWeights<T> packed_;  // empty; the hooks need one
+  PackedWeights<T> packed_;  // empty; an argument of the hooks
   int threads_;
 };
 

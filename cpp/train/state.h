@@ -9,7 +9,7 @@ namespace chainrule {
 template <class Value>
 const Value& entry(const std::map<std::string, Value>& entries, const std::string& name) {
   const auto found = entries.find(name);
-  require(found != entries.end(), "the state to resume has no ", name, ": it is of another optimizer");
+  require(found != entries.end(), "the state to resume has no ", name, ": it belongs to another optimizer");
   return found->second;
 }
 

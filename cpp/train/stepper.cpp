@@ -11,8 +11,8 @@ namespace chainrule {
 
 namespace {
 
-// The largest batch of a RowReader that Sliced trains on, since it needs all rows of a batch in memory.
-constexpr Index most_rows_read = 8192;
+// The largest batch from a RowReader for which Sliced is used, because it needs all rows of a batch in memory.
+constexpr Index max_rows_read = 8192;
 
 // True if the sliced schedule supports the model and the options.
 template <class T>
@@ -31,7 +31,7 @@ std::unique_ptr<Stepper<T>> make_stepper(const Model<T>& model, T* parameters, I
                                          const FitOptions<T>& options) {
   if (std::holds_alternative<Lbfgs>(options.optimizer))
     return std::make_unique<LbfgsSteps<T>>(model, parameters, batch_rows, options);
-  if (is_small(model) && is_plain(model, options) && !(model.reads_inputs && batch_rows > most_rows_read))
+  if (is_small(model) && is_plain(model, options) && !(model.reads_inputs && batch_rows > max_rows_read))
     return std::make_unique<Sliced<T>>(model, parameters, batch_rows, options);
   return std::make_unique<TwoPhase<T>>(model, parameters, batch_rows, options);
 }

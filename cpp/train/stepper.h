@@ -1,6 +1,6 @@
 // Trains batch by batch, in one of three ways: in two phases over a whole batch (two_phase), slice by slice without
-// storing z (sliced), or by L-BFGS (lbfgs). Shapes, activations and options determine which one. All add in the same
-// order.
+// storing z (sliced), or by L-BFGS (lbfgs). Shapes, activations and options determine which one. All three add in the
+// same order.
 #pragma once
 
 #include <memory>
@@ -38,7 +38,7 @@ Examples<T> examples_from(Examples<T> e, Index first) {
   return e;
 }
 
-// Computes cost and gradients and makes the update, for one batch after the other.
+// Computes the cost and the gradients and applies the update, batch by batch.
 template <class T>
 class Stepper {
  public:
@@ -50,12 +50,12 @@ class Stepper {
   // True if the steps change the parameters of the network directly, so that store() does nothing.
   virtual bool in_place() const = 0;
   virtual bool finite() const = 0;  // true if all parameters are finite
-  virtual void load() = 0;          // must be called after the network's parameters were changed from outside
+  virtual void load() = 0;          // must be called after other code has changed the network's parameters
   virtual void store() = 0;         // writes the parameters, or their average if there is one, to the network
   // The gradients of the last batch (L-BFGS: after its step), in the layout of the network's parameters. Only available
   // if Stop::gradient_norm_below is set.
   virtual void gradients(T* gradients) const = 0;
-  // The reason why no step can follow, or null.
+  // Why no further step is possible, or null.
   virtual const char* converged() const { return nullptr; }
 
   // Saves everything that the next step depends on, in the layout of the network's parameters. After restore(), the

@@ -12,7 +12,7 @@
 
 namespace chainrule {
 
-// True if a value is an improvement over the lowest value before it. With a min_delta below 0 it may be higher.
+// True if a value is an improvement over the lowest value before it. If min_delta is negative, it may be higher.
 inline bool improves(double value, double lowest, double min_delta) {
   return min_delta == 0 ? value < lowest : value <= lowest - min_delta;
 }
@@ -23,13 +23,13 @@ struct Lowest {
   double epochs_since = 0;  // since the last improvement by min_delta
   bool is_last = false;     // true if the last value is the lowest
 
-  void note(double next) {
+  void record(double next) {
     is_last = next < value;
     value = std::min(value, next);
   }
-  void note(double next, double min_delta) {
+  void record(double next, double min_delta) {
     epochs_since = improves(next, value, min_delta) ? 0 : epochs_since + 1;
-    note(next);
+    record(next);
   }
 };
 
@@ -46,17 +46,17 @@ class Stopping {
   const Lowest& cost() const { return cost_; }
 
   // Records an epoch without validation rows.
-  void note(double loss) {
-    watched_.note(loss);
-    cost_.note(loss);
+  void record(double loss) {
+    watched_.record(loss);
+    cost_.record(loss);
   }
   // Records an epoch and returns the name of the criterion that is met, or null. watched: see Stop::no_improvement.
   // cost: watched instead if a metric becomes NaN or infinite. gradient_norm: ignored unless needs_gradient_norm().
-  const char* after(const EpochLog& log, double watched, double cost, double gradient_norm) {
+  const char* end_epoch(const EpochLog& log, double watched, double cost, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
-    watched_.note(watched, stop_.min_delta);
-    cost_.note(cost, stop_.min_delta);
+    watched_.record(watched, stop_.min_delta);
+    cost_.record(cost, stop_.min_delta);
     if (stop_.loss_below && log.loss < *stop_.loss_below) return "loss_below";
     if (stop_.loss_change_below && change_epochs_ >= stop_.loss_change_epochs) return "loss_change_below";
     if (needs_gradient_norm() && gradient_norm < *stop_.gradient_norm_below) return "gradient_norm_below";
@@ -64,13 +64,13 @@ class Stopping {
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
-  // Watches the cost instead of a metric that became NaN or infinite, as if it had been watched from the start.
+  // Watches the cost instead of a metric that became NaN or infinite, as if the cost had been watched from the start.
   void watch_cost() {
     watched_ = cost_;
     watches_cost_ = true;
   }
   bool watches_cost() const { return watches_cost_; }
-  bool too_slow(double learning_rate) const {
+  bool learning_rate_too_low(double learning_rate) const {
     return stop_.learning_rate_below && learning_rate <= *stop_.learning_rate_below;
   }
 

@@ -78,34 +78,34 @@ class Fit {
     history.metrics.resize(options_.metrics.size());
     history.watched = watches_metric() ? "metric" : evaluation_ ? "validation" : "loss";
     start_ = Clock::now();
-    keep_finite();
+    back_up_parameters();
     while (history.stop_reason.empty()) {
       make_room(history);
       if (epochs_are_steps()) {
-        keeping_steps([&] { full_batches(history); });
+        store_on_exception([&] { full_batches(history); });
         continue;
       }
       ++epoch_;
-      EpochLog log{epoch_, keeping_steps([this] { return epoch(); }), {}, {}, 0, 0};
+      EpochLog log{epoch_, store_on_exception([this] { return epoch(); }), {}, {}, 0, 0};
       store();
       if (evaluation_) evaluate(log, history);
-      keep_finite();
+      back_up_parameters();
       ++history.epochs;
       history.loss.push_back(log.loss);
       history.learning_rate.push_back(log.learning_rate = learning_rate_);
       log.seconds = history.seconds = seconds_since(start_);
       const char* reason = decide(log, history);
       if (options_.on_epoch_end) {
-        const auto take_over = [this] {  // needed because on_epoch_end may have changed the parameters
+        const auto reload = [this] {  // needed because on_epoch_end may have changed the parameters
           if (!ends_with_average(options_)) stepper_->load();
         };
         const auto snapshot = [&] {
-          take_over();
+          reload();
           save();
         };
         if (options_.on_epoch_end(log, snapshot)) reason = "callback";
-        take_over();
-        keep_finite();
+        reload();
+        back_up_parameters();
       }
       if (reason == nullptr && history.epochs == options_.epochs) reason = "epochs";
       if (reason != nullptr) history.stop_reason = reason;
@@ -143,11 +143,11 @@ class Fit {
         watched = cost;
       }
     }
-    const char* reason = stopping_.after(log, watched, cost, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
-    if (stopping_.watched().is_last) keep(best_, history);
-    if (watches_metric() && stopping_.cost().is_last) keep(best_by_cost_, history);
+    const char* reason = stopping_.end_epoch(log, watched, cost, stopping_.needs_gradient_norm() ? gradient_norm() : 0);
+    if (stopping_.watched().is_last) store_best(best_, history);
+    if (watches_metric() && stopping_.cost().is_last) store_best(best_by_cost_, history);
     history.best_epoch = best_.in_history;
-    if (rates_.plateau(watched) && stopping_.too_slow(learning_rate_) && reason == nullptr)
+    if (rates_.plateau(watched) && stopping_.learning_rate_too_low(learning_rate_) && reason == nullptr)
       reason = "learning_rate_below";
     rates_.reduce();
     return reason != nullptr ? reason : stepper_->converged();
@@ -161,9 +161,10 @@ class Fit {
     history.watched = "validation";
   }
 
-  // After an exception (from a user's function or an interrupt), stores the parameters reached so far in the network.
+  // Calls steps(). After an exception (from a user's function or an interrupt), stores the parameters reached so far in
+  // the network.
   template <class Steps>
-  auto keeping_steps(Steps steps) {
+  auto store_on_exception(Steps steps) {
     try {
       return steps();
     } catch (const DivergenceError&) {
@@ -191,11 +192,11 @@ class Fit {
       ++history.epochs;
       history.loss.push_back(cost.mean);
       history.learning_rate.push_back(rate * factors++->learning_rate);
-      stopping_.note(cost.mean);
+      stopping_.record(cost.mean);
       if (stopping_.watched().is_last) history.best_epoch = history.epochs;
     }
     store();
-    keep_finite();
+    back_up_parameters();
     history.seconds = seconds_since(start_);
     if (history.epochs == options_.epochs) history.stop_reason = "epochs";
     poll();
@@ -207,10 +208,10 @@ class Fit {
     return std::sqrt(kernels<T>().sum_of_squares(gradients_.size(), gradients_.data()));
   }
 
-  bool keeps_best() const { return evaluation_.has_value() && options_.stop.no_improvement.has_value(); }
-  void keep(Best& best, const History& history) {
+  bool stores_best() const { return evaluation_.has_value() && options_.stop.no_improvement.has_value(); }
+  void store_best(Best& best, const History& history) {
     best.in_history = history.epochs;
-    if (!keeps_best()) return;
+    if (!stores_best()) return;
     best.epoch = epoch_;
     best.parameters.reserve(model_.parameter_count());
     std::copy_n(parameters(), best.parameters.size(), best.parameters.data());
@@ -250,7 +251,7 @@ class Fit {
     if (!stepper_->finite()) diverged("a parameter");
     stepper_->store();
   }
-  void keep_finite() {
+  void back_up_parameters() {
     std::copy_n(parameters(), last_finite_.size(), last_finite_.data());
     last_finite_epoch_ = epoch_;
   }
@@ -271,7 +272,7 @@ class Fit {
   void resume(const FitState<T>& state) {
     check_state(state, model_.parameter_count());
     const std::vector<double>& best_epochs = numbers(state.numbers, "best_epoch", 1);
-    for (std::size_t i = 0; keeps_best() && i < best_epochs.size() && i < bests().size(); ++i) {
+    for (std::size_t i = 0; stores_best() && i < best_epochs.size() && i < bests().size(); ++i) {
       const auto [name, best] = bests()[i];
       if (best_epochs[i] <= 0) continue;
       best->parameters.reserve(model_.parameter_count());
@@ -309,7 +310,7 @@ class Fit {
   Buffer<T> last_finite_;     // the last finite parameters; empty if the network itself always holds them
   Best best_, best_by_cost_;  // best_by_cost_ replaces best_ if a metric becomes NaN or infinite
   Buffer<T> gradients_;       // used only to compute their norm
-  int epoch_ = 0;             // the last epoch that has begun, counted over the whole training, as is the next member
+  int epoch_ = 0;             // the last epoch that has begun, counted over all fits of this training
   int last_finite_epoch_ = 0;
   double learning_rate_ = 0;  // learning rate of the last step
   Stopping stopping_;
@@ -324,7 +325,7 @@ History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T
   History own;
   History& history = options.history != nullptr ? *options.history : own;
   history = {};
-  const OneFit<T> this_one(network);
+  const OneFit<T> only_fit(network);
   std::optional<Polling> polling;
   if (options.poll) polling.emplace(options.poll, options.poll_seconds);
   FitOptions<T> own_options = options;

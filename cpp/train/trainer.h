@@ -12,16 +12,16 @@ Index row_count(const Examples<T>& examples, std::span<const Index> rows) {
   return rows.empty() ? examples.x.rows : static_cast<Index>(rows.size());
 }
 
-// Returns the model that fit() trains. Throws std::invalid_argument for arguments that fit() refuses.
+// Returns the model that fit() trains. Throws std::invalid_argument for arguments that fit() rejects.
 template <class T>
 Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options);
 
-// Refuses schedules without a length if a resumed training goes beyond the length of its first fit. Only Python calls
-// this; C++ keeps the last factor instead.
+// Throws std::invalid_argument if a schedule has no length and a resumed fit continues beyond the length of the first
+// one. Only Python calls this; in C++, the factor then stays at its last value.
 template <class T>
 void check_lengths(const FitState<T>& state, const FitOptions<T>& options);
 
-// Refuses a state that does not fit the network.
+// Throws std::invalid_argument if the state does not match the network.
 template <class T>
 void check_state(const FitState<T>& state, Index parameters);
 

@@ -44,11 +44,11 @@ bool needs_norm(const FitOptions<T>& options) {
   return options.clip_norm || options.skip_updates_above;
 }
 
-// True if gradients are used again after the item that computes them, so that they must be stored in an array.
+// True if gradients are used again after the item that computes them, so that they must all be stored in an array.
 template <class T>
-bool keeps_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
+bool needs_all_gradients(const Model<T>& model, Index batch_rows, const FitOptions<T>& options) {
   return options.source || needs_norm(options) || options.stop.gradient_norm_below ||
-         !Backprop<T>::follows(model, batch_rows);
+         !Backprop<T>::updates_items(model, batch_rows);
 }
 
 template <class T>
@@ -74,7 +74,8 @@ TwoPhase<T>::TwoPhase(const Model<T>& model, T* parameters, Index batch_rows, co
       weights_(in_panels() && options.l2 != 0 ? model.parameter_count() : 0),
       dropout_(dropout_for(model, options)),
       model_(training_model(model, panels_, parameters_, weights_.data(), dropout_)),
-      gradients_(keeps_gradients(model_, batch_rows, options) ? Buffer<T>(array_size(model, panels_)) : Buffer<T>()),
+      gradients_(needs_all_gradients(model_, batch_rows, options) ? Buffer<T>(array_size(model, panels_))
+                                                                  : Buffer<T>()),
       optimizer_(options, static_cast<Index>(model.layers.size()), array_size(model, panels_)),
       squares_(needs_norm(options) ? output_count(model) : 0),
       hooks_(update_hooks()) {
@@ -161,7 +162,7 @@ typename Backprop<T>::UpdateHooks TwoPhase<T>::update_hooks() {
   const auto applied = std::make_shared<bool>(true);  // false if the update of this step is skipped
   return {[this](std::size_t l, const WeightBlock& block, const Place& gradients, PackedWeights<T>&) {
             add_penalty_in_panels(l, block, gradients);
-            square(l, block.outputs, gradients);
+            sum_squares(l, block.outputs, gradients);
           },
           [this, applied] {
             const double norm = gradient_norm();
@@ -191,7 +192,7 @@ void TwoPhase<T>::add_penalty_in_panels(std::size_t l, const WeightBlock& block,
 // Sums the squares of the gradients per output, in the order of its inputs. gradient_norm() adds the sums of all
 // outputs. So the result depends neither on the number of threads nor on the width of panels.
 template <class T>
-void TwoPhase<T>::square(std::size_t l, Share outputs, const GradientPlace<T>& gradients) {
+void TwoPhase<T>::sum_squares(std::size_t l, Share outputs, const GradientPlace<T>& gradients) {
   const Layer<T>& layer = model_.layers[l];
   double* squares = squares_.data();
   for (std::size_t before = 0; before < l; ++before) squares += model_.layers[before].n_out;

@@ -1,7 +1,7 @@
 // Training steps of medium and large networks: backpropagation, followed by the update of each item's weights as soon
 // as their gradients are complete and still in the cache, usually in a buffer that the next item reuses
-// (keeps_gradients). During training the parameters are in panels, except for bf16 and for batches of so few rows that
-// products read the weights in place.
+// (needs_all_gradients). During training the parameters are in panels, except for bf16 and for batches of so few rows
+// that products read the weights in place.
 #pragma once
 
 #include "net/backprop.h"
@@ -11,7 +11,8 @@
 
 namespace chainrule {
 
-// True if nothing but the optimizer changes the parameters.
+// True if every gradient is passed to the optimizer unchanged and there is one rate for all parameters: no groups,
+// clipping, skipped updates or averages.
 template <class T>
 bool has_plain_updates(const FitOptions<T>& options);
 
@@ -39,11 +40,11 @@ class TwoPhase final : public Stepper<T> {
   BatchCost run_backprop(const Batches<T>& batches);
   typename Backprop<T>::UpdateHooks update_hooks();
   void add_penalty_in_panels(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients);
-  void square(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
+  void sum_squares(std::size_t l, Share outputs, const GradientPlace<T>& gradients);
   double gradient_norm() const;
   void update(std::size_t l, const WeightBlock& block, const GradientPlace<T>& gradients, PackedWeights<T>& packed);
   void parameters_changed();
-  // Copy an array of the training to the flat layout of the network, and back.
+  // Copy an array from the layout used in training to the flat layout of the network, and back.
   void flatten(const T* array, T* flat) const;
   void unflatten(const T* flat, T* array) const;
   bool in_panels() const { return panels_.size() > 0; }

@@ -376,7 +376,7 @@ def spread(
     first: dict[int, int] = {}
     for i, network in enumerate(networks):
         if (k := first.setdefault(id(network), i)) != i:
-            raise ValueError(f"networks[{i}] is networks[{k}]")
+            raise ValueError(f"networks[{i}] is the same object as networks[{k}]")
     epochs = each.get("epochs", [1] * len(networks))
     repeats = [count if isinstance(count, int) else 1 for count in epochs]
     costs = [float((len(n.parameters) + 1000) * max(1, k)) for n, k in zip(networks, repeats, strict=True)]

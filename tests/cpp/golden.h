@@ -1,5 +1,5 @@
-// The trainings whose results are stored as hashes. Every optimizer, schedule, loss, activation and kind of examples
-// occurs in at least one of them.
+// The fits whose results are stored as hashes. Every optimizer, schedule, loss, activation and kind of examples occurs
+// in at least one of them.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct Hashes {
 
 enum class Data { dense, by_columns, labels, weighted_labels, sparse, binned };
 
-struct Training {
+struct GoldenFit {
   const char* name;
   Hashes golden;
   std::vector<Index> sizes;
@@ -33,8 +33,8 @@ struct Training {
   bool validates = false;  // validate on every third row, with metrics; one of them selects the best epoch
 };
 
-// One training per activation, so that a new activation adds a line and changes no hash.
-inline Training training_with(Activation activation, const Hashes& golden) {
+// One fit per activation, so that a new activation adds a line and changes no hash.
+inline GoldenFit fit_with(Activation activation, const Hashes& golden) {
   return {.name = activation_names[static_cast<std::size_t>(activation)],
           .golden = golden,
           .sizes = {10, 23, 37, 2},
@@ -43,7 +43,7 @@ inline Training training_with(Activation activation, const Hashes& golden) {
           .network = {.activation = activation, .init = Init::lecun_normal}};
 }
 
-inline std::vector<Training> golden_trainings() {
+inline std::vector<GoldenFit> golden_fits() {
   using enum Activation;
   using enum Loss;
   return {
@@ -267,21 +267,21 @@ inline std::vector<Training> golden_trainings() {
        .optimizer = Sgd{.learning_rate = 0.3},
        .schedules = {.learning_rate = ReduceOnPlateau{.factor = 0.5, .patience = 0}},
        .validates = true},
-      training_with(identity, {0xcd7542a934afb680, 0x0faff4b6b395bc63, 0x016bde0025fc42b6, 0xcf4a316fe1684dc6}),
-      training_with(logistic, {0x6960a078f8d45ca8, 0xe4c2b8a4c1cbb6eb, 0xe258e3f51937f18b, 0xc662a3176d49e744}),
-      training_with(tanh, {0x0f2b77e276cec6e7, 0xfe6f9fa3dd4656d7, 0x5ce71c3838e8cca9, 0x2fc930cbe6eb1004}),
-      training_with(relu, {0x18dad9f2d4bdb8f8, 0xebb155be9368e3b0, 0x11f59976f861437f, 0x1f438118ba9d1c66}),
-      training_with(leaky_relu, {0xd8b7b6a4ec5058cb, 0xc9116e8b7e42af00, 0x7cd84751e536f369, 0xc0747f9973c5f78e}),
-      training_with(elu, {0xa581086236de9978, 0x899050ebbcd46b44, 0x5a1c59a7b01bf59e, 0xc3569e3749ed5bb9}),
-      training_with(selu, {0x3e7ac63877cce16d, 0xbad74b78ed6c47ef, 0x868c69d0f6d8f342, 0x9af3600c522a94c4}),
-      training_with(gelu, {0xd2f6b2f104264f48, 0x0c27b413e198375f, 0xbcec9b2653e013c7, 0x2459aeaf4654e37f}),
-      training_with(gelu_tanh, {0x1b735161793a1127, 0x81735310199d24e2, 0x68df768a12242295, 0x3efc4767666f9de0}),
-      training_with(silu, {0xe6505a72ed5fb404, 0xd24a923c4bf62dbf, 0x0ad3406aec7bbb62, 0x30c00cfb1cd678fb}),
-      training_with(softplus, {0x0372f25527f12ce6, 0x458405784e746b09, 0x223ddae82b43c399, 0x72e11c5673e2e52d}),
-      training_with(mish, {0x07336c85a3d3e11a, 0x1c841d52cb9557eb, 0xbf7703ecdad4176f, 0xa57b368b301dfa08}),
-      training_with(hard_tanh, {0xf38792c3e7610ce8, 0x2e688fde0977bdae, 0x0620fc7b5c398177, 0x11bb6dc4876e4a12}),
-      training_with(sin, {0x2f36dcb8d926d175, 0x68ddeb664cac37fc, 0x0f2a073d793e3e23, 0xcd0156e9b2033fbe}),
-      training_with(softsign, {0x9ba14f3c0f584641, 0x18770a2df0f851a8, 0xb8742c7a4ff019a4, 0xda23c159487b54a4}),
+      fit_with(identity, {0xcd7542a934afb680, 0x0faff4b6b395bc63, 0x016bde0025fc42b6, 0xcf4a316fe1684dc6}),
+      fit_with(logistic, {0x6960a078f8d45ca8, 0xe4c2b8a4c1cbb6eb, 0xe258e3f51937f18b, 0xc662a3176d49e744}),
+      fit_with(tanh, {0x0f2b77e276cec6e7, 0xfe6f9fa3dd4656d7, 0x5ce71c3838e8cca9, 0x2fc930cbe6eb1004}),
+      fit_with(relu, {0x18dad9f2d4bdb8f8, 0xebb155be9368e3b0, 0x11f59976f861437f, 0x1f438118ba9d1c66}),
+      fit_with(leaky_relu, {0xd8b7b6a4ec5058cb, 0xc9116e8b7e42af00, 0x7cd84751e536f369, 0xc0747f9973c5f78e}),
+      fit_with(elu, {0xa581086236de9978, 0x899050ebbcd46b44, 0x5a1c59a7b01bf59e, 0xc3569e3749ed5bb9}),
+      fit_with(selu, {0x3e7ac63877cce16d, 0xbad74b78ed6c47ef, 0x868c69d0f6d8f342, 0x9af3600c522a94c4}),
+      fit_with(gelu, {0xd2f6b2f104264f48, 0x0c27b413e198375f, 0xbcec9b2653e013c7, 0x2459aeaf4654e37f}),
+      fit_with(gelu_tanh, {0x1b735161793a1127, 0x81735310199d24e2, 0x68df768a12242295, 0x3efc4767666f9de0}),
+      fit_with(silu, {0xe6505a72ed5fb404, 0xd24a923c4bf62dbf, 0x0ad3406aec7bbb62, 0x30c00cfb1cd678fb}),
+      fit_with(softplus, {0x0372f25527f12ce6, 0x458405784e746b09, 0x223ddae82b43c399, 0x72e11c5673e2e52d}),
+      fit_with(mish, {0x07336c85a3d3e11a, 0x1c841d52cb9557eb, 0xbf7703ecdad4176f, 0xa57b368b301dfa08}),
+      fit_with(hard_tanh, {0xf38792c3e7610ce8, 0x2e688fde0977bdae, 0x0620fc7b5c398177, 0x11bb6dc4876e4a12}),
+      fit_with(sin, {0x2f36dcb8d926d175, 0x68ddeb664cac37fc, 0x0f2a073d793e3e23, 0xcd0156e9b2033fbe}),
+      fit_with(softsign, {0x9ba14f3c0f584641, 0x18770a2df0f851a8, 0xb8742c7a4ff019a4, 0xda23c159487b54a4}),
   };
 }
 

@@ -17,8 +17,8 @@ namespace chainrule::test {
 
 enum class Edge { begin, end };
 
-// Provides arrays, each in its own block. Elements are not initialized: they are 0.5 of the type of the last fill(), or
-// whatever was written since.
+// Provides arrays, each in its own block. Elements are not initialized: they hold the value of the last fill(), or
+// whatever has been written since.
 class Guarded {
  public:
   static constexpr std::size_t size = std::size_t{1} << 18;
@@ -72,7 +72,7 @@ inline Running running{};
 inline void report_faults() {
   const auto report = [](int) {
     char text[200];
-    const int length = std::snprintf(text, sizeof text, "outside of its memory: %s %s, m %td, n %td, k %td\n",
+    const int length = std::snprintf(text, sizeof text, "access outside of an array: %s %s, m %td, n %td, k %td\n",
                                      running.isa, running.kernel, running.m, running.n, running.k);
     _exit(write(STDOUT_FILENO, text, static_cast<std::size_t>(length)) == length ? 1 : 2);
   };

@@ -52,7 +52,7 @@ void check(const char* folder) {
         } else {
           model.predict_classes(table);
         }
-      } catch (const std::invalid_argument&) {  // a plain estimator takes no missing values
+      } catch (const std::invalid_argument&) {  // a plain estimator does not accept missing values
       }
       std::printf("%s\n", file.path().filename().c_str());
     } catch (const chainrule::FileError&) {

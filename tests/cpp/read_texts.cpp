@@ -1,5 +1,5 @@
 // Reads the lines of standard input as numbers or dates, for tests/test_table_model.py: read_texts number DECIMAL UNIT,
-// read_texts date ORDER, or read_texts float. Prints for each whether it is a marker, and its value or "none".
+// read_texts date ORDER, or read_texts float. Prints for each line whether it is a marker, and its value or "none".
 #include <cmath>
 #include <iostream>
 #include <string>

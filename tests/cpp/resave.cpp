@@ -1,5 +1,5 @@
 // Loads every file of a folder as a model and saves it under the same name in another folder; prints the error if a
-// file is refused. Usage, in tests/test_cpp_files.py: resave from to
+// file is rejected. Usage, in tests/test_cpp_files.py: resave from to
 #include <chainrule/files.h>
 
 #include <iostream>

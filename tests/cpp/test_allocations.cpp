@@ -1,6 +1,6 @@
 // A training step allocates nothing: a fit of twelve epochs makes as many allocations as one of two, except those for
-// its growing history. Predicting a few rows allocates nothing either. The counters are in malloc and its variants, so
-// they include operator new and the thread library.
+// its growing history. Predicting a few rows allocates nothing either. Allocations are counted in malloc and its
+// variants, so those of operator new and of the thread library are included.
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>

@@ -53,7 +53,8 @@ void rounding() {
   while (values.size() < 4000) values.push_back(std::bit_cast<float>(state = state * 1664525u + 1013904223u));
   const auto count = static_cast<Index>(values.size());
   std::vector<Bf16Pair> row(values.size() / 2), column(values.size());
-  // Packs the values as one row, where neighbors share a pair, and as a column whose second one is zeros.
+  // Packs the values as one row, where neighbors share a pair, and as the first of two columns, the second of which is
+  // zeros.
   std::vector<float> both(values);
   both.resize(2 * values.size(), 0.0f);
   bf16_kernels<float>()->pack_panel(1, 1, count, values.data(), count, 1, row.data());
@@ -67,11 +68,11 @@ void rounding() {
 
 // For each element of C, the bias plus the products of rounded operands, summed in double, and a bound for the
 // difference from a float32 sum of k terms.
-struct Twin {
+struct Expected {
   std::vector<double> sum, bound;
 };
-Twin naive(MatrixView<const float> a, MatrixView<const float> b, const float* bias) {
-  Twin twin;
+Expected naive(MatrixView<const float> a, MatrixView<const float> b, const float* bias) {
+  Expected expected;
   for (Index i = 0; i < a.rows; ++i)
     for (Index j = 0; j < b.cols; ++j) {
       double sum = bias != nullptr ? static_cast<double>(bias[j]) : 0, magnitude = std::abs(sum);
@@ -80,19 +81,20 @@ Twin naive(MatrixView<const float> a, MatrixView<const float> b, const float* bi
         sum += term;
         magnitude += std::abs(term);
       }
-      twin.sum.push_back(sum);
+      expected.sum.push_back(sum);
       // Each of at most 2 k roundings is off by 2^-24 of a partial sum.
-      twin.bound.push_back(magnitude * static_cast<double>(2 * a.cols + 1) * 0x1p-24);
+      expected.bound.push_back(magnitude * static_cast<double>(2 * a.cols + 1) * 0x1p-24);
     }
-  return twin;
+  return expected;
 }
 
-void check_close(const std::vector<float>& got, Index ldc, const Twin& twin, Index m, Index n, double times = 1) {
+void check_close(const std::vector<float>& got, Index ldc, const Expected& expected, Index m, Index n,
+                 double times = 1) {
   for (Index i = 0; i < m; ++i) {
     for (Index j = 0; j < n; ++j) {
       const float value = got[static_cast<std::size_t>(i * ldc + j)];
       const auto at = static_cast<std::size_t>(i * n + j);
-      CHECK(std::abs(static_cast<double>(value) - times * twin.sum[at]) <= times * twin.bound[at], i, j, value);
+      CHECK(std::abs(static_cast<double>(value) - times * expected.sum[at]) <= times * expected.bound[at], i, j, value);
     }
     for (Index j = n; j < ldc; ++j) CHECK(got[static_cast<std::size_t>(i * ldc + j)] == untouched);
   }
@@ -114,11 +116,11 @@ void products(Index m, Index n, Index k) {
   const Index ldc = n + 3;
   const auto fresh = [&] { return std::vector<float>(static_cast<std::size_t>(m * ldc), untouched); };
   const auto view = [&](std::vector<float>& c) { return MatrixView<float>{c.data(), m, n, ldc, 1}; };
-  const Twin twin = naive(av, bv, nullptr), with_bias = naive(av, bv, bias.data());
+  const Expected expected = naive(av, bv, nullptr), with_bias = naive(av, bv, bias.data());
 
   std::vector<float> once = fresh();
   gemm_bf16<float>(av, bv, view(once), 1);
-  check_close(once, ldc, twin, m, n);
+  check_close(once, ldc, expected, m, n);
   // The bits depend neither on strides nor on the number of threads.
   for (const auto& x : {a_columns, a_gaps}) {
     std::vector<float> again = fresh();

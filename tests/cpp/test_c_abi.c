@@ -1,5 +1,5 @@
-// The C interface as a C program uses it: networks are made, trained, saved, loaded and used, and every error is a
-// status with a text. tests/test_c_abi.py compares results with Python's, from another language.
+// The C interface as a C program uses it: networks are made, trained, saved, loaded and used, and every error gives a
+// status and a text. tests/test_c_abi.py compares the results with Python's, in another language.
 #include <chainrule/chainrule.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static void check(int passed, const char* condition, int line) {
 }
 #define CHECK(condition) check((condition) != 0, #condition, __LINE__)
 
-static int refused(int status, int expected, const char* words) {
+static int fails_with(int status, int expected, const char* words) {
   return status == expected && strstr(chainrule_error(), words) != NULL;
 }
 
@@ -52,11 +52,11 @@ static void test_configurations(void) {
   chainrule_network_free(NULL);
   for (i = 0; i < sizeof bad / sizeof *bad; ++i) {
     network = NULL;
-    CHECK(refused(chainrule_network_create(bad[i][0], &network), CHAINRULE_INVALID_ARGUMENT, bad[i][1]));
+    CHECK(fails_with(chainrule_network_create(bad[i][0], &network), CHAINRULE_INVALID_ARGUMENT, bad[i][1]));
     CHECK(network == NULL);
   }
-  CHECK(refused(chainrule_network_create(NULL, &network), CHAINRULE_INVALID_ARGUMENT, "configuration is NULL"));
-  CHECK(refused(chainrule_network_create("{}", NULL), CHAINRULE_INVALID_ARGUMENT, "network is NULL"));
+  CHECK(fails_with(chainrule_network_create(NULL, &network), CHAINRULE_INVALID_ARGUMENT, "configuration is NULL"));
+  CHECK(fails_with(chainrule_network_create("{}", NULL), CHAINRULE_INVALID_ARGUMENT, "network is NULL"));
 }
 
 static void test_strides_and_types(void) {
@@ -81,19 +81,19 @@ static void test_strides_and_types(void) {
     }
   CHECK(same && untouched);
   CHECK(chainrule_network_predict_float(network, NULL, 0, 0, NULL, 0, 0) == CHAINRULE_OK);
-  CHECK(refused(chainrule_network_predict_float(network, NULL, 1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT,
-                "x is NULL"));
-  CHECK(refused(chainrule_network_predict_float(network, x, 1, 0, NULL, 0, 0), CHAINRULE_INVALID_ARGUMENT,
-                "out is NULL"));
-  CHECK(refused(chainrule_network_predict_float(NULL, x, 1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT,
-                "network is NULL"));
-  CHECK(refused(chainrule_network_predict_float(network, x, -1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT, "is -1"));
-  CHECK(
-      refused(chainrule_network_predict_float(network, x, 1, 2, out, 0, 0), CHAINRULE_INVALID_ARGUMENT, "stride of x"));
-  CHECK(refused(chainrule_network_predict_float(network, x, 1, 0, out, 1, 0), CHAINRULE_INVALID_ARGUMENT,
-                "stride of out"));
-  CHECK(refused(chainrule_network_predict_double(network, x64, INT64_MAX, 0, out64, 0, 0), CHAINRULE_INVALID_ARGUMENT,
-                "more than memory can hold"));
+  CHECK(fails_with(chainrule_network_predict_float(network, NULL, 1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT,
+                   "x is NULL"));
+  CHECK(fails_with(chainrule_network_predict_float(network, x, 1, 0, NULL, 0, 0), CHAINRULE_INVALID_ARGUMENT,
+                   "out is NULL"));
+  CHECK(fails_with(chainrule_network_predict_float(NULL, x, 1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT,
+                   "network is NULL"));
+  CHECK(fails_with(chainrule_network_predict_float(network, x, -1, 0, out, 0, 0), CHAINRULE_INVALID_ARGUMENT, "is -1"));
+  CHECK(fails_with(chainrule_network_predict_float(network, x, 1, 2, out, 0, 0), CHAINRULE_INVALID_ARGUMENT,
+                   "stride of x"));
+  CHECK(fails_with(chainrule_network_predict_float(network, x, 1, 0, out, 1, 0), CHAINRULE_INVALID_ARGUMENT,
+                   "stride of out"));
+  CHECK(fails_with(chainrule_network_predict_double(network, x64, INT64_MAX, 0, out64, 0, 0),
+                   CHAINRULE_INVALID_ARGUMENT, "more than memory can hold"));
   chainrule_network_free(network);
 }
 
@@ -142,8 +142,8 @@ static void test_training(void) {
   validation.rows = 10;
   CHECK(chainrule_network_predict_float(network, x, rows, 0, before, 0, 1) == CHAINRULE_OK);
   for (k = 0; k < sizeof bad / sizeof *bad; ++k)
-    CHECK(refused(chainrule_network_fit_float(network, &examples, NULL, bad[k][0], &history),
-                  CHAINRULE_INVALID_ARGUMENT, bad[k][1]));
+    CHECK(fails_with(chainrule_network_fit_float(network, &examples, NULL, bad[k][0], &history),
+                     CHAINRULE_INVALID_ARGUMENT, bad[k][1]));
   CHECK(history == NULL);
   CHECK(chainrule_network_predict_float(network, x, rows, 0, after, 0, 1) == CHAINRULE_OK);
   CHECK(memcmp(before, after, sizeof before) == 0);
@@ -166,15 +166,15 @@ static void test_training(void) {
   chainrule_network_free(again);
 
   examples.y = x;
-  CHECK(refused(chainrule_network_fit_float(network, &examples, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
-                "y and labels"));
+  CHECK(fails_with(chainrule_network_fit_float(network, &examples, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
+                   "y and labels"));
   examples.y = NULL;
   labels[4] = 2;
-  CHECK(refused(chainrule_network_fit_float(network, &examples, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT, "2"));
-  CHECK(refused(chainrule_network_fit_float(network, NULL, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
-                "examples is NULL"));
-  CHECK(refused(chainrule_network_fit_double(network, NULL, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
-                "examples is NULL"));
+  CHECK(fails_with(chainrule_network_fit_float(network, &examples, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT, "2"));
+  CHECK(fails_with(chainrule_network_fit_float(network, NULL, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
+                   "examples is NULL"));
+  CHECK(fails_with(chainrule_network_fit_double(network, NULL, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
+                   "examples is NULL"));
   chainrule_network_free(network);
 }
 
@@ -204,8 +204,8 @@ static void test_values_of_float64(void) {
                                        &history) == CHAINRULE_OK);
     CHECK(history != NULL && strstr(history, "\"loss\": ["));
     chainrule_text_free(history);
-    CHECK(refused(chainrule_network_fit_float(network, &other, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
-                  "use chainrule_network_fit_double"));
+    CHECK(fails_with(chainrule_network_fit_float(network, &other, NULL, NULL, NULL), CHAINRULE_INVALID_ARGUMENT,
+                     "use chainrule_network_fit_double"));
     chainrule_network_free(network);
   }
 }
@@ -217,7 +217,7 @@ static void test_divergence(void) {
   float out = 0;
   examples.x = examples.y = x;
   examples.rows = 4;
-  CHECK(refused(
+  CHECK(fails_with(
       chainrule_network_fit_float(network, &examples, NULL,
                                   "{\"optimizer\": {\"SGD\": {\"learning_rate\": 1e30}}, \"epochs\": 100}", NULL),
       CHAINRULE_DIVERGED, "NaN or infin"));
@@ -230,12 +230,13 @@ static void test_files(void) {
   chainrule_network* network = NULL;
   FILE* file = fopen("test_c_abi.damaged", "wb");
   CHECK(file != NULL && fputs("{\"not a model\"}", file) >= 0 && fclose(file) == 0);
-  CHECK(refused(chainrule_network_load("test_c_abi.damaged", &network), CHAINRULE_INVALID_FILE, "test_c_abi.damaged"));
-  CHECK(refused(chainrule_network_load("no such file", &network), CHAINRULE_SYSTEM_ERROR, "no such file"));
+  CHECK(
+      fails_with(chainrule_network_load("test_c_abi.damaged", &network), CHAINRULE_INVALID_FILE, "test_c_abi.damaged"));
+  CHECK(fails_with(chainrule_network_load("no such file", &network), CHAINRULE_SYSTEM_ERROR, "no such file"));
   CHECK(network == NULL);
   network = network_of("{\"layer_sizes\": [1, 1]}");
-  CHECK(refused(chainrule_network_save(network, "no folder/model"), CHAINRULE_SYSTEM_ERROR, "cannot write"));
-  CHECK(refused(chainrule_network_save(network, NULL), CHAINRULE_INVALID_ARGUMENT, "path is NULL"));
+  CHECK(fails_with(chainrule_network_save(network, "no folder/model"), CHAINRULE_SYSTEM_ERROR, "cannot write"));
+  CHECK(fails_with(chainrule_network_save(network, NULL), CHAINRULE_INVALID_ARGUMENT, "path is NULL"));
   chainrule_network_free(network);
   CHECK(remove("test_c_abi.damaged") == 0);
 }

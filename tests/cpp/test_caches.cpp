@@ -39,7 +39,7 @@ struct Machine : System {
 };
 
 // Two complexes of two cores with two threads each; each complex has its own third-level cache.
-void complexes() {
+void third_level_of_each_complex() {
   const Machine machine;
   for (int i = 0; i < 8; ++i) {
     machine.core(i, "32K", "512K", i % 2 == 0 ? "0,4" : "1,5");
@@ -53,8 +53,8 @@ void complexes() {
   CHECK(sizes_of(caches) == "32K:8,512K:16,16M:16");
 }
 
-// With several kinds of cores, each level is the smallest one among the requested processors.
-void kinds_of_cores() {
+// With several kinds of cores, each level has the smallest size among the requested processors.
+void smallest_of_several_kinds_of_cores() {
   const Machine machine;
   for (int i = 0; i < 4; ++i) {
     machine.core(i, "48K", "1280K", i < 2 ? "0-1" : "2-3");
@@ -76,10 +76,10 @@ void kinds_of_cores() {
   expect(caches_in_files(machine.root(), {99, 5}).l2, 2 * mib, 16, 64, 4);  // processor 99 is offline
 }
 
-void nothing_is_said() {
+void defaults_if_no_caches_are_reported() {
   const Machine machine;
   machine.write("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0\n");
-  machine.write("sys/devices/system/cpu/cpu1/cache/index0/level", "1\n");  // ARM's, without tables of the firmware
+  machine.write("sys/devices/system/cpu/cpu1/cache/index0/level", "1\n");  // as on ARM if the firmware has no tables
   for (const std::vector<int>& processors : {std::vector<int>{}, {0}, {0, 1}}) {
     const Caches caches = caches_in_files(machine.root(), processors);
     CHECK(caches.l1.bytes == 0 && caches.l2.bytes == 0 && caches.l3.bytes == 0);
@@ -90,7 +90,7 @@ void nothing_is_said() {
   CHECK(caches.l3.bytes == 0 && caches.source == "assumed");
 }
 
-void numbers_that_cannot_be() {
+void impossible_sizes_are_replaced() {
   const Machine machine;
   machine.cache(0, 0, "1", "Data", "4096K", "0", "0", "");
   machine.cache(0, 1, "2", "Unified", "64K", "8", "63", "0-99");
@@ -115,7 +115,7 @@ void numbers_that_cannot_be() {
   CHECK(associative.l3.bytes == 0 && associative.source == "cpuid");
 }
 
-void settings() {
+void set_caches_accepts_only_valid_sizes() {
   const std::string machine = sizes_of(caches());
   for (const char* sizes : {"8K:2,64K:4", "48K:12,2M:16,32M:16", "32K:8,1280K:10,1G:16", "1000:1,1000:2,1001:3"}) {
     set_caches(sizes);
@@ -150,13 +150,13 @@ void settings() {
                             "auto",
                             " 32K:8,1M:8",
                             "32KB:8,1M:8"}) {
-    bool refused = false;
+    bool rejected = false;
     try {
       set_caches(sizes);
     } catch (const std::invalid_argument& error) {
-      refused = std::string(error.what()).find("'" + std::string(sizes) + "'") != std::string::npos;
+      rejected = std::string(error.what()).find("'" + std::string(sizes) + "'") != std::string::npos;
     }
-    CHECK(refused, sizes);
+    CHECK(rejected, sizes);
   }
   CHECK(sizes_of(caches()) == "32K:8,512K:8");
   set_caches("");
@@ -165,7 +165,7 @@ void settings() {
 
 // The detected caches are plausible, and so are those that cpuid reports. The two sources are not compared, because
 // they may differ under a hypervisor.
-void this_machine() {
+void this_machine_has_plausible_caches() {
   const Caches& caches = chainrule::caches();
   for (const CacheLevel& level : {caches.l1, caches.l2, caches.l3})
     CHECK(level.bytes == 0 ||
@@ -181,11 +181,11 @@ void this_machine() {
 }  // namespace chainrule
 
 int main() {
-  chainrule::complexes();
-  chainrule::kinds_of_cores();
-  chainrule::nothing_is_said();
-  chainrule::numbers_that_cannot_be();
-  chainrule::settings();
-  chainrule::this_machine();
+  chainrule::third_level_of_each_complex();
+  chainrule::smallest_of_several_kinds_of_cores();
+  chainrule::defaults_if_no_caches_are_reported();
+  chainrule::impossible_sizes_are_replaced();
+  chainrule::set_caches_accepts_only_valid_sizes();
+  chainrule::this_machine_has_plausible_caches();
   return check::finish("caches");
 }

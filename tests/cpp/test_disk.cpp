@@ -1,6 +1,6 @@
-// Replacing a file when system calls fail, are interrupted or write only a part, and when the program is killed before
-// any of them. The functions below take the place of the C library's. tests/test_disk.py tests real files, pipes and
-// devices.
+// Tests the replacement of a file when system calls fail, are interrupted or write only a part, and when the program is
+// killed before any of them. The functions below take the place of the C library's. tests/test_disk.py tests real
+// files, pipes and devices.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -29,7 +29,7 @@ namespace {
 // with which the call fails.
 std::function<int(std::string_view, int)> before_call;
 bool has_unnamed = true;  // false: as on a file system without O_TMPFILE
-std::size_t most_written = SIZE_MAX;
+std::size_t max_written = SIZE_MAX;
 
 template <class... Argument>
 long call(const char* name, int file, long number, Argument... arguments) {
@@ -57,7 +57,7 @@ int open(const char* path, int flags, ...) {
   return static_cast<int>(call(name, -1, SYS_openat, AT_FDCWD, path, flags, mode));
 }
 ssize_t write(int file, const void* bytes, size_t size) {
-  return call("write", file, SYS_write, file, bytes, std::min(size, most_written));
+  return call("write", file, SYS_write, file, bytes, std::min(size, max_written));
 }
 int fsync(int file) { return static_cast<int>(call("fsync", file, SYS_fsync, file)); }
 int flock(int file, int operation) noexcept {
@@ -196,10 +196,10 @@ void test_file_removed_before_it_is_locked_is_rewritten() {
 void test_interrupted_and_partial_calls_are_continued() {
   const Folder folder;
   const fs::path path = folder.path / "file";
-  int asked = 0;
-  const Polling polling([&] { ++asked; }, 1e9);
+  int polls = 0;
+  const Polling polling([&] { ++polls; }, 1e9);
   std::string last;
-  most_written = 7;
+  max_written = 7;
   before_call = [&](std::string_view name, int) {
     if ((name != "write" && name != "fsync" && name != "lock") || last == name) return last.clear(), 0;
     last = name;
@@ -207,8 +207,8 @@ void test_interrupted_and_partial_calls_are_continued() {
   };
   write_file(path, new_content);
   before_call = nullptr;
-  most_written = SIZE_MAX;
-  CHECK(read_file(path) == new_content && asked >= 1000 / 7 + 3, asked);
+  max_written = SIZE_MAX;
+  CHECK(read_file(path) == new_content && polls >= 1000 / 7 + 3, polls);
 }
 
 void test_exception_of_a_signal_handler_ends_the_writing() {
@@ -241,7 +241,7 @@ void test_killed_program_leaves_whole_files_and_a_removable_leftover() {
       const pid_t child = fork();
       if (child == 0) {
         before_call = [calls = n](std::string_view, int) mutable { return calls-- == 0 ? raise(SIGKILL) : 0; };
-        most_written = 400;
+        max_written = 400;
         write_file(path, new_content);
         _exit(0);
       }

@@ -1,5 +1,5 @@
-// Model files and their JSON: which files are accepted, and the errors for the others. tests/test_cpp_files.py compares
-// them to those of the Python package.
+// Tests model files and their JSON: which files are accepted, and the errors for the others. tests/test_cpp_files.py
+// compares them to those of the Python package.
 #include <algorithm>
 #include <limits>
 #include <string_view>
@@ -17,13 +17,13 @@ namespace {
 
 // True if an action throws this exception with a message that contains this text.
 template <class Error, class Action>
-bool refused(std::string_view words, Action action) {
+bool throws(std::string_view words, Action action) {
   try {
     action();
   } catch (const Error& error) {
-    const bool told = std::string_view(error.what()).find(words) != std::string_view::npos;
-    if (!told) std::printf("%s\n", error.what());
-    return told;
+    const bool found = std::string_view(error.what()).find(words) != std::string_view::npos;
+    if (!found) std::printf("%s\n", error.what());
+    return found;
   }
   return false;
 }
@@ -98,9 +98,9 @@ void test_json() {
   CHECK(JsonReader(json_string(text + '"' + '\\' + '\x01')).string() == text + '"' + '\\' + '\x01');
   CHECK(JsonReader("18446744073709551615").whole_number() == UINT64_MAX);
   for (const char* number : {"18446744073709551616", "99999999999999999999999", "1.0", "1e2", "-1", "-0"})
-    CHECK(refused<std::invalid_argument>("whole number", [&] { JsonReader(number).whole_number(); }), number[0]);
+    CHECK(throws<std::invalid_argument>("whole number", [&] { JsonReader(number).whole_number(); }), number[0]);
   CHECK(JsonReader("-1.25e2").number() == -125);
-  CHECK(refused<std::invalid_argument>("float64", [] { JsonReader("1e999").number(); }));
+  CHECK(throws<std::invalid_argument>("float64", [] { JsonReader("1e999").number(); }));
   CHECK(json_number(0.1) == "0.1" && json_number(1) == "1.0" && json_number(1e16) == "1e+16");
   CHECK(json_number(1e15) == "1000000000000000.0" && json_number(1e-5) == "1e-05" && json_number(0.5e-3) == "0.0005");
   CHECK(json_number(123456.75) == "123456.75" && json_number(5e-324) == "5e-324");
@@ -119,27 +119,27 @@ void test_containers() {
     return std::string(",\"") + name + "\":{\"dtype\":\"F32\",\"shape\":" + shape + ",\"data_offsets\":" + offsets +
            "}";
   };
-  const auto refuse = [](const std::string& words, const std::string& content) {
-    CHECK(refused<FileError>(words, [&] { read_model("it", content, nullptr); }), words.size(), content.size());
+  const auto reject = [](const std::string& words, const std::string& content) {
+    CHECK(throws<FileError>(words, [&] { read_model("it", content, nullptr); }), words.size(), content.size());
   };
-  refuse("it is empty: save the model again", "");
-  refuse("it has 3 bytes", "abc");
-  refuse("the file has 9", std::string("\x02\0\0\0\0\0\0\0{", 9));
-  refuse("the most are 100000000", std::string(8, '\xFF') + "{}");
-  refuse("UTF-8", file("{\"\xFF\":1}", 0));
-  refuse("not a chainrule model", file("{}", 0));
-  refuse("not a chainrule model", file("{\"__metadata__\":null}", 0));
-  refuse("has no format version", file(metadata + "}", 0));
-  refuse("1 bytes after the last tensor", file(metadata + "}", 1));
-  refuse("expected to begin at 0", file(metadata + tensor("a", "[1]", "[4,8]") + "}", 8));
-  refuse("expected to begin at 4", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("b", "[1]", "[0,4]") + "}", 4));
-  refuse("cut short: it has 3 bytes of tensors, its header says 4",
+  reject("it is empty: save the model again", "");
+  reject("it has 3 bytes", "abc");
+  reject("the file has 9", std::string("\x02\0\0\0\0\0\0\0{", 9));
+  reject("the maximum is 100000000", std::string(8, '\xFF') + "{}");
+  reject("UTF-8", file("{\"\xFF\":1}", 0));
+  reject("not a chainrule model", file("{}", 0));
+  reject("not a chainrule model", file("{\"__metadata__\":null}", 0));
+  reject("has no format version", file(metadata + "}", 0));
+  reject("1 bytes after the last tensor", file(metadata + "}", 1));
+  reject("expected to begin at 0", file(metadata + tensor("a", "[1]", "[4,8]") + "}", 8));
+  reject("expected to begin at 4", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("b", "[1]", "[0,4]") + "}", 4));
+  reject("cut short: it has 3 bytes of tensors, its header says 4",
          file(metadata + tensor("a", "[1]", "[0,4]") + "}", 3));
-  refuse("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
-  refuse("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
-  refuse("does not have yet", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
-  refuse("lacks its shape", file(metadata + ",\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", 0));
-  refuse("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
+  reject("do not fit its shape", file(metadata + tensor("a", "[2]", "[0,4]") + "}", 4));
+  reject("too large", file(metadata + tensor("a", "[4294967296,4294967296]", "[0,4]") + "}", 4));
+  reject("does not occur twice", file(metadata + tensor("a", "[1]", "[0,4]") + tensor("a", "[1]", "[4,8]") + "}", 8));
+  reject("lacks its shape", file(metadata + ",\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", 0));
+  reject("expected F32 or F64", file(metadata + ",\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4));
 }
 
 // SHA-256: the examples of the standard, and every length of the last block.
@@ -159,8 +159,8 @@ void test_checksums() {
   CHECK(digits(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-// After any bit of a file is flipped, reading it raises an error or gives the same model; the latter happens in the
-// letters of the checksum's name.
+// After any bit of a file is flipped, reading it raises an error or gives the same model; the latter happens only for
+// bits in the checksum's name.
 void test_damage() {
   const Network<float> network({2, 2, 1}, {.seed = 3});
   std::string file = write_model(network, {{"by", "Ada"}});
@@ -191,9 +191,9 @@ void test_weights_that_are_not_finite() {
     bad[key] = 'C';  // now the file has no checksum
     bad.replace(bad.size() - sizeof value, sizeof value,
                 std::string(reinterpret_cast<const char*>(&value), sizeof value));
-    CHECK(refused<FileError>("its weights or biases hold NaN or infinity", [&] { read_model("it", bad, nullptr); }));
+    CHECK(throws<FileError>("its weights or biases hold NaN or infinity", [&] { read_model("it", bad, nullptr); }));
     network.parameters().back() = value;
-    CHECK(refused<std::invalid_argument>("parameters hold NaN or infinity", [&] { write_model(network, {}); }));
+    CHECK(throws<std::invalid_argument>("parameters hold NaN or infinity", [&] { write_model(network, {}); }));
   }
 }
 
@@ -205,7 +205,7 @@ void test_states() {
   Tensors state;
   read_model("it", file, nullptr, &state);
   CHECK(state.size() == 1 && state.at("vectors.a").bytes == bytes);
-  CHECK(refused<FileError>("it has 3 tensors, expected 2", [&] { read_model("it", file, nullptr); }));
+  CHECK(throws<FileError>("it has 3 tensors, expected 2", [&] { read_model("it", file, nullptr); }));
 }
 
 template <class T>
@@ -221,12 +221,12 @@ void test_networks(const std::filesystem::path& folder) {
   CHECK(again.activations() == network.activations() && again.loss() == network.loss());
   CHECK(again.init() == Init::lecun_normal && again.seed() == UINT64_MAX);
   CHECK(std::holds_alternative<Network<T>>(load_any(path)));
-  CHECK(refused<FileError>("holds float", [&] { load<Other>(path); }));
+  CHECK(throws<FileError>("holds float", [&] { load<Other>(path); }));
   for (const char* key : {"chainrule", "chainrule.sha256"})
-    CHECK(refused<std::invalid_argument>("is taken", [&] { save(network, path, {{key, ""}}); }));
-  CHECK(refused<std::invalid_argument>("UTF-8", [&] { save(network, path, {{"a", "\xFF"}}); }));
-  CHECK(refused<std::system_error>("cannot write", [&] { save(network, folder / "nowhere" / "model"); }));
-  CHECK(refused<std::system_error>("cannot read", [&] { load<T>(folder / "nothing"); }));
+    CHECK(throws<std::invalid_argument>("is reserved", [&] { save(network, path, {{key, ""}}); }));
+  CHECK(throws<std::invalid_argument>("UTF-8", [&] { save(network, path, {{"a", "\xFF"}}); }));
+  CHECK(throws<std::system_error>("cannot write", [&] { save(network, folder / "nowhere" / "model"); }));
+  CHECK(throws<std::system_error>("cannot read", [&] { load<T>(folder / "nothing"); }));
   CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
 }
 

@@ -1,6 +1,6 @@
-// Golden bits: hashes of the parameters, costs and predictions after trainings of every kind. With fused multiply-add
-// they are the same on every instruction set, compiler and system, for any number of threads and any caches. Without it
-// a second set of hashes applies, which is the same everywhere too. Changing a hash changes the arithmetic contract
+// Golden bits: hashes of the parameters, costs and predictions after fits of every kind. With fused multiply-add they
+// are the same on every instruction set, compiler and system, for any number of threads and any caches. Without it a
+// second set of hashes applies, which is the same everywhere too. Changing a hash changes the arithmetic contract
 // (cpp/README.md).
 #include <array>
 #include <bit>
@@ -34,7 +34,7 @@ struct Sample {
   std::vector<Index> indptr{0};
   Examples<T> examples;
 
-  explicit Sample(const Training& t) {
+  explicit Sample(const GoldenFit& t) {
     const Index m = t.rows, inputs = t.sizes.front(), outputs = t.sizes.back();
     for (const double value : random_values<double>(m * inputs, 7))
       x.push_back(static_cast<T>(static_cast<double>(static_cast<int>(value * 2048)) / 1024));
@@ -97,7 +97,7 @@ struct Outcome {
 };
 
 template <class T>
-Outcome<T> outcome(const Training& t, int threads) {
+Outcome<T> outcome(const GoldenFit& t, int threads) {
   const Sample<T> sample(t);
   NetworkOptions network_options = t.network;
   network_options.seed = 11;
@@ -150,13 +150,13 @@ double distance(const std::vector<A>& a, const std::vector<B>& b) {
   return std::sqrt(squares);
 }
 
-// The hash of a training on an instruction set. Consecutive trainings use different numbers of threads and caches;
-// since these counts have no common divisor, every combination occurs.
+// The outcome of a fit on an instruction set. Successive fits use different numbers of threads and caches; since these
+// counts have no common divisor, every combination occurs.
 struct Outcomes {
   Outcome<float> float32;
   Outcome<double> float64;
 
-  explicit Outcomes(const Training& t) : float32(outcome<float>(t, 1)), float64(outcome<double>(t, 1)) {
+  explicit Outcomes(const GoldenFit& t) : float32(outcome<float>(t, 1)), float64(outcome<double>(t, 1)) {
     static std::size_t turn = 0;
     for (const char* caches : some_caches) {
       const int threads = std::array{1, 2, 3, 7}[turn++ % 4];
@@ -168,9 +168,9 @@ struct Outcomes {
   }
 };
 
-// The rounding error of a float32 training is its distance from the float64 one. Without fused multiply-add there are
-// at most twice as many roundings, so results with and without it differ by at most three times that error; in float64,
-// by 2^-29 of it.
+// The rounding error of a float32 fit is its distance from the float64 fit. Without fused multiply-add there are at
+// most twice as many roundings, so results with and without it differ by at most three times that error; in float64, by
+// 2^-29 of it.
 void check_distance(const char* name, const Outcomes& fused, const Outcomes& unfused) {
   const double rounding = distance(fused.float32.parameters, fused.float64.parameters);
   const double apart32 = distance(fused.float32.parameters, unfused.float32.parameters);
@@ -180,7 +180,7 @@ void check_distance(const char* name, const Outcomes& fused, const Outcomes& unf
 }
 
 // Prints the entry that golden.h should contain.
-void check(const Training& t) {
+void check(const GoldenFit& t) {
   Hashes found = t.golden;
   std::map<bool, Outcomes> outcomes;
   for (const std::string& isa : available_isas()) {
@@ -199,13 +199,13 @@ void check(const Training& t) {
                 found.unfused32, found.unfused64);
 }
 
-// Every activation and every loss occurs in a training.
-void check_that_none_is_missing(const std::vector<Training>& trainings) {
+// Every activation and every loss occurs in a fit.
+void check_activations_and_losses(const std::vector<GoldenFit>& fits) {
   std::set<Activation> activations;
   std::set<Loss> losses;
-  for (const Training& training : trainings) {
-    activations.insert(training.network.activation);
-    losses.insert(training.network.loss);
+  for (const GoldenFit& t : fits) {
+    activations.insert(t.network.activation);
+    losses.insert(t.network.loss);
   }
   CHECK(activations.size() == activation_count, activations.size());
   CHECK(losses.size() == loss_count, losses.size());
@@ -215,8 +215,8 @@ void check_that_none_is_missing(const std::vector<Training>& trainings) {
 }  // namespace chainrule::test
 
 int main() {
-  const auto trainings = chainrule::test::golden_trainings();
-  for (const auto& training : trainings) chainrule::test::check(training);
-  chainrule::test::check_that_none_is_missing(trainings);
+  const auto fits = chainrule::test::golden_fits();
+  for (const auto& t : fits) chainrule::test::check(t);
+  chainrule::test::check_activations_and_losses(fits);
   return check::finish("golden");
 }

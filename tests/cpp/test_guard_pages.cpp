@@ -231,7 +231,7 @@ void binned(Index m, Index n, Index features) {
 
 // Two training steps of a network with one hidden layer on m examples; every array is allocated separately.
 template <class T>
-void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activation, bool named) {
+void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activation, bool indexed) {
   at_edges("slice_steps", m, outputs, hidden, [&] {
     const Kernels<T>& t = table<T>();
     const auto wide = [](Index n) { return (n + slice_width - 1) / slice_width * slice_width; };
@@ -259,16 +259,16 @@ void slices(Index m, Index inputs, Index hidden, Index outputs, Activation activ
     for (Index i = 0; i < m; ++i) order[i] = m - 1 - i;
     SliceExamples<T>& e = s.examples;
     e.x = memory.take<T>(m * inputs), e.y = memory.take<T>(m * outputs);
-    e.x_row = named ? inputs : 1, e.x_col = named ? 1 : m, e.y_row = outputs, e.y_col = 1;
-    if (named) e.weights = memory.take<T>(m), e.rows = order, e.rows_end = m;
+    e.x_row = indexed ? inputs : 1, e.x_col = indexed ? 1 : m, e.y_row = outputs, e.y_col = 1;
+    if (indexed) e.weights = memory.take<T>(m), e.rows = order, e.rows_end = m;
     s.m = m, s.last_slice_rows = last_rows, s.loss_rows = whole_slice, s.steps = steps;
     s.parameter_count = layers[1].offset + layers[1].weight_count + wide(outputs);
     const auto flat = [&](Index count) { return memory.take<T>(count * s.parameter_count, T(0.01)); };
     s.parameters = flat(1), s.partials = flat(slice_count);
-    s.l2 = named ? 0.1 : 0;
+    s.l2 = indexed ? 0.1 : 0;
     const Update<T> update{.rate = T(0.1)}, updates[] = {update, update};
-    s.updates = updates, s.is_sgd = !named;
-    if (named) s.moments = {flat(1), flat(1)};
+    s.updates = updates, s.is_sgd = !indexed;
+    if (indexed) s.moments = {flat(1), flat(1)};
     s.cost = memory.take<BatchCost>(steps);
     s.x = memory.take<T>(rows * wide(inputs));
     s.y = memory.take<T>(rows * (outputs > 1 ? wide(outputs) : 1));
@@ -329,10 +329,10 @@ void all() {
     for (const Index inputs : {Index{1}, Index{2}, lanes, lanes + 1, Index{17}})
       for (const Index hidden : {1, 3, 16, 17, 33, 65})
         for (const Index outputs : {1, 2, 16, 17})
-          for (const bool named : {false, true})
+          for (const bool indexed : {false, true})
             for (const auto activation : {Activation::relu, Activation::tanh})
-              slices<T>(m, inputs, hidden, outputs, activation, named);
-  for (const bool named : {false, true}) slices<T>(sum_rows + 8, 5, 17, 2, Activation::relu, named);
+              slices<T>(m, inputs, hidden, outputs, activation, indexed);
+  for (const bool indexed : {false, true}) slices<T>(sum_rows + 8, 5, 17, 2, Activation::relu, indexed);
 }
 
 void all_bf16() {

@@ -264,7 +264,7 @@ void updates(Index n) {
 
 // Scaling and clipping of gradients, decay of parameters, and the sums from which norms are computed.
 template <class T>
-void around_updates(Index n) {
+void clipping_decay_and_norms(Index n) {
   const std::vector<T> g = random_values<T>(n, 13), start = random_values<T>(n, 14);
   std::vector<T> p(start), mean(start);
   pass<T, Sgd>().apply({n}, {.rate = T(0.5), .keep = T(0.75)}, {T(0.5), T(0.25)}, g.data(), {}, p.data());
@@ -297,7 +297,7 @@ void all() {
   for (const Index n : {Index{1}, lanes, 2 * lanes + 1}) {
     reductions<T>(37, n);
     updates<T>(n);
-    around_updates<T>(n);
+    clipping_decay_and_norms<T>(n);
   }
 }
 

@@ -1,7 +1,7 @@
-// kernels/math.h against libm in the next wider type: the error in ulp, special values, ranges, and a checksum of all
-// results, which must be the same in the builds for AVX2, AVX-512 and NEON. Compiled once for each instruction set.
-//   test_math               about 4 million floats and 1.5 million doubles for each function, a second
-//   test_math --exhaustive  all 2^32 floats, some minutes
+// Compares kernels/math.h with libm in the next wider type: the error in ulp, special values, ranges, and a checksum of
+// all results, which must be the same in the builds for AVX2, AVX-512 and NEON. Compiled once for each instruction set.
+//   test_math               about 4 million floats and 1.5 million doubles for each function; takes a second
+//   test_math --exhaustive  all 2^32 floats; takes some minutes
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -78,10 +78,10 @@ constexpr double accurate_to<Cos> = 1e4;
 // results near 0. Errors of results smaller than this are therefore measured in ulp of this value.
 #if defined(__x86_64__) && !defined(__FMA__)
 template <class F>
-constexpr double least_result = accurate_to<F> < inf ? 0.5 : 0;
+constexpr double min_result = accurate_to<F> < inf ? 0.5 : 0;
 #else
 template <class F>
-constexpr double least_result = 0;
+constexpr double min_result = 0;
 #endif
 
 template <class T>
@@ -100,7 +100,7 @@ T from_bits(typename Wide<T>::Bits b) {
 // Distance of y from the exact value, in units of the last place of T at the exact value. Infinity counts as
 // 2^max_exponent.
 template <class T, class W>
-double error_in_ulp(T y, W exact, double least) {
+double error_in_ulp(T y, W exact, double min_magnitude) {
   using Limits = std::numeric_limits<T>;
   if (std::isnan(y) || std::isnan(exact)) return std::isnan(y) && std::isnan(exact) ? 0 : inf;
   if (exact == W(y)) return 0;
@@ -108,7 +108,7 @@ double error_in_ulp(T y, W exact, double least) {
   const W expected = exact > top ? top : exact < -top ? -top : exact;
   const W got = std::isinf(y) ? (y > 0 ? top : -top) : W(y);
   int exponent = Limits::min_exponent;
-  if (const W unit = std::max(std::fabs(expected), W(least)); unit >= W(Limits::min()))
+  if (const W unit = std::max(std::fabs(expected), W(min_magnitude)); unit >= W(Limits::min()))
     (void)std::frexp(unit, &exponent);
   return double(std::fabs(got - expected) / std::ldexp(W(1), exponent - Limits::digits));
 }
@@ -134,7 +134,7 @@ struct Measurement {
     apply(x, false, y);
     for (std::size_t i = 0; i < x.size(); ++i) {
       if (!(std::fabs(x[i]) > T(accurate_to<F>))) {
-        const double error = error_in_ulp(y[i], F::reference(typename Wide<T>::Type(x[i])), least_result<F>);
+        const double error = error_in_ulp(y[i], F::reference(typename Wide<T>::Type(x[i])), min_result<F>);
         if (!(error <= worst)) worst = error, worst_at = x[i];
       }
       const T canonical = std::isnan(y[i]) ? std::numeric_limits<T>::quiet_NaN() : y[i];

@@ -49,8 +49,8 @@ std::vector<T> fitted(int threads, Index batch_size) {
   return result;
 }
 
-void refusals() {
-  const auto refuses = [](auto call) {
+void wrong_arguments_throw() {
+  const auto throws = [](auto call) {
     try {
       call();
     } catch (const std::invalid_argument& error) {
@@ -60,14 +60,14 @@ void refusals() {
   };
   Network<float> network({3, 2, 1});
   std::vector<float> x(8), out(2);
-  CHECK(refuses([] { Network<float>({3}); }));
-  CHECK(refuses([] { Network<float>({3, 0, 1}); }));
-  CHECK(refuses([&] { network.logits(matrix(x, 2, 4), matrix(out, 2, 1)); }));
-  CHECK(refuses([&] { fit(network, Examples<float>{matrix(x, 2, 3), {matrix(out, 2, 1)}}, {.epochs = 0}); }));
-  CHECK(refuses([] { set_isa("sse9"); }));
-  CHECK(refuses([] { Network<float>({3, 1}, {}, std::vector<float>(3)); }));
+  CHECK(throws([] { Network<float>({3}); }));
+  CHECK(throws([] { Network<float>({3, 0, 1}); }));
+  CHECK(throws([&] { network.logits(matrix(x, 2, 4), matrix(out, 2, 1)); }));
+  CHECK(throws([&] { fit(network, Examples<float>{matrix(x, 2, 3), {matrix(out, 2, 1)}}, {.epochs = 0}); }));
+  CHECK(throws([] { set_isa("sse9"); }));
+  CHECK(throws([] { Network<float>({3, 1}, {}, std::vector<float>(3)); }));
   Network<float> quantiles({3, 2}, {.loss = Loss::quantile, .loss_parameters = {0.1, 0.9}});
-  CHECK(refuses([&] { quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1)); }));
+  CHECK(throws([&] { quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1)); }));
   CHECK(quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1).repeated_column(2)) == 0);
 }
 
@@ -83,7 +83,7 @@ void three_arguments_of_a_view_mean_rows_without_gaps() {
 }
 
 // Learns XOR from every type of data that fit() accepts. Each gives the same network, and predict() accepts it too.
-void predict_takes_what_fit_takes() {
+void predict_accepts_what_fit_accepts() {
   std::vector<float> x{0, 0, 0, 1, 1, 0, 1, 1}, y{0, 1, 1, 0};
   const std::vector<Index> ends{0, 0, 1, 2, 4};
   const std::vector<std::int32_t> columns{1, 0, 0, 1};
@@ -100,7 +100,7 @@ void predict_takes_what_fit_takes() {
     for (std::size_t i = 0; i < 4; ++i) CHECK((out[i] > 0.5f) == (y[i] > 0.5f) && (logits[i] > 0) == (y[i] > 0.5f));
     return out;
   };
-  const auto of = [&](const auto& data) {
+  const auto fit_and_predict = [&](const auto& data) {
     return train([&](auto& network) { fit(network, data, targets, options); },
                  [&](auto& network, auto& out, auto& logits) {
                    network.predict(data, {out.data(), 4, 1});
@@ -109,10 +109,10 @@ void predict_takes_what_fit_takes() {
                    CHECK(network.cost(data, targets) == network.cost({data, {targets}}));
                  });
   };
-  const std::vector<float> expected = of(writable);
-  CHECK(of(readable) == expected);
-  CHECK(of(sparse) == expected);
-  CHECK(of(Inputs<float>(sparse)) == expected);
+  const std::vector<float> expected = fit_and_predict(writable);
+  CHECK(fit_and_predict(readable) == expected);
+  CHECK(fit_and_predict(sparse) == expected);
+  CHECK(fit_and_predict(Inputs<float>(sparse)) == expected);
   const std::vector<float> braces =
       train([&](auto& network) { fit(network, {x.data(), 4, 2}, {y.data(), 4, 1}, options); },
             [&](auto& network, auto& out, auto& logits) {
@@ -130,10 +130,10 @@ int main() {
   using namespace chainrule;
   using namespace chainrule::test;
   known_answers();
-  refusals();
+  wrong_arguments_throw();
   initial_parameters_are_copied();
   three_arguments_of_a_view_mean_rows_without_gaps();
-  predict_takes_what_fit_takes();
+  predict_accepts_what_fit_accepts();
   std::vector<float> first;
   for_each_isa([&] {
     for (const Index batch : {Index{0}, Index{256}}) {

@@ -1,11 +1,11 @@
 // Makes the n-th allocation of every public call fail, for n = 1, 2, ... until the call succeeds: only the n-th, or the
 // n-th and all later ones. The call, on one or several threads, must throw std::bad_alloc or do its work. After an
-// error, objects are unchanged, or, during training, as they were after one of the steps.
+// error, objects are unchanged or, during a fit, as they were after one of its steps.
 #include <algorithm>
 
 #include "chainrule/chainrule.hpp"
+#include "failing_memory.h"
 #include "folder.h"
-#include "refused_memory.h"
 #include "support.h"
 
 namespace chainrule::test {
@@ -52,14 +52,14 @@ void networks() {
   const auto nothing = [] {};
   Values got;
   const auto same = [&](bool failed) { CHECK(failed || got == expected); };
-  refusing("Network", nothing, [&] { got = parameters_of(Network<float>(sizes, options)); }, same);
-  refusing("a copy", nothing, [&] { got = parameters_of(Network<float>(model)); }, same);
+  fail_allocations("Network", nothing, [&] { got = parameters_of(Network<float>(sizes, options)); }, same);
+  fail_allocations("a copy", nothing, [&] { got = parameters_of(Network<float>(model)); }, same);
   Network<float> target({3, 1});
   const Values before = parameters_of(target);
-  refusing(
+  fail_allocations(
       "an assignment", [&] { target = Network<float>({3, 1}); }, [&] { target = model; },
       [&](bool failed) { CHECK(parameters_of(target) == (failed ? before : expected)); });
-  refusing("a large network", nothing, [] { Network<float>({2100, 2100, 1}); }, [](bool) {});
+  fail_allocations("a large network", nothing, [] { Network<float>({2100, 2100, 1}); }, [](bool) {});
 }
 
 void predictions(int threads) {
@@ -76,13 +76,13 @@ void predictions(int threads) {
     network.predict(x, matrix(expected, data.rows, 2), threads);
     const auto nothing = [] {};
     const auto unchanged = [&](bool right) { CHECK(right && parameters_of(network) == before); };
-    refusing(
+    fail_allocations(
         "predict", nothing, [&] { network.predict(x, matrix(out, data.rows, 2), threads); },
         [&](bool failed) { unchanged(failed || out == expected); });
-    refusing(
+    fail_allocations(
         "cost", nothing, [&] { cost = network.cost(examples, 0.1, threads); },
         [&](bool failed) { unchanged(failed || cost == expected_cost); });
-    refusing(
+    fail_allocations(
         "gradients", nothing, [&] { network.gradients(examples, g, 0.1, nullptr, threads); },
         [&](bool failed) { unchanged(failed || g == expected_g); });
   }
@@ -90,7 +90,7 @@ void predictions(int threads) {
 
 constexpr int epochs = 6;  // so that histories grow more than once
 
-struct Training {
+struct FitCase {
   const char* name;
   std::vector<Index> sizes;
   Examples<float> examples;
@@ -109,7 +109,7 @@ void check_history(const History& h, bool validated) {
 }
 
 // Trains from the beginning, or, if `resumed`, from the state after half of the epochs.
-void fits(const Training& t, bool resumed) {
+void fit_once(const FitCase& t, bool resumed) {
   FitOptions<float> options = t.options;
   options.epochs = epochs;
   FitState<float> half;
@@ -138,7 +138,7 @@ void fits(const Training& t, bool resumed) {
     steps.push_back(parameters_of(network));  // the averaged or best parameters, if the options ask for them
   }
   const Values expected = steps.back();
-  refusing(
+  fail_allocations(
       t.name,
       [&] {
         network = t.network();
@@ -156,7 +156,7 @@ void fits(const Training& t, bool resumed) {
       });
 }
 
-void trainings(int threads) {
+void fits(int threads) {
   const Data small(4, 2, 1), data(400, 20, 3), few(4, 100, 10);
   const Examples<float> xor_like{small.matrix(), small.values()}, dense{data.matrix(), data.values()},
       classes{data.matrix(), data.classes()}, sparse{data.sparse(), data.values()};
@@ -176,7 +176,7 @@ void trainings(int threads) {
                         .metrics = {{Score::auc}, {Score::log_loss}},
                         .stop = {.gradient_norm_below = 1e-9, .no_improvement = 1000}};
   const FitOptions<float> rounded{.batch_size = 100, .precision = Precision::bf16};
-  std::vector<Training> list = {
+  std::vector<FitCase> list = {
       {"four rows", {2, 4, 1}, xor_like, {.optimizer = Sgd{.learning_rate = 0.1}}},
       {"sliced", {20, 64, 3}, dense, {.optimizer = Adam{}, .validation = dense}},
       {"sliced batches", {20, 64, 3}, dense, {.optimizer = Adam{}, .batch_size = 100}},
@@ -186,13 +186,13 @@ void trainings(int threads) {
       {"few rows", {100, 300, 10}, {few.matrix(), few.values()}, {.optimizer = Sgd{.momentum = 0.9}}},
       {"a custom loss", {20, 64, 3}, dense, {.optimizer = Sgd{}, .custom_loss = loss}}};
   if (bf16_kernels<float>() != nullptr) list.push_back({"bf16", {20, 64, 3}, dense, rounded});
-  for (Training& t : list) {
+  for (FitCase& t : list) {
     t.options.threads = threads;
-    for (const bool resumed : {false, true}) fits(t, resumed);
+    for (const bool resumed : {false, true}) fit_once(t, resumed);
   }
 }
 
-void many(int threads) {
+void many_fits(int threads) {
   const Data data(500, 20, 1);
   const Examples<float> examples{data.matrix(), data.values()};
   const FitOptions<float> options{.batch_size = 100, .epochs = 3, .groups = {{}}};  // each job copies these
@@ -205,7 +205,7 @@ void many(int threads) {
     expected = parameters_of(alone);
   }
   std::vector<FitJob<float>> jobs;
-  refusing(
+  fail_allocations(
       "fit_many",
       [&] {
         networks.assign(5, Network<float>({20, 30, 1}, {.seed = 1}));
@@ -229,7 +229,7 @@ void files() {
   const auto holds = [&](const Network<double>& network) {
     return std::ranges::equal(load<double>(path).parameters(), network.parameters());
   };
-  refusing(
+  fail_allocations(
       "save", [&] { save(before, path); }, [&] { save(after, path, {{"a text", std::string(100, 'x')}}); },
       [&](bool failed) {
         CHECK(holds(after) || (failed && holds(before)));
@@ -237,7 +237,7 @@ void files() {
       });
   Network<double> network = before;
   Metadata metadata;
-  refusing(
+  fail_allocations(
       "load", [&] { network = before, metadata = {{"key", "value"}}; },
       [&] { network = load<double>(path, &metadata); },
       [&](bool failed) {
@@ -249,9 +249,9 @@ void files() {
 void settings() {
   const std::string isa = active_isa();
   const auto same = [&](bool) { CHECK(active_isa() == isa); };
-  refusing("available_isas", [] {}, [] { available_isas(); }, same);
-  refusing("set_isa", [] {}, [&] { set_isa(isa); }, same);
-  refusing("num_threads_reason", [] {}, [] { num_threads_reason(); }, same);
+  fail_allocations("available_isas", [] {}, [] { available_isas(); }, same);
+  fail_allocations("set_isa", [] {}, [&] { set_isa(isa); }, same);
+  fail_allocations("num_threads_reason", [] {}, [] { num_threads_reason(); }, same);
 }
 
 }  // namespace
@@ -264,8 +264,8 @@ int main() {
   files();
   for (const int threads : {1, 2, 3}) {
     predictions(threads);
-    trainings(threads);
-    many(threads);
+    fits(threads);
+    many_fits(threads);
   }
   return check::finish("test_out_of_memory");
 }

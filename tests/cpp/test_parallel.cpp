@@ -1,5 +1,5 @@
 // Tests teams on the compiled backend: phases and the distribution of their items, late or absent members, exceptions,
-// nesting, two callers at once, rests. Also tests the number of threads that the system allows, which is read from
+// nesting, concurrent callers, rests. Also tests the number of threads that the system allows, which is read from
 // folders that imitate /proc and /sys.
 #include <atomic>
 #include <chrono>
@@ -68,7 +68,7 @@ void short_phases_follow_each_other() {
 }
 
 // While one member is busy with an item, the other members process the remaining ones.
-void an_item_that_is_held_holds_nothing_else() {
+void a_blocked_item_blocks_no_other() {
   std::atomic<int> others{0};
   parallel(4, [&](Team team) {
     if (team.size == 1) return;
@@ -85,7 +85,7 @@ void an_item_that_is_held_holds_nothing_else() {
 }
 
 // Some members never reach the phases, and some arrive after all phases have ended.
-void nobody_waits_for_absent_members() {
+void phases_do_not_wait_for_absent_members() {
   for (const bool late : {false, true}) {
     std::atomic<bool> ended{false};
     std::atomic<int> by_others{0};
@@ -106,7 +106,7 @@ void nobody_waits_for_absent_members() {
   }
 }
 
-void alone_is_the_calling_thread() {
+void alone_runs_in_the_calling_thread() {
   for (const int threads : {1, 2, 5}) {
     const std::thread::id caller = std::this_thread::get_id();
     int calls = 0, seen = 0;
@@ -155,22 +155,22 @@ void exceptions_reach_the_caller() {
     }
 }
 
-void within_a_team_there_is_one_thread() {
+void nested_teams_have_one_member() {
   const double much = 1e12;
   CHECK(threads_for(much, 4) == 4, threads_for(much, 4));
   CHECK(threads_for(1, 4) == 1);
-  std::atomic<int> most{0}, members{0}, inner{0};
+  std::atomic<int> max_threads{0}, members{0}, inner{0};
   parallel(3, [&](Team team) {
     if (team.size == 1) return;
     ++members;
     const int threads = threads_for(much, 4);
-    if (threads > most) most = threads;
+    if (threads > max_threads) max_threads = threads;
     parallel(threads, [&](Team nested) { inner += nested.size; });
   });
-  CHECK(members == 0 || (most == 1 && inner == members), most.load(), inner.load(), members.load());
+  CHECK(members == 0 || (max_threads == 1 && inner == members), max_threads.load(), inner.load(), members.load());
 }
 
-void callers_at_once() {
+void concurrent_callers() {
   constexpr int callers = 8, calls = 300;
   std::atomic<long> done{0};
   std::vector<std::thread> threads;
@@ -253,31 +253,31 @@ void rests() {
   using detail::Rest;
   using std::chrono::microseconds, std::chrono::milliseconds;
   const Rest::Time start{std::chrono::hours(1)};
-  const auto after = [&](Rest& rest, Rest::Time begin, Rest::Duration step, Rest::Duration waited) {
-    rest.note(2, begin, begin + step, waited);
+  const auto record = [&](Rest& rest, Rest::Time begin, Rest::Duration step, Rest::Duration waited) {
+    rest.record(2, begin, begin + step, waited);
     return begin + step;
   };
   Rest quick;
-  after(quick, start, milliseconds(4), milliseconds(1));  // 1.5 times as fast as one thread
+  record(quick, start, milliseconds(4), milliseconds(1));  // 1.5 times as fast as one thread
   CHECK(!quick.lasts(start + milliseconds(4)));
-  after(quick, start, microseconds(200), microseconds(199));
+  record(quick, start, microseconds(200), microseconds(199));
   CHECK(!quick.lasts(start + microseconds(200)));  // a wait too short to matter
 
   Rest rest;
-  Rest::Time now = after(rest, start, milliseconds(4), milliseconds(2));
+  Rest::Time now = record(rest, start, milliseconds(4), milliseconds(2));
   CHECK(rest.lasts(now) && rest.lasts(now + milliseconds(40) - microseconds(1)));
   now += milliseconds(40);
   CHECK(!rest.lasts(now));
-  now = after(rest, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
+  now = record(rest, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
   CHECK(rest.lasts(now + milliseconds(160) - microseconds(1)) && !rest.lasts(now + milliseconds(160)));
-  now = after(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
+  now = record(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
   CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) && !rest.lasts(now + milliseconds(200)));  // the longest
-  now = after(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
+  now = record(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
   CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
 }
 
 // After a team has waited for a member, the calling thread continues alone.
-void after_a_stall_comes_a_rest() {
+void a_stall_is_followed_by_a_rest() {
   if (thread_backend() == "serial") return;
   using Clock = std::chrono::steady_clock;
   int alone = 0;
@@ -308,14 +308,14 @@ void after_a_stall_comes_a_rest() {
 int main() {
   chainrule::items_are_taken_once();
   chainrule::short_phases_follow_each_other();
-  chainrule::an_item_that_is_held_holds_nothing_else();
-  chainrule::nobody_waits_for_absent_members();
-  chainrule::alone_is_the_calling_thread();
+  chainrule::a_blocked_item_blocks_no_other();
+  chainrule::phases_do_not_wait_for_absent_members();
+  chainrule::alone_runs_in_the_calling_thread();
   chainrule::exceptions_reach_the_caller();
-  chainrule::within_a_team_there_is_one_thread();
-  chainrule::callers_at_once();
+  chainrule::nested_teams_have_one_member();
+  chainrule::concurrent_callers();
   chainrule::rests();
-  chainrule::after_a_stall_comes_a_rest();
+  chainrule::a_stall_is_followed_by_a_rest();
   chainrule::quotas();
   chainrule::cores();
   chainrule::settings();

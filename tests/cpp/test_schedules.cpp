@@ -63,7 +63,7 @@ std::vector<T> trained(const Case<T>& c, FitOptions<T> options, int threads, std
 }
 
 template <class T>
-void twins(const Case<T>& c) {
+void schedules(const Case<T>& c) {
   FitOptions<T> settings[] = {
       {.optimizer = Sgd{.learning_rate = 0.1}},
       {.optimizer = Sgd{.learning_rate = 0.05, .momentum = 0.9}},
@@ -92,7 +92,7 @@ void twins(const Case<T>& c) {
 }
 
 // With the two-phase schedule, several threads give the same bits as one, whether they share rows, outputs, or first
-// one and then the other. Storing all gradients in an array changes no bit.
+// outputs and then rows. Storing all gradients in an array changes no bit.
 template <class T>
 void teams(const Case<T>& c) {
   const FitOptions<T> settings[] = {{.optimizer = Sgd{.learning_rate = 0.1}},
@@ -112,9 +112,9 @@ void teams(const Case<T>& c) {
       CHECK((trained<T, TwoPhase<T>>(c, options, threads, costs)) == expected, c.sizes.back(), c.batch, threads);
       CHECK(costs == expected_costs, c.sizes.back(), c.batch, threads);
     }
-    FitOptions<T> kept = options;
-    kept.stop.gradient_norm_below = 0;
-    std::vector<T> with_gradients = trained<T, TwoPhase<T>>(c, kept, 2, expected_costs);
+    FitOptions<T> stored = options;
+    stored.stop.gradient_norm_below = 0;
+    std::vector<T> with_gradients = trained<T, TwoPhase<T>>(c, stored, 2, expected_costs);
     with_gradients.resize(expected.size());
     CHECK(with_gradients == expected, c.sizes.back(), c.batch);
   }
@@ -133,18 +133,18 @@ void all() {
   teams<T>({{60, 500, 70, 40}, relu, squared_error, 700, 700, false, true, false, true});  // threads share rows
   set_caches("");
   teams<T>({{100, 300, 200, 100}, relu, squared_error, 24, 8, true, false, false, false, 0.1});  // few rows: no panels
-  twins<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
-  twins<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
-  twins<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});
-  twins<T>({{33, 17, 1}, tanh, binary_cross_entropy, 20, 1, true, false, false, true});
-  twins<T>({{5, 21, 1, 5, 1}, logistic, squared_error, 97, 13, true, true, false, false, 0.01});
-  twins<T>({{20, 64, 1}, tanh, binary_cross_entropy, 1000, 1000, false, true, false, false, 0.01});
-  twins<T>({{17, 33, 65, 5}, relu, softmax_cross_entropy, 333, 100, true, false, true});
-  twins<T>({{17, 33, 15}, tanh, softmax_cross_entropy, 1500, 700, false, true, true, true, 0.001});
-  twins<T>({{3, 16, 17}, identity, squared_error, 140, 64, false, false, false, true});
-  twins<T>({{30, 1}, identity, binary_cross_entropy, 500, 257, true, true});
-  twins<T>({{19, 10}, identity, softmax_cross_entropy, 300, 129, false, false, false, true});
-  twins<T>({{4, 60, 1}, logistic, squared_error, 9000, 9000});  // more slices than arrays for their gradients
+  schedules<T>({{2, 4, 1}, tanh, binary_cross_entropy, 4, 4});
+  schedules<T>({{32, 32, 1}, tanh, squared_error, 20, 1, true});
+  schedules<T>({{7, 5, 3, 2}, relu, squared_error, 9, 1, true, true});
+  schedules<T>({{33, 17, 1}, tanh, binary_cross_entropy, 20, 1, true, false, false, true});
+  schedules<T>({{5, 21, 1, 5, 1}, logistic, squared_error, 97, 13, true, true, false, false, 0.01});
+  schedules<T>({{20, 64, 1}, tanh, binary_cross_entropy, 1000, 1000, false, true, false, false, 0.01});
+  schedules<T>({{17, 33, 65, 5}, relu, softmax_cross_entropy, 333, 100, true, false, true});
+  schedules<T>({{17, 33, 15}, tanh, softmax_cross_entropy, 1500, 700, false, true, true, true, 0.001});
+  schedules<T>({{3, 16, 17}, identity, squared_error, 140, 64, false, false, false, true});
+  schedules<T>({{30, 1}, identity, binary_cross_entropy, 500, 257, true, true});
+  schedules<T>({{19, 10}, identity, softmax_cross_entropy, 300, 129, false, false, false, true});
+  schedules<T>({{4, 60, 1}, logistic, squared_error, 9000, 9000});  // more slices than arrays for their gradients
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 namespace chainrule::test {
 namespace {
 
-// A matrix with empty rows, dense and sparse, and the rows of a batch.
+// A matrix with empty rows, in dense and sparse form, and the rows of a batch.
 template <class T>
 struct Matrix {
   Index rows, cols;
@@ -27,16 +27,16 @@ struct Matrix {
       order.push_back((i * 3 + 1) % m);
     }
   }
-  SparseRows<T> view(bool named) const {
-    return {indptr.data(), indices.data(), values.data(), named ? order.data() : nullptr};
+  SparseRows<T> view(bool indexed) const {
+    return {indptr.data(), indices.data(), values.data(), indexed ? order.data() : nullptr};
   }
-  T at(bool named, Index i, Index j) const {
-    return dense[static_cast<std::size_t>((named ? order[static_cast<std::size_t>(i)] : i) * cols + j)];
+  T at(bool indexed, Index i, Index j) const {
+    return dense[static_cast<std::size_t>((indexed ? order[static_cast<std::size_t>(i)] : i) * cols + j)];
   }
 };
 
 template <class T>
-void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
+void products(Index m, Index inputs, Index outputs, bool indexed, bool drops) {
   const Matrix<T> x(m, inputs);
   const Index row = 5;  // position in the batch
   const Dropout settings{77, 5, 0, 40000};
@@ -44,13 +44,13 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   std::vector<T> factors(static_cast<std::size_t>(m * inputs), T(1));
   if (drops) kernels<T>().drop(settings, m, inputs, row, 0, factors.data(), inputs, nullptr, 0);
   const auto input = [&](Index i, Index j) {
-    return x.at(named, i, j) * factors[static_cast<std::size_t>(i * inputs + j)];
+    return x.at(indexed, i, j) * factors[static_cast<std::size_t>(i * inputs + j)];
   };
 
   const Index ld = outputs + 3;
   std::vector<T> w = random_values<T>(inputs * ld, 1), b = random_values<T>(outputs, 2);
   std::vector<T> z(static_cast<std::size_t>(m * ld), T(-9)), dw(w), dz = random_values<T>(m * ld, 4);
-  kernels<T>().sparse_forward({m, outputs, x.view(named), dropout, w.data(), ld, b.data(), z.data(), ld});
+  kernels<T>().sparse_forward({m, outputs, x.view(indexed), dropout, w.data(), ld, b.data(), z.data(), ld});
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < ld; ++j) {
       T sum = j < outputs ? b[static_cast<std::size_t>(j)] : T(-9);
@@ -59,7 +59,7 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
       CHECK(agree(z[static_cast<std::size_t>(i * ld + j)], sum, static_cast<double>(inputs)), m, inputs, outputs, i, j);
     }
 
-  kernels<T>().sparse_gradient({m, outputs, x.view(named), dropout, dz.data(), ld, dw.data(), ld});
+  kernels<T>().sparse_gradient({m, outputs, x.view(indexed), dropout, dz.data(), ld, dw.data(), ld});
   for (Index p = 0; p < inputs; ++p)
     for (Index j = 0; j < ld; ++j) {
       T sum = w[static_cast<std::size_t>(p * ld + j)];
@@ -72,18 +72,18 @@ void products(Index m, Index inputs, Index outputs, bool named, bool drops) {
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < inputs; ++j) rows[static_cast<std::size_t>(i * inputs + j)] = input(i, j);
   kernels<T>().dot_rows(m, inputs, rows.data(), inputs, w.data(), b[0], want.data(), 1);
-  kernels<T>().sparse_dot({m, 1, x.view(named), dropout, w.data(), 1, b.data(), got.data(), 1});
+  kernels<T>().sparse_dot({m, 1, x.view(indexed), dropout, w.data(), 1, b.data(), got.data(), 1});
   for (std::size_t i = 0; i < got.size(); ++i) CHECK(agree(got[i], want[i], static_cast<double>(inputs)));
 }
 
 // Compares the forward product of binned rows with that of the CSR matrix of their entries. The orders of the sums
 // differ, because the kernels sum each 64 columns by kind. Also compares the gradient with that of the features.
-// most: the largest number of features of a column.
+// max_features: the largest number of features of a column.
 template <class T, class Code>
-void binned_products(Index m, Index columns, Index outputs, bool named, Index most = 7) {
+void binned_products(Index m, Index columns, Index outputs, bool indexed, Index max_features = 7) {
   std::vector<BinnedColumn> layout;
   for (Index c = 0; c < columns; ++c)
-    layout.push_back({static_cast<ColumnKind>(c % 3), c % 3 == 0 ? 1 : 1 + (c * 5) % most});
+    layout.push_back({static_cast<ColumnKind>(c % 3), c % 3 == 0 ? 1 : 1 + (c * 5) % max_features});
   const BinnedView<T> shape(layout, static_cast<const Code*>(nullptr), static_cast<const T*>(nullptr), m);
   std::vector<Code> codes;
   std::vector<T> values, entries;
@@ -115,7 +115,7 @@ void binned_products(Index m, Index columns, Index outputs, bool named, Index mo
     indptr.push_back(static_cast<Index>(indices.size()));
     order.push_back((i * 3 + 1) % m);
   }
-  const Index* rows = named ? order.data() : nullptr;
+  const Index* rows = indexed ? order.data() : nullptr;
   const SparseRows<T> csr{indptr.data(), indices.data(), entries.data(), rows};
   SparseRows<T> x;
   x.rows = rows;
@@ -136,7 +136,7 @@ void binned_products(Index m, Index columns, Index outputs, bool named, Index mo
       const auto at = static_cast<std::size_t>(p * ld + j);
       double sum = 0, magnitude = 0;
       for (Index i = 0; i < m; ++i) {
-        const Index row = named ? order[static_cast<std::size_t>(i)] : i;
+        const Index row = indexed ? order[static_cast<std::size_t>(i)] : i;
         const double term = x_features[static_cast<std::size_t>(row * inputs + p)] *
                             static_cast<double>(z[static_cast<std::size_t>(i * ld + j)]);
         sum += term;
@@ -172,10 +172,10 @@ void all_products() {
   for (const Index m : {1, 5, 17})
     for (const Index columns : {1, 2, 3, 50, 100})
       for (const Index outputs : {1, 3, 16, 45, 64, 160})
-        for (const bool named : {false, true}) {
-          binned_products<T, std::uint8_t>(m, columns, outputs, named);
-          binned_products<T, std::uint16_t>(m, columns, outputs, named);
-          binned_products<T, std::int32_t>(m, columns, outputs, named);
+        for (const bool indexed : {false, true}) {
+          binned_products<T, std::uint8_t>(m, columns, outputs, indexed);
+          binned_products<T, std::uint16_t>(m, columns, outputs, indexed);
+          binned_products<T, std::int32_t>(m, columns, outputs, indexed);
         }
   for (const Index outputs : {3, 64}) binned_products<T, std::uint16_t>(sum_rows, 5, outputs, true, 600);
   for (const Index m : {1, 2, 17})
@@ -183,8 +183,8 @@ void all_products() {
   for (const Index m : {1, 4, 17})
     for (const Index inputs : {1, 19, 90})
       for (const Index outputs : {1, 3, 16, 45, 160})
-        for (const bool named : {false, true})
-          for (const bool drops : {false, true}) products<T>(m, inputs, outputs, named, drops);
+        for (const bool indexed : {false, true})
+          for (const bool drops : {false, true}) products<T>(m, inputs, outputs, indexed, drops);
 }
 
 }  // namespace

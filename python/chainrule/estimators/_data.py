@@ -115,7 +115,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     if not array.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for row in np.flatnonzero(array < 0)[:1]:
-        raise ValueError(f"sample_weight[{row}] is {array[row]:g}, expected a number of 0 or more")
+        raise ValueError(f"sample_weight[{row}] is {array[row]:g}, expected a non-negative number")
     return array
 
 

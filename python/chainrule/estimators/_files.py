@@ -224,7 +224,7 @@ def save(
     _sklearn.validation.check_is_fitted(estimator)
     network = estimator._ensure_network()
     if KEY in (metadata or {}):
-        raise ValueError(f"the metadata key {KEY!r} is taken: choose another name")
+        raise ValueError(f"the metadata key {KEY!r} is reserved: choose another name")
     names = getattr(estimator, "feature_names_in_", None)
     state = {
         "format": FORMAT,

@@ -17,34 +17,35 @@
 
 namespace {
 
-std::atomic<long> allowed{-1}, refused{0};  // allocations until the next refusal (negative: no limit); refusals so far
-std::atomic<bool> from_there_on{false};
+std::atomic<long> allowed{-1};  // allocations before the one that fails; negative: none fails
+std::atomic<long> failures_so_far{0};
+std::atomic<bool> all_later_fail{false};
 
-bool refuse() {
+bool must_fail() {
   if (allowed < 0) return false;
   const long before = allowed--;
   if (before > 0) return false;
-  if (from_there_on) allowed = 0;
-  ++refused;
+  if (all_later_fail) allowed = 0;
+  ++failures_so_far;
   return true;
 }
 
 }  // namespace
 
-// If these were inlined, GCC 12 would warn of mismatched new and delete.
+// If these were inlined, GCC 12 would warn about mismatched new and delete.
 [[gnu::noinline]] void* operator new(std::size_t size) {
-  void* memory = refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
+  void* memory = must_fail() ? nullptr : std::malloc(size > 0 ? size : 1);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   const auto step = static_cast<std::size_t>(alignment);
-  void* memory = refuse() ? nullptr : std::aligned_alloc(step, (size + step) / step * step);
+  void* memory = must_fail() ? nullptr : std::aligned_alloc(step, (size + step) / step * step);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return refuse() ? nullptr : std::malloc(size > 0 ? size : 1);
+  return must_fail() ? nullptr : std::malloc(size > 0 ? size : 1);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -54,7 +55,7 @@ bool refuse() {
 #if defined(__linux__) && !CHAINRULE_SANITIZED  // on Linux, large buffers are mapped
 #pragma GCC visibility push(default)
 extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
-  if (refuse()) return MAP_FAILED;
+  if (must_fail()) return MAP_FAILED;
   return reinterpret_cast<void*>(syscall(SYS_mmap, at, size, protection, flags, file, offset));
 }
 #pragma GCC visibility pop
@@ -63,16 +64,17 @@ extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int
 namespace chainrule::test {
 namespace {
 
-// Repeats call() until no allocation is refused. After each, after(failed) checks the result.
+// Repeats call() with a failing allocation, the first, the second, ..., until none fails. Then after(failed) checks the
+// result of each call.
 template <class Before, class Call, class After>
-void refusing(const char* name, Before before, Call call, After after) {
+void fail_allocations(const char* name, Before before, Call call, After after) {
   for (const bool all : {false, true}) {
     bool any = true;
     for (long n = 0; any && CHECK(n < 20'000); ++n) {
       before();
       bool failed = false, other = false;
-      refused = 0;
-      from_there_on = all;
+      failures_so_far = 0;
+      all_later_fail = all;
       allowed = n;
       try {
         call();
@@ -82,7 +84,7 @@ void refusing(const char* name, Before before, Call call, After after) {
         other = true;
       }
       allowed = -1;
-      any = refused > 0;
+      any = failures_so_far > 0;
       if (!CHECK(!other, n, all) || !CHECK(any || !failed, n, all)) std::printf("  in %s\n", name);
       const long failures = check::failures;
       after(failed);
