@@ -1,5 +1,5 @@
 // A custom loss: half the squared error, or four times as much if the prediction is too low.
-// custom_loss model.safetensors
+// Usage: custom_loss model.safetensors
 #include <chainrule/chainrule.hpp>
 #include <iostream>
 #include <vector>
@@ -21,7 +21,8 @@ int main(int count, char** arguments) try {
     y.push_back(row[0] * row[1] + row[2]);
   }
 
-  // Called for each batch, with its rows' numbers: returns the cost and writes its gradient by the predictions.
+  // Called for each batch with the numbers of its rows. Returns the cost and writes its gradient with respect to the
+  // predictions.
   const chainrule::CustomLoss<float> loss = [&](MatrixView<const float> z, std::span<const Index> batch,
                                                 MatrixView<float> dz) {
     double sum = 0;

@@ -1,4 +1,4 @@
-// The training of a Python program, with its seed and data, to the same bits:
+// Trains the network of this Python program with the same seed and data, and gets the same bits:
 //
 //   x.tofile("x.f32"); y.tofile("y.i32")  # float32, (m, 20); int32, classes from 0 to 2
 //   net = chainrule.Network([20, 48, 3], activation="gelu", loss="softmax_cross_entropy", seed=7)
@@ -7,7 +7,7 @@
 //           stop=chainrule.Stop(no_improvement=5))
 //   net.save("model.safetensors")
 //
-// Here: as_in_python x.f32 y.i32 model.safetensors
+// Usage: as_in_python x.f32 y.i32 model.safetensors
 #include <chainrule/chainrule.hpp>
 #include <fstream>
 #include <iostream>

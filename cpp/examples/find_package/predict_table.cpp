@@ -1,5 +1,6 @@
 // Predicts the rows of a table with a model that `chainrule train` or an estimator of Python saved:
-// predict_table model.safetensors rows.csv. The first line has the names of the columns; an empty cell is missing.
+// predict_table model.safetensors rows.csv. The first line has the names of the columns; an empty cell is a missing
+// value.
 #include <chainrule/table_model.h>
 
 #include <fstream>
@@ -11,7 +12,7 @@ namespace {
 
 using chainrule::Index, chainrule::TextCell;
 
-// Cells between commas, which may be in quotes.
+// Splits a line at its commas; cells may be in quotes.
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells(1);
   bool quoted = false;
@@ -44,7 +45,7 @@ int main(int count, char** arguments) try {
                                std::to_string(rows.back().size()) + " cells, expected " + std::to_string(names.size()));
   }
 
-  std::vector<std::vector<TextCell>> cells(names.size());  // the model reads numbers and dates that are text
+  std::vector<std::vector<TextCell>> cells(names.size());  // the model parses the texts of numbers and dates
   for (const auto& row : rows)
     for (std::size_t j = 0; j < names.size(); ++j) cells[j].push_back(row[j].empty() ? TextCell() : TextCell(row[j]));
   std::vector<chainrule::TableColumn> table;

@@ -18,7 +18,7 @@ struct Table {
   Index rows() const { return static_cast<Index>(values.size()) / columns; }
 };
 
-// Cells between commas; of "1,2," the third is empty.
+// Splits a line at its commas; the third cell of "1,2," is empty.
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells(1);
   for (const char c : line)
@@ -41,7 +41,8 @@ Table read_csv(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path);
   std::string line;
-  if (!std::getline(file, line)) throw std::runtime_error(path + " is empty, expected the names of the columns first");
+  if (!std::getline(file, line))
+    throw std::runtime_error(path + " is empty, expected the names of the columns in the first line");
   const std::vector<std::string> names = cells_of(line);
   if (names.size() < 2) throw std::runtime_error(path + " has one column, expected inputs and a target");
   Table table{{}, static_cast<Index>(names.size())};

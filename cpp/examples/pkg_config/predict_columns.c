@@ -1,6 +1,6 @@
 // A C program that predicts rows of numbers with a model that `chainrule train` or an estimator of Python saved:
-// predict_columns model.safetensors < rows.csv. The columns are those of the model, in its order; an empty cell is
-// missing.
+// predict_columns model.safetensors < rows.csv. The columns are those of the model, in its order; an empty cell is a
+// missing value.
 #include <chainrule/chainrule.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,14 +1,14 @@
-// The C interface, for programs in C and for other languages. Link the library chainrule_c; it exports only these
+// The C interface, for programs in C and in other languages. Link the library chainrule_c; it exports only these
 // functions.
 //
 // Functions that can fail return a status, which is CHAINRULE_OK or says what kind of error occurred; chainrule_error()
-// then describes the error. After an error nothing has changed, except by a training that had begun. Pointers to
-// results are set only on success. Several threads may use one network at the same time, except to train it or to free
-// it. Texts are UTF-8 and end with a zero byte.
+// then describes the error. After an error nothing has changed, except by a fit that had begun. Pointers to results are
+// set only on success. Several threads may use one network at the same time, except to train it or to free it. Texts
+// are UTF-8 and end with a zero byte.
 //
 // Matrices are row-major. A stride is the number of elements from one row to the next; 0 means that the rows follow
 // each other without gaps. threads = 0 chooses the number of threads as in C++ and Python: OMP_NUM_THREADS, or the
-// cores.
+// number of cores.
 #pragma once
 
 #include <stdint.h>
@@ -40,8 +40,8 @@ enum {
   CHAINRULE_INVALID_FILE = 2,  // the file is not a model, is damaged, or has a later format
   CHAINRULE_SYSTEM_ERROR = 3,  // a file cannot be read or written
   CHAINRULE_OUT_OF_MEMORY = 4,
-  CHAINRULE_DIVERGED = 5,  // a training: the network keeps its last finite parameters
-  CHAINRULE_BUSY = 6       // another call trains this network
+  CHAINRULE_DIVERGED = 5,  // during a fit: the network keeps its last finite parameters
+  CHAINRULE_BUSY = 6       // another call is training this network
 };
 
 // The last error of this thread: at most 1023 bytes, empty if there was none. Valid until the next error in this
@@ -54,14 +54,14 @@ CHAINRULE_C_API void chainrule_text_free(char* text);
 // A network of float32 or float64 parameters.
 typedef struct chainrule_network chainrule_network;
 
-// Makes a network with random weights. The configuration is JSON with the names that a model file has:
+// Makes a network with random weights. The configuration is JSON with the names that a model file uses:
 //   {"layer_sizes": [4, 32, 3], "activations": ["relu"], "loss": "softmax_cross_entropy", "seed": 1}
-// Only layer_sizes is required. Others: loss_parameters (list of numbers), init, dtype ("float32" or "float64"). The
-// defaults are those of NetworkOptions in network.h.
+// Only layer_sizes is required. The other names are loss_parameters (list of numbers), init, dtype ("float32" or
+// "float64"). The defaults are those of NetworkOptions in network.h.
 CHAINRULE_C_API int chainrule_network_create(const char* configuration, chainrule_network** network);
 
-// Reads a model file of Python, C++ or C. Of a file with an estimator it gives the network alone, without the encoding
-// of its table.
+// Reads a model file of Python, C++ or C. If the file holds an estimator, only its network is read, without the
+// encoding of its table.
 CHAINRULE_C_API int chainrule_network_load(const char* path, chainrule_network** network);
 
 // Replaces the file atomically.
@@ -69,20 +69,20 @@ CHAINRULE_C_API int chainrule_network_save(const chainrule_network* network, con
 
 CHAINRULE_C_API void chainrule_network_free(chainrule_network* network);  // NULL is allowed
 
-// The numbers of columns of X and of the predictions, and "float32" or "float64".
+// The numbers of columns of X and of the predictions, and the type of the parameters, "float32" or "float64".
 CHAINRULE_C_API int64_t chainrule_network_inputs(const chainrule_network* network);
 CHAINRULE_C_API int64_t chainrule_network_outputs(const chainrule_network* network);
 CHAINRULE_C_API const char* chainrule_network_dtype(const chainrule_network* network);
 
-// Predict from x (rows x inputs) into out (rows x outputs), either of which may have the other type than the network:
-// x is then converted to the type of the network, and its predictions back.
+// Predict from x (rows x inputs) into out (rows x outputs). If the network has the other type, x is converted to it,
+// and the predictions are converted back.
 CHAINRULE_C_API int chainrule_network_predict_float(const chainrule_network* network, const float* x, int64_t rows,
                                                     int64_t x_stride, float* out, int64_t out_stride, int threads);
 CHAINRULE_C_API int chainrule_network_predict_double(const chainrule_network* network, const double* x, int64_t rows,
                                                      int64_t x_stride, double* out, int64_t out_stride, int threads);
 
 // Rows to train on. The targets are y (rows x outputs; one column if the loss is quantile) or labels, the class numbers
-// of softmax_cross_entropy. weights: one per row, or NULL for 1 each.
+// of softmax_cross_entropy. weights: one per row, or NULL, which means 1 for every row.
 typedef struct {
   const float* x;
   int64_t x_stride;
@@ -122,8 +122,8 @@ typedef struct chainrule_table_model chainrule_table_model;
 CHAINRULE_C_API int chainrule_table_model_load(const char* path, chainrule_table_model** model);
 CHAINRULE_C_API void chainrule_table_model_free(chainrule_table_model* model);  // NULL is allowed
 
-// The number of columns, their names, and what they hold: "value", "number", "date", "levels" or "ignored". NULL for
-// other numbers than 0 <= i < columns.
+// The number of columns, their names, and what they hold: "value", "number", "date", "levels" or "ignored". NULL unless
+// 0 <= i < columns.
 CHAINRULE_C_API int64_t chainrule_table_model_columns(const chainrule_table_model* model);
 CHAINRULE_C_API const char* chainrule_table_model_column_name(const chainrule_table_model* model, int64_t i);
 CHAINRULE_C_API const char* chainrule_table_model_column_use(const chainrule_table_model* model, int64_t i);
@@ -135,17 +135,18 @@ CHAINRULE_C_API const char* chainrule_table_model_class_name(const chainrule_tab
 CHAINRULE_C_API int chainrule_table_model_multilabel(const chainrule_table_model* model);
 CHAINRULE_C_API int64_t chainrule_table_model_outputs(const chainrule_table_model* model);
 
-// A column with one cell per row: either numbers, of which NaN is missing, or texts, of which NULL is missing. Dates
-// are numbers of days since 1970-01-01 (UTC), times are fractions of a day, booleans are 0 and 1 or texts. Columns may
-// have any order. Names that the model does not have are ignored.
+// A column with one cell per row: either numbers, where NaN is a missing value, or texts, where NULL is one. Dates are
+// numbers of days since 1970-01-01 (UTC), times are fractions of a day, booleans are 0 and 1 or texts. Columns may be
+// in any order; columns that the model does not have are ignored.
 typedef struct {
   const char* name;
   const double* numbers;
   const char* const* texts;
 } chainrule_column;
 
-// Predict rows: outputs values per row of a regressor; outputs probabilities per row of a classifier; the number of
-// the class of each row, or outputs times 0 or 1 per row if it is multilabel.
+// Write predictions to out, row after row. predict: `outputs` values of a regressor. predict_proba: `outputs`
+// probabilities of a classifier. predict_classes: the number of the class or, for a multilabel classifier, `outputs`
+// zeros and ones.
 CHAINRULE_C_API int chainrule_table_model_predict(const chainrule_table_model* model, const chainrule_column* columns,
                                                   int64_t n_columns, int64_t rows, double* out, int threads);
 CHAINRULE_C_API int chainrule_table_model_predict_proba(const chainrule_table_model* model,

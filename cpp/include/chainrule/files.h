@@ -32,7 +32,7 @@ CHAINRULE_API Network<T> load(const std::filesystem::path& path, Metadata* metad
 
 // Replaces the file atomically: whatever happens, the path holds its complete old content or the complete new model. An
 // existing file keeps its permissions, and a symbolic link stays a link. A pipe or a device, such as /dev/stdout, is
-// written to. Throws std::invalid_argument for NaN or infinite parameters, which load would refuse, and for metadata
+// written to. Throws std::invalid_argument for NaN or infinite parameters, which load would reject, and for metadata
 // that is not UTF-8 or has the key "chainrule" or "chainrule.sha256": these two hold the network's configuration and a
 // checksum.
 template <class T>

@@ -93,7 +93,7 @@ inline constexpr const char* constant_names[] = {"mean", "quantile", "searched"}
 struct LossTraits {
   const char* formula;
   Output output = Output::identity;
-  Range targets{};  // targets outside this range are refused
+  Range targets{};  // targets outside this range are rejected
   BestConstant best_constant = BestConstant::mean;
   LossParameter parameter{};
 

@@ -42,9 +42,9 @@ struct Model;  // internal
 template <class T>
 class OneFit;
 
-// Rows of a batch, from row `first` on, as a part of it. They must be an aligned run of leaves: 512 * 2^j rows, where
-// `first` is a multiple of 512 * 2^j, or fewer rows up to the end of the batch. dropout and input_dropout are the rates
-// of this step, as in FitOptions; seed and step determine which units are dropped.
+// A part of a batch: some of its rows, from row `first` on. They must be an aligned run of leaves: 512 * 2^j rows,
+// where `first` is a multiple of 512 * 2^j, or fewer rows up to the end of the batch. dropout and input_dropout are the
+// rates of this step, as in FitOptions; seed and step determine which units are dropped.
 struct BatchPart {
   Index first = 0, batch_rows = 0;
   double batch_weight = 0;  // the sum of the weights of the batch
@@ -113,10 +113,10 @@ class CHAINRULE_API Network {
   }
   double gradients(const Examples<T>& examples, std::span<T> gradients, double l2 = 0,
                    const MatrixView<T>* dx = nullptr, int threads = 0, const CustomLoss<T>* loss = nullptr) const;
-  // Computes what the examples, the rows of a part of a batch, add to the gradient of the batch's cost without penalty.
-  // If the union of two neighboring parts is a part, the sum a + b of their partial sums has the bits of its partial
-  // sum; so the parts add up to the bits of the whole batch. Returns the sums of the weighted losses of successive
-  // rows: those of all parts, added in order and divided by batch_weight, are the cost.
+  // Computes the contribution of a part of a batch, whose rows are the examples, to the gradient of the batch's cost
+  // without penalty. If the union of two neighboring parts is a part, the sum of their gradients has the bits of the
+  // union's gradient, so the parts add up to the bits of the whole batch. Returns the sums of the weighted losses of
+  // successive rows; the sums of all parts, added in order and divided by batch_weight, give the cost.
   std::vector<double> partial_gradients(const Examples<T>& examples, const BatchPart& part, std::span<T> gradients,
                                         int threads = 0) const;
 

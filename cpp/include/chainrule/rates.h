@@ -124,7 +124,7 @@ struct RateSchedules {
   }
 };
 
-// The check that fit() makes: throws std::invalid_argument that says what is out of range.
+// The check that fit() makes. Throws std::invalid_argument if a value is out of range.
 CHAINRULE_API void check(const RateSchedule&);
 
 }  // namespace chainrule

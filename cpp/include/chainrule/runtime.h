@@ -1,5 +1,5 @@
 // Settings of the process: the instruction set of the kernels and the number of threads. Results do not depend on them,
-// except that the baseline for old x86 CPUs gives other bits. All functions may be called from any thread.
+// except that the baseline for old x86 CPUs gives different bits. All functions may be called from any thread.
 #pragma once
 
 #include <string>

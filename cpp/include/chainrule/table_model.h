@@ -16,9 +16,9 @@
 
 namespace chainrule {
 
-// The cells of a column: numbers, of which NaN is missing, or texts (UTF-8), of which nullopt is missing. Dates are
-// days since 1970-01-01 (UTC), times of day are fractions of a day, and booleans are 1 and 0, or texts. Texts of a
-// column of numbers or dates are read in the format that the encoder learnt.
+// The cells of a column: numbers, where NaN is a missing value, or texts (UTF-8), where nullopt is one. Dates are days
+// since 1970-01-01 (UTC), times of day are fractions of a day, and booleans are 1 and 0, or texts. Texts of a column of
+// numbers or dates are read in the format that the encoder learned.
 using TextCell = std::optional<std::string_view>;
 using Cells = std::variant<std::span<const double>, std::span<const TextCell>>;
 
@@ -27,7 +27,7 @@ struct TableColumn {
   Cells cells;
 };
 
-// What the model makes of a column. Ignored columns may be absent from a table.
+// How the model uses a column. Ignored columns may be absent from a table.
 enum class ColumnUse { value, number, date, levels, ignored };
 inline constexpr const char* column_use_names[] = {"value", "number", "date", "levels", "ignored"};
 
@@ -53,9 +53,9 @@ class CHAINRULE_API TableModel {
 
   // Predictions for the rows of a table, row after row: outputs() values per row of a regressor; outputs()
   // probabilities per row of a classifier; the number of the class of each row or, if multilabel() is true, outputs()
-  // times 0 or 1. The columns may have any order, and others are ignored. Throws std::invalid_argument, which names the
-  // column and the row, for a missing column and for cells that cannot be read, and if the estimator is of the other
-  // type.
+  // zeros and ones per row. The columns may be in any order; columns that the model does not have are ignored. Throws
+  // std::invalid_argument if a column is missing or a cell cannot be read (the message names the column and the row),
+  // and if the estimator is of the other type.
   std::vector<double> predict(std::span<const TableColumn> table, int threads = 0) const;
   std::vector<double> predict_proba(std::span<const TableColumn> table, int threads = 0) const;
   std::vector<Index> predict_classes(std::span<const TableColumn> table, int threads = 0) const;
@@ -67,7 +67,7 @@ class CHAINRULE_API TableModel {
   std::shared_ptr<const State> state_;
 };
 
-// Throws like load_any; also FileError if the file holds a network without an estimator.
+// Throws the exceptions of load_any, and FileError if the file holds a network without an estimator.
 CHAINRULE_API TableModel load_table_model(const std::filesystem::path& path);
 
 }  // namespace chainrule

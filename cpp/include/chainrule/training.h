@@ -149,8 +149,8 @@ struct EpochLog {
   double seconds;        // since the start of the fit
 };
 
-// The state of a training between two epochs: everything that the next epoch depends on, by name, to store and resume
-// the training. The vectors are in the layout of Network::parameters().
+// The state of a fit between two epochs: everything that the next epoch depends on, by name, so that the fit can be
+// stored and resumed. The vectors are in the layout of Network::parameters().
 template <class T>
 struct FitState {
   int epoch = 0;  // number of completed epochs; 0 if there is no state
@@ -188,7 +188,7 @@ struct History {
   }
 };
 
-// A batch whose gradient a source computes. The rest is as in BatchPart.
+// A batch whose gradient a source computes. The other members are as in BatchPart.
 template <class T>
 struct SourceBatch {
   std::span<const T> parameters;  // in the layout of Network::parameters()
@@ -249,15 +249,15 @@ struct FitOptions {
   Stop stop{};
   int threads = 0;
   std::uint64_t seed = 0;
-  // If *state holds a state, fit() resumes that training, bit for bit as if it had not been interrupted. At its end,
+  // If *state holds a state, fit() resumes from it, bit for bit as if the fit had not been interrupted. At its end,
   // fit() stores its state here.
   FitState<T>* state = nullptr;
   History* history = nullptr;  // if set, it is filled epoch by epoch and remains valid if fit() throws
-  // Called after each epoch in the calling thread. The training ends if it returns true or throws; an exception is
-  // passed on. It may write to the parameters, unless they are an average. snapshot() updates *state.
+  // Called after each epoch in the calling thread. The fit ends if it returns true or throws; an exception is passed
+  // on. It may write to the parameters, unless they are an average. snapshot() updates *state.
   std::function<bool(const EpochLog&, const std::function<void()>& snapshot)> on_epoch_end{};
-  // Called between batches, and within large batches, at most every poll_seconds. It may throw to interrupt the
-  // training; the network then keeps its last complete step, or the best epoch (see Stop).
+  // Called between batches, and within large batches, at most every poll_seconds. It may throw to interrupt the fit;
+  // the network then keeps its last complete step, or the best epoch (see Stop).
   std::function<void()> poll{};
   double poll_seconds = 0.05;
 
@@ -363,12 +363,12 @@ struct FitManyOptions {
 // Runs many fits in one call, with one thread per network, the costliest fits first. If there are fewer networks than
 // threads and each can use all threads, the networks are trained one after the other. Every result is bit-identical to
 // that of fit() alone. The options threads and poll of the jobs are ignored, and on_epoch_end is called in the thread
-// that trains. Throws std::invalid_argument for the first job that fit() would refuse, and for a network that occurs
+// that trains. Throws std::invalid_argument for the first job that fit() would reject, and for a network that occurs
 // twice, before anything changes.
 template <class T>
 CHAINRULE_API std::vector<FitOutcome> fit_many(std::span<const FitJob<T>> jobs, const FitManyOptions& options = {});
 
-// The checks that fit() makes: they throw std::invalid_argument that says what is out of range.
+// The checks that fit() makes. They throw std::invalid_argument if a value is out of range.
 CHAINRULE_API void check(const OptimizerOptions&);
 CHAINRULE_API void check(const Group&, Index layers);
 CHAINRULE_API void check(const Stop&);

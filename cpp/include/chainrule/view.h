@@ -47,9 +47,9 @@ struct SparseView {
   Index rows = 0, cols = 0;
 };
 
-// Rows of a table as numbers of bins and levels, from which the first layer takes its sums at a cost that does not
-// depend on how many features a column has. `layout` lists the columns in the order of their features; each row has the
-// codes of all bins and levels, and the values of all values and bins, in that order and without gaps.
+// Rows of a table as the numbers of bins and levels. The first layer computes its sums from them at a cost that does
+// not depend on how many features a column has. `layout` lists the columns in the order of their features; each row has
+// the codes of all bins and levels, and the values of all values and bins, in that order and without gaps.
 template <class T>
 struct BinnedView {
   std::span<const BinnedColumn> layout{};
@@ -93,8 +93,8 @@ struct RowNumbers {
 };
 
 // Rows that are not in memory as T, for instance numbers of another type, or a data set larger than memory. A call
-// reads the rows that it needs next, some thousand at a time, into memory of its own. Only one call at a time may use
-// an object of this class.
+// reads the rows that it needs next, a few thousand at a time, into its own memory. Only one call at a time may use an
+// object of this class.
 template <class T>
 class RowReader {
  public:
@@ -111,7 +111,7 @@ class RowReader {
   virtual void release() {}  // called after the last row of a pass: frees memory
 };
 
-// The inputs of some examples: a dense matrix; rows of few entries, a sparse matrix or binned rows; or a reader.
+// The inputs of some examples: a dense matrix, a sparse matrix, binned rows, or a reader.
 template <class T>
 struct Inputs {
   MatrixView<const T> matrix{};
@@ -143,8 +143,8 @@ struct Inputs {
     if (!is_sparse()) return matrix.rows_between(begin, end);
     return SparseView<T>{sparse.indptr + begin, sparse.indices, sparse.values, end - begin, cols};
   }
-  // The reader's numbers of rows[0..count) or, if rows is null, for the first `count` rows.
-  RowNumbers numbers(const Index* of, Index count) const { return {of, first, count}; }
+  // The reader's numbers of the rows indices[0..count) or, if indices is null, of the first `count` rows.
+  RowNumbers numbers(const Index* indices, Index count) const { return {indices, first, count}; }
 };
 
 }  // namespace chainrule
