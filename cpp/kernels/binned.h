@@ -130,12 +130,6 @@ struct Vectors {
   }
 };
 
-// An integer as a type, so that it can be passed to a generic lambda.
-template <int Value>
-struct Constant {
-  static constexpr int value = Value;
-};
-
 // Calls visit(vectors, j, tail) for parts of n outputs from j on, of at most Most vectors.
 template <class T, int Most, class Visit>
 inline void for_outputs(Index n, Visit visit, Index j = 0) {

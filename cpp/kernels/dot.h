@@ -13,22 +13,17 @@ inline constexpr int dot_chains = 16;
 
 inline Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
 
-template <int N>
-struct Count {
-  static constexpr int value = N;
-};
-
-// Calls visit(Count<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
+// Calls visit(Constant<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
 // The width is a multiple of slice_width.
 template <class T, class Visit>
 inline void for_groups(Index width, Visit visit) {
   constexpr Index L = lanes<T>, vectors = slice_width / L;
   Index j = 0;
-  for (; j + 4 * L <= width; j += 4 * L) visit(Count<4>{}, j);
+  for (; j + 4 * L <= width; j += 4 * L) visit(Constant<4>{}, j);
   if constexpr (vectors < 4)
-    for (; j + 2 * L <= width; j += 2 * L) visit(Count<2>{}, j);
+    for (; j + 2 * L <= width; j += 2 * L) visit(Constant<2>{}, j);
   if constexpr (vectors < 2)
-    if (j < width) visit(Count<1>{}, j);
+    if (j < width) visit(Constant<1>{}, j);
 }
 
 // Computes the chains of `Rows` rows of a and adds them until one vector per row is left.

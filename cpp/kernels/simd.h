@@ -31,6 +31,12 @@ inline constexpr int vector_bytes = 16, tile_rows = 14, tile_vectors = 2;
 inline constexpr int vector_bytes = 16, tile_rows = 6, tile_vectors = 2;
 #endif
 
+// An integer as a type, so that it can be passed to a generic lambda.
+template <int Value>
+struct Constant {
+  static constexpr int value = Value;
+};
+
 template <class T>
 struct SimdTypes;
 template <>

@@ -2,6 +2,7 @@
 // has the bits of the dense product, because the terms left out would add 0.
 #pragma once
 
+#include "dot.h"
 #include "kernels.h"
 #include "random.h"
 #include "simd.h"
@@ -74,17 +75,16 @@ void sparse_forward(const SparseForward<T>& p) {
 // The product for a single output, summed with the chains and the tree of dot_rows.
 template <class T>
 void sparse_dot(const SparseForward<T>& p) {
-  constexpr int chains = 16;
   for (Index i = 0; i < p.m; ++i) {
-    T sum[chains] = {};
+    T sum[dot_chains] = {};
     visit_row(p.x, p.dropout, i, [&](const std::int32_t* columns, const T* values, Index count) {
       for (Index k = 0; k < count; ++k) {
-        T& chain = sum[columns[k] % chains];
+        T& chain = sum[columns[k] % dot_chains];
         chain = fma(splat(values[k]), splat(p.w[columns[k]]), splat(chain))[0];
       }
     });
 #pragma GCC unroll 16
-    for (int half = chains / 2; half > 0; half /= 2)
+    for (int half = dot_chains / 2; half > 0; half /= 2)
 #pragma GCC unroll 16
       for (int c = 0; c < half; ++c) sum[c] += sum[c + half];
     p.z[i * p.ldz] = *p.bias + sum[0];
