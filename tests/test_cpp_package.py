@@ -204,7 +204,7 @@ def test_training_from_a_csv_equals_python(found, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "{} is empty, expected the names of the columns first"),
+        ("", "{} is empty, expected the names of the columns in the first line"),
         ("a,b\n", "{} has no rows below the names of the columns"),
         ("a\n1\n", "{} has one column, expected inputs and a target"),
         ("a,b\n1,2\n1,x y\n", "{}, line 3, column 2 (b): 'x y' is not a number"),

@@ -219,7 +219,7 @@ def test_wrong_arguments_are_refused_and_change_nothing(processes):
         with pytest.raises(kind, match=message):
             cr.fit_many(nets, data, Y, executor=processes, **settings)
         assert all(np.array_equal(net.parameters, old) for net, old in zip(nets, before, strict=True))
-    with pytest.raises(ValueError, match=r"networks\[1\] is networks\[0\]"):
+    with pytest.raises(ValueError, match=r"networks\[1\] is the same object as networks\[0\]"):
         cr.fit_many([nets[0]] * 2, X, Y, executor=processes)
     with pytest.raises(TypeError, match=r"executor must be a concurrent\.futures\.Executor .* got int"):
         cr.fit_many(nets, X, Y, executor=3)

@@ -263,7 +263,7 @@ def test_exception_in_progress_ends_all_fits(n_threads, epochs):
 
 
 WRONG = {
-    "networks.1. is networks.0.": lambda a, b: cr.fit_many([a, a], X, Y),
+    "networks.1. is the same object as networks.0.": lambda a, b: cr.fit_many([a, a], X, Y),
     "networks.1. is float64": lambda a, b: cr.fit_many([a, *networks("float64")[1:]], X, Y),
     "epochs has 1 entries, expected one for each of the 2": lambda a, b: cr.fit_many([a, b], X, Y, epochs=[1]),
     "networks.1.: epochs is 0": lambda a, b: cr.fit_many([a, b], X, Y, epochs=[1, 0]),

@@ -88,12 +88,12 @@ def test_state_of_another_network_or_optimizer_raises():
     before = other.parameters.copy()
     with pytest.raises(ValueError, match="the network has"):
         other.fit(X, y, epochs=2, resume=state)
-    with pytest.raises(ValueError, match="of another optimizer"):
+    with pytest.raises(ValueError, match="belongs to another optimizer"):
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.LBFGS())
-    with pytest.raises(ValueError, match="of another optimizer"):
+    with pytest.raises(ValueError, match="belongs to another optimizer"):
         network().fit(X, y, epochs=2, resume=state, optimizer=cr.RMSprop(centered=True))
     for optimizer in (cr.SGD(learning_rate=0.1), cr.Adagrad(), cr.Lion(learning_rate=0.01)):
-        with pytest.raises(ValueError, match="of another optimizer"):
+        with pytest.raises(ValueError, match="belongs to another optimizer"):
             network().fit(X, y, epochs=2, resume=state, optimizer=optimizer)
     with pytest.raises(TypeError, match="TrainingState"):
         other.fit(X, y, epochs=2, resume={"epoch": 3})

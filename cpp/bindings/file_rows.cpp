@@ -72,8 +72,8 @@ void FileRows<T>::prepare(const RowNumbers& rows, Index count) {
   std::erase_if(parts_, [&](const Part& part) { return std::ranges::find(wanted, part.number) == wanted.end(); });
   for (const Index part : wanted)
     if (!holds(part)) take(part);
-  if (parts_.size() != 1)
-    return;  // the next part is read ahead only if one part is in memory, so that there are never three
+  // Read the next part ahead only if one part is in memory, so that there are never three.
+  if (parts_.size() != 1) return;
   const Index next = part_after(rows, count);
   if (next < 0 || next == requested_) return;
   const WithGil gil;

@@ -1,4 +1,4 @@
-// Model files as bytes, and writing of files.
+// Converts networks to the bytes of model files and back, and writes files.
 #include "chainrule/files.h"
 
 #include <pybind11/numpy.h>

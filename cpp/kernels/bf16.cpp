@@ -1,5 +1,5 @@
-// Products of bf16 numbers with sums in float32, with the dot-product instruction of AVX512_BF16, which adds two steps
-// of k at once in each lane. The operands are float32 and are rounded while they are packed. As with kernels.cpp, this
+// Products of bf16 numbers, summed in float32 by the dot-product instruction of AVX512_BF16, which adds two steps of k
+// at once in each lane. The operands are float32 and are rounded while they are packed. As with kernels.cpp, this
 // object is compiled with its own flags, and only its constant table has external linkage.
 #include "kernels.h"
 #include "simd.h"

@@ -8,9 +8,9 @@
 namespace chainrule {
 
 // Dropout of a layer in a training step (Srivastava et al. 2014, inverted: kept units are scaled up). Threefry-4x32-20
-// turns the counter (j, i / 8, step) under the key (seed, layer) into four words, that is eight times 16 bits. Unit j
-// of the batch's row i is kept if the 16 bits number i mod 8 are below `kept`. The factor of a unit is 65536 / kept if
-// it is kept and 0 otherwise, so its mean is 1.
+// turns the counter (j, i / 8, step) under the key (seed, layer) into four words, which hold eight numbers of 16 bits.
+// Unit j of the batch's row i is kept if number i mod 8 is below `kept`. The factor of a unit is 65536 / kept if it is
+// kept and 0 otherwise, so its mean is 1.
 struct Dropout {
   std::uint64_t seed, step;
   std::uint32_t layer, kept;  // 1 <= kept <= 65536

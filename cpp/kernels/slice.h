@@ -149,8 +149,8 @@ inline void row_pass(const SliceLayer<T>& layer, const Descent<T>& deferred, con
   });
 }
 
-// Computes dL/dz of the layer before from dL/dz of this layer, which is in layer.a. Overwrites the activations of the
-// layer before with it, in blocks of rows, so that dL/da stays in the cache.
+// Computes dL/dz of the preceding layer from dL/dz of this layer, which is in layer.a. Overwrites the activations of
+// the preceding layer with it, in blocks of rows, so that dL/da stays in the cache.
 template <class T>
 void slice_backward(const SliceSteps<T>& s, const SliceLayer<T>& before, const SliceLayer<T>& layer, Index rows) {
   constexpr Index block = 2 * tile_rows;

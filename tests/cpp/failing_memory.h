@@ -64,8 +64,8 @@ extern "C" void* mmap(void* at, std::size_t size, int protection, int flags, int
 namespace chainrule::test {
 namespace {
 
-// Repeats call() with a failing allocation, the first, the second, ..., until none fails. Then after(failed) checks the
-// result of each call.
+// Repeats call(), with the first, the second, ... allocation failing, until no allocation fails. After each call,
+// after(failed) checks the result.
 template <class Before, class Call, class After>
 void fail_allocations(const char* name, Before before, Call call, After after) {
   for (const bool all : {false, true}) {

@@ -75,7 +75,7 @@ constexpr double accurate_to<Sin> = 1e4;
 template <>
 constexpr double accurate_to<Cos> = 1e4;
 // Without fused multiply-add, the reduced argument of sin and cos has a rounding error that is large relative to
-// results near 0. Errors of results smaller than this are therefore measured in ulp of this value.
+// results near 0. Errors of results smaller than min_result are therefore measured in ulp of min_result.
 #if defined(__x86_64__) && !defined(__FMA__)
 template <class F>
 constexpr double min_result = accurate_to<F> < inf ? 0.5 : 0;

@@ -77,8 +77,8 @@ void products(Index m, Index inputs, Index outputs, bool indexed, bool drops) {
 }
 
 // Compares the forward product of binned rows with that of the CSR matrix of their entries. The orders of the sums
-// differ, because the kernels sum each 64 columns by kind. Also compares the gradient with that of the features.
-// max_features: the largest number of features of a column.
+// differ, because the kernels sum 64 columns at a time, kind by kind. Also compares the gradient with that of the
+// features. max_features: the largest number of features of a column.
 template <class T, class Code>
 void binned_products(Index m, Index columns, Index outputs, bool indexed, Index max_features = 7) {
   std::vector<BinnedColumn> layout;

@@ -2,7 +2,7 @@
 // functions.
 //
 // Functions that can fail return a status, which is CHAINRULE_OK or says what kind of error occurred; chainrule_error()
-// then describes the error. After an error nothing has changed, except by a fit that had begun. Pointers to results are
+// then describes the error. After an error nothing has changed, unless a fit had already begun. Pointers to results are
 // set only on success. Several threads may use one network at the same time, except to train it or to free it. Texts
 // are UTF-8 and end with a zero byte.
 //
