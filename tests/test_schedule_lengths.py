@@ -52,7 +52,8 @@ def test_resuming_beyond_the_length_of_the_first_fit_raises(name, rate):
     state = net.fit(X, Y, **options, epochs=4, keep_state=True).state
     before = net.parameters.copy()
     message = (
-        rf"{name.split()[0]} of {rate} ends with epoch 4, the length of the first fit, and this fit continues to epoch 5"
+        rf"{name.split()[0]} of {rate} ends with epoch 4, "
+        "the length of the first fit, and this fit continues to epoch 5"
     )
     with pytest.raises(ValueError, match=message):
         net.fit(X, Y, **options, epochs=1, resume=state)
