@@ -200,7 +200,7 @@ def test_saving_functions_raises_and_names_the_remedy(tmp_path):
         return 1.0, np.zeros_like(logits)
 
     for options, remedy in [
-        ({"loss": own_loss}, r"loss=<function.*own_loss.*set_params\(loss='squared_error'\) before"),
+        ({"loss": own_loss}, r"loss=<function.*own_loss.*set_params\(loss='squared_error'\) first"),
         ({"learning_rate": lambda epoch: 1.0}, r"learning_rate=<function.*set_params\(learning_rate='constant'\)"),
         ({"early_stopping": True, "eval_metric": own_metric}, r"eval_metric=.*set_params\(eval_metric=None\)"),
         ({"early_stopping": True, "eval_metric": ["r2", own_metric]}, r"eval_metric=.*set_params\(eval_metric=None\)"),

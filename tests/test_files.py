@@ -94,7 +94,7 @@ def parts(net, tmp_path):
         ({"layer_sizes": [3, 5, 2]}, "2 activations for 3 sizes of layers"),
         ({"layer_sizes": [3, 5, 2], "activations": ["tanh"]}, "weights.1 has a shape that does not match"),
         ({"layer_sizes": [3, 5, 4, 2, 1], "activations": ["tanh"] * 3}, "lacks tensor weights.3"),
-        ({"layer_sizes": [10**12, 10**12], "activations": []}, "another shape"),
+        ({"layer_sizes": [10**12, 10**12], "activations": []}, "does not match layer_sizes"),
         ({"layer_sizes": [3, 5.0, 4, 2]}, "expected a whole number"),
         ({"layer_sizes": [3]}, "2 activations for 1 sizes"),
         ({"activations": ["tanh"]}, "damaged"),
