@@ -98,7 +98,10 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
-  py::array array = real_array(object, "y");
+  // A masked array with a masked entry becomes an array with NaN, which Targets::missing says are missing.
+  const py::object values(call(py::module_::import("chainrule._objects").attr("nan_where_masked"), object));
+  const bool missing = !values.is(object);
+  py::array array = real_array(values, "y");
   require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", Shape{array}, ", expected (", rows, ",) or (", rows,
           ", ", outputs, ")");
   require(array.shape(0) == rows, "y has ", array.shape(0), " rows, X has ", rows);
@@ -107,6 +110,10 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
   const bool shared_column = traits_of(loss).parameter.one_per_output;
   require(class_column || shared_column || (array.ndim() == 1 ? 1 : array.shape(1)) == outputs, "y has shape ",
           Shape{array}, ", expected (", rows, ", ", outputs, ")");
+  if (missing && (one_column || shared_column)) {
+    const auto row = call(py::module_::import("chainrule._objects").attr("first_masked_row"), object).cast<Index>();
+    require(false, "y has no target in row ", row, ", where it is masked: leave such rows out");
+  }
   TargetArrays<T> result;
   if (class_column) {
     result.labels = class_numbers(array, rows, outputs);
@@ -120,6 +127,7 @@ TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs)
     if (one_column) result.values.view = result.values.view.repeated_column(outputs);
   }
   result.targets.values = result.values.view;
+  result.targets.missing = missing;
   check_targets(loss, result.targets, rows, outputs);
   return result;
 }

@@ -9,7 +9,7 @@ template <class T>
 CustomLoss<T> custom_loss(py::object function, py::object y, py::object weight, bool by_rows) {
   const py::module_ numpy = py::module_::import("numpy");
   if (by_rows) {
-    if (!y.is_none()) y = call(numpy.attr("asarray"), y);
+    if (!y.is_none()) y = call(numpy.attr(py::hasattr(y, "mask") ? "asanyarray" : "asarray"), y);  // masks are kept
     if (!weight.is_none()) weight = call(numpy.attr("asarray"), weight);
   }
   return [by_rows, function = shared(function), y = shared(y), weight = shared(weight)](

@@ -114,6 +114,7 @@ struct LossRows {
   Index lddz = 0;
   T* scratch = nullptr;           // 2 * n * lanes elements
   const T* parameters = nullptr;  // of the loss: see NetworkOptions
+  bool missing = false;           // see Targets; only if n > 1
 };
 
 // m rows of n parameters each. The rows are `stride` elements apart in the parameters and in the optimizer's arrays,

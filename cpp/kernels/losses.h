@@ -249,9 +249,34 @@ struct LossFormula<Loss::tweedie> {
   }
 };
 
+// A logit and a target whose loss and derivative are exactly 0. They replace those of a missing target.
+struct NoLoss {
+  double z, y;
+};
+template <class Formula>
+constexpr NoLoss no_loss{0, 0};
+template <>
+constexpr NoLoss no_loss<LossFormula<Loss::binary_cross_entropy>>{-1e4, 0};  // exp(z) is 0
+template <>
+constexpr NoLoss no_loss<LossFormula<Loss::poisson>>{0, 1};
+template <>
+constexpr NoLoss no_loss<LossFormula<Loss::gamma>>{0, 1};
+template <>
+constexpr NoLoss no_loss<LossFormula<Loss::tweedie>>{0, 1};
+
+template <class T>
+[[gnu::noinline]] void replace_missing(Index n, T* z, T* y, const NoLoss& by) {
+  for (Index k = 0; k < n * lanes<T>; k += lanes<T>) {
+    const Vec<T> yk = load(y + k);
+    const Bits<T> there = yk == yk;
+    store(z + k, select<T>(there, load(z + k), splat(static_cast<T>(by.z))));
+    store(y + k, select<T>(there, yk, splat(static_cast<T>(by.y))));
+  }
+}
+
 // Column: a single dense output, for which a group of rows stays in registers if `group` is inlined.
 template <class T, bool Column, class Group>
-inline void loss_groups(const LossRows<T>& r, Group group) {
+inline void loss_groups(const LossRows<T>& r, const NoLoss& none, Group group) {
   constexpr int L = lanes<T>;
   const Index n = Column ? 1 : r.n, ldz = Column ? 1 : r.ldz, ldy = Column ? 1 : r.ldy, lddz = Column ? 1 : r.lddz;
   alignas(vector_bytes) T z_column[L], y_column[L];
@@ -262,6 +287,7 @@ inline void loss_groups(const LossRows<T>& r, Group group) {
     pack_columns(rows, n, r.z + i * ldz, ldz, z);
     if (Column || r.y != nullptr) {
       pack_columns(rows, n, r.y + i * ldy, ldy, y);
+      if (!Column && r.missing) replace_missing<T>(n, z, y, none);
     } else {
       for (Index j = 0; j < n; ++j) store(y + j * L, Vec<T>{});
       for (Index row = 0; row < rows; ++row) y[r.labels[i + row] * L + row] = T(1);
@@ -278,17 +304,19 @@ inline void loss_groups(const LossRows<T>& r, Group group) {
 
 // Shared by all losses, which keeps the code small.
 template <class T>
-[[gnu::noinline]] void loss_of_several(const LossRows<T>& r, Vec<T> (*group)(Index, T*, const T*, const T*)) {
-  loss_groups<T, false>(r, group);
+[[gnu::noinline]] void loss_of_several(const LossRows<T>& r, const NoLoss& none,
+                                       Vec<T> (*group)(Index, T*, const T*, const T*)) {
+  loss_groups<T, false>(r, none, group);
 }
 
 template <class T, class Formula>
 void loss_rows(const LossRows<T>& r) {
   const bool column = r.n == 1 && r.ldz == 1 && r.y != nullptr && r.ldy == 1 && (r.dz == nullptr || r.lddz == 1);
   if (column)
-    loss_groups<T, true>(r, [](auto... arguments) { return Formula::template group<T>(arguments...); });
+    loss_groups<T, true>(r, no_loss<Formula>,
+                         [](auto... arguments) { return Formula::template group<T>(arguments...); });
   else
-    loss_of_several<T>(r, Formula::template group<T>);
+    loss_of_several<T>(r, no_loss<Formula>, Formula::template group<T>);
 }
 
 // Shared by all output activations.

@@ -125,6 +125,7 @@ typename Backprop<T>::SlabExamples Backprop<T>::slab(const Examples<T>& examples
     s.x = examples.x.matrix.rows_between(first, first + count);
   }
   s.x.first = first + first_row();
+  s.targets.missing = examples.targets.missing;
   if (examples.targets.labels != nullptr)
     s.targets.labels = rows == nullptr ? examples.targets.labels + first : label_.data();
   else if (rows == nullptr && examples.targets.values.col_stride == 1)
@@ -205,7 +206,8 @@ template <class T>
 BatchCost Backprop<T>::run(const Examples<T>& examples, const Index* rows, Index m, double l2,
                            GradientPlaces<T> gradients, const MatrixView<T>* dx, const UpdateHooks* hooks,
                            std::span<const Index> upcoming) {
-  const double weight = part_ != nullptr ? part_->batch_weight : weight_sum<T>(examples.weights, rows, m);
+  const double weight =
+      part_ != nullptr ? part_->batch_weight : weight_sum<T>(examples.targets, examples.weights, rows, m);
   const double scale = scale_for(weight);
   const double cost_of_weights = penalty(model_, l2);
   const Index chain = chain_rows(model_, part_ != nullptr ? part_->batch_rows : m);

@@ -49,7 +49,7 @@ double cost(const Model<T>& model, MatrixView<const T> logits, const Targets<T>&
   Buffer<T> value(logits.rows);
   loss_rows<T>(model, logits, targets, weights, 0, value.data(), {}, {0, logits.rows}, scratch);
   return add_values(0, logits.rows, value.data(), chain_rows(model, logits.rows)) *
-             scale_for(weight_sum<T>(weights, nullptr, logits.rows)) +
+             scale_for(weight_sum<T>(targets, weights, nullptr, logits.rows)) +
          penalty(model, l2);
 }
 
@@ -58,7 +58,7 @@ void backward(const Model<T>& model, MatrixView<const T> x, const Tape<T>& z, co
               const Targets<T>& targets, const T* weights, double l2, T* gradients, const Tape<T>& dz, int threads) {
   const IsaInUse isa_in_use;
   const int team_size = threads_for(row_operations(model, true) * static_cast<double>(x.rows), threads);
-  const double scale = scale_for(weight_sum<T>(weights, nullptr, x.rows));
+  const double scale = scale_for(weight_sum<T>(targets, weights, nullptr, x.rows));
   PackedWeights<T> packed(model, true);
   std::vector<Scratch<T>> scratch = team_scratch(model, x.rows, team_size);
   Buffer<T> value(x.rows);

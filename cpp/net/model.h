@@ -37,6 +37,7 @@ struct Model {
   const StepDropout* dropout = nullptr;           // of the current training step, or null
   bool saves_slopes = false;                      // see saves_slope()
   bool reads_inputs = false;                      // true if the inputs come from a RowReader
+  bool missing_targets = false;                   // see Targets::missing
   bool ends_hidden = false;                       // true if the last layer is a hidden one of a larger network
 
   // The dropout of the inputs (place 0) or of hidden layer l (place l + 1); null if nothing is dropped.

@@ -79,6 +79,16 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
   const MatrixView<const T>& y = targets.values;
   require(y.rows == rows && y.cols == outputs, "y has shape (", y.rows, ", ", y.cols, "), expected (", rows, ", ",
           outputs, ")");
+  if (targets.missing) {
+    require(outputs > 1 && traits_of(loss).output != Output::softmax && !traits_of(loss).parameter.one_per_output,
+            "masked targets need several outputs and a loss that is a sum over them; ",
+            loss_names[static_cast<int>(loss)], " with ", outputs, " outputs is not");
+    for (Index j = 0; j < outputs; ++j) {
+      Index i = 0;
+      while (i < rows && std::isnan(y(i, j))) ++i;
+      require(rows == 0 || i < rows, "y has no target in column ", j, ": every row is masked");
+    }
+  }
   const Range& allowed = traits_of(loss).targets;
   if (traits_of(loss).unit_free()) return;
   for (Index i = 0; i < rows; ++i)

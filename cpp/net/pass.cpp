@@ -170,7 +170,7 @@ void loss_rows(const Model<T>& model, MatrixView<const T> z, const Targets<T>& t
       {rows.end - i, z.cols, z.row(i), z.row_stride, dense ? targets.values.row(i) : nullptr, targets.values.row_stride,
        dense ? nullptr : targets.labels + i, weights != nullptr ? weights + i : nullptr, static_cast<T>(scale),
        value + i, dz.data != nullptr ? dz.row(i) : nullptr, dz.row_stride, scratch.loss.data(),
-       model.loss_parameters.data()});
+       model.loss_parameters.data(), targets.missing});
 }
 
 #define CHAINRULE_INSTANTIATE(T)                                                                                \

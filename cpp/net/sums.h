@@ -56,6 +56,21 @@ double weight_sum(const T* weights, const Index* rows, Index m) {
   for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[rows != nullptr ? rows[i] : i]);
   return sum;
 }
+// The same, where a row with missing targets counts with the fraction of its targets that are there.
+template <class T>
+double weight_sum(const Targets<T>& targets, const T* weights, const Index* rows, Index m) {
+  if (!targets.missing) return weight_sum(weights, rows, m);
+  const MatrixView<const T>& y = targets.values;
+  double sum = 0;
+  for (Index i = 0; i < m; ++i) {
+    const Index row = rows != nullptr ? rows[i] : i;
+    Index there = 0;
+    for (Index j = 0; j < y.cols; ++j) there += y(row, j) == y(row, j);
+    sum += (weights != nullptr ? static_cast<double>(weights[row]) : 1.0) *
+           (static_cast<double>(there) / static_cast<double>(y.cols));
+  }
+  return sum;
+}
 // 1 / Σw, or 0 if Σw is 0, so that rows with weight 0 change nothing.
 inline double scale_for(double weight_sum) { return weight_sum > 0 ? 1 / weight_sum : 0; }
 

@@ -92,6 +92,7 @@ Model<T> checked_model(const Network<T>& network, const Examples<T>& examples, c
           "precision bf16 is not available for sparse or binned rows");
   require(!examples.x.is_binned() || options.input_dropout == 0, "input_dropout is not available for binned rows");
   model.precision = options.precision;
+  model.missing_targets = examples.targets.missing;
   if (options.custom_loss) model.custom_loss = &options.custom_loss;
   if (!options.source) check_examples(model, examples);
   check_rows(examples, options.rows);

@@ -23,7 +23,7 @@ const Examples<T>& GatheredExamples<T>::take(const Batches<T>& batches, int thre
   if (outputs == 0)
     examples_.targets.labels = label_.data();
   else
-    examples_.targets.values = y;
+    examples_.targets = {.values = y, .missing = from.targets.missing};
   if (from.weights != nullptr) examples_.weights = weight_.data();
   const RowNumbers of_reader{rows.numbers, from.x.first + rows.first, count};
   from.x.reader->prepare(of_reader, count);

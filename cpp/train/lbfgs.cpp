@@ -134,7 +134,7 @@ double LbfgsSteps<T>::first_length() const {
 template <class T>
 std::span<const BatchCost> LbfgsSteps<T>::run(const Batches<T>& batches) {
   const Index* rows = batches.rows.empty() ? nullptr : batches.rows.data();
-  if (!source_) cost_.weight = weight_sum<T>(batches.examples.weights, rows, batches.m);
+  if (!source_) cost_.weight = weight_sum<T>(batches.examples.targets, batches.examples.weights, rows, batches.m);
   if (!known_) evaluate(batches, now_.gradient.data(), now_.cost);
   known_ = true;
   cost_.mean = now_.cost;

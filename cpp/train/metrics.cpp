@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <numeric>
 
 #include "core/check.h"
 #include "net/sums.h"
@@ -32,11 +31,30 @@ struct Table {
     return static_cast<double>(targets.values(row(i), j));
   }
   Index outputs() const { return predictions.cols; }
-  // (Σ_i w_i f(i)) / Σ_i w_i
+  // False for a missing target; see Targets.
+  bool is_there(Index i, Index j) const { return !examples.targets.missing || !std::isnan(target(i, j)); }
+  // The number of targets in a row.
+  Index count(Index i) const {
+    if (!examples.targets.missing) return outputs();
+    Index there = 0;
+    for (Index j = 0; j < outputs(); ++j) there += is_there(i, j);
+    return there;
+  }
+  // (Σ_i w_i f(i)) / Σ_i w_i over the rows with at least one target
   template <class Function>
   double mean(Function f) const {
+    return mean_where([&](Index i) { return count(i) > 0; }, f);
+  }
+  // The same over the rows with target j.
+  template <class Function>
+  double mean(Index j, Function f) const {
+    return mean_where([&](Index i) { return is_there(i, j); }, f);
+  }
+  template <class Function>
+  double mean_where(auto chosen, Function f) const {
     double sum = 0, total = 0;
     for (Index i = 0; i < predictions.rows; ++i) {
+      if (!chosen(i)) continue;
       sum += weight(i) * f(i);
       total += weight(i);
     }
@@ -81,7 +99,7 @@ double accuracy(const Table<T>& t, Loss loss) {
   return t.mean([&](Index i) {
     if (!has_labels(loss, t.outputs())) return predicted_class(t, i) == true_class(t, i);
     for (Index j = 0; j < t.outputs(); ++j)
-      if ((t.prediction(i, j) > 0.5) != (t.target(i, j) > 0.5)) return false;
+      if (t.is_there(i, j) && (t.prediction(i, j) > 0.5) != (t.target(i, j) > 0.5)) return false;
     return true;
   });
 }
@@ -100,7 +118,7 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
   for (Index i = 0; i < t.predictions.rows; ++i) {
     if (!labels) count(true_class(t, i), predicted_class(t, i), t.weight(i));
     for (Index j = 0; labels && j < t.outputs(); ++j)
-      count(2 * j + (t.target(i, j) > 0.5), 2 * j + (t.prediction(i, j) > 0.5), t.weight(i));
+      if (t.is_there(i, j)) count(2 * j + (t.target(i, j) > 0.5), 2 * j + (t.prediction(i, j) > 0.5), t.weight(i));
   }
   double sum = 0, present = 0;
   for (std::size_t c = 0; c < size; ++c)
@@ -117,23 +135,29 @@ double log_loss(const Table<T>& t, Loss loss) {
     kernels<double>().log(1, &x, &y);
     return -y;
   };
-  return t.mean([&](Index i) {
+  double total = 0, weight = 0;
+  for (Index i = 0; i < t.predictions.rows; ++i) {
     double sum = 0;
     for (Index j = 0; j < t.outputs(); ++j) {
+      if (!t.is_there(i, j)) continue;
       const double p = t.prediction(i, j), y = t.target(i, j);
       if (y > 0) sum += y * minus_log(p);
       if (of_labels && y < 1) sum += (1 - y) * minus_log(1 - p);
     }
-    return of_labels ? sum / static_cast<double>(t.outputs()) : sum;
-  });
+    const double outputs = static_cast<double>(t.outputs());
+    total += t.weight(i) * (of_labels ? sum / outputs : sum);
+    weight += t.weight(i) * (static_cast<double>(t.count(i)) / outputs);
+  }
+  return total / weight;
 }
 
 // Calls visit(in, out) for each distinct prediction in order. in: the weight of its rows of class j. out: the weight of
 // its other rows.
 template <class T, class Order, class Visit>
 void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
-  std::vector<Index> order(static_cast<std::size_t>(t.predictions.rows));
-  std::iota(order.begin(), order.end(), Index{0});
+  std::vector<Index> order;
+  for (Index i = 0; i < t.predictions.rows; ++i)
+    if (t.is_there(i, j)) order.push_back(i);
   std::ranges::sort(order, before, [&](Index i) { return t.prediction(i, j); });
   for (auto tie = order.begin(); tie != order.end();) {
     double in = 0, out = 0;
@@ -178,14 +202,14 @@ double r2(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
     for (Index i = 0; i < t.predictions.rows; ++i) {
-      if (t.weight(i) == 0) continue;
+      if (t.weight(i) == 0 || !t.is_there(i, j)) continue;
       lowest = std::min(lowest, t.target(i, j));
       highest = std::max(highest, t.target(i, j));
     }
     if (lowest == highest) return undefined;
-    const double center = t.mean([&](Index i) { return t.target(i, j); });
-    const double error = t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
-    const double spread = t.mean([&](Index i) { return square(t.target(i, j) - center); });
+    const double center = t.mean(j, [&](Index i) { return t.target(i, j); });
+    const double error = t.mean(j, [&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); });
+    const double spread = t.mean(j, [&](Index i) { return square(t.target(i, j) - center); });
     return 1 - error / spread;
   });
 }
@@ -193,20 +217,21 @@ double r2(const Table<T>& t, Loss) {
 template <class T>
 double mae(const Table<T>& t, Loss) {
   return t.mean_of_outputs(
-      [&](Index j) { return t.mean([&](Index i) { return std::abs(t.target(i, j) - t.prediction(i, j)); }); });
+      [&](Index j) { return t.mean(j, [&](Index i) { return std::abs(t.target(i, j) - t.prediction(i, j)); }); });
 }
 
 template <class T>
 double rmse(const Table<T>& t, Loss) {
-  return t.mean_of_outputs(
-      [&](Index j) { return std::sqrt(t.mean([&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); })); });
+  return t.mean_of_outputs([&](Index j) {
+    return std::sqrt(t.mean(j, [&](Index i) { return square(t.target(i, j) - t.prediction(i, j)); }));
+  });
 }
 
 // For targets near 0, the denominator is scikit-learn's minimum.
 template <class T>
 double mape(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
-    return t.mean([&](Index i) {
+    return t.mean(j, [&](Index i) {
       const double y = t.target(i, j);
       return std::abs(y - t.prediction(i, j)) / std::max(std::abs(y), std::numeric_limits<double>::epsilon());
     });

@@ -21,7 +21,7 @@ bool is_plain(const Model<T>& model, const FitOptions<T>& options) {
   const bool drops = dropout_for(model, options).drops();
   const bool simple = std::holds_alternative<Sgd>(options.optimizer) || std::holds_alternative<Adam>(options.optimizer);
   return simple && !options.source && has_plain_updates(options) && !drops && model.precision == Precision::float32 &&
-         !model.sparse_inputs && model.custom_loss == nullptr && !keeps_z;
+         !model.sparse_inputs && model.custom_loss == nullptr && !model.missing_targets && !keeps_z;
 }
 
 }  // namespace

@@ -272,7 +272,7 @@ BatchCost TwoPhase<T>::run_backprop(const Batches<T>& batches) {
     examples = examples_from(examples, batches.first);
   }
   l2_ = options_.l2;
-  if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.weights, rows, batches.m));
+  if (options_.l2_per_row) l2_ *= scale_for(weight_sum<T>(examples.targets, examples.weights, rows, batches.m));
   const GradientPlaces<T> gradients{gradients_.data(), in_panels() ? &panels_ : nullptr};
   return backprop_->run(examples, rows, batches.m, l2_, gradients, nullptr, &hooks_, upcoming);
 }

@@ -32,7 +32,7 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
     loss : str or loss such as Huber
         A built-in loss.
     y : array_like, shape (m,) or (m, n_L)
-        Targets as the loss expects them (see `cost`); at least one row.
+        Targets as the loss expects them (see `cost`); at least one row. It may be masked, see `Network.fit`.
     weight : array_like, shape (m,), optional
         Weights of the rows, not negative, at least one above 0; default 1 each.
     outputs : int, optional
@@ -63,7 +63,16 @@ def constant_cost(loss: Loss, y: ArrayLike, weight: ArrayLike | None = None, *, 
         return _softmax_cost(targets, w, *parameters, outputs=outputs)
     if traits.one_per_output:
         return sum([_lowest_cost((name, [value]), targets[:, 0], w) for value in parameters or [traits.default]])
-    return sum([_lowest_cost((name, parameters), column, w) for column in targets.T])
+    if not np.ma.is_masked(y):
+        return sum([_lowest_cost((name, parameters), column, w) for column in targets.T])
+    there = ~np.ma.getmaskarray(np.ma.asarray(y)).T
+    weights = [w[rows] for rows in there]
+    total = np.array([part.sum() for part in weights])
+    lowest = [
+        _lowest_cost((name, parameters), column[rows], part / part.sum())
+        for column, rows, part in zip(targets.T, there, weights, strict=True)
+    ]
+    return float(len(total) * (total @ lowest) / total.sum())
 
 
 def _lowest_cost(loss: tuple[str, list[float]], column: _Array, w: _Array) -> float:

@@ -36,6 +36,22 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     return _array(value, name)
 
 
+def nan_where_masked(y: Any) -> Any:
+    """Return a masked array with masked entries as an array of floating-point numbers with NaN there; others as is."""
+    if not isinstance(y, np.ma.MaskedArray):
+        return y
+    values = np.ma.getdata(y)
+    if not np.ma.is_masked(y):
+        return values
+    kind = values.dtype if values.dtype in (np.float32, np.float64) else np.float64
+    return np.where(np.ma.getmaskarray(y), np.nan, values.astype(kind)).astype(kind)
+
+
+def first_masked_row(y: Any) -> int:
+    """Return the number of the first row with a masked entry."""
+    return int(np.argwhere(np.ma.getmaskarray(y))[0][0])
+
+
 def refuse_dask(name: str, value: Any) -> None:
     """Raise TypeError for a Dask collection, which NumPy would gather in memory without a warning."""
     if hasattr(value, "__dask_graph__"):

@@ -60,6 +60,8 @@ def _rows_of(block: Any) -> Any:
         return block
     if scale.is_sparse(block):
         return block.tocsr()
+    if np.ma.is_masked(block):
+        raise ValueError("it has masked entries, which training on Dask does not accept")
     rows = np.asarray(block)
     if rows.ndim == 0:
         raise TypeError(f"expected an array of rows, got {type(block).__name__}")

@@ -237,6 +237,8 @@ def _rows(name: str, value: Any) -> Any:
         return value
     if isinstance(value, BinnedRows) or (scale.is_sparse(value) and name != "X"):
         raise TypeError(f"{name} is {type(value).__name__}, which mpi.fit does not accept: pass an array")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} is a masked array, which mpi.fit does not accept")
     array = value.tocsr() if scale.is_sparse(value) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")

@@ -363,7 +363,8 @@ class Network:
         X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
             One example per row.
         y : array_like, shape (m,) or (m, n_L)
-            Targets as the loss expects them; see `cost`. Default, if X is `Rows`: their target.
+            Targets as the loss expects them; see `cost`. Default, if X is `Rows`: their target. Of several targets
+            some may be missing, as masked entries of a `numpy.ma.MaskedArray`; see `fit`.
         sample_weight : array_like, shape (m,), optional
             Weights of the rows, not negative; default 1 each.
         l2 : float, default 0
@@ -471,6 +472,8 @@ class Network:
         >>> loss == value, bool((gradient == grads.parameters).all())
         (True, True)
         """
+        if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+            raise ValueError("partial_gradients is not available for masked targets")
         if total_weight is None and sample_weight is not None:
             raise ValueError("total_weight, the sum over the whole batch, must be given with sample_weight")
         start, rows = integer("first", first, high=2**63 - 1), integer("total_rows", total_rows, high=2**63 - 1)
@@ -624,7 +627,8 @@ class Network:
         Parameters
         ----------
         X, y, sample_weight, n_threads
-            See `loss_and_gradients`. The cost of a batch is the weighted mean over its rows.
+            See `loss_and_gradients`. The cost of a batch is the weighted mean over its rows. With masked targets it is
+            ``n_L · Σ_ij w_i L_ij / Σ_ij w_i`` over the targets j of rows i that are not masked.
         {settings}
 
         Returns

@@ -87,7 +87,7 @@ class LearningRateFinder:
             raise ValueError(f"low must be above 0 and below high, got low={low} and high={high}")
         rates = np.geomspace(low, high, integer("steps", steps, low=2))
         rows: Any = X if hasattr(X, "tocsr") else np.asarray(X)
-        targets = np.asarray(y)
+        targets = np.asanyarray(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)
         layers = list(zip(network.weights, network.biases, strict=True))
         twin = Network(

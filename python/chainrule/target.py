@@ -31,26 +31,31 @@ class Standardizer:
 
     @classmethod
     def fit(cls, values: ArrayLike, weight: NDArray[Any] | None = None) -> "Standardizer":
-        """Learn from values (m,) or (m, targets) and weights (m,); raise ValueError if they are too large."""
-        numbers = np.asarray(values, dtype=np.float64)
+        """Learn from values (m,) or (m, targets), which may be masked, and weights (m,).
+
+        Raise ValueError if they are too large.
+        """
+        numbers = np.asanyarray(values, dtype=np.float64)
+        average = np.ma.average if isinstance(numbers, np.ma.MaskedArray) else np.average
         with np.errstate(over="ignore", invalid="ignore"):
             if weight is None:
                 mean, std = numbers.mean(axis=0), numbers.std(axis=0)
             else:
-                mean = np.average(numbers, axis=0, weights=weight)
-                std = np.sqrt(np.average((numbers - mean) ** 2, axis=0, weights=weight))
+                mean = average(numbers, axis=0, weights=weight)
+                std = np.sqrt(average((numbers - mean) ** 2, axis=0, weights=weight))
+        mean, std = np.asarray(mean)[()], np.asarray(std)[()]
         if not np.isfinite(std).all():
             raise ValueError("the target holds numbers that are too large")
         return cls(mean, np.where(std == 0, 1.0, std))
 
     def apply(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return standardized values, for the network."""
-        standard: NDArray[np.float64] = (np.asarray(values, dtype=np.float64) - self.mean) / self.std
+        standard: NDArray[np.float64] = (np.asanyarray(values, dtype=np.float64) - self.mean) / self.std
         return standard
 
     def restore(self, outputs: ArrayLike) -> NDArray[np.float64]:
         """Return standardized predictions in the original unit."""
-        restored: NDArray[np.float64] = np.asarray(outputs, dtype=np.float64) * self.std + self.mean
+        restored: NDArray[np.float64] = np.asanyarray(outputs, dtype=np.float64) * self.std + self.mean
         return restored
 
 

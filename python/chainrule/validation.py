@@ -134,7 +134,7 @@ class HeldOut:
             self.data = one_data_set(validation)
             _, self._y, self._weight = (*self.data, None)[:3]
         if self.validation_rows is not None:
-            self._y = np.asarray(y)[self.validation_rows]
+            self._y = np.asanyarray(y)[self.validation_rows]
             self._weight = None if sample_weight is None else np.asarray(sample_weight)[self.validation_rows]
 
     def metrics(self, metrics: Any) -> tuple[list[str], list[tuple[Any, bool]]]:
@@ -161,7 +161,7 @@ class HeldOut:
         return names, wanted
 
     def _scorer(self, metric: Callable[..., float]) -> Callable[[Array], float]:
-        y = np.asarray(self._y)
+        y = np.asanyarray(self._y)  # may be masked
         arguments = () if self._weight is None else (np.asarray(self._weight),)
 
         def score(predictions: Array) -> float:

@@ -19,6 +19,10 @@ template <class T>
 struct Targets {
   MatrixView<const T> values{};
   const std::int32_t* labels = nullptr;
+  // If true, NaN in values is a missing target, which contributes nothing. With o(i) of n_L targets in row i, the cost
+  // is divided by Σ_i w_i o(i) / n_L instead of Σ_i w_i: it is n_L times the weighted mean over the targets that are
+  // there. For several outputs and losses that are sums over them: all but softmax_cross_entropy and quantile.
+  bool missing = false;
 };
 
 // The rows over which a cost is computed. weights holds one weight per row; if it is null, every weight is 1. All views

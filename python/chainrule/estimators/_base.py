@@ -16,7 +16,15 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
-from chainrule.estimators._data import Data, check_rows, check_weights, split, validation_data
+from chainrule.estimators._data import (
+    Data,
+    check_rows,
+    check_weights,
+    split,
+    split_mask,
+    validation_data,
+    with_mask,
+)
 from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.network import Network
@@ -120,7 +128,8 @@ class Perceptron(
         X : array_like, sparse matrix or Rows, shape (n_samples, n_features)
             One example per row. `Rows` need ``shuffle=WithinParts(...)`` or ``shuffle=False``.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
-            Classes, or values. Default, if X is `Rows`: their target.
+            Classes, or values. Default, if X is `Rows`: their target. Several values or labels may be a masked array,
+            whose masked entries are missing: see `Network.fit`.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, not negative; default 1 each. Their sum divides the penalty: see ``alpha``.
         X_val, y_val, sample_weight_val : optional
@@ -162,9 +171,10 @@ class Perceptron(
         if isinstance(X, Rows) and y is None:
             y = X.y
         table = _tables.is_table(self, X, first)
+        y, mask = split_mask(y)
         X, y = self._check(X, y, first, table)
         y = self._encode(y, new=first and not incremental, exact=self.warm_start and not incremental, classes=classes)
-        data = Data(X, y, check_weights(sample_weight, X.shape[0]))
+        data = Data(X, with_mask(y, mask), check_weights(sample_weight, X.shape[0]))
         random = _sklearn.utils.check_random_state(self.random_state)
         if table:  # the encoding is learned from the training rows and determines the number of inputs
             data, eval_data = self._hold_out(data, validation, random, table)
@@ -331,8 +341,11 @@ class Perceptron(
         return np.dtype(np.float32 if kind == np.float32 else np.float64)
 
     def _check_validation(self, X: Any, y: Any, sample_weight: Any = None, *, table: bool) -> Data:
+        y, mask = split_mask(y)
         X, y = self._check(X, y, first=False, table=table)
-        return Data(X, self._encode(y, new=False, exact=False), check_weights(sample_weight, X.shape[0]))
+        return Data(
+            X, with_mask(self._encode(y, new=False, exact=False), mask), check_weights(sample_weight, X.shape[0])
+        )
 
     def _metrics(self) -> tuple[Any, ...]:
         """Return the metrics of the validation data. The first one is watched; if there are none, the cost."""

@@ -63,6 +63,23 @@ def refuse_masked(name: str, array: Any) -> None:
         )
 
 
+def split_mask(y: Any) -> tuple[Any, NDArray[np.bool_] | None]:
+    """Return several targets with a target of the column in each masked entry, and the mask; None if there is none."""
+    if not isinstance(y, np.ma.MaskedArray) or not np.ma.is_masked(y) or y.ndim != 2 or y.shape[1] == 1:
+        return y, None
+    mask, filled = np.ma.getmaskarray(y), np.array(np.ma.getdata(y))
+    for j, missing in enumerate(mask.T):
+        if missing.all():
+            raise ValueError(f"y has no target in column {j}: every row is masked")
+        filled[missing, j] = filled[np.argmin(missing), j]
+    return filled, mask
+
+
+def with_mask(y: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Return the targets with the mask that `split_mask` took from them."""
+    return y if mask is None else np.ma.array(y, mask=mask)
+
+
 def _may_be_array(value: Any) -> bool:
     """Return whether a value can become an array: a number, a sequence, an array, a table."""
     protocols = ("shape", "__len__", "__array__", "__dlpack__", "__dataframe__", "__arrow_c_stream__")

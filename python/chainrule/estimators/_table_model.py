@@ -15,7 +15,7 @@ from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
-from chainrule.estimators._data import Data, check_rows, check_weights, validation_data
+from chainrule.estimators._data import Data, check_rows, check_weights, split_mask, validation_data, with_mask
 from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
@@ -64,7 +64,8 @@ class TableModel(Estimator):
             One example per row. Columns may hold numbers, text, categories, booleans, dates and missing values; see
             `TableEncoder`.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
-            Classes, or values.
+            Classes, or values. Several values or labels may be a masked array, whose masked entries are missing: see
+            `Network.fit`.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
         X_val, y_val, sample_weight_val : optional
@@ -125,8 +126,9 @@ class TableModel(Estimator):
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
         """Check a table and its targets as scikit-learn does, and multiply the weights by the class weights."""
         check_rows(X)
+        y, mask = split_mask(y)
         X, y = self._check_table(X, self._read_targets(y), new)
-        y = self._encode(y, new=new, exact=False)
+        y = with_mask(self._encode(y, new=new, exact=False), mask)
         return self._with_class_weights(Data(X, y, check_weights(sample_weight, len(y))), incremental=False)
 
     def _learn(self, data: Data, rows: NDArray[np.intp], recipe: Recipe) -> None:

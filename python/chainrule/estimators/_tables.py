@@ -27,7 +27,9 @@ def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
         if not isinstance(metric, str):
             return float(metric(y, predictions, *weight))
         columns = predictions.reshape(len(y), -1)
-        targets = np.broadcast_to(y.reshape(len(y), -1), columns.shape)
+        targets = y.reshape(len(y), -1)  # may be masked
+        if targets.shape != columns.shape:
+            targets = np.broadcast_to(targets, columns.shape)
         return _core.score(metric, "squared_error", columns, targets, *weight)
 
     measured.__name__ = metric_name(metric)

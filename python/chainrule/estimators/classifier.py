@@ -11,7 +11,7 @@ from chainrule._objects import refuse_dask
 from chainrule._suggest import did_you_mean, explained
 from chainrule.estimators import _docs, _sklearn
 from chainrule.estimators._base import Perceptron, has_partial_fit
-from chainrule.estimators._data import Data
+from chainrule.estimators._data import Data, split_mask
 from chainrule.estimators._labels import Labels, as_labels
 from chainrule.estimators._parameters import InvalidParameterError
 from chainrule.losses import SoftmaxCrossEntropy
@@ -53,7 +53,15 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute the accuracy. A multi-label row counts only if all its labels are right. Arguments: see `fit`."""
         refuse_dask("sample_weight", sample_weight)
-        return float(super().score(X, as_labels(y, "y"), sample_weight))
+        y, mask = split_mask(y)
+        y = as_labels(y, "y")
+        if mask is None:
+            return float(super().score(X, y, sample_weight))
+        right = ((self.predict(X) == y) | mask).all(axis=1)  # of the labels that are there
+        rows = ~mask.all(axis=1)
+        return float(
+            np.average(right[rows], weights=None if sample_weight is None else np.asarray(sample_weight)[rows])
+        )
 
     def _read_targets(self, y: Any) -> Any:
         return as_labels(super()._read_targets(y), "y")
@@ -103,6 +111,8 @@ class Classifier(_sklearn.ClassifierMixin):  # type: ignore[misc]
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:
         if self.class_weight is None:
             return data
+        if np.ma.is_masked(data.y):
+            raise ValueError("class_weight needs every label, y has masked entries")
         if incremental and isinstance(self.class_weight, str):
             raise ValueError("partial_fit cannot balance classes of later calls: give class_weight as a dict")
         rows: Any = slice(None) if data.rows is None else data.rows

@@ -39,6 +39,14 @@ class Regressor(_sklearn.RegressorMixin):  # type: ignore[misc]
         """
         refuse_dask("y", y)
         refuse_dask("sample_weight", sample_weight)
+        if np.ma.is_masked(y) and y.ndim == 2:
+            weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+            there, targets = ~np.ma.getmaskarray(y).T, np.ma.getdata(y).T
+            scores = [
+                _sklearn.metrics.r2_score(column[rows], found[rows], sample_weight=weight[rows])
+                for column, found, rows in zip(targets, self.predict(X).T, there, strict=True)
+            ]
+            return float(np.mean(scores))
         if not self._has_levels():
             return float(super().score(X, y, sample_weight))
         quantiles = self.predict(X).reshape(len(y), -1).T
