@@ -83,12 +83,7 @@ def test_wrong_arguments_are_explained(call, message):
         (
             lambda: cr.MLPClassifier().fit(X, Y, validation_data=(X, Y)),
             TypeError,
-            "MLPClassifier.fit has no argument 'validation_data', did you mean 'X_val'?",
-        ),
-        (
-            lambda: cr.MLPClassifier().fit(X, Y, eval_set=[(X, Y)]),
-            TypeError,
-            "MLPClassifier.fit has no argument 'eval_set', did you mean 'X_val'?",
+            "MLPClassifier.fit has no argument 'validation_data', did you mean 'eval_set'?",
         ),
         (
             lambda: cr.MLPRegressor().partial_fit(X, Y, weights=1),
@@ -192,7 +187,7 @@ def test_messages_about_wrong_values_hide_internals(name, tmp_path, monkeypatch)
 def test_messages_of_estimators_hide_internals(name):
     pytest.importorskip("sklearn")
     kind = getattr(cr, name)
-    for parameter in [*inspect.signature(kind).parameters, "X", "y", "sample_weight", "X_val"]:
+    for parameter in [*inspect.signature(kind).parameters, "X", "y", "sample_weight", "X_val", "eval_set"]:
         for value in WRONG:
             data = {"X": X, "y": Y} | ({"y_val": Y} if parameter == "X_val" else {})
             settings = {"max_iter": 2, "verbose": False}

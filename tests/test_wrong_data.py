@@ -44,6 +44,39 @@ def test_a_list_of_one_data_set_is_that_data_set():
     assert np.array_equal(plain.validation, listed.validation)
 
 
+@pytest.mark.parametrize("given", SETS)
+def test_eval_set_of_wrong_form_raises(given):
+    pytest.importorskip("sklearn")
+    value, error, message = SETS[given]
+    for estimator in (cr.MLPClassifier(), cr.TableClassifier()):
+        with pytest.raises(
+            error, match=rf"^eval_set must be \(X, y\) or \(X, y, sample_weight\), {re.escape(message)}$"
+        ):
+            estimator.fit(X, Y, eval_set=value)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"])
+def test_eval_set_gives_the_same_bits_as_its_parts(kind):
+    pytest.importorskip("sklearn")
+    weight = np.linspace(1, 2, 20)
+    settings = {"random_state": 0} | ({"max_iter": 3} if kind.startswith("MLP") else {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few epochs do not converge
+        parts, *sets = (
+            getattr(cr, kind)(**settings).fit(X, Y, **given)
+            for given in (
+                {"X_val": X[::2], "y_val": Y[::2], "sample_weight_val": weight[::2]},
+                {"eval_set": (X[::2], Y[::2], weight[::2])},
+                {"eval_set": [(X[::2], Y[::2], weight[::2])]},
+            )
+        )
+    for one in sets:
+        assert one.network_.parameters.tobytes() == parts.network_.parameters.tobytes()
+        assert one.history_.validation.tolist() == parts.history_.validation.tolist()
+    with pytest.raises(ValueError, match=r"^both eval_set and y_val are given: pass the validation data once$"):
+        getattr(cr, kind)().fit(X, Y, y_val=Y, eval_set=(X, Y))
+
+
 @pytest.mark.parametrize(
     ("held_out", "message"),
     [

@@ -757,7 +757,9 @@ def fit(
         cluster.handshake(_executors.identity())
         hold_out = _split(network, settings)
         if isinstance(settings.get("validation"), (tuple, list)):
-            settings["validation"] = gathered(client, one_data_set(settings["validation"]))
+            settings["validation"] = gathered(
+                client, one_data_set("validation", settings["validation"], " or a fraction")
+            )
         rows, train = driver.load(settings, hold_out)
         return scale.fit(network, driver.gradient, rows, train_rows=train, n_threads=n_threads, **settings)
     finally:

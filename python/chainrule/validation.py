@@ -46,20 +46,20 @@ def _numbered(name: str, names: list[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in names)
 
 
-def one_data_set(value: Any) -> tuple[Any, ...]:
-    """Check `validation`, given as (X, y) or (X, y, sample_weight).
+def one_data_set(name: str, value: Any, alternative: str = "") -> tuple[Any, ...]:
+    """Check an argument given as (X, y) or (X, y, sample_weight).
 
     A list with one such tuple, the form of other libraries, means the tuple.
 
     Examples
     --------
     >>> from chainrule.validation import one_data_set
-    >>> one_data_set([([[0.0]], [1])])
+    >>> one_data_set("eval_set", [([[0.0]], [1])])
     ([[0.0]], [1])
     """
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], tuple):
         value = value[0]
-    expected = "validation must be (X, y), (X, y, sample_weight) or a fraction"
+    expected = f"{name} must be (X, y){',' if alternative else ' or'} (X, y, sample_weight){alternative}"
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{expected}, got {repr(value) if isinstance(value, str) else type(value).__name__}")
     if value and all(_is_data_set(entry) for entry in value):
@@ -131,7 +131,7 @@ class HeldOut:
         elif validation is not None:
             if isinstance(validation, Rows):
                 validation = validation, validation.y
-            self.data = one_data_set(validation)
+            self.data = one_data_set("validation", validation, " or a fraction")
             _, self._y, self._weight = (*self.data, None)[:3]
         if self.validation_rows is not None:
             self._y = np.asanyarray(y)[self.validation_rows]

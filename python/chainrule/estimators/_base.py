@@ -120,6 +120,7 @@ class Perceptron(
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: ArrayLike | None = None,
+        eval_set: Any = None,
     ) -> "Self":
         """Train on data.
 
@@ -136,6 +137,8 @@ class Perceptron(
             Validation data in the forms of X, y and sample_weight. They turn early stopping on and replace the rows
             that ``early_stopping`` would hold out. In a pipeline, ``Pipeline(..., transform_input=["X_val"])``
             transforms X_val in the same way as X.
+        eval_set : (X, y), (X, y, sample_weight) or Rows, optional
+            The validation data in one argument. A list with one tuple, as in LightGBM and XGBoost, means the tuple.
 
         Returns
         -------
@@ -154,7 +157,7 @@ class Perceptron(
         ConvergenceWarning
             If ``max_iter`` ended the training. If the first warning applies too, its text is part of this one.
         """
-        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val))
+        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val, eval_set))
         return self
 
     def _train_on(

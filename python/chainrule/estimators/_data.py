@@ -12,7 +12,7 @@ from chainrule._arguments import refuse_dict
 from chainrule._objects import refuse_dask
 from chainrule.estimators import _sklearn
 from chainrule.rows import Rows
-from chainrule.validation import RowsHeldOut
+from chainrule.validation import RowsHeldOut, one_data_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,13 +136,21 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[Any] | None:
     return array
 
 
-def validation_data(X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, Any, Any] | None:
-    """Return the validation data passed to `fit`, or None; raise a ValueError if they are incomplete."""
+def validation_data(X_val: Any, y_val: Any, sample_weight_val: Any, eval_set: Any) -> tuple[Any, ...] | None:
+    """Return the validation data given to `fit`, (X, y) or (X, y, sample_weight), or None.
+
+    Raises ValueError for a part without the others, or if eval_set is given too.
+    """
+    parts = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+    given = [name for name, value in parts.items() if value is not None]
+    if eval_set is not None:
+        if given:
+            raise ValueError(f"both eval_set and {given[0]} are given: pass the validation data once")
+        return (eval_set, eval_set.y) if isinstance(eval_set, Rows) else one_data_set("eval_set", eval_set)
     if isinstance(X_val, Rows) and y_val is None:
         y_val = X_val.y
-    for name, value in [("y_val", y_val), ("sample_weight_val", sample_weight_val)]:
-        if X_val is None and value is not None:
-            raise ValueError(f"{name} is given without X_val")
+    if X_val is None and given:
+        raise ValueError(f"{given[0]} is given without X_val")
     if X_val is None:
         return None
     if y_val is None:

@@ -55,6 +55,7 @@ class TableModel(Estimator):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: ArrayLike | None = None,
+        eval_set: Any = None,
     ) -> "Self":
         """Train on a table.
 
@@ -72,6 +73,8 @@ class TableModel(Estimator):
             Validation data in the forms of X, y and sample_weight, which determine when training ends; all rows of X
             are then used for training. Default: each network holds out a fifth of the rows. In a pipeline,
             ``Pipeline(..., transform_input=["X_val"])`` transforms X_val in the same way as X.
+        eval_set : (X, y) or (X, y, sample_weight), optional
+            The validation data in one argument. A list with one tuple, as in LightGBM and XGBoost, means the tuple.
 
         Returns
         -------
@@ -88,7 +91,7 @@ class TableModel(Estimator):
         UserWarning
             If the cost of the held-out rows is not below that of the best constant prediction.
         """
-        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val))
+        self._fit(X, y, sample_weight, validation_data(X_val, y_val, sample_weight_val, eval_set))
         return self
 
     def _train_on(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> Any:
