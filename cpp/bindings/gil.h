@@ -30,7 +30,7 @@ inline thread_local bool ends_the_interpreter = false;
 
 // Calls a function. If the interpreter forces the thread to exit, waits for the end of the process instead.
 template <class Function>
-auto block_forced_exit(Function function) {
+auto call_or_wait_for_end(Function function) {
   try {
     return function();
   } catch (...) {
@@ -46,7 +46,7 @@ class WithGil {
   WithGil() {
     while (!ends_the_interpreter && (!Py_IsInitialized() || is_finalizing()))
       std::this_thread::sleep_for(std::chrono::hours(1));
-    block_forced_exit([this] { gil_.emplace(); });
+    call_or_wait_for_end([this] { gil_.emplace(); });
   }
 
  private:
@@ -57,7 +57,7 @@ class WithGil {
 template <class... Arguments>
 py::object call(py::handle function, Arguments&&... arguments) {
   const py::tuple given = py::make_tuple(std::forward<Arguments>(arguments)...);
-  PyObject* result = block_forced_exit([&] { return PyObject_CallObject(function.ptr(), given.ptr()); });
+  PyObject* result = call_or_wait_for_end([&] { return PyObject_CallObject(function.ptr(), given.ptr()); });
   if (result == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(result);
 }
@@ -76,7 +76,7 @@ class WithoutGil {
     thread_ = PyEval_SaveThread();
   }
   ~WithoutGil() {
-    block_forced_exit([this] { PyEval_RestoreThread(thread_); });
+    call_or_wait_for_end([this] { PyEval_RestoreThread(thread_); });
   }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
