@@ -10,6 +10,7 @@ import pytest
 from processes import run
 
 import chainrule as cr
+from chainrule import _core
 from chainrule.rows import PartReader
 
 pa = pytest.importorskip("pyarrow")
@@ -211,6 +212,55 @@ def test_each_part_is_read_once_an_epoch_in_another_thread(rows, monkeypatch):
     assert read == parts[np.flatnonzero(np.diff(parts, prepend=-1))].tolist()
     assert all(name.startswith("chainrule-rows") for name in threads)
     assert not [t for t in threading.enumerate() if t.name.startswith("chainrule-rows")]
+
+
+@pytest.mark.parametrize("shuffle", [cr.WithinParts(260), False], ids=str)
+def test_every_part_but_the_first_is_read_ahead(rows, monkeypatch, shuffle):
+    ahead = []
+    original = PartReader.take
+
+    def recorded(self, part):
+        ahead.append(self._asked is not None and self._asked[0] == part)
+        return original(self, part)
+
+    monkeypatch.setattr(PartReader, "take", recorded)
+    monkeypatch.setattr("chainrule.rows._MERGED", 200)
+    network(SIZES["large"]).fit(rows, shuffle=shuffle, batch_size=13, epochs=3)
+    assert len(ahead) >= 9
+    assert not ahead[0]
+    assert all(ahead[1:])  # the first parts of the second and third epoch, too
+
+
+KINDS = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_of_every_type_are_converted_as_numpy_does(tmp_path, dtype):
+    count = 1100
+    columns = {kind: random.integers(0, 100, count).astype(kind) for kind in KINDS}
+    columns["int64"] = random.integers(-(2**62), 2**62, count)
+    columns["bool"] = random.random(count) > 0.5
+    columns |= {f"more {i}": random.random(count) for i in range(9)}
+    expected = np.stack([column.astype(dtype) for column in columns.values()], axis=1)
+    write_arrow(pa.table(columns), tmp_path / "kinds.arrow", 400)
+    assert np.array_equal(cr.Rows(tmp_path / "kinds.arrow").read(0, count, dtype), expected)
+    place = np.zeros((count, 30), dtype)
+    views = [np.repeat(column, 3)[::3] for column in columns.values()]
+    _core.write_columns(views, place[:, 5:26])
+    assert np.array_equal(place[:, 5:26], expected)
+    assert not place[:, :5].any()
+    assert not place[:, 26:].any()
+
+
+def test_columns_that_do_not_fit_are_refused():
+    out = np.zeros((3, 2), "float32")
+    for columns, words in [([np.ones(3)], "out has shape"), ([np.ones(3), np.ones(4)], "a column has shape")]:
+        with pytest.raises(ValueError, match=words):
+            _core.write_columns(columns, out)
+    with pytest.raises(ValueError, match="neighboring"):
+        _core.write_columns([np.ones(2)] * 3, out.T)
+    with pytest.raises(TypeError):
+        _core.write_columns([np.ones(3)] * 2, out.astype("int32"))
 
 
 def test_arrow_files_and_mixed_paths_are_read(folder, tmp_path):

@@ -41,8 +41,8 @@ bool FileRows<T>::holds(Index number) const {
 template <class T>
 Index FileRows<T>::part_after(const RowNumbers& rows, Index count) const {
   const Part& part = parts_.front();
-  if (rows.numbers == nullptr) return part.end < this->rows() ? part.number + 1 : -1;
-  for (Index i = count; i < rows.count; ++i)
+  if (rows.numbers == nullptr && part.end < this->rows()) return part.number + 1;
+  for (Index i = count; rows.numbers != nullptr && i < rows.count; ++i)
     if (!part.has(rows[i])) return part_of(rows[i]);
   return expected_ >= 0 && !part.has(expected_) ? part_of(expected_) : -1;
 }
@@ -69,7 +69,11 @@ void FileRows<T>::prepare(const RowNumbers& rows, Index count) {
     std::erase(wanted, part);
     wanted.push_back(part);
   }
-  std::erase_if(parts_, [&](const Part& part) { return std::ranges::find(wanted, part.number) == wanted.end(); });
+  std::erase_if(parts_, [&](const Part& part) {
+    const bool needed = std::ranges::find(wanted, part.number) != wanted.end();
+    if (!needed) give_back(*part.array);
+    return !needed;
+  });
   for (const Index part : wanted)
     if (!holds(part)) take(part);
   // Read the next part ahead only if one part is in memory, so that there are never three.
@@ -94,6 +98,13 @@ void FileRows<T>::read(const RowNumbers& rows, MatrixView<T> into) const {
 template <class T>
 void FileRows<T>::release() {
   parts_.clear();
+  give_back(py::none());
+}
+
+template <class T>
+void FileRows<T>::give_back(py::handle array) {
+  const WithGil gil;
+  call(reader_->attr("give_back"), array);
 }
 
 template class FileRows<float>;

@@ -38,6 +38,7 @@ class FileRows final : public RowReader<T> {
   Index part_after(const RowNumbers& rows, Index count) const;
   bool holds(Index number) const;
   void take(Index number);
+  void give_back(py::handle array);  // None: the memory of the parts is not needed any more
 
   SharedObject reader_;       // chainrule.rows.PartReader
   std::vector<Index> edges_;  // part p has the rows [edges_[p], edges_[p + 1])

@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   chainrule::python::bind_network(module);
   chainrule::python::bind_training(module);
   chainrule::python::bind_files(module);
+  chainrule::python::bind_columns(module);
   chainrule::python::bind_testing(module);
 }

@@ -11,6 +11,7 @@ void bind_functional(pybind11::module_& module);  // the array functions
 void bind_network(pybind11::module_& module);     // Network
 void bind_training(pybind11::module_& module);    // training, after bind_network
 void bind_files(pybind11::module_& module);       // model files, after bind_network
+void bind_columns(pybind11::module_& module);     // columns of tables as rows
 void bind_testing(pybind11::module_& module);     // for tests and benchmarks
 
 }  // namespace chainrule::python

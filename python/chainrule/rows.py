@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from chainrule import _core
 from chainrule._disk import StrPath
 from chainrule._optional import require
 from chainrule._suggest import did_you_mean, explained
@@ -16,7 +17,6 @@ from chainrule._warn import warn
 
 _MERGED = 65536  # smaller row groups are merged into parts of at least this many rows
 _COLUMNS = 16  # columns that are decoded at a time, so that memory holds only these besides the part
-_BLOCK = 2048  # rows of a block that is filled column by column while it is in the cache
 
 
 @explained
@@ -139,9 +139,7 @@ class Rows:
             for first in range(0, len(self.columns), _COLUMNS):
                 names = self.columns[first : first + _COLUMNS]
                 columns = [column[low - edges[group] : high - edges[group]] for column in files.columns(group, names)]
-                fill(rows[:, first : first + _COLUMNS], columns)
-                del columns
-                files.release()
+                _core.write_columns(columns, rows[:, first : first + _COLUMNS])
         return out
 
     @property
@@ -183,14 +181,6 @@ def _remake(arguments: dict[str, Any]) -> Rows:
     return Rows(**arguments)
 
 
-def fill(out: NDArray[Any], columns: Sequence[NDArray[Any]]) -> None:
-    """Write columns to a row-major matrix, block by block."""
-    for top in range(0, len(out), _BLOCK):
-        block = out[top : top + _BLOCK]
-        for j, column in enumerate(columns):
-            block[:, j] = column[top : top + _BLOCK]
-
-
 def target_of(X: Any, y: Any, caller: str) -> Any:
     """Return y or, if it is missing, the target of X, which must then be Rows; an error names `caller`."""
     if y is None and not isinstance(X, Rows):
@@ -212,6 +202,7 @@ class PartReader:
         self._rows, self._dtype, self._files = rows, np.dtype(dtype), _Opened(rows._files)
         self._thread = ThreadPoolExecutor(1, "chainrule-rows")
         self._asked: tuple[int, Future[NDArray[Any]]] | None = None
+        self._spare: list[Any] = []  # memory of a part that the caller has given back
 
     def ask(self, part: int) -> None:
         """Begin to read a part."""
@@ -226,10 +217,15 @@ class PartReader:
         (_, future), self._asked = self._asked, None  # type: ignore[misc]
         return future.result()
 
+    def give_back(self, part: NDArray[Any] | None) -> None:
+        """Keep the memory of a part for the next one, as new pages cost as much time as decoding. None: keep none."""
+        self._spare[:] = [] if part is None else [part.base]
+
     def _read(self, part: int) -> NDArray[Any]:
         start, stop = self.edges[part : part + 2].tolist()
         shape = stop - start, self._rows.shape[1]
-        memory = mmap.mmap(-1, shape[0] * shape[1] * self._dtype.itemsize)  # returned to the system when freed
+        largest = int(np.diff(self.edges).max()) * shape[1] * self._dtype.itemsize
+        memory = self._spare.pop() if self._spare else mmap.mmap(-1, largest)  # goes back to the system when freed
         return self._rows._read(self._files, start, np.ndarray(shape, self._dtype, memory))
 
     def close(self) -> None:
@@ -327,13 +323,10 @@ class _Opened:
         self.close()
 
     def close(self) -> None:
-        """Close the file that is open."""
+        """Close the file that is open, and give memory that Arrow has freed back to the system."""
         if self._file is not None:
             self._file.close()
         self._file, self._number = None, -1
-
-    def release(self) -> None:
-        """Give memory that Arrow has freed back to the system."""
         require("pyarrow", "parquet").default_memory_pool().release_unused()
 
     def columns(self, group: int, names: Sequence[str]) -> list[NDArray[Any]]:

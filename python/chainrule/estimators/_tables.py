@@ -11,10 +11,12 @@ from chainrule import _core
 from chainrule._frames import Frame
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
-from chainrule.rows import Rows, fill
+from chainrule.rows import Rows
 from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
 from chainrule.validation import metric_name, more_is_better
+
+_AT_ONCE = 65536  # rows of an Arrow table that are converted at a time: columns of several chunks are joined before
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
@@ -95,10 +97,11 @@ def is_plain(X: Any) -> bool:
 
 
 def as_array(X: Any, dtype: DTypeLike) -> NDArray[Any]:
-    """Convert a plain Arrow table, one column after the other, so that there is no second copy."""
+    """Convert a plain Arrow table, some rows at a time, so that there is no second copy."""
     array = np.empty(X.shape, dtype)
-    for j, column in enumerate(X.itercolumns()):
-        fill(array[:, j : j + 1], [column.to_numpy()])
+    for start in range(0, len(array), _AT_ONCE):
+        part = X.slice(start, _AT_ONCE)
+        _core.write_columns([column.to_numpy() for column in part.itercolumns()], array[start : start + _AT_ONCE])
     return array
 
 
