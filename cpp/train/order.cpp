@@ -54,14 +54,21 @@ RowOrder::RowOrder(const Shuffle& shuffle, std::span<const Index> rows, Index to
 void RowOrder::begin(std::uint64_t seed, int epoch) {
   seed_ = seed;
   epoch_ = epoch;
-  std::vector<Index>& drawn = in_parts() ? parts_ : order_;
-  if (!shuffled_) return;
-  if (in_parts() || rows_.empty())
-    std::iota(drawn.begin(), drawn.end(), Index{0});
-  else
-    std::ranges::copy(rows_, drawn.begin());
-  permute(drawn, seed, in_parts() ? Stream::shuffle_parts : Stream::shuffle, epoch, 0);
-  if (!in_parts()) return;
+  if (!shuffled_) {
+    next_epoch_ = rows_.empty() ? 0 : rows_.front();
+    return;
+  }
+  const auto draw = [&](std::vector<Index>& drawn, Stream stream, int of_epoch) {
+    if (in_parts() || rows_.empty())
+      std::iota(drawn.begin(), drawn.end(), Index{0});
+    else
+      std::ranges::copy(rows_, drawn.begin());
+    permute(drawn, seed, stream, of_epoch, 0);
+  };
+  if (!in_parts()) return draw(order_, Stream::shuffle, epoch);
+  draw(parts_, Stream::shuffle_parts, epoch + 1);
+  next_epoch_ = parts_.front() * part_rows_;
+  draw(parts_, Stream::shuffle_parts, epoch);
   order_.clear();
   first_ = 0;
   drawn_ = 0;
@@ -90,7 +97,5 @@ RowOrder::Window RowOrder::at(Index first, Index count) {
   }
   return {order_, first - first_};
 }
-
-Index RowOrder::next() const { return in_parts() && drawn_ < parts_.size() ? parts_[drawn_] * part_rows_ : -1; }
 
 }  // namespace chainrule

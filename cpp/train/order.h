@@ -26,8 +26,10 @@ class RowOrder {
   };
   // The rows at positions [first, first + count), and perhaps more. `first` must not decrease within an epoch.
   Window at(Index first, Index count);
-  // A row of the part that follows the last window, or -1.
-  Index next() const;
+  // A row of the part that follows the last window, or `after` if that was the last part.
+  Index next(Index after) const { return in_parts() && drawn_ < parts_.size() ? parts_[drawn_] * part_rows_ : after; }
+  // A row of the part with which the next epoch begins, or -1 if that is not known yet.
+  Index next_epoch() const { return next_epoch_; }
 
  private:
   void draw_part();
@@ -40,7 +42,7 @@ class RowOrder {
   std::vector<Index> order_;   // the order of all rows or, within parts, of the rows from position first_ on
   std::vector<Index> parts_;   // the order of the parts
   std::size_t drawn_ = 0;      // the number of parts that have been drawn
-  Index first_ = 0;
+  Index first_ = 0, next_epoch_ = -1;
   std::uint64_t seed_ = 0;
   int epoch_ = 0;
 };

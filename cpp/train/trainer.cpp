@@ -86,9 +86,10 @@ class Fit {
         continue;
       }
       ++epoch_;
-      EpochLog log{epoch_, store_on_exception([this] { return epoch(); }), {}, {}, 0, 0};
+      const bool another = history.epochs + 1 < options_.epochs;
+      EpochLog log{epoch_, store_on_exception([&] { return epoch(another); }), {}, {}, 0, 0};
       store();
-      if (evaluation_) evaluate(log, history);
+      if (evaluation_) evaluate(log, history, another);
       back_up_parameters();
       ++history.epochs;
       history.loss.push_back(log.loss);
@@ -121,7 +122,8 @@ class Fit {
     for (std::vector<double>& values : history.metrics) chainrule::make_room(values, count);
   }
 
-  void evaluate(EpochLog& log, History& history) {
+  void evaluate(EpochLog& log, History& history, bool another) {
+    if (shares_reader()) examples_.x.reader->expect(another ? order_.next_epoch() : -1);
     evaluation_->run();
     if (!std::isfinite(evaluation_->cost())) diverged("the validation cost");
     log.validation = evaluation_->cost();
@@ -184,6 +186,7 @@ class Fit {
     const Index steps = std::min<Index>(stepper_->steps_at_once(), options_.epochs - history.epochs);
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
     const double rate = learning_rate(options_.optimizer);
+    if (examples_.x.reader != nullptr) examples_.x.reader->expect(history.epochs + steps < options_.epochs ? 0 : -1);
     for (const Rates* factors = rates.data();
          const BatchCost& cost :
          stepper_->run({examples_, order_.at(0, rows_).rows, 0, rows_, 0, rates, epoch_, seed_})) {
@@ -222,9 +225,23 @@ class Fit {
 
   T* parameters() { return network_.parameters().data(); }
 
-  // Trains on every batch once. Returns the mean of their costs, weighted by the sums of their weights.
-  double epoch() {
+  // True if training and validation rows come from the same reader.
+  bool shares_reader() const {
+    return examples_.x.reader != nullptr && evaluation_ && options_.validation->x.reader == examples_.x.reader &&
+           !options_.validation_rows.empty();
+  }
+  // A row that is read after an epoch. -1 if there is none, and if validation has another reader, whose parts would be
+  // in memory together with a part that is read ahead.
+  Index row_after_epoch(bool another) const {
+    if (shares_reader()) return options_.validation_rows.front();
+    return another && !evaluation_ ? order_.next_epoch() : -1;
+  }
+
+  // Trains on every batch once. Returns the mean of their costs, weighted by the sums of their weights. another: true
+  // if another epoch follows unless a criterion stops the training.
+  double epoch(bool another) {
     order_.begin(seed_, epoch_);
+    const Index after = row_after_epoch(another);
     double total = 0, weight = 0;
     Index step = (epoch_ - 1) * steps_;
     for (Index first = 0; first < rows_;) {
@@ -232,7 +249,7 @@ class Fit {
       const Index steps = std::min(stepper_->steps_at_once(), (rows_ - first) / m);
       const std::span<const Rates> rates = rates_.next(step, steps);
       const auto [rows, at] = order_.at(first, steps * m);
-      if (examples_.x.reader != nullptr) examples_.x.reader->expect(order_.next());
+      if (examples_.x.reader != nullptr) examples_.x.reader->expect(order_.next(after));
       for (const BatchCost& cost : stepper_->run({examples_, rows, at, m, m, rates, step, seed_})) {
         if (!std::isfinite(cost.mean)) diverged("the cost");
         total += cost.mean * cost.weight;
