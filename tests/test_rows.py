@@ -317,7 +317,7 @@ def test_wrong_columns_rows_and_settings_of_files_raise(folder, tmp_path, rows):
         net.trace(rows, Y)
     with pytest.raises(ValueError, match="X has 2 columns, the network expects 20"):
         net.fit(cr.Rows(folder, columns=["x0", "x1"], target="y"), shuffle=False)
-    with pytest.warns(UserWarning, match=r"each row group of the files 2\.\d times.*WithinParts\(130\)"):
+    with pytest.warns(UserWarning, match=r"each row group of the files is read 2\.\d times.*WithinParts\(130\)"):
         net.fit(rows, shuffle=cr.WithinParts(50), batch_size=50, epochs=1)
 
 

@@ -93,22 +93,30 @@ struct RowNumbers {
 };
 
 // Rows that are not in memory as T, for instance numbers of another type, or a data set larger than memory. A call
+<<<<<<< HEAD
 // reads the rows that it needs next, a few thousand at a time, into its own memory. Only one call at a time may use an
 // object of this class.
+=======
+// reads the rows that it needs next, some thousand at a time, into memory of its own. The caller owns the reader, which
+// must outlive the call, as must the memory of a view; calls keep no reference to it. Only one call at a time may use a
+// reader, except that a training and its validation may share one. Any other order of reading gives the same bits.
+>>>>>>> c2b443d (Test readers of rows in C++ and state who owns them)
 template <class T>
 class RowReader {
  public:
   virtual ~RowReader() = default;
 
-  // Makes the first `count` of these rows available to read(); the others are read later. Called by one thread. An
-  // exception ends the call and is passed on.
+  // Makes the first `count` of these rows available to read(); the others are read later. Rows of earlier calls may
+  // become unavailable. Called by one thread, which need not be the one that made the call, and never during read(). An
+  // exception ends the call and is passed on; a training then keeps its last complete step.
   virtual void prepare(const RowNumbers& rows, Index count) = 0;
-  // Writes prepared rows to `into`, which has unit column stride. Called by several threads at once.
+  // Writes prepared rows to `into`, which has unit column stride. Called by several threads at once; must not throw.
   virtual void read(const RowNumbers& rows, MatrixView<T> into) const = 0;
-  // Announces that rows near this one will be needed after those of prepare(), so that they can be read ahead. -1: no
-  // more rows follow.
+  // Announces a row that will be needed, with its neighbors, after those of the next prepare(), so that they can be
+  // read ahead; a hint only. -1: no more rows follow. Called by the thread that made the call.
   virtual void expect(Index) {}
-  virtual void release() {}  // called after the last row of a pass: frees memory
+  // Called between training and validation, and after validation: no prepared row is needed any more.
+  virtual void release() {}
 };
 
 // The inputs of some examples: a dense matrix, a sparse matrix, binned rows, or a reader.
