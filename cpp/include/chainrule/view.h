@@ -93,14 +93,9 @@ struct RowNumbers {
 };
 
 // Rows that are not in memory as T, for instance numbers of another type, or a data set larger than memory. A call
-<<<<<<< HEAD
-// reads the rows that it needs next, a few thousand at a time, into its own memory. Only one call at a time may use an
-// object of this class.
-=======
 // reads the rows that it needs next, some thousand at a time, into memory of its own. The caller owns the reader, which
 // must outlive the call, as must the memory of a view; calls keep no reference to it. Only one call at a time may use a
 // reader, except that a training and its validation may share one. Any other order of reading gives the same bits.
->>>>>>> c2b443d (Test readers of rows in C++ and state who owns them)
 template <class T>
 class RowReader {
  public:
