@@ -75,7 +75,7 @@ void write(const std::vector<Column<T>>& columns, const MatrixView<T>& out) {
 }
 
 template <class T>
-void write_columns(const py::sequence& sequence, py::array_t<T>& out) {
+void write_columns(const py::sequence& sequence, py::array_t<T> out) {
   std::vector<Column<T>> columns;
   for (const py::handle column : sequence) columns.push_back(column_of<T>(column.cast<py::array>()));
   const auto size = static_cast<Index>(sizeof(T));
@@ -93,8 +93,14 @@ void write_columns(const py::sequence& sequence, py::array_t<T>& out) {
 }  // namespace
 
 void bind_columns(py::module_& module) {
-  module.def("write_columns", &write_columns<float>, "columns"_a, py::arg("out").noconvert());
-  module.def("write_columns", &write_columns<double>, "columns"_a, py::arg("out").noconvert());
+  module.def(
+      "write_columns",
+      [](const py::sequence& columns, const py::array& out) {
+        if (py::isinstance<py::array_t<float>>(out)) return write_columns<float>(columns, py::array_t<float>(out));
+        if (py::isinstance<py::array_t<double>>(out)) return write_columns<double>(columns, py::array_t<double>(out));
+        throw py::type_error("out must be an array of float32 or float64");
+      },
+      "columns"_a, "out"_a);
 }
 
 }  // namespace chainrule::python
