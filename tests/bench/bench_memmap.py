@@ -1,6 +1,6 @@
 """Measures peak memory and time of shuffled epochs on a numpy.memmap that is larger than the memory to use.
 
-python tests/bench/bench_memmap.py [--gigabytes 4] [--columns 1000] [--hidden 64] [--batch 256] [--threads 2]
+python tests/bench/bench_memmap.py [--gigabytes 4] [--dtype uint8] [--columns 1000] [--hidden 64] [--batch 256]
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import chainrule as cr
+from anonymous import peak
 
 
 def resident(name: str) -> float:
@@ -19,16 +20,18 @@ def resident(name: str) -> float:
         return int(status.read().split(name + ":")[1].split()[0]) * 1024 / 1e6
 
 
-def write(path: Path, rows: int, columns: int) -> None:
+def write(path: Path, rows: int, columns: int, dtype: str) -> None:
     rng = np.random.default_rng(0)
     with path.open("wb") as file:
         for first in range(0, rows, 10_000):
-            rng.random((min(10_000, rows - first), columns), dtype=np.float32).tofile(file)
+            values = rng.random((min(10_000, rows - first), columns), dtype=np.float32)
+            (values if dtype == "float32" else values * 100).astype(dtype).tofile(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gigabytes", type=float, default=4)
+    parser.add_argument("--dtype", default="float32", help="float32, or a type that is converted, such as uint8")
     parser.add_argument("--columns", type=int, default=1000)
     parser.add_argument("--hidden", type=int, nargs="*", default=[64])
     parser.add_argument("--batch", type=int, default=256)
@@ -36,21 +39,24 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--folder", help="folder for the file; default: a temporary one")
     options = parser.parse_args()
-    rows = int(options.gigabytes * 1e9 / (4 * options.columns))
+    dtype = np.dtype(options.dtype)
+    rows = int(options.gigabytes * 1e9 / (dtype.itemsize * options.columns))
     settings = {"batch_size": options.batch, "epochs": options.epochs, "n_threads": options.threads}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path = Path(folder, "x.float32")
-        write(path, rows, options.columns)
-        X = np.memmap(path, np.float32, "r", shape=(rows, options.columns))
+        path = Path(folder, "x")
+        write(path, rows, options.columns, options.dtype)
+        X = np.memmap(path, dtype, "r", shape=(rows, options.columns))
         y = np.ones(rows, np.float32)
         net = cr.Network([options.columns, *options.hidden, 1], loss="squared_error", seed=0)
         net.fit(X[:1000].copy(), y[:1000], **settings)
         before = resident("VmRSS")
         start = time.perf_counter()
-        net.fit(X, y, **settings)
+        with peak() as found:
+            net.fit(X, y, **settings)
         seconds = (time.perf_counter() - start) / options.epochs
-        peak = resident("VmHWM") - before
-        print(f"{path.stat().st_size / 1e9:.2f} GB, {rows} rows: {seconds:.2f} s an epoch, {peak:.0f} MB at most")
+        more = resident("VmHWM") - before
+        print(f"{path.stat().st_size / 1e9:.2f} GB, {rows} rows: {seconds:.2f} s an epoch, {more:.0f} MB more at most")
+        print(f"{found[0]:.0f} MB of anonymous memory at most")
 
 
 if __name__ == "__main__":

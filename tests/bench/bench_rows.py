@@ -4,10 +4,10 @@ python tests/bench/bench_rows.py [--gigabytes 2] [--columns 100] [--part 65536] 
 """
 
 import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -16,12 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import chainrule as cr
-
-
-def anonymous() -> float:
-    """Return the anonymous memory of this process in MB, read from /proc."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return int(status.read().split("RssAnon:")[1].split()[0]) * 1024 / 1e6
+from anonymous import peak
 
 
 def write(folder: Path, rows: int, columns: int, part: int) -> None:
@@ -34,25 +29,17 @@ def write(folder: Path, rows: int, columns: int, part: int) -> None:
 
 
 def fit(options: argparse.Namespace) -> None:
-    """Train in this process; print the seconds of an epoch, the peak of anonymous memory, and the bits."""
+    """Train in this process; print wall and processor time of an epoch, the peak of anonymous memory, and the bits."""
     rows = cr.Rows(options.child, target="x0")
     data, y = (rows, None) if options.source == "files" else (rows.read(0, rows.shape[0]), rows.y)
     net = cr.Network([rows.shape[1], *options.hidden, 1], loss="squared_error", seed=0)
-    ended, peak = threading.Event(), [anonymous()]
-
-    def sample() -> None:
-        while not ended.wait(0.005):
-            peak[0] = max(peak[0], anonymous())
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    start = time.perf_counter()
     settings = {"batch_size": options.batch, "epochs": options.epochs, "n_threads": options.threads}
-    net.fit(data, y, shuffle=cr.WithinParts(options.part), **settings)
-    seconds = (time.perf_counter() - start) / options.epochs
-    ended.set()
-    thread.join()
-    print(seconds, peak[0], float(np.abs(net.parameters.astype(float)).sum()).hex())
+    start, cpu = time.perf_counter(), time.process_time()
+    with peak() as found:
+        net.fit(data, y, shuffle=cr.WithinParts(options.part), **settings)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    bits = float(np.abs(net.parameters.astype(float)).sum()).hex()
+    print(seconds / options.epochs, cpu / options.epochs, found[0], bits)
 
 
 def main() -> None:
@@ -82,13 +69,16 @@ def main() -> None:
                 results.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
         group = options.part * options.columns * 4 / 1e6
         print(f"{rows} rows, {options.columns} columns, {options.gigabytes} GB; a row group has {group:.0f} MB")
-        seconds = {source: [float(result[0]) for result in results] for source, results in found.items()}
         for source, results in found.items():
-            peak = max(float(result[1]) for result in results)
-            print(f"{source}: {min(seconds[source]):.2f} s an epoch, {peak:.0f} MB of anonymous memory")
-        ratios = sorted(b / a for a, b in zip(seconds["arrays"], seconds["files"], strict=True))
-        bits = {result[2] for results in found.values() for result in results}
-        print(f"files / arrays: {ratios[len(ratios) // 2]:.2f}; {'the same' if len(bits) == 1 else 'different'} bits")
+            seconds, memory = min(float(result[0]) for result in results), max(float(result[2]) for result in results)
+            print(f"{source}: {seconds:.2f} s an epoch, {memory:.0f} MB of anonymous memory")
+        wall, cpu = (
+            statistics.median(float(b[i]) / float(a[i]) for a, b in zip(found["arrays"], found["files"], strict=True))
+            for i in range(2)
+        )
+        bits = {result[3] for results in found.values() for result in results}
+        same = "the same" if len(bits) == 1 else "different"
+        print(f"files / arrays: {wall:.2f} of the time, {cpu:.2f} of the processor time; {same} bits")
 
 
 if __name__ == "__main__":
