@@ -386,11 +386,16 @@ def test_estimators_on_files_give_the_same_bits_as_arrays(folder, kind, target, 
         cr.MLPClassifier().fit(cr.Rows(folder, target="label", columns=NAMES))
 
 
-def test_tables_of_rows_are_refused(folder):
+def test_tables_of_rows_are_refused_and_the_advice_works(folder):
     data = cr.Rows(folder, target="label", columns=NAMES)
     for estimator in (cr.TableClassifier(), cr.MLPClassifier(preprocess=True)):
-        with pytest.raises(ValueError, match="Rows have no table to encode"):
+        with pytest.raises(ValueError, match=r"dataset\(paths\)\.to_table\(\), or .* preprocess=False"):
             estimator.fit(data, data.y)
+    in_memory = pytest.importorskip("pyarrow.dataset").dataset(folder).to_table(columns=NAMES)
+    model = cr.TableClassifier(random_state=0).fit(in_memory, data.y)
+    assert model.predict(in_memory).shape == (COUNT,)
+    with pytest.raises(ValueError, match=r"dataset\(paths\)"):
+        model.predict(data)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -79,7 +79,10 @@ def advice(X: Any) -> Iterator[None]:
 def as_table(X: Any) -> Any:
     """Return a data frame or an array that scikit-learn recognizes. Lists become an array of objects."""
     if isinstance(X, Rows):
-        raise ValueError("Rows have no table to encode: choose preprocess=False, or read the files as a table")
+        raise ValueError(
+            "Rows are not encoded as a table: read the files into memory, for instance by "
+            "pyarrow.dataset.dataset(paths).to_table(), or fit an MLP estimator with preprocess=False on numbers"
+        )
     if hasattr(X, "toarray"):
         raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
     if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns
