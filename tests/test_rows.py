@@ -257,7 +257,7 @@ def test_columns_that_do_not_fit_are_refused():
     for columns, words in [([np.ones(3)], "out has shape"), ([np.ones(3), np.ones(4)], "a column has shape")]:
         with pytest.raises(ValueError, match=words):
             _core.write_columns(columns, out)
-    with pytest.raises(ValueError, match="neighboring"):
+    with pytest.raises(ValueError, match="contiguous"):
         _core.write_columns([np.ones(2)] * 3, out.T)
     with pytest.raises(TypeError):
         _core.write_columns([np.ones(3)] * 2, out.astype("int32"))

@@ -1,11 +1,10 @@
-// Columns of a table as rows: NumPy would write a column at a time, and so load each line of the rows once for each
-// number in it.
+// Writes the columns of a table as rows. NumPy would write column by column, and so load each cache line of the output
+// once per number in it.
 #include <array>
-#include <tuple>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
-#include "bindings/arrays.h"
+#include "bindings/convert.h"
 #include "bindings/module.h"
 #include "core/check.h"
 
@@ -14,41 +13,26 @@ namespace {
 
 using namespace py::literals;
 
-// A block of numbers is converted to T, and then written as rows while it is in the cache.
+// A block of numbers is converted to T and then written as rows, while it is in the cache.
 constexpr Index block_rows = 256, block_cols = 16;
 
 template <class T>
 struct Column {
   py::array array;
   const char* data;
-  Index number_bytes;
-  void (*convert)(const char* from, Index count, T* to);  // null if the numbers are of type T
+  NumberType<T> type;
 };
 
-template <class T, class From>
-bool try_type(const py::array& array, Column<T>& column) {
-  if (!py::isinstance<py::array_t<From, py::array::c_style>>(array)) return false;
-  column = {array, static_cast<const char*>(array.data()), sizeof(From), nullptr};
-  if constexpr (!std::is_same_v<T, From>)
-    column.convert = [](const char* from, Index count, T* to) {
-      for (Index i = 0; i < count; ++i) to[i] = static_cast<T>(reinterpret_cast<const From*>(from)[i]);
-    };
-  return true;
-}
-
-template <class T, class... From>
-Column<T> first_of(const py::array& array, std::type_identity<std::tuple<From...>>) {
-  Column<T> column{};
-  if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) || !(try_type<T, From>(array, column) || ...))
-    try_type<T, T>(py::array_t<T, py::array::c_style | py::array::forcecast>(array), column);
-  return column;
-}
-
 template <class T>
-Column<T> column_of(const py::array& array) {
-  using Types = std::tuple<float, double, bool, std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t,
-                           std::int32_t, std::uint64_t, std::int64_t>;
-  return first_of<T>(array, std::type_identity<Types>());
+Column<T> column_of(py::array array) {
+  NumberType<T> type = number_type<T>(array);
+  if (type.bytes == 0 || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) ||
+      (array.ndim() == 1 && array.shape(0) > 1 && array.strides(0) != type.bytes)) {
+    array = py::array_t<T, py::array::c_style | py::array::forcecast>(array);
+    type = {sizeof(T), nullptr};
+  }
+  const char* data = static_cast<const char*>(array.data());
+  return {std::move(array), data, type};
 }
 
 template <class T>
@@ -61,10 +45,10 @@ void write(const std::vector<Column<T>>& columns, const MatrixView<T>& out) {
       const Index cols = std::min(block_cols, out.cols - left);
       for (Index j = 0; j < cols; ++j) {
         const Column<T>& column = columns[static_cast<std::size_t>(left + j)];
-        const char* data = column.data + top * column.number_bytes;
+        const char* data = column.data + top * column.type.bytes;
         T* to = converted[static_cast<std::size_t>(j)].data();
-        if (column.convert != nullptr) column.convert(data, rows, to);
-        from[static_cast<std::size_t>(j)] = column.convert != nullptr ? to : reinterpret_cast<const T*>(data);
+        if (column.type.convert != nullptr) column.type.convert(data, rows, to);
+        from[static_cast<std::size_t>(j)] = column.type.convert != nullptr ? to : reinterpret_cast<const T*>(data);
       }
       for (Index i = 0; i < rows; ++i) {
         T* to = out.row(top + i) + left;
@@ -81,7 +65,7 @@ void write_columns(const py::sequence& sequence, py::array_t<T> out) {
   const auto size = static_cast<Index>(sizeof(T));
   require(out.ndim() == 2 && out.shape(1) == std::ssize(columns) &&
               (out.shape(1) < 2 || out.size() == 0 || out.strides(1) == size),
-          "out has shape ", Shape{out}, ", expected rows of ", columns.size(), " neighboring numbers");
+          "out has shape ", Shape{out}, ", expected rows of ", columns.size(), " contiguous numbers");
   for (const Column<T>& column : columns)
     require(column.array.ndim() == 1 && column.array.shape(0) == out.shape(0), "a column has shape ",
             Shape{column.array}, ", expected (", out.shape(0), ",)");
