@@ -164,7 +164,7 @@ constexpr void fill_tiles(TileTable<T>& table) {
   auto& tile = table.tile[MR - 1];
   tile[0][0] = gemm_tile<T, MR, 1, free_masks>;
   tile[0][1] = gemm_tile<T, MR, 1, true>;
-  tile[1][0] = gemm_tile<T, MR, 2, (free_masks && MR < 10)>;  // in the tiles of large products, masks take 1 %
+  tile[1][0] = gemm_tile<T, MR, 2, (free_masks && MR < 12)>;  // in the tiles of large products, masks take 1 %
   tile[1][1] = gemm_tile<T, MR, 2, true>;
   if constexpr (MR < tile_rows) fill_tiles<T, MR + 1>(table);
 }
