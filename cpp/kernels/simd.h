@@ -12,8 +12,10 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #else
-#error "chainrule needs x86-64 (of any age) or 64-bit ARM"
+#error "chainrule needs x86-64 (of any age), 64-bit ARM or WebAssembly with -msimd128"
 #endif
 
 namespace chainrule::CHAINRULE_ISA {
@@ -89,9 +91,9 @@ inline Vec<T> select(Bits<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return mask ? if_true : if_false;
 }
 
-// fma: a*b + c with one rounding, except on x86 without FMA, where it rounds twice (so this is the only ISA whose
-// results have different bits). min is a < b ? a : b and max is a > b ? a : b, so the result is b if either is NaN.
-// (GCC 12 compiles the ?: form to two instructions instead of one, which slows exp and tanh down by 20 %.)
+// fma: a*b + c with one rounding, except on x86 without FMA and on WebAssembly, where it rounds twice (so only these
+// two have results with different bits). min is a < b ? a : b and max is a > b ? a : b, so the result is b if either is
+// NaN. (GCC 12 compiles the ?: form to two instructions instead of one, which slows exp and tanh down by 20 %.)
 #if defined(__AVX512F__)
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
@@ -120,6 +122,15 @@ inline Vec<float> min(Vec<float> a, Vec<float> b) { return a < b ? a : b; }
 inline Vec<double> min(Vec<double> a, Vec<double> b) { return a < b ? a : b; }
 inline Vec<float> max(Vec<float> a, Vec<float> b) { return a > b ? a : b; }
 inline Vec<double> max(Vec<double> a, Vec<double> b) { return a > b ? a : b; }
+#elif defined(__wasm_simd128__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return a * b + c; }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
+inline Vec<float> sqrt(Vec<float> v) { return Vec<float>(wasm_f32x4_sqrt(v128_t(v))); }
+inline Vec<double> sqrt(Vec<double> v) { return Vec<double>(wasm_f64x2_sqrt(v128_t(v))); }
+inline Vec<float> min(Vec<float> a, Vec<float> b) { return Vec<float>(wasm_f32x4_pmin(v128_t(b), v128_t(a))); }
+inline Vec<double> min(Vec<double> a, Vec<double> b) { return Vec<double>(wasm_f64x2_pmin(v128_t(b), v128_t(a))); }
+inline Vec<float> max(Vec<float> a, Vec<float> b) { return Vec<float>(wasm_f32x4_pmax(v128_t(b), v128_t(a))); }
+inline Vec<double> max(Vec<double> a, Vec<double> b) { return Vec<double>(wasm_f64x2_pmax(v128_t(b), v128_t(a))); }
 #else
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return a * b + c; }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
