@@ -117,15 +117,15 @@ def table(results: list[dict[str, Any]], seeds: int) -> str:
             good = difference >= -error if verdicts is same else difference > 0
             verdicts.append(good)
             cells.append(f"{difference:+.4f} ± {error:.4f}{'' if good else ' **worse**'}")
-        note = " of many" if result["name"] in FEWER else ""
+        note = f" of {result['all_rows']:,}" if result["rows"] < result["all_rows"] else ""
         lines.append(f"| {result['name']} | {result['rows']:,}{note} | {result['score']} | {' | '.join(cells)} |")
     seconds = [sum(np.sum(result["times"][k]) for result in results) for k in range(len(FITS))]
     lines += [
         "",
-        f"Means of {seeds} seeds ± standard errors. With the same parameters, chainrule is worse than scikit-learn by "
-        f"at most a standard error on {sum(same)} of {len(same)} sets; on tables, it is better than scikit-learn's "
+        f"Means of {seeds} seeds ± standard errors. On {sum(same)} of {len(same)} sets, chainrule is at most one "
+        "standard error worse than scikit-learn with the same parameters; on tables, it is better than scikit-learn's "
         f"defaults on {sum(own)} of {len(own)}. Total time of the fits: "
-        + ", ".join(f"{n} {s:.0f} s" for n, s in zip(FITS, seconds, strict=True))
+        + "; ".join(f"“{n}” {s:.0f} s" for n, s in zip(FITS, seconds, strict=True))
         + ".",
     ]
     return "\n".join(lines)
@@ -147,10 +147,8 @@ def main() -> None:
         runs = [measure(data, seed) for seed in range(args.first_seed, args.first_seed + args.seeds)]
         scores, times = (np.array(runs)[:, :, k].T.tolist() for k in (0, 1))
         score = "accuracy" if data.task == "classification" else "R²"
-        rows = FEWER.get(name, len(data.y))
-        results.append(
-            {"name": name, "rows": rows, "score": score, "scores": scores, "times": times, "seconds": times[2][0]}
-        )
+        rows = {"rows": FEWER.get(name, len(data.y)), "all_rows": len(data.y)}
+        results.append({"name": name, **rows, "score": score, "scores": scores, "times": times, "seconds": times[2][0]})
         print(
             f"{name}: " + ", ".join(f"{fit} {np.mean(s):.4f}" for fit, s in zip(FITS, scores, strict=True)), flush=True
         )
