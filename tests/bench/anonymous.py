@@ -1,4 +1,4 @@
-"""Samples the anonymous memory of this process, which files that are mapped do not count towards."""
+"""Samples the anonymous memory of this process, which excludes mapped files."""
 
 import contextlib
 import threading

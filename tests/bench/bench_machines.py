@@ -1,7 +1,7 @@
 """Measures training on two Dask workers and two MPI ranks: a step's overhead, and the gain from the second worker.
 
 Each worker and rank has one thread. `overhead` is the time of a step minus that of the slowest worker's gradients;
-`gain` is the time of a full-batch step on one worker divided by that on two, measured in turns.
+`gain` is the time of a full-batch step on one worker divided by that on two, measured alternately.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Measures peak memory and time of shuffled epochs on a numpy.memmap that is larger than the memory to use.
+"""Measures peak memory and time of shuffled epochs on a numpy.memmap larger than the memory that the fit may use.
 
 python tests/bench/bench_memmap.py [--gigabytes 4] [--dtype uint8] [--columns 1000] [--hidden 64] [--batch 256]
 """

@@ -1,9 +1,9 @@
 """Counts cache misses and instructions of products and training steps, and NumPy's (OpenBLAS), in simulated caches.
 
-This estimates other CPUs than that of the machine: one thread, AVX2, two cache levels of five profiles. chainrule gets
-these sizes and a third level of 32 MB, which is not simulated; OpenBLAS runs its Haswell kernels. One call is counted,
-after a warm-up call if its operands fit twice the second level; for steps, one epoch of two. It needs valgrind with its
-headers and a compiler. See counting.py.
+This estimates the cache misses of CPUs other than this machine's: one thread, AVX2, two cache levels of five profiles.
+chainrule gets these sizes and a third level of 32 MB, which is not simulated; OpenBLAS runs its Haswell kernels. One
+call is counted, after a warm-up call if its operands fit twice the second level; for steps, one epoch of two. It needs
+valgrind with its headers and a compiler. See counting.py.
 """
 
 from __future__ import annotations

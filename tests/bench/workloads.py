@@ -35,7 +35,7 @@ class Adam:
 
 @dataclass(frozen=True)
 class Workload:
-    """One line of the table. `optimizer` None is prediction of all rows in one call."""
+    """One line of the table. If `optimizer` is None, the workload predicts all rows in one call."""
 
     name: str
     layer_sizes: tuple[int, ...]
