@@ -1,8 +1,8 @@
 """Launch the compiler, or take the object that pip's build of this tree left: reuse_object.py LIST COMMAND ...
 
-The list, made by `tools.objects_left_by_pip`, has the objects that are newer than all their sources. One is taken if
-its command is the same, but for outputs, warnings as errors, levels of optimization before the last, and the place of
-the language standard, which the CMake of pip's environment and that of the tests put before and after other flags.
+The list, made by `tools.objects_left_by_pip`, has the objects that are newer than all their sources. An object is
+reused if its command is the same, ignoring output paths, -Werror, every -O but the last, and the position of -std,
+which differs between CMake versions.
 """
 
 import json

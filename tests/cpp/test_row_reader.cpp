@@ -1,5 +1,6 @@
-// Rows of a RowReader: a training and a prediction read only rows that they have prepared, give the bits of a matrix,
-// and pass on exceptions of the reader and of an interrupt; the reader and the network can be used again afterwards.
+// Rows of a RowReader: a training and a prediction read only rows that they have prepared, give the same bits as a
+// matrix, and pass on exceptions of the reader and of an interrupt; the reader and the network can be used again
+// afterwards.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -103,8 +104,8 @@ void same_bits(bool large, int threads) {
   CHECK(data.reader.wrong_calls == 0);
 }
 
-// Each part is read once an epoch. All but the first are announced, also the first one of the next epoch; in an order
-// without parts, rows follow each other, and only the start of the next epoch is announced.
+// Each part is read once an epoch. All but the first are announced, also the first one of the next epoch; without
+// parts, rows are read consecutively, and only the start of the next epoch is announced.
 template <class T>
 void parts_are_announced() {
   for (const bool in_order : {false, true}) {
@@ -140,7 +141,7 @@ void validation_releases() {
 
 // The network keeps its last complete step, and both it and the reader can be used again.
 template <class T>
-void errors_pass(bool large) {
+void errors_reach_the_caller(bool large) {
   const FitOptions<T> options{.batch_size = 50, .epochs = 2, .shuffle = WithinParts{part_rows}};
   for (const bool interrupted : {false, true}) {
     Data<T> data;
@@ -184,7 +185,7 @@ template <class T>
 void all() {
   for (const bool large : {false, true}) {
     for (const int threads : {1, 2}) same_bits<T>(large, threads);
-    errors_pass<T>(large);
+    errors_reach_the_caller<T>(large);
   }
   parts_are_announced<T>();
   validation_releases<T>();
