@@ -59,7 +59,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def houses(elsewhere):
-    """Write a table with every kind of column there; return its name."""
+    """Write a table with every kind of column to the empty folder; return its name."""
     import tables  # needs pandas, unlike most tests
 
     tables.make_table().to_csv("houses.csv", index=False)

@@ -120,7 +120,7 @@ def tweedie(z, y, power=1.5):
     return (np.exp(a * z) / a - y * np.exp(b * z) / b + y**a / (a * b)).sum(axis=1)
 
 
-# name: (output activation, loss of each row from its logits, its derivative by the logits)
+# name: (output activation, loss of each row from its logits, its derivative with respect to the logits)
 LOSSES = {
     "binary_cross_entropy": (
         logistic,

@@ -215,7 +215,7 @@ def test_parameters_of_inconsistent_shapes_raise_value_error(name, params, argum
         FUNCTIONS[name](params, X, Y, w)
 
 
-def test_empty_batches_have_empty_results_and_no_fit(arguments):
+def test_empty_batches_have_empty_results_and_cannot_be_fitted(arguments):
     params, X, Y, w = arguments
     net = network(params, "tanh", LOSS)
     nothing = X[:0], Y[:0], w[:0]

@@ -153,7 +153,7 @@ def test_types_of_codes_change_no_bit():
     assert len(X[5:9]) == 4
 
 
-def test_batches_without_rows_have_cost_0_and_no_fit():
+def test_batches_without_rows_have_cost_0_and_cannot_be_fitted():
     net, X, _, Y, _ = problem(LAYOUTS["mixed"], [33, 5, 1], 3)
     assert net.predict(X[:0]).shape == (0, 1)
     loss, gradients = net.loss_and_gradients(X[:0], Y[:0])
@@ -200,14 +200,14 @@ BAD_ROWS = {
     "too many values": ([[0, 0]], [[0, 0, 0]], LAYOUT, r"values has shape \(1, 3\), the layout expects \(rows, 2\)"),
     "one dimension": ([0, 0], [[0, 0]], LAYOUT, "codes has shape"),
     "other numbers of rows": ([[0, 0]], [[0, 0], [0, 0]], LAYOUT, "codes has 1 rows, values has 2"),
-    "codes that are no integers": ([[0.5, 0]], [[0, 0]], LAYOUT, "codes has dtype float64, expected integers"),
+    "codes that are not integers": ([[0.5, 0]], [[0, 0]], LAYOUT, "codes has dtype float64, expected integers"),
     "codes beyond int32": ([[2**40, 0]], [[0, 0]], LAYOUT, "codes range from 0 to 1099511627776"),
     "text": ([[0, 0]], [["a", "b"]], LAYOUT, "values has dtype <U1"),
     "complex": ([[0, 0]], [[1j, 0]], LAYOUT, "values has dtype complex128"),
     "no layout": ([[0, 0]], [[0, 0]], None, "layout must be a sequence"),
     "no columns": (np.zeros((1, 0), int), np.zeros((1, 0)), [], "layout has no columns"),
     "unknown kind": ([[0, 0]], [[0, 0]], [("bin", 3)], "'bins'"),
-    "no pair": ([[0, 0]], [[0, 0]], ["bins"], r"layout\[0\] is 'bins', expected \(kind, number of features\)"),
+    "not a pair": ([[0, 0]], [[0, 0]], ["bins"], r"layout\[0\] is 'bins', expected \(kind, number of features\)"),
     "no features": ([[0, 0]], [[0, 0]], [("bins", 0)], r"number of features in layout\[0\] is 0"),
     "wide value": ([[0, 0]], [[0, 0]], [("value", 2)], r"layout\[0\] is a value with 2 features, expected 1"),
 }

@@ -1,7 +1,7 @@
-"""The C interface: its library, and what another language computes with it, against Python, bit for bit.
+"""The library of the C interface; what another language computes with it is compared with Python bit for bit.
 
-The language is LuaJIT, whose foreign functions take the declarations of the header as they are. The tests of errors
-are a C program, tests/cpp/test_c_abi.c.
+The language is LuaJIT, whose FFI reads the header's declarations unchanged. The tests of errors are a C program,
+tests/cpp/test_c_abi.c.
 """
 
 import json
@@ -119,7 +119,7 @@ def test_predictions_in_another_language_equal_python(lua, tmp_path, dtype):
         assert (tmp_path / "out").read_bytes() == expected.tobytes()
 
 
-def test_error_in_another_language_has_its_text(lua, tmp_path):
+def test_another_language_receives_the_error_message(lua, tmp_path):
     (tmp_path / "model").write_bytes(b"{}")
     with pytest.raises(AssertionError, match=r"2: .*model is not a safetensors file"):
         lua("predict", tmp_path / "model", "float", tmp_path / "model", tmp_path / "out")

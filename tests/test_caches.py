@@ -1,6 +1,6 @@
-"""CHAINRULE_CACHE takes the form that is shown, and raises for others; caches do not change while a call computes.
+"""CHAINRULE_CACHE accepts the format that build_config() shows; any other raises ValueError.
 
-cpp/test_caches.cpp tests the detection.
+The sizes cannot change while a call computes. cpp/test_caches.cpp tests their detection.
 """
 
 import os
@@ -27,7 +27,7 @@ def run(script, sizes):
     return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
 
 
-def test_build_config_shows_caches_in_the_accepted_form():
+def test_build_config_shows_caches_in_the_accepted_format():
     config = cr.build_config()
     assert config["caches_because"]
     _core.set_caches(config["caches"])

@@ -42,7 +42,7 @@ def assert_same(state, expected):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_network_and_state_load_exactly(tmp_path, dtype):
     net, state = make_network(dtype), make_state(dtype)
-    net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # any finite bits
+    net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # every finite bit pattern must survive
     cr.save_checkpoint(str(tmp_path / "file"), net, state)
     again, loaded = cr.load_checkpoint(str(tmp_path / "file"))
     assert repr(again) == repr(net)
@@ -118,7 +118,7 @@ def test_longer_file_and_missing_file_raise(path):
 
 
 def opened(path):
-    """Return the header of a file and the bytes behind it."""
+    """Return the header of a file and the bytes after it."""
     data = path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     return json.loads(data[8:end]), data[end:]

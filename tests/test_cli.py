@@ -158,7 +158,7 @@ def test_interruption_saves_the_model(houses, capsys, monkeypatch):
     assert run("predict", "houses.safetensors", houses) == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("name", "code", "reason"), [("SIGINT", 1, "interrupted"), ("SIGTERM", 143, "terminated")])
 def test_a_signal_during_the_second_stage_saves_the_first(houses, capsys, monkeypatch, name, code, reason):
     calls = []
@@ -192,7 +192,7 @@ def test_ctrl_c_while_pandas_reads_exits_with_one_line(houses, capsys, monkeypat
     assert capsys.readouterr().err == "chainrule: interrupted\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_during_training_saves_the_model(houses):
     options = ["--target", "price", "--ignore", "dear", "--hidden", "1024,1024", "--learning-rate", "1e-6"]
     with start("cli.report_epochs", "train", houses, *options, "--epochs", "1000000") as process:
@@ -227,7 +227,7 @@ def test_predict_repeats_the_encoding(houses, capsys, target, options):
     assert lines[0] == target
     assert len(set(lines[1:])) > 1
     capsys.readouterr()
-    for row in range(0, 40, 5):  # a single row, where a column's type may be another
+    for row in range(0, 40, 5):  # a single row, in which a column's type may differ
         table.iloc[[row]].drop(columns=target).to_csv("row.csv", index=False)
         assert run("predict", "houses.safetensors", "row.csv") == 0
         assert capsys.readouterr().out.splitlines()[1] == lines[row + 1]

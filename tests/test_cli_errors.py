@@ -125,7 +125,7 @@ def test_few_rows_use_small_batches_and_more_patience():
         assert _methods.choose_patience(rows, batch_size) == patience
 
 
-def test_markers_are_missing_among_numbers_and_levels_among_words():
+def test_markers_count_as_missing_in_number_columns_but_as_levels_in_word_columns():
     with open("t.csv", "w") as file:
         file.write("numbers,words,truth,markers,text\n1,None,TRUE,?,x\n?,NA,false,NA,1\nNA ,,,null,2\n-2.5,a,True,?,\n")
     table = _tables.read_table("t.csv", Reading()).frame
@@ -184,7 +184,7 @@ def test_rows_are_those_of_the_file(capsys, seed):
         assert "column 'price' holds inf in row 6," in message
 
 
-# Before the work
+# Errors raised before training starts
 
 
 def test_same_path_for_two_outputs_is_an_error(houses, capsys):
@@ -213,7 +213,7 @@ def test_out_of_memory_and_divergence_name_the_options(houses, capsys, monkeypat
         assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear", *options)
 
 
-def test_divergence_in_the_first_stage_saves_nothing_and_later_the_best_one(houses, capsys, monkeypatch):
+def test_divergence_saves_nothing_in_the_first_stage_and_the_best_stage_later(houses, capsys, monkeypatch):
     fit, calls = Stages._fit, []
 
     def diverge(self, *arguments):

@@ -18,7 +18,7 @@ import chainrule as cr
 from chainrule.cli import _output, _train
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-posix = pytest.mark.skipif(sys.platform == "win32", reason="devices and signals of POSIX")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX devices and signals")
 
 COMMAND = f"{sys.executable} -m chainrule"
 TRAIN = f"{COMMAND} train houses.csv --target dear --ignore price --epochs 2"
@@ -273,7 +273,7 @@ def test_main_restores_the_signal_handlers(model):
 # The penalty
 
 
-def test_the_penalty_does_not_depend_on_a_batch_size_above_the_rows(houses, capsys):
+def test_the_penalty_does_not_depend_on_a_batch_size_larger_than_the_number_of_rows(houses, capsys):
     contents = []
     for batch in (216, 1000, 1_000_000):  # the training part has 216 rows
         options = ["--batch-size", batch, "--epochs", 3, "--l2", 0.5]

@@ -80,7 +80,7 @@ def test_unique_texts_in_small_tables_are_reported_as_identifiers(capsys):
 
 @pytest.mark.parametrize("values", [
     lambda rng: rng.integers(0, 10**4, 300),  # some occur twice
-    lambda rng: rng.permutation(10**7)[:300],  # large amounts, such as inhabitants
+    lambda rng: rng.permutation(10**7)[:300],  # large counts, such as populations
     lambda rng: rng.normal(size=300).cumsum(),
     lambda rng: rng.choice(["a", "b", "c"], 300),
     lambda rng: pd.date_range("2000-01-01", periods=300).astype(str),
@@ -151,7 +151,7 @@ def test_markers_in_a_numeric_target_are_not_classes(capsys):
 
 
 def brier_score(truth, probabilities, weight=None):
-    """Return scikit-learn's score; its versions before 1.7 do not have that of several classes."""
+    """Return scikit-learn's score; versions before 1.7 lack the multiclass score, which is computed here."""
     if probabilities.shape[1] == 2:
         return metrics.brier_score_loss(truth, probabilities[:, 1], sample_weight=weight)
     if "y_proba" in inspect.signature(metrics.brier_score_loss).parameters:
@@ -451,7 +451,7 @@ OF_NETWORK = {
 }  # fmt: skip
 
 
-def test_any_option_of_the_network_trains_a_plain_one_by_default_settings(houses, capsys):
+def test_each_network_option_alone_trains_a_plain_network_with_default_settings(houses, capsys):
     contents = set()
     for option, value in OF_NETWORK.items():
         train(houses, "--target", "dear", option, value)

@@ -20,7 +20,8 @@ from tools import ROOT, absent, essence, run
 import chainrule as cr
 from chainrule import _core
 
-# A file of cpp/ includes what begins with a word of its folder's entry or its own; std stands for <vector>, <cmath> ...
+# Prefixes of the headers that a file in cpp/ may include: those listed for its folder plus those listed for the file
+# itself. std allows any standard header.
 INCLUDES = {
     "include/chainrule/": "std include/chainrule/",
     "include/chainrule/chainrule.h": "<stdint.h>",
@@ -108,7 +109,7 @@ def test_system_interfaces_are_used_only_in_their_files(pattern):
     here = tuple(ONLY_IN[pattern].split())
     found = [(name, word) for name, text in CPP.items() for word in re.findall(pattern, text)]
     assert [(name, word) for name, word in found if not name.startswith(here)] == []
-    assert found or here in {(), ("examples/",)}, "not even where it should be"
+    assert found or here in {(), ("examples/",)}, "the pattern does not occur even in the files listed for it"
 
 
 def test_no_compiler_flag_changes_arithmetic():
@@ -201,7 +202,10 @@ def test_kernels_define_only_their_tables(build, name):
 
 
 def test_objects_of_pip_are_found_for_any_flag_order():
-    """CMake 3.25 writes -std=c++20 after a target's options, 4.4 before them; pip and the tests may have one each."""
+    """CMake 3.25 writes -std=c++20 after a target's options, 4.4 before them.
+
+    pip and the tests may run different versions.
+    """
     flags = ["-DNDEBUG", "-O3", "-O2", "-mfma"]
     old, new = ["c++", *flags, "-std=c++20"], ["ccache", "c++", "-std=c++20", *flags, "-Werror", "-o", "file.o"]
     assert essence(old) == essence(new)

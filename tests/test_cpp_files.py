@@ -45,7 +45,7 @@ def test_cpp_writes_the_bytes_that_python_writes(resaved, tmp_path):
         for seed, sizes in enumerate([[2, 1], [1, 1, 1], [3, 7, 5, 2], [1, *[2] * 12, 1]]):
             net = cr.Network(sizes, loss="squared_error", dtype=dtype, seed=2**64 - 1 - seed)
             net.parameters[0] = -0.0
-            net.parameters[-1:].view(f"u{net.dtype.itemsize}")[:] = 5  # any finite bits
+            net.parameters[-1:].view(f"u{net.dtype.itemsize}")[:] = 5  # every finite bit pattern must survive
             files[f"{dtype} {seed}"] = saved(net, path, metadata if seed else None)
     for name in ["gelu_tanh", "mish", "sin"]:
         files[name] = saved(cr.Network([2, 3, 2], activation=name, loss="poisson", seed=0), path)

@@ -97,7 +97,7 @@ def made(prefix, places, together):
     return folder
 
 
-CLANG = pytest.param("clang++", marks=pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang++ here"))
+CLANG = pytest.param("clang++", marks=pytest.mark.skipif(shutil.which("clang++") is None, reason="needs clang++"))
 
 
 @pytest.mark.parametrize("compiler", ["g++", CLANG])
@@ -293,7 +293,10 @@ def test_cpp_predictions_of_a_python_model_equal_python(made, prefix, tmp_path, 
 
 @pytest.fixture(scope="module")
 def command_model(tmp_path_factory):
-    """Models that the command line made: of classes and a value from a table of every kind, and of numbers."""
+    """Models trained by the command.
+
+    A classifier and a regressor on a table with every kind of column, and a classifier on numbers.
+    """
     tables = pytest.importorskip("tables")
     folder = tmp_path_factory.mktemp("command")
     tables.make_table().to_csv(folder / "houses.csv", index=False)

@@ -26,12 +26,12 @@ distributed = pytest.importorskip("distributed", reason="the extra dask is not i
 dask = pytest.importorskip("dask", reason="the extra dask is not installed")
 da = pytest.importorskip("dask.array", reason="the extra dask is not installed")
 pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow elsewhere"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow without fork"),
     pytest.mark.filterwarnings("ignore:a step takes"),
 ]
 X, Y, W = data()
 SILENCE = 120  # fits remove a worker after this many seconds without a heartbeat: more than a busy machine causes
-needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
 OPTIMIZERS = {"sgd": cr.SGD(learning_rate=0.1, momentum=0.5), "adam": cr.Adam(), "lbfgs": cr.LBFGS()}
 
 
@@ -328,7 +328,7 @@ def test_workers_that_would_give_different_bits_raise_and_are_named(what, any_cl
 
 def test_a_worker_without_fused_multiply_add_raises_and_is_named(client):
     if cr.get_isa() == "baseline" or platform.machine() in ("aarch64", "arm64"):
-        pytest.skip("all instruction sets are alike in this")
+        pytest.skip("every instruction set here has, or every one lacks, fused multiply-add")
     worker = max(client.nthreads())
     isa = client.run(cr.get_isa, workers=[worker])[worker]
     client.run(cr.set_isa, "baseline", workers=[worker])

@@ -75,7 +75,7 @@ LABELS = np.stack([Y, X[:, 1] > 0.5, X[:, 2] > X[:, 3]], axis=1).astype(int)
 
 
 @pytest.mark.parametrize("by_class", [None, "balanced", [{0: 1.0, 1: 2.0}, {1: 3.0}, {0: 0.5}]])
-def test_several_labels_have_the_bits_of_the_local_estimator(client, by_class):
+def test_several_labels_equal_the_local_estimator_bit_for_bit(client, by_class):
     settings = {**OPTIONS, "class_weight": by_class, "solver": "lbfgs"}
     local = cr.MLPClassifier(**settings).fit(X, LABELS, W)
     remote = fitted(cr.DaskMLPClassifier(**settings), client, X, LABELS, W)

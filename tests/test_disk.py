@@ -1,6 +1,6 @@
 """Files are replaced atomically, and a kill leaves nothing behind; pipes, devices and descriptors are written to.
 
-`cpp/test_disk.cpp` lets each system call fail, and kills the program before each.
+`cpp/test_disk.cpp` makes each system call fail in turn, and kills the program before each one.
 """
 
 import errno
@@ -26,7 +26,7 @@ def net():
 # Replacing a file
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")
 def test_failure_leaves_only_the_old_file(net, tmp_path):
     path = tmp_path / "model"
     net.save(path)
@@ -36,7 +36,7 @@ def test_failure_leaves_only_the_old_file(net, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions and links")
 def test_permissions_and_links_are_kept(net, tmp_path):
     path = tmp_path / "model"
     umask = os.umask(0o027)
@@ -93,7 +93,7 @@ def saved_bytes(net, tmp_path):
     return (tmp_path / "expected").read_bytes()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"])
 @pytest.mark.parametrize("mode", ["ab", "wb"])
 def test_redirected_standard_output_is_written_at_its_position(net, tmp_path, mode, name):
@@ -113,7 +113,7 @@ def test_redirected_standard_output_is_written_at_its_position(net, tmp_path, mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "link", "log"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors as files")
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
 def test_other_descriptors_are_written_to(net, tmp_path):
     expected = saved_bytes(net, tmp_path)
     with open(tmp_path / "log", "ab") as file:
@@ -126,7 +126,7 @@ def test_other_descriptors_are_written_to(net, tmp_path):
         net.save(f"/dev/fd/{closed}")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="descriptors of other processes")
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc/self/fd")
 def test_a_descriptor_of_another_process_is_appended_to(net, tmp_path):
     expected = saved_bytes(net, tmp_path)
     with open(tmp_path / "log", "wb") as file:
@@ -138,7 +138,7 @@ def test_a_descriptor_of_another_process_is_appended_to(net, tmp_path):
     assert (tmp_path / "log").read_bytes() == b"before" + expected
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
 def test_pipes_and_devices_are_written_to(net, tmp_path):
     expected, fifo = saved_bytes(net, tmp_path), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -156,7 +156,7 @@ def test_pipes_and_devices_are_written_to(net, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "fifo"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_device_is_an_error(net):
     with pytest.raises(OSError, match="No space left"):
         net.save("/dev/full")
@@ -189,7 +189,7 @@ def full_pipe():
     os.close(write)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers of POSIX")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 def test_writing_to_a_pipe_continues_after_a_signal(net, tmp_path, full_pipe):
     read, write, size = full_pipe
     expected, found = saved_bytes(net, tmp_path), []
@@ -209,7 +209,7 @@ def test_writing_to_a_pipe_continues_after_a_signal(net, tmp_path, full_pipe):
     assert b"".join(found)[size:] == expected
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers of POSIX")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 def test_exception_of_a_signal_handler_ends_the_writing_to_a_pipe(net, full_pipe):
     def fail(*_):
         raise ZeroDivisionError
@@ -252,7 +252,7 @@ def test_leftovers_are_removed_unless_another_program_has_locked_them(net, tmp_p
     assert sorted(tmp_path.iterdir()) == sorted([path, other, locked])
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a folder that may not be written to")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a read-only folder")
 def test_a_folder_that_cannot_be_written_to_is_named(net, tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match=tmp_path.name):

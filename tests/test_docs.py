@@ -32,7 +32,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
 
 
-# Packages that the tests do not install, where an example imports them. Their own warnings are not ours.
+# Packages that the tests do not install, where an example imports them. Warnings that these packages emit are ignored.
 FOREIGN = re.compile(r"^import (torch|mlflow|optuna|shap)$", re.MULTILINE)
 
 

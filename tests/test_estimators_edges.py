@@ -111,7 +111,7 @@ def _closeness(scale, y, predictions):
     return -scale * float(np.abs(predictions - y).mean())
 
 
-def test_metrics_without_a_name_are_called_after_their_function():
+def test_metrics_without_a_name_are_named_after_their_function():
     metric = functools.partial(_closeness, 2.0)
     estimator = cr.MLPRegressor(**SMALL, eval_metric=[metric, "loss", "rmse"])
     estimator.fit(X_VALUES, Y_VALUES, X_val=X_VALUES, y_val=Y_VALUES)

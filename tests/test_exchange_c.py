@@ -265,7 +265,8 @@ def fitted(kind, X, y, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind.startswith("MLP"):
-            # A penalty keeps the logits small: an error of theirs changes probabilities by as much.
+            # The penalty keeps the logits small, because an absolute error in a logit changes the probabilities by as
+            # much.
             settings = {"alpha": 1.0, "max_iter": 20, "preprocess": True, "solver": "lbfgs"} | settings
             settings = {"hidden_layer_sizes": (9,)} | settings
         return getattr(cr, kind)(random_state=0, **settings).fit(X, y)

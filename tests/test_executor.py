@@ -15,7 +15,7 @@ from children.executors import Kill, KillOnce, Loader, half_of_square, peak
 import chainrule as cr
 from chainrule import _executors
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow elsewhere")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes, which is slow without fork")
 
 random = np.random.default_rng(0)
 X = random.normal(size=(4000, 6)).astype("float32")  # more than _SHARED_BYTES
@@ -268,7 +268,7 @@ def test_warnings_of_workers_arrive(processes):
         cr.fit_many(nets, X, y, validation=one_class, metrics=("auc",), epochs=2, executor=processes)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
 def test_workers_need_little_more_memory_than_the_data():
     big = np.zeros((1_000_000, 50), "float32")  # 200 MB
     big[:, 0] = np.arange(len(big)) % 7

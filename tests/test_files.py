@@ -28,7 +28,7 @@ def net():
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 def test_network_loads_exactly(tmp_path, sizes, loss, dtype):
     net = cr.Network(sizes, activation="tanh", loss=loss, dtype=dtype, seed=1)
-    net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # any finite bits
+    net.parameters[:2] = -0.0, np.finfo(dtype).smallest_subnormal  # every finite bit pattern must survive
     net.save(tmp_path / "model")
     again = cr.load(tmp_path / "model")
     assert repr(again) == repr(net)

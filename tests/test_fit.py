@@ -1,4 +1,7 @@
-"""fit against the loop of the oracle (of PyTorch: test_optimizers.py); shuffling, seeds, validation, Python threads."""
+"""fit compared with the oracle's training loop (test_optimizers.py compares it with PyTorch's).
+
+Also shuffling, seeds, validation and Python threads.
+"""
 
 import threading
 
@@ -165,7 +168,7 @@ def test_custom_cross_entropy_trains_like_the_built_in(sizes, batch_size):
     assert own.loss == pytest.approx(native.loss, rel=1e-10)
 
 
-def test_failing_custom_loss_raises_and_leaves_the_network():
+def test_failing_custom_loss_raises_and_leaves_the_network_unchanged():
     net = cr.Network([5, 8, 1], loss="squared_error", seed=0)
     X = np.ones((10, 5))
     before = net.parameters.copy()
@@ -193,7 +196,10 @@ SKIPPING = [
 @pytest.mark.parametrize("optimizer", SKIPPING, ids=lambda o: type(o).__name__)
 @pytest.mark.parametrize("sizes", [[3, 5, 2], [30, 200, 150, 2]])
 def test_batches_above_a_gradient_norm_are_not_applied(sizes, optimizer, more):
-    """The bits are those of fits of one batch each, without the skipped ones, that hand on the optimizer's moments."""
+    """The result equals, bit for bit, separate one-batch fits on the batches that are not skipped.
+
+    Each of these fits is resumed from the one before.
+    """
     (net, _, X, Y, _), (other, *_) = problem(sizes, 60), problem(sizes, 60)
     l2 = more.get("l2", 0.0)
     batches = [(X[first : first + 5], Y[first : first + 5]) for first in range(0, 60, 5)]
@@ -217,7 +223,7 @@ def test_batches_above_a_gradient_norm_are_not_applied(sizes, optimizer, more):
     assert history.loss == pytest.approx([np.mean(losses)], rel=1e-12)
 
 
-def test_a_limit_that_all_batches_exceed_leaves_the_network():
+def test_a_limit_that_all_batches_exceed_leaves_the_network_unchanged():
     net, _, X, Y, _ = problem([3, 5, 2], 20)
     before = net.parameters.copy()
     for more in ({}, {"ema": 0.9}):

@@ -1,4 +1,4 @@
-"""Many networks in one call: each ends as with its own fit, even if others fail."""
+"""Many networks in one call: each gives the same result as if fitted alone, even if others fail."""
 
 import sys
 import threading
@@ -310,7 +310,7 @@ def test_empty_list_of_networks_returns_an_empty_list():
     assert cr.fit_many([], X, Y) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals on Windows")
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_ctrl_c_interrupts_all_networks(n_threads):
     assert run("interrupt.networks_trained_together", n_threads) == "interrupted\n"

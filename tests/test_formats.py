@@ -250,7 +250,7 @@ def test_markers_among_numbers_and_dates_become_missing_values_with_a_warning(ma
         assert encoding.transform(frame(texts[0], "?")).tolist() == [expected[0].tolist(), [0, 1]]
 
 
-def test_whole_numbers_as_text_are_levels_and_many_warn():
+def test_whole_numbers_as_text_are_levels_with_a_warning_if_there_are_many():
     assert kind_of("1", "2", "3", "1") == "levels"
     many = [str(i // 2) for i in range(300)]
     with pytest.warns(

@@ -83,7 +83,8 @@ def test_random_shapes_equal_the_oracle(isa, dtype, loss, m, sizes, data):
     hidden = len(sizes) - 2
     activations = data.draw(st.lists(st.sampled_from(ACTIVATIONS), min_size=hidden, max_size=hidden))
     params, X, Y, w = reference.problem(sizes, m, loss, seed=data.draw(st.integers(0, 99)), dtype=dtype)
-    with using_isa(isa):  # scale 1: with few elements all may happen to be small differences of numbers of order 1
+    # scale 1, because with few elements every one may be a small difference between numbers of order 1
+    with using_isa(isa):
         assert max(errors(params, X, Y, activations, loss, w, l2=0.01, scale=1.0)) <= TOLERANCE[dtype]
 
 

@@ -6,7 +6,7 @@ import pytest
 from children.interrupt import LONG
 from processes import run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals on Windows")
 
 
 @pytest.mark.parametrize("batch_size", [None, 32, 1])

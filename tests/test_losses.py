@@ -126,7 +126,8 @@ def test_losses_are_half_the_deviance_of_scikit_learn(isa, power):
     assert net.loss(z, y) == pytest.approx(expected / 2, rel=1e-11)
     assert net.predict(z) == pytest.approx(np.exp(z), rel=1e-14)
     single = network_of_logits(1, "gamma" if power == 2 else cr.Tweedie(power), "float32")
-    rounded = 0 if power == 2 else 1e-7 / (2 - power)  # rows with y = 0 are divided by 2 - power, which has this error
+    # losses of rows with y = 0 are divided by 2 - power, whose float32 rounding error is this large
+    rounded = 0 if power == 2 else 1e-7 / (2 - power)
     assert single.loss(z, y) == pytest.approx(expected / 2, rel=1e-6 + rounded)
 
 

@@ -60,7 +60,7 @@ def test_masked_arrays_raise_and_numpy_matrices_are_accepted():
     assert net.loss(X.view(np.matrix), old) == net.loss(X, labels)
 
 
-@pytest.mark.parametrize("m", [1, 513, 9000])  # a chain of rows and one more; more than a slab
+@pytest.mark.parametrize("m", [1, 513, 9000])  # one row; a leaf plus one row; more than a slab
 def test_the_cost_has_the_same_bits_from_arrays_and_network(m):
     net, params, X, Y, w = problem([4, 6, 2], m, "squared_error")
     cache = cr.forward(params, X, activation="tanh", loss="squared_error")
@@ -71,7 +71,7 @@ def test_thousands_of_threads_are_not_started():
     assert run("memory.thousands_of_threads") == "(4000, 10)\n"
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 
 
 @needs_proc
@@ -95,13 +95,14 @@ def test_memory_of_a_fit_on_a_million_rows(batch, classes, bytes_per_row):
     [(["SGD", {}], 0), (["SGD", {"momentum": 0.9}], 1), (["Adam", {}], 2)],
     ids=["sgd", "momentum", "adam"],
 )
-@pytest.mark.parametrize("batch", [256, 1000])  # 4 and 16 million activations and their gradients
+@pytest.mark.parametrize("batch", [256, 1000])  # 4 and 16 million values: activations and their gradients
 @pytest.mark.parametrize("clipped", [False, True])
 def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
     more = {"clip_norm": 1.0} if clipped else {}
     taken, parameters = map(int, run("memory.fit", 1000, batch, [4000, 4000], False, optimizer, more).split())
     weights = 2  # one layout each for the forward and the backward product
-    rows = min(batch, 512) if clipped else batch  # a slab; without an array of gradients, all
+    # one slab if all gradients are kept in an array, otherwise the whole batch
+    rows = min(batch, 512) if clipped else batch
     assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 8e6
 
 

@@ -1,4 +1,7 @@
-"""Masked entries of y: missing targets contribute nothing to cost, gradients and metrics, for every loss of several."""
+"""Masked entries of y: missing targets contribute nothing to cost, gradients and metrics.
+
+This holds for every loss that allows several targets.
+"""
 
 import numpy as np
 import pytest
@@ -70,7 +73,7 @@ def test_cost_and_gradient_equal_the_formula(isa, loss, dtype):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_masked_values_have_no_influence_and_a_mask_of_nothing_changes_no_bit(isa, loss):
+def test_masked_values_have_no_influence_and_an_all_false_mask_changes_no_bit(isa, loss):
     for dtype in ("float32", "float64"):
         net, _, X, y, w = masked_problem(loss, dtype)
         value, grads = net.loss_and_gradients(X, y, w)
@@ -182,7 +185,7 @@ def test_many_networks_train_on_masked_targets():
     assert all(np.array_equal(net.parameters, other.parameters) for other in others)
 
 
-def test_masks_that_leave_no_meaning_raise():
+def test_unusable_masks_raise():
     net, _, X, y, _ = masked_problem()
     alone = cr.Network([6, 1], loss="squared_error", seed=0)
     for target in (y[:, 0], y[:, :1]):
@@ -254,7 +257,7 @@ def test_estimators_train_and_score_on_the_targets_that_are_there(name):
         assert (predictions <= [y.data[rows, j].max() for j, rows in enumerate(there.T)]).all()
 
 
-def test_estimators_refuse_masks_without_meaning():
+def test_estimators_refuse_unusable_masks():
     pytest.importorskip("sklearn")
     X, values, labels = values_and_labels()
     for estimator in (cr.MLPRegressor(), cr.TableRegressor()):

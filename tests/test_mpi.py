@@ -133,7 +133,7 @@ def is_running(pid):
 )
 def test_every_rank_learns_which_rank_failed_and_why(how, own, others):
     if how == "isa" and (identity()["fused multiply-add"] == "no" or platform.machine() in ("aarch64", "arm64")):
-        pytest.skip("all instruction sets are alike in this")
+        pytest.skip("every instruction set here has, or every one lacks, fused multiply-add")
     if how == "dask":
         pytest.importorskip("dask.array", reason="the extra dask is not installed")
     status, output = finish(start(3, "fails", how, 2), seconds=60)

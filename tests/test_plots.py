@@ -135,7 +135,7 @@ def test_metrics_and_changing_learning_rate_have_separate_curves():
     pyplot.close(axes.figure)
 
     axes = new_axes()
-    history.plot(axes)  # one place has one curve
+    history.plot(axes)  # given axes show only the cost
     assert len(axes.figure.axes) == 1
 
 

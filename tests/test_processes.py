@@ -6,7 +6,7 @@ import sys
 import pytest
 from processes import run
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def test_fifty_forked_children_train_with_the_same_bits():
@@ -77,7 +77,7 @@ def test_fits_next_to_other_threaded_libraries(other, first):
     assert run("beside.fits", other, first) == "both\n"
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="pybind11 hangs there before Python 3.12")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="pybind11 hangs before Python 3.12")
 def test_import_in_a_subinterpreter_works_or_raises():
     """After an import in the main interpreter, NumPy or pybind11 rejects the second import."""
     assert run("forks.subinterpreter") in ("works\nmain interpreter (1, 1)\n", "refused\nmain interpreter (1, 1)\n")

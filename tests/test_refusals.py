@@ -78,7 +78,7 @@ def test_derivatives_by_example_of_a_sparse_matrix_raise(name, arguments):
 
 
 @pytest.mark.parametrize("optimizer", [cr.SGD(), cr.Adam(), cr.Adagrad()])
-def test_a_first_step_that_fails_leaves_the_network(optimizer):
+def test_a_first_step_that_fails_leaves_the_network_unchanged(optimizer):
     net, _, X, Y, _ = problem([3, 4, 2], 6)
     before = net.parameters.copy()
     with pytest.raises(ZeroDivisionError):

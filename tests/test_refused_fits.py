@@ -67,7 +67,7 @@ CLASSIFIER_REFUSALS = {
     "an unknown metric": ({"eval_metric": "none such"}, {"X_val": X, "y_val": TWO}),
     "a callback that raises at the start": ({"callbacks": [RaisesAtTheStart()]}, {}),
     "a callback that raises in the second epoch": ({"callbacks": [raise_in_epoch_2]}, {}),
-    "a callback that is none": ({"callbacks": [1]}, {}),
+    "an object that is not a callback": ({"callbacks": [1]}, {}),
     "an interrupt at the start": ({"callbacks": [InterruptsAtTheStart()]}, {}),
     "class weights of unknown classes": ({"class_weight": {"x": 1.0}}, {}),
     "a solver without schedules": ({"solver": "lbfgs", "learning_rate": cr.Cosine()}, {}),
@@ -216,6 +216,6 @@ def test_warning_turned_into_an_error_leaves_no_model():
 
 
 @pytest.mark.parametrize("make", [cr.MLPRegressor, cr.TableRegressor])
-def test_text_as_a_regression_target_advises_to_convert_it(make):
+def test_text_as_a_regression_target_advises_converting_it(make):
     with pytest.raises(ValueError, match=r"pandas\.to_numeric .*'\$1,234'"):
         make().fit(TABLE, ["$1,234"] * 60)

@@ -139,7 +139,7 @@ def test_lbfgs_stops_at_its_tolerances_and_evaluations():
         network().fit(X, y, optimizer=cr.LBFGS(), clip_norm=1.0)
 
 
-def test_resuming_without_criterion_keeps_the_last_epoch():
+def test_resuming_without_a_criterion_keeps_the_last_epoch():
     """Without a criterion that looks for the best epoch, the last one stays."""
     options = {"optimizer": cr.Adam(learning_rate=0.05), "batch_size": 16}
     net = network()

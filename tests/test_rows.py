@@ -333,7 +333,7 @@ def test_a_gap_in_a_later_part_ends_the_fit_and_names_its_place(tmp_path):
     net.fit(X, Y, epochs=1)
 
 
-BIG = (6000, 700)  # elements enough to be converted a batch at a time
+BIG = (6000, 700)  # enough elements to be converted batch by batch
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
@@ -414,7 +414,7 @@ def test_estimators_on_integers_and_arrow_tables_give_the_same_bits_as_float_arr
     assert np.array_equal(found.predict_proba(data), expected.predict_proba(X))
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 
 
 @needs_proc

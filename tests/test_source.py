@@ -19,7 +19,8 @@ import chainrule as cr
 from chainrule import scale
 
 LEAF = 512
-# name: (layer sizes, loss); up to 16,384 parameters are small, with another layout and shorter chains
+# name: (layer sizes, loss); networks with up to 16,384 parameters count as small: they use another layout and shorter
+# chains
 NETWORKS = {
     "small, classes": ([6, 20, 3], "softmax_cross_entropy"),
     "small, one output": ([7, 12, 1], "binary_cross_entropy"),

@@ -112,8 +112,8 @@ BROKEN = {
     "column too large": csr([0, 1, 2], [0, 40], [1.0, 2.0]),
     "column negative": csr([0, 1, 2], [-1, 1], [1.0, 2.0]),
     "column beyond int32": csr([0, 1, 2], [0, 2**32], [1.0, 2.0]),
-    "columns that are no integers": csr([0, 1, 2], [0.0, 1.0], [1.0, 2.0]),
-    "ends that are no integers": csr([0.0, 1.0, 2.0], [0, 1], [1.0, 2.0]),
+    "columns that are not integers": csr([0, 1, 2], [0.0, 1.0], [1.0, 2.0]),
+    "ends that are not integers": csr([0.0, 1.0, 2.0], [0, 1], [1.0, 2.0]),
     "complex": csr([0, 1, 2], [0, 1], [1.0, 2.0j]),
     "a table of values": csr([0, 1, 2], [0, 1], [[1.0], [2.0]]),
     "one dimension": csr([0, 1, 2], [0, 1], [1.0, 2.0], shape=(40,)),
@@ -145,6 +145,6 @@ def test_input_gradients_and_bf16_of_sparse_inputs_raise():
 @needs_proc
 def test_sparse_input_is_never_converted_to_dense():
     taken, parameters = map(int, run("memory.sparse_fit").split())
-    # As a matrix X would have 4 GB, and a batch of 64 rows 13 MB. All 20,000 rows at once are 40 leaves: up to six sums
-    # wait for others.
+    # A dense X would take 4 GB, and a dense batch of 64 rows 13 MB. The full batch of 20,000 rows has 40 leaves, so up
+    # to six partial sums are kept at a time.
     assert taken < (6 + 6) * parameters + 8e6

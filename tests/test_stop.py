@@ -13,7 +13,7 @@ DESCENT = {"optimizer": cr.SGD(learning_rate=0.05), "epochs": 5000}
 
 @pytest.fixture
 def convex():
-    """A network without hidden layer, its data, and the oracle's costs and gradient norms."""
+    """A network without a hidden layer, its data, and the oracle's costs and gradient norms."""
     net, params, X, Y, _ = problem([3, 1], 50)
     _, losses, norms = reference.train(params, X, Y, [], "squared_error", reference.sgd, 5000, learning_rate=0.05)
     return net, X, Y, losses, norms

@@ -205,7 +205,7 @@ def xavier_normal_(tensor):
         ),
     ],
 )
-def test_every_list_of_names_suggests(call, error, message):
+def test_unknown_names_of_every_list_get_suggestions(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
 
@@ -243,7 +243,7 @@ X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.arange(20) % 2
     ],
 )
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
-def test_parameters_of_estimators_suggest(kind, settings, message):
+def test_wrong_parameters_of_estimators_get_suggestions(kind, settings, message):
     pytest.importorskip("sklearn")
     estimator = getattr(cr, kind)(**settings)
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -260,7 +260,7 @@ def test_parameters_of_estimators_suggest(kind, settings, message):
         ("MLPRegressor", "SmoothL1", "huber"),
     ],
 )
-def test_losses_of_estimators_suggest(kind, loss, meant):
+def test_unknown_losses_of_estimators_get_suggestions(kind, loss, meant):
     pytest.importorskip("sklearn")
     with pytest.raises(ValueError, match=f"(?i)did you mean '{meant}'"):
         getattr(cr, kind)(loss=loss).fit(X, Y)

@@ -18,7 +18,8 @@ import chainrule as cr
 
 LEAF = 512
 ROWS = [512, 513, 1024, 1536, 1537, 2048, 2560, 3000, 3584, 5000, 10_000, 20_000]
-# name: (layer sizes, how sparse X is or 0 for dense); up to 16,384 parameters are small, with shorter chains in a leaf
+# name: (layer sizes, how sparse X is or 0 for dense); networks with up to 16,384 parameters count as small: they use
+# another layout and shorter chains
 NETWORKS = {
     "dense": ([40, 200, 60, 3], 0),
     "small": ([20, 33, 5, 2], 0),
@@ -45,7 +46,7 @@ def weights_for(m):
 
 
 def tree(leaves):
-    """Add arrays as a tree: the left branch has the first ones, the largest power of two below their number."""
+    """Add arrays as a binary tree; the left branch takes the first 2^k, the largest power of two below their number."""
     if len(leaves) == 1:
         return leaves[0]
     front = 2 ** ((len(leaves) - 1).bit_length() - 1)

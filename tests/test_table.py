@@ -50,7 +50,7 @@ def test_missing_numbers_become_the_median_and_are_indicated():
     np.testing.assert_array_equal(features[:3, 1], 0)
 
 
-def test_one_number_and_missing_leaves_the_indicator():
+def test_a_constant_column_with_gaps_keeps_only_the_missing_indicator():
     np.testing.assert_array_equal(encode(frame(x=[7.0, NAN, 7.0])), [[0, 0], [0, 1], [0, 0]])
 
 

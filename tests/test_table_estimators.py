@@ -97,7 +97,8 @@ def test_a_row_of_weight_w_counts_as_w_rows(kind):
     repeated = clone(estimator).fit(TABLE.iloc[again].reset_index(drop=True), y[again])
     predict = "predict" if kind == "values" else "predict_proba"
     a, b = getattr(weighted, predict)(TABLE), getattr(repeated, predict)(TABLE)
-    # float64 sums of 64 terms in another order: 64 eps relative a step, each step amplifies by less than 1 + its rate.
+    # Summing 64 float64 terms in a different order changes a step by at most 64 eps (relative); each later step
+    # amplifies the difference by less than 1 + its learning rate.
     recipe = RECIPES["fast", kind]
     steps = sum(recipe.stages(len(again), 3, False))
     tolerance = 64 * np.finfo(float).eps * steps * np.exp(steps * recipe.learning_rate)

@@ -79,7 +79,7 @@ def check(estimator, frame, in_cpp, columns=None, given=None):
 
 
 def extremes(frame):
-    """Rows with unknown levels, without anything, and with extreme numbers; all from the first rows of a table."""
+    """Rows with unknown levels, with every cell missing, and with extreme numbers; all from a table's first rows."""
     unknown, empty, huge, tiny = (frame.iloc[:5].copy() for _ in range(4))
     for name in frame:
         if frame[name].dtype.kind in "biuf":

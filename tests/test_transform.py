@@ -21,7 +21,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_hidden_activations_equal_the_reference_and_have_the_bits_of_a_trace(isa, shape, dtype):
+def test_hidden_activations_equal_the_reference_and_those_of_a_trace_bit_for_bit(isa, shape, dtype):
     sizes, m = SHAPES[shape]
     activations = ["tanh", "gelu"]
     net, params, X, Y, _ = problem(sizes, m, activation=activations, dtype=dtype)
@@ -39,7 +39,7 @@ def test_hidden_activations_equal_the_reference_and_have_the_bits_of_a_trace(isa
     assert net.hidden_activations(X).tobytes() == net.hidden_activations(X, layer=1).tobytes()
 
 
-def test_hidden_activations_of_sparse_rows_have_the_bits_of_dense_rows(isa):
+def test_hidden_activations_of_sparse_rows_equal_those_of_dense_rows_bit_for_bit(isa):
     sparse = pytest.importorskip("scipy.sparse")
     net, _, X, _, _ = problem([30, 12, 5, 2], 200, activation="mish", dtype="float32")
     X[np.random.default_rng(0).random(X.shape) < 0.8] = 0

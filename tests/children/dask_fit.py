@@ -19,7 +19,7 @@ def new():
 
 
 class Report:
-    """Prints each epoch, and is slow in the end so that the process can be killed."""
+    """Prints each epoch, and is slow from the fifth epoch on, so that the process can be killed."""
 
     def __call__(self, logs):
         print(logs["epoch"], flush=True)

@@ -133,7 +133,7 @@ def long_call(name, seconds):
 
 
 def fit_in_another_thread():
-    """Python's handlers run only in the main thread: an event reports to the fit."""
+    """Python's handlers run only in the main thread, so an event tells the fit to stop."""
     stop, history = threading.Event(), []
 
     def fit():

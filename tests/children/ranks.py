@@ -41,7 +41,10 @@ def data():
 
 
 def network(large=False):
-    """Return a small network, or one whose more than 16,384 parameters are summed in other chains, in float64."""
+    """Return a small float32 network, or a large float64 one.
+
+    The large one has more than 16,384 parameters, so its sums use longer chains.
+    """
     sizes, dtype = ([12, 200, 90, 3], "float64") if large else ([12, 20, 90, 3], "float32")
     return cr.Network(sizes, loss="softmax_cross_entropy", dtype=dtype, seed=3)
 
@@ -55,7 +58,7 @@ def rows_of(X, name):
 
 
 def own(how):
-    """Return the rows of this rank: "even", "uneven", or so that one rank has none."""
+    """Return the rows of this rank; they are split "even", "uneven", or ("none") so that one rank has no rows."""
     cuts = [ROWS * rank // RANKS for rank in range(RANKS + 1)]
     if how == "uneven":
         cuts = [0, *(min(77 + 900 * rank**2, ROWS) for rank in range(RANKS - 1)), ROWS]
