@@ -28,7 +28,7 @@ SEE = {
 }
 # Names in other libraries, for parameters that are not in the list of settings.
 NETWORK_ELSEWHERE = {
-    "layer_sizes": "`hidden_layer_sizes` has only the middle",
+    "layer_sizes": "scikit-learn: `hidden_layer_sizes`, which lists only the hidden layers",
     "loss": "Keras: `compile(loss=)`",
     "init": "Keras: `kernel_initializer`",
     "seed": "scikit-learn: `random_state`",
