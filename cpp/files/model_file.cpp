@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t format = 1;
 constexpr const char* metadata_key = "chainrule";         // metadata entry of the configuration
-constexpr const char* checksum_key = "chainrule.sha256";  // entry of the checksum; files of version 0.1.0 have none
+constexpr const char* checksum_key = "chainrule.sha256";  // files from before the first release have none
 constexpr const char* dtype_names[] = {"float32", "float64"};
 constexpr const char* tensor_dtypes[] = {"F32", "F64"};
 

@@ -12,7 +12,7 @@ namespace chainrule {
 namespace {
 
 constexpr const char* key = "chainrule.estimator";
-constexpr const char* old_key = "table";      // of files that the command line of version 0.1.0 wrote
+constexpr const char* old_key = "table";      // of files that the command line wrote before the first release
 constexpr std::uint64_t format = 1;           // of the entry
 constexpr std::uint64_t encoding_format = 3;  // of the encoders
 constexpr const char* kinds[] = {"MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"};
@@ -84,7 +84,7 @@ void read_entry(std::string_view text, TableModel::State& state) {
     state.encoders.push_back({.use = ColumnUse::value, .name = names.empty() ? "x" + std::to_string(i) : names[i]});
 }
 
-// Returns false if the entry is not one of version 0.1.0.
+// Returns false if the entry is not one from before the first release.
 bool read_old_entry(std::string_view text, TableModel::State& state) {
   bool has_features = false, has_target = false;
   JsonReader json(text);

@@ -30,8 +30,8 @@ struct Target {
   void append_classes(MatrixView<const T> outputs, std::vector<Index>& to) const;
 };
 
-// Reads the target from its JSON, of this version or of 0.1.0; throws std::invalid_argument if Python cannot have
-// written it.
+// Reads the target from its JSON, of this format or of the one before the first release; throws std::invalid_argument
+// if Python cannot have written it.
 Target read_target(JsonReader& json);
 Target read_old_target(JsonReader& json);
 

@@ -78,7 +78,7 @@ class Stopping {
     return {last_loss_,  watched_.value,     change_epochs_,           watched_.epochs_since,
             cost_.value, cost_.epochs_since, watches_cost_ ? 1.0 : 0.0};
   }
-  // States of version 0.1.0 have only the first four numbers.
+  // States from before the first release have only the first four numbers.
   void set_progress(std::span<const double> progress) {
     last_loss_ = progress[0];
     watched_.value = progress[1];
