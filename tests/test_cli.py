@@ -262,8 +262,8 @@ def test_column_without_a_known_level_warns(houses, capsys):
     make_table(20).assign(zip=["elsewhere", None] * 10).drop(columns="dear").to_csv("new.csv", index=False)
     assert run("predict", "houses.safetensors", "new.csv") == 0
     assert capsys.readouterr().err == (
-        "chainrule: warning: column 'zip': 10 of 20 cells hold levels that were not seen at fit, such as 'elsewhere' "
-        "in row 1: their features are 0; correct them, or fit with rows that have them\n"
+        "chainrule: warning: column 'zip': 10 of 20 cells hold levels that were not seen during fit, such as "
+        "'elsewhere' in row 1: their features are 0; correct them, or fit with rows that have them\n"
     )
 
 

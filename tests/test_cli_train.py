@@ -325,9 +325,9 @@ def test_test_table_without_a_known_target_raises(houses, capsys, gap):
 def test_options_that_cannot_be_combined_are_an_error(houses, capsys):
     for options, message in [
         (["--target", "dear", "--test", houses, "--test-size", 0.1], "--test and --test-size cannot be combined"),
-        (["--target", "dear", "--ignore", "dear"], "--ignore and --target both name column 'dear', which cannot be"),
-        (["--target", "dear", "--weight", "dear"], "--weight and --target both name column 'dear', which cannot be"),
-        (["--target", "dear", "--weight", "rooms", "--ignore", "rooms"], "--weight alone leaves it out of the feature"),
+        (["--target", "dear", "--ignore", "dear"], "column 'dear' cannot be given to both --ignore and --target"),
+        (["--target", "dear", "--weight", "dear"], "column 'dear' cannot be given to both --weight and --target"),
+        (["--target", "dear", "--weight", "rooms", "--ignore", "rooms"], "--weight already excludes column 'rooms'"),
         (["--target", "dear", "--loss", "huber"], "--loss is for numbers: classes are trained with the cross-entropy"),
         (["--target", "price", "--class-weight", "balanced"], "--class-weight is for classes, the target 'price' is a"),
         (["--target", "dear", "--weight", "zip"], "column 'zip' holds '"),

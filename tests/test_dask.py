@@ -617,7 +617,7 @@ def test_an_estimate_adds_compute_and_overhead(any_client):
         assert cost.seconds == cost.compute + cost.overhead
         assert cost.alone / workers <= cost.compute * 1.0001
         assert cost.compute <= cost.alone
-    assert not cr.dask.estimate(new(), 10, any_client).pays
+    assert not cr.dask.estimate(new(), 10, any_client).pays_off
 
 
 @pytest.mark.filterwarnings("default:a step takes")

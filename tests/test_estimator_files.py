@@ -329,7 +329,7 @@ def test_damaged_estimator_raises(tmp_path):
 # The command's models
 
 
-@pytest.mark.filterwarnings("ignore:column 'zip'. 1 of 12 cells hold levels that were not seen at fit")
+@pytest.mark.filterwarnings("ignore:column 'zip'. 1 of 12 cells hold levels that were not seen during fit")
 def test_command_model_of_version_0_1_0_loads_as_an_estimator():
     expected = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
     table = pd.read_csv(GOLDEN.with_suffix(".csv"), dtype={"zip": str})

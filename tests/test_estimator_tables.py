@@ -162,7 +162,7 @@ def test_arrays_are_encoded_with_preprocess_true():
     numbers[::5, 1] = np.nan
     assert cr.MLPClassifier(**FAST, preprocess=True).fit(numbers, y).encoder_.n_features == 4
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(np.eye(10))
-    with pytest.raises(ValueError, match="sparse matrix has no columns to encode"):
+    with pytest.raises(ValueError, match="the columns of a sparse matrix cannot be encoded"):
         cr.MLPClassifier(**FAST, preprocess=True).fit(sparse, np.arange(10) % 2)
 
 
@@ -270,7 +270,7 @@ def test_unseen_levels_warn_except_in_random_held_out_rows():
     y = np.arange(50) % 2
     estimator = cr.MLPClassifier(**FAST, early_stopping=True, validation_fraction=0.5).fit(table, y)
     assert set(estimator.encoder_.columns[0].levels) < set(table.town)
-    message = "column 'town': 1 of 2 cells hold levels that were not seen at fit, such as 'c' in row 2"
+    message = "column 'town': 1 of 2 cells hold levels that were not seen during fit, such as 'c' in row 2"
     with pytest.warns(UserWarning, match=message):
         estimator.predict(pd.DataFrame({"town": ["a", "c"]}))
     with pytest.warns(UserWarning, match=message):

@@ -117,7 +117,7 @@ def test_metrics_without_a_name_are_named_after_their_function():
     estimator.fit(X_VALUES, Y_VALUES, X_val=X_VALUES, y_val=Y_VALUES)
     assert list(estimator.history_.metrics) == ["_closeness", "rmse"]
     assert estimator.best_validation_score_ == max(estimator.history_.metrics["_closeness"])
-    with pytest.raises(ValueError, match="in which 'loss' may be first only if alone"):
+    with pytest.raises(ValueError, match="'loss' must not come first in a longer list"):
         estimator.set_params(eval_metric=["loss", "rmse"]).fit(X_VALUES, Y_VALUES)
 
 

@@ -315,7 +315,7 @@ def test_masked_values_are_missing():
             r"got Series\. Reshape your data: one column is array.reshape\(-1, 1\) or series.to_frame\(\)",
         ),
         ([1, 2], r"got an array of shape \(2,\)\. Reshape your data"),
-        ({"a": [1, 2]}, "got a dict: make it a data frame, as pandas.DataFrame does"),
+        ({"a": [1, 2]}, "got a dict: convert it with pandas.DataFrame"),
         (np.ones((2, 2), dtype=complex), "got dtype complex128. Complex data not supported"),
         (np.ones((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
         ("text", "got str"),
@@ -329,7 +329,7 @@ def test_values_that_are_not_tables_raise_and_are_described(thing, message):
 
 
 def test_sparse_matrices_raise():
-    with pytest.raises(ValueError, match="got a sparse matrix, which has no columns to encode: use its toarray"):
+    with pytest.raises(ValueError, match=r"got a sparse matrix, whose columns cannot be encoded: pass X\.toarray\(\)"):
         TableEncoder().fit(pytest.importorskip("scipy.sparse").csr_matrix(np.eye(3)))
 
 

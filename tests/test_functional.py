@@ -265,7 +265,9 @@ def test_wrong_arguments_raise_and_name_the_argument():
         cr.init_params([3, 1.0])
     with pytest.raises(TypeError, match=r"^init must be a string, got None$"):
         cr.init_params([3, 1], init=None)
-    with pytest.raises(TypeError, match=r"^loss must be a string, got None$"):
+    with pytest.raises(
+        TypeError, match=r"^loss must be a name such as 'huber' or a loss object such as Huber\(\), got None$"
+    ):
         cr.forward(params, X, activation="tanh", loss=None)
     with pytest.raises(TypeError, match=r"^n_threads must be an integer, got 1\.5$"):
         cr.forward(params, X, **forward, n_threads=1.5)

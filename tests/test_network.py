@@ -144,7 +144,7 @@ def test_seed_out_of_range_raises(seed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": None}, r"^loss must be a string, got None$"),
+        ({"loss": None}, r"^loss must be a name such as 'huber' or a loss object such as Huber\(\), got None$"),
         ({"layer_sizes": [3, 2.0, 1]}, r"^layer_sizes\[1\] must be an integer, got 2\.0$"),
         ({"layer_sizes": 3}, r"^layer_sizes must be a sequence of integers, got 3$"),
         ({"activation": 3}, r"^activation must be a name or a sequence of names, got 3$"),

@@ -58,7 +58,7 @@ def assert_same(estimator, path, inputs, X):
     """The model's outputs are those of the estimator; labels may differ where two classes are equally likely."""
     found, dtype = outputs(path, inputs), estimator.network_.dtype
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # levels that were not seen at fit
+        warnings.simplefilter("ignore")  # levels that were not seen during fit
         expected = estimator.predict(X)
         if not hasattr(estimator, "classes_"):
             [values] = found.values()

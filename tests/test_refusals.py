@@ -50,7 +50,7 @@ def test_layers_of_a_group_may_come_from_an_iterator():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "mse"}, "loss must be callable here; a name is an argument of Network(loss=). Got 'mse'"),
+        ({"loss": "mse"}, "loss takes a callable here; pass a loss name to Network(loss=) instead. Got 'mse'"),
         ({"groups": 3}, "groups must be instances of Group, got 3"),
         ({"schedules": cr.Cosine}, "learning_rate must be a schedule such as Cosine()"),
         (

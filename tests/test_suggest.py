@@ -201,7 +201,7 @@ def xavier_normal_(tensor):
         (
             lambda: fit(schedules={"lr": cr.Cosine()}),
             ValueError,
-            "the rate of a schedule 'lr' is unknown, did you mean 'learning_rate'?",
+            "schedules: the key 'lr' is unknown, did you mean 'learning_rate'?",
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_booleans_as_plain_numbers():
 )
 def test_numbers_and_words_are_not_booleans(fitted, later, unseen):
     with pytest.warns(
-        UserWarning, match=f"1 of 1 cells hold levels that were not seen at fit, such as '{unseen}' in row 1"
+        UserWarning, match=f"1 of 1 cells hold levels that were not seen during fit, such as '{unseen}' in row 1"
     ):
         assert not encode(fitted, later).any()
 
@@ -181,8 +181,8 @@ def messages(table, later, **settings):
 def test_unseen_levels_warn():
     table = pd.DataFrame({"x": ["a", "b", None]})
     assert messages(table, pd.DataFrame({"x": ["a", "c", "d", "c", None]})) == [
-        "column 'x': 3 of 5 cells hold levels that were not seen at fit, such as 'c' in row 2: their features are 0; "
-        "correct them, or fit with rows that have them"
+        "column 'x': 3 of 5 cells hold levels that were not seen during fit, such as 'c' in row 2: their features are "
+        "0; correct them, or fit with rows that have them"
     ]
     assert messages(table, pd.DataFrame({"x": ["a", None]})) == []
     assert messages(table, pd.DataFrame({"x": ["a", "c"]}, index=[7, 9]))[0].count("row 10") == 1
@@ -205,7 +205,9 @@ def test_shared_feature_warns_if_no_row_has_a_listed_level():
     assert messages(table, pd.DataFrame({"x": ["c"] * 9}), max_levels=2) == []
     assert messages(table, pd.DataFrame({"x": ["C"] * 19 + ["a"]}), max_levels=2) == []
     [text] = messages(table, pd.DataFrame({"x": ["A"] * 10}), max_levels=2)
-    assert "10 of 10 cells hold levels that were not seen at fit, such as 'A' in row 1: all share one feature" in text
+    assert (
+        "10 of 10 cells hold levels that were not seen during fit, such as 'A' in row 1: all share one feature" in text
+    )
 
 
 def test_warnings_name_ten_columns_and_count_the_others():

@@ -139,7 +139,7 @@ ONE_ROW = "a single row as [row]"
         (
             {"a": 1.0, "b": 2.0},
             TypeError,
-            "X is a dict, expected two dimensions: (rows, columns); pandas.Data",
+            "X is a dict, expected two dimensions: (rows, columns); use pandas.Data",
         ),
         (
             [{"a": 1.0, "b": 2.0}],

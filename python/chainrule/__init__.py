@@ -1,4 +1,4 @@
-"""Dense feed-forward networks, trained on CPUs at the speed of the hardware.
+"""Fast training of dense feed-forward networks on CPUs.
 
 The steps of backpropagation on plain arrays: `init_params`, `forward`, `cost`, `backward`, `update`, `check_gradients`.
 A network as an object, trained in one native call: `Network`. Many networks at once: `fit_many`.

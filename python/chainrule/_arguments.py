@@ -102,8 +102,8 @@ def refuse_dict(name: str, value: Any) -> None:
     """Raise TypeError if the rows are a dict; the message says how to make a table from it."""
     if isinstance(value, Mapping) and not hasattr(value, "shape"):  # SciPy's dok_matrix is a dict
         raise TypeError(
-            f"{name} is a dict, expected two dimensions: (rows, columns); pandas.DataFrame([{name}]) makes one row of "
-            f"it, pandas.DataFrame({name}) columns"
+            f"{name} is a dict, expected two dimensions: (rows, columns); use pandas.DataFrame([{name}]) if it is one "
+            f"row, pandas.DataFrame({name}) if it maps names to columns"
         )
 
 

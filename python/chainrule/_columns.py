@@ -174,7 +174,7 @@ class LevelColumn:
     """Encodes levels as one feature each, which is 1 in rows with that level, in the order levels, other, missing.
 
     With `other`, levels that are not listed share one feature; without it their features are all 0. So are those of a
-    missing value if no value was missing at fit.
+    missing value if no value was missing during fit.
     """
 
     kind: ClassVar[str] = "levels"
@@ -235,11 +235,11 @@ class LevelColumn:
         unseen = listed < 0
         parts: list[Part] = [(np.where(unseen, other, listed), None)]
         if self.other and (not self.levels or (~(unseen | missing)).any() or unseen.sum() < ENOUGH):
-            unseen[:] = False  # rare levels seen at fit are not listed either
+            unseen[:] = False  # rare levels seen during fit are not listed either
         if unseen.any():
             place = int(unseen.argmax())
             return parts, (
-                f"column {self.name!r}: {_of(unseen, 'cells')} hold levels that were not seen at fit, such as "
+                f"column {self.name!r}: {_of(unseen, 'cells')} hold levels that were not seen during fit, such as "
                 f"{reprlib.repr(names[codes[place]])} in row {column.row_number(place)}: "
                 + ("all share one feature" if self.other else "their features are 0")
                 + "; correct them, or fit with rows that have them"
@@ -288,7 +288,7 @@ def _warn_of_gaps(column: Column, missing: NDArray[np.bool_], consequence: str) 
         return None
     return (
         f"column {column.name!r}: {_of(missing, 'cells')} are missing, the first in row "
-        f"{column.row_number(int(missing.argmax()))}, but none were at fit: {consequence}; "
+        f"{column.row_number(int(missing.argmax()))}, but none were during fit: {consequence}; "
         "fill them, or fit with rows that have missing values"
     )
 
@@ -350,7 +350,7 @@ def check_format(state: Mapping[str, Any]) -> None:
         raise ValueError(f"the encoding has format {version}, this chainrule reads up to {FORMAT}: upgrade chainrule")
 
 
-_NAME_IT = "name the column in categorical_features if its values are names"
+_NAME_IT = "name the column in categorical_features if its values are categories"
 _WORDS = {"number": "numbers", "date": "dates"}
 
 

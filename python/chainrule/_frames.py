@@ -529,9 +529,9 @@ def _row_number(index: Any, row: int) -> int:
 def _as_array(values: Any, n_dimensions: int) -> NDArray[Any]:
     expected = f"expected {_SHAPED[n_dimensions]}"
     if hasattr(values, "toarray"):
-        raise ValueError(f"{expected}, got a sparse matrix, which has no columns to encode: use its toarray()")
+        raise ValueError(f"{expected}, got a sparse matrix, whose columns cannot be encoded: pass X.toarray()")
     if isinstance(values, dict):
-        raise ValueError(f"{expected}, got a dict: make it a data frame, as pandas.DataFrame does")
+        raise ValueError(f"{expected}, got a dict: convert it with pandas.DataFrame")
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values)
         values = values.data

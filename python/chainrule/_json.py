@@ -1,4 +1,4 @@
-"""Strict JSON: like the core's parser, it rejects duplicate names, NaN and too deep nesting."""
+"""Strict JSON: like the core's parser, it rejects duplicate names, NaN and excessive nesting."""
 
 import json
 import math

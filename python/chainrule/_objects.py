@@ -37,7 +37,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
 
 
 def nan_where_masked(y: Any) -> Any:
-    """Return a masked array with masked entries as an array of floating-point numbers with NaN there; others as is."""
+    """Replace masked entries by NaN, converting to a float array; return any other y unchanged."""
     if not isinstance(y, np.ma.MaskedArray):
         return y
     values = np.ma.getdata(y)

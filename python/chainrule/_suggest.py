@@ -261,14 +261,14 @@ def explained(thing: Thing) -> Thing:
         return function
     for name, member in list(vars(thing).items()):
         is_public = name == "__init__" or not name.startswith("_")
-        if isinstance(member, FunctionType) and is_public and not hasattr(member, "explains_itself"):
+        if isinstance(member, FunctionType) and is_public and not hasattr(member, "skip_explaining"):
             setattr(thing, name, _explained(member))
     return thing
 
 
 def quick(method: Thing) -> Thing:
     """Exclude a method from `explained` because it takes only a few µs; Python reports its wrong arguments."""
-    vars(method)["explains_itself"] = True
+    vars(method)["skip_explaining"] = True
     return method
 
 

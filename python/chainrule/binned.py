@@ -1,4 +1,7 @@
-"""Rows of a table as bin and level numbers, for which the first layer looks up sums of weights and multiplies less."""
+"""Rows of a table as bin and level numbers.
+
+The first layer can then look up precomputed sums instead of multiplying.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

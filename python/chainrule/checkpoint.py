@@ -54,10 +54,12 @@ def save_checkpoint(path: StrPath, network: Network, state: TrainingState) -> No
     >>> import chainrule as cr, os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "training.checkpoint")
     >>> X, y = [[-1.0], [1.0]], [-2.0, 4.0]
-    >>> history = cr.Network([1, 1], loss="squared_error", seed=0).fit(X, y, epochs=80)  # doctest: +SKIP
-    >>> cr.save_checkpoint(path, net, history.state)  # doctest: +SKIP
-    >>> net, state = cr.load_checkpoint(path)  # doctest: +SKIP
-    >>> history = net.fit(X, y, epochs=120, resume=state)  # doctest: +SKIP
+    >>> net = cr.Network([1, 1], loss="squared_error", seed=0)
+    >>> history = net.fit(X, y, epochs=80, keep_state=True)
+    >>> cr.save_checkpoint(path, net, history.state)
+    >>> net, state = cr.load_checkpoint(path)
+    >>> net.fit(X, y, epochs=120, resume=state).epochs
+    120
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
@@ -125,7 +127,9 @@ def load_checkpoint(path: StrPath) -> tuple[Network, TrainingState]:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is a damaged chainrule checkpoint: {error}") from error
     if header["format"] > FORMAT:
-        raise ValueError(f"{name} has a state of format {header['format']}, this chainrule reads {FORMAT}: upgrade it")
+        raise ValueError(
+            f"{name} has a state of format {header['format']}, this chainrule reads {FORMAT}: upgrade chainrule"
+        )
     return network, TrainingState(epoch=epoch, seed=seed, **groups)
 
 

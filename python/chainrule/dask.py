@@ -336,7 +336,7 @@ class _Driver:
         self._expected = _executors.identity()
         self._data = {name: self._partitions(name, value) for name, value in data.items()}
         self._twin = pickle.loads(pickle.dumps(network))
-        self._train: NDArray[np.intp] | None = None  # the numbers of the rows that are not held out; None: all
+        self._train: NDArray[np.intp] | None = None  # row indices that are not held out; None: all
         self._batches: dict[tuple[int, int], tuple[list[_Part], float | None]] = {}
         self._shuffled: list[_Part] = []  # all parts, if batches are shuffled
         self._weights: Array | None = None  # of all training rows, if batches are shuffled
@@ -375,14 +375,14 @@ class _Driver:
     ) -> tuple[int, NDArray[np.intp] | None]:
         """Load the rows into the workers, in aligned parts of the batches.
 
-        hold_out takes y and returns the numbers of the training rows and of the held-out rows, which become the
+        hold_out takes y and returns the row indices of the training data and of the held-out data, which become the
         validation data of the settings. Returns the number of rows for `scale.fit`, and its ``train_rows``.
         """
         given = settings.get("validation")
 
         def attempt() -> tuple[int, NDArray[np.intp] | None]:
             self._batches.clear()
-            total = self._measured()
+            total = self._load_and_measure()
             held: Any = None
             if hold_out is not None:
                 self._train, held = hold_out(self._gathered_targets())
@@ -399,9 +399,9 @@ class _Driver:
                 )
             for start in [0] if in_parts else range(0, rows, batch):
                 self._place(start, rows if in_parts else min(start + batch, rows))
-            self._keep(in_parts)
+            self._wait_and_check(in_parts)
             if held is not None:
-                settings["validation"] = self._taken(held)
+                settings["validation"] = self._gather_rows(held)
                 if isinstance(given, RowsHeldOut):  # these have weights of their own
                     weight = () if given.weight is None else (given.weight,)
                     settings["validation"] = (settings["validation"][0], given.y, *weight)
@@ -412,22 +412,22 @@ class _Driver:
 
     def _gathered_targets(self) -> Array:
         tasks = [(p.name, self._cluster.submit("targets", _rows_of, p.future)) for p in self._data["y"]]
-        return np.concatenate(self._once(tasks))
+        return np.concatenate(self._run_tasks(tasks))
 
-    def _taken(self, rows: NDArray[np.intp]) -> tuple[Any, ...]:
+    def _gather_rows(self, rows: NDArray[np.intp]) -> tuple[Any, ...]:
         """Return X, y and, if there are any, weights of some rows, gathered in this process."""
         whole = self._cluster.submit("held out", _part, self._dtype, *self._blocks(rows), self._expected)
-        [taken] = self._once([("held-out rows", whole)])
+        [taken] = self._run_tasks([("held-out rows", whole)])
         return tuple(values for values in taken if values is not None)
 
-    def _measured(self) -> int:
+    def _load_and_measure(self) -> int:
         """Load all partitions and return the number of rows."""
         everything = [part for partitions in self._data.values() for part in partitions]
         for partition in everything:
             partition.future = partition.request()
         forms: dict[str, str] = {}
         rows = {}
-        answers = iter(self._once(self._measuring(everything)))
+        answers = iter(self._run_tasks(self._measuring(everything)))
         for name, partitions in self._data.items():
             stop = 0
             for partition in partitions:
@@ -448,7 +448,7 @@ class _Driver:
     def _measuring(self, partitions: Sequence[_Partition]) -> list[tuple[str, Any]]:
         return [(p.name, self._cluster.submit("measure", _measure, p.future, self._expected)) for p in partitions]
 
-    def _once(self, tasks: list[tuple[str, Any]]) -> list[Any]:
+    def _run_tasks(self, tasks: list[tuple[str, Any]]) -> list[Any]:
         self._step = [future for _, future in tasks]
         return self._cluster.results(tasks)
 
@@ -474,15 +474,15 @@ class _Driver:
                 parts[k].owner, parts[k].future = worker, self._assembled(parts[k], worker)
         self._batches[start, stop] = parts, None
 
-    def _keep(self, shuffled: bool) -> None:
+    def _wait_and_check(self, shuffled: bool) -> None:
         """Wait for the parts and check their targets; add the weights of each batch in the order of the rows."""
         every = [part for parts, _ in self._batches.values() for part in parts]
         content = self._cluster.submit("network", _same, pickle.dumps(self._twin))
-        self._once([(part.name, self._cluster.submit("check", _check, part.future, content)) for part in every])
+        self._run_tasks([(part.name, self._cluster.submit("check", _check, part.future, content)) for part in every])
         self._shuffled = every if shuffled else []
         if shuffled and self._data["sample_weight"]:
             tasks = [(part.name, self._cluster.submit("weights", _item, 2, part.future)) for part in every]
-            self._weights = np.concatenate(self._once(tasks))
+            self._weights = np.concatenate(self._run_tasks(tasks))
         elif self._data["sample_weight"]:
             chains = []
             for parts, _ in self._batches.values():
@@ -490,7 +490,7 @@ class _Driver:
                 for part in parts:
                     total = self._cluster.submit("weight", _add_weights, total, part.future)
                 chains.append(("sample_weight", total))
-            totals = self._once(chains)
+            totals = self._run_tasks(chains)
             placed = self._batches.items()
             self._batches = {rows: (parts, total) for (rows, (parts, _)), total in zip(placed, totals, strict=True)}
 
@@ -500,7 +500,7 @@ class _Driver:
                 partition.future = None
 
     def _numbers(self, part: _Part) -> slice | NDArray[np.intp]:
-        """Return the numbers of the rows of a part among all rows."""
+        """Return the row indices of a part among all rows."""
         return slice(part.start, part.stop) if self._train is None else self._train[part.start : part.stop]
 
     def _pieces(self, rows: slice | NDArray[np.intp]) -> list[list[tuple[_Partition, slice | Array]]]:
@@ -626,7 +626,7 @@ class _Driver:
             total = None if weights is None else float(np.cumsum(weights[rows], dtype=np.float64)[-1])
         self._twin.parameters[:] = batch.parameters
         try:
-            answers = self._repeated(lambda: self._once(self._computing_step(batch, rows, count, total)))
+            answers = self._repeated(lambda: self._run_tasks(self._computing_step(batch, rows, count, total)))
         except (ValueError, TypeError, RuntimeError) as error:
             # The message already names the partition.
             kind, text = type(error), str(error)
@@ -786,7 +786,7 @@ class Estimate:
     Examples
     --------
     >>> from chainrule.dask import Estimate
-    >>> Estimate(seconds=0.15, compute=0.1, overhead=0.05, alone=0.2, workers=2).pays
+    >>> Estimate(seconds=0.15, compute=0.1, overhead=0.05, alone=0.2, workers=2).pays_off
     True
     """
 
@@ -797,7 +797,7 @@ class Estimate:
     workers: int
 
     @property
-    def pays(self) -> bool:
+    def pays_off(self) -> bool:
         """Whether the cluster is faster than one of its workers alone."""
         return self.seconds < self.alone
 
@@ -822,7 +822,7 @@ def estimate(network: Any, rows: int, client: Any) -> Estimate:
     Examples
     --------
     >>> from chainrule.dask import estimate
-    >>> estimate(net, 1_000_000, client).pays  # doctest: +SKIP
+    >>> estimate(net, 1_000_000, client).pays_off  # doctest: +SKIP
     True
     """
     rows = integer("rows", rows, low=1, high=2**63 - 1)

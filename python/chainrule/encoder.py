@@ -29,10 +29,10 @@ class TableEncoder(Documented, TransformerMixin, BaseEstimator):  # type: ignore
     column        features
     ============  ========================================================================================
     numbers       :math:`x' / \sqrt{1 + (x'/3)^2}` with :math:`x' = (x - \mathrm{median})/(q_{75} - q_{25})`,
-                  with the median for missing values; if values were missing at fit, another feature marks them
+                  with the median for missing values; if any were missing during fit, another feature marks them
     dates         days since 1970-01-01, or the fraction of the day for times of day, encoded as numbers
     text,         one feature per level, 1 in rows with that level; missing is a separate level; all zeros for a
-    booleans,     level that was not seen at fit. If there are more than `max_levels` levels, the most frequent of
+    booleans,     level not seen during fit. If there are more than `max_levels` levels, the most frequent of
     categories    those that occur more than once are kept, and all others share one feature
     others        columns without values, with a single value, or with different text in every row are left out
     ============  ========================================================================================

@@ -35,8 +35,9 @@ def load(path: StrPath) -> Any:
 
     Notes
     -----
-    The checksum is checked if the file has one; files of version 0.1.0 have none. A program that copies the tensors and
-    the metadata, in any order, keeps the checksum valid. One that changes them must omit `chainrule.sha256`.
+    The checksum is checked if the file has one; files written by development versions before the first release have
+    none. A program that copies the tensors and the metadata, in any order, keeps the checksum valid. One that changes
+    them must omit `chainrule.sha256`.
 
     Examples
     --------

@@ -144,7 +144,7 @@ def custom(loss: CustomLoss | None) -> CustomLoss | None:
     if loss is None:
         return None
     if not callable(loss):
-        raise TypeError(f"loss must be callable here; a name is an argument of Network(loss=). Got {loss!r}")
+        raise TypeError(f"loss takes a callable here; pass a loss name to Network(loss=) instead. Got {loss!r}")
 
     def checked(logits: Any, y: Any, weight: Any) -> tuple[float, Any]:
         answer = loss(logits, y, weight)
@@ -160,7 +160,10 @@ def to_core(loss: Loss) -> tuple[str, list[float]]:
     if isinstance(loss, str):
         return one_of("loss", loss, _core.LOSSES), []
     if not isinstance(loss, ParametricLoss):
-        raise TypeError(f"loss must be a string, got {loss!r}{did_you_mean(loss, _core.LOSSES)}")
+        raise TypeError(
+            "loss must be a name such as 'huber' or a loss object such as Huber(), "
+            f"got {loss!r}{did_you_mean(loss, _core.LOSSES)}"
+        )
     (value,) = vars(loss).values()
     return loss.core_name, list(value) if isinstance(value, tuple) else [value]
 

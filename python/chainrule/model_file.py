@@ -22,8 +22,8 @@ table was read, in other entries. The commands `predict` and `info` read the fil
 >>> model.target.decode(outputs)                             # labels, or values  # doctest: +SKIP
 >>> model.target.probabilities(outputs), model.target.labels  # of a classifier  # doctest: +SKIP
 
-Files that `chainrule train` of version 0.1.0 wrote, which have an entry `table`, are converted when they are read;
-their `metadata["reading"]` is ``{"missing": [...]}`` as JSON.
+Files that `chainrule train` wrote in development versions before the first release, which have an entry `table`, are
+converted when they are read; their `metadata["reading"]` is ``{"missing": [...]}`` as JSON.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ FORMAT = 1
 KEY = "chainrule.estimator"
 KINDS = ("MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor")
 READING = "reading"  # metadata entry of the command
-_OLD_KEY = "table"  # metadata entry of the command in version 0.1.0
+_OLD_KEY = "table"  # metadata entry of the command in development versions before the first release
 
 
 # The first bytes of other kinds of files, and what to do with such a file.
@@ -232,7 +232,7 @@ def typed_labels(labels: list[str]) -> NDArray[Any]:
 
 
 def _find_old(text: str) -> dict[str, Any] | None:
-    """Return the data that `chainrule train` of version 0.1.0 stored, or None if the entry is the user's."""
+    """Return what `chainrule train` stored before the first release, or None if the entry is the user's."""
     try:
         state = _json.parse(text)
     except ValueError:

@@ -78,7 +78,9 @@ class Gradients:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """All intermediate results of one step of backpropagation. Entry l of a list belongs to layer l + 1.
+    """All intermediate results of one step of backpropagation.
+
+    Entry l of z, dz, dweights and dbiases belongs to layer l + 1; ``a[l]`` is ``A[l]``, and ``a[0]`` is X.
 
     Attributes
     ----------
@@ -87,7 +89,7 @@ class Trace:
     z : list of ndarray
         ``Z[l]``, shape (m, n_l); the last are the logits.
     a : list of ndarray
-        ``A[l]``, shape (m, n_l). This list has one more entry: the first is X, the last is the prediction.
+        ``A[l]``, shape (m, n_l): one entry more than z; the last is the prediction.
     dz : list of ndarray
         ``dZ[l]``, the derivatives of J with respect to ``Z[l]``.
     dweights, dbiases : list of ndarray
@@ -428,7 +430,8 @@ class Network:
         """Compute the contribution of some rows of a batch to its gradient: the work of one machine of several.
 
         The gradient of a batch is a tree of sums over leaves of 512 rows. The sum over an aligned run of leaves is a
-        node of the tree, so `chainrule.scale.combine` adds the parts to the same bits as the gradient of the batch.
+        node of the tree, so `chainrule.scale.combine` adds the parts and gets bit for bit the gradient of the whole
+        batch.
 
         Parameters
         ----------
@@ -438,7 +441,7 @@ class Network:
             Position of the first row in the batch: a multiple of 512.
         total_rows : int
             Number of rows of the batch. X must have ``512 · 2**j`` rows, and `first` must be a multiple of this number.
-            The rows up to the end of the batch may be fewer. `chainrule.scale.aligned_parts` returns such parts.
+            Only the last part of the batch may have fewer rows. `chainrule.scale.aligned_parts` returns such parts.
         total_weight : float, optional
             Sum of the weights of the batch, in the network's dtype, added in order in float64. Default, without
             weights: total_rows.
@@ -626,9 +629,16 @@ class Network:
 
         Parameters
         ----------
-        X, y, sample_weight, n_threads
-            See `loss_and_gradients`. The cost of a batch is the weighted mean over its rows. With masked targets it is
-            ``n_L · Σ_ij w_i L_ij / Σ_ij w_i`` over the targets j of rows i that are not masked.
+        X : array_like, SciPy sparse matrix, BinnedRows or Rows, shape (m, n_0)
+            One example per row.
+        y : array_like, shape (m,) or (m, n_L), optional
+            Targets as the loss expects them; see `cost`. Default, if X is `Rows`: their target.
+        sample_weight : array_like, shape (m,), optional
+            Weights of the rows, not negative; default 1 each. The cost of a batch is the weighted mean over its rows.
+            With masked targets it is ``n_L · Σ_ij w_i L_ij / Σ_ij w_i`` over the targets j of rows i that are not
+            masked.
+        n_threads : int, optional
+            Number of threads; default: `get_num_threads()`. The result does not depend on it.
         {settings}
 
         Returns
@@ -750,8 +760,8 @@ class Network:
     ) -> None:
         """Write the network as a header for C99 and C++, which needs only ``math.h`` and allocates no memory.
 
-        Its function ``NAME_predict(x, y)`` computes one row as `predict` does, up to rounding. The header is a program
-        that compares stored predictions if it is compiled with the macro ``NAME_SELF_TEST``.
+        Its function ``NAME_predict(x, y)`` computes one row as `predict` does, up to rounding. Compiled with
+        the macro ``NAME_SELF_TEST``, the header is a program that checks its own predictions against stored ones.
 
         Parameters
         ----------

@@ -1,4 +1,7 @@
-"""Optimizers and their settings, whose names, defaults and meanings are those of torch.optim."""
+"""Optimizers and their settings.
+
+Formulas and most defaults follow torch.optim; Lion and ScheduleFreeAdamW follow their authors.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -199,7 +199,7 @@ def decision_regions(
     (left, bottom), (right, top) = low - margin, high + margin
     across, up = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
     grid: Any = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
-    if columns is not None:  # scikit-learn warns if the names that were seen at fit are missing
+    if columns is not None:  # scikit-learn warns if the names that were seen during fit are missing
         grid = type(X)(dict(zip(columns, grid.T, strict=True)))
     classes, predicted = _predict(model, grid)
     target = _values(target) if classes is None else _labels(target, classes)

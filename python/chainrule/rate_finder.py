@@ -24,8 +24,8 @@ class LearningRateFinder:
     The suggestion is a tenth of the rate at which the smoothed cost is lowest. The search ends when the smoothed cost
     is four times its first value, or not finite.
 
-    The costs of two batches differ by more than a step changes them. So the cost of a step is that of its batch, minus
-    the cost of the unchanged network on the same rows, plus the cost of the unchanged network on all rows.
+    Costs vary more between batches than one step changes them, so each cost is corrected: it is that of the step's
+    batch, minus the cost of the unchanged network on the same rows, plus the cost of the unchanged network on all rows.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ class Rows:
             )
         return PartReader(self, dtype, edges)
 
-    def names(self) -> Any:
+    def empty_table(self) -> Any:
         """Return an Arrow table without rows that has the columns of X."""
         return require("pyarrow", "parquet").table({name: [] for name in self.columns})
 

@@ -141,7 +141,9 @@ def join(
 
 
 def combine(parts: Iterable[PartialGradients]) -> PartialGradients:
-    """Add the parts of a batch, or of an aligned part of it, in any order. The sum has the same bits as one call.
+    """Add the parts of a batch, or of an aligned part of it, in any order.
+
+    The sum is bit for bit the gradient of the whole.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def check_targets(network: Any, y: NDArray[Any], weights: Array | None) -> None:
 
 
 def takes_parts(settings: Mapping[str, Any], rows: int) -> bool:
-    """Return whether a fit with these settings takes mini-batches of the rows in an order within parts.
+    """Return whether a fit with these settings uses mini-batches with ``shuffle=WithinParts(...)``.
 
     Examples
     --------
@@ -328,7 +330,7 @@ def fit(
     rows : int
         Number of rows of the data.
     train_rows : array_like of int, optional
-        Numbers of the rows to train on, if some are held out. The parts of `WithinParts` are those of all rows.
+        Row indices to train on, if some are held out. The parts of `WithinParts` are those of all rows.
     n_threads : int, optional
         Number of threads for updates and validation.
     **settings

@@ -176,7 +176,7 @@ def schedules_by_name(value: AnySchedule | Mapping[str, AnySchedule] | None) -> 
 
 def _checked(name: str, schedule: AnySchedule) -> AnySchedule:
     if name not in SETTINGS["schedules"]:
-        raise ValueError(unknown("the rate of a schedule", name, list(SETTINGS["schedules"])))
+        raise ValueError(unknown("schedules: the key", name, list(SETTINGS["schedules"])))
     if isinstance(schedule, Schedule):
         return schedule
     if isinstance(schedule, type) or not callable(schedule):

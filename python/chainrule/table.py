@@ -128,19 +128,19 @@ class TableEncoding:
         """Return the features of a table, or of some of its rows, as an array of shape (m, n_features).
 
         The columns of a data frame may have any order, and additional columns are ignored. The columns of an array must
-        have the same order as at fit.
+        have the same order as during fit.
 
         Raises
         ------
         ValueError
-            For a missing column, or a value of another kind than at fit. The message names the column, the value and
-            the row: its index label if the index consists of whole numbers, else its number, counted from 1.
+            For a missing column, or a value of another kind than during fit. The message names the column, the value
+            and the row: its index label if the index consists of whole numbers, else its number, counted from 1.
 
         Warns
         -----
         UserWarning
-            For a column with levels that were not seen at fit, or with missing values if it had none at fit, unless
-            `warn` is False; one warning for each of the first 10 columns.
+            For a column with levels that were not seen during fit, or with missing values if it had none during fit,
+            unless `warn` is False; one warning for each of the first 10 columns.
         """
         frame = Frame.of(table)
         features = np.zeros((len(frame) if rows is None else len(rows), self.n_features), dtype=np.float32)

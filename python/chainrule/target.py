@@ -106,7 +106,7 @@ class Target:
             return y if self.standardizer is None else self.standardizer.apply(y)
         if self.multilabel:
             return np.asarray(np.asarray(y.toarray() if hasattr(y, "toarray") else y) != 0, np.int32)
-        order = np.argsort(self.classes)  # model files of version 0.1.0 have classes of text in another order
+        order = np.argsort(self.classes)  # pre-release files have text classes in another order
         return np.asarray(order[np.searchsorted(self.classes, y, sorter=order)], np.int32)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:

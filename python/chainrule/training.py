@@ -476,7 +476,7 @@ _CHECKED: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _core_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the types of settings. Return those of the core, without each None that stands for the default."""
+    """Check the types of settings. Return those of the core, omitting each None that means the default."""
     settings = {}
     for name in given.keys() & SETTINGS["fit"].keys():
         setting, value = SETTINGS["fit"][name], given[name]

@@ -15,7 +15,9 @@ from chainrule._suggest import listed
 from chainrule.functional import Array
 from chainrule.rows import Rows
 
-TAKEN = frozenset({"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"})  # keys of callbacks' logs
+RESERVED_NAMES = frozenset(
+    {"epoch", "loss", "validation", "learning_rate", "seconds", "snapshot"}
+)  # keys of callbacks' logs
 
 
 def metric_name(metric: str | Callable[..., float]) -> str:
@@ -153,7 +155,7 @@ class HeldOut:
             else:
                 raise TypeError(f"a metric must be callable or one of {listed(_core.METRICS)}; got {metric!r}")
             name = metric_name(metric)
-            if name in TAKEN:
+            if name in RESERVED_NAMES:
                 raise ValueError(f"a metric has the name {name!r}, which the logs use for something else: rename it")
             names.append(_numbered(name, names))
         if names and self._y is None and self.data is None:

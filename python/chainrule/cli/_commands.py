@@ -78,7 +78,9 @@ def predict(
     check_table_output(output, model, file)
     loaded = TableModel.load(model)
     if not isinstance(loaded, TableModel):
-        raise ValueError(f"{model} holds a network without the encoding of a table: predict with chainrule.load")
+        raise ValueError(
+            f"{model} holds a network without the encoding of a table: load it with chainrule.load and call predict"
+        )
     target = loaded.model.target
     if probabilities and target.classes is None:
         raise ValueError(f"{model} predicts numbers, which have no probabilities")
@@ -90,7 +92,7 @@ def predict(
         warn(str(warning.message))
     predictions = target.decode(outputs)
     if predictions.ndim > 1:
-        raise ValueError(f"{model} predicts several columns: predict with chainrule.load")
+        raise ValueError(f"{model} predicts several columns: load it with chainrule.load and call predict")
     columns: dict[str, Any] = {name: copied[name].to_numpy() for name in keep}
     columns[f"predicted {loaded.name}" if loaded.name in keep else loaded.name] = predictions
     if probabilities:

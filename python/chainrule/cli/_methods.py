@@ -44,7 +44,7 @@ class TableRecipe:
         return f"recipe for tables, effort {self.effort}"
 
     def limits(self) -> list[str]:
-        """Return the limit at which training ends in any case, as a list of at most one."""
+        """Return the epoch limit as text in a one-element list, or an empty list."""
         return []
 
     def explain_end(self, history: "cr.History") -> str:
@@ -52,7 +52,7 @@ class TableRecipe:
         stages = f"{history.epochs} stage" + "s" * (history.epochs > 1)
         reasons = {
             "epochs": "all are done",
-            "no_improvement": "the last one lowered the validation cost by too little",
+            "no_improvement": "the last two stages did not lower the validation cost enough",
             "seconds": "the time is too short for another one",
             "interrupted": "interrupted",
             "diverged": "the cost became NaN or infinite in the next one",
@@ -122,7 +122,7 @@ class PlainNetwork:
         return f"Adam(learning_rate={self.learning_rate:g}), batches of {estimator.batch_size}, l2 {self.l2:g}"
 
     def limits(self) -> list[str]:
-        """Return the limit at which training ends in any case, as a list of at most one."""
+        """Return the epoch limit as text in a one-element list, or an empty list."""
         return [f"{self.epochs} epochs"]
 
     def explain_end(self, history: "cr.History") -> str:

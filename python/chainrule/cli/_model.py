@@ -47,7 +47,8 @@ class TableModel:
     reading : Reading
         Settings for reading a file.
     n_columns : int
-        Number of columns of the training file, including the target; 0 in model files of version 0.1.0.
+        Number of columns of the training file, including the target; 0 in model files written by development versions
+        before the first release.
     """
 
     model: Model

@@ -151,12 +151,12 @@ def _add_file_options(add: _Add) -> None:
         "--decimal",
         choices=[".", ","],
         metavar="MARK",
-        help="the decimal mark, . or ,; default: detected if it is certain",
+        help="the decimal mark, . or ,; default: detected if unambiguous",
     )
     add(
         "--date-order",
         choices=["dmy", "mdy", "ymd"],
-        help="the order of dates such as 03/04/2024; default: detected if it is certain",
+        help="the order of dates such as 03/04/2024; default: detected if unambiguous",
     )
     add("--missing", metavar="VALUE", **_REPEATABLE,
         help="a value that means missing in every column; repeatable. An empty field always means missing, "

@@ -25,7 +25,8 @@ RowNumbers: TypeAlias = NDArray[np.intp]
 
 VALIDATION_SIZE = 0.1  # of the training rows
 MAX_CLASSES = 10  # whole numbers with more distinct values than this are predicted as numbers
-_ANSWERS = {"none"}  # a missing value among numbers, but a class among texts (no garage, no disorder)
+# "none" means missing in a numeric column, but in a text column it may be a real answer, such as "no garage".
+_ANSWERS = {"none"}
 
 
 class TargetEncoder:
@@ -76,8 +77,8 @@ class TargetEncoder:
         Raises
         ------
         ValueError
-            For missing values, fewer than two classes or values, text that is nearly always different, dates, and
-            infinite numbers.
+            For missing values, fewer than two classes or values, text with more than 10 different values, more than
+            half as many as there are rows, dates, and infinite numbers.
         """
         column = as_column(values, name)
         name = column.name
@@ -108,7 +109,7 @@ class TargetEncoder:
         Raises
         ------
         ValueError
-            For a missing value, a class that was not seen at fit, or text instead of numbers; the message names the
+            For a missing value, a class that was not seen during fit, or text instead of numbers; the message names the
             value.
         """
         if not self.name:
@@ -291,7 +292,7 @@ def known_classes(table: "pd.DataFrame", target: TargetEncoder, path: str) -> "p
 def split_rows(
     target: NDArray[Any], classes: bool, test_size: float | None, seed: int
 ) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-    """Return the row numbers of the training rows, the held-out rows and the test rows (None: there are none)."""
+    """Return the row numbers of the training, held-out and test rows; with test_size=None there are no test rows."""
     numbers = np.unique(target, return_inverse=True)[1] if classes else np.zeros(len(target), dtype=np.intp)
     rng = np.random.default_rng(seed)
     rest, test = np.arange(len(target)), np.arange(0)

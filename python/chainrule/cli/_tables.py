@@ -1,6 +1,6 @@
 """Reads table files, text and Parquet, through pandas.
 
-The layout of a text file (encoding, separator, names of the columns) is detected if it is certain. An empty field is a
+The layout of a text file (encoding, separator, names of the columns) is detected if unambiguous. An empty field is a
 missing value. In columns of numbers or dates, the markers of `_formats` are missing values too; in columns of text they
 are levels, because "None" may be an answer.
 """
@@ -91,7 +91,7 @@ class Text:
     names : list of str
         Names of the columns, all distinct.
     unusual : str
-        A description of the layout that the file's extension does not suggest, to append to a sentence; or empty.
+        What about the layout is unexpected for the extension, as a phrase to append; may be empty.
     warnings : list of str
         Warnings about guesses and changes.
     """
@@ -194,7 +194,7 @@ def _fits(lines: list[str], separator: str) -> bool:
 
 
 def _are_numbers(lines: list[str]) -> bool:
-    """Return whether all rows except the first are numbers between white space, equally many (two or more) in each."""
+    """Return whether all rows but the first consist of whitespace-separated numbers, the same count (2 or more)."""
     rows = [line.split() for line in lines]
     if not lines[-1].endswith(("\n", "\r")):
         rows.pop()
@@ -253,7 +253,7 @@ def read_table(path: str, reading: Reading, texts: Collection[str] = ()) -> Tabl
     Parameters
     ----------
     path : str
-        A file of `KINDS`.
+        A file whose name ends in one of `KINDS` (optionally followed by .gz), or in .parquet.
     reading : Reading
         The user's options.
     texts : collection of str
@@ -300,7 +300,9 @@ def read_frame(
         elif extension in KINDS:
             frame, unusual = _read_text(path, reading, extension, texts, names)
         else:
-            raise ValueError(f"its name should end in {', '.join(KINDS)}, one of these and .gz, or .parquet")
+            *others, last = KINDS
+            endings = f"{', '.join(others)} or {last} (optionally followed by .gz), or in .parquet"
+            raise ValueError(f"its name should end in {endings}")
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not text in {error.encoding}: set another --encoding") from error
     except (ValueError, EOFError, csv.Error, zlib.error, gzip.BadGzipFile) as error:
@@ -371,7 +373,7 @@ def _choose_format(column: Column, found: Examination, reading: Reading) -> Form
         missing = shlex.quote(value) if len(value) <= _LONG else "VALUE"
         raise ValueError(
             f"{describe_mistakes(column, found)}: add --missing {missing} if that means missing, or --categorical "
-            f"{quoted} if the values are names"
+            f"{quoted} if the values are categories"
         )
     if found.ask:
         question = describe_question(column, found, lambda choice: f"--{found.ask.replace('_', '-')} {choice}")

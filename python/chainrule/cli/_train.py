@@ -88,7 +88,7 @@ def train_table(read: Table, name: str, settings: Settings, test: "pd.DataFrame 
     rows = make_part(table, *options)
     size = (TEST_SIZE if settings.test_size is None else settings.test_size) if test is None else None
     train, validation, of_test = split_rows(rows.y, not regression, size, settings.seed)
-    known = np.sort(np.concatenate([train, validation]))  # in the order of the file, so that Python can train the same
+    known = np.sort(np.concatenate([train, validation]))  # file order: the estimator gives the same fit
     used = {"train": known} if settings.method.holds_out else {"train": train, "validate": validation}
     if test is None:
         tested = rows.take(of_test)
@@ -166,11 +166,14 @@ def _check_names(table: "pd.DataFrame", name: str, settings: Settings) -> None:
     check_columns(table, [name, *settings.ignore, *settings.categorical, *weight])
     for option, names in {"--ignore": settings.ignore, "--weight": weight}.items():
         if name in names:
-            raise ValueError(f"{option} and --target both name column {name!r}, which cannot be both")
+            raise ValueError(f"column {name!r} cannot be given to both {option} and --target")
     if (twin := f"{name} (2)") in table.columns and twin not in settings.ignore:
         raise ValueError(f"the table has column {name!r} twice: leave the other out with --ignore {shlex.quote(twin)}")
     if set(weight) & {*settings.ignore, *settings.categorical}:
-        raise ValueError(f"column {settings.weight!r} holds the weights: --weight alone leaves it out of the features")
+        raise ValueError(
+            f"--weight already excludes column {settings.weight!r} from the features: do not also name it in "
+            "--ignore or --categorical"
+        )
 
 
 def _fit_target(target: "pd.Series", settings: Settings, say: _Say) -> TargetEncoder:

@@ -315,7 +315,7 @@ class Perceptron(
             dtype = self._ensure_network().dtype
         options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric}
         if isinstance(X, Rows):
-            self._check_columns(X.names(), first)
+            self._check_columns(X.empty_table(), first)
             _, y = _sklearn.validation.check_X_y(np.zeros((X.shape[0], 1)), y, **options, estimator=self)
         elif _tables.is_plain(X):
             self._check_columns(X, first)
@@ -509,7 +509,7 @@ class Perceptron(
             X = self._encode_table(X, network.dtype)
         else:
             if isinstance(X, Rows):
-                self._check_columns(X.names(), first=False)
+                self._check_columns(X.empty_table(), first=False)
             elif _tables.is_plain(X):
                 self._check_columns(X, first=False)
                 X = _sklearn.validation.check_array(_tables.as_array(X, network.dtype))

@@ -64,7 +64,10 @@ def refuse_masked(name: str, array: Any) -> None:
 
 
 def split_mask(y: Any) -> tuple[Any, NDArray[np.bool_] | None]:
-    """Return several targets with a target of the column in each masked entry, and the mask; None if there is none."""
+    """Fill each masked entry of a 2-D y with some valid target of its column.
+
+    Return the filled array and the mask (None if nothing is masked).
+    """
     if not isinstance(y, np.ma.MaskedArray) or not np.ma.is_masked(y) or y.ndim != 2 or y.shape[1] == 1:
         return y, None
     mask, filled = np.ma.getmaskarray(y), np.array(np.ma.getdata(y))

@@ -69,7 +69,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     callbacks : iterable, default ()
         See `Network.fit`.
     stratify : bool, optional
-        Hold out the same fraction of each class. Default: as in scikit-learn, if there are two classes.
+        Hold out the same fraction of each class. Default: stratify only if there are two classes, as scikit-learn does.
     time_limit : float, optional
         Number of seconds after which no further epoch begins.
     preprocess : bool, "auto" or TableEncoder, default "auto"
@@ -97,7 +97,7 @@ _ATTRIBUTES = """network_ : Network
     coefs_, intercepts_ : list of ndarray, shapes (n_in, n_out) and (n_out,)
         Weights and biases of each layer: views of the network's parameters, which may be assigned and written to.
     loss_, loss_curve_ : float, list of float
-        The cost of the last epoch, and of all epochs. Each cost is computed before the steps that it leads to.
+        The cost of the last epoch, and of all epochs. The cost of a batch is computed before the step on that batch.
     best_loss_ : float or None
         The lowest cost; None if validation data determined the best epoch.
     validation_scores_, best_validation_score_ : list of float and float, or None

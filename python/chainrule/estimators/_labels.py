@@ -100,7 +100,7 @@ class Labels(Target):
         return cls("", classes, "binary" if len(classes) == 1 else y_type)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "y_type_" in state:  # a pickle of version 0.1.0
+        if "y_type_" in state:  # a pickle of a development version before the first release
             state = vars(Labels("", state["classes_"], state["y_type_"], state["sparse"]))
         vars(self).update(state)
 

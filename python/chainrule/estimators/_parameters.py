@@ -134,7 +134,7 @@ RULES = {
     "loss": Rule("the name of a loss, a loss such as chainrule.Huber()", _is_loss) | CALLABLE,
     "dtype": Rule("'float32', 'float64' or None", lambda value: value is None or _names_float(value), DTYPES),
     "eval_metric": Rule(
-        "'loss', a metric's name, a callable, None, or a list of these in which 'loss' may be first only if alone",
+        "'loss', a metric's name, a callable, None, or a list of these; 'loss' must not come first in a longer list",
         lambda value: value is None or _is_metric(value),
         _METRICS,
     ),

@@ -84,7 +84,10 @@ def as_table(X: Any) -> Any:
             "pyarrow.dataset.dataset(paths).to_table(), or fit an MLP estimator with preprocess=False on numbers"
         )
     if hasattr(X, "toarray"):
-        raise ValueError("a sparse matrix has no columns to encode: choose preprocess=False")
+        raise ValueError(
+            "the columns of a sparse matrix cannot be encoded: pass X.toarray(), or fit an MLP "
+            "estimator with preprocess=False"
+        )
     if hasattr(X, "to_native"):  # a narwhals frame, in which scikit-learn does not find the names of the columns
         return X.to_native()
     if not hasattr(X, "__len__"):  # an object without a length that NumPy can convert

@@ -123,7 +123,7 @@ class OnDask(Perceptron, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     def partial_fit(self) -> Any:
         """Raise AttributeError: partial_fit of this process would gather the rows."""
         raise AttributeError(
-            f"{type(self).__name__} has no partial_fit: fit with warm_start=True continues a training on Dask, and "
+            f"{type(self).__name__} has no partial_fit: fit with warm_start=True continues training on Dask, and "
             "to_local() returns an estimator with a partial_fit for arrays in memory"
         )
 

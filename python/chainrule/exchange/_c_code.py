@@ -46,8 +46,9 @@ _FUNCTIONS: dict[str, str | dict[str, str]] = {
     "exp": {
         "float32": """
 /* exp(x) = 2^n exp(r), |r| < 0.35, for x up to 88, with an error below 2 units in the last place. The polynomial is
-   that of the Cephes library. There is no branch, so that compilers can vectorize loops: the bits of negative numbers
-   grow with their magnitude, so the smaller integer is that of x or of -104, where exp is 0. */
+   that of the Cephes library. There is no branch, so that compilers can vectorize loops. Read as unsigned integers,
+   negative floats grow with their magnitude, so taking the smaller integer clamps x at -104, where exp underflows to
+   0. */
 static inline float NAME_exp(float x) {
   union { float value; unsigned bits; } limited;
   union { float value; int bits; } n, power, rest;
@@ -325,7 +326,7 @@ static inline void NAME_{name}_output(int n, REAL *z) {{
 """
 
 
-def spell(code: str, name: str, dtype: str, weight: str) -> str:
+def instantiate(code: str, name: str, dtype: str, weight: str) -> str:
     """Replace NAME, REAL, WEIGHT, `exp_r` and `1.0r`."""
     is_single = dtype == "float32"
     code = re.sub(rf"\b({_MATH})_r\b", r"\1f" if is_single else r"\1", code)

@@ -32,8 +32,8 @@ def is_identifier(name: str) -> bool:
 def identifiers(names: Sequence[str]) -> list[str]:
     """Return a different identifier for each name.
 
-    Letters become lower case and other characters than a-z and 0-9 one underscore. A name that does not begin with a
-    letter begins with "x", a keyword ends with an underscore, and a second equal name with "_2".
+    Letters become lower case, and each run of characters other than a-z and 0-9 becomes one underscore. A name that
+    does not begin with a letter begins with "x", a keyword ends with an underscore, and a second equal name with "_2".
 
     >>> identifiers(["Age", "Résumé (%)", "2nd", "class", "age", ""])
     ['age', 'r_sum', 'x2nd', 'class_', 'age_2', 'x']

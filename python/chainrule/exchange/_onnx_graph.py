@@ -91,7 +91,7 @@ class Graph:
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)
 
     def pick(self, x: Tensor, columns: NDArray[np.intp], n_columns: int) -> Tensor:
-        """Add a node that picks some of the columns of a tensor, unless they are all."""
+        """Add a node that selects columns of a tensor; add nothing if all are selected."""
         return x if len(columns) == n_columns else self.node("Gather", x, columns, axis=1)
 
     def one_hot(self, codes: Tensor, width: int) -> Tensor:

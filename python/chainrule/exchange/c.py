@@ -108,7 +108,7 @@ class _Header:
         return "\n".join(parts)
 
     def _spell(self, code: str) -> str:
-        return _c_code.spell(code, self.name, self.dtype, "signed char" if self.is_int8 else self.real)
+        return _c_code.instantiate(code, self.name, self.dtype, "signed char" if self.is_int8 else self.real)
 
     def _array(self, kind: str, name: str, values: Any, dtype: str) -> str:
         return array(f"{kind} {self.name}_{name}", numbers(values, dtype))
