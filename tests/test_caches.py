@@ -1,6 +1,6 @@
 """CHAINRULE_CACHE accepts the format that build_config() shows; any other raises ValueError.
 
-The sizes cannot change while a call computes. cpp/test_caches.cpp tests their detection.
+The sizes cannot be changed while a computation is running. cpp/test_caches.cpp tests their detection.
 """
 
 import os
@@ -54,13 +54,13 @@ def test_malformed_variable_raises_at_first_use(script, sizes):
     assert "such as 32K:8,512K:8,32M:16" in done.stderr
 
 
-def test_set_caches_raises_while_a_call_computes():
+def test_set_caches_raises_while_a_computation_is_running():
     net = cr.Network([2, 1], loss="squared_error", seed=0)
     before = cr.build_config()["caches"]
     refusals = []
 
     def callback(*_):
-        with pytest.raises(RuntimeError, match="the caches cannot change while a call computes") as error:
+        with pytest.raises(RuntimeError, match="cannot change the caches while a computation is running") as error:
             _core.set_caches("8K:2,64K:4")
         refusals.append(error)
 

@@ -135,7 +135,7 @@ def forge(path, header, rest):
 @pytest.mark.parametrize(
     ("part", "changes", "message"),
     [
-        ("chainrule", {"format": 2, "version": "9.9"}, r"has format 2 \(of chainrule 9.9\).*upgrade"),
+        ("chainrule", {"format": 2, "version": "9.9"}, r"has format 2 \(written by chainrule 9.9\).*upgrade"),
         ("chainrule", {"layer_sizes": [3, 5, 4]}, "weights.1 has a shape that does not match"),
         ("chainrule", {"layer_sizes": [10**12, 10**12, 3]}, "weights.0 has a shape that does not match"),
         ("chainrule", {"dtype": "float64"}, "expected F64"),

@@ -207,7 +207,7 @@ def test_wrong_types_and_targets_are_named():
         cr.Huber(delta="a")
     with pytest.raises(TypeError, match=r"^levels\[1\] must be a number, got None$"):
         cr.Quantile(levels=[0.5, None])
-    with pytest.raises(ValueError, match=r"^quantile has 1 levels, expected 2$"):
+    with pytest.raises(ValueError, match=r"^quantile has 1 value for levels, expected 2$"):
         cr.Network([3, 2], loss=cr.Quantile([0.5]))
     with pytest.raises(ValueError, match=r"^y\[1, 0\] is -1, poisson expects 0 or more$"):
         cr.Network([1, 1], loss="poisson").loss(np.zeros((2, 1)), [1.0, -1.0])

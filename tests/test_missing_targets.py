@@ -192,7 +192,7 @@ def test_unusable_masks_raise():
         row = int(np.flatnonzero(np.ma.getmaskarray(target))[0])
         with pytest.raises(ValueError, match=rf"^y has no target in row {row}, where it is masked: leave such rows"):
             alone.fit(X, target)
-    with pytest.raises(ValueError, match="softmax_cross_entropy with 4 outputs is not"):
+    with pytest.raises(ValueError, match="has 4 outputs and the loss softmax_cross_entropy"):
         cr.Network([6, 4], loss="softmax_cross_entropy", seed=0).fit(X, y)
     with pytest.raises(ValueError, match="no target in row"):
         cr.Network([6, 4], loss=loss_for("quantile", 4), seed=0).fit(X, y[:, :1])

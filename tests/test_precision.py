@@ -124,7 +124,7 @@ def test_bf16_without_the_instructions_raises(isa):
         net.fit([[1.0]], [1.0], epochs=1, precision="bf16")
         return
     with pytest.raises(
-        ValueError, match=f"needs a CPU with AVX512_BF16 and the instruction set avx512; in use is {isa}"
+        ValueError, match=f"needs a CPU with AVX512_BF16 and the instruction set avx512, but {isa} is in use"
     ):
         net.fit([[1.0]], [1.0], precision="bf16")
 

@@ -406,7 +406,8 @@ def test_nan_from_a_source_is_a_divergence_and_finite_parameters_stay(optimizer,
         return (gradient, np.nan, weight) if place == "loss" else (gradient * np.nan, loss, weight)
 
     net, run, _, _ = fit_with(spoil, optimizer=optimizer, callbacks=[lambda logs: None])
-    with pytest.raises(cr.DivergenceError, match="became NaN or infinite in epoch 3") as caught:
+    message = r"became NaN or infinite in epoch 3; the network keeps the parameters of the end of epoch 2\."
+    with pytest.raises(cr.DivergenceError, match=message) as caught:
         run()
     assert np.isfinite(net.parameters).all()
     assert caught.value.history.epochs == 2

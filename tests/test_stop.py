@@ -163,7 +163,7 @@ def test_nan_in_the_data_raises_divergence_error():
     net, _, X, Y, _ = problem([3, 4, 1], 20)
     before = net.parameters.copy()
     X[3, 1] = np.nan
-    with pytest.raises(cr.DivergenceError):
+    with pytest.raises(cr.DivergenceError, match=r"in epoch 1; the network keeps the parameters that it had before\."):
         net.fit(X, Y)
     assert np.array_equal(net.parameters, before)
 

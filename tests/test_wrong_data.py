@@ -187,7 +187,9 @@ def test_dictionary_of_keys_matrix_is_accepted():
 
 def test_networks_raise_and_describe_data_that_are_not_two_dimensional():
     for call in (NET.predict, NET.logits, lambda X: NET.fit(X, Y), lambda X: NET.loss(X, Y)):
-        with pytest.raises(ValueError, match=r"shape \(2,\), expected two dimensions: .*; a single row is \[row\]"):
+        with pytest.raises(
+            ValueError, match=r"shape \(2,\), expected two dimensions: .*; for a single row, pass \[row\]"
+        ):
             call([1.0, 2.0])
 
 

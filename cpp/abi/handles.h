@@ -1,5 +1,5 @@
-// Functions shared by the implementations of chainrule.h: they turn exceptions into a status and a text, and copy texts
-// for the caller.
+// Functions shared by the implementations of chainrule.h: they turn exceptions into a status and a message, and copy
+// strings for the caller.
 #pragma once
 
 #include <exception>
@@ -11,7 +11,7 @@
 
 namespace chainrule {
 
-// Returns the status of an exception and stores its text for chainrule_error().
+// Returns the status of an exception and stores its message for chainrule_error().
 int status_of(const std::exception_ptr& error) noexcept;
 
 // Calls a function. Returns CHAINRULE_OK or the status of the exception that it throws.

@@ -39,7 +39,7 @@ Buffer<std::int32_t> class_numbers(const py::array& array, Index rows, Index out
   return labels;
 }
 
-// Rejects a y whose columns differ for quantile: all levels share one target, so the caller probably has two targets.
+// For quantile, rejects a y whose columns differ: all levels share one target, so the caller probably has two targets.
 template <class T>
 void check_one_target(const MatrixView<const T>& y) {
   for (Index i = 0; i < y.rows; ++i)
@@ -78,7 +78,7 @@ template <class T>
 Matrix<T> matrix(py::handle object, const char* name) {
   py::array array = as<T>(real_array(object, name));
   require(array.ndim() == 2, name, " has shape ", Shape{array}, ", expected two dimensions: (rows, columns)",
-          array.ndim() == 1 ? "; a single row is [row]" : "");
+          array.ndim() == 1 ? "; for a single row, pass [row]" : "");
   const Index size = sizeof(T);
   const MatrixView<const T> view{static_cast<const T*>(array.data()), array.shape(0), array.shape(1),
                                  array.strides(0) / size, array.shape(1) == 1 ? 1 : array.strides(1) / size};
@@ -98,7 +98,7 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
-  // A masked array with a masked entry becomes an array with NaN, which Targets::missing says are missing.
+  // A masked array with a masked entry becomes an array with NaN in the masked places, and Targets::missing is set.
   const py::object values(call(py::module_::import("chainrule._objects").attr("nan_where_masked"), object));
   const bool missing = !values.is(object);
   py::array array = real_array(values, "y");

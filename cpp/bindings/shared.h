@@ -1,5 +1,4 @@
-// Python objects that are stored in functions of the core, which are copied and destroyed in any thread, without the
-// GIL.
+// Python objects captured by std::functions that the core may copy and destroy in any thread, without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,4 +1,4 @@
-// Large arrays of another type than the network's, converted a batch at a time instead of as a whole.
+// Large arrays of a type other than the network's, converted a batch at a time instead of as a whole.
 #pragma once
 
 #include <memory>

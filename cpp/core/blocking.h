@@ -1,6 +1,7 @@
 // Block sizes from the caches of the machine: the model behind core/gemm's loops and the passes of net/, after Low,
 // Igual, Smith and Quintana-Ortí, "Analytical modeling is enough for high-performance BLIS" (2016), extended by a
-// second division of k. Block sizes never change a bit of a result (core/gemm.h), so they may depend on the machine.
+// second division of k. Results are bit-identical for all block sizes (core/gemm.h), so these may depend on the
+// machine.
 //
 // The sizes with their names in BLIS, in the order of the loops from the outside in:
 //

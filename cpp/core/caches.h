@@ -30,8 +30,9 @@ struct Caches {
 // within a computation.
 const Caches& caches();
 
-// For tests. Sets the sizes and ways, in the form of CHAINRULE_CACHE; an empty text restores those of the variable or
-// the machine. line and sharing always remain those of the machine. Throws std::runtime_error while a call computes.
+// For tests. Sets the sizes and ways, in the form of CHAINRULE_CACHE; an empty string restores those of the variable or
+// the machine. line and sharing always remain those of the machine. Throws std::runtime_error while a computation is
+// running.
 void set_caches(std::string_view sizes);
 
 // The sizes and ways in the form of CHAINRULE_CACHE.

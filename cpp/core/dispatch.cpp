@@ -48,7 +48,7 @@ const Isa& initial_isa() {
 
 std::atomic<const Isa*> chosen{nullptr};
 constexpr int changing = -1;
-std::atomic<int> users{0};  // the number of calls that compute, or `changing`
+std::atomic<int> users{0};  // the number of running computations, or `changing`
 thread_local int users_of_thread = 0;
 const AtFork reset_in_child(nullptr, [] { users = users_of_thread; });
 
@@ -88,7 +88,7 @@ void set_isa(std::string_view name) {
 RuntimeChange::RuntimeChange(const char* what) {
   int none = 0;
   if (!users.compare_exchange_strong(none, changing))
-    throw std::runtime_error(text_of(what, " cannot change while a call computes"));
+    throw std::runtime_error(text_of("cannot change ", what, " while a computation is running"));
 }
 RuntimeChange::~RuntimeChange() { users = 0; }
 

@@ -13,7 +13,7 @@ template <class T>
 const Bf16Kernels<T>* bf16_kernels();  // the kernels that supplement kernels(), or null
 
 // While an object of this class exists, set_isa and set_caches throw, because data packed for one set of kernels and
-// block sizes cannot be used with another. Every call that computes holds such an object. The constructor throws if
+// block sizes cannot be used with another. Every computation holds such an object. The constructor throws if
 // CHAINRULE_ISA or CHAINRULE_CACHE is malformed.
 class IsaInUse {
  public:
@@ -23,8 +23,9 @@ class IsaInUse {
   IsaInUse& operator=(const IsaInUse&) = delete;
 };
 
-// A change of the instruction set or of the caches. While an object of this class exists, calls that compute wait. If a
-// call is already computing, the constructor throws std::runtime_error: "`what` cannot change while a call computes".
+// A change of the instruction set or of the caches. While an object of this class exists, computations that begin wait.
+// If one is already running, the constructor throws std::runtime_error: "cannot change `what` while a computation is
+// running".
 class RuntimeChange {
  public:
   explicit RuntimeChange(const char* what);

@@ -1,6 +1,6 @@
-// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008), and a naive
-// version that gives the same bits, which is a good place to start reading. Every element of a result is one chain of
-// fused multiply-adds in the order of k.
+// Matrix products: the cache-blocking loops around the kernels' register tile (Goto & van de Geijn 2008). Every element
+// of a result is one chain of fused multiply-adds in the order of k. For a naive version that gives the same bits, see
+// gemm_naive in tests/cpp/test_gemm.cpp.
 #pragma once
 
 #include "chainrule/view.h"

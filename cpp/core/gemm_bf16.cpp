@@ -57,8 +57,8 @@ template <class T>
 void require_bf16() {
   require(sizeof(T) == sizeof(float), "precision is bf16, which is for float32 networks");
   require(bf16_kernels<T>() != nullptr,
-          "precision is bf16, which needs a CPU with AVX512_BF16 and the instruction set ", "avx512; in use is ",
-          active_isa());
+          "precision is bf16, which needs a CPU with AVX512_BF16 and the instruction set avx512, but ", active_isa(),
+          " is in use");
 }
 
 template <class T>

@@ -47,7 +47,7 @@ constexpr double operations_per_thread = 1e6;
 }  // namespace
 
 void set_num_threads(int threads) {
-  require(threads >= 0, "n_threads must be at least 1, got ", threads);
+  require(threads >= 0, "threads is ", threads, ", expected 0 or more");
   requested_threads = threads;
 }
 
@@ -56,7 +56,7 @@ std::string num_threads_reason() { return default_threads().reason; }
 std::string thread_backend() { return backend::name; }
 
 int threads_for(double operations, int requested) {
-  require(requested >= 0, "n_threads must be at least 1, got ", requested);
+  require(requested >= 0, "threads is ", requested, ", expected 0 or more");
   if (operations < 2 * operations_per_thread) return 1;  // without a system call
   if (backend::in_team()) return 1;
   // Many more threads than processors only cost time, and libgomp ends the process if the system refuses to start them.

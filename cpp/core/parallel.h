@@ -1,7 +1,7 @@
 // Threads. The members of a team run the same function, which is a sequence of phases. Any member may take any item of
-// a phase; this never changes a bit of the result. A member may be late, lose its processor or never start: a phase
-// waits only for the items that the member has begun. One of three backends, which CMake's CHAINRULE_THREADS selects,
-// starts the threads: parallel_openmp.cpp (the only file that uses OpenMP), parallel_threads.cpp (a thread pool) or
+// a phase; results stay bit-identical. A member may be late, lose its processor or never start: a phase waits only for
+// the items that the member has begun. One of three backends, which CMake's CHAINRULE_THREADS selects, starts the
+// threads: parallel_openmp.cpp (the only file that uses OpenMP), parallel_threads.cpp (a thread pool) or
 // parallel_serial.cpp.
 #pragma once
 

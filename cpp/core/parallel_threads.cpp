@@ -41,7 +41,7 @@ class Pool {
   void work(int rank, Worker& worker);
   bool join(int rank);
 
-  std::mutex owner_;              // its owner uses the pool
+  std::mutex owner_;              // held by the call that uses the pool
   std::vector<Worker*> workers_;  // never freed: workers live as long as the process
   alignas(64) Watched state_;
   // The current call, for the workers that have joined it:

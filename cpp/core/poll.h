@@ -1,5 +1,5 @@
-// Interrupts long calls: the calling thread polls between pieces of work that take some milliseconds. The function that
-// it calls is thread-local, so the functions of the core need not pass it as an argument.
+// Interrupts long calls: the calling thread polls between pieces of work that take a few milliseconds. The function
+// that it calls is thread-local, so the functions of the core need not pass it as an argument.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The processors that this process may use. They are read at every call, because affinity and quotas may change at run
-// time.
+// The processors that this process may use. Affinity is read at every call, and quotas at most once a second, because
+// both may change at run time.
 #pragma once
 
 #include <string>
@@ -14,7 +14,6 @@ struct Processors {
   int useful() const;  // number of threads that can compute at the same time, at least 1
 };
 
-// Reads the control groups at most once a second.
 Processors processors();
 
 // The numbers of the processors that the calling thread may run on; empty if unknown.

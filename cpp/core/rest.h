@@ -1,8 +1,8 @@
-// Decides when a thread computes alone, without its team. A member that loses its processor holds its item for a whole
-// time slice, which is some milliseconds. If the caller of a step waited so long that the team was less than 1.5 times
-// as fast as one thread, the caller computes the next steps alone, for 20 times as long as it waited. So a competing
-// process costs about one twentieth of the time, and need not be detected. If the first step with a team after that has
-// to wait again, the next rest is four times as long, up to a fifth of a second.
+// Decides when the caller works alone. A rest is a period in which it does, while its team is idle. A member that loses
+// its processor holds its item for a whole time slice, which is a few milliseconds. If the caller of a step waited so
+// long that the team was less than 1.5 times as fast as one thread, a rest follows that is 20 times as long as the
+// wait. So a competing process costs about one twentieth of the time, and need not be detected. If the first step with
+// a team after a rest has to wait again, the next rest is at least four times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>

@@ -35,6 +35,8 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 // The beginning of a text: at most `size` bytes, without splitting a UTF-8 character.
 template <class Char>
 std::basic_string<Char> beginning(const std::basic_string<Char>& text, std::size_t size) {

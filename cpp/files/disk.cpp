@@ -295,7 +295,7 @@ void write_file(const fs::path& path, std::string_view content) {
 #endif
   const fs::path target = resolve_links(path);
   const fs::file_status before = fs::status(target);
-  if (fs::is_directory(before)) fail("is not a file: ", target, EISDIR);
+  if (fs::is_directory(before)) fail("cannot write ", target, EISDIR);
 #ifdef _WIN32
   remove_temporary(target);
 #else

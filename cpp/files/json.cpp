@@ -13,8 +13,6 @@ namespace {
 constexpr int max_depth = 64;
 constexpr std::string_view escapes = "\"\\/bfnrt", escaped = "\"\\/\b\f\n\r\t";
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Makes numbers independent of the locale, and turns on exceptions: without them, a stream treats a failed allocation
 // as the end of the text.
 void prepare(std::ios& stream) {

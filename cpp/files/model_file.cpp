@@ -51,8 +51,9 @@ void check_format(const std::string& path, const std::string& configuration) {
   json.end();
   require(version > 0, "its configuration has no format version");
   if (version > format)
-    throw FileError(text_of(path, " has format ", version, " (of chainrule ", beginning(writer, 20), "), this is ",
-                            CHAINRULE_VERSION, ", which reads up to ", format, ": upgrade chainrule"));
+    throw FileError(text_of(path, " has format ", version, " (written by chainrule ", beginning(writer, 20),
+                            "), but chainrule ", CHAINRULE_VERSION, " reads only up to format ", format,
+                            ": upgrade chainrule"));
 }
 
 // partial: only layer_sizes is required, but unknown entries are rejected.
@@ -91,7 +92,7 @@ Configuration read_configuration(std::string_view text, bool partial) {
   }
   require(fields.empty(), "its configuration lacks ", fields.empty() ? "" : fields.begin()->first);
   require(c.sizes.size() >= 2 && o.activations.size() == c.sizes.size() - 2, "it has ", o.activations.size(),
-          " activations for ", c.sizes.size(), " sizes of layers");
+          " activations for ", c.sizes.size(), " layer sizes");
   return c;
 }
 

@@ -57,7 +57,7 @@ Tensor read_tensor(JsonReader& json, Entry& entry) {
 
 Container read_container(std::string_view file) {
   require(!file.empty(), "it is empty: save the model again");
-  require(file.size() >= length_bytes, "it has ", file.size(), " bytes");
+  require(file.size() >= length_bytes, "it has only ", file.size(), " bytes");
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < length_bytes; ++i) length |= std::uint64_t{static_cast<unsigned char>(file[i])} << 8 * i;
   require(length <= max_header, "its header would have ", length, " bytes, the maximum is ", max_header);

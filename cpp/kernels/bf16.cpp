@@ -36,7 +36,7 @@ void tile(const TileArgs& t) {
       else
         acc[i][v] = read(t.start == Start::bias ? t.bias : t.c + i * t.ldc, v);
     }
-#pragma GCC unroll 16  // C is prefetched while the sums are computed, which makes workload W6 3 % faster
+#pragma GCC unroll 16  // C is prefetched while the sums are computed, which makes 784-1024-1024-10 3 % faster
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c + i * t.ldc + v * L, 1);

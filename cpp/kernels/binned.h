@@ -206,7 +206,7 @@ void binned_forward(const SparseForward<T>& p) {
   });
 }
 
-// For some bins of a column, a linked list of the rows of a leaf that are in the bin, in their order.
+// For each of some bins of a column, a linked list of the rows of a leaf that are in the bin, in their order.
 template <class T>
 struct RowsOfBins {
   static constexpr Index max_bins = 256;
@@ -227,7 +227,8 @@ struct RowsOfBins {
 };
 
 // Computes dW of each bin, from the highest to the first: the sum of dz over the rows in higher bins, plus fraction
-// times dz over its own rows. Both sums stay in registers. Between two calls, dW of the next bin stores the first sum.
+// times dz over its own rows. Both sums stay in registers. Between calls, the sum over higher bins is kept in dW of the
+// next lower bin.
 template <class T, int N>
 inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& rows, Index begin, Index bins, bool last,
                              bool first, Index j, Tail<T> tail) {

@@ -1,4 +1,4 @@
-// Products of one row or of few rows. Nothing is packed: such products are limited by the latency of the chains and by
+// Products of one or a few rows. Nothing is packed: such products are limited by the latency of the chains and by
 // reading the weights, which are therefore read once and in order.
 #pragma once
 
@@ -17,7 +17,7 @@ void apply_epilogue(const Epilogue<T>& e, Index m, Index n, Index j, T* c, Index
   if (e.activate_backward != nullptr) e.activate_backward(m, n, e.a + j, e.lda, c + j, ldc, c + j, ldc);
 }
 
-// One row of A; B is not packed. Processes as many vectors of columns at once as fit in the registers, to read B in
+// One row of A; B is not packed. Processes half as many vectors of columns at once as there are registers, to read B in
 // order and to hide the latency of the chains.
 template <class T, int N, bool Ragged>
 void gemm_row(const GemmBlock<T>& g, Index j) {

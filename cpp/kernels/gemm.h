@@ -16,9 +16,8 @@ enum class Store { plain, relu, relu_backward };
 template <class T>
 inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // a cache line, in elements
 
-// Vectors per cache line.
 template <class T>
-inline constexpr int lines_apart = static_cast<int>(line<T>) / lanes<T>;
+inline constexpr int vectors_per_line = static_cast<int>(line<T>) / lanes<T>;
 
 template <class T>
 struct TileArgs {
@@ -78,12 +77,12 @@ void gemm_tile(const TileArgs<T>& t) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; v += lines_apart<T>) __builtin_prefetch(t.next_c + i * t.ldc + v * L, 1);
+      for (int v = 0; v < NV; v += vectors_per_line<T>) __builtin_prefetch(t.next_c + i * t.ldc + v * L, 1);
   if (t.store == Store::relu_backward)
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; v += lines_apart<T>) __builtin_prefetch(t.slope + i * t.ld_slope + v * L);
+      for (int v = 0; v < NV; v += vectors_per_line<T>) __builtin_prefetch(t.slope + i * t.ld_slope + v * L);
   const T* b = t.b;
   const Index lda = t.lda, ldb = t.ldb;
   const auto add_step = [&](auto a) {  // a(i): the element of A in row i

@@ -14,10 +14,10 @@ namespace chainrule {
 
 enum class Start { zero, bias, c };  // initial value of a tile's accumulators: 0, the row vector bias, or the old C
 
-// a = g(z); may be in place.
+// a = g(z); a may be the same array as z.
 template <class T>
 using Activate = void (*)(Index m, Index n, const T* z, Index ldz, T* a, Index lda);
-// dz = da * g'; dz may be in place of da. `saved` is a = g(z) or z, depending on the activation's SlopeReads.
+// dz = da * g'; dz may be the same array as da. `saved` is a = g(z) or z, depending on the activation's SlopeReads.
 template <class T>
 using ActivateBackward = void (*)(Index m, Index n, const T* saved, Index lds, const T* da, Index ldda, T* dz,
                                   Index lddz);

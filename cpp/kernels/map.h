@@ -1,4 +1,4 @@
-// Applies a vector formula to every element of a matrix. Only this file handles the ragged end of a row.
+// Applies a vector formula to every element of a matrix. Callers need not handle the ragged end of a row.
 #pragma once
 
 #include "simd.h"

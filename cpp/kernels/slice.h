@@ -319,7 +319,7 @@ void slice_steps(const SliceSteps<T>& s) {
   const Index vectors = s.parameter_count / slice_width;
   const Index before_last = (s.m - 1) / sum_rows, last_rows = s.m - before_last * sum_rows;
   const Index slices = before_last * slices_of_leaf + (last_rows + s.last_slice_rows - 1) / s.last_slice_rows;
-  constexpr Index min_vectors = 128;  // of a part, whose update takes some microseconds
+  constexpr Index min_vectors = 128;  // of a part, whose update takes a few microseconds
   const Index max_parts = s.size == 1 ? 1 : 4 * s.size, wanted = vectors / min_vectors;
   const Index parts = wanted < s.size ? s.size : wanted < max_parts ? wanted : max_parts;
   Descent<T> deferred;

@@ -1,7 +1,7 @@
 // Backpropagation in the phases of a team. The first phases go forward through all layers, compute the loss, and go
 // back to the first dZ; an item consists of some rows, or of some outputs of a layer. Then one phase computes dW = dZᵀ
-// A; an item consists of some outputs, over all rows. A single thread sums each element, so no bit depends on the
-// number of threads.
+// A; an item consists of some outputs, over all rows. A single thread sums each element, so results are bit-identical
+// for any number of threads.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ class Backprop {
 
   // batch_rows: rows of the largest batch. gradients: false if only costs are needed. inputs: true if dx is needed too.
   Backprop(const Model<T>& model, Index batch_rows, bool gradients, int threads, bool inputs = false);
-  // For training, with its packed weights and an array of gradient_size gradients. If updates_items() is true,
-  // gradient_size is 0, and the gradients of an item exist only while block_ready runs.
+  // For training, with its packed weights and an array of gradient_size gradients. gradient_size may be 0 if
+  // updates_items() is true; then the gradients of an item exist only while block_ready runs.
   Backprop(const Model<T>& model, Index batch_rows, int threads, PackedWeights<T> weights, Index gradient_size)
       : Backprop(model, batch_rows, threads, std::move(weights), true, gradient_size) {}
 

@@ -64,7 +64,8 @@ bool all_between(Index count, const Element* x, const Element* low, const Elemen
 template <class T, class Code>
 void check_rows(const BinnedView<T>& x) {
   // Several rows are compared at a time, with copies of the limits, because long loops are faster. If one of them has
-  // an error, they are read again for the message. A plain value may be NaN, but its rows are read again too.
+  // an error, they are read again for the message. NaN is allowed in plain values; it only triggers this second, slower
+  // check.
   constexpr Index elements_at_once = 1024;
   const Index rows_at_once =
       std::clamp<Index>(elements_at_once / std::max<Index>(1, x.codes_per_row), 1, std::max<Index>(1, x.rows));

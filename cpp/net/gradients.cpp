@@ -17,9 +17,9 @@ Index entry_count(const SparseRows<T>& x, Index rows) {
 }
 
 // Computes leaf `number` of dW of the first layer for sparse inputs, as one chain over the rows [begin, end) of a slab.
-// The leaf is summed in an array of zeros behind the runs. Then only the columns that occur in its rows are added to a
-// run and set to zero again, or all columns if the leaf has more entries than there are columns. For binned rows, the
-// array need not be zero, and all columns are added. place(i) is dW in array i of the tree, with rows ld apart.
+// The leaf is summed in an array of zeros that follows the runs. Then only the columns that occur in its rows are added
+// to a run and set to zero again, or all columns if the leaf has more entries than there are columns. For binned rows,
+// the array need not be zero, and all columns are added. place(i) is dW in array i of the tree, with rows ld apart.
 template <class T, class Place>
 void sparse_leaf(const Model<T>& model, const PassInputs<T>& slab, Share rows, MatrixView<const T> dz, Index number,
                  LeafPlace leaf, Place place, Index ld, const Columns& columns) {
@@ -90,7 +90,8 @@ void gradients_of_block(const Model<T>& model, std::size_t l, const WeightBlock&
           scratch.columns);
     const Index chain = chain_rows(model, end - i);
     for (Index from = i; from == i || from < end; from += chain) {
-      // The sum of a leaf with several chains is stored behind the runs; the last chain adds it to the runs.
+      // The sum of a leaf with several chains is stored in the array that follows the runs; the last chain adds it to
+      // the runs.
       const Index to = std::min(from + chain, end);
       const bool whole = to == end;
       const T* sums[64];

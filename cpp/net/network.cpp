@@ -38,8 +38,8 @@ std::vector<double> checked_loss_parameters(Loss loss, std::vector<double> param
   require(parameters.empty() || parameter.name != nullptr, name, " has no parameters");
   if (parameters.empty()) parameters = default_loss_parameters(loss);
   const auto count = static_cast<std::size_t>(parameter.one_per_output ? outputs : 1);
-  require(parameter.name == nullptr || parameters.size() == count, name, " has ", parameters.size(), " ",
-          parameter.name, ", expected ", count);
+  require(parameter.name == nullptr || parameters.size() == count, name, " has ", parameters.size(),
+          parameters.size() == 1 ? " value for " : " values for ", parameter.name, ", expected ", count);
   if (parameter.name != nullptr) check_range(parameter.name, "", parameters, parameter.allowed);
   return parameters;
 }
@@ -81,8 +81,8 @@ void check_targets(Loss loss, const Targets<T>& targets, Index rows, Index outpu
           outputs, ")");
   if (targets.missing) {
     require(outputs > 1 && traits_of(loss).output != Output::softmax && !traits_of(loss).parameter.one_per_output,
-            "masked targets need several outputs and a loss that is a sum over them; ",
-            loss_names[static_cast<int>(loss)], " with ", outputs, " outputs is not");
+            "masked targets need at least two outputs and a loss that is summed over the outputs; this network has ",
+            outputs, outputs == 1 ? " output" : " outputs", " and the loss ", loss_names[static_cast<int>(loss)]);
     for (Index j = 0; j < outputs; ++j) {
       Index i = 0;
       while (i < rows && std::isnan(y(i, j))) ++i;
@@ -332,9 +332,9 @@ void check_part(const BatchPart& part, Index rows, Index hidden_layers) {
               is_run(part.first / sum_rows, leaves(rows), leaves(part.batch_rows)),
           "the rows ", part.first, " to ", end - 1, " of ", part.batch_rows, " are not an aligned part: expected ",
           sum_rows,
-          " * 2^j rows that begin at a multiple of their number, or the last rows of the batch, which begin at a "
+          " * 2^j rows that begin at a multiple of their number, or the last n rows of the batch, beginning at a "
           "multiple of ",
-          sum_rows, " * 2^j that is not less than their number");
+          sum_rows, " * 2^j, where ", sum_rows, " * 2^j >= n");
   require(part.batch_weight >= 0 && std::isfinite(part.batch_weight), "total_weight is ", part.batch_weight,
           ", expected a non-negative number");
   require(part.step >= 0, "step is ", part.step, ", expected 0 or more");

@@ -56,7 +56,7 @@ double weight_sum(const T* weights, const Index* rows, Index m) {
   for (Index i = 0; i < m; ++i) sum += static_cast<double>(weights[rows != nullptr ? rows[i] : i]);
   return sum;
 }
-// The same, where a row with missing targets counts with the fraction of its targets that are there.
+// The same, where a row with missing targets counts in proportion to the fraction of its targets that are present.
 template <class T>
 double weight_sum(const Targets<T>& targets, const T* weights, const Index* rows, Index m) {
   if (!targets.missing) return weight_sum(weights, rows, m);
@@ -64,10 +64,10 @@ double weight_sum(const Targets<T>& targets, const T* weights, const Index* rows
   double sum = 0;
   for (Index i = 0; i < m; ++i) {
     const Index row = rows != nullptr ? rows[i] : i;
-    Index there = 0;
-    for (Index j = 0; j < y.cols; ++j) there += y(row, j) == y(row, j);
+    Index present = 0;
+    for (Index j = 0; j < y.cols; ++j) present += y(row, j) == y(row, j);
     sum += (weights != nullptr ? static_cast<double>(weights[row]) : 1.0) *
-           (static_cast<double>(there) / static_cast<double>(y.cols));
+           (static_cast<double>(present) / static_cast<double>(y.cols));
   }
   return sum;
 }

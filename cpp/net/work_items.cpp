@@ -23,8 +23,8 @@ OutputItems<T>::OutputItems(const Model<T>& model, Index rows, Team team, Index 
   for (std::size_t l = 0; l < model.layers.size(); ++l) per_member_ += groups(l) * input_groups(l);
 }
 
-// The number of groups into which a member's outputs of a layer are divided: 1 in a narrow layer, otherwise so many
-// that a group takes about 5 us or more.
+// The number of groups into which a member's outputs of a layer are divided: 1 in a narrow layer; otherwise as many as
+// max_side_ requires or, in a team, as many, up to 4, as leave at least about 5 us of work per group.
 template <class T>
 Index OutputItems<T>::groups(std::size_t l) const {
   const Layer<T>& layer = model_.layers[l];

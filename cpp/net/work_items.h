@@ -18,7 +18,8 @@ Share owned_outputs(const Model<T>& model, std::size_t l, Team team);
 
 // The largest number of outputs, and of inputs, of an item that updates its weights from a buffer. Every further
 // division packs an operand of dW again, which costs as much as 10 of its columns: with 512, whose buffer of 1 MB fits
-// in the second level, workload W6 takes 2.6 % longer on one thread, and W7 is not faster.
+// in the second level, 784-1024-1024-10 with batches of 512 takes 2.6 % longer on one thread, and 1024-4096-4096-1024
+// with batches of 1,024 is not faster.
 inline constexpr Index max_item_side = 1024;
 
 // Divides the outputs of one layer, or of all layers in one phase, into items for a team. Items are parts of the
@@ -63,9 +64,9 @@ class OutputItems {
 };
 
 // The number of rows that pass through all layers together, in one thread's cache. Each group of rows reads all weights
-// again, so more weights need more rows, especially if they do not fit in the third level (W7 on two threads: with 224
-// rows, a step takes 0.95 to 0.98 times as long as with 112). It is at most the number of rows of a block of the widest
-// layer's product.
+// again, so more weights need more rows, especially if they do not fit in the third level (1024-4096-4096-1024 on two
+// threads: with 224 rows, a step takes 0.95 to 0.98 times as long as with 112). It is at most the number of rows of a
+// block of the widest layer's product.
 template <class T>
 Index rows_at_a_time(const Model<T>& model) {
   const Index weights = model.parameter_count() * static_cast<Index>(sizeof(T)), own_cache = bytes_of_core(caches().l2);

@@ -74,8 +74,8 @@ void check_encoder(const Encoder& e) {
     return;
   }
   if (e.use == ColumnUse::ignored) return;
-  require(e.scale >= 0, column, ": scale ", e.scale);
-  require(e.scale > 0 || e.indicator, column, ": scale 0 and no indicator: it has no features");
+  require(e.scale >= 0, column, " has scale ", e.scale, ", expected 0 or more");
+  require(e.scale > 0 || e.indicator, column, " has scale 0 and no indicator, so it has no features");
   const bool rising = std::ranges::adjacent_find(e.edges, std::greater_equal()) == e.edges.end();
   require(e.edges.empty() || (rising && e.edges.size() > 2), column,
           ": the edges of its bins are not in ascending order");
@@ -244,7 +244,7 @@ Encoder read_encoder(JsonReader& json) {
     if (name == "missing") return static_cast<void>(e.missing = json.boolean());
     if (name == "edges") return json.array([&] { e.edges.push_back(json.number()); });
     if (name == "levels") return json.array([&] { e.levels.push_back(json.string()); });
-    require(name == "format", "a column has the entry '", beginning(name, 100), "'");
+    require(name == "format", "a column has the unknown entry '", beginning(name, 100), "'");
     json.object([&](const std::string& part) {
       of_format.insert(part);
       (part == "decimal" ? format.decimal : part == "unit" ? format.unit : format.order) = json.string();
@@ -254,7 +254,7 @@ Encoder read_encoder(JsonReader& json) {
 
   const auto use = std::ranges::find(column_use_names, std::string_view(kind)) - column_use_names;
   e.use = static_cast<ColumnUse>(use);
-  require(use > 0 && use < static_cast<std::ptrdiff_t>(std::size(column_use_names)), "a column's kind is '",
+  require(use > 0 && use < static_cast<std::ptrdiff_t>(std::size(column_use_names)), "a column has the unknown kind '",
           beginning(kind, 100), "'");
   std::set<std::string> expected{"kind", "name"};
   if (e.use == ColumnUse::ignored) expected.insert("reason");

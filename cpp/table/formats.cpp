@@ -33,8 +33,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // The shape of a text that may be a number or a date; empty for other texts.
 std::string shape_of(std::string_view text) {
   const auto characters = std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; });

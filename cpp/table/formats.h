@@ -1,5 +1,5 @@
 // Reads numbers and dates that are written as text, in a format that Python's encoder has learned. It accepts the same
-// texts as python/chainrule/_formats.py, and has the same patterns.
+// strings as python/chainrule/_formats.py, and has the same patterns.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace chainrule {
 
-// Removes white space at both ends, like Python's str.strip; texts are UTF-8.
+// Removes white space at both ends, like Python's str.strip; strings are UTF-8.
 std::string_view strip(std::string_view text);
 
-// True if a text stands for a missing value in a column of numbers or dates.
+// True if a string stands for a missing value in a column of numbers or dates.
 bool is_marker(std::string_view text);
 
-// Like float(text) in Python for ASCII texts without underscores, but returns NaN for a text that is not a number.
+// Like float(text) in Python for ASCII strings without underscores, but returns NaN for one that is not a number.
 double read_float(std::string_view text);
 
 // Positions in the text of a number with a certain shape; the shape of a text has 0 in place of every digit.

@@ -71,8 +71,8 @@ void read_entry(std::string_view text, TableModel::State& state) {
   });
   json.end();
   require(version > 0, "it has no format version");
-  require(std::ranges::find(kinds, state.estimator) != std::end(kinds), "its kind is '",
-          beginning(state.estimator, 100), "'");
+  require(std::ranges::find(kinds, state.estimator) != std::end(kinds), "its kind '", beginning(state.estimator, 100),
+          "' is unknown");
   require(has_target && state.target.of_classes != state.estimator.ends_with("Regressor"),
           "its target does not fit its kind ", state.estimator);
   if (!state.plain) return;

@@ -43,7 +43,7 @@ std::vector<std::string> read_classes(JsonReader& json) {
     if (name == "dtype") {
       dtype = json.string();
       require(!dtype.empty() && std::string_view("biufUO").find(dtype[0]) != std::string_view::npos,
-              "its classes have the dtype '", beginning(dtype, 20), "'");
+              "its classes have the unknown dtype '", beginning(dtype, 20), "'");
     } else if (name == "values") {
       has_values = true;
       json.array([&] { classes.push_back(read_class(json, dtype)); });
@@ -59,7 +59,8 @@ std::vector<std::string> read_classes(JsonReader& json) {
 
 void check_scale(const Target& target) {
   require(target.mean.size() == target.std.size(), "mean and std of its target have different shapes");
-  for (const double value : target.std) require(value > 0, "its target has std ", value);
+  for (const double value : target.std)
+    require(value > 0, "the std of its target is ", value, ", expected a positive number");
 }
 
 }  // namespace
@@ -173,7 +174,7 @@ Target read_target(JsonReader& json) {
   target.multilabel = y_type == "multilabel-indicator";
   const bool known =
       target.of_classes ? target.multilabel || y_type == "binary" || y_type == "multiclass" : y_type.empty();
-  require(known, "its target has the type '", beginning(y_type, 20), "'");
+  require(known, "its target has the unknown type '", beginning(y_type, 20), "'");
   require(mean_is_list == std_is_list, "mean and std of its target have different shapes");
   check_scale(target);
   return target;

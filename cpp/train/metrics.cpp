@@ -32,13 +32,13 @@ struct Table {
   }
   Index outputs() const { return predictions.cols; }
   // False for a missing target; see Targets.
-  bool is_there(Index i, Index j) const { return !examples.targets.missing || !std::isnan(target(i, j)); }
+  bool is_present(Index i, Index j) const { return !examples.targets.missing || !std::isnan(target(i, j)); }
   // The number of targets in a row.
   Index count(Index i) const {
     if (!examples.targets.missing) return outputs();
-    Index there = 0;
-    for (Index j = 0; j < outputs(); ++j) there += is_there(i, j);
-    return there;
+    Index present = 0;
+    for (Index j = 0; j < outputs(); ++j) present += is_present(i, j);
+    return present;
   }
   // (Σ_i w_i f(i)) / Σ_i w_i over the rows with at least one target
   template <class Function>
@@ -48,7 +48,7 @@ struct Table {
   // The same over the rows with target j.
   template <class Function>
   double mean(Index j, Function f) const {
-    return mean_where([&](Index i) { return is_there(i, j); }, f);
+    return mean_where([&](Index i) { return is_present(i, j); }, f);
   }
   template <class Function>
   double mean_where(auto chosen, Function f) const {
@@ -99,7 +99,7 @@ double accuracy(const Table<T>& t, Loss loss) {
   return t.mean([&](Index i) {
     if (!has_labels(loss, t.outputs())) return predicted_class(t, i) == true_class(t, i);
     for (Index j = 0; j < t.outputs(); ++j)
-      if (t.is_there(i, j) && (t.prediction(i, j) > 0.5) != (t.target(i, j) > 0.5)) return false;
+      if (t.is_present(i, j) && (t.prediction(i, j) > 0.5) != (t.target(i, j) > 0.5)) return false;
     return true;
   });
 }
@@ -118,7 +118,7 @@ double balanced_accuracy(const Table<T>& t, Loss loss) {
   for (Index i = 0; i < t.predictions.rows; ++i) {
     if (!labels) count(true_class(t, i), predicted_class(t, i), t.weight(i));
     for (Index j = 0; labels && j < t.outputs(); ++j)
-      if (t.is_there(i, j)) count(2 * j + (t.target(i, j) > 0.5), 2 * j + (t.prediction(i, j) > 0.5), t.weight(i));
+      if (t.is_present(i, j)) count(2 * j + (t.target(i, j) > 0.5), 2 * j + (t.prediction(i, j) > 0.5), t.weight(i));
   }
   double sum = 0, present = 0;
   for (std::size_t c = 0; c < size; ++c)
@@ -139,7 +139,7 @@ double log_loss(const Table<T>& t, Loss loss) {
   for (Index i = 0; i < t.predictions.rows; ++i) {
     double sum = 0;
     for (Index j = 0; j < t.outputs(); ++j) {
-      if (!t.is_there(i, j)) continue;
+      if (!t.is_present(i, j)) continue;
       const double p = t.prediction(i, j), y = t.target(i, j);
       if (y > 0) sum += y * minus_log(p);
       if (of_labels && y < 1) sum += (1 - y) * minus_log(1 - p);
@@ -157,7 +157,7 @@ template <class T, class Order, class Visit>
 void for_ties(const Table<T>& t, Index j, Order before, Visit visit) {
   std::vector<Index> order;
   for (Index i = 0; i < t.predictions.rows; ++i)
-    if (t.is_there(i, j)) order.push_back(i);
+    if (t.is_present(i, j)) order.push_back(i);
   std::ranges::sort(order, before, [&](Index i) { return t.prediction(i, j); });
   for (auto tie = order.begin(); tie != order.end();) {
     double in = 0, out = 0;
@@ -202,7 +202,7 @@ double r2(const Table<T>& t, Loss) {
   return t.mean_of_outputs([&](Index j) {
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
     for (Index i = 0; i < t.predictions.rows; ++i) {
-      if (t.weight(i) == 0 || !t.is_there(i, j)) continue;
+      if (t.weight(i) == 0 || !t.is_present(i, j)) continue;
       lowest = std::min(lowest, t.target(i, j));
       highest = std::max(highest, t.target(i, j));
     }

@@ -51,7 +51,8 @@ class Stopping {
     cost_.record(loss);
   }
   // Records an epoch and returns the name of the criterion that is met, or null. watched: see Stop::no_improvement.
-  // cost: watched instead if a metric becomes NaN or infinite. gradient_norm: ignored unless needs_gradient_norm().
+  // cost: watched instead if the first metric becomes NaN or infinite. gradient_norm: ignored unless
+  // needs_gradient_norm().
   const char* end_epoch(const EpochLog& log, double watched, double cost, double gradient_norm) {
     change_epochs_ = std::abs(log.loss - last_loss_) < stop_.loss_change_below.value_or(0) ? change_epochs_ + 1 : 0;
     last_loss_ = log.loss;
@@ -64,7 +65,8 @@ class Stopping {
     if (stop_.seconds && log.seconds >= *stop_.seconds) return "seconds";
     return nullptr;
   }
-  // Watches the cost instead of a metric that became NaN or infinite, as if the cost had been watched from the start.
+  // Watches the cost instead of the first metric, which became NaN or infinite, as if the cost had been watched from
+  // the start.
   void watch_cost() {
     watched_ = cost_;
     watches_cost_ = true;

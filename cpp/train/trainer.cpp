@@ -230,7 +230,7 @@ class Fit {
     return examples_.x.reader != nullptr && evaluation_ && options_.validation->x.reader == examples_.x.reader &&
            !options_.validation_rows.empty();
   }
-  // A row that is read after an epoch. -1 if there is none, and if validation has another reader, whose parts would be
+  // A row that is read after an epoch. -1 if there is none, or if validation has another reader, whose parts would be
   // in memory together with a part that is read ahead.
   Index row_after_epoch(bool another) const {
     if (shares_reader()) return options_.validation_rows.front();
@@ -306,9 +306,10 @@ class Fit {
 
   [[noreturn]] void diverged(const char* what) {
     std::copy_n(last_finite_.data(), last_finite_.size(), parameters());
+    const int kept = best_.epoch > 0 ? best_.epoch : last_finite_epoch_;
     throw DivergenceError(text_of(
-        what, " became NaN or infinite in epoch ", epoch_, "; the parameters are those of the end of epoch ",
-        best_.epoch > 0 ? best_.epoch : last_finite_epoch_,
+        what, " became NaN or infinite in epoch ", epoch_, "; the network keeps the parameters ",
+        kept > 0 ? text_of("of the end of epoch ", kept) : "that it had before",
         ". Try a smaller learning_rate, scale the columns of X (and y, for squared_error) to a spread of about 1, "
         "and look for NaN or infinity in the data"));
   }
@@ -325,7 +326,7 @@ class Fit {
   std::uint64_t seed_;
   std::optional<Evaluation<T>> evaluation_;
   Buffer<T> last_finite_;     // the last finite parameters; empty if the network itself always holds them
-  Best best_, best_by_cost_;  // best_by_cost_ replaces best_ if a metric becomes NaN or infinite
+  Best best_, best_by_cost_;  // best_by_cost_ replaces best_ if the first metric becomes NaN or infinite
   Buffer<T> gradients_;       // used only to compute their norm
   int epoch_ = 0;             // the last epoch that has begun, counted over all fits of this training
   int last_finite_epoch_ = 0;

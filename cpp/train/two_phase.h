@@ -1,7 +1,7 @@
 // Training steps of medium and large networks: backpropagation, followed by the update of each item's weights as soon
 // as their gradients are complete and still in the cache, usually in a buffer that the next item reuses
-// (needs_all_gradients). During training the parameters are in panels, except for bf16 and for batches of so few rows
-// that products read the weights in place.
+// (needs_all_gradients). During training the parameters are in panels, except for bf16, sparse or binned inputs,
+// gradient sources and batches of only a few rows, whose products read the weights in place.
 #pragma once
 
 #include "net/backprop.h"

@@ -123,7 +123,7 @@ void test_containers() {
     CHECK(throws<FileError>(words, [&] { read_model("it", content, nullptr); }), words.size(), content.size());
   };
   reject("it is empty: save the model again", "");
-  reject("it has 3 bytes", "abc");
+  reject("it has only 3 bytes", "abc");
   reject("the file has 9", std::string("\x02\0\0\0\0\0\0\0{", 9));
   reject("the maximum is 100000000", std::string(8, '\xFF') + "{}");
   reject("UTF-8", file("{\"\xFF\":1}", 0));

@@ -3,7 +3,7 @@
 //
 // Functions that can fail return a status, which is CHAINRULE_OK or says what kind of error occurred; chainrule_error()
 // then describes the error. After an error nothing has changed, unless a fit had already begun. Pointers to results are
-// set only on success. Several threads may use one network at the same time, except to train it or to free it. Texts
+// set only on success. Several threads may use one network at the same time, except to train it or to free it. Strings
 // are UTF-8 and end with a zero byte.
 //
 // Matrices are row-major. A stride is the number of elements from one row to the next; 0 means that the rows follow
@@ -48,7 +48,7 @@ enum {
 // thread.
 CHAINRULE_C_API const char* chainrule_error(void);
 
-// Frees a text that a function allocated; NULL is allowed.
+// Frees a string that a function allocated; NULL is allowed.
 CHAINRULE_C_API void chainrule_text_free(char* text);
 
 // A network of float32 or float64 parameters.
@@ -56,8 +56,8 @@ typedef struct chainrule_network chainrule_network;
 
 // Makes a network with random weights. The configuration is JSON with the names that a model file uses:
 //   {"layer_sizes": [4, 32, 3], "activations": ["relu"], "loss": "softmax_cross_entropy", "seed": 1}
-// Only layer_sizes is required. The other names are loss_parameters (list of numbers), init, dtype ("float32" or
-// "float64"). The defaults are those of NetworkOptions in network.h.
+// Only layer_sizes is required. Besides the names in this example there are loss_parameters (a list of numbers), init
+// and dtype ("float32" or "float64"). The defaults are those of NetworkOptions in network.h.
 CHAINRULE_C_API int chainrule_network_create(const char* configuration, chainrule_network** network);
 
 // Reads a model file of Python, C++ or C. If the file holds an estimator, only its network is read, without the
@@ -103,8 +103,8 @@ typedef struct {
   int64_t rows;
 } chainrule_examples_double;
 
-// Trains a network of this type. validation may be NULL. The settings are JSON with the names of Network.fit in Python,
-// which training.h documents; NULL means the defaults. Optimizers and schedules are {"name": {their settings}}:
+// Trains a float (double) network. validation may be NULL. The settings are JSON with the names of Network.fit in
+// Python, which training.h documents; NULL means the defaults. Optimizers and schedules are {"name": {their settings}}:
 //   {"optimizer": {"Adam": {"learning_rate": 0.003}}, "batch_size": 32, "epochs": 40, "seed": 1, "threads": 2,
 //    "schedules": {"learning_rate": {"Cosine": {"warmup": 2}}}, "metrics": ["accuracy"], "stop": {"no_improvement": 5}}
 // If history is not NULL, it receives a JSON object with the members of History in training.h; numbers that are not
@@ -135,9 +135,9 @@ CHAINRULE_C_API const char* chainrule_table_model_class_name(const chainrule_tab
 CHAINRULE_C_API int chainrule_table_model_multilabel(const chainrule_table_model* model);
 CHAINRULE_C_API int64_t chainrule_table_model_outputs(const chainrule_table_model* model);
 
-// A column with one cell per row: either numbers, where NaN is a missing value, or texts, where NULL is one. Dates are
-// numbers of days since 1970-01-01 (UTC), times are fractions of a day, booleans are 0 and 1 or texts. Columns may be
-// in any order; columns that the model does not have are ignored.
+// A column with one cell per row: either numbers, where NaN is a missing value, or strings (texts), where NULL is one.
+// Dates are numbers of days since 1970-01-01 (UTC), times are fractions of a day, booleans are 0 and 1 or strings.
+// Columns may be in any order; columns that the model does not have are ignored.
 typedef struct {
   const char* name;
   const double* numbers;

@@ -25,8 +25,8 @@ inline constexpr int init_count = sizeof init_names / sizeof *init_names;
 
 // A column of binned rows (BinnedView in view.h): which codes and values of a row it uses, and its features x_j.
 //   value   a value v: one feature, v
-//   bins    a code b and a value f, the number of a bin and the fraction of it: x_j = 1 for j < b, f for j = b, 0 for
-//           j > b
+//   bins    a code b, the number of a bin, and a value f, the position within it, 0 to 1: x_j = 1 for j < b, f for
+//           j = b, 0 for j > b
 //   levels  a code b: x_j = 1 for j = b, else 0; if b is the number of features, all are 0
 enum class ColumnKind { value, bins, levels };
 inline constexpr const char* column_kind_names[] = {"value", "bins", "levels"};

@@ -21,7 +21,8 @@ struct Targets {
   const std::int32_t* labels = nullptr;
   // If true, NaN in values is a missing target, which contributes nothing. With o(i) of n_L targets in row i, the cost
   // is divided by Σ_i w_i o(i) / n_L instead of Σ_i w_i: it is n_L times the weighted mean over the targets that are
-  // there. For several outputs and losses that are sums over them: all but softmax_cross_entropy and quantile.
+  // present. Requires several outputs and a loss that is a sum over them, that is, any but softmax_cross_entropy and
+  // quantile.
   bool missing = false;
 };
 

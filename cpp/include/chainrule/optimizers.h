@@ -43,8 +43,8 @@ struct Adam {
     visit("beta2", &Adam::beta2, below_one, "Decay factor of the mean of the squared gradients.");
     visit("epsilon", &Adam::epsilon, not_negative, "Added to the bias-corrected √v.");
     visit("epsilon_hat", &Adam::epsilon_hat, anything,
-          "Add epsilon to √v before the bias correction, as in the last formula of section 2 of the paper and in "
-          "scikit-learn.");
+          "Add epsilon to √v before the bias correction, as in the last formula of section 2 of Kingma & Ba (2015) and "
+          "in scikit-learn.");
     visit("weight_decay", &Adam::weight_decay, not_negative, "Decoupled weight decay, as for `SGD`.");
   }
 };

@@ -107,7 +107,7 @@ struct ReduceOnPlateau {
     visit("lowest", &ReduceOnPlateau::lowest, zero_to_one, "The lowest factor.");
   }
 };
-using EpochFactor = std::function<double(int epoch)>;  // 0 or more
+using EpochFactor = std::function<double(int epoch)>;  // must return 0 or more
 
 using RateSchedule = std::variant<std::monostate, StepDecay, ExponentialDecay, InverseScaling, Cosine, OneCycle,
                                   ReduceOnPlateau, EpochFactor>;

@@ -15,8 +15,8 @@ CHAINRULE_API std::vector<std::string> available_isas();
 CHAINRULE_API std::vector<std::string> compiled_isas();
 
 // The instruction set in use: initially that of the environment variable CHAINRULE_ISA, otherwise the best one. set_isa
-// throws std::invalid_argument for a name that is unknown or not available, and std::runtime_error while a call
-// computes.
+// throws std::invalid_argument for a name that is unknown or not available, and std::runtime_error while a computation
+// is running.
 CHAINRULE_API std::string active_isa();
 CHAINRULE_API void set_isa(std::string_view name);
 

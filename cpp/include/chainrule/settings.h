@@ -1,7 +1,7 @@
 // The lists of settings. Every struct of options lists its members once, in `fields`, each with the allowed values, a
 // description, and its name in other libraries. Parsing, checks, messages and the documentation are derived from these
-// lists. A visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Texts use the markup of Python's
-// docstrings. The kernels include this file, so it includes nothing.
+// lists. A visitor takes (name, pointer to member, Range, meaning, elsewhere = ""). Descriptions use the markup of
+// Python's docstrings. The kernels include this file, so it includes nothing.
 #pragma once
 
 namespace chainrule {

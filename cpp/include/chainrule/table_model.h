@@ -16,9 +16,9 @@
 
 namespace chainrule {
 
-// The cells of a column: numbers, where NaN is a missing value, or texts (UTF-8), where nullopt is one. Dates are days
-// since 1970-01-01 (UTC), times of day are fractions of a day, and booleans are 1 and 0, or texts. Texts of a column of
-// numbers or dates are read in the format that the encoder learned.
+// The cells of a column: numbers, where NaN is a missing value, or strings (UTF-8), where nullopt is one. Dates are
+// days since 1970-01-01 (UTC), times of day are fractions of a day, and booleans are 1 and 0, or strings. Strings in a
+// column of numbers or dates are read in the format that the encoder learned.
 using TextCell = std::optional<std::string_view>;
 using Cells = std::variant<std::span<const double>, std::span<const TextCell>>;
 

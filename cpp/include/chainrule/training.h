@@ -118,9 +118,9 @@ struct Stop {
     visit("no_improvement", &Stop::no_improvement, at_least_one,
           "Stop when the watched value has not improved for this many epochs. The watched value is the first metric; "
           "without metrics, the validation cost; without validation data, the training cost. With validation data, "
-          "the parameters of the best epoch are restored at the end, whatever ended the training. If a metric is NaN "
-          "or infinite in some epoch, a warning is given and the validation cost is watched instead, as if from the "
-          "first epoch.",
+          "the parameters of the best epoch are restored at the end, whatever ended the training. If the first "
+          "metric becomes NaN or infinite, a warning is given and the validation cost is watched instead, as if it had "
+          "been watched from the start.",
           "Keras: `EarlyStopping(patience=, restore_best_weights=True)`");
     visit("min_delta", &Stop::min_delta, anything,
           "How much better than the best epoch so far an epoch must be to count as an improvement.",
@@ -188,12 +188,12 @@ struct History {
   }
 };
 
-// A batch whose gradient a source computes. The other members are as in BatchPart.
+// A batch whose gradient a source computes. Members without a comment are as in BatchPart.
 template <class T>
 struct SourceBatch {
   std::span<const T> parameters;  // in the layout of Network::parameters()
   std::span<const Index> rows;    // numbers of the batch's examples, in their order; empty: all from `first` on
-  Index first, count;
+  Index first, count;             // count: number of the batch's examples
   std::vector<double> dropout;
   double input_dropout;
   std::uint64_t seed;
@@ -205,9 +205,9 @@ struct SourceCost {
   double mean, weight;
 };
 
-// A source of the gradients of batches in place of examples, for instance other machines. `gradients`
-// writes the gradient of the cost without penalty, in the layout of Network::parameters(). It is called once per step,
-// by L-BFGS once per trial point, in the calling thread. Its exceptions are passed on, and the network keeps its last
+// Computes the gradients of batches elsewhere, for instance on other machines; it replaces the examples. `gradients`
+// writes the gradient of the cost without penalty, in the layout of Network::parameters(). Called once per step
+// (L-BFGS: once per trial point), in the calling thread. Its exceptions are passed on, and the network keeps its last
 // complete step.
 template <class T>
 struct GradientSource {
@@ -232,7 +232,8 @@ struct FitOptions {
   double input_dropout = 0;
   CustomLoss<T> custom_loss{};  // replaces the network's loss, except in validation
   // If set, the examples are ignored. The same gradients give the same bits as training on examples, except that L-BFGS
-  // does not check whether the gradient is large where it cannot lower the cost ("stalled").
+  // never stops with "stalled": where it cannot lower the cost, it stops with "converged", however large the gradient
+  // is.
   GradientSource<T> source{};
   RateSchedules schedules{};
   Precision precision = Precision::float32;
@@ -288,7 +289,8 @@ struct FitOptions {
           "kept are scaled by ``1 / (1 - dropout)``. One value for all hidden layers, or one per layer.",
           "Keras, PyTorch: layers `Dropout`");
     visit("input_dropout", &FitOptions::input_dropout, below_one,
-          "Probability that a column of X is dropped, likewise.");
+          "Probability that an input (one element of a row of X) is dropped in a step, with the same rounding and "
+          "scaling as ``dropout``.");
     visit("clip_norm", &FitOptions::clip_norm, positive_or_infinite,
           "Scale the gradient of all parameters down so that its Euclidean norm is at most this value.",
           "PyTorch: `clip_grad_norm_`; Keras: `global_clipnorm`");

@@ -81,7 +81,7 @@ struct BinnedView {
   }
 };
 
-// Numbers of rows: numbers[0..count) or, if that is null, first, first + 1, ...
+// Row numbers: numbers[0..count) or, if that is null, first, first + 1, ...
 struct RowNumbers {
   const Index* numbers = nullptr;
   Index first = 0, count = 0;
@@ -93,9 +93,10 @@ struct RowNumbers {
 };
 
 // Rows that are not in memory as T, for instance numbers of another type, or a data set larger than memory. A call
-// reads the rows that it needs next, some thousand at a time, into memory of its own. The caller owns the reader, which
-// must outlive the call, as must the memory of a view; calls keep no reference to it. Only one call at a time may use a
-// reader, except that a training and its validation may share one. Any other order of reading gives the same bits.
+// reads the rows that it needs next, a few thousand at a time, into memory of its own. The caller owns the reader,
+// which must outlive the call, as must the memory of a view; calls keep no reference to it. Only one call at a time may
+// use a reader, except that the training and validation rows of a fit may share one. Results do not depend on the order
+// in which rows are read.
 template <class T>
 class RowReader {
  public:
@@ -103,12 +104,12 @@ class RowReader {
 
   // Makes the first `count` of these rows available to read(); the others are read later. Rows of earlier calls may
   // become unavailable. Called by one thread, which need not be the one that made the call, and never during read(). An
-  // exception ends the call and is passed on; a training then keeps its last complete step.
+  // exception ends the call and is passed on; a fit then keeps its last complete step.
   virtual void prepare(const RowNumbers& rows, Index count) = 0;
   // Writes prepared rows to `into`, which has unit column stride. Called by several threads at once; must not throw.
   virtual void read(const RowNumbers& rows, MatrixView<T> into) const = 0;
   // Announces a row that will be needed, with its neighbors, after those of the next prepare(), so that they can be
-  // read ahead; a hint only. -1: no more rows follow. Called by the thread that made the call.
+  // read ahead; a hint only. -1: none, or not known. Called by the thread that made the call.
   virtual void expect(Index) {}
   // Called between training and validation, and after validation: no prepared row is needed any more.
   virtual void release() {}
