@@ -49,6 +49,8 @@ void check_one_target(const MatrixView<const T>& y) {
           " columns, quantile expects one, which its levels share: for several targets, train one network per target");
 }
 
+bool is_masked_array(py::handle object) { return py::isinstance<py::array>(object) && py::hasattr(object, "mask"); }
+
 }  // namespace
 
 py::array real_array(py::handle object, const char* name) {
@@ -59,7 +61,7 @@ py::array real_array(py::handle object, const char* name) {
     return kind == 'b' || kind == 'i' || kind == 'u' || (kind == 'f' && array.itemsize() <= 8);
   };
   const bool exact = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
-  if (!exact && py::isinstance<py::array>(object) && py::hasattr(object, "mask"))
+  if (!exact && is_masked_array(object))
     throw py::type_error(text_of(name, " is a masked array; fill it or leave the masked entries out"));
   if (exact && is_real(py::reinterpret_borrow<py::array>(object))) return py::reinterpret_borrow<py::array>(object);
   const py::array array(call(py::module_::import("chainrule._objects").attr("numbers"), object, name));
@@ -99,7 +101,10 @@ Vector<T> vector(py::handle object, Index length, const char* name) {
 template <class T>
 TargetArrays<T> targets(py::handle object, Loss loss, Index rows, Index outputs) {
   // A masked array with a masked entry becomes an array with NaN in the masked places, and Targets::missing is set.
-  const py::object values(call(py::module_::import("chainrule._objects").attr("nan_where_masked"), object));
+  // Only then: nothing can be imported while the interpreter ends.
+  auto values = py::reinterpret_borrow<py::object>(object);
+  if (is_masked_array(object))
+    values = call(py::module_::import("chainrule._objects").attr("nan_where_masked"), object);
   const bool missing = !values.is(object);
   py::array array = real_array(values, "y");
   require(array.ndim() == 1 || array.ndim() == 2, "y has shape ", Shape{array}, ", expected (", rows, ",) or (", rows,
