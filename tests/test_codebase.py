@@ -27,7 +27,7 @@ INCLUDES = {
     "include/chainrule/chainrule.h": "<stdint.h>",
     "kernels/": "<cstddef> <cstdint> kernels/ include/chainrule/names.h include/chainrule/optimizers.h",
     "include/chainrule/optimizers.h": "std include/chainrule/settings.h",
-    "kernels/simd.h": "<immintrin.h> <arm_neon.h>",
+    "kernels/simd.h": "<immintrin.h> <arm_neon.h> <wasm_simd128.h>",
     "core/": "std core/ kernels/kernels.h include/chainrule/",
     "core/buffer.cpp": "<sys/mman.h>",
     "core/caches.cpp": "<sys/sysctl.h> <windows.h>",
