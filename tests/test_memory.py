@@ -37,7 +37,7 @@ def test_instruction_set_cannot_change_during_a_fit():
     net, _, X, Y, _ = problem([5, 20, 2], 40, "squared_error")
     before = cr.get_isa()
     other = next(name for name in cr.available_isas() if name != before)
-    with pytest.raises(RuntimeError, match="instruction set cannot change"):
+    with pytest.raises(RuntimeError, match="cannot change the instruction set"):
         net.fit(X, Y, callbacks=[lambda logs: cr.set_isa(other)])
     assert cr.get_isa() == before
     cr.set_isa(other)  # afterwards it may
@@ -103,7 +103,7 @@ def test_memory_of_a_fit_of_many_parameters(optimizer, moments, batch, clipped):
     weights = 2  # one layout each for the forward and the backward product
     # one slab if all gradients are kept in an array, otherwise the whole batch
     rows = min(batch, 512) if clipped else batch
-    assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 8e6
+    assert taken <= (weights + moments + clipped) * parameters + rows * 16_068 * 4 + 12e6
 
 
 @needs_proc
