@@ -96,7 +96,7 @@ def test_a_rank_that_fails_ends_the_job(how, rank, status):
     job = start(3, "fails", how, rank)
     ranks = set()
     for line in job.stdout:
-        ranks |= {int(pid) for pid in re.findall(r"process (\d+)", line)}
+        ranks |= {int(pid) for pid in re.findall(r"rank with pid (\d+)", line)}
         if line.startswith("fails"):
             break
     found, output = finish(job, seconds=60)

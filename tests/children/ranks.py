@@ -180,7 +180,7 @@ def fails(how, rank):
     rows, net = own("even"), network()
     X, y = X[rows], y[rows]
     settings = {"epochs": 10**6, "batch_size": 1500}
-    report(f"process {os.getpid()}")
+    report(f"rank with pid {os.getpid()}")
     MPI.COMM_WORLD.Barrier()
 
     class Fail:
