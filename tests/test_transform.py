@@ -108,6 +108,24 @@ def test_transform_encodes_tables():
         assert estimator.transform(table).tobytes() == estimator.network_.hidden_activations(features).tobytes()
 
 
+@pytest.mark.parametrize("kind", ["TableClassifier", "TableRegressor"])
+def test_transform_of_table_estimators_returns_the_last_hidden_layer_of_the_merged_network(kind):
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("sklearn")
+    table = pd.DataFrame({"size": np.linspace(0, 1, 200), "home": ["own", "rent", None, "own"] * 50})
+    estimator = getattr(cr, kind)(random_state=0).fit(table, np.arange(200) % 2)
+    found = estimator.transform(table)
+    network, inputs = estimator.network_, estimator.encoder_.encoding_.inputs(table, "float32")
+    assert isinstance(inputs, cr.BinnedRows)
+    assert found.dtype == "float32"
+    assert found.tobytes() == network.hidden_activations(inputs).tobytes()
+    assert found.tobytes() == type(estimator)(random_state=0).fit_transform(table, np.arange(200) % 2).tobytes()
+    names = [f"{kind.lower()}{i}" for i in range(network.layer_sizes[-2])]
+    assert list(estimator.get_feature_names_out()) == names
+    as_table = estimator.set_output(transform="pandas").transform(table)
+    assert list(as_table.columns) == names
+    assert as_table.to_numpy().tobytes() == found.tobytes()
+
+
 def test_transform_is_a_step_of_a_pipeline(digits):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -138,7 +156,8 @@ def test_transform_needs_a_hidden_layer_and_a_fit(digits):
     from sklearn.exceptions import NotFittedError
 
     X, y = digits
-    with pytest.raises(NotFittedError):
-        cr.MLPClassifier().transform(X)
+    for estimator in (cr.MLPClassifier(), cr.TableRegressor()):
+        with pytest.raises(NotFittedError):
+            estimator.transform(X)
     with pytest.raises(ValueError, match=r"^the network has no hidden layer$"):
         cr.MLPClassifier((), max_iter=5, random_state=0).fit(X, y).transform(X)

@@ -63,12 +63,7 @@ def _layers_property(name: str, meaning: str) -> Any:
 
 @explained
 @dataclasses.dataclass(eq=False, repr=False)
-class Perceptron(
-    _sklearn.CallbackSupport,  # type: ignore[misc]
-    _sklearn.ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    _sklearn.TransformerMixin,  # type: ignore[misc]
-    Estimator,
-):
+class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
     """Base of the two estimators, which document it."""
 
     # The constructor stores its parameters unchanged, as scikit-learn requires. Each estimator adds its own.
@@ -467,41 +462,7 @@ class Perceptron(
         loss, gradients = network.loss_and_gradients(X, y, sample_weight, self.alpha / total, n_threads=self.n_threads)
         return loss, _weights.pack([dw.T for dw in gradients.weights], gradients.biases)
 
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Compute the activations of the last hidden layer, shape (n_samples, units), as features for other models.
-
-        They have the network's dtype, unless ``set_output`` chose a data frame. `Network.hidden_activations` computes
-        those of other layers. X: see `fit`.
-
-        Raises
-        ------
-        ValueError
-            If the network has no hidden layer, and for invalid X.
-
-        Examples
-        --------
-        >>> import chainrule as cr
-        >>> from sklearn.datasets import load_iris
-        >>> X, y = load_iris(return_X_y=True)
-        >>> clf = cr.MLPClassifier((16, 8), solver="lbfgs", alpha=0.1, random_state=0).fit(X, y)
-        >>> clf.transform(X).shape, list(clf.get_feature_names_out()[:2])
-        ((150, 8), ['mlpclassifier0', 'mlpclassifier1'])
-        """
-        network, rows = self._inputs(X)
-        return network.hidden_activations(rows, n_threads=self.n_threads)
-
-    @property
-    def _n_features_out(self) -> int:
-        """Number of columns that `transform` returns; `get_feature_names_out` reads it."""
-        return self.network_.layer_sizes[-2]
-
-    def _outputs(self, X: Any) -> NDArray[Any]:
-        """Compute the network's outputs for rows of X, shape (m, n_outputs)."""
-        network, rows = self._inputs(X)
-        return network.predict(rows, n_threads=self.n_threads)
-
     def _inputs(self, X: Any) -> tuple[Network, Any]:
-        """Return the network, and rows of X in the form that it takes."""
         check_rows(X)
         _sklearn.validation.check_is_fitted(self)
         network = self._ensure_network()

@@ -15,6 +15,7 @@ from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn, _tables
 from chainrule.estimators._data import Data, refuse_masked
 from chainrule.estimators._files import Savable
+from chainrule.network import Network
 from chainrule.target import Target
 
 NOT_FINITE = (
@@ -56,16 +57,24 @@ def no_better(part: str, cost: float, constant: float) -> str:
     )
 
 
-class Estimator(Documented, Savable, _sklearn.BaseEstimator):  # type: ignore[misc]
+class Estimator(
+    Documented,
+    Savable,
+    _sklearn.ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    _sklearn.TransformerMixin,  # type: ignore[misc]
+    _sklearn.BaseEstimator,  # type: ignore[misc]
+):
     """The base of `Perceptron` and of `TableModel`; a mixin adds what classification or regression needs."""
 
     encoder_: TableEncoder
+    network_: Network
+    n_threads: int | None
     _y_numeric: bool
     _train_on: Callable[..., Any]  # (X, y, sample_weight, validation); if it raises, some attributes may be set
     _encode: Callable[..., Any]  # encodes targets
     _network_loss: Callable[[], Any]
     _count_outputs: Callable[[Any], Any]
-    _outputs: Callable[[Any], NDArray[Any]]
+    _inputs: Callable[[Any], tuple[Network, Any]]  # the network, and rows of X in the form that it takes
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters as scikit-learn does. The error for an unknown one suggests the intended name."""
@@ -76,6 +85,39 @@ class Estimator(Documented, Savable, _sklearn.BaseEstimator):  # type: ignore[mi
             hints = (did_you_mean(name, valid, sentence=True) for name in params if name not in valid)
             error.args = (f"{error}{next(hints, '')}",)
             raise
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Compute the activations of the last hidden layer, shape (n_samples, units), as features for other models.
+
+        They have the network's dtype, unless ``set_output`` chose a data frame. `Network.hidden_activations` computes
+        those of other layers. X: see `fit`.
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer, and for invalid X.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = cr.MLPClassifier((16, 8), solver="lbfgs", alpha=0.1, random_state=0).fit(X, y)
+        >>> clf.transform(X).shape, list(clf.get_feature_names_out()[:2])
+        ((150, 8), ['mlpclassifier0', 'mlpclassifier1'])
+        """
+        network, rows = self._inputs(X)
+        return network.hidden_activations(rows, n_threads=self.n_threads)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns; `get_feature_names_out` reads it."""
+        return self.network_.layer_sizes[-2]
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Compute the network's outputs for rows of X, shape (m, n_outputs)."""
+        network, rows = self._inputs(X)
+        return network.predict(rows, n_threads=self.n_threads)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Any = None, **partial: Any) -> Any:
         """Train. After an error the estimator is unchanged. Arguments: see `_train_on`."""

@@ -218,11 +218,10 @@ class TableModel(Estimator):
         self.network_ = network
         self.n_outputs_ = network.layer_sizes[-1]
 
-    def _outputs(self, X: Any) -> NDArray[Any]:
-        """Compute the network's outputs for rows of X, shape (m, n_outputs)."""
+    def _inputs(self, X: Any) -> tuple[Network, Any]:
         check_rows(X)
         _sklearn.validation.check_is_fitted(self)
-        return self.network_.predict(self._encode_table(X, self.network_.dtype), n_threads=self.n_threads)
+        return self.network_, self._encode_table(X, self.network_.dtype)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "network_" in vars(self)
@@ -230,6 +229,7 @@ class TableModel(Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
 
