@@ -8,6 +8,7 @@ import pytest
 from processes import run
 
 import chainrule as cr
+from chainrule.many import fit_in_stages
 
 random = np.random.default_rng(0)
 X = random.normal(size=(300, 6)).astype("float32")
@@ -342,3 +343,61 @@ def test_system_exit_and_keyboard_interrupt_end_the_call(error):
     epochs = [2 * 10**8, 10**8]  # the costliest network begins first, even if one thread trains both
     with pytest.raises(error):
         cr.fit_many(networks(widths=(5, 5)), X, Y, epochs=epochs, schedules=[ending, lambda epoch: 1.0])
+
+
+STAGED = {"optimizer": cr.Adam(learning_rate=0.01), "batch_size": 50, "ema": 0.9}
+
+
+def train_in_stages(nets, more_epochs, n_threads, **settings):
+    fit_in_stages(
+        nets, X, Y, more_epochs, rows=None, sample_weight=W, n_threads=n_threads, epochs=2, **STAGED, **settings
+    )
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_stages_give_the_same_bits_as_one_fit(dtype, n_threads):
+    nets, alone = networks(dtype), networks(dtype)
+    stages = []
+
+    def more_epochs(costs):
+        predictions = [net.predict(X, n_threads=n_threads) for net in nets]
+        stages.append((costs.copy(), predictions))
+        return [3, 1, 0][len(stages) - 1]
+
+    train_in_stages(nets, more_epochs, n_threads)
+    for i, net in enumerate(alone):
+        whole = net.fit(X, Y, sample_weight=W, epochs=6, **STAGED)
+        assert [costs[i] for costs, _ in stages] == whole.loss[[1, 4, 5]].tolist()
+        assert net.parameters.tobytes() == nets[i].parameters.tobytes()
+        assert stages[-1][1][i].tobytes() == net.predict(X).tobytes()
+        assert stages[0][1][i].tobytes() != net.predict(X).tobytes()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_stage_that_fails_ends_the_training(n_threads):
+    nets, stages = networks(widths=(5, 40, 6)), []
+
+    def two_more(costs):
+        stages.append(costs)
+        return 2
+
+    with pytest.raises(cr.DivergenceError, match="in epoch 4"):
+        train_in_stages(nets, two_more, n_threads, schedules=lambda epoch: 1e30 if epoch == 3 else 1.0)
+    assert len(stages) == 1
+    with pytest.raises(ZeroDivisionError):
+        train_in_stages(nets, lambda costs: 1 / 0, n_threads)
+    assert all(net.fit(X, Y, epochs=1).epochs == 1 for net in nets)  # no call trains them any more
+
+
+def test_a_fit_that_has_stopped_stays_stopped():
+    nets, stages = networks(widths=(5, 40)), []
+
+    def three_stages(costs):
+        stages.append(costs.copy())
+        return 3 if len(stages) < 3 else 0
+
+    train_in_stages(nets, three_stages, 2, stop=[cr.Stop(seconds=1e-9), None])
+    (first, second), (first_again, second_again) = stages[0], stages[-1]
+    assert first == first_again
+    assert second != second_again

@@ -313,7 +313,7 @@ def test_a_time_limit_ends_the_training():
 
 
 @pytest.mark.parametrize(("error", "reason"), [(KeyboardInterrupt, "interrupted"), (cr.DivergenceError, "diverged")])
-@pytest.mark.parametrize(("owner", "where"), [(Stages, "_fit"), (HeldOut, "logits")])
+@pytest.mark.parametrize(("owner", "where"), [(Stages, "_end_stage"), (HeldOut, "logits")])
 def test_stage_that_ends_early_keeps_the_best_earlier_stage(error, reason, owner, where, monkeypatch):
     method, calls = getattr(owner, where), []
 

@@ -274,10 +274,10 @@ py::dict fit(Network<T>& network, py::object x, py::object y, const py::dict& ar
 }
 
 // arguments has a dict for each network, as for fit. Calls on_finished(index, result) for each network, where result is
-// the result of its fit, or the exception.
+// the result of its fit, or the exception. more_epochs() -> int: None, or see FitManyOptions.
 template <class T>
 void fit_many(const py::list& networks, py::object x, py::object y, const py::list& arguments, py::object sample_weight,
-              const py::object& on_finished, std::optional<int> n_threads) {
+              const py::object& on_finished, const py::object& more_epochs, std::optional<int> n_threads) {
   FitData<T> data{x, std::move(y), std::move(sample_weight)};
   std::vector<std::unique_ptr<FitRequest<T>>> requests;
   std::vector<FitJob<T>> jobs;
@@ -304,6 +304,11 @@ void fit_many(const py::list& networks, py::object x, py::object y, const py::li
     add_history(error, *requests[i], outcome.history);
     call(on_finished, i, error);
   };
+  if (!more_epochs.is_none())
+    options.more_epochs = [&] {
+      const WithGil gil;
+      return call(more_epochs).template cast<int>();
+    };
   const WithoutGil released;
   chainrule::fit_many<T>(jobs, options);
 }
@@ -314,7 +319,7 @@ void bind(const py::object& type) {
   py::class_<Network<T>>(type)
       .def("fit", &fit<T>, "X"_a, "y"_a, "request"_a, py::kw_only(), "sample_weight"_a = none, "n_threads"_a = none)
       .def_static("fit_many", &fit_many<T>, "networks"_a, "X"_a, "y"_a, "requests"_a, py::kw_only(), "sample_weight"_a,
-                  "on_finished"_a, "n_threads"_a);
+                  "on_finished"_a, "more_epochs"_a, "n_threads"_a);
 }
 
 }  // namespace

@@ -27,7 +27,11 @@ template <class T>
 class FitMany {
  public:
   FitMany(std::span<const FitJob<T>> jobs, const FitManyOptions& options)
-      : jobs_(jobs.begin(), jobs.end()), options_(options), order_(jobs.size()), outcomes_(jobs.size()) {
+      : jobs_(jobs.begin(), jobs.end()),
+        options_(options),
+        order_(jobs.size()),
+        fits_(jobs.size()),
+        outcomes_(jobs.size()) {
     finished_.reserve(jobs.size());
     std::vector<double> costs;
     double total = 0, smallest_step = std::numeric_limits<double>::infinity();
@@ -60,6 +64,22 @@ class FitMany {
       if (options_.poll) polling.emplace(options_.poll, poll_seconds);
       for (FitJob<T>& job : jobs_) copies_.use(job.examples, job.options);
     }
+    run_all();
+    while (options_.more_epochs && !failed()) {
+      const int epochs = options_.more_epochs();
+      if (epochs == 0) break;
+      for (FitJob<T>& job : jobs_) job.options.epochs = epochs;
+      run_all();
+    }
+    return std::move(outcomes_);
+  }
+
+ private:
+  // Runs every fit for the epochs of its job.
+  void run_all() {
+    next_ = 0;
+    reported_ = 0;
+    finished_.clear();
     parallel(team_size_, [this](Team team) {
       const bool caller = team.rank == 0;
       try {
@@ -72,10 +92,8 @@ class FitMany {
       }
     });
     if (failure_) std::rethrow_exception(failure_);
-    return std::move(outcomes_);
   }
 
- private:
   void check_distinct() {
     std::vector<std::size_t> sorted = order_;
     std::stable_sort(sorted.begin(), sorted.end(), [this](std::size_t i, std::size_t j) {
@@ -88,23 +106,32 @@ class FitMany {
       throw std::invalid_argument(text_of("networks[", equal[1], "] is the same object as networks[", equal[0], "]"));
   }
 
+  bool failed() const {
+    return std::ranges::any_of(outcomes_, [](const FitOutcome& outcome) { return outcome.error != nullptr; });
+  }
+
   void train(std::size_t i, bool caller) {
+    FitOptions<T>& options = jobs_[i].options;
+    std::function<void(int)>& fit = fits_[i];
     try {
-      FitOptions<T> options = jobs_[i].options;
-      options.threads = options_.threads;  // for networks trained one after the other; a fit in a team has one thread
-      options.history = &outcomes_[i].history;
-      if (caller)
-        options.poll = [this] { poll_and_report(); };
-      else
-        options.poll = [this] {
-          if (stopped_) throw Abandoned{};
-        };
-      fit(*jobs_[i].network, jobs_[i].examples, options);
+      const Polling polling(
+          [this, caller] {
+            if (caller) return poll_and_report();
+            if (stopped_) throw Abandoned{};
+          },
+          options.poll_seconds);
+      if (!fit) {
+        options.threads = options_.threads;  // for networks trained one after the other; a fit in a team has one thread
+        options.history = &outcomes_[i].history;
+        fit = prepare_fit(*jobs_[i].network, jobs_[i].examples, options);
+      }
+      fit(options.epochs);
     } catch (const Abandoned&) {
       throw;
     } catch (...) {
       outcomes_[i].error = std::current_exception();
     }
+    if (!options_.more_epochs) fit = nullptr;  // frees its memory
     {
       const std::lock_guard lock(guard_);
       finished_.push_back(i);
@@ -143,6 +170,7 @@ class FitMany {
   RowMajorCopies<T> copies_;  // of the jobs' inputs
   const FitManyOptions& options_;
   std::vector<std::size_t> order_;
+  std::vector<std::function<void(int)>> fits_;  // see prepare_fit(); null before a fit and, usually, after it
   std::vector<FitOutcome> outcomes_;
   int team_size_;
   std::atomic<std::size_t> next_{0};

@@ -52,8 +52,10 @@ class Fit {
     if (options_.state != nullptr && options_.state->epoch > 0) resume(*options_.state);
   }
 
-  // Trains and fills in the history, which is valid at any time, even after an exception.
-  void run(History& history) {
+  // Trains for some more epochs and extends the history, which is valid at any time, even after an exception.
+  void run(History& history, int epochs) {
+    options_.epochs = history.epochs + epochs;
+    if (history.stop_reason == "epochs") history.stop_reason.clear();
     try {
       loop(history);
       if (options_.state != nullptr) save();
@@ -77,7 +79,7 @@ class Fit {
   void loop(History& history) {
     history.metrics.resize(options_.metrics.size());
     history.watched = watches_metric() ? "metric" : evaluation_ ? "validation" : "loss";
-    start_ = Clock::now();
+    start_ = Clock::now() - std::chrono::round<Clock::duration>(std::chrono::duration<double>(history.seconds));
     back_up_parameters();
     while (history.stop_reason.empty()) {
       make_room(history);
@@ -339,24 +341,36 @@ class Fit {
 }  // namespace
 
 template <class T>
-History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
-  History own;
-  History& history = options.history != nullptr ? *options.history : own;
-  history = {};
-  const OneFit<T> only_fit(network);
-  std::optional<Polling> polling;
-  if (options.poll) polling.emplace(options.poll, options.poll_seconds);
-  FitOptions<T> own_options = options;
-  own_options.history = &history;
-  Examples<T> own_examples = examples;
+std::function<void(int)> prepare_fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
+  *options.history = {};
+  struct Prepared {
+    Prepared(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options)
+        : only_fit(network), fit(network, examples, options) {}
+    const OneFit<T> only_fit;
+    Fit<T> fit;
+  };
+  Examples<T> used = examples;
   if (options.source) {
-    own_examples = {};
-    own_examples.x.rows = options.source.rows;
+    used = {};
+    used.x.rows = options.source.rows;
   }
-  Fit<T>(network, own_examples, std::move(own_options)).run(history);
-  return history;
+  const auto prepared = std::make_shared<Prepared>(network, used, options);
+  return [prepared, history = options.history](int epochs) { prepared->fit.run(*history, epochs); };
 }
 
+template <class T>
+History fit(Network<T>& network, const Examples<T>& examples, const FitOptions<T>& options) {
+  History own;
+  FitOptions<T> own_options = options;
+  if (own_options.history == nullptr) own_options.history = &own;
+  std::optional<Polling> polling;
+  if (options.poll) polling.emplace(options.poll, options.poll_seconds);
+  prepare_fit(network, examples, own_options)(options.epochs);
+  return *own_options.history;
+}
+
+template std::function<void(int)> prepare_fit(Network<float>&, const Examples<float>&, const FitOptions<float>&);
+template std::function<void(int)> prepare_fit(Network<double>&, const Examples<double>&, const FitOptions<double>&);
 template History fit(Network<float>&, const Examples<float>&, const FitOptions<float>&);
 template History fit(Network<double>&, const Examples<double>&, const FitOptions<double>&);
 

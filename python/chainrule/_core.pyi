@@ -194,6 +194,7 @@ class _Network(Generic[_Scalar]):
         *,
         sample_weight: ArrayLike | None,
         on_finished: Callable[[int, dict[str, Any] | Exception], object],
+        more_epochs: Callable[[], int] | None,
         n_threads: int | None,
     ) -> None: ...
 

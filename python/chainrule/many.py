@@ -117,14 +117,7 @@ def fit_many(
         )
     if settings.get("loss") is None or isinstance(X, Rows):
         y = target_of(X, y, "fit_many")
-    chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
-    held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
-    each = {name: _each(name, value, count) for name, value in settings.items()}
-    requests = []
-    for i, network in enumerate(networks):
-        data, held_out_rows = held_out[i]
-        own = {"validation": data, **{name: values[i] for name, values in each.items()}}
-        requests.append(FitRequest(network, y, sample_weight, own, chosen[i], held_out_rows))
+    requests = _requests(networks, X, y, rows, sample_weight, settings)
     results: dict[int, History | Exception] = {}
 
     def finish(index: int, result: Any) -> None:
@@ -140,10 +133,75 @@ def fit_many(
     for request in requests:
         request.begin()
     if networks:
-        native = [network._native for network in networks]
-        wanted = [request.core for request in requests]
-        native[0].fit_many(native, X, y, wanted, sample_weight=sample_weight, on_finished=finish, n_threads=threads)
+        _run(networks, X, y, requests, sample_weight, finish, None, threads)
     return [results[index] for index in range(count)]
+
+
+def fit_in_stages(
+    networks: Sequence[Network],
+    X: Any,
+    y: Any,
+    more_epochs: Callable[[list[float]], int],
+    *,
+    rows: Any,
+    sample_weight: Any,
+    n_threads: int | None,
+    **settings: Any,
+) -> None:
+    """Train networks as `fit_many` does, in stages, with the same bits as in one fit of all epochs.
+
+    After each stage, `more_epochs` is called with the last training cost of each network. It returns the number of
+    epochs of the next stage; 0 ends the training. The first exception of a network is raised.
+    """
+    costs = [np.nan] * len(networks)
+
+    def finish(index: int, result: Any) -> None:
+        if isinstance(result, Exception):
+            raise result
+        costs[index] = float(result["loss"][-1])
+
+    requests = _requests(networks, X, y, rows, sample_weight, settings)
+    _run(networks, X, y, requests, sample_weight, finish, lambda: more_epochs(costs), n_threads)
+
+
+def _requests(
+    networks: Sequence[Network], X: Any, y: Any, rows: Any, sample_weight: Any, settings: dict[str, Any]
+) -> list[FitRequest]:
+    """Return the request of each network."""
+    count = len(networks)
+    chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
+    held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
+    each = {name: _each(name, value, count) for name, value in settings.items()}
+    requests = []
+    for i, network in enumerate(networks):
+        data, held_out_rows = held_out[i]
+        own = {"validation": data, **{name: values[i] for name, values in each.items()}}
+        requests.append(FitRequest(network, y, sample_weight, own, chosen[i], held_out_rows))
+    return requests
+
+
+def _run(
+    networks: Sequence[Network],
+    X: Any,
+    y: Any,
+    requests: Sequence[FitRequest],
+    sample_weight: Any,
+    on_finished: Callable[[int, Any], None],
+    more_epochs: Callable[[], int] | None,
+    n_threads: int | None,
+) -> None:
+    """Call the core."""
+    native = [network._native for network in networks]
+    native[0].fit_many(
+        native,
+        X,
+        y,
+        [request.core for request in requests],
+        sample_weight=sample_weight,
+        on_finished=on_finished,
+        more_epochs=more_epochs,
+        n_threads=n_threads,
+    )
 
 
 def _spread(

@@ -357,8 +357,12 @@ struct FitManyOptions {
   int threads = 0;
   // Called after each job, in the calling thread, with its index and outcome.
   std::function<void(std::size_t, const FitOutcome&)> on_finished{};
-  // Called in the calling thread, about 20 times a second. An exception from it or from on_finished ends all fits and
-  // is passed on; each network keeps its last complete step or best epoch.
+  // Called in the calling thread after all jobs, unless one has failed. Returns by how many epochs to continue every
+  // fit with the state that it has; its history grows, and on_finished is called again. 0 ends the call. Schedules need
+  // a length of their own.
+  std::function<int()> more_epochs{};
+  // Called in the calling thread, about 20 times a second. An exception from it or from the other functions ends all
+  // fits and is passed on; each network keeps its last complete step or best epoch.
   std::function<void()> poll{};
 };
 

@@ -14,10 +14,10 @@ from chainrule._core import DivergenceError
 from chainrule.estimators._data import Data
 from chainrule.estimators._recipe import Recipe
 from chainrule.losses import to_core
-from chainrule.many import fit_many
+from chainrule.many import fit_in_stages
 from chainrule.network import Network
 from chainrule.schedules import Cosine
-from chainrule.training import Callbacks, History, Stop, TrainingState
+from chainrule.training import Callbacks, History, Stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,103 +142,87 @@ class Stages:
     callbacks: Callbacks
     epochs: int = dataclasses.field(default=0, init=False)
     logits: NDArray[Any] | None = dataclasses.field(default=None, init=False)
-    _states: list[TrainingState | None] = dataclasses.field(default_factory=list, init=False)
 
     def run(self, seed: int) -> History:
         """Train; return a history with one entry per stage instead of per epoch."""
-        begin = time.monotonic()
-        losses: list[float] = []
-        costs: list[float] = []
-        of_rows: list[NDArray[Any]] = []
-        best, reason, epochs, duration, logits = None, "epochs", 0, 0.0, None
+        self._begin = self._stage_begin = time.monotonic()
+        self._losses: list[float] = []
+        self._costs: list[float] = []
+        self._of_rows: list[NDArray[Any]] = []
+        self._best = 0  # the best stage, counted from 1
+        self._reason = "epochs"
         n_rows = min(len(self.data) if rows is None else len(rows) for rows in self.rows)
-        n_outputs = self.networks[0].layer_sizes[-1]
-        lengths = self.recipe.stages(n_rows, n_outputs, self.held_out is not None)
-        settings = self.recipe.fit_settings(self.data.X.shape[1], n_rows)
-        settings["schedules"] = {"learning_rate": Cosine(epochs=sum(lengths), warmup=1.0)}
-        self._states = [None] * len(self.networks)
-        for stage, length in enumerate(lengths):
-            left = self.seconds - (time.monotonic() - begin)
-            if stage and duration * length / lengths[stage - 1] > left:
-                reason = "seconds"
-                break
-            start = time.monotonic()
-            try:
-                loss = self._fit({**settings, "epochs": length}, seed, left)
-                if self.held_out is None:
-                    of_rows.append(np.array([loss]))
-                else:
-                    logits = self.held_out.logits(self.networks, self.n_threads)
-                    of_rows.append(self.held_out.losses(logits))
-            except (DivergenceError, KeyboardInterrupt) as error:
-                if best is None:
-                    raise
-                reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
-                break
-            duration = time.monotonic() - start
-            epochs += length
-            losses.append(loss)
-            costs.append(finite_mean(of_rows[-1]))
-            if best is None or costs[-1] < costs[best]:
-                best, self.epochs, self.logits = stage, epochs, logits
-                parameters = [network.parameters.copy() for network in self.networks]
-            logs = {
-                "epoch": epochs,
-                "loss": loss,
-                "validation": None if self.held_out is None else costs[-1],
-                "learning_rate": self.recipe.learning_rate,
-                "seconds": time.monotonic() - begin,
-            }
-            try:
-                stops = self.callbacks.stop(logs)
-            except KeyboardInterrupt:
-                reason = "interrupted"
-                break
-            if stops:
-                reason = "callback"
-                break
-            if not improves(of_rows, self.recipe.least_gain(n_outputs)):
-                reason = "no_improvement"
-                break
-        for network, values in zip(self.networks, parameters, strict=True):
+        n_outputs, count = self.networks[0].layer_sizes[-1], len(self.networks)
+        self._least_gain = self.recipe.least_gain(n_outputs)
+        self._lengths = self.recipe.stages(n_rows, n_outputs, self.held_out is not None)
+        at_once = min(self.n_threads or _core.get_num_threads(), count)
+        try:
+            fit_in_stages(
+                self.networks,
+                self.data.X,
+                self.data.y,
+                self._end_stage,
+                rows=self.rows,
+                sample_weight=self.data.weight,
+                loss=self.loss,
+                epochs=self._lengths[0],
+                schedules={"learning_rate": Cosine(epochs=sum(self._lengths), warmup=1.0)},
+                stop=None if np.isinf(self.seconds) else Stop(seconds=max(self.seconds, 1e-3) * at_once / count),
+                seed=[seed + 1000 * i for i in range(count)],
+                n_threads=self.n_threads,
+                **self.recipe.fit_settings(self.data.X.shape[1], n_rows),
+            )
+        except (DivergenceError, KeyboardInterrupt) as error:
+            if not self._best:
+                raise
+            self._reason = "diverged" if isinstance(error, DivergenceError) else "interrupted"
+        for network, values in zip(self.networks, self._parameters, strict=True):
             network.parameters[...] = values
-        assert best is not None
         return History(
-            loss=np.array(losses),
-            validation=None if self.held_out is None else np.array(costs),
+            loss=np.array(self._losses),
+            validation=None if self.held_out is None else np.array(self._costs),
             metrics={},
-            learning_rate=np.full(len(losses), self.recipe.learning_rate),
-            epochs=len(losses),
-            best_epoch=best + 1,
-            stop_reason=reason,
-            seconds=time.monotonic() - begin,
+            learning_rate=np.full(len(self._losses), self.recipe.learning_rate),
+            epochs=len(self._losses),
+            best_epoch=self._best,
+            stop_reason=self._reason,
+            seconds=time.monotonic() - self._begin,
             state=None,
             watched="loss" if self.held_out is None else "validation",
             skipped_updates=0,
         )
 
-    def _fit(self, settings: dict[str, Any], seed: int, seconds: float) -> float:
-        """Train every network for a stage; return the mean of their last costs."""
-        at_once = min(self.n_threads or _core.get_num_threads(), len(self.networks))
-        stop = None if np.isinf(seconds) else Stop(seconds=max(seconds, 1e-3) * at_once / len(self.networks))
-        results = fit_many(
-            self.networks,
-            self.data.X,
-            self.data.y,
-            rows=self.rows,
-            sample_weight=self.data.weight,
-            loss=self.loss,
-            stop=stop,
-            seed=[seed + 1000 * i for i in range(len(self.networks))],
-            n_threads=self.n_threads,
-            resume=self._states,
-            keep_state=True,
-            **settings,
-        )
-        histories = []
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-            histories.append(result)
-        self._states = [history.state for history in histories]
-        return float(np.mean([history.loss[-1] for history in histories]))
+    def _end_stage(self, losses: list[float]) -> int:
+        """Evaluate the networks after a stage; return the number of epochs of the next stage, or 0 to stop."""
+        loss, logits = float(np.mean(losses)), None
+        if self.held_out is None:
+            self._of_rows.append(np.array([loss]))
+        else:
+            logits = self.held_out.logits(self.networks, self.n_threads)
+            self._of_rows.append(self.held_out.losses(logits))
+        self._losses.append(loss)
+        self._costs.append(finite_mean(self._of_rows[-1]))
+        done = len(self._losses)
+        epochs = sum(self._lengths[:done])
+        if not self._best or self._costs[-1] < self._costs[self._best - 1]:
+            self._best, self.epochs, self.logits = done, epochs, logits
+            self._parameters = [network.parameters.copy() for network in self.networks]
+        duration = time.monotonic() - self._stage_begin
+        logs = {
+            "epoch": epochs,
+            "loss": loss,
+            "validation": None if self.held_out is None else self._costs[-1],
+            "learning_rate": self.recipe.learning_rate,
+            "seconds": time.monotonic() - self._begin,
+        }
+        if self.callbacks.stop(logs):
+            self._reason = "callback"
+        elif not improves(self._of_rows, self._least_gain):
+            self._reason = "no_improvement"
+        elif done < len(self._lengths):
+            self._stage_begin = time.monotonic()
+            left = self.seconds - (self._stage_begin - self._begin)
+            if duration * self._lengths[done] / self._lengths[done - 1] <= left:
+                return self._lengths[done]
+            self._reason = "seconds"
+        return 0
