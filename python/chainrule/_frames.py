@@ -442,7 +442,7 @@ class Frame:
         refuse_dask("X", table)
         self._keep = keep
         self._index: Any = None
-        self._table: Any  # an array, or a list of narwhals series
+        self._table: Any  # an array, or a list of series as `_read` takes them
         self._columns: dict[int, Column] = {}
         self.labels = column_names(table)  # the names in the data frame; None: an array
         if self.labels is not None:
@@ -451,7 +451,9 @@ class Frame:
                 raise ValueError(f"the table has more than one column {twice[0]!r}")
             data = _narwhals().from_native(table, eager_only=True)
             self._index = _narwhals().maybe_get_index(data)
-            self._table = list(data.iter_columns())  # looking up a column by name would search all columns
+            # a list, because looking up a column by name would search all columns
+            is_pandas = data.implementation.is_pandas()
+            self._table = [c for _, c in data.to_native().items()] if is_pandas else list(data.iter_columns())
             self.shape = len(data), len(self.names)
         else:
             self._table = _as_array(table, 2)
@@ -513,7 +515,8 @@ def as_column(values: Any, name: str = "") -> Column:
     if not isinstance(series, _narwhals().Series):
         raise TypeError(f"expected {_SHAPED[1]}, got {type(values).__name__}")
     index = _narwhals().maybe_get_index(series)
-    return _read(name or str(series.name), series, lambda place: _row_number(index, place))
+    own = series.to_native() if series.implementation.is_pandas() else series
+    return _read(name or str(series.name), own, lambda place: _row_number(index, place))
 
 
 def _narwhals() -> Any:
@@ -551,12 +554,19 @@ def _as_array(values: Any, n_dimensions: int) -> NDArray[Any]:
 
 
 def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
-    """Return the column of a narwhals series or an array."""
+    """Return the column of an array, a pandas series or a narwhals series."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind in "OUS":
             plain = (None if is_missing(value) else value for value in values.tolist())
             values = np.fromiter(plain, dtype=object, count=len(values))
         return Column(name, values, row_number=row_number)
+    if not isinstance(values, _narwhals().Series):  # pandas, whose own types narwhals reads more slowly
+        if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+            return Column(name, values.to_numpy(), row_number=row_number)
+        if hasattr(values.array, "codes"):
+            coded = CodedValues(values.array.codes, values.array.categories.tolist())
+            return Column(name, coded, True, row_number)
+        values = _narwhals().from_native(values, series_only=True)
     dtype = values.dtype
     kind = type(dtype).__name__
     has_array = kind not in ("Decimal", "Int128", "UInt128")  # these types have no NumPy array
@@ -568,18 +578,11 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
         if array.dtype.kind != "O" or dtype.is_integer():
             return Column(name, array, row_number=row_number)
     if values.implementation.is_pandas() and (categorical or kind == "String"):
-        return Column(name, _coded(values.to_native()), categorical, row_number)
+        codes, distinct = values.to_native().factorize()
+        return Column(name, CodedValues(codes, distinct.tolist()), categorical, row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
     objects[values.is_null().to_numpy().astype(bool)] = None
     return Column(name, objects, categorical, row_number)
-
-
-def _coded(series: Any) -> CodedValues:
-    """Return the values of a pandas series of categories or text."""
-    if hasattr(series, "cat"):
-        return CodedValues(series.cat.codes.to_numpy(), series.cat.categories.tolist())
-    codes, texts = series.factorize()
-    return CodedValues(codes, texts.tolist())
 
 
 def _integers_with_gaps(values: Any) -> NDArray[Any]:

@@ -165,13 +165,13 @@ def fit_in_stages(
 
 
 def _requests(
-    networks: Sequence[Network], X: Any, y: Any, rows: Any, sample_weight: Any, settings: dict[str, Any]
+    networks: Sequence[Network], X: Any, y: Any, rows: Any, sample_weight: Any, settings: Mapping[str, Any]
 ) -> list[FitRequest]:
     """Return the request of each network."""
     count = len(networks)
     chosen = [_row_numbers("rows", value, X) for value in _each("rows", rows, count)]
-    held_out = [_held_out(value, X) for value in _each("validation", settings.pop("validation", None), count)]
-    each = {name: _each(name, value, count) for name, value in settings.items()}
+    held_out = [_held_out(value, X) for value in _each("validation", settings.get("validation"), count)]
+    each = {name: _each(name, value, count) for name, value in settings.items() if name != "validation"}
     requests = []
     for i, network in enumerate(networks):
         data, held_out_rows = held_out[i]
