@@ -34,8 +34,10 @@ class Recipe:
         Number of different fifths of the rows that the networks hold out, in turn. Not used with validation data.
     learning_rate : float
         Learning rate of the weights; each layer divides it by √n_in, as in the neural tangent parametrization.
-    first_rate, bias_rate : float
-        Factors on the learning rate of the first layer's weights and of all biases.
+    first_rate : float
+        Factor on the learning rate of the first layer's weights for at most 1,000 rows; see `first_factor`.
+    bias_rate : float
+        Factor on the learning rate of all biases.
     beta2, dropout, label_smoothing : float
         β₂ of the optimizer, dropout of hidden units, label smoothing for classes.
     weight_decay : float
@@ -63,7 +65,7 @@ class Recipe:
     weight_decay: float = 0.2
     dropout: float = 0.0
     label_smoothing: float = 0.0
-    steps: int = 20
+    steps: int = 40
     average: float = 2.0
     longest: int = 150
     most_rows: float = 4500.0
@@ -78,6 +80,14 @@ class Recipe:
         if n_rows < FEW:
             return None
         return int(np.clip(2 ** round(np.log2(n_rows / self.steps)), 16, 256))
+
+    def first_factor(self, n_rows: int) -> float:
+        """Return the factor on the learning rate of the first layer's weights: `first_rate`, twice from 4,000 rows on.
+
+        Between 1,000 and 4,000 rows it is proportional to √n_rows: with more rows, finer differences between the bins
+        are more than noise.
+        """
+        return self.first_rate * min(2.0, math.sqrt(max(1.0, n_rows / 1000)))
 
     def least_gain(self, n_outputs: int) -> float:
         """Return the fraction by which the cost must fall: `gain`, and proportionally less with more than 2 outputs."""
@@ -101,7 +111,7 @@ class Recipe:
         decay = self.weight_decay * min(1.0, self.steps / steps)
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
         for layer, n_in in enumerate([n_inputs, *self.hidden]):
-            factor = self.first_rate if layer == 0 else 1.0
+            factor = self.first_factor(n_rows) if layer == 0 else 1.0
             groups.append(Group(layers=[layer], kind="weights", learning_rate=factor / np.sqrt(n_in)))
         return {
             "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, weight_decay=decay),
@@ -135,11 +145,12 @@ _CLASSES = Recipe(
     bins=16,
     hidden=(64, 64),
     learning_rate=0.05,
-    first_rate=5.0,
+    first_rate=2.5,
     bias_rate=1.0,
     weight_decay=0.3,
     dropout=0.05,
     label_smoothing=0.02,
+    steps=20,
     most_rows=3000.0,
 )
 _VALUES = Recipe()
