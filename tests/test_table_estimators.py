@@ -17,7 +17,7 @@ from sklearn.model_selection import cross_val_score
 
 import chainrule as cr
 from chainrule.estimators._data import Data
-from chainrule.estimators._recipe import FEW, RECIPES, merge
+from chainrule.estimators._recipe import FEW, RECIPES, WIDE, merge
 from chainrule.estimators._stages import HeldOut, Stages, improves
 from chainrule.training import Callbacks
 
@@ -251,22 +251,33 @@ def test_weights_decay_equally_per_epoch_in_large_tables(key):
     recipe = RECIPES[key]
     per_epoch = []
     for n_rows in (30_000, 120_000):
-        settings = recipe.fit_settings(5, n_rows)
+        settings = recipe.fit_settings([5, *recipe.hidden, 1], n_rows)
         per_epoch.append(settings["optimizer"].weight_decay * math.ceil(n_rows / settings["batch_size"]))
     assert per_epoch == pytest.approx([recipe.weight_decay * recipe.steps] * 2)
-    assert recipe.fit_settings(5, 200)["optimizer"].weight_decay == recipe.weight_decay  # at most 20 steps per epoch
+    assert recipe.fit_settings([5, *recipe.hidden, 1], 200)["optimizer"].weight_decay == recipe.weight_decay
+
+
+@pytest.mark.parametrize("key", RECIPES, ids="-".join)
+def test_larger_tables_get_a_faster_first_layer_and_wider_layers_for_several_outputs(key):
+    recipe = RECIPES[key]
+    rates = [recipe.fit_settings([16, *recipe.hidden, 1], n)["groups"][1].learning_rate for n in (100, 4000, 10**6)]
+    assert rates == pytest.approx([recipe.first_rate * factor / 4 for factor in (1, 2, 2)])
+    assert recipe.layer_sizes(16, WIDE - 1, 3) == [16, *recipe.hidden, 3]
+    assert recipe.layer_sizes(16, 10**6, 2) == [16, *recipe.hidden, 2]
+    assert recipe.layer_sizes(16, WIDE, 3) == [16, *(2 * width for width in recipe.hidden), 3]
+    assert [recipe.batch_size(10**6, n_outputs) for n_outputs in (1, 2, 3)] == [256, 256, 512]
 
 
 def test_stages_continue_one_training():
     """The stages together give the same bits as one fit with the same schedule."""
     recipe = dataclasses.replace(RECIPES["fast", "values"], longest=10, networks=1, gain=-10.0)
     X, y = RANDOM.normal(size=(200, 3)).astype(np.float32), RANDOM.normal(size=200)
-    network, whole = (recipe.make_network(3, 1, "squared_error", "float32", 0) for _ in range(2))
+    network, whole = (recipe.make_network([3, 4, 1], "squared_error", "float32", 0) for _ in range(2))
     held_out = HeldOut(Data(X, y, None), [np.arange(200)], "squared_error")
     stages = Stages(recipe, [network], Data(X, y, None), [None], held_out, None, np.inf, 1, Callbacks([]))
     history = stages.run(7)
     schedule = {"learning_rate": cr.Cosine(epochs=10, warmup=1.0)}
-    costs = whole.fit(X, y, epochs=10, schedules=schedule, seed=7, **recipe.fit_settings(3, 200)).loss
+    costs = whole.fit(X, y, epochs=10, schedules=schedule, seed=7, **recipe.fit_settings([3, 4, 1], 200)).loss
     assert history.loss.tolist() == costs[np.array([4, 6, 10]) - 1].tolist()
     assert (history.best_epoch, history.epochs, stages.epochs) == (3, 3, 10)
     assert network.parameters.tobytes() == whole.parameters.tobytes()
@@ -412,7 +423,9 @@ def test_scikit_learn_tools_accept_table_estimators():
 
 def test_merged_networks_average_logits():
     random = np.random.default_rng(1)
-    nets = [RECIPES["fast", "values"].make_network(5, 3, "squared_error", "float64", seed) for seed in range(3)]
+    nets = [
+        RECIPES["fast", "values"].make_network([5, 64, 32, 3], "squared_error", "float64", seed) for seed in range(3)
+    ]
     for i, net in enumerate(nets):
         net.weights[-1][...] = np.random.default_rng(i).normal(size=net.weights[-1].shape)
     X = random.normal(size=(20, 5))

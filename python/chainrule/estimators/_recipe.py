@@ -15,6 +15,7 @@ from chainrule.optimizers import AdamW, Group
 
 FEW = 64  # tables with fewer rows hold out no rows
 FIRST = 4  # epochs of the first stage
+WIDE = 20_000  # with as many rows and more than two outputs, the hidden layers are twice as wide
 HELD_OUT = 5  # without validation data, one row in 5 is held out
 
 
@@ -27,7 +28,7 @@ class Recipe:
     bins : int
         Number of bins of each numeric column of a small table; see `n_bins` and `TableEncoder`.
     hidden, activation
-        Hidden layers of each network, and their activation.
+        Hidden layers of each network, and their activation; see `layer_sizes`.
     networks : int
         Number of networks to train; their logits are averaged.
     folds : int
@@ -75,11 +76,14 @@ class Recipe:
         """Return the number of bins of each numeric column: about one per 256 rows, at least `bins`, at most 64."""
         return int(np.clip(2 ** round(np.log2(n_rows / 256)), self.bins, 64))
 
-    def batch_size(self, n_rows: int) -> int | None:
-        """Return a power of 2 that gives about `steps` steps per epoch, or None (all rows) for small tables."""
+    def batch_size(self, n_rows: int, n_outputs: int) -> int | None:
+        """Return a power of 2 that gives about `steps` steps per epoch, or None (all rows) for small tables.
+
+        It is at most 256, or 512 with wide layers.
+        """
         if n_rows < FEW:
             return None
-        return int(np.clip(2 ** round(np.log2(n_rows / self.steps)), 16, 256))
+        return int(np.clip(2 ** round(np.log2(n_rows / self.steps)), 16, 256 * _widening(n_rows, n_outputs)))
 
     def first_factor(self, n_rows: int) -> float:
         """Return the factor on the learning rate of the first layer's weights: `first_rate`, twice from 4,000 rows on.
@@ -93,24 +97,27 @@ class Recipe:
         """Return the fraction by which the cost must fall: `gain`, and proportionally less with more than 2 outputs."""
         return self.gain * 2 / max(2, n_outputs)
 
-    def make_network(self, n_inputs: int, n_outputs: int, loss: Any, dtype: str, seed: int) -> Network:
+    def layer_sizes(self, n_inputs: int, n_rows: int, n_outputs: int) -> list[int]:
+        """Return the layer sizes of each network: `hidden`, or twice as wide; see `WIDE`."""
+        return [n_inputs, *(_widening(n_rows, n_outputs) * width for width in self.hidden), n_outputs]
+
+    def make_network(self, sizes: Sequence[int], loss: Any, dtype: str, seed: int) -> Network:
         """Return a network with normally distributed weights and biases, and zeros in the last layer."""
         random = np.random.default_rng(seed)
-        sizes = [n_inputs, *self.hidden, n_outputs]
         layers = [
             (random.standard_normal((n_out, n_in)) / np.sqrt(n_in), random.standard_normal(n_out))
             for n_in, n_out in pairwise(sizes)
         ]
-        layers[-1] = (np.zeros_like(layers[-1][0]), np.zeros(n_outputs))
+        layers[-1] = (np.zeros_like(layers[-1][0]), np.zeros(sizes[-1]))
         return Network(sizes, activation=self.activation, loss=loss, init=layers, dtype=dtype, seed=seed)
 
-    def fit_settings(self, n_inputs: int, n_rows: int) -> dict[str, Any]:
-        """Return the settings of `Network.fit`, except epochs and schedule, for this number of rows."""
-        batch_size = self.batch_size(n_rows)
+    def fit_settings(self, sizes: Sequence[int], n_rows: int) -> dict[str, Any]:
+        """Return the settings of `Network.fit`, except epochs and schedule, for these layers and number of rows."""
+        batch_size = self.batch_size(n_rows, sizes[-1])
         steps = math.ceil(n_rows / (batch_size or n_rows))
         decay = self.weight_decay * min(1.0, self.steps / steps)
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
-        for layer, n_in in enumerate([n_inputs, *self.hidden]):
+        for layer, n_in in enumerate(sizes[:-1]):
             factor = self.first_factor(n_rows) if layer == 0 else 1.0
             groups.append(Group(layers=[layer], kind="weights", learning_rate=factor / np.sqrt(n_in)))
         return {
@@ -169,6 +176,11 @@ RECIPES = {
     ("accurate", "classes"): dataclasses.replace(_CLASSES, **_ACCURATE),
     ("accurate", "values"): dataclasses.replace(_VALUES, **_ACCURATE),
 }
+
+
+def _widening(n_rows: int, n_outputs: int) -> int:
+    """Return the factor on the widths of the hidden layers and on the largest batch size."""
+    return 2 if n_rows >= WIDE and n_outputs > 2 else 1
 
 
 def merge(networks: Sequence[Network], loss: Any, scale: float = 1.0) -> Network:

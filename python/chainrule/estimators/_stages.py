@@ -170,7 +170,7 @@ class Stages:
                 stop=None if np.isinf(self.seconds) else Stop(seconds=max(self.seconds, 1e-3) * at_once / count),
                 seed=[seed + 1000 * i for i in range(count)],
                 n_threads=self.n_threads,
-                **self.recipe.fit_settings(self.data.X.shape[1], n_rows),
+                **self.recipe.fit_settings(self.networks[0].layer_sizes, n_rows),
             )
         except (DivergenceError, KeyboardInterrupt) as error:
             if not self._best:

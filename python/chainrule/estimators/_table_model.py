@@ -163,7 +163,8 @@ class TableModel(Estimator):
         if callbacks.wants_state:
             raise ValueError(f"{type(self).__name__} cannot resume training: checkpoints are for Network.fit")
         loss = self._training_loss(recipe)
-        networks = [recipe.make_network(n_inputs, n_outputs, loss, dtype, seed + i) for i in range(recipe.networks)]
+        sizes = recipe.layer_sizes(n_inputs, len(train), n_outputs)
+        networks = [recipe.make_network(sizes, loss, dtype, seed + i) for i in range(recipe.networks)]
         stages = Stages(
             recipe,
             networks,
