@@ -3,6 +3,7 @@
 `cpp/test_disk.cpp` makes each system call fail in turn, and kills the program before each one.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -189,6 +190,17 @@ def full_pipe():
     os.close(write)
 
 
+@contextlib.contextmanager
+def alarm(handler):
+    """Send SIGALRM soon, and handle it in this way."""
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 def test_writing_to_a_pipe_continues_after_a_signal(net, tmp_path, full_pipe):
     read, write, size = full_pipe
@@ -199,12 +211,8 @@ def test_writing_to_a_pipe_continues_after_a_signal(net, tmp_path, full_pipe):
             found.append(os.read(read, 1 << 16))
 
     reader = threading.Thread(target=read_all)
-    before = signal.signal(signal.SIGALRM, lambda *_: reader.start())
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    try:
+    with alarm(lambda *_: reader.start()):
         net.save(f"/dev/fd/{write}")
-    finally:
-        signal.signal(signal.SIGALRM, before)
     reader.join()
     assert b"".join(found)[size:] == expected
 
@@ -214,13 +222,8 @@ def test_exception_of_a_signal_handler_ends_the_writing_to_a_pipe(net, full_pipe
     def fail(*_):
         raise ZeroDivisionError
 
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    try:
-        with pytest.raises(ZeroDivisionError):
-            net.save(f"/dev/fd/{full_pipe[1]}")
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ZeroDivisionError), alarm(fail):
+        net.save(f"/dev/fd/{full_pipe[1]}")
 
 
 # Leftovers of killed programs

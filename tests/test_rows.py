@@ -1,5 +1,6 @@
 """Rows in files, and arrays of other types: read or converted part by part, with the same bits as arrays in memory."""
 
+import multiprocessing
 import pickle
 import threading
 from concurrent.futures import ProcessPoolExecutor
@@ -189,7 +190,7 @@ def test_many_fits_on_files_give_the_same_bits_as_arrays(rows):
 
 def test_many_fits_in_processes_read_the_files(rows):
     nets = [network(SIZES["small"], seed=seed) for seed in range(2)]
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         results = cr.fit_many(nets, rows, shuffle=PARTS, batch_size=50, epochs=2, executor=pool)
     assert all(isinstance(result, cr.History) for result in results)
     local = network(SIZES["small"], seed=0)

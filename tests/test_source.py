@@ -140,7 +140,7 @@ def test_every_instruction_set_adds_parts_to_the_same_bits(isa):
         cr.set_isa(before)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 9000), count=st.integers(1, 9), name=st.sampled_from(list(NETWORKS)))
 def test_parts_of_any_number_of_rows_add_up_to_the_batch(rows, count, name):
     params, loss, X, Y, w = problem(name, rows=rows)
@@ -152,7 +152,7 @@ def test_parts_of_any_number_of_rows_add_up_to_the_batch(rows, count, name):
     assert gradient.tobytes() == expected.parameters.tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(1, 20_000), count=st.integers(1, 40))
 def test_aligned_parts_cover_the_batch_and_are_as_many_as_requested(rows, count):
     parts = scale.aligned_parts(rows, count)

@@ -75,6 +75,8 @@ huge_y = np.zeros(len(huge), np.float32)
 huge_y[::2] = 1
 ENDLESS = 10**9
 EXACT = cr.LBFGS(tolerance_gradient=0, tolerance_change=0)
+under_way = threading.Event()  # set when a call begins; by an estimator after an epoch, because before, it raises
+ESTIMATOR = {"max_iter": ENDLESS, "n_iter_no_change": ENDLESS, "callbacks": [lambda logs: under_way.set()]}
 # Calls that would take minutes. Each is interrupted soon after its start, some in the middle of a single step.
 LONG = {
     "batches": lambda: net.fit(X, y, epochs=ENDLESS, batch_size=32),
@@ -85,10 +87,8 @@ LONG = {
     "fit_many, more than threads": lambda: cr.fit_many(
         [net, other, third], X, y, epochs=ENDLESS, batch_size=8, n_threads=2
     ),
-    "classifier": lambda: cr.MLPClassifier((300,), max_iter=ENDLESS, tol=0, n_iter_no_change=ENDLESS).fit(X, y),
-    "regressor": lambda: cr.MLPRegressor(
-        "huber", (300,), max_iter=ENDLESS, early_stopping=True, n_iter_no_change=ENDLESS
-    ).fit(X, y),
+    "classifier": lambda: cr.MLPClassifier((300,), tol=0, **ESTIMATOR).fit(X, y),
+    "regressor": lambda: cr.MLPRegressor("huber", (300,), early_stopping=True, **ESTIMATOR).fit(X, y),
     "custom loss": lambda: net.fit(X, y, epochs=ENDLESS, loss=lambda z, y, w: (0.0, 0 * z)),
     "one step, small network": lambda: net.fit(endless, endless[:, 0], epochs=1),
     "one step, large network": lambda: wide.fit(huge, huge_y, epochs=1),
@@ -103,13 +103,13 @@ CHANGES_NOTHING = ("one step", "predict", "logits", "loss", "gradients")  # a pa
 
 def long_call(name, seconds):
     """Interrupt a call after a delay, and print how long it continued; the networks must remain usable."""
-    if name in ("classifier", "regressor"):
-        cr.MLPClassifier  # noqa: B018 - imported before: an import that is interrupted may end Python in another way
+    of_estimator = name in ("classifier", "regressor")
     nets = [net, other, third, wide]
     at_start = [one.parameters.copy() for one in nets]
     pressed = []
 
     def press():
+        under_way.wait()
         time.sleep(seconds)
         pressed.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
@@ -117,12 +117,14 @@ def long_call(name, seconds):
     threading.Thread(target=press, daemon=True).start()
     raised = True
     try:
+        if not of_estimator:
+            under_way.set()
         LONG[name]()
         raised = False
     except KeyboardInterrupt:
         pass
     took = time.perf_counter() - pressed[0]
-    assert raised != (name in ("classifier", "regressor")), "an estimator warns and keeps what it has learned"
+    assert raised != of_estimator, "an estimator warns and keeps what it has learned"
     for one, parameters in zip(nets, at_start, strict=True):
         assert np.isfinite(one.parameters).all()
         if name.startswith(CHANGES_NOTHING):
