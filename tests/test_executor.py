@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from children.executors import Kill, KillOnce, Loader, half_of_square, peak
+from bench.resident import resident
+from children.executors import Kill, KillOnce, Loader, half_of_square
 
 import chainrule as cr
 from chainrule import _executors
@@ -275,7 +276,7 @@ def test_workers_need_little_more_memory_than_the_data():
     nets = [cr.Network([50, 2, 1], loss="squared_error", seed=k) for k in range(3)]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         cr.fit_many(nets, big, big[:, 0].copy(), executor=pool, epochs=1, batch_size=10_000)
-        assert pool.submit(peak).result(60) < 1.3 * big.nbytes + 250e6
+        assert pool.submit(resident, "VmHWM").result(60) < 1.3 * big.nbytes + 250e6
 
 
 def test_dask_workers_need_little_more_memory_than_the_data():
@@ -285,7 +286,7 @@ def test_dask_workers_need_little_more_memory_than_the_data():
     with dask_client(1) as client:
         client.run(hide_files)
         cr.fit_many(nets, big, big[:, 0].copy(), executor=client, epochs=1, batch_size=10_000)
-        [most] = client.run(peak).values()
+        [most] = client.run(resident, "VmHWM").values()
     assert most < 1.3 * big.nbytes + 250e6
 
 

@@ -1,5 +1,6 @@
 """Many networks in one call: each gives the same result as if fitted alone, even if others fail."""
 
+import os
 import sys
 import threading
 
@@ -317,11 +318,11 @@ def test_ctrl_c_interrupts_all_networks(n_threads):
     assert run("interrupt.networks_trained_together", n_threads) == "interrupted\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
 @pytest.mark.parametrize(("dtype", "megabytes"), [("float32", 0), ("float64", 64)])
 def test_networks_share_one_copy_of_the_data(dtype, megabytes):
     """Besides the data, converted at most once, a call holds row numbers (3.2 MB for each order) and batches."""
-    assert int(run("memory.networks_trained_together", dtype)) < megabytes + 50
+    assert int(run("memory.networks_trained_together", dtype)) < (megabytes + 50) * 2**20
 
 
 def test_exception_in_a_schedule_is_the_result_of_its_network():

@@ -83,7 +83,7 @@ def test_import_in_a_subinterpreter_works_or_raises():
     assert run("forks.subinterpreter") in ("works\nmain interpreter (1, 1)\n", "refused\nmain interpreter (1, 1)\n")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
 def test_memory_does_not_grow():
     """Less than 2 KiB for each of 1,000 fits."""
     assert int(run("memory.many_fits")) < 1000 * 2048

@@ -11,13 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import chainrule as cr
-from anonymous import peak
-
-
-def resident(name: str) -> float:
-    """Return the memory of this process in MB, read from /proc."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return int(status.read().split(name + ":")[1].split()[0]) * 1024 / 1e6
+from resident import anonymous_memory, resident
 
 
 def write(path: Path, rows: int, columns: int, dtype: str) -> None:
@@ -51,12 +45,12 @@ def main() -> None:
         net.fit(X[:1000].copy(), y[:1000], **settings)
         before = resident("VmRSS")
         start = time.perf_counter()
-        with peak() as found:
+        with anonymous_memory() as found:
             net.fit(X, y, **settings)
         seconds = (time.perf_counter() - start) / options.epochs
-        more = resident("VmHWM") - before
+        more = (resident("VmHWM") - before) / 1e6
         print(f"{path.stat().st_size / 1e9:.2f} GB, {rows} rows: {seconds:.2f} s an epoch, {more:.0f} MB more at most")
-        print(f"{found[0]:.0f} MB of anonymous memory at most")
+        print(f"{found[1] / 1e6:.0f} MB of anonymous memory at most")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import chainrule as cr
-from anonymous import peak
+from resident import anonymous_memory
 
 
 def write(folder: Path, rows: int, columns: int, part: int) -> None:
@@ -35,11 +35,11 @@ def fit(options: argparse.Namespace) -> None:
     net = cr.Network([rows.shape[1], *options.hidden, 1], loss="squared_error", seed=0)
     settings = {"batch_size": options.batch, "epochs": options.epochs, "n_threads": options.threads}
     start, cpu = time.perf_counter(), time.process_time()
-    with peak() as found:
+    with anonymous_memory() as found:
         net.fit(data, y, shuffle=cr.WithinParts(options.part), **settings)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     bits = float(np.abs(net.parameters.astype(float)).sum()).hex()
-    print(seconds / options.epochs, cpu / options.epochs, found[0], bits)
+    print(seconds / options.epochs, cpu / options.epochs, found[1] / 1e6, bits)
 
 
 def main() -> None:

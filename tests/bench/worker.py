@@ -15,10 +15,10 @@ import sys
 import time
 import traceback
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import machine
+from resident import resident
 
 
 class WorkerError(RuntimeError):
@@ -67,8 +67,7 @@ class Worker:
 
     def peak_megabytes(self) -> float:
         """Return the child's largest resident set so far."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        return resident("VmHWM", self._process.pid) / 1e6
 
     def __enter__(self) -> Worker:
         return self

@@ -52,7 +52,7 @@ def memory(address):
     """Print how much memory a fit on 80 MB takes in this process."""
     from functools import partial
 
-    from children.executors import peak
+    from bench.resident import resident
     from distributed import Client
 
     def fit(rows):
@@ -62,6 +62,6 @@ def memory(address):
 
     with Client(address, set_as_default=False) as client:
         fit(1000)
-        before = peak()
+        before = resident("VmHWM")
         fit(50_000)
-        print(peak() - before)
+        print(resident("VmHWM") - before)

@@ -42,12 +42,6 @@ class Loader:
         return self.array
 
 
-def peak():
-    """Return the peak memory of this process."""
-    with open("/proc/self/status") as status:
-        return int(status.read().split("VmHWM:")[1].split()[0]) * 1024
-
-
 class Fail:
     """A loader that raises an error."""
 

@@ -2,20 +2,13 @@
 
 import contextlib
 import gc
-import os
 import resource
-import threading
 import warnings
 
 import numpy as np
+from bench.resident import anonymous_memory, resident
 
 import chainrule as cr
-
-
-def resident(name):
-    """Return VmRSS, the resident memory, or VmHWM, its peak."""
-    with open("/proc/self/status") as status:
-        return int(status.read().split(name + ":")[1].split()[0]) * 1024
 
 
 def fit(rows, batch, hidden, classes, optimizer, more):
@@ -57,14 +50,14 @@ def thousands_of_threads():
 
 
 def networks_trained_together(dtype):
-    """Print the memory of fit_many besides the data, in MB."""
+    """Print the memory of fit_many besides the data."""
     X = np.ones((400_000, 40), dtype)  # 64 MB in float32
     y = np.ones(len(X), "float32")
     nets = [cr.Network([40, 4, 1], loss="squared_error", seed=seed) for seed in range(8)]
     half = np.arange(0, len(X), 2)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmHWM")
     cr.fit_many(nets, X, y, rows=half, validation=half, batch_size=1000, epochs=1, n_threads=4)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    print(resident("VmHWM") - before)
 
 
 def many_fits():
@@ -88,8 +81,7 @@ def many_fits():
                 with contextlib.suppress(ValueError):
                     one.fit(X, y, epochs=1, **broken)
         gc.collect()
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident("VmRSS")
 
     round_of_fits()
     before = round_of_fits()
@@ -112,31 +104,6 @@ def sparse_fit():
     print(resident("VmHWM") - before, net.parameters.nbytes)
 
 
-@contextlib.contextmanager
-def anonymous_peak():
-    """Sample the anonymous memory while the block runs. The list that it yields ends with the growth up to the peak."""
-
-    def anonymous():
-        with open("/proc/self/status") as status:
-            return int(status.read().split("RssAnon:")[1].split()[0]) * 1024
-
-    before, ended, found = anonymous(), threading.Event(), []
-    found.append(before)
-
-    def sample():
-        while not ended.wait(0.001):
-            found[0] = max(found[0], anonymous())
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        thread.join()
-        found.append(found[0] - before)
-
-
 def fits_on_mapped_file(path, dtype):
     """Print the size of a mapped file, and the anonymous memory of a network's and a classifier's fit on it."""
     rows, columns = 40_000, 3000 // np.dtype(dtype).itemsize
@@ -150,11 +117,11 @@ def fits_on_mapped_file(path, dtype):
     warnings.simplefilter("ignore")
     net.fit(X[:200], y[:200], batch_size=200, epochs=1)
     cr.MLPClassifier(**settings).fit(X[:200], y[:200])
-    with anonymous_peak() as of_network:
+    with anonymous_memory() as of_network:
         net.fit(X, y, batch_size=200, epochs=2)
-    with anonymous_peak() as of_classifier:
+    with anonymous_memory() as of_classifier:
         cr.MLPClassifier(**settings).fit(X, y)
-    print(X.nbytes, of_network[-1], of_classifier[-1])
+    print(X.nbytes, *(peak - start for start, peak in (of_network, of_classifier)))
 
 
 def fit_on_files(folder):
@@ -175,7 +142,7 @@ def fit_on_files(folder):
     small = cr.Rows(f"{folder}/0.parquet", target="x0")
     net.fit(small, **settings, epochs=1)
     pa.default_memory_pool().release_unused()
-    with anonymous_peak() as taken:
+    with anonymous_memory() as taken:
         net.fit(rows, validation=small, **settings, epochs=2)
         net.predict(rows)
-    print(rows.shape[0] * columns * 4, part * columns * 4, taken[-1])
+    print(rows.shape[0] * columns * 4, part * columns * 4, taken[1] - taken[0])
