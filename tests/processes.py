@@ -30,3 +30,11 @@ def start(function, *arguments):
     """Start a call in a separate process; its output can be read from `stdout`."""
     options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command(function, *arguments), **options)
+
+
+def state(pid):
+    """Return the state of a process in /proc: "T" if it is stopped, "Z" if it has ended but still exists, "" if not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

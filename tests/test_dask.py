@@ -142,8 +142,13 @@ def silent_for_long(monkeypatch, client, is_silent, worker):
 
 def is_stopped(pid):
     """Return whether SIGSTOP has stopped a process."""
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "T"
+    return processes.state(pid) == "T"
+
+
+def kill_stopped(pid):
+    """Kill a process, unless its nanny has already done so, because the fit has removed the worker."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -359,7 +364,7 @@ def test_a_worker_stopped_while_it_loads_is_removed(client, tmp_path, monkeypatc
         with silent_for_long(monkeypatch, client, lambda: is_stopped(victim), worker):
             result = fit(client, parts, loaders(Y, 9))
     finally:
-        os.kill(victim, signal.SIGKILL)
+        kill_stopped(victim)
     assert_bits(result)
 
 
@@ -486,7 +491,7 @@ def test_a_stopped_worker_is_removed_and_its_work_repeated(client, how, monkeypa
         with silent_for_long(monkeypatch, client, lambda: is_stopped(callback.victim), callback.worker):
             result = fit(client, callbacks=[callback], **ORDERS[how])
     finally:
-        os.kill(callback.victim, signal.SIGKILL)
+        kill_stopped(callback.victim)
     assert_bits(result, **ORDERS[how])
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import environment
+from processes import environment, state
 
 import chainrule as cr
 from chainrule import mpi, scale
@@ -110,11 +110,7 @@ def test_a_rank_that_fails_ends_the_job(how, rank, status):
 
 
 def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return state(pid) not in ("", "Z")
 
 
 @needs_mpi
