@@ -7,10 +7,10 @@
 #include <exception>
 #include <mutex>
 
+#include "core/backoff.h"
 #include "core/check.h"
 #include "core/parallel_backend.h"
 #include "core/processors.h"
-#include "core/rest.h"
 
 namespace chainrule {
 namespace {
@@ -67,10 +67,10 @@ int threads_for(double operations, int requested) {
 
 void detail::run_team(int threads, Length length, void (*body)(void*, Team), void* context) {
   using Clock = std::chrono::steady_clock;
-  static thread_local Rest rest;
+  static thread_local Backoff backoff;
   if (threads <= 1) return body(context, {0, 1});
   const Clock::time_point start = Clock::now();
-  if (length == Length::brief && rest.lasts(start)) return body(context, {0, 1});
+  if (length == Length::brief && backoff.lasts(start)) return body(context, {0, 1});
   static thread_local Phases phases;  // a thread leads one team at a time
   struct Members {
     void (*body)(void*, Team);
@@ -102,7 +102,7 @@ void detail::run_team(int threads, Length length, void (*body)(void*, Team), voi
       &members);
   const Clock::time_point end = Clock::now();
   const auto waited = phases.waited() + (end - members.leader_end);
-  if (length == Length::brief) rest.record(threads, start, end, waited);
+  if (length == Length::brief) backoff.record(threads, start, end, waited);
   if (members.first) std::rethrow_exception(members.first);
 }
 

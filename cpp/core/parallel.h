@@ -99,7 +99,7 @@ void parallel(int threads, Body&& body) {
 }
 
 // The same for short, repeated calls such as training steps: after a member has lost its processor, the calling thread
-// executes the next calls alone for a while (core/rest.h).
+// executes the next calls alone for a while (core/backoff.h).
 template <class Body>
 void parallel_step(int threads, Body&& body) {
   detail::run_body(threads, detail::Length::brief, body);

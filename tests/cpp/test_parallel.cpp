@@ -1,5 +1,5 @@
 // Tests teams on the compiled backend: phases and the distribution of their items, late or absent members, exceptions,
-// nesting, concurrent callers, rests. Also tests the number of threads that the system allows, which is read from
+// nesting, concurrent callers, backoffs. Also tests the number of threads that the system allows, which is read from
 // folders that imitate /proc and /sys.
 #include <atomic>
 #include <chrono>
@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "check.h"
+#include "core/backoff.h"
 #include "core/parallel.h"
 #include "core/processors.h"
-#include "core/rest.h"
 #include "folder.h"
 
 namespace chainrule {
@@ -248,36 +248,37 @@ void settings() {
   CHECK(num_threads() >= 1 && num_threads_reason() != "set_num_threads");
 }
 
-// Uses a simulated clock, which starts late enough that no rest has just ended.
-void rests() {
-  using detail::Rest;
+// Uses a simulated clock, which starts late enough that no backoff has just ended.
+void backoffs() {
+  using detail::Backoff;
   using std::chrono::microseconds, std::chrono::milliseconds;
-  const Rest::Time start{std::chrono::hours(1)};
-  const auto record = [&](Rest& rest, Rest::Time begin, Rest::Duration step, Rest::Duration waited) {
-    rest.record(2, begin, begin + step, waited);
+  const Backoff::Time start{std::chrono::hours(1)};
+  const auto record = [&](Backoff& backoff, Backoff::Time begin, Backoff::Duration step, Backoff::Duration waited) {
+    backoff.record(2, begin, begin + step, waited);
     return begin + step;
   };
-  Rest quick;
+  Backoff quick;
   record(quick, start, milliseconds(4), milliseconds(1));  // 1.5 times as fast as one thread
   CHECK(!quick.lasts(start + milliseconds(4)));
   record(quick, start, microseconds(200), microseconds(199));
   CHECK(!quick.lasts(start + microseconds(200)));  // a wait too short to matter
 
-  Rest rest;
-  Rest::Time now = record(rest, start, milliseconds(4), milliseconds(2));
-  CHECK(rest.lasts(now) && rest.lasts(now + milliseconds(40) - microseconds(1)));
+  Backoff backoff;
+  Backoff::Time now = record(backoff, start, milliseconds(4), milliseconds(2));
+  CHECK(backoff.lasts(now) && backoff.lasts(now + milliseconds(40) - microseconds(1)));
   now += milliseconds(40);
-  CHECK(!rest.lasts(now));
-  now = record(rest, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
-  CHECK(rest.lasts(now + milliseconds(160) - microseconds(1)) && !rest.lasts(now + milliseconds(160)));
-  now = record(rest, now + milliseconds(160), milliseconds(4), milliseconds(2));
-  CHECK(rest.lasts(now + milliseconds(200) - microseconds(1)) && !rest.lasts(now + milliseconds(200)));  // the longest
-  now = record(rest, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
-  CHECK(rest.lasts(now + milliseconds(40) - microseconds(1)) && !rest.lasts(now + milliseconds(40)));
+  CHECK(!backoff.lasts(now));
+  now = record(backoff, now, milliseconds(4), milliseconds(2));  // again soon after: four times as long
+  CHECK(backoff.lasts(now + milliseconds(160) - microseconds(1)) && !backoff.lasts(now + milliseconds(160)));
+  now = record(backoff, now + milliseconds(160), milliseconds(4), milliseconds(2));
+  CHECK(backoff.lasts(now + milliseconds(200) - microseconds(1)) &&
+        !backoff.lasts(now + milliseconds(200)));                                    // the longest
+  now = record(backoff, now + milliseconds(600), milliseconds(4), milliseconds(2));  // long after: like the first
+  CHECK(backoff.lasts(now + milliseconds(40) - microseconds(1)) && !backoff.lasts(now + milliseconds(40)));
 }
 
 // After a team has waited for a member, the calling thread continues alone.
-void a_stall_is_followed_by_a_rest() {
+void a_stall_is_followed_by_a_backoff() {
   if (thread_backend() == "serial") return;
   using Clock = std::chrono::steady_clock;
   int alone = 0;
@@ -314,8 +315,8 @@ int main() {
   chainrule::exceptions_reach_the_caller();
   chainrule::nested_teams_have_one_member();
   chainrule::concurrent_callers();
-  chainrule::rests();
-  chainrule::a_stall_is_followed_by_a_rest();
+  chainrule::backoffs();
+  chainrule::a_stall_is_followed_by_a_backoff();
   chainrule::quotas();
   chainrule::cores();
   chainrule::settings();

@@ -1,8 +1,8 @@
-// Decides when the caller works alone. A rest is a period in which it does, while its team is idle. A member that loses
-// its processor holds its item for a whole time slice, which is a few milliseconds. If the caller of a step waited so
-// long that the team was less than 1.5 times as fast as one thread, a rest follows that is 20 times as long as the
-// wait. So a competing process costs about one twentieth of the time, and need not be detected. If the first step with
-// a team after a rest has to wait again, the next rest is at least four times as long, up to a fifth of a second.
+// Decides when the caller of a step works without its team. A member that loses its processor holds its item for a
+// whole time slice, which is a few milliseconds. If the caller waited so long that the team was less than 1.5 times as
+// fast as one thread, the caller backs off: it works alone for 20 times as long as it has waited. So a competing
+// process costs about one twentieth of the time, and need not be detected. If the first step with a team after a
+// backoff has to wait again, the next backoff is at least four times as long, up to a fifth of a second.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace chainrule::detail {
 
-class Rest {
+class Backoff {
  public:
   using Time = std::chrono::steady_clock::time_point;
   using Duration = Time::duration;
@@ -19,7 +19,7 @@ class Rest {
   static constexpr Duration max_length = std::chrono::milliseconds(200);
 
   bool lasts(Time now) const { return now < end_; }
-  // Called after a step of a team. waited: how long the caller waited for other members.
+  // Call after a step of a team; waited: how long the caller waited for other members.
   void record(int threads, Time start, Time end, Duration waited) {
     const bool paid = 2 * (end - start - waited) * threads >= 3 * (end - start);
     if (paid || waited < min_wait) return;
