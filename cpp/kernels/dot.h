@@ -11,8 +11,6 @@ namespace {
 
 inline constexpr int dot_chains = 16;
 
-inline Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
-
 // Calls visit(Constant<N>, j) for groups of N vectors that begin at column j; the N chains hide each other's latency.
 // The width is a multiple of slice_width.
 template <class T, class Visit>

@@ -182,6 +182,9 @@ struct OptimizerPasses<T, OptimizerList<Optimizer...>> : OptimizerPass<T, Optimi
 // moments have a special layout: each layer stores Wᵀ, with rows padded with zeros to a multiple of slice_width, then
 // the biases, padded likewise. The W of a last layer with one output is a single such row. All padding stays zero.
 inline constexpr Index slice_width = 16;
+[[gnu::always_inline]] constexpr Index padded_width(Index n) {
+  return (n + slice_width - 1) / slice_width * slice_width;
+}
 inline constexpr Index slices_of_leaf = 8;                       // the last leaf may have fewer
 inline constexpr Index slices_at_once = 8 * slices_of_leaf;      // their gradients are stored before they are added
 inline constexpr Index whole_slice = sum_rows / slices_of_leaf;  // rows of a slice, except in the last leaf

@@ -36,8 +36,6 @@ struct Member {
   Interruption* interruption;
 };
 
-Index padded_width(Index n) { return (n + slice_width - 1) / slice_width * slice_width; }
-
 // The number of gradient arrays for a batch of up to `rows` rows: one per slice and, if the batch takes several rounds
 // of slices, one per run of leaves of earlier rounds.
 Index partial_count(Index rows) {
