@@ -1,9 +1,9 @@
 // exp, expm1, log, log1p, tanh, logistic, softplus, erf, sin and cos on vectors. They have no branches and use only + -
 // * / fma min max, selections and integer operations, so every instruction set with FMA gives the same bits. libm is
 // not used because its results change with its version. The polynomials are minimax fits (Remez exchange, relative
-// error) rounded to T. Each comment gives the largest error in ulp that tests/cpp/test_math.cpp measured, over all 2^32
-// floats and over grids and random doubles, with the error on x86 without FMA in parentheses. NaN gives NaN; the limits
-// at +-infinity are exact.
+// error) rounded to T. Each comment gives the largest error in ulp that tests/cpp/test_math.cpp measured over all 2^32
+// floats, and over grids of doubles and random ones; in parentheses, the error on x86 without FMA. NaN gives NaN; the
+// limits at +-infinity are exact.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Reads entries of a state to resume.
+// Reads the entries of a state from which a fit resumes.
 #pragma once
 
 #include "chainrule/training.h"

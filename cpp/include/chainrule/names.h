@@ -1,7 +1,7 @@
 // The lists of activations, losses and metrics, with all their properties except the arithmetic. A new entry needs a
 // line here and a formula in kernels/activations.h, kernels/losses.h or train/metrics.cpp; dispatch, checks, bindings,
-// tests and documentation are derived from these lists. The kernels include this file, so it includes nothing of the
-// standard library except <cstddef>.
+// tests and documentation are derived from these lists. The kernels include this file, so of the standard library
+// it includes only <cstddef>.
 #pragma once
 
 #include <cstddef>
