@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._baseline import constant_cost
 from chainrule._documented import Documented
 from chainrule._frames import Frame
 from chainrule._objects import refuse_dask
@@ -49,14 +50,6 @@ def refuse_text(y: Any) -> None:
             raise ValueError(f"{advice} ({error})") from None
 
 
-def no_better(part: str, cost: float, constant: float) -> str:
-    """Return the warning for a network that is no better on some rows than the best constant prediction."""
-    return (
-        f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
-        f"constant prediction {constant:.6g}."
-    )
-
-
 class Estimator(
     Documented,
     Savable,
@@ -68,6 +61,7 @@ class Estimator(
 
     encoder_: TableEncoder
     network_: Network
+    loss: Any
     n_threads: int | None
     _y_numeric: bool
     _train_on: Callable[..., Any]  # (X, y, sample_weight, validation); if it raises, some attributes may be set
@@ -173,6 +167,28 @@ class Estimator(
     def _scale_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Scale the targets of a table with the learned scale."""
         return y
+
+    def _no_better_than_constant(self, data: Data, part: str, bound: float = np.inf) -> str:
+        """Return a warning if the network's cost is not below that of the best constant prediction, otherwise "".
+
+        ``data`` are the held-out rows or, if there are none, the training rows with the weights of their classes;
+        ``part`` is their name. ``bound`` is an upper bound of the cost, which saves the computation if it is low.
+        """
+        y = data.y if data.weight is None else data.y[data.weight > 0]
+        if callable(self.loss) or (y == y[0]).all():  # the best constant is unknown, or all targets are equal
+            return ""
+        network = self.network_
+        constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])
+        threshold = constant - 1e-6 * abs(constant)
+        if bound < threshold:
+            return ""
+        cost = network.loss(data.X, data.y, data.weight, n_threads=self.n_threads)
+        if cost < threshold:
+            return ""
+        return (
+            f"The network predicts the {part} rows no better than a constant: its cost is {cost:.6g}, that of the best "
+            f"constant prediction {constant:.6g}."
+        )
 
     def _with_class_weights(self, data: Data, incremental: bool) -> Data:
         """Multiply the weights of the training rows by those of their classes."""

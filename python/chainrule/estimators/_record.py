@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule._baseline import constant_cost
 from chainrule._warn import warn
 from chainrule.estimators import _options, _sklearn
 from chainrule.estimators._data import Data
-from chainrule.estimators._estimator import no_better
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Cosine, OneCycle
@@ -178,25 +176,14 @@ def _why_unfinished(estimator: Any, history: History) -> list[str]:
 
 
 def _why_useless(estimator: Any, data: Data, part: str) -> list[str]:
-    """Return a warning if the network's cost is not below that of the best constant prediction; empty if it is.
-
-    ``data`` are the held-out rows or, if there are none, the training rows with the weights of their classes; ``part``
-    is their name.
-    """
-    y = data.y if data.weight is None else data.y[data.weight > 0]
-    if callable(estimator.loss) or (y == y[0]).all():  # the best constant is unknown, or all targets are equal
-        return []
-    network = estimator.network_
-    constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])
-    threshold = constant - 1e-6 * abs(constant)
-    if part == "training" and estimator.loss_curve_[-1] < threshold:  # an upper bound: it includes the penalty
-        return []
-    cost = network.loss(data.X, data.y, data.weight, n_threads=estimator.n_threads)
-    if cost < threshold:
+    """Return a warning with a remedy if the network predicts the data no better than a constant, otherwise nothing."""
+    bound = estimator.loss_curve_[-1] if part == "training" else np.inf  # the last cost includes the penalty
+    warning = estimator._no_better_than_constant(data, part, bound)
+    if not warning:
         return []
     if hasattr(estimator, "encoder_"):
         remedy = "Try another learning_rate_init, a larger max_iter or a smaller alpha"
     else:
         scale_y = " and y (sklearn.compose.TransformedTargetRegressor)" if estimator._y_numeric else ""
         remedy = f"Scale X (sklearn.preprocessing.StandardScaler){scale_y}, or fit with preprocess=True"
-    return [f"{no_better(part, cost, constant)} {remedy}."]
+    return [f"{warning} {remedy}."]

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule._arguments import about
-from chainrule._baseline import constant_cost
 from chainrule._core import DivergenceError
 from chainrule._suggest import explained
 from chainrule._warn import warn
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn
 from chainrule.estimators._data import Data, check_rows, check_weights, split_mask, validation_data, with_mask
-from chainrule.estimators._estimator import NOT_FINITE, Estimator, no_better
+from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
 from chainrule.estimators._stages import HeldOut, Stages
@@ -195,13 +194,8 @@ class TableModel(Estimator):
         reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
         if message := reason.get(self.history_.stop_reason):
             warn(f"{message} The best earlier stage is kept.", _sklearn.exceptions.ConvergenceWarning)
-        if callable(self.loss) or (data.y == data.y[0]).all():
-            return
-        network = self.network_
-        cost = network.loss(data.X, data.y, data.weight, n_threads=self.n_threads)
-        constant = constant_cost(network.loss_spec, data.y, data.weight, outputs=network.layer_sizes[-1])
-        if cost >= constant - 1e-6 * abs(constant):
-            warn(no_better(part, cost, constant))
+        if warning := self._no_better_than_constant(data, part):
+            warn(warning)
 
     def _evaluation_loss(self) -> Any:
         """Return the loss for evaluating the held-out rows."""
