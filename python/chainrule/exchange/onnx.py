@@ -22,7 +22,7 @@ from chainrule._disk import StrPath, write_atomically
 from chainrule._formats import TIME
 from chainrule._frames import Column, Frame, column_names
 from chainrule._optional import require
-from chainrule.exchange._model import Model, reduce
+from chainrule.exchange._model import ReducedModel, reduce
 from chainrule.exchange._onnx_graph import (
     ROWS,
     Graph,
@@ -117,12 +117,12 @@ def to_onnx(subject: Any, path: StrPath) -> Feed:
     return feed
 
 
-def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = None) -> tuple[Any, Feed]:
+def build(model: ReducedModel, *, is_network: bool, columns: tuple[str, ...] | None = None) -> tuple[Any, Feed]:
     """Return an ONNX ``ModelProto`` and the function that makes its inputs.
 
     Parameters
     ----------
-    model : Model
+    model : ReducedModel
         The model to convert.
     is_network : bool
         Whether the output is the prediction of the network, instead of labels or values.
@@ -132,6 +132,7 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
     network, encoding = model.network, model.encoder
     helper = require("onnx.helper", "onnx")
     encoded = [] if encoding is None else [column for column in encoding.columns if column.width]
+    described = [_input(column) for column in encoded]
     used = {*_OUTPUTS, "X", *(column.name for column in encoded)}
 
     def unique(name: str) -> str:
@@ -143,11 +144,12 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
 
     g = Graph(network.dtype, lambda name: unique(f"{name}_{len(used)}"))
     if encoding is None:
+        names = ["X"]
         inputs = [info("X", g.dtype, [ROWS, network.layer_sizes[0]])]
         x = add_network(g, "X", network)
     else:
         names = [unique(column.name) if column.name in ("", *_OUTPUTS) else column.name for column in encoded]
-        inputs = [info(name, *_describe(column)) for name, column in zip(names, encoded, strict=True)]
+        inputs = [info(name, dtype, [ROWS, 1], text) for name, (dtype, text, _) in zip(names, described, strict=True)]
         features, places = add_features(g, encoding, names)
         x = add_network(g, features, network, places)
     n_outputs = network.layer_sizes[-1]
@@ -163,24 +165,17 @@ def build(model: Model, *, is_network: bool, columns: tuple[str, ...] | None = N
     made_by = {"producer_name": "chainrule", "producer_version": __version__}
     proto = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, **made_by)
     helper.set_model_props(proto, {"chainrule.version": __version__, "chainrule.kind": model.kind})
-    texts = tuple(map(_texts, encoded))
-    return proto, Feed(encoding, tuple(value.name for value in inputs), texts, g.dtype, columns)
+    return proto, Feed(encoding, tuple(names), tuple(texts for _, _, texts in described), g.dtype, columns)
 
 
-def _texts(column: Encoder) -> NDArray[Any] | None:
-    """Return the texts that `Feed` uses for the levels of a column, and for a missing and an unknown level."""
-    if not isinstance(column, LevelColumn):
-        return None
-    texts = Texts.of(column)
-    return np.array([*column.levels, texts.gap, texts.other], dtype=object)
-
-
-def _describe(column: Encoder) -> tuple[Any, list[Any], str]:
-    """Return dtype, shape and description of the input for a column."""
+def _input(column: Encoder) -> tuple[Any, str, NDArray[Any] | None]:
+    """Return dtype and description of the input for a column, and its entry of `Feed.texts`."""
     if isinstance(column, LevelColumn):
-        return np.object_, [ROWS, 1], f"text; {Texts.of(column).gap!r} if missing"
+        texts = Texts.of(column)
+        known = np.array([*column.levels, texts.gap, texts.other], dtype=object)
+        return np.object_, f"text; {texts.gap!r} if missing", known
     what = "a number"
     if isinstance(column, DateColumn):
         is_time = column.format is not None and column.format.order == TIME
         what = "the fraction of the day" if is_time else "days since 1970-01-01 (UTC)"
-    return np.float64, [ROWS, 1], f"{what}; NaN if missing"
+    return np.float64, f"{what}; NaN if missing", None
