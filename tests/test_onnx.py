@@ -21,7 +21,7 @@ from tables import DATA, LIBRARIES
 
 import chainrule as cr
 from chainrule import _core
-from chainrule.exchange._model import Model, reduce
+from chainrule.exchange._model import ReducedModel, reduce
 from chainrule.exchange.onnx import build
 from chainrule.table import TableEncoding
 from chainrule.target import Target
@@ -224,7 +224,7 @@ def features(encoding, table, dtype="float32"):
     identity = [(np.eye(encoding.n_features), np.zeros(encoding.n_features))]
     sizes = [encoding.n_features] * 2
     net = cr.Network(sizes, loss="squared_error", init=identity, dtype=dtype, seed=0)
-    model, feed = build(Model("Network", net, encoding, Target("")), is_network=True)
+    model, feed = build(ReducedModel("Network", net, encoding, Target("")), is_network=True)
     return outputs(model, feed(table))["prediction"]
 
 
@@ -317,7 +317,7 @@ def test_a_graph_reads_texts_without_feed():
     encoding = TableEncoding.learn(table)
     identity = [(np.eye(encoding.n_features), np.zeros(encoding.n_features))]
     net = cr.Network([encoding.n_features] * 2, loss="squared_error", init=identity)
-    model, _ = build(Model("Network", net, encoding, Target("")), is_network=True)
+    model, _ = build(ReducedModel("Network", net, encoding, Target("")), is_network=True)
     assert encoding.feature_names[:4] == ["town=7", "town=Ayr", "town=Ely", "town missing"]
     same = {
         "town": [
@@ -352,7 +352,7 @@ def test_infinite_numbers_count_as_the_largest():
         encoding = TableEncoding.learn(table, bins=bins)
         identity = [(np.eye(encoding.n_features), np.zeros(encoding.n_features))]
         net = cr.Network([encoding.n_features] * 2, loss="squared_error", init=identity)
-        model, _ = build(Model("Network", net, encoding, Target("")), is_network=True)
+        model, _ = build(ReducedModel("Network", net, encoding, Target("")), is_network=True)
         for sign in (-1, 1):
             rows = {f"x{i}": np.array([[sign * np.inf]]) for i in range(3)}
             found = outputs(model, rows)["prediction"]

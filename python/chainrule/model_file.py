@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 
 from chainrule import _core, _json
 from chainrule._disk import StrPath
+from chainrule.exchange._model import ReducedModel
 from chainrule.network import Network
 from chainrule.table import TableEncoding
 from chainrule.target import Target, read_standardizer
@@ -61,29 +62,18 @@ _OTHERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """An estimator reduced to what predictions need.
+class Model(ReducedModel):
+    """An estimator from a file, reduced to what predictions need; its kind is one of `KINDS`.
 
     Attributes
     ----------
-    kind : str
-        The name of the class, one of `KINDS`.
-    network : Network
-        The network.
-    encoder : TableEncoding or None
-        Turns a table into the inputs of the network; None if the estimator takes plain numbers.
-    target : Target
-        The target that is predicted.
     metadata : dict of str to str
         The metadata that was stored with the model.
     state : dict
         The whole entry `chainrule.estimator`. Only the parts that the other attributes need have been checked.
     """
 
-    kind: str
     network: Network
-    encoder: TableEncoding | None
-    target: Target
     metadata: dict[str, str]
     state: dict[str, Any]
 

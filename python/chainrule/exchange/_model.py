@@ -11,7 +11,7 @@ from chainrule.target import Target
 
 
 @dataclass(frozen=True)
-class Model:
+class ReducedModel:
     """The parts of a model that its predictions need.
 
     Attributes
@@ -32,7 +32,7 @@ class Model:
     target: Target
 
 
-def reduce(subject: Any) -> Model:
+def reduce(subject: Any) -> ReducedModel:
     """Return the network, the encoding of a table and the target of a fitted estimator, or of a `Network`.
 
     Raises
@@ -41,10 +41,10 @@ def reduce(subject: Any) -> Model:
         If the estimator is not fitted.
     """
     if not hasattr(subject, "get_params"):
-        return Model(type(subject).__name__, subject, None, Target(""))
+        return ReducedModel(type(subject).__name__, subject, None, Target(""))
     from chainrule.estimators import _sklearn  # needs scikit-learn, which networks do not
 
     _sklearn.validation.check_is_fitted(subject)
     encoder = getattr(subject, "encoder_", None)
     encoding = None if encoder is None else encoder.encoding_
-    return Model(type(subject).__name__, subject._ensure_network(), encoding, subject._target())
+    return ReducedModel(type(subject).__name__, subject._ensure_network(), encoding, subject._target())

@@ -15,7 +15,7 @@ from chainrule._formats import TIME, DateFormat, NumberFormat
 from chainrule.exchange import _c_code, _c_rows
 from chainrule.exchange._c_layers import FEW, Layer, store, store_table
 from chainrule.exchange._c_text import array, identifiers, is_identifier, number, numbers, quoted, string
-from chainrule.exchange._model import Model, reduce
+from chainrule.exchange._model import ReducedModel, reduce
 from chainrule.losses import to_core
 
 _CLOSE = {"float32": 1e-4, "float64": 1e-9}  # relative differences that the self-test allows
@@ -48,7 +48,7 @@ class _Header:
 
     Parameters
     ----------
-    model : Model
+    model : ReducedModel
         The model to write.
     is_estimator : bool
         Whether it is an estimator, not a network.
@@ -60,7 +60,7 @@ class _Header:
         Whether weights are integers of 8 bits.
     """
 
-    def __init__(self, model: Model, is_estimator: bool, name: str, dtype: str, is_int8: bool) -> None:
+    def __init__(self, model: ReducedModel, is_estimator: bool, name: str, dtype: str, is_int8: bool) -> None:
         self.model, self.is_estimator = model, is_estimator
         self.name, self.dtype, self.is_int8 = name, dtype, is_int8
         self.network, self.target = model.network, model.target
