@@ -7,6 +7,7 @@ removes workers that are silent, such as a stopped process.
 """
 
 import math
+import operator
 import pickle
 import statistics
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,7 +50,7 @@ class _RemovedError(Exception):
 # --- what the workers run ---
 
 
-def _load(load: Callable[[], Any], expected: Mapping[str, str]) -> Any:
+def _load(expected: Mapping[str, str], load: Callable[[], Any]) -> Any:
     _executors.check_identity(expected)
     return load()
 
@@ -110,10 +111,6 @@ def _part(
 
 def _check(part: Sequence[Any], content: bytes) -> None:
     scale.check_targets(pickle.loads(content), part[1], part[2])
-
-
-def _item(index: int, part: Sequence[Any]) -> Any:
-    return part[index]
 
 
 def _pick(part: Sequence[Any], rows: Array) -> list[Any]:
@@ -347,6 +344,7 @@ class _Driver:
     def _partitions(self, name: str, value: Any) -> list[_Partition]:
         if value is None:
             return []
+        compute = self._cluster.client.compute
         if hasattr(value, "to_dask_array"):  # a table
             value = value.to_dask_array()
         if hasattr(value, "to_delayed") and hasattr(value, "chunks"):
@@ -354,21 +352,16 @@ class _Driver:
             if value.ndim < dimensions:
                 raise ValueError(f"{name} has {value.ndim} dimensions, expected two: (rows, columns)")
             whole = value.rechunk(dict.fromkeys(range(1, value.ndim), -1))
-            requests = [self._computing(block) for block in whole.to_delayed().reshape(-1)]
+            requests = [partial(compute, block) for block in whole.to_delayed().reshape(-1)]
         elif isinstance(value, Iterable) and not hasattr(value, "shape") and all(map(callable, value := list(value))):
-            requests = [(self._computing if hasattr(load, "__dask_graph__") else self._loading)(load) for load in value]
+            load = partial(self._cluster.submit, "load", _load, self._expected)
+            requests = [partial(compute if hasattr(one, "__dask_graph__") else load, one) for one in value]
         else:
             raise TypeError(
                 f"{name} must be a dask array or table, or a list of Delayed objects or of functions without "
                 f"arguments, one per partition, got {type(value).__name__}"
             )
         return [_Partition(f"partition {k} of {name}", request) for k, request in enumerate(requests)]
-
-    def _computing(self, block: Any) -> Callable[[], Any]:
-        return lambda: self._cluster.client.compute(block)
-
-    def _loading(self, load: Callable[[], Any]) -> Callable[[], Any]:
-        return lambda: self._cluster.submit("load", _load, load, self._expected)
 
     def load(
         self, settings: dict[str, Any], hold_out: Callable[[Array], tuple[Any, Any]] | None
@@ -405,7 +398,8 @@ class _Driver:
                 if isinstance(given, RowsHeldOut):  # these have weights of their own
                     weight = () if given.weight is None else (given.weight,)
                     settings["validation"] = (settings["validation"][0], given.y, *weight)
-            self._drop_partitions()
+            for partition in chain.from_iterable(self._data.values()):
+                partition.future = None
             return (total, self._train) if in_parts else (rows, None)
 
         return self._repeated(attempt)
@@ -422,12 +416,14 @@ class _Driver:
 
     def _load_and_measure(self) -> int:
         """Load all partitions and return the number of rows."""
-        everything = [part for partitions in self._data.values() for part in partitions]
+        everything = [*chain.from_iterable(self._data.values())]
         for partition in everything:
             partition.future = partition.request()
         forms: dict[str, str] = {}
         rows = {}
-        answers = iter(self._run_tasks(self._measuring(everything)))
+        submit = self._cluster.submit
+        tasks = [(p.name, submit("measure", _measure, p.future, self._expected)) for p in everything]
+        answers = iter(self._run_tasks(tasks))
         for name, partitions in self._data.items():
             stop = 0
             for partition in partitions:
@@ -444,9 +440,6 @@ class _Driver:
         if not rows["X"]:
             raise ValueError("X has no rows")
         return rows["X"]
-
-    def _measuring(self, partitions: Sequence[_Partition]) -> list[tuple[str, Any]]:
-        return [(p.name, self._cluster.submit("measure", _measure, p.future, self._expected)) for p in partitions]
 
     def _run_tasks(self, tasks: list[tuple[str, Any]]) -> list[Any]:
         self._step = [future for _, future in tasks]
@@ -481,7 +474,7 @@ class _Driver:
         self._run_tasks([(part.name, self._cluster.submit("check", _check, part.future, content)) for part in every])
         self._shuffled = every if shuffled else []
         if shuffled and self._data["sample_weight"]:
-            tasks = [(part.name, self._cluster.submit("weights", _item, 2, part.future)) for part in every]
+            tasks = [(part.name, self._cluster.submit("weights", operator.getitem, part.future, 2)) for part in every]
             self._weights = np.concatenate(self._run_tasks(tasks))
         elif self._data["sample_weight"]:
             chains = []
@@ -493,11 +486,6 @@ class _Driver:
             totals = self._run_tasks(chains)
             placed = self._batches.items()
             self._batches = {rows: (parts, total) for (rows, (parts, _)), total in zip(placed, totals, strict=True)}
-
-    def _drop_partitions(self) -> None:
-        for partitions in self._data.values():
-            for partition in partitions:
-                partition.future = None
 
     def _numbers(self, part: _Part) -> slice | NDArray[np.intp]:
         """Return the row indices of a part among all rows."""
@@ -651,12 +639,11 @@ class _Driver:
     def end(self) -> None:
         """Cancel all tasks and drop all data."""
         parts = [part.future for parts, _ in self._batches.values() for part in parts]
-        blocks = [p.future for partitions in self._data.values() for p in partitions if p.future is not None]
-        loads = [
-            future for future in blocks if str(future.key).startswith("chainrule-")
-        ]  # other futures belong to the user's collections
+        blocks = [partition.future for partition in chain.from_iterable(self._data.values())]
+        futures = [future for future in [*self._step, *parts, *blocks] if future is not None]
         with suppress(Exception):  # the scheduler may be gone
-            self._cluster.client.cancel([f for f in [*self._step, *parts, *loads] if f is not None])
+            # other futures belong to the user's collections
+            self._cluster.client.cancel([f for f in futures if str(f.key).startswith("chainrule-")])
 
 
 def gathered(client: Any, values: Iterable[Any]) -> list[Any]:

@@ -299,7 +299,7 @@ class Network:
         layer : int, default -1
             The hidden layer, as an index of `activations`: 0 is the first, -1 the last.
         n_threads : int, optional
-            Default: as `get_num_threads` says. The result is the same for any number.
+            Default: `get_num_threads`. The result is the same for any number.
 
         Returns
         -------

@@ -396,16 +396,9 @@ def check_columns(table: "pd.DataFrame", names: Iterable[str], path: str | None 
             advice = ""
             if len(known) == 1:
                 advice = ". Its rows have one field: --separator sets the character between fields"
-            elif known != number_names(len(known)) and any(map(_is_number, known)):
+            elif known != number_names(len(known)) and _as_numbers(known):
                 advice = ". Its first row seems to hold data: --no-header names the columns 1, 2, ..."
             raise ValueError(f"{path or 'the table'} has no column {name!r}{has} {listed(known)}{advice}")
-
-
-def _is_number(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        float(text)
-        return True
-    return False
 
 
 def _read_parquet(path: str, reading: Reading) -> "pd.DataFrame":
