@@ -189,14 +189,23 @@ class Fit {
     const std::span<const Rates> rates = rates_.next(epoch_, steps);
     const double rate = learning_rate(options_.optimizer);
     if (examples_.x.reader != nullptr) examples_.x.reader->expect(history.epochs + steps < options_.epochs ? 0 : -1);
-    for (const Rates* factors = rates.data();
-         const BatchCost& cost :
-         stepper_->run({examples_, order_.at(0, rows_).rows, 0, rows_, 0, rates, epoch_, seed_})) {
+    const std::span<const BatchCost> costs =
+        stepper_->run({examples_, order_.at(0, rows_).rows, 0, rows_, 0, rates, epoch_, seed_});
+    const auto resize = [&history](std::size_t epochs) {
+      history.loss.resize(epochs);
+      history.learning_rate.resize(epochs);
+    };
+    auto at = static_cast<std::size_t>(history.epochs);
+    resize(at + costs.size());  // faster than adding the elements one by one
+    for (const Rates* factors = rates.data(); const BatchCost& cost : costs) {
       ++epoch_;
-      if (!std::isfinite(cost.mean)) diverged("the cost");
+      if (!std::isfinite(cost.mean)) {
+        resize(at);
+        diverged("the cost");
+      }
       ++history.epochs;
-      history.loss.push_back(cost.mean);
-      history.learning_rate.push_back(rate * factors++->learning_rate);
+      history.loss[at] = cost.mean;
+      history.learning_rate[at++] = rate * factors++->learning_rate;
       stopping_.record(cost.mean);
       if (stopping_.watched().is_last) history.best_epoch = history.epochs;
     }

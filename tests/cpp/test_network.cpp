@@ -71,6 +71,21 @@ void wrong_arguments_throw() {
   CHECK(quantiles.cost(matrix(x, 2, 3), matrix(out, 2, 1).repeated_column(2)) == 0);
 }
 
+void the_history_of_a_diverged_fit_has_its_complete_epochs() {
+  std::vector<float> x{1, 2, 3, 4}, y{2, 4, 6, 8};
+  Network<float> network({1, 1});
+  History history;
+  bool diverged = false;
+  try {
+    fit(network, Examples<float>{matrix(x, 4, 1), {matrix(y, 4, 1)}},
+        {.optimizer = Sgd{.learning_rate = 1e6}, .history = &history});
+  } catch (const DivergenceError&) {
+    diverged = true;
+  }
+  CHECK(diverged && history.epochs > 0 && std::ssize(history.loss) == history.epochs);
+  CHECK(history.learning_rate.size() == history.loss.size() && std::isfinite(history.loss.back()));
+}
+
 void three_arguments_of_a_view_mean_rows_without_gaps() {
   const std::vector<float> values{1, 2, 3, 4, 5, 6};
   const MatrixView<const float> view{values.data(), 2, 3};
@@ -131,6 +146,7 @@ int main() {
   using namespace chainrule::test;
   known_answers();
   wrong_arguments_throw();
+  the_history_of_a_diverged_fit_has_its_complete_epochs();
   initial_parameters_are_copied();
   three_arguments_of_a_view_mean_rows_without_gaps();
   predict_accepts_what_fit_accepts();
