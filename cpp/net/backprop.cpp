@@ -150,7 +150,7 @@ void Backprop<T>::gather(const Examples<T>& examples, const Index* rows, Index f
     for (Index i = part.begin; i < part.end; ++i) {
       const T* row = from.row(rows[first + i]);
       T* to = into.row(i);
-      if (from.col_stride == 1)
+      if (from.col_stride == 1 && from.cols > 1)  // copy_n calls memmove, which is slow for one element
         std::copy_n(row, from.cols, to);
       else
         for (Index j = 0; j < from.cols; ++j) to[j] = row[j * from.col_stride];
