@@ -75,24 +75,27 @@ template <class T>
 [[gnu::always_inline]] inline void prefetch_row(const SparseRows<T>& x, Index i, Index m) {
   if (i >= m) return;
   const BinnedRow<T> row(x, i);
-  const Index value_bytes = x.binned.values_per_row * static_cast<Index>(sizeof(T));
-  for (Index at = 0; at < value_bytes; at += 64) __builtin_prefetch(reinterpret_cast<const char*>(row.values) + at);
-  for (Index at = 0; at < x.binned.codes_per_row * row.code_bytes; at += 64)
-    __builtin_prefetch(static_cast<const char*>(row.codes) + at);
+  const auto prefetch = [](const void* data, Index bytes) {
+    const char* from = static_cast<const char*>(data);
+    for (Index at = 0; at < bytes; at += 64) __builtin_prefetch(from + at);
+    if (bytes > 0) __builtin_prefetch(from + bytes - 1);  // the line in which the row ends
+  };
+  prefetch(row.values, x.binned.values_per_row * static_cast<Index>(sizeof(T)));
+  prefetch(row.codes, x.binned.codes_per_row * row.code_bytes);
 }
 
 // Calls of_bins(w of bin b - 1, its factor, w of bin b, its factor) for each binned number of a row, and of_level(w)
-// for each level. For bin 0, which has no predecessor, it passes the w of bin 0 twice, first with the factor 0, which
-// is faster than a branch.
+// for each level. For bin 0, which has no predecessor, it passes the w of bin 0 twice, first with the factor 0, without
+// a branch, because the processor would often mispredict it.
 template <class T, class W, class OfBins, class OfLevel>
 inline void for_lookups(const BinnedPiece& piece, const BinnedRow<T>& row, W* w, Index ldw, OfBins of_bins,
                         OfLevel of_level) {
   for (Index k = 0; k < piece.bins_count; ++k) {
     const auto [code, value, feature, features] = piece.bins[k];
-    const Index b = row.code(code);
+    const Index b = row.code(code), before = b > 0;
     const T fraction = row.values[value];
     W* own = w + (feature + b) * ldw;
-    of_bins(b > 0 ? own - ldw : own, b > 0 ? T(1) - fraction : T(0), own, fraction);
+    of_bins(own - before * ldw, static_cast<T>(before) * (T(1) - fraction), own, fraction);
   }
   for (Index k = 0; k < piece.levels_count; ++k) {
     const auto [code, feature, features] = piece.levels[k];
@@ -130,6 +133,9 @@ struct Vectors {
   }
 };
 
+// The number of vectors of a row that are computed together: at most 8, and at most 64 floats.
+inline constexpr int vectors_of_row = vector_bytes == 64 ? 4 : 8;
+
 // Calls visit(vectors, j, tail) for parts of n outputs from j on, of at most Most vectors.
 template <class T, int Most, class Visit>
 inline void for_outputs(Index n, Visit visit, Index j = 0) {
@@ -149,6 +155,9 @@ inline void by_fours(Index m, Visit visit) {
   for (; i + 4 <= m; i += 4) visit(Constant<4>(), i);
   for (; i < m; ++i) visit(Constant<1>(), i);
 }
+
+// The number of vectors per sum if four sums are to fit in the registers.
+inline constexpr int vectors_of_four = tile_rows * tile_vectors > 16 ? 4 : 2;
 
 template <class T, int R, int N>
 inline void forward_values(const SparseForward<T>& p, const BinnedPiece& piece, Index i, Index j, Tail<T> tail) {
@@ -195,12 +204,12 @@ void binned_forward(const SparseForward<T>& p) {
     by_fours(p.m, [&](auto rows, Index i) {
       constexpr int R = decltype(rows)::value;
       for (Index next = i + ahead; piece.first && next < i + ahead + R; ++next) prefetch_row(p.x, next, p.m);
-      for_outputs<T, 2>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+      for_outputs<T, vectors_of_four>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
         forward_values<T, R, decltype(vectors)::value>(p, piece, i, j, tail);
       });
     });
     for (Index i = 0; i < p.m; ++i)
-      for_outputs<T, 8>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+      for_outputs<T, vectors_of_row>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
         forward_lookups<T, decltype(vectors)::value>(p, piece, i, j, tail);
       });
   });
@@ -247,9 +256,6 @@ inline void gradient_of_bins(const SparseGradient<T>& p, const RowsOfBins<T>& ro
   if (!first) above.write(to, tail);
 }
 
-// The number of vectors per value if the sums of four values are to fit in the registers.
-inline constexpr int vectors_of_values = tile_rows * tile_vectors > 16 ? 4 : 2;
-
 template <class T, int C, int N>
 inline void gradient_of_values(const SparseGradient<T>& p, const BinnedPiece::Value* columns, Index j, Tail<T> tail) {
   Vectors<T, N> dw[C]{}, dz;
@@ -283,7 +289,7 @@ template <class T>
 void binned_gradient(const SparseGradient<T>& p) {
   for_pieces(p.x.binned, [&p](const BinnedPiece& piece) {
     by_fours(piece.value_count, [&](auto columns, Index c) {
-      for_outputs<T, vectors_of_values>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+      for_outputs<T, vectors_of_four>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
         gradient_of_values<T, decltype(columns)::value, decltype(vectors)::value>(p, piece.values + c, j, tail);
       });
     });
@@ -304,7 +310,7 @@ void binned_gradient(const SparseGradient<T>& p) {
           store(p.dw + (piece.levels[k].feature + level) * p.lddw + j, Vec<T>{}, tail);
         });
     for (Index i = 0; piece.levels_count > 0 && i < p.m; ++i)
-      for_outputs<T, 8>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
+      for_outputs<T, vectors_of_row>(p.n, [&](auto vectors, Index j, Tail<T> tail) {
         gradient_of_levels<T, decltype(vectors)::value>(p, piece, i, j, tail);
       });
   });
