@@ -155,8 +155,8 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", help="names of data sets; default: all tables")
     default = ["LightGBM", "fast"]
     parser.add_argument("--models", nargs="+", choices=MODELS, default=default, help="ratios are to the first model")
-    parser.add_argument("--splits", type=int, nargs="+", default=[5, 6, 7], help="0 to 3 are reserved for tuning")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--splits", type=int, nargs="+", default=range(5, 15), help="0 to 3 are reserved for tuning")
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     parser.add_argument("--output", type=Path, default=Path("bench_tables.json"))
