@@ -238,12 +238,12 @@ def test_callbacks_and_verbose_report_each_stage(capsys):
 
 def test_stages_grow_within_a_limit_that_depends_on_rows_and_outputs():
     recipe = RECIPES["fast", "classes"]
-    assert np.cumsum(recipe.stages(400, 2, True)).tolist() == [4, 6, 9, 14, 21, 32, 48, 72, 108, 150]
+    assert np.cumsum(recipe.stages(400, 2, True)).tolist() == [4, 6, 9, 14, 21, 32, 48, 72, 100]
     assert np.cumsum(recipe.stages(10_000, 2, True)).tolist() == [4, 6, 9, 14, 21, 30]
     assert np.cumsum(recipe.stages(10_000, 3, True)).tolist() == [4, 6, 9, 14, 21, 32, 45]
     assert np.cumsum(recipe.stages(90_000, 2, True)).tolist() == [4, 6, 10]  # 1 of 10 is left after 9
     assert recipe.stages(10**8, 2, True) == [4]
-    assert recipe.stages(60, 2, False) == [150]
+    assert recipe.stages(60, 2, False) == [100]
 
 
 @pytest.mark.parametrize("key", RECIPES, ids="-".join)

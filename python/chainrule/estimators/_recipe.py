@@ -68,7 +68,7 @@ class Recipe:
     label_smoothing: float = 0.0
     steps: int = 40
     average: float = 2.0
-    longest: int = 150
+    longest: int = 100
     most_rows: float = 4500.0
     gain: float = 0.01
 
