@@ -16,6 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 import chainrule as cr
+from chainrule import DivergenceError
+from chainrule.estimators import _recipe
 from chainrule.estimators._data import Data
 from chainrule.estimators._recipe import FEW, RECIPES, WIDE, merge
 from chainrule.estimators._stages import HeldOut, Stages, improves
@@ -372,6 +374,91 @@ def test_accurate_holds_out_every_row_once():
     assert reg.score(TABLE[300:], VALUE[300:]) > 0.95
     recipe = RECIPES["accurate", "values"]
     assert reg.network_.layer_sizes[1] == recipe.networks * recipe.hidden[0]
+
+
+def test_further_recipes_are_tried_with_enough_rows():
+    for kind, n_outputs in (("classes", 3), ("values", 1)):
+        recipe = RECIPES["accurate", kind]
+        assert recipe.to_try(1999, n_outputs) == (recipe,) == recipe.to_try(20_000, n_outputs)
+        assert recipe.to_try(2000, n_outputs) == (recipe, *recipe.others) == recipe.to_try(19_999, n_outputs)
+        assert RECIPES["fast", kind].to_try(5000, n_outputs) == (RECIPES["fast", kind],)
+    assert RECIPES["accurate", "classes"].to_try(5000, 2) == (RECIPES["accurate", "classes"],)
+
+
+@pytest.fixture
+def three_recipes(monkeypatch):
+    """Recipes with few, enough and no epochs of training in place of those of effort "fast"."""
+    monkeypatch.setattr(_recipe, "SOME", 100)
+    base = dataclasses.replace(RECIPES["fast", "values"], networks=1, gain=-math.inf)
+    good = dataclasses.replace(base, hidden=(9,), longest=30, bins=8, most_bins=8)
+    bad = dataclasses.replace(base, hidden=(7,), longest=4, bins=4, most_bins=4, learning_rate=1e-6)
+    recipe = dataclasses.replace(base, hidden=(5,), longest=4, others=(good, bad))
+    monkeypatch.setitem(RECIPES, ("fast", "values"), recipe)
+    return recipe
+
+
+def test_the_recipe_with_the_lowest_cost_is_kept(three_recipes):
+    epochs = []
+    reg = cr.TableRegressor(**SEEDED, callbacks=[lambda logs: epochs.append(logs["epoch"])]).fit(TABLE, VALUE)
+    history = reg.history_
+    assert epochs == [4, 8, 10, 13, 18, 25, 34, 38]  # 4, then 4 ... 30, then 4
+    assert len(history.loss) == len(history.learning_rate) == history.epochs == len(epochs)
+    assert history.validation[history.best_epoch - 1] == history.validation.min()
+    assert (history.best_epoch, reg.n_iter_, history.stop_reason) == (7, 30, "epochs")
+    assert reg.network_.layer_sizes == (reg.encoder_.n_features, 9, 1)
+    assert reg.encoder_.bins == 8
+    assert reg.score(TABLE, VALUE) > 0.9
+
+
+@pytest.mark.parametrize("reason", ["callback", "interrupted", "diverged"])
+def test_the_best_network_is_kept_if_a_later_recipe_is_interrupted(three_recipes, monkeypatch, reason):
+    calls = []
+
+    def run(self, seed):
+        calls.append(self)
+        if len(calls) == 3:
+            raise {"interrupted": KeyboardInterrupt, "diverged": DivergenceError}[reason]
+        return stages_run(self, seed)
+
+    stages_run = Stages.run
+    monkeypatch.setattr(Stages, "run", run)
+    callbacks = [lambda logs: logs["epoch"] > 33] if reason == "callback" else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reg = cr.TableRegressor(**SEEDED, callbacks=callbacks).fit(TABLE, VALUE)
+    assert len(calls) == (2 if reason == "callback" else 3)
+    assert (reg.history_.stop_reason, reg.history_.epochs, reg.n_iter_) == (reason, 7, 30)
+    assert reg.network_.layer_sizes[1] == 9
+
+
+def test_no_further_recipe_begins_after_the_time_limit(three_recipes):
+    reg = cr.TableRegressor(**SEEDED, time_limit=1e-9).fit(TABLE, VALUE)
+    assert (reg.history_.stop_reason, reg.history_.epochs) == ("seconds", 1)
+
+
+def test_warnings_about_columns_are_given_once(three_recipes):
+    with pytest.warns(UserWarning, match="not seen") as seen:
+        cr.TableRegressor(**SEEDED).fit(
+            TABLE[:300], VALUE[:300], X_val=TABLE[300:].replace("Ely", "Rye"), y_val=VALUE[300:]
+        )
+    assert len(seen) == 1
+
+
+def test_brier_scores_of_held_out_rows():
+    logits, y, weight = RANDOM.normal(size=(50, 3)), RANDOM.integers(0, 3, 50), RANDOM.uniform(0, 2, 50)
+    held_out = HeldOut(Data(None, y, weight), [], "softmax_cross_entropy", brier=True)
+    shares = np.exp(logits * held_out.best_scale(logits))
+    shares /= shares.sum(axis=1, keepdims=True)
+    expected = np.average(np.sum((shares - np.eye(3)[y]) ** 2, axis=1), weights=weight)
+    np.testing.assert_allclose(held_out.scores(logits).mean(), expected)
+    losses = dataclasses.replace(held_out, brier=False)
+    assert losses.scores(logits).tolist() == losses.losses(logits).tolist()
+
+
+def test_accurate_classes_are_learned():
+    clf = cr.TableClassifier(effort="accurate", **SEEDED).fit(TABLE[:300], CLASS[:300])
+    assert clf.score(TABLE[300:], CLASS[300:]) > 0.9
+    assert clf.history_.validation.max() < 2 / 3  # the Brier score of equal probabilities
 
 
 def test_few_rows_and_a_single_class_are_learned():

@@ -31,13 +31,18 @@ class TableRecipe:
 
     def count_epochs(self, regression: bool, n_rows: int, n_outputs: int) -> int:
         """Return the largest number of epochs."""
-        return self._recipe(regression).most_epochs(n_rows, n_outputs)
+        recipes = self._recipe(regression).to_try(n_rows, n_outputs)
+        return sum(recipe.most_epochs(n_rows, n_outputs) for recipe in recipes)
 
     def count_bytes(self, network: "cr.Network", regression: bool) -> int:
-        """Return the size of the parameters of all networks together, given one of the networks."""
-        first, *hidden, last = network.layer_sizes
-        sizes = [first, *(width * self._recipe(regression).networks for width in hidden), last]
-        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)) * network.parameters.itemsize
+        """Return the largest size of the parameters of all networks together, given one of the networks."""
+        first, *_, last = network.layer_sizes
+        recipe = self._recipe(regression)
+        numbers = []
+        for one in (recipe, *recipe.others):
+            sizes = [first, *(width * one.networks for width in one.hidden), last]
+            numbers.append(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)))
+        return max(numbers) * network.parameters.itemsize
 
     def describe(self, estimator: Any) -> str:
         """Return how the estimator is trained."""

@@ -16,6 +16,7 @@ from chainrule.optimizers import AdamW, Group
 FEW = 64  # tables with fewer rows hold out no rows
 FIRST = 4  # epochs of the first stage
 WIDE = 20_000  # with as many rows and more than two outputs, the hidden layers are twice as wide
+SOME = 2_000  # with fewer rows, the held-out rows cannot tell recipes apart
 HELD_OUT = 5  # without validation data, one row in 5 is held out
 
 
@@ -25,8 +26,8 @@ class Recipe:
 
     Attributes
     ----------
-    bins : int
-        Number of bins of each numeric column of a small table; see `n_bins` and `TableEncoder`.
+    bins, most_bins : int
+        Number of bins of each numeric column of a small table, and of a large one; see `n_bins` and `TableEncoder`.
     hidden, activation
         Hidden layers of each network, and their activation; see `layer_sizes`.
     networks : int
@@ -52,9 +53,16 @@ class Recipe:
         The largest number of epochs, and the limit for large tables; see `stages`.
     gain : float
         The fraction by which the last two stages must lower the cost of the held-out rows; see `least_gain`.
+    brier : bool
+        Compare the probabilities of the held-out rows by their Brier score; see `HeldOut.scores`.
+    others : tuple of Recipe
+        Further recipes to try with `SOME` to `WIDE` rows; the networks with the best held-out rows are kept.
+    least_outputs : int
+        Among `others`: the least number of outputs with which the recipe is tried.
     """
 
     bins: int = 32
+    most_bins: int = 64
     hidden: tuple[int, ...] = (64, 32)
     activation: ActivationName = "mish"
     networks: int = 2
@@ -71,10 +79,18 @@ class Recipe:
     longest: int = 100
     most_rows: float = 4500.0
     gain: float = 0.01
+    brier: bool = False
+    others: tuple["Recipe", ...] = ()
+    least_outputs: int = 1
+
+    def to_try(self, n_rows: int, n_outputs: int) -> tuple["Recipe", ...]:
+        """Return the recipes to try for a table of `n_rows` rows."""
+        others = self.others if SOME <= n_rows < WIDE else ()
+        return (self, *(recipe for recipe in others if n_outputs >= recipe.least_outputs))
 
     def n_bins(self, n_rows: int) -> int:
-        """Return the number of bins of each numeric column: about one per 256 rows, at least `bins`, at most 64."""
-        return int(np.clip(2 ** round(np.log2(n_rows / 256)), self.bins, 64))
+        """Return the number of bins of each numeric column: about one per 256 rows, from `bins` to `most_bins`."""
+        return int(np.clip(2 ** round(np.log2(n_rows / 256)), self.bins, self.most_bins))
 
     def batch_size(self, n_rows: int, n_outputs: int) -> int | None:
         """Return a power of 2 that gives about `steps` steps per epoch, or None (all rows) for small tables.
@@ -162,19 +178,38 @@ _CLASSES = Recipe(
 )
 _VALUES = Recipe()
 _ACCURATE: dict[str, Any] = {
-    "networks": 10,
     "folds": 5,
     "steps": 40,
-    "longest": 400,
-    "most_rows": 20_000.0,
-    "gain": 0.0,
+    "brier": True,
 }
+_SMALL: dict[str, Any] = {**_ACCURATE, "networks": 10, "longest": 400, "most_rows": 20_000.0, "gain": 0.0}
+_WIDE: dict[str, Any] = {
+    **_ACCURATE,
+    "networks": 5,
+    "most_rows": 12_000.0,
+    "gain": -math.inf,  # the cost of wide networks may rise for some stages before it falls further
+}
+_WIDE_VALUES = dataclasses.replace(_VALUES, **_WIDE, hidden=(256, 128), first_rate=0.5, dropout=0.15, longest=200)
+_SMOOTH_VALUES = dataclasses.replace(
+    _VALUES, **_WIDE, hidden=(256, 128), first_rate=0.5, bins=2, most_bins=2, longest=80
+)
+_WIDE_CLASSES = dataclasses.replace(
+    _CLASSES,
+    **_WIDE,
+    hidden=(256, 256, 256),
+    bins=2,
+    most_bins=2,
+    dropout=0.1,
+    weight_decay=0.02,
+    longest=72,
+    least_outputs=3,  # wide networks overfit tables with two classes after a few epochs
+)
 
 RECIPES = {
     ("fast", "classes"): _CLASSES,
     ("fast", "values"): _VALUES,
-    ("accurate", "classes"): dataclasses.replace(_CLASSES, **_ACCURATE),
-    ("accurate", "values"): dataclasses.replace(_VALUES, **_ACCURATE),
+    ("accurate", "classes"): dataclasses.replace(_CLASSES, **_SMALL, others=(_WIDE_CLASSES,)),
+    ("accurate", "values"): dataclasses.replace(_VALUES, **_SMALL, others=(_WIDE_VALUES, _SMOOTH_VALUES)),
 }
 
 

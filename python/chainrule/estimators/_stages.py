@@ -32,11 +32,14 @@ class HeldOut:
         For each network, the positions of its held-out rows in `data`; a slice means all of them.
     loss : str, loss or callable
         The loss of the evaluation.
+    brier : bool
+        Compare stages by the Brier score of the scaled probabilities instead of the cross-entropy.
     """
 
     data: Data
     parts: Sequence[NDArray[np.intp] | slice]
     loss: Any
+    brier: bool = False
 
     @functools.cached_property
     def _inputs(self) -> list[Any]:
@@ -70,6 +73,22 @@ class HeldOut:
     def cost(self, logits: NDArray[Any]) -> float:
         """Compute the cost of logits. NaN becomes infinity."""
         return finite_mean(self.losses(logits))
+
+    def scores(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Compute the values by which stages are compared: the losses, or the Brier scores times the weights.
+
+        The Brier score of a row is the squared distance between the probabilities and the indicator of the class. It is
+        bounded: unlike the cross-entropy, it is not decided by a few rows with confident wrong predictions.
+        """
+        if not self.brier:
+            return self.losses(logits)
+        scaled = logits * self.best_scale(logits)
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        shares[np.arange(len(shares)), self.data.y.astype(np.intp)] -= 1
+        scores: NDArray[Any] = np.sum(np.square(shares), axis=1)
+        weight = self.data.weight
+        return scores if weight is None else scores * (weight / weight.mean())
 
     def best_scale(self, logits: NDArray[Any]) -> float:
         """Find the factor of the logits (inverse temperature) that minimizes the cross-entropy."""
@@ -125,8 +144,10 @@ class Stages:
         For each network, the rows of `data` to train on.
     held_out : HeldOut or None
         Rows on which stages are compared. None: there is a single stage, and the training cost is reported.
-    epochs : int
-        After `run`: the number of epochs that led to the kept parameters.
+    earlier : int
+        The number of epochs of earlier stages, which the callbacks count too.
+    epochs, trained : int
+        After `run`: the numbers of epochs that led to the kept parameters, and of all epochs.
     logits : array or None
         After `run`: the logits of the held-out rows with the kept parameters.
     """
@@ -140,7 +161,9 @@ class Stages:
     seconds: float
     n_threads: int | None
     callbacks: Callbacks
+    earlier: int = 0
     epochs: int = dataclasses.field(default=0, init=False)
+    trained: int = dataclasses.field(default=0, init=False)
     logits: NDArray[Any] | None = dataclasses.field(default=None, init=False)
 
     def run(self, seed: int) -> History:
@@ -199,17 +222,17 @@ class Stages:
             self._of_rows.append(np.array([loss]))
         else:
             logits = self.held_out.logits(self.networks, self.n_threads)
-            self._of_rows.append(self.held_out.losses(logits))
+            self._of_rows.append(self.held_out.scores(logits))
         self._losses.append(loss)
         self._costs.append(finite_mean(self._of_rows[-1]))
         done = len(self._losses)
-        epochs = sum(self._lengths[:done])
+        self.trained = sum(self._lengths[:done])
         if not self._best or self._costs[-1] < self._costs[self._best - 1]:
-            self._best, self.epochs, self.logits = done, epochs, logits
+            self._best, self.epochs, self.logits = done, self.trained, logits
             self._parameters = [network.parameters.copy() for network in self.networks]
         duration = time.monotonic() - self._stage_begin
         logs = {
-            "epoch": epochs,
+            "epoch": self.earlier + self.trained,
             "loss": loss,
             "validation": None if self.held_out is None else self._costs[-1],
             "learning_rate": self.recipe.learning_rate,

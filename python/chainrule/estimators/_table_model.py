@@ -1,7 +1,10 @@
 """Base class of the table estimators, which accept any table and need no settings."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+import time
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,11 +21,11 @@ from chainrule.estimators._data import Data, check_rows, check_weights, split_ma
 from chainrule.estimators._estimator import NOT_FINITE, Estimator
 from chainrule.estimators._parameters import check_parameters
 from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
-from chainrule.estimators._stages import HeldOut, Stages
+from chainrule.estimators._stages import HeldOut, Stages, finite_mean
 from chainrule.losses import to_core
 from chainrule.network import Network
 from chainrule.table import CategoricalFeatures
-from chainrule.training import Callbacks
+from chainrule.training import Callbacks, History
 from chainrule.validation import spread_rows
 
 if TYPE_CHECKING:
@@ -100,30 +103,82 @@ class TableModel(Estimator):
         random = _sklearn.utils.check_random_state(self.random_state)
         seed = int(random.randint(2**31 - 1))
         recipe = RECIPES[self.effort, "values" if self._y_numeric else "classes"]
-        data, watched, parts = self._read(X, y, sample_weight, new=True), None, None
+        data, watched = self._read(X, y, sample_weight, new=True), None
         used = np.arange(len(data.y)) if data.weight is None else np.flatnonzero(data.weight)
         if validation is not None:
             with about("validation data"):
                 watched = self._read(*validation, new=False)
-        elif len(used) >= FEW:
-            parts = _divide(data.y[used], self._network_loss(), recipe, seed)
+        self._try(recipe.to_try(len(used), self._count_outputs(data.y)), data, used, watched, seed)
+        return self
+
+    def _try(
+        self, recipes: Sequence[Recipe], data: Data, used: NDArray[np.intp], watched: Data | None, seed: int
+    ) -> None:
+        """Train with each recipe, and keep the networks with the lowest cost of the held-out rows."""
+        callbacks = Callbacks([*self.callbacks, *([_print] if self.verbose else [])])
+        if callbacks.wants_state:
+            raise ValueError(f"{type(self).__name__} cannot resume training: checkpoints are for Network.fit")
+        begin = time.monotonic()
+        results: list[_Result] = []
+        reason = "epochs"
+        for recipe in recipes:
+            left = np.inf if self.time_limit is None else float(self.time_limit) - (time.monotonic() - begin)
+            if results and left <= 0:
+                reason = "seconds"
+                break
+            with warnings.catch_warnings() if results else contextlib.nullcontext():
+                if results:  # the first recipe gave the warnings about the columns
+                    warnings.simplefilter("ignore")
+                train, rows, held_out, dtype = self._prepare(recipe, data, used, watched, seed)
+            try:
+                results.append(self._train(recipe, train, rows, held_out, seed, dtype, left, callbacks, results))
+            except DivergenceError as error:
+                if not results:
+                    raise ValueError(NOT_FINITE) from error
+                reason = "diverged"
+                break
+            except KeyboardInterrupt:
+                if not results:
+                    raise
+                reason = "interrupted"
+                break
+            reason = results[-1].history.stop_reason
+            if reason not in ("epochs", "no_improvement"):
+                break
+        best = min(range(len(results)), key=lambda i: results[i].cost)
+        result = results[best]
+        self.encoder_ = result.encoder
+        self._restore(result.network)
+        self.n_iter_ = result.stages.epochs
+        self.history_ = _joined([result.history for result in results], best, reason)
+        callbacks.train_end(self.history_)
+        held_out = result.stages.held_out
+        self._warn_at_end(*((result.stages.data, "training") if held_out is None else (held_out.data, "held-out")))
+
+    def _prepare(
+        self, recipe: Recipe, data: Data, used: NDArray[np.intp], watched: Data | None, seed: int
+    ) -> tuple[Data, list[Any], HeldOut | None, str]:
+        """Encode the rows; return them, the rows to train each network on, the held-out rows and the dtype."""
+        few = len(used) < FEW
+        divided = watched is None and not few
+        parts = _divide(data.y[used], self._network_loss(), recipe, seed) if divided else None
         learned_from = used if parts is None else used[np.unique(np.concatenate([rows for rows, _ in parts]))]
         self._learn(data, learned_from, recipe)
-        dtype = "float64" if len(used) < FEW else "float32"
+        dtype = "float64" if few else "float32"
         train = self._encoded(data, used, dtype)
         rows: list[Any] = [None] * recipe.networks
-        held_out = None
+        held_out, loss = None, self._evaluation_loss()
+        brier = recipe.brier and loss == "softmax_cross_entropy"
         if watched is not None:
             with about("validation data"):
                 encoded = self._encoded(watched, None, dtype)
-            held_out = HeldOut(encoded, [slice(None)] * recipe.networks, self._evaluation_loss())
+            held_out = HeldOut(encoded, [slice(None)] * recipe.networks, loss, brier)
         elif parts is not None:
             places = np.unique(np.concatenate([held for _, held in parts]))
             rows = [rows for rows, _ in parts]
             of_parts = [np.searchsorted(places, held) for _, held in parts]
-            held_out = HeldOut(train.part(places), of_parts, self._evaluation_loss())
-        self._run(recipe, train, rows, held_out, seed, dtype)
-        return self
+            held_out = HeldOut(train.part(places), of_parts, loss, brier)
+        return train, rows, held_out, dtype
 
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
         """Check a table and its targets as scikit-learn does, and multiply the weights by the class weights."""
@@ -153,14 +208,20 @@ class TableModel(Estimator):
         y = y[:, np.newaxis] if callable(self.loss) and y.ndim == 1 and self._count_outputs(y) == 1 else y
         return Data(inputs, y, None if data.weight is None else data.weight[places])
 
-    def _run(
-        self, recipe: Recipe, train: Data, rows: list[Any], held_out: HeldOut | None, seed: int, dtype: str
-    ) -> None:
-        """Train the networks and merge them."""
+    def _train(
+        self,
+        recipe: Recipe,
+        train: Data,
+        rows: list[Any],
+        held_out: HeldOut | None,
+        seed: int,
+        dtype: str,
+        seconds: float,
+        callbacks: Callbacks,
+        earlier: Sequence["_Result"],
+    ) -> "_Result":
+        """Train the networks of a recipe and merge them."""
         n_inputs, n_outputs = train.X.shape[1], self._count_outputs(train.y)
-        callbacks = Callbacks([*self.callbacks, *([_print] if self.verbose else [])])
-        if callbacks.wants_state:
-            raise ValueError(f"{type(self).__name__} cannot resume training: checkpoints are for Network.fit")
         loss = self._training_loss(recipe)
         sizes = recipe.layer_sizes(n_inputs, len(train), n_outputs)
         networks = [recipe.make_network(sizes, loss, dtype, seed + i) for i in range(recipe.networks)]
@@ -171,23 +232,21 @@ class TableModel(Estimator):
             rows,
             held_out,
             loss=self.loss if callable(self.loss) else None,
-            seconds=np.inf if self.time_limit is None else float(self.time_limit),
+            seconds=seconds,
             n_threads=self.n_threads,
             callbacks=callbacks,
+            earlier=sum(result.stages.trained for result in earlier),
         )
-        callbacks.train_begin(networks[0])
-        try:
-            history = stages.run(seed)
-        except DivergenceError as error:
-            raise ValueError(NOT_FINITE) from error
-        scale = 1.0
-        if held_out is not None and stages.logits is not None and not (self._y_numeric or callable(self.loss)):
-            scale = held_out.best_scale(stages.logits)
-        self._restore(merge(networks, self._network_loss(), scale))
-        self.history_ = history
-        self.n_iter_ = stages.epochs
-        callbacks.train_end(history)
-        self._warn_at_end(train if held_out is None else held_out.data, "training" if held_out is None else "held-out")
+        if not earlier:
+            callbacks.train_begin(networks[0])
+        history = stages.run(seed)
+        scale, cost = 1.0, 0.0
+        if held_out is not None and stages.logits is not None:
+            if not (self._y_numeric or callable(self.loss)):
+                scale = held_out.best_scale(stages.logits)
+            cost = finite_mean(held_out.scores(stages.logits))
+        network = merge(networks, self._network_loss(), scale)
+        return _Result(cost, self.encoder_, network, history, stages)
 
     def _warn_at_end(self, data: Data, part: str) -> None:
         """Warn if training diverged or was interrupted, and if the network is no better than a constant."""
@@ -226,6 +285,32 @@ class TableModel(Estimator):
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+@dataclasses.dataclass(frozen=True)
+class _Result:
+    """The networks trained with a recipe, merged, and the cost of the held-out rows."""
+
+    cost: float
+    encoder: TableEncoder
+    network: Network
+    history: History
+    stages: Stages
+
+
+def _joined(histories: Sequence[History], best: int, reason: str) -> History:
+    """Join the histories of several recipes; `best` is the position of the one whose networks are kept."""
+    last = histories[-1]
+    return dataclasses.replace(
+        last,
+        loss=np.concatenate([history.loss for history in histories]),
+        validation=None if last.validation is None else np.concatenate([h.validation for h in histories]),
+        learning_rate=np.concatenate([history.learning_rate for history in histories]),
+        epochs=sum(history.epochs for history in histories),
+        best_epoch=sum(history.epochs for history in histories[:best]) + histories[best].best_epoch,
+        stop_reason=reason,
+        seconds=sum(history.seconds for history in histories),
+    )
 
 
 def _divide(y: NDArray[Any], loss: Any, recipe: Recipe, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
