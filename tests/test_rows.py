@@ -428,6 +428,13 @@ def test_memory_of_fits_on_a_mapped_file_does_not_depend_on_its_size(tmp_path, k
 
 
 @needs_proc
+def test_memory_of_a_fit_on_an_arrow_table_is_its_size():
+    size, count, taken = map(float, run("memory.fit_on_arrow_table").split())
+    assert size > 100e6
+    assert taken < size + 40 * count + 12e6  # one copy as rows; y, its row numbers and the cost of a constant
+
+
+@needs_proc
 def test_memory_of_a_fit_on_files_is_two_parts(tmp_path):
     size, part, taken = map(float, run("memory.fit_on_files", str(tmp_path)).split())
     assert size > 15 * part

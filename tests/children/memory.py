@@ -146,3 +146,23 @@ def fit_on_files(folder):
         net.fit(rows, validation=small, **settings, epochs=2)
         net.predict(rows)
     print(rows.shape[0] * columns * 4, part * columns * 4, taken[1] - taken[0])
+
+
+def fit_on_arrow_table():
+    """Print the size of an Arrow table in chunks, its number of rows, and the anonymous memory of an estimator's fit."""
+    import pyarrow as pa
+
+    random = np.random.default_rng(0)
+
+    def table(rows):
+        return pa.table({f"x{i}": random.random(rows, dtype=np.float32) for i in range(100)})
+
+    warnings.simplefilter("ignore")
+    settings = {"hidden_layer_sizes": 4, "max_iter": 1, "batch_size": 200, "random_state": 0}
+    cr.MLPRegressor(**settings).fit(table(300), np.arange(300.0))
+    whole = pa.concat_tables([table(37_500) for _ in range(8)])
+    y = random.random(len(whole))
+    pa.default_memory_pool().release_unused()
+    with anonymous_memory() as taken:
+        cr.MLPRegressor(**settings).fit(whole, y)
+    print(whole.nbytes, len(whole), taken[1] - taken[0])

@@ -16,7 +16,7 @@ from chainrule.table import needs_encoding
 from chainrule.target import Standardizer
 from chainrule.validation import metric_name, more_is_better
 
-_AT_ONCE = 65536  # rows of an Arrow table that are converted at a time: columns of several chunks are joined before
+_AT_ONCE = 2**19  # numbers of an Arrow table that are converted at a time: columns of several chunks are joined before
 
 
 def in_unit_of_targets(metric: Any, standardizer: Standardizer) -> Any:
@@ -105,9 +105,10 @@ def is_plain(X: Any) -> bool:
 def as_array(X: Any, dtype: DTypeLike) -> NDArray[Any]:
     """Convert a plain Arrow table, some rows at a time, so that there is no second copy."""
     array = np.empty(X.shape, dtype)
-    for start in range(0, len(array), _AT_ONCE):
-        part = X.slice(start, _AT_ONCE)
-        _core.write_columns([column.to_numpy() for column in part.itercolumns()], array[start : start + _AT_ONCE])
+    rows = max(_AT_ONCE // X.num_columns, 1)
+    for start in range(0, len(array), rows):
+        columns = X.slice(start, rows).itercolumns()
+        _core.write_columns([column.to_numpy() for column in columns], array[start : start + rows])
     return array
 
 
