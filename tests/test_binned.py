@@ -9,6 +9,7 @@ from models import assert_fit_many_equals_fits, network
 from test_invariance import ACTIVATION
 
 import chainrule as cr
+from chainrule.binned import BinnedFeatures
 
 LAYOUTS = {
     "numbers": [("value", 1), ("bins", 5)] * 4,
@@ -151,6 +152,27 @@ def test_types_of_codes_change_no_bit():
     assert np.array_equal(net.predict(copy), want)
     assert np.array_equal(net.predict(X[[3, 1]]), want[[3, 1]])
     assert len(X[5:9]) == 4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_features_computed_when_read_give_the_same_bits_as_an_array(layout, dtype):
+    nets = [problem(layout, [33, 5, 1], 90, dtype)[0] for _ in range(2)]
+    _, X, _, Y, w = problem(layout, [33, 5, 1], 90, dtype)
+    for codes in (np.uint8, np.uint16, np.int32):
+        if X.codes.size and X.codes.max() > np.iinfo(codes).max:
+            continue
+        features = BinnedFeatures(cr.BinnedRows(X.codes.astype(codes), X.values, layout))
+        places = np.arange(90)[::-2]
+        settings = {"batch_size": 7, "epochs": 2, "sample_weight": w, "validation": 0.2}
+        costs = [
+            net.fit(x, Y, **settings).loss.tolist()
+            for net, x in zip(nets, (features, features.rows.toarray()), strict=True)
+        ]
+        assert costs[0] == costs[1]
+        assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+        assert np.array_equal(nets[0].predict(features[places]), nets[1].predict(X.toarray()[places]))
+        assert nets[0].loss(features, Y) == nets[1].loss(X.toarray(), Y)
 
 
 def test_batches_without_rows_have_cost_0_and_cannot_be_fitted():

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "bindings/binned_features.h"
 #include "bindings/file_rows.h"
 #include "bindings/typed_rows.h"
 #include "core/check.h"
@@ -130,8 +131,15 @@ InputArrays<T> inputs(py::handle object, Index part_rows) {
   if (!py::isinstance<py::array>(object)) {
     const auto other = py::reinterpret_borrow<py::object>(object);
     if (py::hasattr(other, "tocsr")) return sparse_inputs<T>(other);
-    if (py::isinstance(other, py::module_::import("chainrule.binned").attr("BinnedRows")))
-      return binned_inputs<T>(other);
+    const auto binned = py::module_::import("chainrule.binned");
+    if (py::isinstance(other, binned.attr("BinnedRows"))) return binned_inputs<T>(other);
+    if (py::isinstance(other, binned.attr("BinnedFeatures"))) {
+      InputArrays<T> result = binned_inputs<T>(other.attr("rows"));
+      const BinnedView<T> rows = result.view.binned;
+      result.reader = binned_features<T>(rows);
+      result.view = Inputs<T>(*result.reader, rows.rows, rows.cols);
+      return result;
+    }
     if (is_file_rows(other)) {
       auto reader = std::make_unique<FileRows<T>>(other, part_rows);
       InputArrays<T> result;

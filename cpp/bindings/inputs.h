@@ -1,4 +1,5 @@
-// Converts X: an array, a sparse CSR matrix of any package that has SciPy's attributes, BinnedRows, or Rows in files.
+// Converts X: an array, a sparse CSR matrix of any package that has SciPy's attributes, BinnedRows, BinnedFeatures, or
+// Rows in files.
 #pragma once
 
 #include <memory>

@@ -17,6 +17,12 @@ MappedFiles::MappedFiles(std::initializer_list<py::handle> objects) {
     add(object);
     for (const char* part : {"data", "indices"})
       if (py::hasattr(object, "tocsr") && py::hasattr(object, part)) add(object.attr(part));
+    if (py::isinstance<py::array>(object)) continue;  // nothing can be imported while the interpreter ends
+    const auto binned = py::module_::import("chainrule.binned");
+    auto rows = py::reinterpret_borrow<py::object>(object);
+    if (py::isinstance(rows, binned.attr("BinnedFeatures"))) rows = rows.attr("rows");
+    for (const char* part : {"codes", "values"})
+      if (py::isinstance(rows, binned.attr("BinnedRows"))) add(rows.attr(part));
   }
   std::size_t bytes = 0;
   for (const py::object& map : maps_) bytes += py::len(map);

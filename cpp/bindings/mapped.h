@@ -13,8 +13,8 @@ namespace py = pybind11;
 
 class MappedFiles {
  public:
-  // Finds the mappings of numpy.memmap arrays, of views of them, and of the arrays of sparse matrices. Ignores them if
-  // their total size is small.
+  // Finds the mappings of numpy.memmap arrays, of views of them, and of the arrays of sparse matrices and binned rows.
+  // Ignores them if their total size is small.
   MappedFiles(std::initializer_list<py::handle> objects);
 
   bool empty() const { return maps_.empty(); }

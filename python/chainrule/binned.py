@@ -121,6 +121,32 @@ class BinnedRows:
         return self.toarray().astype(dtype, copy=False)
 
 
+class BinnedFeatures:
+    """The features of binned rows as dense inputs: a network gives the same bits as for ``rows.toarray()``.
+
+    Reading a row computes its features, so they are never all in memory.
+
+    Attributes
+    ----------
+    rows : BinnedRows
+        The binned rows, made by a `TableEncoding`: their codes are not checked.
+    shape : (int, int)
+        The numbers of rows and features.
+    dtype : dtype
+        The type of the features.
+    """
+
+    def __init__(self, rows: BinnedRows) -> None:
+        self.rows, self.shape, self.dtype = rows, rows.shape, rows.values.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> "BinnedFeatures":
+        """Return some rows; see `BinnedRows`."""
+        return BinnedFeatures(self.rows[rows])
+
+
 def write_features(out: NDArray[Any], codes: NDArray[Any] | None, values: NDArray[Any] | None) -> None:
     """Write the features of one column of a layout into `out`, an array of zeros of shape (m, width)."""
     if codes is None:
