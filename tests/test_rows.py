@@ -1,5 +1,6 @@
 """Rows in files, and arrays of other types: read or converted part by part, with the same bits as arrays in memory."""
 
+import gc
 import multiprocessing
 import pickle
 import threading
@@ -17,6 +18,8 @@ from chainrule.rows import PartReader
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("sklearn")
+from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 COUNT, COLUMNS = 1000, 20
 random = np.random.default_rng(0)
@@ -294,8 +297,6 @@ def test_wrong_columns_rows_and_settings_of_files_raise(folder, tmp_path, rows):
         with pytest.raises(error, match=words):
             cr.Rows(folder, **arguments)
     pq.write_table(table(town=["Bern"] * COUNT), tmp_path / "town.parquet")
-    with pytest.raises(TypeError, match="'town' has type string"):
-        cr.Rows(tmp_path / "town.parquet")
     with pytest.raises(ValueError, match=r"0\.parquet has no column 'town'"):
         cr.Rows([tmp_path / "town.parquet", folder], columns=["x0"])
     with pytest.raises(OSError, match="nowhere"):
@@ -387,16 +388,142 @@ def test_estimators_on_files_give_the_same_bits_as_arrays(folder, kind, target, 
         cr.MLPClassifier().fit(cr.Rows(folder, target="label", columns=NAMES))
 
 
-def test_tables_of_rows_are_refused_and_the_advice_works(folder):
-    data = cr.Rows(folder, target="label", columns=NAMES)
-    for estimator in (cr.TableClassifier(), cr.MLPClassifier(preprocess=True)):
-        with pytest.raises(ValueError, match=r"dataset\(paths\)\.to_table\(\), or .* preprocess=False"):
-            estimator.fit(data, data.y)
-    in_memory = pytest.importorskip("pyarrow.dataset").dataset(folder).to_table(columns=NAMES)
-    model = cr.TableClassifier(random_state=0).fit(in_memory, data.y)
-    assert model.predict(in_memory).shape == (COUNT,)
-    with pytest.raises(ValueError, match=r"dataset\(paths\)"):
-        model.predict(data)
+TOWNS = random.choice(["Ayr", "Bath", "Ely", None], COUNT).tolist()
+MIXED = pa.table(
+    {
+        "x": X[:, 0],
+        "gaps": [None if gap else float(value) for gap, value in zip(X[:, 1] > 1, X[:, 2], strict=True)],
+        "town": TOWNS,
+        "kind": pa.array(random.choice(["a", "b", "c"], COUNT).tolist()).dictionary_encode(),
+        "day": random.integers(0, 900, COUNT).astype("datetime64[D]"),
+        "count": [None if gap else int(value) for gap, value in zip(X[:, 5] > 1, X[:, 3], strict=True)],
+        "flag": X[:, 4] > 0,
+        "mass": [f"{value:.2f} kg" for value in abs(X[:, 6])],
+    }
+)
+PRICE = X[:, 0] + np.array([town == "Bath" for town in TOWNS])
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Three files with columns of every kind, in row groups of 130 rows."""
+    folder = tmp_path_factory.mktemp("tables")
+    more = {"y": PRICE, "label": np.where(PRICE > 0, "high", "low")}
+    whole = pa.table({**dict(zip(MIXED.column_names, MIXED.columns, strict=True)), **more})
+    for i, (start, stop) in enumerate([(0, 390), (390, 700), (700, 1000)]):
+        pq.write_table(whole.slice(start, stop - start), folder / f"{i}.parquet", row_group_size=130)
+    return folder
+
+
+def mixed(folder, target="y"):
+    return cr.Rows(folder, target=target, columns=MIXED.column_names)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr("chainrule.rows._MERGED_TABLES", 200)
+
+
+SMALL = {"max_iter": 3, "random_state": 0}
+TABLE_ESTIMATORS = {
+    "types of the columns": (cr.MLPRegressor(**SMALL), "y"),
+    "held out": (cr.MLPRegressor(preprocess=True, dtype="float64", early_stopping=True, **SMALL), "y"),
+    "within parts": (cr.MLPRegressor(preprocess=cr.TableEncoder(bins=8), shuffle=PARTS, solver="sgd", **SMALL), "y"),
+    "L-BFGS": (cr.MLPRegressor(cr.Huber(), preprocess=True, solver="lbfgs", **SMALL), "y"),
+    "classifier": (cr.MLPClassifier(early_stopping=True, class_weight="balanced", **SMALL), "label"),
+    "table regressor": (cr.TableRegressor(random_state=0), "y"),
+    "table classifier": (cr.TableClassifier(random_state=0, class_weight="balanced"), "label"),
+    "without bins": (cr.TableClassifier(random_state=0, encoder=cr.TableEncoder()), "label"),
+}
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("estimator", "target"), TABLE_ESTIMATORS.values(), ids=TABLE_ESTIMATORS)
+def test_estimators_on_tables_in_files_give_the_same_bits_as_in_memory(tables, estimator, target):
+    data = mixed(tables, target)
+    found, expected = clone(estimator).fit(data), clone(estimator).fit(MIXED, data.y)
+    assert found.encoder_.to_dict() == expected.encoder_.to_dict()
+    assert found.feature_names_in_.tolist() == MIXED.column_names
+    assert found.network_.parameters.tobytes() == expected.network_.parameters.tobytes()
+    assert np.array_equal(found.predict(data), expected.predict(MIXED))
+    assert found.score(data, data.y) == expected.score(MIXED, data.y)
+    weight = np.arange(COUNT) % 3.0 * (np.arange(COUNT) >= 400)  # the first part has no rows that count
+    x_val, y_val = MIXED[:200], data.y[:200]
+    validated = [
+        clone(estimator).fit(x, data.y, weight, X_val=x_val, y_val=y_val).network_.parameters.tobytes()
+        for x in (data, MIXED)
+    ]
+    assert validated[0] == validated[1]
+    watched = [clone(estimator).fit(MIXED, data.y, eval_set=x) for x in (data, (MIXED, data.y))]
+    assert watched[0].network_.parameters.tobytes() == watched[1].network_.parameters.tobytes()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_partial_fit_and_the_encoder_take_tables_in_files(tables):
+    data = mixed(tables)
+    steps = [cr.MLPRegressor(random_state=0).partial_fit(x, data.y).partial_fit(x, data.y) for x in (data, MIXED)]
+    assert steps[0].network_.parameters.tobytes() == steps[1].network_.parameters.tobytes()
+    encoders = [cr.TableEncoder(bins=8).fit(x) for x in (data, MIXED)]
+    assert encoders[0].to_dict() == encoders[1].to_dict()
+    assert np.array_equal(encoders[0].transform(data), encoders[1].transform(MIXED))
+    layers = [step.transform(x) for step, x in zip(steps, (data, MIXED), strict=True)]
+    assert np.array_equal(*layers)
+
+
+def test_columns_of_numbers_in_files_are_encoded_on_request(folder, rows):
+    settings = {"hidden_layer_sizes": 8, "random_state": 0, "max_iter": 2, "preprocess": True}
+    in_memory = table().select(NAMES)
+    with pytest.warns(ConvergenceWarning):
+        found, expected = (cr.MLPRegressor(**settings).fit(x, Y) for x in (rows, in_memory))
+    assert found.network_.parameters.tobytes() == expected.network_.parameters.tobytes()
+    first, second = tables_of_two_types(folder)
+    assert np.array_equal(cr.TableEncoder().fit_transform(first), cr.TableEncoder().fit_transform(second))
+
+
+def tables_of_two_types(folder):
+    """Return files whose column holds integers in one and floats in the other, and the same table in memory."""
+    numbers = random.integers(0, 9, 200)
+    paths = [folder.parent / f"{folder.name}-{i}.parquet" for i in range(2)]
+    for path, part in zip(paths, (numbers[:100], numbers[100:].astype("float32")), strict=True):
+        pq.write_table(pa.table({"x": part}), path)
+    return cr.Rows(paths), pa.table({"x": numbers})
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_warning_about_tables_in_files_is_given_once_per_column(tables, tmp_path):
+    model = cr.TableRegressor(random_state=0).fit(mixed(tables))
+    place = MIXED.column_names.index("town")
+    strange = [*TOWNS[:600], *["Wick"] * 400]
+    pq.write_table(MIXED.set_column(place, "town", pa.array(strange)), tmp_path / "t.parquet", row_group_size=200)
+    with pytest.warns(UserWarning, match="such as 'Wick' in row 601") as caught:
+        model.predict(cr.Rows(tmp_path / "t.parquet"))
+    assert len(caught) == 1
+
+
+def test_encoded_rows_in_temporary_files_are_deleted(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    model, data = cr.TableRegressor(random_state=0), mixed(tables)
+    with pytest.raises(OSError, match="missing"):
+        model.fit(data)
+    assert not hasattr(model, "encoder_")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model.fit(data).predict(data)
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_columns_of_text_in_files_need_an_encoding(tables):
+    data = mixed(tables)
+    calls = [
+        lambda: data.read(0, 1),
+        lambda: network([8, 3, 1]).fit(data, shuffle=False),
+        lambda: network([8, 3, 1]).predict(data),
+        lambda: cr.MLPRegressor(preprocess=False, shuffle=False).fit(data),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"'town' has type string, expected numbers: .* preprocess=True"):
+            call()
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -432,6 +559,14 @@ def test_memory_of_a_fit_on_an_arrow_table_is_its_size():
     size, count, taken = map(float, run("memory.fit_on_arrow_table").split())
     assert size > 100e6
     assert taken < size + 40 * count + 12e6  # one copy as rows; y, its row numbers and the cost of a constant
+
+
+@needs_proc
+@pytest.mark.parametrize(("kind", "part"), [("MLPRegressor", 40e6), ("TableRegressor", 100e6)])
+def test_memory_of_a_fit_on_a_table_in_files_is_bounded(tmp_path, kind, part):
+    size, count, taken = map(float, run("memory.fit_on_table_in_files", str(tmp_path), kind).split())
+    assert size > 90e6  # its encoding takes as much for the MLP, 200 MB for the table estimator
+    assert taken < 200 * count + part  # y, row numbers and one column; a part and its encoding
 
 
 @needs_proc

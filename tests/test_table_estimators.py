@@ -275,7 +275,7 @@ def test_stages_continue_one_training():
     recipe = dataclasses.replace(RECIPES["fast", "values"], longest=10, networks=1, gain=-10.0)
     X, y = RANDOM.normal(size=(200, 3)).astype(np.float32), RANDOM.normal(size=200)
     network, whole = (recipe.make_network([3, 4, 1], "squared_error", "float32", 0) for _ in range(2))
-    held_out = HeldOut(Data(X, y, None), [np.arange(200)], "squared_error")
+    held_out = HeldOut(Data(X, y, None), None, [np.arange(200)], "squared_error")
     stages = Stages(recipe, [network], Data(X, y, None), [None], held_out, None, np.inf, 1, Callbacks([]))
     history = stages.run(7)
     schedule = {"learning_rate": cr.Cosine(epochs=10, warmup=1.0)}
@@ -303,11 +303,11 @@ def test_training_continues_while_the_last_two_stages_improve():
 
 def test_held_out_losses_average_to_the_cost():
     logits, y, weight = RANDOM.normal(size=(50, 1)), RANDOM.normal(size=50), RANDOM.uniform(0, 2, 50)
-    held_out = HeldOut(Data(None, y, weight), [], "squared_error")
+    held_out = HeldOut(Data(None, y, weight), None, [], "squared_error")
     expected = np.average(0.5 * (logits[:, 0] - y) ** 2, weights=weight)
     np.testing.assert_allclose(held_out.losses(logits).mean(), expected)
     np.testing.assert_allclose(held_out.cost(logits), expected)
-    assert HeldOut(Data(None, y * np.nan, None), [], "squared_error").cost(logits) == np.inf
+    assert HeldOut(Data(None, y * np.nan, None), None, [], "squared_error").cost(logits) == np.inf
 
 
 def test_predictions_equal_those_on_explicit_features(clf, reg):
@@ -446,7 +446,7 @@ def test_warnings_about_columns_are_given_once(three_recipes):
 
 def test_brier_scores_of_held_out_rows():
     logits, y, weight = RANDOM.normal(size=(50, 3)), RANDOM.integers(0, 3, 50), RANDOM.uniform(0, 2, 50)
-    held_out = HeldOut(Data(None, y, weight), [], "softmax_cross_entropy", brier=True)
+    held_out = HeldOut(Data(None, y, weight), None, [], "softmax_cross_entropy", brier=True)
     shares = np.exp(logits * held_out.best_scale(logits))
     shares /= shares.sum(axis=1, keepdims=True)
     expected = np.average(np.sum((shares - np.eye(3)[y]) ** 2, axis=1), weights=weight)

@@ -31,6 +31,7 @@ from chainrule._formats import (
     read_dates,
 )
 from chainrule._objects import refuse_dask
+from chainrule.rows import Rows
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Value = TypeVar("Value")
@@ -429,6 +430,8 @@ class Frame:
         An eager data frame that narwhals supports, or an array of two dimensions.
     keep : bool
         Keep each column after reading it, so that a second access is fast but memory grows.
+    first : int
+        The number of the first row, for messages, if the table is a part of a larger one.
 
     Raises
     ------
@@ -438,9 +441,9 @@ class Frame:
         If `table` is not a table or has two columns of the same name.
     """
 
-    def __init__(self, table: Any, keep: bool = False) -> None:
+    def __init__(self, table: Any, keep: bool = False, first: int = 0) -> None:
         refuse_dask("X", table)
-        self._keep = keep
+        self._keep, self._first = keep, first
         self._index: Any = None
         self._table: Any  # an array, or a list of series as `_read` takes them
         self._columns: dict[int, Column] = {}
@@ -461,9 +464,11 @@ class Frame:
             self.names = [f"x{i}" for i in range(self.shape[1])]
 
     @classmethod
-    def of(cls, table: Any) -> "Frame":
-        """Return a table as a frame; it may already be one."""
-        return table if isinstance(table, cls) else cls(table)
+    def of(cls, table: Any, keep: bool = False) -> "Frame":
+        """Return a table, or `Rows` in files, as a frame; it may already be one."""
+        if isinstance(table, Rows):
+            return FileFrame(table)
+        return table if isinstance(table, Frame) else cls(table, keep)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -473,10 +478,32 @@ class Frame:
         column = self._columns.get(place)
         if column is None:
             values = self._table[:, place] if self.labels is None else self._table[place]
-            index = self._index  # not self, which would make a reference cycle and delay freeing the memory
-            column = _read(self.names[place], values, lambda row: _row_number(index, row))
+            # not self, which would make a reference cycle and delay freeing the memory
+            index, first = self._index, self._first
+            column = _read(self.names[place], values, lambda row: first + _row_number(index, row))
             if self._keep:
                 self._columns[place] = column
+        return column if rows is None else column.take(rows)
+
+
+class FileFrame(Frame):
+    """A table in files, of which one column at a time is in memory.
+
+    Parameters
+    ----------
+    rows : Rows
+        The files.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.labels = self.names = list(rows.columns)
+        self.shape = rows.shape
+
+    def column(self, place: int, rows: NDArray[np.intp] | None = None) -> Column:
+        """Read a column by its position, and return it or some rows of it."""
+        values = _narwhals().from_native(self.rows.column(self.names[place]), series_only=True)
+        column = _read(self.names[place], values, lambda row: row + 1)
         return column if rows is None else column.take(rows)
 
 
@@ -577,12 +604,27 @@ def _read(name: str, values: Any, row_number: Callable[[int], int]) -> Column:
             array = _integers_with_gaps(values)
         if array.dtype.kind != "O" or dtype.is_integer():
             return Column(name, array, row_number=row_number)
-    if values.implementation.is_pandas() and (categorical or kind == "String"):
-        codes, distinct = values.to_native().factorize()
-        return Column(name, CodedValues(codes, distinct.tolist()), categorical, row_number)
+    if categorical or kind == "String":
+        native = values.to_native()
+        if values.implementation.is_pandas():
+            codes, distinct = native.factorize()
+            return Column(name, CodedValues(codes, distinct.tolist()), categorical, row_number)
+        if values.implementation.is_pyarrow() and (found := _coded(native)) is not None:
+            return Column(name, found, categorical, row_number)
     objects = np.fromiter(values.to_list(), dtype=object, count=len(values))
     objects[values.is_null().to_numpy().astype(bool)] = None
     return Column(name, objects, categorical, row_number)
+
+
+def _coded(column: Any) -> CodedValues | None:
+    """Return the values of an Arrow column of categories or text, or None if a category is missing."""
+    coded = column if hasattr(column.type, "value_type") else column.dictionary_encode()
+    chunks = coded.unify_dictionaries().chunks
+    if not chunks:
+        return None
+    values = chunks[0].dictionary.to_pylist()
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return None if None in values else CodedValues(np.concatenate(codes), values)
 
 
 def _integers_with_gaps(values: Any) -> NDArray[Any]:

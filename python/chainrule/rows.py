@@ -1,9 +1,10 @@
-"""Data sets in Parquet and Arrow files, read part by part while a network trains."""
+"""Data sets in Parquet and Arrow files, read part by part."""
 
 import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,24 @@ from chainrule._suggest import did_you_mean, explained
 from chainrule._warn import warn
 
 _MERGED = 65536  # smaller row groups are merged into parts of at least this many rows
+_MERGED_TABLES = (
+    16384  # likewise for tables that are encoded, whose parts need several times the memory of their values
+)
 _COLUMNS = 16  # columns that are decoded at a time, so that memory holds only these besides the part
 
 
 @explained
 class Rows:
-    """The rows of a data set in files, which `Network` and the MLP estimators accept in place of X and y.
+    """The rows of a data set in files, which `Network` and the estimators accept in place of X and y.
 
     The files are read part by part, in a separate thread: while the network trains on one part, the next is read. So
     memory holds only two parts and the target column, however large the data set is. A part is a row group of a Parquet
     file, a record batch of an Arrow file, several of these if they are small, or one part of ``WithinParts``.
     Results have the same bits as with arrays in memory and the same ``shuffle``. Needs the extra ``parquet``.
+
+    The table estimators, and the MLP estimators with an encoding (see ``preprocess``), take columns of every kind. They
+    learn the encoding from one column at a time, and then read the files once to write the encoded rows to temporary
+    files, in the folder that `tempfile.gettempdir` returns, from which the networks read them in any order.
 
     Parameters
     ----------
@@ -56,7 +64,7 @@ class Rows:
     ValueError
         If a column does not exist, if there are no rows, and, during reading, if a value is missing.
     TypeError
-        For a column of X that does not hold numbers or booleans.
+        During reading, for a column of X that does not hold numbers or booleans, unless it is encoded.
     OSError
         For a file that does not exist or cannot be read.
 
@@ -95,9 +103,6 @@ class Rows:
                 raise ValueError(f"the files have no column {name!r}{did_you_mean(name, types)}")
         if target in wanted:
             raise ValueError(f"the target {target!r} is also one of the columns")
-        for name in wanted:
-            if not _is_number(types[name]):
-                raise TypeError(f"column {name!r} has type {types[name]}, expected numbers: leave it out of columns=")
         self.columns, self._target = tuple(wanted), target
         self._y: NDArray[Any] | None = None
         self.shape = int(self._files.edges[-1]), len(wanted)
@@ -125,8 +130,18 @@ class Rows:
                 ]
             )
 
+    def _refuse_others(self) -> None:
+        """Raise TypeError for a column that does not hold numbers."""
+        for name in self.columns:
+            if not _is_number(self._files.types[name]):
+                raise TypeError(
+                    f"column {name!r} has type {self._files.types[name]}, expected numbers: leave it out of columns=, "
+                    "or fit a table estimator, or an MLP estimator with preprocess=True"
+                )
+
     def read(self, start: int, stop: int, dtype: DTypeLike = "float32") -> NDArray[Any]:
         """Return the rows from start to stop of X as an array in memory."""
+        self._refuse_others()
         first, last, _ = slice(start, stop).indices(self.shape[0])
         with _Opened(self._files) as files:
             return self._read(files, first, np.empty((max(last - first, 0), self.shape[1]), dtype))
@@ -142,17 +157,33 @@ class Rows:
                 _core.write_columns(columns, rows[:, first : first + _COLUMNS])
         return out
 
+    def column(self, name: str) -> Any:
+        """Return a column of X as an Arrow array in chunks."""
+        with _Opened(self._files) as files:
+            groups = [files.table(group, [name]) for group in range(len(self._files.groups))]
+        return _joined(groups).column(0)
+
+    def tables(self) -> Iterator[tuple[int, Any]]:
+        """Yield the parts of X as they are stored, as Arrow tables, each with the number of its first row."""
+        edges = self._files.edges
+        with _Opened(self._files) as files:
+            for start, stop in pairwise(_merged(edges, _MERGED_TABLES).tolist()):
+                groups = range(np.searchsorted(edges, start), np.searchsorted(edges, stop))
+                yield start, _joined([files.table(group, self.columns) for group in groups])
+
     @property
     def dtype(self) -> "np.dtype[Any]":
         """The NumPy type of X in memory: float32 if all its columns fit, otherwise float64."""
+        self._refuse_others()
         kinds = [kind.to_pandas_dtype() for name, kind in self._files.types.items() if name in self.columns]
         return np.dtype("float32" if np.result_type(*kinds) == "float32" else "float64")
 
     def reader(self, dtype: DTypeLike, part_rows: int) -> "PartReader":
         """Return the reader for the core: parts of part_rows rows or, if that is 0, parts as they are stored."""
+        self._refuse_others()
         stored, count = self._files.edges, self.shape[0]
         if part_rows == 0:
-            return PartReader(self, dtype, _merged(stored))
+            return PartReader(self, dtype, _merged(stored, _MERGED))
         edges = np.append(np.arange(0, count, part_rows), count)
         groups = np.searchsorted(stored, edges[1:]) - np.searchsorted(stored, edges[:-1], "right") + 1
         times = float(groups.sum() / (len(stored) - 1))
@@ -165,7 +196,8 @@ class Rows:
 
     def empty_table(self) -> Any:
         """Return an Arrow table without rows that has the columns of X."""
-        return require("pyarrow", "parquet").table({name: [] for name in self.columns})
+        arrow = require("pyarrow", "parquet")
+        return arrow.schema([(name, self._files.types[name]) for name in self.columns]).empty_table()
 
     def __repr__(self) -> str:
         some = ", ".join(self.columns[:5]) + (", ..." if len(self.columns) > 5 else "")
@@ -329,22 +361,25 @@ class _Opened:
         self._file, self._number = None, -1
         require("pyarrow", "parquet").default_memory_pool().release_unused()
 
-    def columns(self, group: int, names: Sequence[str]) -> list[NDArray[Any]]:
-        """Read columns of a row group."""
+    def table(self, group: int, names: Sequence[str]) -> Any:
+        """Read columns of a row group as an Arrow table."""
         number, within = self._files.groups[group]
-        path = self._files.paths[number]
         if number != self._number or self._file is None:
             self.close()
-            self._file, self._number = _open(path), number
-        table = self._file.table(within, names)
+            self._file, self._number = _open(self._files.paths[number]), number
+        return self._file.table(within, names)
+
+    def columns(self, group: int, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Read columns of numbers of a row group."""
+        table = self.table(group, names)
         columns = []
         for name in names:
             column = table.column(name)
             if column.null_count:
                 row = next(i for i, value in enumerate(column) if not value.is_valid)
                 raise ValueError(
-                    f"there is no value in row {int(self._files.edges[group]) + row}, column {name!r} ({path}): fill "
-                    "the gap, or leave the row or the column out"
+                    f"there is no value in row {int(self._files.edges[group]) + row}, column {name!r} "
+                    f"({self._files.paths[self._number]}): fill the gap, or leave the row or the column out"
                 )
             columns.append(column.to_numpy())
         return columns
@@ -364,15 +399,20 @@ def _types(schema: Any) -> dict[str, Any]:
     return dict(zip(schema.names, schema.types, strict=True))
 
 
+def _joined(tables: Sequence[Any]) -> Any:
+    """Join Arrow tables; a column that has several types of numbers gets a common one."""
+    return require("pyarrow", "parquet").concat_tables(tables, promote_options="permissive")
+
+
 def _is_number(kind: Any) -> bool:
     types = require("pyarrow.types", "parquet")
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _merged(edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Merge small neighboring row groups into parts of at least _MERGED rows."""
+def _merged(edges: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Merge small neighboring row groups into parts of at least this many rows."""
     kept = [int(edges[0])]
     for edge in edges[1:-1].tolist():
-        if edge - kept[-1] >= _MERGED:
+        if edge - kept[-1] >= least:
             kept.append(edge)
     return np.array([*kept, int(edges[-1])])

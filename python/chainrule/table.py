@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule._arguments import integer
 from chainrule._columns import FORMAT, Encoder, Settings, check_format, fit_column, from_state, to_state
 from chainrule._formats import ORDERS
-from chainrule._frames import Frame, has_numeric_types, is_frame
+from chainrule._frames import FileFrame, Frame, has_numeric_types, is_frame
 from chainrule._objects import refuse_dask
+from chainrule._stored import StoredArray
 from chainrule._suggest import closest, did_you_mean, listed
 from chainrule._warn import warn
-from chainrule.binned import BinnedRows, write_features
+from chainrule.binned import BinnedFeatures, BinnedRows, write_features
+from chainrule.rows import Rows
 
 CategoricalFeatures: TypeAlias = Literal["from_dtype"] | Sequence[str] | ArrayLike | None
 SHOWN = 10  # the maximum number of columns that get a warning or are listed in a message
@@ -145,45 +147,98 @@ class TableEncoding:
         frame = Frame.of(table)
         features = np.zeros((len(frame) if rows is None else len(rows), self.n_features), dtype=np.float32)
         start = 0
-        for (_, width), codes, values in self._encode(frame, rows, warn):
+        messages: dict[int, str] = {}
+        for (_, width), codes, values in self._encode(frame, rows, messages):
             write_features(features[:, start : start + width], codes, values)
             start += width
+        if warn:
+            _warn([*messages.values()])
         return features
 
     def inputs(self, table: Any, dtype: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> Any:
         """Return the rows as inputs for a network of this dtype: `BinnedRows` if columns have bins, else the features.
 
-        See `transform` for the arguments, errors and warnings.
+        Rows in files are encoded part by part, and the results stored in temporary files. See `transform` for the
+        arguments, errors and warnings.
         """
-        layout = [part for column in self.columns for part in column.layout]
-        if all(kind != "bins" for kind, _ in layout):
-            return self.transform(table, rows=rows, warn=warn).astype(dtype, copy=False)
+        if all(kind != "bins" for kind, _ in self._layout):
+            return self.features(table, dtype, rows=rows, warn=warn)
         frame = Frame.of(table)
-        n_rows = len(frame) if rows is None else len(rows)
+        if isinstance(frame, FileFrame):
+            return self._store(frame, dtype, dtype, rows, warn)
+        messages: dict[int, str] = {}
+        codes, values = self._numbers(frame, dtype, rows, messages)
+        if warn:
+            _warn([*messages.values()])
+        return BinnedRows(codes, values, self._layout)
+
+    def features(self, table: Any, dtype: Any, *, rows: NDArray[np.intp] | None = None, warn: bool = True) -> Any:
+        """Return what `transform` returns as inputs for a network of this dtype; rows in files as `BinnedFeatures`."""
+        frame = Frame.of(table)
+        if isinstance(frame, FileFrame):
+            return BinnedFeatures(self._store(frame, np.float32, dtype, rows, warn))
+        return self.transform(frame, rows=rows, warn=warn).astype(dtype, copy=False)
+
+    @property
+    def _layout(self) -> list[tuple[str, int]]:
+        """The layout of `BinnedRows`."""
+        return [part for column in self.columns for part in column.layout]
+
+    def _store(
+        self, frame: FileFrame, precision: Any, dtype: Any, rows: NDArray[np.intp] | None, warn: bool
+    ) -> BinnedRows:
+        """Encode rows in files part by part into temporary files; `precision` is the type to which values are rounded.
+
+        `rows` are in ascending order. Of each column, the first warning is given.
+        """
+        messages: dict[int, str] = {}
+        with StoredArray() as all_codes, StoredArray() as all_values:
+            for first, table in frame.rows.tables():
+                part, some = Frame(table, first=first), None
+                if rows is not None:
+                    begin, end = np.searchsorted(rows, [first, first + len(part)])
+                    some = rows[begin:end] - first
+                codes, values = self._numbers(part, precision, some, messages)
+                all_codes.append(codes)
+                all_values.append(values.astype(dtype, copy=False))
+                del table, part, codes, values  # before the next part is read
+            stored = BinnedRows(all_codes.array(), all_values.array(), self._layout)
+        if warn:
+            _warn([*messages.values()])
+        return stored
+
+    def _numbers(
+        self, frame: Frame, dtype: Any, rows: NDArray[np.intp] | None, messages: dict[int, str]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the codes and values of `BinnedRows`."""
+        layout, n_rows = self._layout, len(frame) if rows is None else len(rows)
         smallest = np.min_scalar_type(max(width for _, width in layout))
         all_codes: NDArray[Any] = np.empty(
             (n_rows, sum(kind != "value" for kind, _ in layout)), smallest if smallest.itemsize < 4 else np.int32
         )
         all_values: NDArray[Any] = np.empty((n_rows, sum(kind != "levels" for kind, _ in layout)), dtype)
         next_codes, next_values = iter(all_codes.T), iter(all_values.T)
-        for _, codes, values in self._encode(frame, rows, warn):
+        for _, codes, values in self._encode(frame, rows, messages):
             if codes is not None:
                 next(next_codes)[:] = codes
             if values is not None:
                 next(next_values)[:] = values
-        return BinnedRows(all_codes, all_values, layout)
+        return all_codes, all_values
 
-    def _encode(self, frame: Frame, rows: NDArray[np.intp] | None, warn: bool) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield ((kind, width), codes, values) for each column of the layout."""
-        messages = []
-        for encoder, place in zip(self.columns, self._find_columns(frame), strict=True):
+    def _encode(
+        self, frame: Frame, rows: NDArray[np.intp] | None, messages: dict[int, str]
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield ((kind, width), codes, values) for each column of the layout.
+
+        Add warnings to `messages`, by the number of the column, unless it has one.
+        """
+        for i, (encoder, place) in enumerate(zip(self.columns, self._find_columns(frame), strict=True)):
             if place is not None:
                 parts, message = encoder.encode(frame.column(place, rows))
-                messages.append(message)
+                if message:
+                    messages.setdefault(i, message)
                 for column, (codes, values) in zip(encoder.layout, parts, strict=True):
                     yield column, codes, values
-        if warn:
-            _warn([message for message in messages if message])
 
     def _find_columns(self, frame: Frame) -> list[int | None]:
         """Return the position of each encoder's column, or None for encoders that need no column."""
@@ -240,7 +295,7 @@ class TableEncoding:
 
 
 def needs_encoding(table: Any) -> bool:
-    """Return whether a data frame has a column whose type is not numeric or boolean: text, categories, dates, objects.
+    """Return whether a data frame or `Rows` has a column whose type is not numeric or boolean: text, dates, objects.
 
     Only types matter, not values, so the answer is the same for every part of a table. A numeric column with missing
     values counts as numeric, and a frame of sparse columns as a sparse matrix, which needs no encoding.
@@ -254,6 +309,8 @@ def needs_encoding(table: Any) -> bool:
     >>> needs_encoding(np.ones((2, 2)))
     False
     """
+    if isinstance(table, Rows):
+        table = table.empty_table()
     try:
         return is_frame(table) and not hasattr(table, "sparse") and not has_numeric_types(table)
     except ImportError:  # frames of plain numbers do not need narwhals

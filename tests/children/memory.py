@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import resource
 import warnings
 
@@ -149,7 +150,7 @@ def fit_on_files(folder):
 
 
 def fit_on_arrow_table():
-    """Print the size of an Arrow table in chunks, its number of rows, and the anonymous memory of an estimator's fit."""
+    """Print the size of an Arrow table in chunks, its number of rows, and the anonymous memory of a fit on it."""
     import pyarrow as pa
 
     random = np.random.default_rng(0)
@@ -166,3 +167,33 @@ def fit_on_arrow_table():
     with anonymous_memory() as taken:
         cr.MLPRegressor(**settings).fit(whole, y)
     print(whole.nbytes, len(whole), taken[1] - taken[0])
+
+
+def fit_on_table_in_files(folder, kind):
+    """Print the size of a table in files, its number of rows, and the anonymous memory of a fit and a prediction."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, files = 30_000, 5
+    random = np.random.default_rng(0)
+    towns = np.array(["Ayr", "Bath", "Ely"])
+    for number in range(files):
+        columns = {f"x{i}": random.random(rows, dtype=np.float32) for i in range(150)}
+        columns["town"] = towns[random.integers(0, 3, rows)]
+        pq.write_table(pa.table(columns), f"{folder}/{number}.parquet", row_group_size=10_000)
+    del columns
+    pq.write_table(pq.read_table(f"{folder}/0.parquet").slice(0, 500), f"{folder}/small")
+    settings = {
+        "MLPRegressor": {"hidden_layer_sizes": 4, "max_iter": 1},
+        "TableRegressor": {"encoder": cr.TableEncoder(bins=4), "time_limit": 0.01},
+    }
+    model = getattr(cr, kind)(random_state=0, **settings[kind])
+    warnings.simplefilter("ignore")
+    small = cr.Rows(f"{folder}/small", target="x0")
+    model.fit(small).predict(small)
+    os.remove(f"{folder}/small")
+    whole = cr.Rows(folder, target="x0")
+    pa.default_memory_pool().release_unused()
+    with anonymous_memory() as taken:
+        model.fit(whole).predict(whole)
+    print(whole.shape[0] * (len(whole.columns) + 1) * 4, whole.shape[0], taken[1] - taken[0])

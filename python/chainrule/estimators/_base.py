@@ -14,6 +14,7 @@ from chainrule._core import DivergenceError
 from chainrule._names import ActivationName, Metric
 from chainrule._suggest import explained
 from chainrule._warn import warn
+from chainrule.binned import BinnedFeatures
 from chainrule.encoder import TableEncoder
 from chainrule.estimators import _options, _record, _sklearn, _tables, _weights
 from chainrule.estimators._data import (
@@ -122,7 +123,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array_like, sparse matrix or Rows, shape (n_samples, n_features)
-            One example per row. `Rows` need ``shuffle=WithinParts(...)`` or ``shuffle=False``.
+            One example per row. `Rows` need ``shuffle=WithinParts(...)`` or ``shuffle=False``, unless they are encoded.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Classes, or values. Default, if X is `Rows`: their target. Several values or labels may be a masked array,
             whose masked entries are missing: see `Network.fit`.
@@ -203,7 +204,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         _record.record(self, history, len(data), float(loss), watched, options.get("metrics", ()))
         if not incremental:
             judged: Data | None = data
-            if isinstance(data.X, Rows) and data.held_out is not None:
+            if isinstance(data.X, (Rows, BinnedFeatures)) and data.held_out is not None:
                 judged = None  # these rows are not in memory
             elif held_out is not None:
                 judged = self._with_class_weights(held_out.part(held_out.held_out), incremental)
@@ -251,7 +252,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             self._check_scale_of_targets(data.y)
 
         def encode(part: Data, warn: bool) -> Data:
-            features = self.encoder_.encoding_.transform(part.X, warn=warn).astype(self.dtype or np.float32, copy=False)
+            features = self.encoder_.encoding_.features(part.X, self.dtype or np.float32, warn=warn)
             return dataclasses.replace(part, X=features, y=self._scale_targets(part.y))
 
         data = encode(data, warn=not first)  # a level may occur only in held-out rows
@@ -310,7 +311,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             dtype = self._ensure_network().dtype
         options = {"accept_sparse": "csr", "multi_output": True, "y_numeric": self._y_numeric}
         if isinstance(X, Rows):
-            self._check_columns(X.empty_table(), first)
+            self._check_columns(X, first)
             _, y = _sklearn.validation.check_X_y(np.zeros((X.shape[0], 1)), y, **options, estimator=self)
         elif _tables.is_plain(X):
             self._check_columns(X, first)
@@ -323,10 +324,6 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
         return X, y
-
-    def _check_columns(self, X: Any, first: bool) -> None:
-        """Store or compare the number and names of the columns."""
-        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
 
     def _dtype_of(self, X: Any) -> Any:
         """Return the dtype of the network for X: float32 if X is, otherwise float64, unless ``dtype`` is given."""
@@ -470,7 +467,7 @@ class Perceptron(_sklearn.CallbackSupport, Estimator):  # type: ignore[misc]
             X = self._encode_table(X, network.dtype)
         else:
             if isinstance(X, Rows):
-                self._check_columns(X.empty_table(), first=False)
+                self._check_columns(X, first=False)
             elif _tables.is_plain(X):
                 self._check_columns(X, first=False)
                 X = _sklearn.validation.check_array(_tables.as_array(X, network.dtype))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chainrule._arguments import refuse_dict
 from chainrule._objects import refuse_dask
 from chainrule.estimators import _sklearn
+from chainrule.network import Network
 from chainrule.rows import Rows
 from chainrule.validation import RowsHeldOut, one_data_set
 
@@ -43,6 +44,10 @@ class Data:
     def targets(self) -> NDArray[Any]:
         """Return the targets of the training rows."""
         return self.y if self.rows is None else self.y[self.rows]
+
+    def cost_of(self, network: Network, n_threads: int | None) -> float:
+        """Compute the cost of a network on all rows."""
+        return network.loss(self.X, self.y, self.weight, n_threads=n_threads)
 
     def as_validation(self) -> Any:
         """Return the held-out rows, or all rows if none are held out, as ``validation`` of `Network.fit`."""

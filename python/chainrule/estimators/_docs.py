@@ -33,7 +33,7 @@ _PARAMETERS = """hidden_layer_sizes : array_like of int, or int, default (100,)
     max_iter : int, default 200
         Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool or WithinParts, default True
-        Use a new random order of the rows in each epoch. `Rows` need `WithinParts`.
+        Use a new random order of the rows in each epoch. `Rows` that are not encoded need `WithinParts`.
     random_state : int, RandomState or None, default None
         Seed of the initial weights, the choice of held-out rows, the order of the rows, and dropout.
     tol : float, default 1e-4

@@ -16,7 +16,9 @@ from chainrule.encoder import TableEncoder
 from chainrule.estimators import _sklearn, _tables
 from chainrule.estimators._data import Data, refuse_masked
 from chainrule.estimators._files import Savable
+from chainrule.estimators._stages import HeldOut
 from chainrule.network import Network
+from chainrule.rows import Rows
 from chainrule.target import Target
 
 NOT_FINITE = (
@@ -143,17 +145,23 @@ class Estimator(
     def _check_table(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
         """Check the number and names of the columns, and the targets. The encoder checks the values of the columns."""
         X = _tables.as_table(X)
-        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
+        self._check_columns(X, first)
+        n_rows = X.shape[0] if isinstance(X, Rows) else len(X)
         options = {"dtype": None, "multi_output": True, "y_numeric": self._y_numeric, "estimator": self}
-        _, y = _sklearn.validation.check_X_y(np.zeros((len(X), 1)), y, **options)
+        _, y = _sklearn.validation.check_X_y(np.zeros((n_rows, 1)), y, **options)
         if y.ndim == 2 and y.shape[1] == 1:
             y = _sklearn.validation.column_or_1d(y, warn=True)
-        return Frame(X, keep=first), y
+        return Frame.of(X, keep=first), y
+
+    def _check_columns(self, X: Any, first: bool) -> None:
+        """Store or compare the number and names of the columns."""
+        X = X.empty_table() if isinstance(X, Rows) else X
+        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=first)
 
     def _encode_table(self, X: Any, dtype: Any) -> Any:
         """Encode a table to predict on."""
         X = _tables.as_table(X)
-        _sklearn.validation.validate_data(self, X, skip_check_array=True, reset=False)
+        self._check_columns(X, first=False)
         return self.encoder_.encoding_.inputs(X, dtype)
 
     def _target(self) -> Target:
@@ -168,7 +176,7 @@ class Estimator(
         """Scale the targets of a table with the learned scale."""
         return y
 
-    def _no_better_than_constant(self, data: Data, part: str, bound: float = np.inf) -> str:
+    def _no_better_than_constant(self, data: Data | HeldOut, part: str, bound: float = np.inf) -> str:
         """Return a warning if the network's cost is not below that of the best constant prediction, otherwise "".
 
         ``data`` are the held-out rows or, if there are none, the training rows with the weights of their classes;
@@ -182,7 +190,7 @@ class Estimator(
         threshold = constant - 1e-6 * abs(constant)
         if bound < threshold:
             return ""
-        cost = network.loss(data.X, data.y, data.weight, n_threads=self.n_threads)
+        cost = data.cost_of(network, self.n_threads)
         if cost < threshold:
             return ""
         return (

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from chainrule.network import Network
 from chainrule.schedules import Cosine
 from chainrule.training import Callbacks, History, Stop
 
+_AT_ONCE = 8192  # held-out rows that are copied at a time
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
@@ -27,9 +29,11 @@ class HeldOut:
     Attributes
     ----------
     data : Data
-        Rows, targets and weights of all rows that any network holds out.
+        Rows, targets and weights.
+    rows : array of int, or None
+        The rows of `data` that any network holds out; None: all rows.
     parts : list of array of int or slice
-        For each network, the positions of its held-out rows in `data`; a slice means all of them.
+        For each network, the positions of its held-out rows in `rows`; a slice means all of them.
     loss : str, loss or callable
         The loss of the evaluation.
     brier : bool
@@ -37,34 +41,61 @@ class HeldOut:
     """
 
     data: Data
+    rows: NDArray[np.intp] | None
     parts: Sequence[NDArray[np.intp] | slice]
     loss: Any
     brier: bool = False
 
     @functools.cached_property
-    def _inputs(self) -> list[Any]:
-        """The inputs of the held-out rows of each network."""
-        return [self.data.X if isinstance(part, slice) else self.data.X[part] for part in self.parts]
+    def y(self) -> NDArray[Any]:
+        """The targets of the held-out rows."""
+        return self.data.y if self.rows is None else self.data.y[self.rows]
+
+    @functools.cached_property
+    def weight(self) -> NDArray[Any] | None:
+        """The weights of the held-out rows."""
+        weight = self.data.weight
+        return weight if weight is None or self.rows is None else weight[self.rows]
 
     @functools.cached_property
     def _counts(self) -> NDArray[Any]:
         """The number of networks that hold each row out."""
-        counts = np.zeros((len(self.data), 1))
+        counts = np.zeros((len(self.y), 1))
         for part in self.parts:
             counts[part] += 1
         return counts
 
+    def _pieces(self, part: NDArray[np.intp] | slice) -> Iterator[tuple[Any, Any]]:
+        """Yield positions in `rows` and the inputs of these rows, of which only some are copied at a time."""
+        for start in range(0, len(self.y) if isinstance(part, slice) else len(part), _AT_ONCE):
+            piece: Any = slice(start, start + _AT_ONCE)
+            piece = piece if isinstance(part, slice) else part[piece]
+            yield piece, self.data.X[piece if self.rows is None else self.rows[piece]]
+
     def logits(self, networks: Sequence[Network], n_threads: int | None) -> NDArray[Any]:
         """Compute the logits of each row: the mean over the networks that hold the row out."""
-        total = np.zeros((len(self.data), networks[0].layer_sizes[-1]))
-        for network, part, X in zip(networks, self.parts, self._inputs, strict=True):
-            total[part] += network.logits(X, n_threads=n_threads)
+        total = np.zeros((len(self.y), networks[0].layer_sizes[-1]))
+        for network, part in zip(networks, self.parts, strict=True):
+            for piece, X in self._pieces(part):
+                total[piece] += network.logits(X, n_threads=n_threads)
         mean: NDArray[Any] = total / self._counts
         return mean
 
+    def cost_of(self, network: Network, n_threads: int | None) -> float:
+        """Compute the cost of a network on all held-out rows."""
+        costs, totals = [], []
+        for piece, X in self._pieces(slice(None)):
+            y, weight = self.y[piece], None if self.weight is None else self.weight[piece]
+            there = ~np.ma.getmaskarray(y).reshape(len(y), -1)
+            total = float(there.mean(axis=1) @ (np.ones(len(y)) if weight is None else weight))
+            if total > 0:
+                costs.append(network.loss(X, y, weight, n_threads=n_threads))
+                totals.append(total)
+        return float(np.average(costs, weights=totals))
+
     def losses(self, logits: NDArray[Any]) -> NDArray[Any]:
         """Compute the loss of each row, times its weight relative to the mean weight. A callable gives one value."""
-        y, weight = self.data.y, self.data.weight
+        y, weight = self.y, self.weight
         if callable(self.loss):
             return np.array([float(self.loss(logits, y, weight)[0])])
         losses = _core.losses(logits, y, to_core(self.loss))
@@ -85,9 +116,9 @@ class HeldOut:
         scaled = logits * self.best_scale(logits)
         shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
-        shares[np.arange(len(shares)), self.data.y.astype(np.intp)] -= 1
+        shares[np.arange(len(shares)), self.y.astype(np.intp)] -= 1
         scores: NDArray[Any] = np.sum(np.square(shares), axis=1)
-        weight = self.data.weight
+        weight = self.weight
         return scores if weight is None else scores * (weight / weight.mean())
 
     def best_scale(self, logits: NDArray[Any]) -> float:

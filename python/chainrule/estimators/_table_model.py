@@ -24,6 +24,7 @@ from chainrule.estimators._recipe import FEW, HELD_OUT, RECIPES, Recipe, merge
 from chainrule.estimators._stages import HeldOut, Stages, finite_mean
 from chainrule.losses import to_core
 from chainrule.network import Network
+from chainrule.rows import Rows
 from chainrule.table import CategoricalFeatures
 from chainrule.training import Callbacks, History
 from chainrule.validation import spread_rows
@@ -51,7 +52,7 @@ class TableModel(Estimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: Any = None,
@@ -63,19 +64,19 @@ class TableModel(Estimator):
 
         Parameters
         ----------
-        X : data frame or array_like, shape (n_samples, n_features)
+        X : data frame, array_like or Rows, shape (n_samples, n_features)
             One example per row. Columns may hold numbers, text, categories, booleans, dates and missing values; see
             `TableEncoder`.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
-            Classes, or values. Several values or labels may be a masked array, whose masked entries are missing: see
-            `Network.fit`.
+            Classes, or values. Default, if X is `Rows`: their target. Several values or labels may be a masked array,
+            whose masked entries are missing: see `Network.fit`.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the rows, at least 0. Default: 1 each.
         X_val, y_val, sample_weight_val : optional
             Validation data in the forms of X, y and sample_weight, which determine when training ends; all rows of X
             are then used for training. Default: each network holds out a fifth of the rows. In a pipeline,
             ``Pipeline(..., transform_input=["X_val"])`` transforms X_val in the same way as X.
-        eval_set : (X, y) or (X, y, sample_weight), optional
+        eval_set : (X, y), (X, y, sample_weight) or Rows, optional
             The validation data in one argument. A list with one tuple, as in LightGBM and XGBoost, means the tuple.
 
         Returns
@@ -153,7 +154,7 @@ class TableModel(Estimator):
         self.history_ = _joined([result.history for result in results], best, reason)
         callbacks.train_end(self.history_)
         held_out = result.stages.held_out
-        self._warn_at_end(*((result.stages.data, "training") if held_out is None else (held_out.data, "held-out")))
+        self._warn_at_end(*((result.stages.data, "training") if held_out is None else (held_out, "held-out")))
 
     def _prepare(
         self, recipe: Recipe, data: Data, used: NDArray[np.intp], watched: Data | None, seed: int
@@ -172,18 +173,18 @@ class TableModel(Estimator):
         if watched is not None:
             with about("validation data"):
                 encoded = self._encoded(watched, None, dtype)
-            held_out = HeldOut(encoded, [slice(None)] * recipe.networks, loss, brier)
+            held_out = HeldOut(encoded, None, [slice(None)] * recipe.networks, loss, brier)
         elif parts is not None:
             places = np.unique(np.concatenate([held for _, held in parts]))
             rows = [rows for rows, _ in parts]
             of_parts = [np.searchsorted(places, held) for _, held in parts]
-            held_out = HeldOut(train.part(places), of_parts, loss, brier)
+            held_out = HeldOut(train, places, of_parts, loss, brier)
         return train, rows, held_out, dtype
 
     def _read(self, X: Any, y: Any, sample_weight: Any = None, *, new: bool) -> Data:
         """Check a table and its targets as scikit-learn does, and multiply the weights by the class weights."""
         check_rows(X)
-        y, mask = split_mask(y)
+        y, mask = split_mask(X.y if isinstance(X, Rows) and y is None else y)
         X, y = self._check_table(X, self._read_targets(y), new)
         y = with_mask(self._encode(y, new=new, exact=False), mask)
         return self._with_class_weights(Data(X, y, check_weights(sample_weight, len(y))), incremental=False)
@@ -248,7 +249,7 @@ class TableModel(Estimator):
         network = merge(networks, self._network_loss(), scale)
         return _Result(cost, self.encoder_, network, history, stages)
 
-    def _warn_at_end(self, data: Data, part: str) -> None:
+    def _warn_at_end(self, data: Data | HeldOut, part: str) -> None:
         """Warn if training diverged or was interrupted, and if the network is no better than a constant."""
         reason = {"diverged": NOT_FINITE, "interrupted": "Training interrupted by user."}
         if message := reason.get(self.history_.stop_reason):

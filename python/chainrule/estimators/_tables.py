@@ -77,12 +77,9 @@ def advice(X: Any) -> Iterator[None]:
 
 
 def as_table(X: Any) -> Any:
-    """Return a data frame or an array that scikit-learn recognizes. Lists become an array of objects."""
+    """Return Rows, a data frame or an array that scikit-learn recognizes. Lists become an array of objects."""
     if isinstance(X, Rows):
-        raise ValueError(
-            "Rows are not encoded as a table: read the files into memory, for instance by "
-            "pyarrow.dataset.dataset(paths).to_table(), or fit an MLP estimator with preprocess=False on numbers"
-        )
+        return X
     if hasattr(X, "toarray"):
         raise ValueError(
             "the columns of a sparse matrix cannot be encoded: pass X.toarray(), or fit an MLP "
