@@ -32,27 +32,36 @@ Index entries_of_row(std::span<const BinnedColumn> layout) {
 
 namespace {
 
+// The largest code of a column.
+Index largest_code(const BinnedColumn& column) { return column.features - (column.kind == ColumnKind::bins); }
+
+void check_code(const BinnedColumn& column, std::size_t place, Index row, Index code) {
+  const Index most = largest_code(column);
+  require(code >= 0 && code <= most, "X has code ", code, " in row ", row, " for layout[", place, "], ",
+          column.features, " ", column_kind_names[static_cast<int>(column.kind)], ", expected from 0 to ", most);
+}
+
+template <class T>
+[[gnu::noinline]] void check_fraction(const BinnedColumn& column, std::size_t place, Index row, T fraction) {
+  require(fraction >= 0 && fraction <= 1, "X has value ", fraction, " in row ", row, " for layout[", place, "], ",
+          column.features, " bins, expected the fraction of a bin, from 0 to 1");
+}
+
 // Throws an error for the first code or fraction of a row that is out of range, if there is one.
 template <class T, class Code>
 void check_row(const BinnedView<T>& x, Index row, const Code* code, const T* value) {
   for (std::size_t c = 0; c < x.layout.size(); ++c) {
-    const auto [kind, features] = x.layout[c];
-    if (kind != ColumnKind::value) {
-      const Index b = *code++, most = kind == ColumnKind::bins ? features - 1 : features;
-      require(b >= 0 && b <= most, "X has code ", b, " in row ", row, " for layout[", c, "], ", features, " ",
-              column_kind_names[static_cast<int>(kind)], ", expected from 0 to ", most);
-    }
-    if (kind == ColumnKind::levels) continue;
-    const T v = *value++;
-    require(kind == ColumnKind::value || (v >= 0 && v <= 1), "X has value ", v, " in row ", row, " for layout[", c,
-            "], ", features, " bins, expected the fraction of a bin, from 0 to 1");
+    const BinnedColumn& column = x.layout[c];
+    if (column.kind != ColumnKind::value) check_code(column, c, row, *code++);
+    if (column.kind == ColumnKind::bins) check_fraction(column, c, row, *value);
+    if (column.kind != ColumnKind::levels) ++value;
   }
 }
 
 // True if low[k] <= x[k] <= high[k] for all k. It has no branches and counts in integers of the size of an element, so
 // that the compiler vectorizes it.
 template <class Element>
-bool all_between(Index count, const Element* x, const Element* low, const Element* high) {
+[[gnu::noinline]] bool all_between(Index count, const Element* x, const Element* low, const Element* high) {
   using Flag = std::conditional_t<sizeof(Element) == 8, std::int64_t,
                                   std::conditional_t<std::is_same_v<Element, float>, std::int32_t, Element>>;
   Flag outside = 0;
@@ -72,12 +81,12 @@ void check_rows(const BinnedView<T>& x) {
   std::vector<Code> most, least;
   std::vector<T> low, high;
   for (Index copy = 0; copy < rows_at_once; ++copy)
-    for (const auto& [kind, features] : x.layout) {
-      const bool is_value = kind == ColumnKind::value;
+    for (const BinnedColumn& column : x.layout) {
+      const bool is_value = column.kind == ColumnKind::value;
       constexpr Index largest = std::numeric_limits<Code>::max();
-      if (!is_value) most.push_back(static_cast<Code>(std::min<Index>(features - (kind == ColumnKind::bins), largest)));
+      if (!is_value) most.push_back(static_cast<Code>(std::min(largest_code(column), largest)));
       least.resize(most.size());
-      if (kind == ColumnKind::levels) continue;
+      if (column.kind == ColumnKind::levels) continue;
       low.push_back(is_value ? -std::numeric_limits<T>::infinity() : T(0));
       high.push_back(is_value ? std::numeric_limits<T>::infinity() : T(1));
     }
