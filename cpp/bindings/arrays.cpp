@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/check.h"
-#include "net/network.h"
+#include "net/checks.h"
 
 namespace chainrule::python {
 namespace {

@@ -9,6 +9,7 @@
 #include "bindings/module.h"
 #include "core/check.h"
 #include "core/dispatch.h"
+#include "net/checks.h"
 #include "net/init.h"
 #include "net/network.h"
 

@@ -16,7 +16,7 @@
 #include "bindings/settings.h"
 #include "bindings/shared.h"
 #include "core/check.h"
-#include "net/network.h"
+#include "net/checks.h"
 #include "train/trainer.h"
 
 namespace chainrule::python {

@@ -4,7 +4,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/module.h"
-#include "net/network.h"
+#include "net/checks.h"
 #include "train/metrics.h"
 
 namespace chainrule::python {

@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "files/json.h"
 #include "files/safetensors.h"
+#include "net/checks.h"
 #include "net/network.h"
 
 namespace chainrule {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "net/checks.h"
 #include "net/network.h"
 #include "net/sums.h"
 #include "train/metrics.h"
