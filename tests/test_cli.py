@@ -15,6 +15,7 @@ from processes import start
 from tables import failure, make_table, run, train
 
 import chainrule as cr
+from chainrule import many
 from chainrule.cli import _rows
 from chainrule.cli._model import TableModel
 from chainrule.estimators import _stages
@@ -161,15 +162,13 @@ def test_interruption_saves_the_model(houses, capsys, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("name", "code", "reason"), [("SIGINT", 1, "interrupted"), ("SIGTERM", 143, "terminated")])
 def test_a_signal_during_the_second_stage_saves_the_first(houses, capsys, monkeypatch, name, code, reason):
-    calls = []
+    def send():
+        os.kill(os.getpid(), getattr(signal, name))
 
-    def fit_many(*arguments, **settings):
-        calls.append(settings)
-        if len(calls) == 2:
-            os.kill(os.getpid(), getattr(signal, name))
-        return cr.fit_many(*arguments, **settings)
+    def fit_in_stages(networks, X, y, end_stage, **settings):
+        many.fit_in_stages(networks, X, y, lambda costs: (end_stage(costs), send())[0], **settings)
 
-    monkeypatch.setattr(_stages, "fit_many", fit_many)
+    monkeypatch.setattr(_stages, "fit_in_stages", fit_in_stages)
     assert run("train", houses, "--target", "dear", "--plot") == code
     printed = capsys.readouterr()
     assert "after 1 stage, " in printed.out
@@ -177,7 +176,7 @@ def test_a_signal_during_the_second_stage_saves_the_first(houses, capsys, monkey
     assert "curve     houses.png" in printed.out
     assert printed.err == f"chainrule: {reason}\n"
     assert run("predict", "houses.safetensors", houses, "--output", "p.csv") == 0
-    calls[:] = [None]
+    monkeypatch.setattr(_stages, "fit_in_stages", lambda *_, **settings: send())
     assert run("train", houses, "--target", "dear", "--output", "none.safetensors") == code  # in the first stage
     assert not Path("none.safetensors").exists()
 
