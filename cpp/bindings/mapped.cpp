@@ -17,7 +17,8 @@ MappedFiles::MappedFiles(std::initializer_list<py::handle> objects) {
     add(object);
     for (const char* part : {"data", "indices"})
       if (py::hasattr(object, "tocsr") && py::hasattr(object, part)) add(object.attr(part));
-    if (py::isinstance<py::array>(object)) continue;  // nothing can be imported while the interpreter ends
+    // Nothing can be imported while the interpreter ends.
+    if (object.is_none() || py::isinstance<py::array>(object)) continue;
     const auto binned = py::module_::import("chainrule.binned");
     auto rows = py::reinterpret_borrow<py::object>(object);
     if (py::isinstance(rows, binned.attr("BinnedFeatures"))) rows = rows.attr("rows");
