@@ -34,13 +34,13 @@ class TableRecipe:
         recipes = self._recipe(regression).to_try(n_rows, n_outputs)
         return sum(recipe.most_epochs(n_rows, n_outputs) for recipe in recipes)
 
-    def count_bytes(self, network: "cr.Network", regression: bool) -> int:
+    def count_bytes(self, network: "cr.Network", regression: bool, n_rows: int) -> int:
         """Return the largest size of the parameters of all networks together, given one of the networks."""
         first, *_, last = network.layer_sizes
-        recipe = self._recipe(regression)
         numbers = []
-        for one in (recipe, *recipe.others):
-            sizes = [first, *(width * one.networks for width in one.hidden), last]
+        for recipe in self._recipe(regression).to_try(n_rows, last):
+            _, *hidden, _ = recipe.layer_sizes(first, n_rows, last)
+            sizes = [first, *(width * recipe.networks for width in hidden), last]
             numbers.append(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)))
         return max(numbers) * network.parameters.itemsize
 
@@ -118,7 +118,7 @@ class PlainNetwork:
         """Return the largest number of epochs."""
         return self.epochs
 
-    def count_bytes(self, network: "cr.Network", regression: bool) -> int:
+    def count_bytes(self, network: "cr.Network", regression: bool, n_rows: int) -> int:
         """Return the size of the network's parameters."""
         return network.parameters.nbytes
 

@@ -271,4 +271,4 @@ class _ReportStart:
         weights = "" if settings.weight is None else f", rows weighted by {settings.weight!r}"
         weights += "" if settings.class_weight is None else f", {settings.class_weight} classes"
         self._say("training", f"{method.describe(self._estimator)}{ends}{weights}")
-        check_space(settings.output, method.count_bytes(network, self._regression))
+        check_space(settings.output, method.count_bytes(network, self._regression, self._counts[0]))
