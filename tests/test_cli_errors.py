@@ -11,11 +11,11 @@ from processes import run as run_child
 from tables import failure, make_table, run, train
 
 import chainrule as cr
+from chainrule import many
 from chainrule.cli import _methods, _rows, _tables, main
 from chainrule.cli._model import TableModel
 from chainrule.cli._tables import Reading
 from chainrule.estimators import _stages
-from chainrule.estimators._stages import Stages
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -208,26 +208,24 @@ def test_out_of_memory_and_divergence_name_the_options(houses, capsys, monkeypat
     options = ["--target", "price", "--activation", "identity", "--learning-rate", 1e38]
     assert "a smaller --learning-rate" in failure(capsys, "train", houses, *options)
     assert not Path("houses.safetensors").exists()
-    for options, owner, name in (([], _stages, "fit_many"), (["--hidden", "none"], cr.Network, "fit")):
+    for options, owner, name in (([], _stages, "fit_in_stages"), (["--hidden", "none"], cr.Network, "fit")):
         monkeypatch.setattr(owner, name, lambda *_, **__: (_ for _ in ()).throw(MemoryError("std::bad_alloc")))
         assert "out of memory: use fewer" in failure(capsys, "train", houses, "--target", "dear", *options)
 
 
 def test_divergence_saves_nothing_in_the_first_stage_and_the_best_stage_later(houses, capsys, monkeypatch):
-    fit, calls = Stages._fit, []
+    def diverge(*_, **settings):
+        raise cr.DivergenceError
 
-    def diverge(self, *arguments):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise cr.DivergenceError
-        return fit(self, *arguments)
+    def diverge_later(networks, X, y, end_stage, **settings):
+        many.fit_in_stages(networks, X, y, lambda costs: diverge(end_stage(costs)), **settings)
 
-    monkeypatch.setattr(Stages, "_fit", diverge)
+    monkeypatch.setattr(_stages, "fit_in_stages", diverge_later)
     assert run("train", houses, "--target", "price") == 0
     expected = "the cost became NaN or infinite in the next one; the parameters are those of stage 1\n"
     assert expected in capsys.readouterr().out
     cr.load("houses.safetensors")
-    calls[:] = [None]
+    monkeypatch.setattr(_stages, "fit_in_stages", diverge)
     message = failure(capsys, "train", houses, "--target", "price", "--output", "none.safetensors")
     assert "the cost became NaN or infinite, nothing is saved" in message
     assert not Path("none.safetensors").exists()
