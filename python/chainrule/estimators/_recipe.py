@@ -40,8 +40,10 @@ class Recipe:
         Factor on the learning rate of the first layer's weights for at most 1,000 rows; see `first_factor`.
     bias_rate : float
         Factor on the learning rate of all biases.
-    beta2, dropout, label_smoothing : float
-        β₂ of the optimizer, dropout of hidden units, label smoothing for classes.
+    beta2, epsilon : float
+        β₂ and ε of the optimizer. With this ε, rounding errors of gradients that are 0 hardly move the weights.
+    dropout, label_smoothing : float
+        Dropout of hidden units, label smoothing for classes.
     weight_decay : float
         Decay of the weights with at most `steps` steps per epoch. With more steps it is smaller in proportion, so that
         the weights decay as much per epoch: with more rows, the decay has to suppress less noise.
@@ -71,10 +73,11 @@ class Recipe:
     first_rate: float = 1.0
     bias_rate: float = 0.1
     beta2: float = 0.95
+    epsilon: float = 1e-7
     weight_decay: float = 0.2
     dropout: float = 0.0
     label_smoothing: float = 0.0
-    steps: int = 40
+    steps: int = 25
     average: float = 2.0
     longest: int = 100
     most_rows: float = 4500.0
@@ -137,7 +140,9 @@ class Recipe:
             factor = self.first_factor(n_rows) if layer == 0 else 1.0
             groups.append(Group(layers=[layer], kind="weights", learning_rate=factor / np.sqrt(n_in)))
         return {
-            "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, weight_decay=decay),
+            "optimizer": AdamW(
+                learning_rate=self.learning_rate, beta2=self.beta2, epsilon=self.epsilon, weight_decay=decay
+            ),
             "groups": tuple(groups),
             "batch_size": batch_size,
             "ema": math.exp(-1 / (self.average * steps)),
