@@ -81,7 +81,7 @@ class Recipe:
     average: float = 2.0
     longest: int = 100
     most_rows: float = 4500.0
-    gain: float = 0.01
+    gain: float = 0.02
     brier: bool = False
     others: tuple["Recipe", ...] = ()
     least_outputs: int = 1
@@ -180,6 +180,7 @@ _CLASSES = Recipe(
     label_smoothing=0.02,
     steps=20,
     most_rows=3000.0,
+    gain=0.01,
 )
 _VALUES = Recipe()
 _ACCURATE: dict[str, Any] = {
