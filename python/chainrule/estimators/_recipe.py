@@ -70,11 +70,11 @@ class Recipe:
     networks: int = 2
     folds: int = 2
     learning_rate: float = 0.07
-    first_rate: float = 1.0
+    first_rate: float = 1.5
     bias_rate: float = 0.1
     beta2: float = 0.95
     epsilon: float = 1e-7
-    weight_decay: float = 0.2
+    weight_decay: float = 0.3
     dropout: float = 0.0
     label_smoothing: float = 0.0
     steps: int = 25
@@ -175,7 +175,6 @@ _CLASSES = Recipe(
     learning_rate=0.05,
     first_rate=2.5,
     bias_rate=1.0,
-    weight_decay=0.3,
     dropout=0.05,
     label_smoothing=0.02,
     steps=20,
@@ -195,10 +194,10 @@ _WIDE: dict[str, Any] = {
     "most_rows": 12_000.0,
     "gain": -math.inf,  # the cost of wide networks may rise for some stages before it falls further
 }
-_WIDE_VALUES = dataclasses.replace(_VALUES, **_WIDE, hidden=(256, 128), first_rate=0.5, dropout=0.15, longest=200)
-_SMOOTH_VALUES = dataclasses.replace(
-    _VALUES, **_WIDE, hidden=(256, 128), first_rate=0.5, bins=2, most_bins=2, longest=80
+_WIDE_VALUES = dataclasses.replace(
+    _VALUES, **_WIDE, hidden=(256, 128), first_rate=0.5, weight_decay=0.2, dropout=0.15, longest=200
 )
+_SMOOTH_VALUES = dataclasses.replace(_WIDE_VALUES, bins=2, most_bins=2, dropout=0.0, longest=80)
 _WIDE_CLASSES = dataclasses.replace(
     _CLASSES,
     **_WIDE,
