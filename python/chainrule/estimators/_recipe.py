@@ -40,10 +40,8 @@ class Recipe:
         Factor on the learning rate of the first layer's weights for at most 1,000 rows; see `first_factor`.
     bias_rate : float
         Factor on the learning rate of all biases.
-    beta2, epsilon : float
-        β₂ and ε of the optimizer. With this ε, rounding errors of gradients that are 0 hardly move the weights.
-    dropout, label_smoothing : float
-        Dropout of hidden units, label smoothing for classes.
+    beta2, dropout, label_smoothing : float
+        β₂ of the optimizer, dropout of hidden units, label smoothing for classes.
     weight_decay : float
         Decay of the weights with at most `steps` steps per epoch. With more steps it is smaller in proportion, so that
         the weights decay as much per epoch: with more rows, the decay has to suppress less noise.
@@ -73,7 +71,6 @@ class Recipe:
     first_rate: float = 1.5
     bias_rate: float = 0.1
     beta2: float = 0.95
-    epsilon: float = 1e-7
     weight_decay: float = 0.3
     dropout: float = 0.0
     label_smoothing: float = 0.0
@@ -135,14 +132,15 @@ class Recipe:
         batch_size = self.batch_size(n_rows, sizes[-1])
         steps = math.ceil(n_rows / (batch_size or n_rows))
         decay = self.weight_decay * min(1.0, self.steps / steps)
+        # The rounding errors of gradients that are 0 must not move the weights: in small tables, a row of weight 2 has
+        # the same effect as two rows.
+        epsilon = 1e-5 if n_rows < FEW else 1e-7
         groups = [Group(kind="biases", learning_rate=self.bias_rate, weight_decay=0.0)]
         for layer, n_in in enumerate(sizes[:-1]):
             factor = self.first_factor(n_rows) if layer == 0 else 1.0
             groups.append(Group(layers=[layer], kind="weights", learning_rate=factor / np.sqrt(n_in)))
         return {
-            "optimizer": AdamW(
-                learning_rate=self.learning_rate, beta2=self.beta2, epsilon=self.epsilon, weight_decay=decay
-            ),
+            "optimizer": AdamW(learning_rate=self.learning_rate, beta2=self.beta2, epsilon=epsilon, weight_decay=decay),
             "groups": tuple(groups),
             "batch_size": batch_size,
             "ema": math.exp(-1 / (self.average * steps)),
